@@ -1,0 +1,34 @@
+# skerry: `make` lists the targets. Everything lives in .venv; nothing outside the checkout is touched.
+PYTHON ?= python3.11
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export OMP_NUM_THREADS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fix stubs setup
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+.venv/.ready: pyproject.toml constraints.txt scripts/setup
+	@PYTHON=$(PYTHON) scripts/setup
+
+setup: .venv/.ready ## make .venv with everything (CPU builds only)
+
+demo: .venv/.ready ## the closed loop on this machine: edge, cloud, retraining, rollout (arguments: ARGS="--fault corrupt")
+	@$(BIN)/skerry demo $(ARGS)
+
+test: .venv/.ready ## all tests that this machine can run; says at its end what was left out (PYTEST="-k name")
+	@$(BIN)/python -m pytest $(PYTEST)
+
+check: .venv/.ready ## lint, types, import rules, stale stubs; writes nothing
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@scripts/stubs --check
+
+fix: .venv/.ready ## format and mend what can be mended
+	@$(BIN)/ruff check --fix-only . ; $(BIN)/ruff format .
+
+stubs: .venv/.ready ## generate services/skerry/proto from proto/
+	@scripts/stubs

@@ -1,0 +1,70 @@
+"""Custom resources with the semantics of the Kubernetes API: resourceVersion, compare-and-swap, merge patch, watch.
+
+An object is intent (`spec`, written by people through intents) and outcome (`status`, written by one service). Who may
+write which field is `core.writers`; every implementation enforces it. All calls block; asynchronous
+callers use a thread.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """One custom resource. `generation` rises when spec changes, `resource_version` on every write."""
+
+    kind: str
+    name: str
+    uid: str
+    spec: Json
+    status: Json
+    labels: dict[str, str]
+    generation: int
+    resource_version: int
+    created_unix_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step of the watch. `object` is the state after the change, or the last state of a deleted object."""
+
+    resource_version: int
+    deleted: bool
+    object: Object
+
+
+class Objects(Protocol):
+    """Raises NotFoundError, ConflictError (stale resource_version, name taken), RejectedError (not the writer)."""
+
+    def get(self, kind: str, name: str) -> Object: ...
+
+    def list(self, kind: str) -> Sequence[Object]: ...
+
+    def create(
+        self, kind: str, name: str, spec: Json, *, manager: str, labels: Mapping[str, str] | None = None
+    ) -> Object: ...
+
+    def patch(
+        self,
+        kind: str,
+        name: str,
+        *,
+        manager: str,
+        spec: Json | None = None,
+        status: Json | None = None,
+        resource_version: int | None = None,
+    ) -> Object:
+        """JSON merge patch (RFC 7386) of spec and/or status. A patch that changes nothing writes nothing."""
+        ...
+
+    def delete(self, kind: str, name: str) -> None: ...
+
+    def changes(self, since: int, *, timeout_s: float, kinds: Sequence[str] = ()) -> tuple[Sequence[Change], int]:
+        """Changes after resource version `since` (0: everything that exists), waiting up to `timeout_s` for one.
+
+        Returns the changes and the resource version to pass next. Only the newest state of each object is promised.
+        """
+        ...

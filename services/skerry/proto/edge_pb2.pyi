@@ -1,0 +1,48 @@
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class FeedbackRequest(_message.Message):
+    __slots__ = ("model", "request_id", "label")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    request_id: str
+    label: int
+    def __init__(self, model: _Optional[str] = ..., request_id: _Optional[str] = ..., label: _Optional[int] = ...) -> None: ...
+
+class FeedbackReply(_message.Message):
+    __slots__ = ("outcome",)
+    class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        OUTCOME_UNSPECIFIED: _ClassVar[FeedbackReply.Outcome]
+        RECORDED: _ClassVar[FeedbackReply.Outcome]
+        NOT_CAPTURED: _ClassVar[FeedbackReply.Outcome]
+    OUTCOME_UNSPECIFIED: FeedbackReply.Outcome
+    RECORDED: FeedbackReply.Outcome
+    NOT_CAPTURED: FeedbackReply.Outcome
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    outcome: FeedbackReply.Outcome
+    def __init__(self, outcome: _Optional[_Union[FeedbackReply.Outcome, str]] = ...) -> None: ...
+
+class SpoolStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class SpoolState(_message.Message):
+    __slots__ = ("pending", "pending_bytes", "captured", "dropped", "uploaded")
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    PENDING_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CAPTURED_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    UPLOADED_FIELD_NUMBER: _ClassVar[int]
+    pending: int
+    pending_bytes: int
+    captured: int
+    dropped: int
+    uploaded: int
+    def __init__(self, pending: _Optional[int] = ..., pending_bytes: _Optional[int] = ..., captured: _Optional[int] = ..., dropped: _Optional[int] = ..., uploaded: _Optional[int] = ...) -> None: ...

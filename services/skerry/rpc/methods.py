@@ -1,0 +1,118 @@
+"""What a transport needs to know of a gRPC method, and what a handler may ask of a call. No service is named here.
+
+Both transports (our HTTP/2 core in `rpc.h2`, and `rpc.grpcio_server`) serve the same `Method` tables and hand the same
+`Call` to the handlers. Messages are bytes: protobuf belongs to the layers above.
+"""
+
+import enum
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class Status(enum.IntEnum):
+    """gRPC status codes (https://grpc.io/docs/guides/status-codes/)."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+class CallError(Exception):
+    """Ends the call with this status; the message goes to the peer, so it holds no internals."""
+
+    def __init__(self, status: Status, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+class Call(Protocol):
+    """One call as a handler sees it. Deadlines are seconds of the event loop's monotonic clock."""
+
+    @property
+    def method(self) -> str: ...  # "/inference.GRPCInferenceService/ModelInfer"
+
+    @property
+    def metadata(self) -> Mapping[str, str | bytes]: ...  # lower-case keys; `-bin` values are bytes
+
+    @property
+    def deadline(self) -> float | None: ...  # loop.time() at which the caller gives up
+
+    @property
+    def done(self) -> bool: ...  # replied, failed, cancelled by the peer, or expired
+
+    @property
+    def peer_address(self) -> str: ...
+
+    @property
+    def peer_certificate(self) -> bytes | None: ...  # DER, only after a verified mTLS handshake
+
+    # BATCH handlers finish each call by exactly one of these, at once or later:
+    def reply(self, message: bytes) -> None: ...
+
+    def fail(self, status: Status, message: str) -> None: ...
+
+    # async handlers:
+    async def read(self) -> bytes | None: ...  # the next request message; None after the last
+
+    async def send(self, message: bytes) -> None: ...  # waits while the peer does not take it
+
+    def set_initial_metadata(self, metadata: Sequence[tuple[str, str | bytes]]) -> None: ...
+
+    def set_trailing_metadata(self, metadata: Sequence[tuple[str, str | bytes]]) -> None: ...
+
+
+class Kind(enum.Enum):
+    BATCH = (
+        "batch"  # def f([(call, request)]): all calls that arrived in one loop turn; finish each by reply() or fail()
+    )
+    UNARY = "unary"  # async def f(call, request) -> bytes
+    SERVER_STREAM = "server_stream"  # async def f(call, request) -> None
+    CLIENT_STREAM = "client_stream"  # async def f(call) -> bytes
+    BIDI = "bidi"  # async def f(call) -> None
+
+
+BatchHandler = Callable[[Sequence[tuple[Call, bytes]]], None]
+AsyncHandler = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    kind: Kind
+    handler: BatchHandler | AsyncHandler
+
+
+Methods = Mapping[str, Method]  # full path -> method
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files of PEM; read again when they change. `client_ca` set: a client certificate is required (mTLS)."""
+
+    certificate: str
+    key: str
+    client_ca: str | None = None
+
+
+class Server(Protocol):
+    async def listen(self, host: str, port: int, tls: Tls | None = None) -> int:
+        """Start to accept; returns the bound port. May be called for several listeners."""
+        ...
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no new call, let running ones end for up to `grace_s`, then close."""
+        ...
