@@ -1,0 +1,52 @@
+"""What the demo sets up before the first request: an imported dataset, an EdgeModel and a fleet, through the same doors
+that a user's own network goes through. Digits appear here and in no other part of the product."""
+
+from typing import Any
+
+MODEL, FLEET = "digits", "all"
+NODES = ("edge-1", "edge-2", "edge-3")
+
+_NETWORKS = {
+    "cnn": {"factory": "skerry.nets.cnn:reference", "options": {"classes": 10}},
+    "rnn": {"factory": "skerry.nets.rnn:rows", "options": {"classes": 10}},
+}
+_PREPROCESSING = {
+    "cnn": [{"op": "affine", "factor": 1 / 255, "offset": 0.0}, {"op": "reshape", "shape": [1, 28, 28]}],
+    "rnn": [{"op": "affine", "factor": 1 / 255, "offset": 0.0}],
+}
+
+
+def edge_model(network: str, dataset_digest: str, *, automatic: bool, tolerant: bool) -> dict[str, Any]:
+    """EdgeModel.spec. `tolerant` asks for a single wave that is judged only when every node has had its try."""
+    return {
+        "task": "Classification",
+        "classNames": [str(digit) for digit in range(10)],
+        "network": _NETWORKS[network],
+        "teacher": {"factory": "skerry.nets.cnn:large", "options": {"classes": 10}},
+        "input": {"name": "image", "datatype": "UINT8", "shape": [28, 28]},
+        "preprocessing": _PREPROCESSING[network],
+        "datasetDigest": dataset_digest,
+        "offload": {
+            "targetRatePermille": 100,
+            "budgetPerSecondPermille": 15_000,
+            "burst": 30,
+            "timeoutMs": 400,
+            "explorationPermille": 250,
+            "capturePerSecond": 100,
+        },
+        "retrain": {"minNewExamples": 1_000, "driftMinExamples": 800, "cooldownSeconds": 5, "augment": "none"},
+        "gates": {"minHoldout": 500, "minAccuracyPermille": 940},
+        "rollout": {"fleet": FLEET, "automatic": automatic} | _rollout(tolerant),
+    }
+
+
+def _rollout(tolerant: bool) -> dict[str, Any]:
+    analysis = {"minSamples": 200, "marginPermille": 60, "harmPermille": 60}
+    if tolerant:
+        waves = [{"name": "all", "size": "100%", "soakSeconds": 2, "maxFailures": "100%"}]
+    else:
+        waves = [
+            {"name": "canary", "size": "1", "soakSeconds": 5, "maxFailures": "0"},
+            {"name": "rest", "size": "100%", "soakSeconds": 2, "maxFailures": "0"},
+        ]
+    return {"waves": waves, "analysis": analysis, "judgeTimeoutSeconds": 120}
