@@ -1,0 +1,71 @@
+"""Durable files for the repository: atomic writes that survive a power cut, and one writer at a time by a lock file.
+
+Knows nothing of TUF. A reader without the lock sees a file whole, as it was before or after a write.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from skerry.core import errors
+
+_LOCK_POLL_S = 0.05
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def write(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Replace `path` by `data` atomically; durable when it returns. Raises UnavailableError (disk full)."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as exc:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise errors.UnavailableError(f"cannot write {path}: {exc.strerror}; free space or fix permissions") from exc
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and removals inside `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def check_name(name: str, what: str) -> str:
+    """`name` when it is safe as one path segment and one TUF pattern part. Raises InputError naming `what`."""
+    if not _SAFE_NAME.fullmatch(name):
+        raise errors.InputError(
+            f"{what} {name!r} must be 1-128 letters, digits, '.', '_' or '-', and not begin with '.'"
+        )
+    return name
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, timeout_s: float = 30.0) -> Iterator[None]:
+    """Hold the writers' lock at `path`; the system frees it when the process dies. Raises UnavailableError after
+    `timeout_s` seconds of waiting."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + timeout_s
+    with path.open("a") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as exc:
+                if time.monotonic() > deadline:
+                    raise errors.UnavailableError(f"{path} is held by another writer for {timeout_s:.0f} s") from exc
+                time.sleep(_LOCK_POLL_S)
+        yield

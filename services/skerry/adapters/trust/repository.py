@@ -1,0 +1,219 @@
+"""The model repository, cloud side: a TUF repository of static files (`metadata/`, `targets/`) under one folder.
+
+Order of writing: target files, then the delegated role's metadata, then the snapshot, then `timestamp.json`. Readers
+follow only what the timestamp names, so they see the old state or the new one; a run that died is repaired by running
+it again. What may be published is decided elsewhere (`controller.publish`); serving the files is the gateway's.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from tuf.api.metadata import MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
+
+from skerry.adapters.trust import files, keys, store
+from skerry.core import errors
+
+MANIFEST = "manifest.json"
+_HASH = "sha256"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedVersion:
+    """What the delegated role says of one version: `files` maps file name to (sha256 hex, size in bytes)."""
+
+    target_path: str
+    model: str
+    version: int
+    digest: str
+    files: Mapping[str, tuple[str, int]]
+
+
+class Repository:
+    """One repository folder, with the keys this process was given: the controller's `online`, or the publisher's."""
+
+    def __init__(self, directory: Path, signers: keys.Signers) -> None:
+        self.directory = directory
+        self.store = store.Store(directory / "metadata", signers)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One writer at a time. Not reentrant."""
+        with files.locked(self.directory / ".lock"):
+            yield
+
+    def add_version(
+        self, role: str, model: str, version: int, digest: str, contents: Mapping[str, bytes], *, now: datetime
+    ) -> str:
+        """Write and sign the files of a version; returns its target path. Clients see it after `publish`.
+
+        Adding the same content again changes nothing. Raises InputError (bad name, no manifest), RejectedError (no key
+        of the role here, or the release number already names other content).
+        """
+        prefix = target_path(role, model, version)
+        if MANIFEST not in contents or f"sha256:{hashlib.sha256(contents[MANIFEST]).hexdigest()}" != digest:
+            raise errors.InputError(f"version {prefix} needs a {MANIFEST} whose digest is {digest}")
+        custom = {"model": model, "version": version, "digest": digest}
+        with self.locked():
+            targets = self._targets(role)
+            for name, data in contents.items():
+                files.check_name(name, f"file of {prefix}")
+                target = TargetFile.from_data(f"{prefix}/{name}", data, [_HASH])
+                if name == MANIFEST:
+                    target.unrecognized_fields["custom"] = custom
+                self._place(targets, target, data)
+            self._save(role, targets, now)
+        return prefix
+
+    def find_version(self, path: str) -> SignedVersion:
+        """What the newest `role` metadata, its signature checked, says of `<role>/<model>/<version>`.
+
+        Raises NotFoundError (not signed), IntegrityError (metadata or its signature is wrong), InputError (bad path).
+        """
+        role, model, version = parse_target_path(path)
+        listed = self._targets(role).targets
+        found = {p.rpartition("/")[2]: target for p, target in listed.items() if p.rpartition("/")[0] == path}
+        if MANIFEST not in found:
+            raise errors.NotFoundError(f"{path} is not signed by role {role}: import or publish it first")
+        custom = found[MANIFEST].custom or {}
+        if custom.get("model") != model or custom.get("version") != version:
+            raise errors.IntegrityError(f"{path} is signed as {custom.get('model')} version {custom.get('version')}")
+        sizes = {name: (target.hashes[_HASH], target.length) for name, target in found.items()}
+        return SignedVersion(path, model, version, str(custom.get("digest")), sizes)
+
+    def read_target(self, version: SignedVersion, name: str) -> bytes:
+        """A file of a signed version, its hash checked. Raises NotFoundError, IntegrityError."""
+        hexdigest, size = version.files[name]
+        data = self.store.read_bytes(self._target_file(f"{version.target_path}/{name}", hexdigest))
+        if len(data) != size or hashlib.sha256(data).hexdigest() != hexdigest:
+            raise errors.IntegrityError(f"{version.target_path}/{name} is not the file that was signed")
+        return data
+
+    def retire(self, paths: set[str], *, now: datetime) -> None:
+        """Take the `retrained` versions `paths` out of the metadata. Clients see it after `publish`."""
+        with self.locked():
+            targets = self._targets(store.RETRAINED)
+            for path in [p for p in targets.targets if p.rpartition("/")[0] in paths]:
+                del targets.targets[path]
+            self._save(store.RETRAINED, targets, now)
+
+    def publish(self, *, now: datetime) -> bool:
+        """Make the newest signed metadata what clients see; False when they already do and nothing is due for renewal.
+
+        Raises IntegrityError when a role's newest file is not signed by its keys: nothing is published then.
+        """
+        with self.locked():
+            return self.publish_locked(now=now)
+
+    def refresh_if_due(self, *, now: datetime) -> bool:
+        """Renew, before they expire, the signatures whose keys are here. Whether anything was written."""
+        with self.locked():
+            renewed = [role for role in (Targets.type, *store.DELEGATED) if self._renew_if_due(role, now)]
+            if self.store.can_sign(Timestamp.type):
+                return self.publish_locked(now=now) or bool(renewed)
+            return bool(renewed)
+
+    def expiring(self, *, now: datetime) -> list[tuple[str, datetime]]:
+        """Roles due for renewal whose key is not here, with the time they expire: somebody must be told."""
+        due = []
+        expiries: dict[str, Root | Targets] = {Root.type: self.store.root().signed}
+        expiries |= {role: self._targets(role) for role in (Targets.type, *store.DELEGATED)}
+        for role, signed in expiries.items():
+            if store.is_due(role, signed, now) and not self.store.can_sign(role):
+                due.append((role, signed.expires))
+        return due
+
+    def publish_locked(self, *, now: datetime) -> bool:
+        """As `publish`, for a caller that holds the lock."""
+        meta = {}
+        for role in (Targets.type, *store.DELEGATED):
+            parsed, data = self.store.verified(Targets, role, self.store.newest(role))
+            meta[f"{role}.json"] = describe(parsed.signed.version, data)
+        snapshot = self._snapshot(meta, now)
+        return self._timestamp(snapshot, now)
+
+    def _snapshot(self, meta: dict[str, MetaFile], now: datetime) -> MetaFile:
+        """The newest snapshot if it says `meta`, is well signed and fresh; else a new one."""
+        version = self.store.newest(Snapshot.type)
+        if version:
+            try:
+                parsed, data = self.store.verified(Snapshot, Snapshot.type, version)
+                if parsed.signed.meta == meta and not store.is_due(Snapshot.type, parsed.signed, now):
+                    return describe(version, data)
+            except errors.IntegrityError:
+                pass  # signed by a key that was rotated out, or damaged: the next version replaces it
+        data = self.store.write(Snapshot.type, Snapshot(version + 1, meta=meta), now)
+        return describe(version + 1, data)
+
+    def _timestamp(self, snapshot: MetaFile, now: datetime) -> bool:
+        version = 0
+        if self.store.path(Timestamp.type, 0).exists():
+            signed = self.store.load(Timestamp, Timestamp.type, 0)[0].signed
+            version = signed.version
+            try:
+                self.store.verified(Timestamp, Timestamp.type, 0)
+                if signed.snapshot_meta == snapshot and not store.is_due(Timestamp.type, signed, now):
+                    return False
+            except errors.IntegrityError:
+                pass  # signed by a key that was rotated out
+        self.store.write(Timestamp.type, Timestamp(version + 1, snapshot_meta=snapshot), now)
+        return True
+
+    def _targets(self, role: str) -> Targets:
+        return self.store.verified(Targets, role, self.store.newest(role))[0].signed
+
+    def _save(self, role: str, targets: Targets, now: datetime) -> None:
+        """Write the next version of `role` unless it would say what the newest says."""
+        if targets.targets != self._targets(role).targets:
+            targets.version = self.store.newest(role) + 1
+            self.store.write(role, targets, now)
+
+    def _renew_if_due(self, role: str, now: datetime) -> bool:
+        targets = self._targets(role)
+        if not store.is_due(role, targets, now) or not self.store.can_sign(role):
+            return False
+        targets.version += 1
+        self.store.write(role, targets, now)
+        return True
+
+    def _place(self, targets: Targets, target: TargetFile, data: bytes) -> None:
+        known = targets.targets.get(target.path)
+        if known is not None and known.hashes != target.hashes:
+            raise errors.RejectedError(f"{target.path} is already signed with other content: take a new release number")
+        path = self._target_file(target.path, target.hashes[_HASH])
+        if not path.exists() or path.read_bytes() != data:
+            files.write(path, data)
+        targets.targets[target.path] = target
+
+    def _target_file(self, path: str, hexdigest: str) -> Path:
+        folder, _, name = path.rpartition("/")
+        return self.directory / "targets" / folder / f"{hexdigest}.{name}"
+
+
+def target_path(role: str, model: str, version: int) -> str:
+    """`<role>/<model>/<version>`. Raises InputError."""
+    if role not in store.DELEGATED:
+        raise errors.InputError(f"unknown role {role!r}: versions are {' or '.join(store.DELEGATED)}")
+    if not 1 <= version < 2**53:
+        raise errors.InputError(f"version {version} of {model} must be from 1 to 2^53 - 1")
+    return f"{role}/{files.check_name(model, 'model')}/{version}"
+
+
+def parse_target_path(path: str) -> tuple[str, str, int]:
+    """(role, model, version) of `<role>/<model>/<version>`. Raises InputError."""
+    role, _, rest = path.partition("/")
+    model, _, version = rest.rpartition("/")
+    if (
+        not (version.isascii() and version.isdigit() and len(version) <= 16)
+        or target_path(role, model, int(version)) != path
+    ):
+        raise errors.InputError(f"{path!r} is not <role>/<model>/<version>")
+    return role, model, int(version)
+
+
+def describe(version: int, data: bytes) -> MetaFile:
+    """A metadata file as another one names it: version, length, sha256."""
+    return MetaFile.from_data(version, data, [_HASH])

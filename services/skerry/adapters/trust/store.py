@@ -1,0 +1,132 @@
+"""TUF metadata files in a folder: `<version>.<role>.json` written once, and `timestamp.json`, the commit point.
+
+Reads, verifies against the delegator, signs and writes single files; which files to write, in which order, is
+`repository`'s. Every metadata file carries the time it was signed (`x-skerry-signed-unix-ms`, under the signature): the
+clients' floor for a clock that is wrong.
+"""
+
+import contextlib
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tuf.api import exceptions
+from tuf.api.metadata import Metadata, Root, Signed, Snapshot, T, Targets, Timestamp
+from tuf.api.serialization import DeserializationError
+
+from skerry.adapters.trust import files, keys
+from skerry.core import errors
+
+SIGNED_AT = "x-skerry-signed-unix-ms"
+IMPORTED, RETRAINED = "imported", "retrained"
+DELEGATED = (IMPORTED, RETRAINED)
+
+# How long a signature is good for, and how much of it may pass before it is renewed.
+LIFETIMES = {
+    Root.type: timedelta(days=365),
+    Targets.type: timedelta(days=90),
+    IMPORTED: timedelta(days=90),
+    RETRAINED: timedelta(days=90),
+    Snapshot.type: timedelta(days=14),
+    Timestamp.type: timedelta(days=2),
+}
+RENEW_AFTER = {
+    Root.type: timedelta(days=270),
+    Targets.type: timedelta(days=60),
+    IMPORTED: timedelta(days=60),
+    RETRAINED: timedelta(days=60),
+    Snapshot.type: timedelta(days=7),
+    Timestamp.type: timedelta(hours=6),
+}
+
+
+class Store:
+    """One metadata folder. Callers hold the writers' lock around anything that writes."""
+
+    def __init__(self, folder: Path, signers: keys.Signers) -> None:
+        self.folder = folder
+        self.signers = signers
+
+    def newest(self, role: str) -> int:
+        """The highest version of `role` on disk, 0 when there is none. A crash may leave it unreferenced."""
+        found = re.compile(rf"([1-9][0-9]{{0,14}})\.{re.escape(role)}\.json")
+        names = [found.fullmatch(path.name) for path in self.folder.glob(f"*.{role}.json")]
+        return max((int(name[1]) for name in names if name), default=0)
+
+    def path(self, role: str, version: int) -> Path:
+        return self.folder / ("timestamp.json" if role == Timestamp.type else f"{version}.{role}.json")
+
+    def read_bytes(self, path: Path) -> bytes:
+        """Raises NotFoundError or UnavailableError."""
+        try:
+            return path.read_bytes()
+        except FileNotFoundError as exc:
+            raise errors.NotFoundError(f"{path} is missing: the model repository is not complete") from exc
+        except OSError as exc:
+            raise errors.UnavailableError(f"cannot read {path}: {exc.strerror}") from exc
+
+    def load(self, kind: type[T], role: str, version: int) -> tuple[Metadata[T], bytes]:
+        """The parsed file and its bytes, signatures unchecked. Raises IntegrityError when it cannot be parsed."""
+        path = self.path(role, version)
+        data = self.read_bytes(path)
+        try:
+            parsed = Metadata[T].from_bytes(data)
+        except DeserializationError as exc:
+            raise errors.IntegrityError(f"{path} is not TUF metadata: {exc}; restore it from a backup") from exc
+        if parsed.signed.type != kind.type:
+            raise errors.IntegrityError(f"{path} holds {parsed.signed.type} metadata, not {kind.type}")
+        return parsed, data
+
+    def root(self) -> Metadata[Root]:
+        return self.load(Root, Root.type, self.newest(Root.type))[0]
+
+    def delegator(self, role: str) -> Root | Targets:
+        """Who says which keys may sign `role`."""
+        if role not in DELEGATED:
+            return self.root().signed
+        return self.load(Targets, Targets.type, self.newest(Targets.type))[0].signed
+
+    def verified(self, kind: type[T], role: str, version: int) -> tuple[Metadata[T], bytes]:
+        """As `load`, and signed as its delegator demands. Raises IntegrityError."""
+        parsed, data = self.load(kind, role, version)
+        try:
+            self.delegator(role).verify_delegate(role, parsed.signed_bytes, parsed.signatures)
+        except (exceptions.UnsignedMetadataError, ValueError) as exc:
+            raise errors.IntegrityError(
+                f"{self.path(role, version)} is not signed by the keys of {role}: {exc}"
+            ) from exc
+        return parsed, data
+
+    def can_sign(self, role: str) -> bool:
+        with contextlib.suppress(errors.NotFoundError):
+            return any(keyid in self.signers for keyid in self.delegator(role).get_delegated_role(role).keyids)
+        return False
+
+    def sign(self, role: str, signed: Signed, now: datetime) -> bytes:
+        """Stamp and sign `signed` with every key of `role` that is here. Raises RejectedError when none is."""
+        keyids = self.delegator(role).get_delegated_role(role).keyids
+        return self.sign_with(role, signed, [keyid for keyid in keyids if keyid in self.signers], now)
+
+    def sign_with(self, role: str, signed: Signed, keyids: list[str], now: datetime) -> bytes:
+        if not keyids:
+            raise errors.RejectedError(
+                f"no key of role {role} is in the given key folders: sign where that key is kept"
+            )
+        signed.expires = now.astimezone(UTC) + LIFETIMES[role]
+        signed.unrecognized_fields[SIGNED_AT] = int(now.timestamp() * 1000)
+        metadata: Metadata[Any] = Metadata(signed)
+        for keyid in keyids:
+            metadata.sign(self.signers[keyid], append=True)
+        return metadata.to_bytes()
+
+    def write(self, role: str, signed: Signed, now: datetime) -> bytes:
+        """Sign and write one file; atomic and durable. Returns its bytes."""
+        data = self.sign(role, signed, now)
+        files.write(self.path(role, signed.version), data)
+        return data
+
+
+def is_due(role: str, signed: Signed, now: datetime) -> bool:
+    """Whether a signature of `role` is old enough to be renewed."""
+    return now >= signed.expires - LIFETIMES[role] + RENEW_AFTER[role]

@@ -1,0 +1,269 @@
+"""The cloud side of the model repository: crash safety at every write, what its keys may do, what renewal touches."""
+
+import hashlib
+import stat
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tuf.api.metadata import Timestamp
+from tuf.ngclient._internal.trusted_metadata_set import TrustedMetadataSet
+from tuf.ngclient.config import EnvelopeType
+
+from skerry.adapters.trust import ceremony, files, keys, repository
+from skerry.core import errors
+
+T0 = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+FILES = {"manifest.json": b'{"model":"digits"}', "model.onnx": b"m" * 1000}
+DIGEST = f"sha256:{hashlib.sha256(FILES['manifest.json']).hexdigest()}"
+
+
+class Killed(BaseException):
+    """The process is gone: no handler of ours may catch it."""
+
+
+def founded(tmp: Path) -> repository.Repository:
+    return ceremony.ensure(tmp / "repository", tmp / "keys", now=T0)
+
+
+def die_at(monkeypatch: pytest.MonkeyPatch, nth: int, *, after: bool) -> None:
+    """Kill the process at its nth durable write: before it, or right after it."""
+    real, count = files.write, 0
+
+    def write(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+        nonlocal count
+        count += 1
+        if count == nth and not after:
+            raise Killed
+        real(path, data, mode=mode)
+        if count == nth:
+            raise Killed
+
+    monkeypatch.setattr(files, "write", write)
+
+
+def read(tmp: Path) -> dict[str, Any] | None:
+    """What a client with an empty cache sees: target path -> file; None before there is a timestamp. Verifies all."""
+    folder = tmp / "repository" / "metadata"
+    if not (folder / "timestamp.json").exists():
+        return None
+    trusted = TrustedMetadataSet((folder / "1.root.json").read_bytes(), EnvelopeType.METADATA)
+    trusted.reference_time = T0
+    while (newer := folder / f"{trusted.root.version + 1}.root.json").exists():
+        trusted.update_root(newer.read_bytes())
+    trusted.update_timestamp((folder / "timestamp.json").read_bytes())
+    trusted.update_snapshot((folder / f"{trusted.timestamp.snapshot_meta.version}.snapshot.json").read_bytes())
+    seen = {}
+    for role, delegator in (("targets", "root"), ("imported", "targets"), ("retrained", "targets")):
+        data = (folder / f"{trusted.snapshot.meta[f'{role}.json'].version}.{role}.json").read_bytes()
+        seen |= trusted.update_delegated_targets(data, role, delegator).targets
+    for path, target in seen.items():
+        parent, _, name = path.rpartition("/")
+        target.verify_length_and_hashes(
+            (tmp / "repository/targets" / parent / f"{target.hashes['sha256']}.{name}").read_bytes()
+        )
+    return seen
+
+
+def add_and_publish(tmp: Path) -> None:
+    online = founded(tmp)
+    online.add_version("retrained", "digits", 1, DIGEST, FILES, now=T0)
+    online.publish(now=T0)
+
+
+OPERATIONS: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
+    "founding": (lambda tmp: None, founded),
+    "adding and publishing": (founded, add_and_publish),
+    "renewing": (founded, lambda tmp: founded(tmp).refresh_if_due(now=T0 + timedelta(days=10))),
+    "retiring": (
+        add_and_publish,
+        lambda tmp: (founded(tmp).retire({"retrained/digits/1"}, now=T0), founded(tmp).publish(now=T0)),
+    ),
+    "rotating the root key": (
+        add_and_publish,
+        lambda tmp: ceremony.rotate_root(tmp / "repository", tmp / "keys", now=T0),
+    ),
+    "rotating the online keys": (
+        add_and_publish,
+        lambda tmp: ceremony.rotate_online(tmp / "repository", tmp / "keys", now=T0),
+    ),
+}
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the write", "after the write"])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_kill_at_any_write_leaves_the_old_state_or_the_new_and_a_second_run_completes_it(
+    name: str, after: bool, tmp_path: Path
+) -> None:
+    prepare, operation = OPERATIONS[name]
+    for nth in range(1, 40):
+        tmp = tmp_path / f"{nth}"
+        prepare(tmp)
+        old = read(tmp)
+        with pytest.MonkeyPatch.context() as patched:
+            die_at(patched, nth, after=after)
+            try:
+                operation(tmp)
+            except Killed:
+                died = True
+            else:
+                died = False
+        between = read(tmp)
+        operation(tmp)
+        new = read(tmp)
+        assert between in (old, new), f"write {nth} showed readers a state that never was"
+        if not died:
+            assert nth > 2, "the operation wrote something"
+            return
+    pytest.fail("the operation never came to an end")
+
+
+def test_private_keys_are_readable_by_their_owner_alone_and_in_folders_by_custodian(tmp_path: Path) -> None:
+    founded(tmp_path)
+    found = {path.relative_to(tmp_path / "keys").parts[0] for path in (tmp_path / "keys").rglob("*.pem")}
+    assert {"root", "publisher", "online"} == found
+    assert {0o600} == {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "keys").rglob("*.pem")}
+
+
+def test_the_controller_needs_no_key_but_its_own_after_the_founding(tmp_path: Path) -> None:
+    founded(tmp_path)
+    for custodian in ("root", "publisher"):
+        (tmp_path / "keys" / custodian).rename(tmp_path / f"safe-{custodian}")
+    add_and_publish(tmp_path)
+    assert {f"retrained/digits/1/{name}" for name in FILES} == set(read(tmp_path) or ())
+
+
+def test_the_same_version_twice_writes_nothing(tmp_path: Path) -> None:
+    add_and_publish(tmp_path)
+    before = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "repository").rglob("*.json"))
+    add_and_publish(tmp_path)
+    assert before == sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "repository").rglob("*.json"))
+
+
+def test_a_release_number_never_names_other_content(tmp_path: Path) -> None:
+    add_and_publish(tmp_path)
+    with pytest.raises(errors.RejectedError, match="take a new release number"):
+        founded(tmp_path).add_version("retrained", "digits", 1, DIGEST, {**FILES, "model.onnx": b"other"}, now=T0)
+    assert (
+        founded(tmp_path).read_target(founded(tmp_path).find_version("retrained/digits/1"), "model.onnx") == b"m" * 1000
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "names"),
+    [
+        pytest.param("../etc", 1, {}, id="a model that climbs out"),
+        pytest.param("a/b", 1, {}, id="a model with a slash"),
+        pytest.param("*", 1, {}, id="a model that is a pattern"),
+        pytest.param("digits", 0, {}, id="release number zero"),
+        pytest.param("digits", 2**53, {}, id="a release number JSON cannot hold"),
+        pytest.param("digits", 1, {"../x": b""}, id="a file that climbs out"),
+    ],
+)
+def test_unsafe_names_are_refused_before_anything_is_written(
+    tmp_path: Path, model: str, version: int, names: dict[str, bytes]
+) -> None:
+    with pytest.raises(errors.InputError):
+        founded(tmp_path).add_version("retrained", model, version, DIGEST, {**FILES, **names}, now=T0)
+    assert read(tmp_path) == {}
+
+
+def test_a_manifest_that_is_not_the_named_digest_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(errors.InputError, match="whose digest is"):
+        founded(tmp_path).add_version("retrained", "digits", 1, "sha256:" + "0" * 64, FILES, now=T0)
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        pytest.param(timedelta(hours=5), set(), id="nothing within six hours"),
+        pytest.param(timedelta(hours=7), {"timestamp"}, id="the timestamp after six hours"),
+        pytest.param(timedelta(days=8), {"timestamp", "snapshot"}, id="the snapshot after a week"),
+        pytest.param(timedelta(days=61), {"timestamp", "snapshot", "retrained"}, id="the own role after two months"),
+    ],
+)
+def test_renewal_writes_what_is_due_and_nothing_else(tmp_path: Path, age: timedelta, expected: set[str]) -> None:
+    metadata = founded(tmp_path).store
+    roles = ("targets", "imported", "retrained", "snapshot")
+
+    def versions() -> dict[str, int]:
+        now = {role: metadata.newest(role) for role in roles}
+        return {**now, "timestamp": metadata.load(Timestamp, "timestamp", 0)[0].signed.version}
+
+    before = versions()
+    assert bool(expected) == founded(tmp_path).refresh_if_due(now=T0 + age)
+    assert expected == {role for role, version in versions().items() if version != before[role]}
+    assert not founded(tmp_path).refresh_if_due(now=T0 + age), "a second look finds nothing due"
+
+
+def test_somebody_is_told_of_what_the_controller_cannot_renew(tmp_path: Path) -> None:
+    online = founded(tmp_path)
+    assert online.expiring(now=T0) == []
+    assert [role for role, _ in online.expiring(now=T0 + timedelta(days=70))] == ["targets", "imported"]
+    publisher = repository.Repository(tmp_path / "repository", keys.load(tmp_path / "keys" / "publisher"))
+    assert publisher.refresh_if_due(now=T0 + timedelta(days=70))
+    assert online.expiring(now=T0 + timedelta(days=70)) == []
+
+
+def test_metadata_that_somebody_else_wrote_is_never_published(tmp_path: Path) -> None:
+    founded(tmp_path)
+    ceremony.ensure(tmp_path / "foreign", tmp_path / "foreign-keys", now=T0)
+    forged = (tmp_path / "foreign/metadata/1.imported.json").read_bytes()
+    (tmp_path / "repository/metadata/2.imported.json").write_bytes(forged)
+    with pytest.raises(errors.IntegrityError, match="not signed by the keys of imported"):
+        founded(tmp_path).publish(now=T0)
+    assert read(tmp_path) == {}
+
+
+def test_a_damaged_key_is_named(tmp_path: Path) -> None:
+    founded(tmp_path)
+    path = next((tmp_path / "keys" / "online").glob("snapshot-*.pem"))
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(errors.IntegrityError, match=path.name):
+        founded(tmp_path)
+
+
+def test_a_rotation_without_the_root_key_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    add_and_publish(tmp_path)
+    (tmp_path / "keys" / "root").rename(tmp_path / "safe")
+    with pytest.raises(errors.RejectedError, match="kept offline"):
+        ceremony.rotate_online(tmp_path / "repository", tmp_path / "keys", now=T0)
+    assert founded(tmp_path).store.newest("root") == 1
+
+
+def test_writers_wait_for_one_another(tmp_path: Path) -> None:
+    founded(tmp_path)
+    order = []
+
+    def writer(version: int) -> None:
+        founded(tmp_path).add_version("retrained", "digits", version, DIGEST, FILES, now=T0)
+        founded(tmp_path).publish(now=T0)
+        order.append(version)
+
+    threads = [threading.Thread(target=writer, args=(version,)) for version in (1, 2, 3, 4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert {1, 2, 3, 4} == set(order)
+    assert {f"retrained/digits/{v}/{name}" for v in (1, 2, 3, 4) for name in FILES} == set(read(tmp_path) or ())
+
+
+def test_a_writer_that_never_leaves_is_reported(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    held = pytest.raises(errors.UnavailableError, match="held by another writer")
+    with files.locked(path), held, files.locked(path, timeout_s=0.1):
+        pass
+
+
+def test_a_full_disk_is_named_and_leaves_no_half_written_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(errors.UnavailableError, match="No space left on device"):
+        files.write(tmp_path / "x.json", b"data")
+    assert list(tmp_path.iterdir()) == []

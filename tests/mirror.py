@@ -1,0 +1,67 @@
+"""A mirror of a model repository on loopback HTTP, honest until a test makes it lie as an attacker on the way would."""
+
+import contextlib
+import http.server
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+class Mirror:
+    """Serves `folder`. `overrides` maps a path like `metadata/timestamp.json` to other bytes; `endless` paths never
+    end, `dripping` ones send a byte at a time, `down` answers nothing useful. `served_bytes` counts what left."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.overrides: dict[str, bytes] = {}
+        self.edit: Callable[[str, bytes], bytes] = lambda path, data: data
+        self.endless: set[str] = set()
+        self.dripping: set[str] = set()
+        self.down = False
+        self.served_bytes = 0
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def save(self, copy: Path) -> None:
+        """Keep the repository as it is now, to replay it later."""
+        shutil.copytree(self.folder, copy)
+
+    def _handler(mirror) -> type[http.server.BaseHTTPRequestHandler]:  # noqa: N805
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                path = self.path.lstrip("/")
+                file = mirror.folder / path
+                if mirror.down or not (file.is_file() or path in mirror.overrides):
+                    self.send_error(503 if mirror.down else 404)
+                    return
+                data = mirror.overrides.get(path) or mirror.edit(path, file.read_bytes())
+                self.send_response(200)
+                if path not in mirror.endless:
+                    self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                with contextlib.suppress(OSError):  # the client hung up, as it should
+                    self._send(path, data)
+
+            def _send(self, path: str, data: bytes) -> None:
+                chunks = [data[i : i + 1] for i in range(len(data))] if path in mirror.dripping else [data]
+                while chunks:
+                    for chunk in chunks:
+                        self.wfile.write(chunk)
+                        mirror.served_bytes += len(chunk)
+                        if path in mirror.dripping:
+                            time.sleep(0.05)
+                    if path not in mirror.endless:
+                        return
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        return Handler
