@@ -92,12 +92,14 @@ class Camera:
 class Traffic:
     """Sends `rate` requests a second in all, in turn to the cameras that are on, and books every answer."""
 
-    def __init__(self, model: str, cameras: Sequence[Camera], scene: Scene, *, rate: float, seed: int = 0) -> None:
+    def __init__(
+        self, model: str, cameras: Sequence[Camera], scene: Scene, *, rate: float, started: float, seed: int = 0
+    ) -> None:
         self.scene, self.answers = scene, list[Answer]()
         self._model, self._cameras, self._rate = model, list(cameras), rate
         self._off: set[str] = set()
         self._rng = np.random.default_rng(seed)
-        self._started = time.monotonic()
+        self._started = started
         self._pending: set[asyncio.Task[None]] = set()
         self._run_id = f"{time.time_ns():x}"
 

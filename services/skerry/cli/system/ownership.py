@@ -88,3 +88,8 @@ def cpu_seconds(pid: int) -> float:
     except OSError:
         return 0.0
     return sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
+def is_supervisor(path: Path, pid: int) -> bool:
+    """Is `pid` the living process that `path` remembers?"""
+    return pid in living(path)

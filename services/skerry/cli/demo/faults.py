@@ -1,0 +1,253 @@
+"""The demo's faults: each does its harm at the place its name says, states what should come of it, and looks whether it
+came. The harm is done from outside; no part of the product has a branch for it."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from skerry.adapters.oip import remote
+from skerry.cli.demo import cameras, chronicle, digits, stage
+from skerry.cli.demo.traffic import Camera
+from skerry.core import errors
+
+if TYPE_CHECKING:
+    from skerry.cli.demo.set import Set
+    from skerry.cli.demo.story import Plot
+
+OUTAGE_S = 8.0
+SETTLE_S = 90.0
+
+
+@dataclass
+class Fault:
+    """Hooks into the story; a fault overrides those it needs. `seen` tells what happened, `ok` whether as expected."""
+
+    name: ClassVar[str]
+    expected: ClassVar[str]
+    closes_loop: ClassVar[bool] = True
+    seen: list[str] = field(default_factory=list)
+    ok: bool = False
+
+    async def during_drift(self, plot: "Plot", stage_set: "Set") -> None: ...
+
+    async def during_training(self, plot: "Plot", stage_set: "Set") -> None: ...
+
+    async def during_rollout(self, plot: "Plot", stage_set: "Set") -> bool:
+        """True: the rollout is the fault's business, the story does not wait for its success."""
+        return False
+
+    async def afterwards(self, plot: "Plot", stage_set: "Set") -> None: ...
+
+    async def judge(self, plot: "Plot", stage_set: "Set") -> None: ...
+
+
+class BadVersion(Fault):
+    name = "bad-version"
+    expected = (
+        "a version trained and judged without the drifted cameras passes its offline gates, is worse in the field, "
+        "is found at the canary and rolled back; the other nodes never leave the stable version"
+    )
+
+    async def afterwards(self, plot: "Plot", stage_set: "Set") -> None:
+        stage_set.tell("fault", "somebody retrains on the old dataset, which knows nothing of the new cameras")
+        await stage_set.skerry("retrain", stage.MODEL, "--dataset", plot.dataset)
+        await stage_set.until(
+            "the bad version has passed its offline gates", lambda look: len(_published(look)) >= 3, 240
+        )
+        await stage_set.until("its rollout has ended", lambda look: _ended(look, 3), 240)
+        await stage_set.until(
+            "every node is on the stable version again",
+            lambda look: all(digest == plot.target for digest, _ in chronicle.nodes_on(look, stage.MODEL).values()),
+            SETTLE_S,
+        )
+
+    async def judge(self, plot: "Plot", stage_set: "Set") -> None:
+        assert stage_set.traffic is not None
+        bad = _published(stage_set.seen)[2]
+        rollout = chronicle.newest(stage_set.seen.of("ModelRollout"))[2]
+        verdict = rollout.status["waves"][0].get("verdict") or {}
+        served = {answer.node for answer in stage_set.traffic.answers if answer.digest == bad}
+        served |= {node for node, digests in stage_set.digests.items() if bad in digests}
+        canaries = set(rollout.status["waves"][0]["nodes"])
+        self.seen.append(f"rollout {rollout.name} ended as {rollout.status.get('phase')}")
+        self.seen.append(f"canary verdict {verdict.get('result')}: {verdict.get('reason')}")
+        self.seen.append(f"the bad version served on {', '.join(sorted(served)) or 'no node'}")
+        self.ok = verdict.get("result") == "Fail" and rollout.status.get("phase") == "RolledBack"
+        self.ok = self.ok and len(canaries) == 1 and served == canaries
+
+
+class Corrupt(Fault):
+    name = "corrupt"
+    expected = "the damaged artifact is refused by every agent, once each, and the old version serves on"
+    closes_loop = False
+
+    async def during_training(self, plot: "Plot", stage_set: "Set") -> None:
+        """Publishing and rolling out are two steps this time, so that the harm comes in between."""
+        folder = stage_set.system.layout.root / "stage"
+        from skerry.cli.demo.set import write_json
+
+        description = stage.edge_model(plot.network, automatic=False, tolerant=True)
+        description["datasetDigest"] = plot.dataset
+        await stage_set.skerry("models", "apply", str(write_json(folder / "tolerant.json", description)))
+
+    async def during_rollout(self, plot: "Plot", stage_set: "Set") -> bool:
+        version = _version_of(stage_set, plot.target)
+        damaged = await asyncio.to_thread(
+            damage, stage_set.system.layout.repository / "targets" / version.spec["targetPath"], "model.onnx"
+        )
+        stage_set.tell("fault", f"one byte of {damaged.name} in the repository is flipped")
+        await stage_set.skerry("rollout", "start", version.name)
+        await stage_set.until("the rollout of the damaged version has ended", lambda look: _ended(look, 2), 150)
+        await stage_set.play(10, "do the agents leave it alone from here on?")
+        return True
+
+    async def judge(self, plot: "Plot", stage_set: "Set") -> None:
+        refusals = [event.text for event in stage_set.events if event.kind == "refused"]
+        per_node = {node: sum(text.startswith(f"{node} ") for text in refusals) for node in stage_set.system.nodes}
+        serving = chronicle.nodes_on(stage_set.seen, stage.MODEL)
+        rollout = chronicle.newest(stage_set.seen.of("ModelRollout"))[-1]
+        verified = {
+            node: _verifications(stage_set.system.layout.log(node), plot.target) for node in stage_set.system.nodes
+        }
+        self.seen.append(f"refusals: {', '.join(f'{node} {count}' for node, count in per_node.items())}")
+        self.seen.append(f"verifications tried: {', '.join(f'{node} {count}' for node, count in verified.items())}")
+        self.seen.append(f"rollout {rollout.name} ended as {rollout.status.get('phase')}")
+        self.seen.append(f"serving: {', '.join(f'{node} v{version}' for node, (_, version) in serving.items())}")
+        once = all(count == 1 for count in per_node.values()) and all(count == 1 for count in verified.values())
+        self.ok = once and all(digest == plot.first for digest, _ in serving.values())
+        self.ok = self.ok and rollout.status.get("phase") in ("RolledBack", "Failed") and _nothing_lost(stage_set, self)
+
+
+class CloudDown(Fault):
+    name = "cloud-down"
+    expected = (
+        "with gateway, teacher and Valkey killed every request is still answered, nothing captured is lost, and all of "
+        "it is uploaded once after they return"
+    )
+
+    async def during_drift(self, plot: "Plot", stage_set: "Set") -> None:
+        await stage_set.play(4, "drifting cameras, the cloud still there")
+        stage_set.tell("fault", "gateway, teacher and Valkey are killed")
+        await asyncio.to_thread(stage_set.system.hold, "gateway", "teacher", "valkey", kill=True)
+        self._dark_since = stage_set.now()
+        await stage_set.play(OUTAGE_S, "the cloud is gone; the edge answers by itself")
+        self._dark_until = stage_set.now()
+        await asyncio.to_thread(stage_set.system.restart, "valkey", "gateway", "teacher")
+        stage_set.tell("fault", "gateway, teacher and Valkey are back")
+
+    async def judge(self, plot: "Plot", stage_set: "Set") -> None:
+        assert stage_set.traffic is not None
+        dark = [one for one in stage_set.traffic.answers if self._dark_since <= one.at_s <= self._dark_until]
+        answered = [one for one in dark if not one.error]
+        self.seen.append(f"{len(answered)} of {len(dark)} requests answered while the cloud was gone")
+        spools = await _drained(stage_set)
+        captured = sum(spool["captured"] for spool in spools.values())
+        dropped = sum(spool["dropped"] for spool in spools.values())
+        pending = sum(spool["pending"] for spool in spools.values())
+        stored = await asyncio.to_thread(lambda: sum(1 for _ in stage_set.blobs.list(f"examples/{stage.MODEL}")))
+        self.seen.append(f"captured {captured}, stored {stored}, dropped {dropped}, still pending {pending}")
+        self.ok = len(answered) == len(dark) > 0 and captured == stored and not dropped and not pending
+        self.ok = _nothing_lost(stage_set, self) and self.ok
+
+
+class NodeOffline(Fault):
+    name = "node-offline"
+    expected = "with one agent gone during the rollout the others finish; it catches up when it returns"
+    node: ClassVar[str] = stage.NODES[-1]
+
+    async def during_training(self, plot: "Plot", stage_set: "Set") -> None:
+        assert stage_set.traffic is not None
+        stage_set.traffic.switch_off(self.node)
+        await stage_set.play(1, f"the cameras of {self.node} are switched off")
+        await asyncio.to_thread(stage_set.system.hold, self.node)
+        stage_set.tell("fault", f"{self.node} and its cameras are gone")
+
+    async def during_rollout(self, plot: "Plot", stage_set: "Set") -> bool:
+        assert stage_set.traffic is not None
+        await stage_set.until("the others have finished", lambda look: _ended(look, 2), 150)
+        rollout = chronicle.newest(stage_set.seen.of("ModelRollout"))[1]
+        succeeded = chronicle.condition(rollout, "Succeeded").get("status") == "True"
+        deferred = rollout.status.get("deferred", [])
+        self.seen.append(f"rollout {rollout.name}: {rollout.status.get('phase')}, deferred {deferred}")
+        self._finished = succeeded and deferred == [self.node]
+        await asyncio.to_thread(stage_set.system.restart, self.node)
+        stage_set.tell("fault", f"{self.node} returns")
+        await stage_set.until(
+            f"{self.node} has caught up",
+            lambda look: chronicle.nodes_on(look, stage.MODEL)[self.node][0] == plot.target,
+            SETTLE_S,
+        )
+        stage_set.traffic.switch_on(self.node)
+        return True
+
+    async def judge(self, plot: "Plot", stage_set: "Set") -> None:
+        digest, version = chronicle.nodes_on(stage_set.seen, stage.MODEL)[self.node]
+        self.seen.append(f"{self.node} serves v{version} after its return")
+        self.ok = self._finished and digest == plot.target and _nothing_lost(stage_set, self)
+
+
+FAULTS: Mapping[str, type[Fault]] = {one.name: one for one in (BadVersion, Corrupt, CloudDown, NodeOffline)}
+
+
+async def teacher_accuracy(data: digits.Digits, stage_set: "Set", sample: int = 400) -> tuple[float, float]:
+    """The teacher's accuracy on clean and on drifted holdout images, asked through its gRPC door."""
+    clean = data.holdout.x[:sample]
+    drifted = cameras.drift(clean, np.random.default_rng(7), share=1.0)
+    camera = Camera("teacher", f"127.0.0.1:{stage_set.system.ports.teacher}")
+    try:
+        right = [0, 0]
+        for kind, images in enumerate((clean, drifted)):
+            for index, image in enumerate(images):
+                reply = await camera.infer(stage.MODEL, f"teacher-{kind}-{index}", image)
+                logits = np.frombuffer(reply.raw_output_contents[0], dtype=np.float32)
+                right[kind] += int(logits.argmax() == data.holdout.y[index])
+    finally:
+        await camera.close()
+    return right[0] / len(clean), right[1] / len(clean)
+
+
+def damage(folder: Path, name: str) -> Path:
+    """Flip one bit in the middle of the target file `name` (the repository prefixes file names with their hashes)."""
+    found = sorted(folder.glob(f"*{name}"))
+    if not found:
+        raise errors.NotFoundError(f"no {name} in {folder}")
+    content = bytearray(found[0].read_bytes())
+    content[len(content) // 2] ^= 1
+    found[0].write_bytes(content)
+    return found[0]
+
+
+def _published(look: chronicle.Look) -> list[str]:
+    versions = sorted(look.of("ModelVersion").values(), key=lambda one: int(one.spec["version"]))
+    return [one.spec["digest"] for one in versions if chronicle.condition(one, "Available").get("status") == "True"]
+
+
+def _ended(look: chronicle.Look, count: int) -> bool:
+    """Have `count` rollouts reached an end?"""
+    ends = [chronicle.condition(one, "Succeeded").get("status") for one in look.of("ModelRollout").values()]
+    return sum(status in ("True", "False") for status in ends) >= count
+
+
+def _version_of(stage_set: "Set", digest: str) -> chronicle.Object:
+    return next(one for one in stage_set.seen.of("ModelVersion").values() if one.spec["digest"] == digest)
+
+
+def _nothing_lost(stage_set: "Set", fault: Fault) -> bool:
+    assert stage_set.traffic is not None
+    lost = sum(bool(answer.error) for answer in stage_set.traffic.answers)
+    fault.seen.append(f"{lost} of {len(stage_set.traffic.answers)} requests lost")
+    return not lost
+
+
+async def _drained(stage_set: "Set") -> dict[str, dict[str, int]]:
+    """Each agent's spool counters, once nothing is pending or the wait was in vain."""
+    for _ in range(120):
+        spools = {row["node"]: row["spool"] for row in await stage_set.skerry_json("nodes")}
+        if all(spool and not spool["pending"] for spool in spools.values()):
+            break
+        await asyncio.sleep(0.5)
+    return spools

@@ -1,0 +1,50 @@
+"""The process behind `skerry up`: starts the parts, writes system.json, revives what dies, stops on SIGTERM."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from skerry.adapters import objects
+from skerry.adapters.telemetry import logs
+from skerry.cli import system_file
+from skerry.cli.system import fleet, ownership
+from skerry.cli.system.layout import Layout
+from skerry.cli.system.supervisor import System
+from skerry.core import errors
+
+log = logs.logger("supervisor")
+_WATCH_S = 0.5
+
+
+def main(root: Path, nodes: int, transport: str) -> int:
+    """Run until SIGTERM or Ctrl-C. Returns the exit code."""
+    layout = Layout(root)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    names = [f"edge-{number + 1}" for number in range(nodes)]
+    try:
+        with System(layout, names, transport=transport) as system:
+            system.start(lambda text: log.info("progress", text=text))
+            fleet.ensure_default(objects.open_objects(layout.objects_url))
+            ownership.write(layout.root / "supervisor.json", [os.getpid()])
+            system_file.write(layout.root, fleet.describe(system))
+            log.info("up", dashboard=f"http://127.0.0.1:{system.ports.dashboard}")
+            while not stop.wait(_WATCH_S):
+                for name in system.revive(time.monotonic()):
+                    log.warning("part_restarted", part=name)
+            log.info("stopping")
+    except errors.SkerryError as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 4
+    finally:
+        system_file.path(layout.root).unlink(missing_ok=True)
+    return 0
+
+
+if __name__ == "__main__":
+    logs.configure("supervisor")
+    raise SystemExit(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))
