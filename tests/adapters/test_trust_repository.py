@@ -13,7 +13,8 @@ from tuf.api.metadata import Timestamp
 from tuf.ngclient._internal.trusted_metadata_set import TrustedMetadataSet
 from tuf.ngclient.config import EnvelopeType
 
-from skerry.adapters.trust import ceremony, files, keys, repository
+from skerry.adapters import files
+from skerry.adapters.trust import ceremony, keys, repository
 from skerry.core import errors
 
 T0 = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)

@@ -12,7 +12,8 @@ from pathlib import Path
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import DelegatedRole, Delegations, Key, Root, Snapshot, Targets, Timestamp
 
-from skerry.adapters.trust import files, keys, repository, store
+from skerry.adapters import files
+from skerry.adapters.trust import keys, repository, store
 from skerry.core import errors
 
 _ONLINE_ROLES = (store.RETRAINED, Snapshot.type, Timestamp.type)

@@ -22,7 +22,8 @@ from tuf.api import exceptions
 from tuf.api.metadata import TargetFile
 from tuf.ngclient import Updater, UpdaterConfig
 
-from skerry.adapters.trust import fetcher, files, repository, store
+from skerry.adapters import files
+from skerry.adapters.trust import fetcher, repository, store
 from skerry.core import errors
 
 _MAX_MANIFEST_BYTES = 1 << 20

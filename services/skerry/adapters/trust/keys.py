@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from securesystemslib.signer import CryptoSigner
 
-from skerry.adapters.trust import files
+from skerry.adapters import files
 from skerry.core import errors
 
 ROOT, PUBLISHER, ONLINE = "root", "publisher", "online"

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from tuf.api.metadata import MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
-from skerry.adapters.trust import files, keys, store
+from skerry.adapters import files
+from skerry.adapters.trust import keys, store
 from skerry.core import errors
 
 MANIFEST = "manifest.json"

@@ -15,7 +15,8 @@ from tuf.api import exceptions
 from tuf.api.metadata import Metadata, Root, Signed, Snapshot, T, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
 
-from skerry.adapters.trust import files, keys
+from skerry.adapters import files
+from skerry.adapters.trust import keys
 from skerry.core import errors
 
 SIGNED_AT = "x-skerry-signed-unix-ms"

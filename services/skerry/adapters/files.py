@@ -1,6 +1,6 @@
-"""Durable files for the repository: atomic writes that survive a power cut, and one writer at a time by a lock file.
+"""Durable files: atomic writes that survive a power cut, and one writer at a time by a lock file.
 
-Knows nothing of TUF. A reader without the lock sees a file whole, as it was before or after a write.
+A reader without the lock sees a file whole, as it was before or after a write.
 """
 
 import contextlib
