@@ -1,0 +1,95 @@
+"""How sure a classifier is of an answer: temperature-calibrated max-softmax, and the threshold for a target rate.
+
+Temperature scaling divides the logits by one number fitted on held-out labels (Guo et al. 2017, "On Calibration of
+Modern Neural Networks", section 4.2); it never changes which class wins. What is done with the confidence is decided in
+`core.offload` and `core.sampling`. Left out: margin, entropy and energy scores, which tie or lose on our data.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from skerry.core import errors
+
+BINS = 20  # of the histogram over [0, 1] that nodes report and manifests carry
+_MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.1, 10.0
+_BISECTIONS = 60
+
+
+def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
+    """exp(z/T) / sum(exp(z/T)) over the last axis of logits[N, C], float64. A row with a non-finite logit becomes NaN.
+
+    Raises InputError when `logits` is not a matrix with at least one column, or the temperature is not positive.
+    """
+    z: NDArray[np.float64] = np.asarray(logits, dtype=np.float64)
+    if z.ndim != 2 or z.shape[1] == 0:
+        raise errors.InputError(f"logits must be a matrix [rows, classes], not of shape {list(z.shape)}")
+    if not (np.isfinite(temperature) and temperature > 0):
+        raise errors.InputError(f"temperature must be a positive number, not {temperature}")
+    finite: NDArray[np.bool_] = np.asarray(np.isfinite(z).all(axis=1))
+    safe = np.where(finite[:, None], z, 0.0)
+    # The shift comes first: dividing a huge logit by a small temperature would overflow.
+    powers = np.exp((safe - safe.max(axis=1, keepdims=True)) / temperature)
+    probabilities: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    probabilities[~finite] = np.nan
+    return probabilities
+
+
+def max_softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
+    """Confidence in [0, 1] per row of logits[N, C]. A row with a non-finite logit has 0: it is never trusted.
+
+    Raises InputError as `softmax`.
+    """
+    sure: NDArray[np.float64] = np.nan_to_num(softmax(logits, temperature).max(axis=1), nan=0.0)
+    return sure
+
+
+def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
+    """The temperature in [0.1, 10] with the least mean negative log likelihood of labels[N] (class index) under
+    softmax(logits[N, C] / T). Rows with a non-finite logit are left out.
+
+    The loss is convex in b = 1/T with derivative mean(sum_c p_c z_c - z_label), so bisection finds its zero.
+    Raises InputError for no usable row, labels of another length, or a label that names no class.
+    """
+    z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels)
+    if z.ndim != 2 or y.shape != (z.shape[0],) or not np.issubdtype(y.dtype, np.integer):
+        raise errors.InputError(
+            f"logits {list(z.shape)} and labels {list(y.shape)} do not fit: need [N, C] and N integers"
+        )
+    usable = np.isfinite(z).all(axis=1)
+    z, y = z[usable], y[usable]
+    if len(y) == 0:
+        raise errors.InputError("a temperature needs at least one labelled row with finite logits; there is none")
+    if y.min() < 0 or y.max() >= z.shape[1]:
+        raise errors.InputError(f"labels must be class indices in 0..{z.shape[1] - 1}; found {y.min()}..{y.max()}")
+    of_label = z[np.arange(len(y)), y]
+    low, high = 1 / _MAX_TEMPERATURE, 1 / _MIN_TEMPERATURE
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        slope = np.mean((softmax(z, 1 / middle) * z).sum(axis=1) - of_label)
+        low, high = (low, middle) if slope > 0 else (middle, high)
+    return float(2 / (low + high))
+
+
+def threshold_for_rate(confidences: ArrayLike, rate: float) -> float:
+    """The highest threshold t such that at most `rate` (0 to 1) of confidences[N] lie below t.
+
+    Ties at t stay above it, so the share below can be less than `rate`, never more.
+    Raises InputError for no confidences, values outside [0, 1], or such a rate.
+    """
+    ordered = np.sort(np.asarray(confidences, dtype=np.float64))
+    if ordered.ndim != 1 or len(ordered) == 0:
+        raise errors.InputError("a threshold needs at least one confidence; there is none")
+    if not (ordered[0] >= 0 and ordered[-1] <= 1):
+        raise errors.InputError("confidences must lie in [0, 1]")
+    if not 0 <= rate <= 1:
+        raise errors.InputError(f"the offload rate must lie in 0..1, not {rate}")
+    below = int(np.floor(rate * len(ordered)))
+    return float(ordered[below]) if below < len(ordered) else float(np.nextafter(1.0, 2.0))
+
+
+def histogram(confidences: ArrayLike, bins: int = BINS) -> tuple[int, ...]:
+    """How many of confidences[N] fall into each of `bins` equal parts of [0, 1]; 1.0 and above count in the last,
+    below 0 and NaN in the first."""
+    values = np.nan_to_num(np.asarray(confidences, dtype=np.float64).ravel(), nan=0.0, posinf=1.0, neginf=0.0)
+    index = np.minimum((np.clip(values, 0.0, 1.0) * bins).astype(np.int64), bins - 1)
+    return tuple(int(count) for count in np.bincount(index, minlength=bins))
