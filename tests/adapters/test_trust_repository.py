@@ -14,7 +14,7 @@ from tuf.ngclient._internal.trusted_metadata_set import TrustedMetadataSet
 from tuf.ngclient.config import EnvelopeType
 
 from skerry.adapters import files
-from skerry.adapters.trust import ceremony, keys, repository
+from skerry.adapters.trust import ceremony, keys, repository, sweep
 from skerry.core import errors
 
 T0 = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -268,3 +268,31 @@ def test_a_full_disk_is_named_and_leaves_no_half_written_file(tmp_path: Path, mo
     with pytest.raises(errors.UnavailableError, match="No space left on device"):
         files.write(tmp_path / "x.json", b"data")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_sweep_removes_what_nobody_follows_and_only_when_it_is_old(tmp_path: Path) -> None:
+    add_and_publish(tmp_path)
+    online = founded(tmp_path)
+    ceremony.rotate_root(tmp_path / "repository", tmp_path / "keys", now=T0)
+    online.add_version("retrained", "digits", 2, DIGEST, FILES, now=T0)
+    online.retire({"retrained/digits/1"}, now=T0)
+    online.publish(now=T0)
+    everything = sorted(path for path in (tmp_path / "repository").rglob("*") if path.is_file())
+    written = datetime.fromtimestamp(max(path.stat().st_mtime for path in everything), UTC)
+    assert sweep.sweep(online, now=written + timedelta(minutes=59)) == 0
+    seen = read(tmp_path)
+    removed = sweep.sweep(online, now=written + timedelta(hours=2))
+    left = sorted(path for path in (tmp_path / "repository").rglob("*") if path.is_file())
+    assert read(tmp_path) == seen
+    assert removed == len(everything) - len(left) > len(FILES)
+    assert not [path for path in left if "retrained/digits/1/" in str(path)]
+    assert {f"{n}.root.json" for n in (1, 2)} <= {path.name for path in left}
+
+
+def test_the_sweep_leaves_alone_what_is_signed_and_about_to_be_published(tmp_path: Path) -> None:
+    online = founded(tmp_path)
+    online.add_version("retrained", "digits", 1, DIGEST, FILES, now=T0)
+    later = datetime.now(UTC) + timedelta(days=1)
+    sweep.sweep(online, now=later)
+    online.publish(now=T0)
+    assert {f"retrained/digits/1/{name}" for name in FILES} == set(read(tmp_path) or ())

@@ -88,7 +88,7 @@ class Repository:
     def read_target(self, version: SignedVersion, name: str) -> bytes:
         """A file of a signed version, its hash checked. Raises NotFoundError, IntegrityError."""
         hexdigest, size = version.files[name]
-        data = self.store.read_bytes(self._target_file(f"{version.target_path}/{name}", hexdigest))
+        data = self.store.read_bytes(self.target_file(f"{version.target_path}/{name}", hexdigest))
         if len(data) != size or hashlib.sha256(data).hexdigest() != hexdigest:
             raise errors.IntegrityError(f"{version.target_path}/{name} is not the file that was signed")
         return data
@@ -184,12 +184,13 @@ class Repository:
         known = targets.targets.get(target.path)
         if known is not None and known.hashes != target.hashes:
             raise errors.RejectedError(f"{target.path} is already signed with other content: take a new release number")
-        path = self._target_file(target.path, target.hashes[_HASH])
+        path = self.target_file(target.path, target.hashes[_HASH])
         if not path.exists() or path.read_bytes() != data:
             files.write(path, data)
         targets.targets[target.path] = target
 
-    def _target_file(self, path: str, hexdigest: str) -> Path:
+    def target_file(self, path: str, hexdigest: str) -> Path:
+        """Where a target's content lies (consistent snapshots: the name begins with the hash)."""
         folder, _, name = path.rpartition("/")
         return self.directory / "targets" / folder / f"{hexdigest}.{name}"
 
