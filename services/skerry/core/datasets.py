@@ -1,0 +1,233 @@
+"""What a dataset is: a manifest that names parts by digest, the arrays of a part, and which rows are holdout for ever.
+
+Reading and writing blobs is the callers' business; here are only the bounds, the checks and the bytes. A manifest is
+canonical JSON and its digest is the dataset's name; nothing trains on a part whose role is `holdout`.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skerry.core import digests, errors
+
+SCHEMA = 1
+MAX_MANIFEST_BYTES = 4 << 20
+MAX_PARTS = 4096
+MAX_CLASSES = 10_000
+MAX_RANK = 8
+MAX_ROW_BYTES = 32 << 20
+HOLDOUT_ONE_IN = 5
+
+# Input datatypes of the Open Inference Protocol that a dataset row may have.
+DTYPES: Mapping[str, np.dtype[Any]] = {
+    "BOOL": np.dtype(np.bool_),
+    **{f"UINT{bits}": np.dtype(f"<u{bits // 8}") for bits in (8, 16, 32, 64)},
+    **{f"INT{bits}": np.dtype(f"<i{bits // 8}") for bits in (8, 16, 32, 64)},
+    **{f"FP{bits}": np.dtype(f"<f{bits // 8}") for bits in (16, 32, 64)},
+}
+
+Role = Literal["train", "holdout"]
+Origin = Literal["imported", "captured"]
+_ROLES, _ORIGINS = ("train", "holdout"), ("imported", "captured")
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One row as callers send it: `shape` has no batch axis."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return DTYPES[self.datatype]
+
+    @property
+    def row_bytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One npz of rows. `per_class` counts the rows by class (hard label, else the likeliest soft one)."""
+
+    role: Role
+    origin: Origin
+    digest: str
+    samples: int
+    per_class: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetManifest:
+    """Everything a run may know of its data before it reads a part."""
+
+    model: str
+    class_names: tuple[str, ...]
+    input: Input
+    parts: tuple[Part, ...]
+    parents: tuple[str, ...] = ()
+    created_unix_ms: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        """Canonical JSON: sorted keys, no spaces, UTF-8. The same dataset is the same bytes."""
+        document = {
+            "schema": SCHEMA,
+            "model": self.model,
+            "classNames": list(self.class_names),
+            "input": {"name": self.input.name, "datatype": self.input.datatype, "shape": list(self.input.shape)},
+            "parts": [
+                {
+                    "role": part.role,
+                    "origin": part.origin,
+                    "digest": part.digest,
+                    "samples": part.samples,
+                    "perClass": list(part.per_class),
+                }
+                for part in self.parts
+            ],
+            "parents": list(self.parents),
+            "createdUnixMs": self.created_unix_ms,
+            "dropped": dict(self.dropped),
+        }
+        return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "DatasetManifest":
+        """Parse and check. Raises TooLargeError, or InputError that names the field and what it should be."""
+        if len(data) > MAX_MANIFEST_BYTES:
+            raise errors.TooLargeError(f"dataset manifest of {len(data)} bytes: at most {MAX_MANIFEST_BYTES} are read")
+        try:
+            document = json.loads(data)
+        except (ValueError, RecursionError) as exc:
+            raise errors.InputError(f"dataset manifest is not JSON: {exc}") from exc
+        read = _Reader(document, "dataset manifest")
+        if read.integer("schema", 1, 1 << 31) != SCHEMA:
+            raise errors.InputError(f"dataset manifest: schema must be {SCHEMA}; this one is newer than this skerry")
+        names = tuple(read.texts("classNames", 1, MAX_CLASSES))
+        if len(set(names)) != len(names):
+            raise errors.InputError("dataset manifest: classNames must be distinct")
+        return cls(
+            model=read.text("model"),
+            class_names=names,
+            input=_input(read.reader("input")),
+            parts=tuple(_part(one, len(names)) for one in read.readers("parts", MAX_PARTS)),
+            parents=tuple(
+                digests.check(one, "dataset manifest: parents") for one in read.texts("parents", 0, MAX_PARTS)
+            ),
+            created_unix_ms=read.integer("createdUnixMs", 0, 1 << 53),
+            dropped=read.tallies("dropped"),
+        )
+
+    def select(self, role: Role, origin: Origin | None = None) -> tuple[Part, ...]:
+        """The parts of a role, and of an origin when one is named."""
+        return tuple(part for part in self.parts if part.role == role and origin in (None, part.origin))
+
+    def samples(self, role: Role, origin: Origin | None = None) -> int:
+        return sum(part.samples for part in self.select(role, origin))
+
+
+def blob_path(model: str, digest: str) -> str:
+    """Where the manifest with this digest lies in object storage."""
+    return f"datasets/{model}/{digests.hex_of(digest)}"
+
+
+def input_digest(row: NDArray[Any]) -> str:
+    """64 hex digits that are equal exactly for equal rows: datatype, shape and little-endian bytes as callers sent
+    them. What came in twice is stored and counted once."""
+    row = np.ascontiguousarray(row, dtype=row.dtype.newbyteorder("<"))
+    head = f"{row.dtype.str}{list(row.shape)}".encode()
+    return hashlib.sha256(head + b"\0" + row.tobytes()).hexdigest()
+
+
+def is_holdout(digest: str) -> bool:
+    """Does the captured row with this `input_digest` belong to the holdout? The answer never changes."""
+    return int(digest[:8], 16) % HOLDOUT_ONE_IN == 0
+
+
+def _input(read: "_Reader") -> Input:
+    datatype = read.text("datatype")
+    if datatype not in DTYPES:
+        raise errors.InputError(f"{read.where}.datatype: {datatype!r} is not one of {', '.join(DTYPES)}")
+    shape = tuple(read.integers("shape", MAX_RANK, 1, MAX_ROW_BYTES))
+    found = Input(read.text("name"), datatype, shape)
+    if found.row_bytes > MAX_ROW_BYTES:
+        raise errors.TooLargeError(f"{read.where}: one row has {found.row_bytes} bytes, at most {MAX_ROW_BYTES} do")
+    return found
+
+
+def _part(read: "_Reader", classes: int) -> Part:
+    role, origin = read.text("role"), read.text("origin")
+    if role not in _ROLES or origin not in _ORIGINS:
+        raise errors.InputError(f"{read.where}: role is {' or '.join(_ROLES)}, origin {' or '.join(_ORIGINS)}")
+    samples = read.integer("samples", 0, 1 << 40)
+    per_class = tuple(read.integers("perClass", classes, 0, 1 << 40))
+    if len(per_class) != classes or sum(per_class) > samples:
+        raise errors.InputError(f"{read.where}: perClass must have {classes} counts that add up to samples at most")
+    digest = digests.check(read.text("digest"), f"{read.where}.digest")
+    return Part(role, origin, digest, samples, per_class)  # type: ignore[arg-type]  # both were checked above
+
+
+class _Reader:
+    """Fields of one JSON object, each checked, each error naming where it stood."""
+
+    def __init__(self, value: Any, where: str) -> None:
+        if not isinstance(value, dict):
+            raise errors.InputError(f"{where} must be a JSON object")
+        self._value, self.where = value, where
+
+    def _get(self, key: str, kind: type) -> Any:
+        found = self._value.get(key)
+        if not isinstance(found, kind) or (kind is int and isinstance(found, bool)):
+            raise errors.InputError(f"{self.where}.{key}: expected {_KINDS[kind]}, got {found!r:.80}")
+        return found
+
+    def text(self, key: str) -> str:
+        found: str = self._get(key, str)
+        if not 0 < len(found) <= 256:
+            raise errors.InputError(f"{self.where}.{key}: expected 1 to 256 characters")
+        return found
+
+    def integer(self, key: str, low: int, high: int) -> int:
+        found: int = self._get(key, int)
+        if not low <= found <= high:
+            raise errors.InputError(f"{self.where}.{key}: {found} is not in {low}..{high}")
+        return found
+
+    def texts(self, key: str, at_least: int, at_most: int) -> Sequence[str]:
+        found: list[Any] = self._get(key, list)
+        if not at_least <= len(found) <= at_most or not all(isinstance(x, str) and 0 < len(x) <= 256 for x in found):
+            raise errors.InputError(f"{self.where}.{key}: expected {at_least} to {at_most} short texts")
+        return found
+
+    def integers(self, key: str, at_most: int, low: int, high: int) -> Sequence[int]:
+        found: list[Any] = self._get(key, list)
+        if len(found) > at_most or not all(type(x) is int and low <= x <= high for x in found):
+            raise errors.InputError(f"{self.where}.{key}: expected at most {at_most} integers in {low}..{high}")
+        return found
+
+    def tallies(self, key: str) -> dict[str, int]:
+        found: dict[str, Any] = self._get(key, dict)
+        if len(found) > 64 or not all(type(count) is int and count >= 0 for count in found.values()):
+            raise errors.InputError(f"{self.where}.{key}: expected at most 64 counts by reason")
+        return found
+
+    def reader(self, key: str) -> "_Reader":
+        return _Reader(self._get(key, dict), f"{self.where}.{key}")
+
+    def readers(self, key: str, at_most: int) -> "list[_Reader]":
+        found: list[Any] = self._get(key, list)
+        if len(found) > at_most:
+            raise errors.InputError(f"{self.where}.{key}: at most {at_most} entries")
+        return [_Reader(one, f"{self.where}.{key}[{index}]") for index, one in enumerate(found)]
+
+
+_KINDS = {str: "a text", int: "an integer", list: "a list", dict: "an object"}

@@ -1,0 +1,169 @@
+"""The rows of a dataset part: arrays with their checks, and the npz bytes they travel in.
+
+`pack` and `unpack` are exact opposites; the same rows are the same bytes, so a part's digest says what is in it.
+Nothing is repaired here: `finite_rows` tells which rows a caller may keep, the caller drops, counts and reports.
+"""
+
+import io
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skerry.core import digests, errors
+from skerry.core.datasets import DatasetManifest, Input, Origin, Part, Role
+
+MAX_PART_BYTES = 1 << 30
+ID_DTYPE = np.dtype("S71")
+NO_LABEL = -1
+_ARRAYS = ("x", "y", "soft", "weight", "id")
+_SOFT_SUM_TOLERANCE = 1e-3
+# What zipfile and numpy raise for bytes that are no npz, cut or altered anywhere (a huge declared shape: MemoryError).
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+    SyntaxError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """`x` [n, *shape] as callers send it, `y` [n] int64 (-1: none), `soft` [n, classes] float32 (rows of NaN: none),
+    `weight` [n] float32 ≥ 0, `id` [n] S71 (example id or `imported:<n>`)."""
+
+    x: NDArray[Any]
+    y: NDArray[np.int64]
+    soft: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    id: NDArray[np.bytes_]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, which: NDArray[Any]) -> "Rows":
+        """The rows of a boolean mask or an index array."""
+        return Rows(self.x[which], self.y[which], self.soft[which], self.weight[which], self.id[which])
+
+    @property
+    def has_soft(self) -> NDArray[np.bool_]:
+        return np.asarray(~np.isnan(self.soft).any(axis=1))
+
+    @property
+    def targets(self) -> NDArray[np.int64]:
+        """[n] the hard label, else the likeliest soft one, else -1."""
+        likeliest = np.where(self.has_soft, np.nan_to_num(self.soft, nan=-1.0).argmax(axis=1), NO_LABEL)
+        return np.asarray(np.where(self.y != NO_LABEL, self.y, likeliest), dtype=np.int64)
+
+
+def imported(x: NDArray[Any], y: NDArray[np.int64], classes: int, first: int = 0) -> Rows:
+    """Rows of labelled data that somebody brings: no soft labels, weight 1, ids `imported:<n>` from `first` on."""
+    ids = np.array([f"imported:{first + index}" for index in range(len(y))], dtype=ID_DTYPE)
+    soft = np.full((len(y), classes), np.nan, dtype=np.float32)
+    return Rows(x, y.astype(np.int64), soft, np.ones(len(y), dtype=np.float32), ids)
+
+
+def concatenate(rows: Sequence[Rows], row: Input, classes: int) -> Rows:
+    """One after the other; empty, but of the right shape, for none."""
+    empty = Rows(
+        np.empty((0, *row.shape), dtype=row.dtype),
+        np.empty(0, dtype=np.int64),
+        np.empty((0, classes), dtype=np.float32),
+        np.empty(0, dtype=np.float32),
+        np.empty(0, dtype=ID_DTYPE),
+    )
+    every = [empty, *rows]
+    return Rows(*(np.concatenate([getattr(one, name) for one in every]) for name in _ARRAYS))
+
+
+def finite_rows(rows: Rows) -> NDArray[np.bool_]:
+    """[n] True where every number of `x` is finite."""
+    if rows.x.dtype.kind != "f":
+        return np.ones(len(rows), dtype=np.bool_)
+    return np.asarray(np.isfinite(rows.x).reshape(len(rows), -1).all(axis=1))
+
+
+def check_part(arrays: Mapping[str, NDArray[Any]], manifest: DatasetManifest) -> Rows:
+    """Arrays from outside as Rows. Raises InputError naming the array, the first bad row and what it should be.
+
+    Non-finite numbers in `x` are let through (see `finite_rows`): one broken sensor must not stop a run.
+    """
+    if missing := [name for name in _ARRAYS if name not in arrays]:
+        raise errors.InputError(f"dataset part of {manifest.model}: array {missing[0]!r} is missing")
+    n, classes = len(np.atleast_1d(arrays["y"])), len(manifest.class_names)
+    wanted: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
+        "x": (manifest.input.dtype, (n, *manifest.input.shape)),
+        "y": (np.dtype(np.int64), (n,)),
+        "soft": (np.dtype(np.float32), (n, classes)),
+        "weight": (np.dtype(np.float32), (n,)),
+        "id": (ID_DTYPE, (n,)),
+    }
+    for name, (dtype, shape) in wanted.items():
+        found = arrays[name]
+        if found.shape != shape or found.dtype != dtype:
+            raise errors.InputError(
+                f"dataset part of {manifest.model}: {name} is {found.dtype} {list(found.shape)}, "
+                f"should be {dtype} {list(shape)}"
+            )
+    rows = Rows(**{name: arrays[name] for name in _ARRAYS})
+    _check_labels(rows, manifest)
+    return rows
+
+
+def _check_labels(rows: Rows, manifest: DatasetManifest) -> None:
+    classes = len(manifest.class_names)
+    _refuse(manifest, "y", (rows.y < NO_LABEL) | (rows.y >= classes), f"a class in 0..{classes - 1}, or -1 for none")
+    _refuse(manifest, "weight", ~(np.isfinite(rows.weight) & (rows.weight >= 0)), "a finite number of at least 0")
+    none = np.isnan(rows.soft).all(axis=1)
+    with np.errstate(invalid="ignore"):
+        sums_to_one = np.abs(rows.soft.sum(axis=1) - 1.0) <= _SOFT_SUM_TOLERANCE
+        good = sums_to_one & (rows.soft >= 0).all(axis=1)
+    _refuse(manifest, "soft", ~(good | none), "probabilities that add up to 1, or NaN throughout")
+
+
+def _refuse(manifest: DatasetManifest, name: str, bad: NDArray[np.bool_], wanted: str) -> None:
+    if bad.any():
+        first = int(bad.argmax())
+        raise errors.InputError(
+            f"dataset part of {manifest.model}: {name}[{first}] must be {wanted} ({int(bad.sum())} rows are wrong)"
+        )
+
+
+def describe(role: Role, origin: Origin, data: bytes, rows: Rows, classes: int) -> Part:
+    """The manifest's entry for packed rows."""
+    targets = rows.targets
+    per_class = np.bincount(targets[targets != NO_LABEL], minlength=classes)
+    return Part(role, origin, digests.sha256(data), len(rows), tuple(int(count) for count in per_class))
+
+
+def pack(rows: Rows) -> bytes:
+    """The part as npz bytes; the same rows always give the same bytes."""
+    out = io.BytesIO()
+    np.savez_compressed(out, **{name: getattr(rows, name) for name in _ARRAYS})
+    return out.getvalue()
+
+
+def unpack(data: bytes, manifest: DatasetManifest) -> Rows:
+    """Read `pack`'s bytes from outside: no pickles, no more than MAX_PART_BYTES unpacked, then `check_part`."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > MAX_PART_BYTES:
+            raise errors.TooLargeError(
+                f"dataset part of {manifest.model} unpacks to {unpacked} bytes: at most {MAX_PART_BYTES} are read"
+            )
+        with np.load(io.BytesIO(data), allow_pickle=False) as loaded:
+            arrays = {name: loaded[name] for name in _ARRAYS if name in loaded.files}
+    except _UNREADABLE as exc:
+        raise errors.IntegrityError(f"dataset part of {manifest.model} is not a readable npz: {exc}") from exc
+    return check_part(arrays, manifest)
