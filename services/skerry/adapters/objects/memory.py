@@ -1,0 +1,80 @@
+"""Custom resources in memory: the twin that tests use. Thread-safe, as the real ones are process-safe."""
+
+import copy
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from skerry.adapters.objects import rules
+from skerry.adapters.objects.protocol import Change, Json, Object
+from skerry.core import errors
+
+
+class MemoryObjects:
+    """Same semantics as SqliteObjects, without the file. `writes` counts what was really written."""
+
+    def __init__(self) -> None:
+        self._changes: dict[tuple[str, str], Change] = {}
+        self._version = 0
+        self._changed = threading.Condition()
+        self.writes = 0
+
+    def get(self, kind: str, name: str) -> Object:
+        with self._changed:
+            return copy.deepcopy(self._living(kind, name))
+
+    def list(self, kind: str) -> Sequence[Object]:
+        with self._changed:
+            living = [one.object for one in self._changes.values() if one.object.kind == kind and not one.deleted]
+            return copy.deepcopy(sorted(living, key=lambda one: one.name))
+
+    def create(
+        self, kind: str, name: str, spec: Json, *, manager: str, labels: Mapping[str, str] | None = None
+    ) -> Object:
+        thing = rules.made(kind, name, spec, manager, labels, str(uuid.uuid4()), 0)
+        with self._changed:
+            known = self._changes.get((kind, name))
+            if known is not None and not known.deleted:
+                raise errors.ConflictError(f"{kind} {name} exists already")
+            return self._store(thing, deleted=False)
+
+    def patch(
+        self,
+        kind: str,
+        name: str,
+        *,
+        manager: str,
+        spec: Json | None = None,
+        status: Json | None = None,
+        resource_version: int | None = None,
+    ) -> Object:
+        with self._changed:
+            thing = self._living(kind, name)
+            changed = rules.patched(thing, manager, spec, status, resource_version)
+            return copy.deepcopy(thing) if changed is thing else self._store(changed, deleted=False)
+
+    def delete(self, kind: str, name: str) -> None:
+        with self._changed:
+            self._store(self._living(kind, name), deleted=True)
+
+    def changes(self, since: int, *, timeout_s: float, kinds: Sequence[str] = ()) -> tuple[Sequence[Change], int]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._version > since, timeout_s)
+            fresh = [one for one in self._changes.values() if one.resource_version > since]
+            wanted = [one for one in fresh if not kinds or one.object.kind in kinds]
+            return copy.deepcopy(sorted(wanted, key=lambda one: one.resource_version)), max(since, self._version)
+
+    def _living(self, kind: str, name: str) -> Object:
+        known = self._changes.get((kind, name))
+        if known is None or known.deleted:
+            raise errors.NotFoundError(f"there is no {kind} {name}")
+        return known.object
+
+    def _store(self, thing: Object, *, deleted: bool) -> Object:
+        self._version += 1
+        self.writes += 1
+        stored = replace(thing, resource_version=self._version)
+        self._changes[thing.kind, thing.name] = Change(self._version, deleted, stored)
+        self._changed.notify_all()
+        return copy.deepcopy(stored)

@@ -1,0 +1,78 @@
+"""What holds for every object store: names, sizes, writers, immutable specs, and how a patch becomes a new object."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from skerry.adapters.objects.protocol import Json, Object
+from skerry.core import errors, merging, writers
+
+MAX_OBJECT_BYTES = 512 * 1024  # of spec and status together, as JSON
+IMMUTABLE_SPECS = frozenset({"ModelVersion"})
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,118}[a-z0-9])?")
+
+
+def check_name(kind: str, name: str) -> None:
+    """Names are DNS-like, as in Kubernetes. Raises InputError."""
+    if not _NAME.fullmatch(name):
+        raise errors.InputError(
+            f"{kind} name {name[:80]!r} must be 1-120 lower-case letters, digits, '-' or '.', "
+            "beginning and ending with a letter or digit"
+        )
+
+
+def made(
+    kind: str, name: str, spec: Json, manager: str, labels: Mapping[str, str] | None, uid: str, now_unix_ms: int
+) -> Object:
+    """A new object, its resource version still 0. Raises InputError or RejectedError."""
+    writers.check_create(kind, manager)
+    check_name(kind, name)
+    thing = Object(kind, name, uid, encodable(kind, name, spec), {}, dict(labels or {}), 1, 0, now_unix_ms)
+    _check_size(thing)
+    return thing
+
+
+def patched(
+    thing: Object, manager: str, spec: Json | None, status: Json | None, resource_version: int | None
+) -> Object:
+    """The object after the patch, or the very same object when nothing changes.
+
+    Raises ConflictError when `resource_version` is given and not the object's, RejectedError when `manager` does not
+    own a touched field or the spec is immutable.
+    """
+    if resource_version is not None and resource_version != thing.resource_version:
+        raise errors.ConflictError(
+            f"{thing.kind} {thing.name} was written meanwhile (resourceVersion {thing.resource_version}, "
+            f"not {resource_version}): read it again"
+        )
+    patch = {key: value for key, value in (("spec", spec), ("status", status)) if value is not None}
+    writers.check_patch(thing.kind, manager, patch)
+    new_spec = merging.merge(thing.spec, encodable(thing.kind, thing.name, spec or {}))
+    new_status = merging.merge(thing.status, encodable(thing.kind, thing.name, status or {}))
+    if new_spec != thing.spec and thing.kind in IMMUTABLE_SPECS:
+        raise errors.RejectedError(f"the spec of {thing.kind} {thing.name} cannot be changed: make another one")
+    if new_spec == thing.spec and new_status == thing.status:
+        return thing
+    generation = thing.generation + (new_spec != thing.spec)
+    changed = replace(thing, spec=new_spec, status=new_status, generation=generation)
+    _check_size(changed)
+    return changed
+
+
+def encodable(kind: str, name: str, value: Json) -> Json:
+    """A deep copy through JSON, so that nothing is stored that another reader would see differently."""
+    try:
+        copied: Json = json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as exc:
+        raise errors.InputError(f"{kind} {name} holds what JSON cannot say: {exc}") from exc
+    return copied
+
+
+def _check_size(thing: Object) -> None:
+    size = len(json.dumps([thing.spec, thing.status]))
+    if size > MAX_OBJECT_BYTES:
+        raise errors.TooLargeError(
+            f"{thing.kind} {thing.name} would have {size} bytes, more than the limit of {MAX_OBJECT_BYTES}"
+        )
