@@ -1,0 +1,37 @@
+"""Live readings in memory: the twin that tests use. `flush` loses everything, as FLUSHALL does."""
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+
+class MemoryFleetState:
+    def __init__(self) -> None:
+        self._readings: dict[str, tuple[str, float]] = {}
+        self._counters: dict[str, tuple[dict[str, int], float]] = {}
+
+    def put(self, key: str, value: str, *, ttl_s: float) -> None:
+        self._readings[key] = (value, time.monotonic() + ttl_s)
+
+    def get(self, prefix: str) -> Mapping[str, str]:
+        now = time.monotonic()
+        return {
+            key: value for key, (value, end) in sorted(self._readings.items()) if key.startswith(prefix) and end > now
+        }
+
+    def add(self, counter: str, amounts: Mapping[str, int], *, ttl_s: float) -> None:
+        now = time.monotonic()
+        fields, end = self._counters.get(counter, ({}, 0.0))
+        total = defaultdict(int, fields if end > now else {})
+        for field, amount in amounts.items():
+            total[field] += amount
+        self._counters[counter] = (dict(total), now + ttl_s)
+
+    def count(self, counters: Sequence[str]) -> Sequence[Mapping[str, int]]:
+        now = time.monotonic()
+        found = (self._counters.get(counter, ({}, 0.0)) for counter in counters)
+        return [dict(fields) if end > now else {} for fields, end in found]
+
+    def flush(self) -> None:
+        self._readings.clear()
+        self._counters.clear()

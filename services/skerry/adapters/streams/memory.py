@@ -1,0 +1,71 @@
+"""Streams in memory: the twin that tests use. `flush` loses everything, as FLUSHALL does."""
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from skerry.adapters.streams.protocol import Entry
+
+
+@dataclass
+class _Pending:
+    consumer: str
+    since: float
+
+
+@dataclass
+class _Group:
+    delivered: int = 0
+    pending: dict[str, _Pending] = field(default_factory=dict)
+
+
+@dataclass
+class _Stream:
+    epoch: str = field(default_factory=lambda: uuid.uuid4().hex)
+    entries: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    groups: dict[str, _Group] = field(default_factory=dict)
+    next_id: int = 1
+
+
+class MemoryStreams:
+    """Entries held longer than `idle_s` by a consumer go to the next one that reads."""
+
+    def __init__(self, *, idle_s: float = 30.0) -> None:
+        self._streams: dict[str, _Stream] = {}
+        self._idle_s = idle_s
+
+    def append(self, stream: str, entries: Sequence[Mapping[str, str]]) -> None:
+        kept = self._streams.setdefault(stream, _Stream())
+        for entry in entries:
+            kept.entries[str(kept.next_id)] = dict(entry)
+            kept.next_id += 1
+
+    def read(self, stream: str, group: str, consumer: str, *, count: int, block_s: float) -> Sequence[Entry]:
+        kept = self._streams.setdefault(stream, _Stream())
+        mine, now = kept.groups.setdefault(group, _Group()), time.monotonic()
+        stale = [one for one, held in mine.pending.items() if now - held.since >= self._idle_s]
+        for gone in [one for one in stale if one not in kept.entries]:
+            del mine.pending[gone]
+        ids = [one for one in stale if one in kept.entries][:count]
+        fresh = [one for one in kept.entries if int(one) > mine.delivered][: count - len(ids)]
+        mine.delivered = max([mine.delivered, *map(int, fresh)])
+        for one in ids + fresh:
+            mine.pending[one] = _Pending(consumer, now)
+        if not ids and not fresh:
+            time.sleep(min(block_s, 0.01))
+        return [Entry(one, kept.entries[one]) for one in ids + fresh]
+
+    def ack(self, stream: str, group: str, ids: Sequence[str]) -> None:
+        kept = self._streams.get(stream)
+        if kept is None or group not in kept.groups:
+            return
+        for one in ids:
+            kept.groups[group].pending.pop(one, None)
+            kept.entries.pop(one, None)
+
+    def epoch(self, stream: str) -> str:
+        return self._streams.setdefault(stream, _Stream()).epoch
+
+    def flush(self) -> None:
+        self._streams.clear()
