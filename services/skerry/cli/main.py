@@ -1,0 +1,40 @@
+"""The `skerry` command: the table of its subcommands. Each lives in a module that is imported when it runs."""
+
+from importlib import metadata
+
+import click
+
+from skerry.cli.lazy import Entry, LazyGroup
+
+COMMANDS = {
+    "demo": Entry("skerry.cli.demo.command:demo", "Run the whole loop on real digits."),
+    "up": Entry("skerry.cli.up:up", "Start the platform on this machine."),
+    "down": Entry("skerry.cli.up:down", "Stop everything that `skerry up` started."),
+    "infer": Entry("skerry.cli.infer:infer", "Ask an edge agent for an answer."),
+    "feedback": Entry("skerry.cli.infer:feedback", "Tell the true class of an earlier request."),
+    "models": Entry("skerry.cli.models:models", "List, import and describe models."),
+    "datasets": Entry("skerry.cli.datasets:datasets", "Import labelled data."),
+    "teach": Entry("skerry.cli.teach:teach", "Train a model's teacher and let it serve."),
+    "retrain": Entry("skerry.cli.runs:retrain", "Ask for a training run."),
+    "runs": Entry("skerry.cli.runs:runs", "List training runs."),
+    "rollout": Entry("skerry.cli.ops:rollout", "See and steer rollouts."),
+    "nodes": Entry("skerry.cli.ops:nodes", "List edge nodes and what each serves."),
+}
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        click.echo(f"skerry {metadata.version('skerry')}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, entries=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
+)
+def main() -> None:
+    """Edge inference that improves itself: hard cases become the next signed, judged and reversible version."""
+
+
+if __name__ == "__main__":
+    main()

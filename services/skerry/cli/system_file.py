@@ -1,0 +1,96 @@
+"""How a command finds the running system: `<state>/system.json`, written by `skerry up` and the demo, gone when it is down.
+
+It holds addresses and paths, no secret; `keys` is the path of the folder whose files are private to their owner.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from skerry.core import errors
+
+NAME = "system.json"
+_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One edge agent and the `host:port` where it serves."""
+
+    node: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """Where the parts of one system are. URLs as in SKERRY_OBJECTS, SKERRY_BLOBS and SKERRY_REDIS_URL; `gateway`,
+    `teacher` and `dashboard` are `host:port`; `pids` by part; `supervisor` is the process that revives them."""
+
+    objects: str
+    blobs: str
+    redis: str
+    repository_dir: str
+    keys: str
+    gateway: str
+    teacher: str
+    dashboard: str
+    agents: tuple[Agent, ...]
+    supervisor: int = 0
+    pids: Mapping[str, int] = field(default_factory=dict)
+
+
+_TEXTS = {
+    "objects": "objects",
+    "blobs": "blobs",
+    "redis": "redis",
+    "repositoryDir": "repository_dir",
+    "keys": "keys",
+    "gateway": "gateway",
+    "teacher": "teacher",
+    "dashboard": "dashboard",
+}
+
+
+def path(state: Path) -> Path:
+    """Where the file of a state folder lies."""
+    return state / NAME
+
+
+def write(state: Path, system: Description) -> None:
+    """Tell where the system is; a reader sees the old file or the new one."""
+    document: dict[str, Any] = {key: getattr(system, name) for key, name in _TEXTS.items()}
+    document["agents"] = [{"node": one.node, "address": one.address} for one in system.agents]
+    document |= {"supervisor": system.supervisor, "pids": dict(system.pids)}
+    fresh = path(state).with_suffix(".new")
+    fresh.write_text(json.dumps(document, indent=2) + "\n")
+    fresh.replace(path(state))
+
+
+def read(state: Path) -> Description:
+    """Find the system of a state folder. Raises UnavailableError when none runs there, IntegrityError for a bad file."""
+    file = path(state)
+    try:
+        with file.open("rb") as source:
+            data = source.read(_MAX_BYTES + 1)
+    except FileNotFoundError as exc:
+        raise errors.UnavailableError(
+            f"no skerry system runs on {state}: `skerry up` starts one, --state or SKERRY_STATE_DIR names another folder"
+        ) from exc
+    except OSError as exc:
+        raise errors.UnavailableError(f"cannot read {file}: {exc.strerror}") from exc
+    try:
+        return _parse(json.loads(data[:_MAX_BYTES]))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+        raise errors.IntegrityError(f"{file} is damaged ({exc}): `skerry down` and `skerry up` write it anew") from exc
+
+
+def _parse(document: Any) -> Description:
+    texts = {name: document[key] for key, name in _TEXTS.items()}
+    for name, value in texts.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{name} must be a text")
+    agents = tuple(Agent(str(one["node"]), str(one["address"])) for one in document["agents"])
+    pids = {str(name): int(pid) for name, pid in document.get("pids", {}).items()}
+    return Description(**texts, agents=agents, supervisor=int(document.get("supervisor", 0)), pids=pids)
