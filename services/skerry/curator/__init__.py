@@ -1,0 +1,1 @@
+"""Labels what the fleet captured and builds datasets of it. Meets the other services in blobs, streams and objects."""

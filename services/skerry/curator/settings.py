@@ -1,0 +1,47 @@
+"""What the curator is told by its environment. Nothing else in the curator reads it."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Variables named `SKERRY_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix="SKERRY_", frozen=True, extra="ignore")
+
+    objects: str
+    """`sqlite:///path/objects.db`: the models, their classes and their imported dataset."""
+
+    blobs: str
+    """fsspec URL of the blob root: examples, truths, labels and datasets."""
+
+    redis_url: str
+    """The stream of new work, evidence counters and the reading. May be down: a re-scan of the blobs finds the work."""
+
+    teacher: str
+    """`host:port` of an OIP v2 server with the large model. May be away: work waits."""
+
+    batch_rows: int = Field(default=64, ge=1, le=4096)
+    """Examples labelled by one request to the teacher."""
+
+    teacher_timeout_seconds: float = Field(default=10.0, gt=0, le=600)
+
+    temperature: float = Field(default=1.0, gt=0, le=100)
+    """Softens the teacher's answer: soft labels are softmax(logits / temperature)."""
+
+    idle_seconds: float = Field(default=30.0, gt=0, le=86_400)
+    """Work that another curator read and did not finish for so long is taken over."""
+
+    rescan_seconds: float = Field(default=30.0, gt=0, le=86_400)
+    """How often object storage is compared with what is labelled: finds what no stream entry told of."""
+
+    publish_examples: int = Field(default=100, ge=1)
+    """New labels after which a dataset is published at once."""
+
+    publish_seconds: float = Field(default=5.0, gt=0, le=86_400)
+    """Longest time until a change of labels is in a published dataset."""
+
+    max_captured_bytes: int = Field(default=128 << 20, ge=1 << 20)
+    """Captured rows kept per model, in memory and in its datasets; the oldest are left out first."""
+
+    log_level: str = "INFO"
