@@ -1,4 +1,4 @@
-"""A click group that imports a command's module only when that command runs, so that `skerry --help` answers at once."""
+"""A click group that imports a command's module only when that command runs, so that `--help` answers at once."""
 
 import importlib
 from collections.abc import Mapping

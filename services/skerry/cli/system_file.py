@@ -1,4 +1,4 @@
-"""How a command finds the running system: `<state>/system.json`, written by `skerry up` and the demo, gone when it is down.
+"""How a command finds the running system: `<state>/system.json`, written by `skerry up`, gone when it is down.
 
 It holds addresses and paths, no secret; `keys` is the path of the folder whose files are private to their owner.
 """
@@ -69,14 +69,14 @@ def write(state: Path, system: Description) -> None:
 
 
 def read(state: Path) -> Description:
-    """Find the system of a state folder. Raises UnavailableError when none runs there, IntegrityError for a bad file."""
+    """Find the system of a state folder. Raises UnavailableError when none runs, IntegrityError for a bad file."""
     file = path(state)
     try:
         with file.open("rb") as source:
             data = source.read(_MAX_BYTES + 1)
     except FileNotFoundError as exc:
         raise errors.UnavailableError(
-            f"no skerry system runs on {state}: `skerry up` starts one, --state or SKERRY_STATE_DIR names another folder"
+            f"no skerry system runs on {state}: `skerry up` starts one; --state or SKERRY_STATE_DIR name another"
         ) from exc
     except OSError as exc:
         raise errors.UnavailableError(f"cannot read {file}: {exc.strerror}") from exc
