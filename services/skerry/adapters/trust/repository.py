@@ -85,6 +85,15 @@ class Repository:
         sizes = {name: (target.hashes[_HASH], target.length) for name, target in found.items()}
         return SignedVersion(path, model, version, str(custom.get("digest")), sizes)
 
+    def highest_version(self, model: str) -> int:
+        """The highest release number that either role ever signed for `model` and still lists; 0 for none."""
+        paths = {path for role in store.DELEGATED for path in self.listed(role)}
+        return max((number for _, name, number in map(parse_target_path, paths) if name == model), default=0)
+
+    def listed(self, role: str) -> set[str]:
+        """Target paths of all versions the newest metadata of `role` lists."""
+        return {path.rpartition("/")[0] for path in self._targets(role).targets}
+
     def read_target(self, version: SignedVersion, name: str) -> bytes:
         """A file of a signed version, its hash checked. Raises NotFoundError, IntegrityError."""
         hexdigest, size = version.files[name]

@@ -1,0 +1,86 @@
+"""The controller's outer loop: wait for the lease, look at everything again and again while it is held, stop when told.
+
+A tick follows every change of an object, and time passing; it is level-triggered, so a tick too many does nothing.
+What a tick does is `reconcile`'s.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from skerry.adapters.lease.protocol import Lease
+from skerry.adapters.objects.protocol import Objects
+from skerry.adapters.telemetry import logs
+from skerry.controller.store import LeadershipLostError
+from skerry.core import errors
+
+log = logs.logger("controller")
+
+_QUIET_S = 0.05  # shortest time between two ticks: a burst of changes is one tick
+_RETRY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """`tick(epoch, now_ms)` does one round, `drain()` ends what must not outlive a leader that was told to stop.
+    `tick_s` is the longest time between two rounds."""
+
+    objects: Objects
+    lease: Lease
+    holder: str
+    tick: Callable[[int, int], None]
+    drain: Callable[[], None]
+    tick_s: float
+
+    def run(self, stop: threading.Event) -> int:
+        """Lead when possible until `stop` is set (0) or the lease is lost (1: the process must end)."""
+        waiting = False
+        while not stop.is_set():
+            epoch = self.lease.acquire(self.holder)
+            if epoch is not None:
+                return self._lead(epoch, stop)
+            if not waiting:
+                log.info("waiting_for_lease", holder=self.holder)
+                waiting = True
+            stop.wait(self.tick_s)
+        return 0
+
+    def _lead(self, epoch: int, stop: threading.Event) -> int:
+        log.info("leading", holder=self.holder, epoch=epoch)
+        since = 0
+        try:
+            while not stop.is_set():
+                if not self.lease.renew():
+                    raise LeadershipLostError(f"{self.holder} lost the lease of epoch {epoch}")
+                self._tick(epoch, stop)
+                stop.wait(_QUIET_S)
+                since = self._wait(since)
+            self.drain()
+        except LeadershipLostError as exc:
+            log.error("leadership_lost", epoch=epoch, error=str(exc))
+            return 1
+        finally:
+            self.lease.release()
+        return 0
+
+    def _tick(self, epoch: int, stop: threading.Event) -> None:
+        try:
+            self.tick(epoch, time.time_ns() // 1_000_000)
+        except LeadershipLostError:
+            raise
+        except errors.SkerryError as exc:
+            log.warning("tick_failed", error=str(exc))
+            stop.wait(_RETRY_S)
+        except Exception:
+            # The last line of defence: a defect must not end the only controller.
+            log.exception("tick_broken")
+            stop.wait(_RETRY_S)
+
+    def _wait(self, since: int) -> int:
+        """Until something changed or `tick_s` passed."""
+        try:
+            return self.objects.changes(since, timeout_s=self.tick_s)[1]
+        except errors.UnavailableError as exc:
+            log.warning("watch_failed", error=str(exc))
+            return since

@@ -1,0 +1,54 @@
+"""What the controller is told by its environment, and what it passes on to training jobs. Nothing else reads it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Variables named `SKERRY_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix="SKERRY_", frozen=True, extra="ignore")
+
+    objects: str
+    """`sqlite:///path/objects.db`; the lease lies beside it."""
+
+    blobs: str
+    """fsspec URL of the blob root."""
+
+    redis_url: str
+    """Readings and evidence. May be down: decisions then wait for data."""
+
+    repository_dir: Path
+    """Folder of the model repository. Founded, with new keys, when it is empty."""
+
+    keys: Path
+    """Folder of `root/`, `publisher/` and `online/`; only `online/` is read once the repository is founded."""
+
+    teacher: str = ""
+    """`host:port` of the teacher, passed on to training jobs."""
+
+    jobs_dir: Path | None = None
+    """Logs and locks of running training jobs; `jobs` beside the repository when not given."""
+
+    max_jobs: int = Field(default=1, ge=1, le=64)
+    """Training jobs at once; more wait their turn. One, because a run takes all cores it finds."""
+
+    tick_seconds: float = Field(default=0.5, gt=0, le=60)
+    """Longest time between two looks at everything; changes of objects wake the controller at once."""
+
+    log_level: str = "INFO"
+
+    @property
+    def jobs_folder(self) -> Path:
+        return self.jobs_dir or self.repository_dir.parent / "jobs"
+
+
+def job_environment(settings: Settings) -> Mapping[str, str]:
+    """What every training job gets: this process's environment without any key or signing folder, and where data is."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SKERRY_")}
+    given = {"SKERRY_OBJECTS": settings.objects, "SKERRY_BLOBS": settings.blobs, "SKERRY_TEACHER": settings.teacher}
+    return {"OMP_NUM_THREADS": "1", **inherited, **given}

@@ -1,0 +1,79 @@
+"""The custom resources as the controller writes them: only while it leads, against the version it read, only changes.
+
+A write that would change nothing is not sent; a write after the lease is lost raises instead of happening.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from skerry.adapters.lease.protocol import Lease
+from skerry.adapters.objects.protocol import Json, Object, Objects
+from skerry.core import errors, writers
+
+
+class LeadershipLostError(errors.UnavailableError):
+    """Somebody else leads now: stop acting at once."""
+
+
+class Store:
+    """Every read goes to the object store; every write is fenced by the lease."""
+
+    def __init__(self, objects: Objects, lease: Lease) -> None:
+        self._objects = objects
+        self._lease = lease
+
+    def get(self, kind: str, name: str) -> Object:
+        return self._objects.get(kind, name)
+
+    def find(self, kind: str, name: str) -> Object | None:
+        try:
+            return self._objects.get(kind, name)
+        except errors.NotFoundError:
+            return None
+
+    def list(self, kind: str) -> Sequence[Object]:
+        return self._objects.list(kind)
+
+    def create(self, kind: str, name: str, spec: Json, labels: Mapping[str, str] | None = None) -> Object:
+        """Raises ConflictError when the name is taken."""
+        self._check_leading()
+        return self._objects.create(kind, name, spec, manager=writers.CONTROLLER, labels=labels)
+
+    def put_status(self, thing: Object, status: Json) -> Object:
+        """Make `status` the whole status of `thing`. Raises ConflictError when it was written since it was read."""
+        return self._patch(thing, "status", difference(thing.status, status))
+
+    def put_spec(self, thing: Object, fields: Json) -> Object:
+        """Set the given fields of the spec (only the controller's own). Raises as `put_status`."""
+        patch = {key: value for key, value in fields.items() if thing.spec.get(key) != value}
+        return self._patch(thing, "spec", patch)
+
+    def _patch(self, thing: Object, part: str, patch: Json) -> Object:
+        if not patch:
+            return thing
+        self._check_leading()
+        return self._objects.patch(
+            thing.kind,
+            thing.name,
+            manager=writers.CONTROLLER,
+            spec=patch if part == "spec" else None,
+            status=patch if part == "status" else None,
+            resource_version=thing.resource_version,
+        )
+
+    def _check_leading(self) -> None:
+        if not self._lease.renew():
+            raise LeadershipLostError("this controller no longer holds the lease; it must not write")
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Json:
+    """The JSON merge patch (RFC 7386) from `old` to `new`; a null in `new` counts as absent."""
+    patch: Json = {key: None for key in old if new.get(key) is None}
+    for key, value in new.items():
+        before = old.get(key)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            if inner := difference(before, value):
+                patch[key] = inner
+        elif value is not None and value != before:
+            patch[key] = value
+    return patch
