@@ -97,7 +97,7 @@ def test_whatever_happens_the_books_balance_and_the_bound_holds(
         elif step == "refuse":
             store.settle([], [row.id for row in store.next_batch(value, 1 << 20)])
         elif (example := store.example_of("digits", f"r{value}")) is not None:
-            store.add_truth(truth_about(example))
+            store.add_truths([truth_about(example)])
             truths += 1
         counts = store.counts()
         assert counts.pending <= SMALL.max_rows
@@ -116,8 +116,8 @@ def test_whatever_happens_the_books_balance_and_the_bound_holds(
 def test_a_dropped_example_takes_its_truth_along_and_a_kept_one_keeps_it(path: Path) -> None:
     store = spool.Spool(path, SMALL)
     store.append([captured(0), captured(1)])
-    store.add_truth(truth_about(captured(0).row.id))
-    store.add_truth(truth_about(captured(1).row.id))
+    store.add_truths([truth_about(captured(0).row.id)])
+    store.add_truths([truth_about(captured(1).row.id)])
     store.append([captured(n) for n in range(2, 19)])  # 19 examples + 2 truths: one row too many
     truths = [row.example_id for row in store.next_batch(100, 1 << 20) if row.kind == spool.TRUTH]
     assert truths == [captured(1).row.id]
@@ -127,9 +127,9 @@ def test_a_dropped_example_takes_its_truth_along_and_a_kept_one_keeps_it(path: P
 def test_labels_alone_cannot_overfill_the_spool_and_are_refused_aloud(path: Path) -> None:
     store = spool.Spool(path, SMALL)
     for n in range(20):
-        store.add_truth(truth_about(f"sha256:{n:064x}"))
+        store.add_truths([truth_about(f"sha256:{n:064x}")])
     with pytest.raises(errors.OverloadedError, match="full of labels"):
-        store.add_truth(truth_about("sha256:" + "f" * 64))
+        store.add_truths([truth_about("sha256:" + "f" * 64)])
     assert store.counts().pending == 20
 
 

@@ -156,10 +156,11 @@ class Spool:
             found = self._db.execute(query, (model, request_id)).fetchone()
         return str(found[0]) if found else None
 
-    def add_truth(self, truth: Row) -> None:
-        """Store a truth durably. Raises OverloadedError when truths alone fill the spool."""
+    def add_truths(self, truths: Sequence[Row]) -> None:
+        """Store truths in one commit. Raises OverloadedError, and stores none, when truths alone fill the spool."""
         with self._change():
-            self._insert(truth)
+            for truth in truths:
+                self._insert(truth)
             self._bump("dropped", self._apply_bound())
             if self._over():
                 raise errors.OverloadedError(
