@@ -1,0 +1,60 @@
+"""Custom resources as frozen values, parsed from their camelCase JSON (docs/architecture.md) with safe defaults.
+
+Every wrong type, range or name raises InputError that says which object, which field, and what would be right.
+Nothing here decides: policies live in `offload`, `retrain`, `gates`, `evidence` and `rollout`.
+"""
+
+from skerry.core.specs.fleet import (
+    Assignment,
+    EdgeFleet,
+    EdgeNode,
+    Lease,
+    ModelReport,
+    PermitGrant,
+    assignment_json,
+    parse_fleet,
+    parse_node,
+)
+from skerry.core.specs.model import (
+    EdgeModel,
+    Input,
+    Network,
+    OffloadSpec,
+    RetrainSpec,
+    parse_edge_model,
+    parse_offload,
+    parse_retrain,
+)
+from skerry.core.specs.reader import Amount
+from skerry.core.specs.strategy import Analysis, ModelRollout, RolloutStrategy, WaveSpec, parse_rollout
+from skerry.core.specs.versions import ModelVersion, TrainingRun, parse_model_version, parse_training_run
+
+__all__ = [
+    "Amount",
+    "Analysis",
+    "Assignment",
+    "EdgeFleet",
+    "EdgeModel",
+    "EdgeNode",
+    "Input",
+    "Lease",
+    "ModelReport",
+    "ModelRollout",
+    "ModelVersion",
+    "Network",
+    "OffloadSpec",
+    "PermitGrant",
+    "RetrainSpec",
+    "RolloutStrategy",
+    "TrainingRun",
+    "WaveSpec",
+    "assignment_json",
+    "parse_edge_model",
+    "parse_fleet",
+    "parse_model_version",
+    "parse_node",
+    "parse_offload",
+    "parse_retrain",
+    "parse_rollout",
+    "parse_training_run",
+]

@@ -1,0 +1,224 @@
+"""EdgeFleet.spec, and an EdgeNode as decisions see it: its labels, what it is assigned, what it last reported.
+
+A node's own report comes from outside: what is missing counts as never reported, what is wrong is an InputError.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from skerry.core.specs.reader import Amount, Reader, read
+
+ONE = Amount(1)
+
+NO_STATE = ""
+FETCHING, STAGED, SERVING = "Fetching", "Staged", "Serving"
+FETCH_FAILED, REFUSED, INCOMPATIBLE, SWAP_FAILED = "FetchFailed", "Refused", "Incompatible", "SwapFailed"
+STATES = (NO_STATE, FETCHING, STAGED, SERVING, FETCH_FAILED, REFUSED, INCOMPATIBLE, SWAP_FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeFleet:
+    """`selector`: labels a node must have (none: every node). `max_unavailable`: nodes that may swap at once."""
+
+    name: str
+    selector: Mapping[str, str] = field(default_factory=dict)
+    max_unavailable: Amount = ONE
+    offline_after_s: int = 15
+
+    def selects(self, node: "EdgeNode") -> bool:
+        return all(node.labels.get(key) == value for key, value in self.selector.items())
+
+
+@dataclass(frozen=True, slots=True)
+class PermitGrant:
+    """Leave to swap, as the node sees it: single use, `ttl_ms` counted by the node from its own `request`."""
+
+    number: int
+    ttl_ms: int
+    request: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A permit that counts against the budget until it is resolved or `until_ms` has passed: the latest moment at which
+    the node may still be swapping to `digest`. It outlives the permit and the assignment it was given with."""
+
+    number: int
+    request: int
+    until_ms: int
+    digest: str
+    rollout: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a node shall run for one model. Without a permit it only stages. `rollout` empty: the settled version."""
+
+    model: str
+    digest: str
+    version: int
+    target_path: str
+    rollout: str = ""
+    attempt: int = 0
+    rollback: bool = False
+    permit: PermitGrant | None = None
+    lease: Lease | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """What a node said last about one model; all empty: it never did."""
+
+    model: str
+    digest: str = ""
+    version: int = 0
+    target_digest: str = ""
+    target_rollout: str = ""
+    target_attempt: int = 0
+    target_state: str = NO_STATE
+    reason: str = ""
+    highest_permit: int = 0
+    permit_request: int = 0
+    last_known_good: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeNode:
+    """`last_seen_ms` is 0 for a node that was never seen."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    cordoned: bool = False
+    connected: bool = False
+    last_seen_ms: int = 0
+    assignments: tuple[Assignment, ...] = ()
+    reports: tuple[ModelReport, ...] = ()
+
+    def assignment(self, model: str) -> Assignment | None:
+        return next((one for one in self.assignments if one.model == model), None)
+
+    def report(self, model: str) -> ModelReport:
+        return next((one for one in self.reports if one.model == model), None) or ModelReport(model)
+
+
+def parse_fleet(name: str, spec: Mapping[str, Any]) -> EdgeFleet:
+    """Raises InputError naming the field."""
+    return read("EdgeFleet", name, "spec", spec, lambda reader: _fleet(name, reader))
+
+
+def parse_node(name: str, spec: Mapping[str, Any], status: Mapping[str, Any]) -> EdgeNode:
+    """Both halves of an EdgeNode. Raises InputError naming the field."""
+    labels, cordoned, assignments = read("EdgeNode", name, "spec", spec, _node_spec)
+    connected, last_seen_ms, reports = read("EdgeNode", name, "status", status, _node_status)
+    return EdgeNode(name, labels, cordoned, connected, last_seen_ms, assignments, reports)
+
+
+def assignment_json(one: Assignment) -> dict[str, Any]:
+    """As EdgeNode.spec.assignments holds it; `parse_node` reads it back."""
+    permit, lease = one.permit, one.lease
+    made: dict[str, Any] = {
+        "model": one.model,
+        "digest": one.digest,
+        "version": one.version,
+        "targetPath": one.target_path,
+        "rollout": one.rollout,
+        "attempt": one.attempt,
+        "rollback": one.rollback,
+        "permit": None,
+    }
+    if permit is not None:
+        made["permit"] = {
+            "number": permit.number,
+            "ttlMs": permit.ttl_ms,
+            "request": permit.request,
+            "epoch": permit.epoch,
+        }
+    if lease is not None:
+        made["lease"] = {
+            "number": lease.number,
+            "request": lease.request,
+            "untilUnixMs": lease.until_ms,
+            "digest": lease.digest,
+            "rollout": lease.rollout,
+            "attempt": lease.attempt,
+        }
+    return made
+
+
+def _fleet(name: str, reader: Reader) -> EdgeFleet:
+    return EdgeFleet(
+        name=name,
+        selector=_labels(reader, "selector"),
+        max_unavailable=reader.amount("maxUnavailable", ONE, low=1),  # 0 would stop every rollout for ever
+        offline_after_s=reader.integer("offlineAfterSeconds", 15, 5, 86_400),
+    )
+
+
+def _labels(reader: Reader, name: str) -> Mapping[str, str]:
+    found = reader.mapping(name, {})
+    for key, value in found.items():
+        if not isinstance(value, str):
+            raise reader.fault(f"{name}.{key}", f"must be a text, not {value!r}")
+    return found
+
+
+def _node_spec(reader: Reader) -> tuple[Mapping[str, str], bool, tuple[Assignment, ...]]:
+    assignments = reader.each("assignments", _assignment, limit=1000)
+    return _labels(reader, "labels"), reader.flag("cordoned", False), assignments
+
+
+def _assignment(reader: Reader) -> Assignment:
+    return Assignment(
+        model=reader.name("model"),
+        digest=reader.digest("digest"),
+        version=reader.integer("version", None, 1),
+        target_path=reader.text("targetPath", None),
+        rollout=reader.text("rollout", ""),
+        attempt=reader.integer("attempt", 0),
+        rollback=reader.flag("rollback", False),
+        permit=reader.inner("permit", _permit) if reader.has("permit") else None,
+        lease=reader.inner("lease", _lease) if reader.has("lease") else None,
+    )
+
+
+def _permit(reader: Reader) -> PermitGrant:
+    numbers = (reader.integer(field, None) for field in ("number", "ttlMs", "request", "epoch"))
+    return PermitGrant(*numbers)
+
+
+def _lease(reader: Reader) -> Lease:
+    return Lease(
+        number=reader.integer("number", None),
+        request=reader.integer("request", None),
+        until_ms=reader.integer("untilUnixMs", None),
+        digest=reader.digest("digest"),
+        rollout=reader.text("rollout", ""),
+        attempt=reader.integer("attempt", 0),
+    )
+
+
+def _node_status(reader: Reader) -> tuple[bool, int, tuple[ModelReport, ...]]:
+    for shown in ("agentVersion", "bootId", "servingAddress"):
+        reader.text(shown, "")
+    reader.mapping("runtime", {})
+    connected = reader.flag("connected", False)
+    return connected, reader.integer("lastSeenUnixMs", 0), reader.each("models", _report, limit=1000)
+
+
+def _report(reader: Reader) -> ModelReport:
+    return ModelReport(
+        model=reader.name("model"),
+        digest=reader.digest("digest", ""),
+        version=reader.integer("version", 0),
+        target_digest=reader.digest("targetDigest", ""),
+        target_rollout=reader.text("targetRollout", ""),
+        target_attempt=reader.integer("targetAttempt", 0),
+        target_state=reader.text("targetState", NO_STATE, among=STATES),
+        reason=reader.text("reason", "", limit=1 << 16),
+        highest_permit=reader.integer("highestPermit", 0),
+        permit_request=reader.integer("permitRequest", 0),
+        last_known_good=reader.digest("lastKnownGood", ""),
+    )

@@ -1,0 +1,214 @@
+"""EdgeModel.spec: what a model is, when it offloads, when it is retrained, what a version must show."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from skerry.core import gates, offload, sampling
+from skerry.core.specs.reader import Reader, read
+from skerry.core.specs.strategy import RolloutStrategy, strategy
+
+DATATYPES = (
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES",
+)  # fmt: skip
+TASKS = ("Classification",)
+AUGMENTS = ("generic", "none")
+MAX_CLASSES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """`factory` is `module:function`, called with `options`, and returns a torch Module."""
+
+    factory: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One row as callers send it: `shape` without the batch axis."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OffloadSpec:
+    """EdgeModel.spec.offload in its own units; `policy` and `capture` are the same in those of `core`."""
+
+    enabled: bool = True
+    target_rate_permille: int = 100
+    budget_per_second_permille: int = 20_000
+    burst: int = 40
+    min_remaining_ms: int = 20
+    timeout_ms: int = 300
+    breaker_failures: int = 5
+    breaker_open_s: int = 2
+    exploration_permille: int = 100
+    hard_permille: int = 1000
+    capture_per_second: int = 200
+
+    @property
+    def policy(self) -> offload.Policy:
+        return offload.Policy(
+            enabled=self.enabled,
+            target_rate=self.target_rate_permille / 1000,
+            budget_per_s=self.budget_per_second_permille / 1000,
+            burst=float(self.burst),
+            min_remaining_s=self.min_remaining_ms / 1000,
+            timeout_s=self.timeout_ms / 1000,
+            breaker_failures=self.breaker_failures,
+            breaker_open_s=float(self.breaker_open_s),
+        )
+
+    @property
+    def capture(self) -> sampling.Policy:
+        return sampling.Policy(
+            exploration=self.exploration_permille / 1000,
+            hard=self.hard_permille / 1000,
+            per_s=float(self.capture_per_second),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainSpec:
+    """EdgeModel.spec.retrain: when a run is worth it (see `core.retrain`), and how it trains."""
+
+    enabled: bool = True
+    min_new_examples: int = 600
+    drift_min_examples: int = 300
+    drift_alpha_ppm: int = 1000
+    drift_distance_permille: int = 100
+    offload_rise_permille: int = 100
+    cooldown_s: int = 60
+    epochs: int = 8
+    augment: str = "generic"
+    students: int = 1
+    seed: int = 0
+    timeout_s: int = 900
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeModel:
+    """A model by name. `preprocessing` holds the steps as given: `core.preprocessing` parses them."""
+
+    name: str
+    class_names: tuple[str, ...]
+    network: Network | None
+    teacher: Network | None
+    input: Input
+    preprocessing: tuple[Mapping[str, Any], ...]
+    dataset_digest: str
+    offload: OffloadSpec
+    retrain: RetrainSpec
+    gates: gates.Policy
+    rollout: RolloutStrategy
+    task: str = "Classification"
+    retention: int = 3
+
+
+def parse_edge_model(name: str, spec: Mapping[str, Any]) -> EdgeModel:
+    """Raises InputError naming the field. A model without `network` is served and never retrained."""
+    return read("EdgeModel", name, "spec", spec, lambda reader: _edge_model(name, reader))
+
+
+def parse_offload(spec: Mapping[str, Any], owner: str = "given") -> OffloadSpec:
+    """EdgeModel.spec.offload alone, as nodes receive it. Raises InputError."""
+    return read("EdgeModel", owner, "spec.offload", spec, _offload)
+
+
+def parse_retrain(spec: Mapping[str, Any], owner: str = "given") -> RetrainSpec:
+    """EdgeModel.spec.retrain alone. Raises InputError."""
+    return read("EdgeModel", owner, "spec.retrain", spec, retrain_fields)
+
+
+def _edge_model(name: str, reader: Reader) -> EdgeModel:
+    names = reader.texts("classNames", None)
+    if not 2 <= len(names) <= MAX_CLASSES or len(set(names)) != len(names):
+        raise reader.fault("classNames", f"must be 2..{MAX_CLASSES} names, each once; there are {len(names)}")
+    steps = reader.items("preprocessing", (), limit=100)
+    for index, step in enumerate(steps):
+        if not isinstance(step, Mapping) or not isinstance(step.get("op"), str):
+            raise reader.fault(f"preprocessing[{index}]", 'must be an object with a text "op"')
+    return EdgeModel(
+        name=name,
+        task=reader.text("task", "Classification", among=TASKS),
+        class_names=names,
+        network=reader.inner("network", _network) if reader.has("network") else None,
+        teacher=reader.inner("teacher", _network) if reader.has("teacher") else None,
+        input=reader.inner("input", _input),
+        preprocessing=tuple(steps),
+        dataset_digest=reader.digest("datasetDigest", ""),
+        offload=reader.inner("offload", _offload),
+        retrain=reader.inner("retrain", retrain_fields),
+        gates=reader.inner("gates", _gates),
+        rollout=reader.inner("rollout", strategy),
+        retention=reader.integer("retention", 3, 2, 20),
+    )
+
+
+def _network(reader: Reader) -> Network:
+    factory = reader.text("factory", None, limit=200)
+    module, _, function = factory.partition(":")
+    if not (function.isidentifier() and all(part.isidentifier() for part in module.split("."))):
+        raise reader.fault("factory", f'must be "package.module:function", not {factory!r}')
+    return Network(factory, reader.mapping("options", {}))
+
+
+def _input(reader: Reader) -> Input:
+    shape = reader.integers("shape", None, low=1)
+    if not 1 <= len(shape) <= 8:
+        raise reader.fault("shape", f"must have 1..8 dimensions (the batch axis is not one), not {len(shape)}")
+    datatype = reader.text("datatype", None, among=DATATYPES)
+    return Input(reader.text("name", None, limit=120), datatype, shape)
+
+
+def _offload(reader: Reader) -> OffloadSpec:
+    default = OffloadSpec()
+    return OffloadSpec(
+        enabled=reader.flag("enabled", default.enabled),
+        target_rate_permille=reader.integer("targetRatePermille", default.target_rate_permille, 0, 1000),
+        budget_per_second_permille=reader.integer(
+            "budgetPerSecondPermille", default.budget_per_second_permille, 0, 10**9
+        ),
+        burst=reader.integer("burst", default.burst, 0, 10**6),
+        min_remaining_ms=reader.integer("minRemainingMs", default.min_remaining_ms, 0, 60_000),
+        timeout_ms=reader.integer("timeoutMs", default.timeout_ms, 1, 60_000),
+        breaker_failures=reader.integer("breakerFailures", default.breaker_failures, 1, 10_000),
+        breaker_open_s=reader.integer("breakerOpenSeconds", default.breaker_open_s, 1, 3600),
+        exploration_permille=reader.integer("explorationPermille", default.exploration_permille, 0, 1000),
+        hard_permille=reader.integer("hardPermille", default.hard_permille, 0, 1000),
+        capture_per_second=reader.integer("capturePerSecond", default.capture_per_second, 0, 100_000),
+    )
+
+
+def retrain_fields(reader: Reader) -> RetrainSpec:
+    default = RetrainSpec()
+    return RetrainSpec(
+        enabled=reader.flag("enabled", default.enabled),
+        min_new_examples=reader.integer("minNewExamples", default.min_new_examples, 1, 10**9),
+        drift_min_examples=reader.integer("driftMinExamples", default.drift_min_examples, 1, 10**9),
+        drift_alpha_ppm=reader.integer("driftAlphaPpm", default.drift_alpha_ppm, 1, 500_000),
+        drift_distance_permille=reader.integer("driftDistancePermille", default.drift_distance_permille, 0, 1000),
+        offload_rise_permille=reader.integer("offloadRisePermille", default.offload_rise_permille, 1, 1000),
+        cooldown_s=reader.integer("cooldownSeconds", default.cooldown_s, 0, 366 * 86_400),
+        epochs=reader.integer("epochs", default.epochs, 1, 10_000),
+        augment=reader.text("augment", default.augment, among=AUGMENTS),
+        students=reader.integer("students", default.students, 1, 16),
+        seed=reader.integer("seed", default.seed, 0, 2**31 - 1),
+        timeout_s=reader.integer("timeoutSeconds", default.timeout_s, 1, 30 * 86_400),
+    )
+
+
+def _gates(reader: Reader) -> gates.Policy:
+    default = gates.Policy()
+    return gates.Policy(
+        margin_permille=reader.integer("marginPermille", default.margin_permille, 0, 1000),
+        class_margin_permille=reader.integer("classMarginPermille", default.class_margin_permille, 0, 1000),
+        min_holdout=reader.integer("minHoldout", default.min_holdout, 1, 10**9),
+        min_accuracy_permille=reader.integer("minAccuracyPermille", default.min_accuracy_permille, 0, 1000),
+        max_size_bytes=reader.integer("maxSizeBytes", default.max_size_bytes),
+        max_latency_us=reader.integer("maxLatencyUs", default.max_latency_us),
+        max_int8_loss_permille=reader.integer("maxInt8LossPermille", default.max_int8_loss_permille, 0, 1000),
+    )
