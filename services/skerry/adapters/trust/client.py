@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,10 +68,20 @@ class TrustClient:
         self._url = repository_url.rstrip("/")
         self._timeout_s = timeout_s
 
-    def fetch(self, target_prefix: str, dest_dir: Path, max_bytes: int, *, now: datetime) -> FetchedVersion:
+    def fetch(
+        self,
+        target_prefix: str,
+        dest_dir: Path,
+        max_bytes: int,
+        *,
+        now: datetime,
+        accept: Callable[[bytes], None] = lambda manifest: None,
+    ) -> FetchedVersion:
         """Fetch and verify `<role>/<model>/<version>` into `dest_dir`, durably.
 
         `now` is the node's clock, which may be wrong: never older than the newest time a signature has vouched for.
+        `accept` sees the verified manifest before any other file is asked for; what it raises ends the fetch, so that a
+        node need not download what it could not load.
 
         Raises UntrustedMetadataError; IntegrityError (a file is not the signed one, the version is not signed, it is
         signed as another one); TooLargeError (more than `max_bytes` in all); UnavailableError (download, disk full);
@@ -81,9 +91,11 @@ class TrustClient:
         with contextlib.closing(fetcher.Fetcher(time.monotonic() + self._timeout_s)) as http:
             with _translated("the repository's metadata"):
                 updater = self._refresh(now, http)
-            return self._fetch(updater, target_prefix, dest_dir, max_bytes)
+            return self._fetch(updater, target_prefix, dest_dir, max_bytes, accept)
 
-    def _fetch(self, updater: Updater, target_prefix: str, dest_dir: Path, max_bytes: int) -> FetchedVersion:
+    def _fetch(
+        self, updater: Updater, target_prefix: str, dest_dir: Path, max_bytes: int, accept: Callable[[bytes], None]
+    ) -> FetchedVersion:
         role, model, version = repository.parse_target_path(target_prefix)
         listed = self._find(updater, f"{target_prefix}/{repository.MANIFEST}")
         if listed is None:
@@ -94,6 +106,7 @@ class TrustClient:
         manifest = self._download(updater, listed, dest_dir / repository.MANIFEST).read_bytes()
         if f"sha256:{hashlib.sha256(manifest).hexdigest()}" != custom["digest"]:
             raise errors.IntegrityError(f"{target_prefix}: the manifest is not the one the signer named by digest")
+        accept(manifest)
         paths = {repository.MANIFEST: dest_dir / repository.MANIFEST}
         for name, digest in _named_files(manifest, target_prefix, model).items():
             target = self._find(updater, f"{target_prefix}/{name}")
