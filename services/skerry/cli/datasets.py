@@ -1,0 +1,103 @@
+"""`skerry datasets import`: labelled data becomes a dataset by digest, and the EdgeModel names it as its base."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from skerry.cli import output, system_file
+from skerry.cli.up import state_option
+
+if TYPE_CHECKING:
+    from skerry.cli.importing import dataset
+
+_FORMATS = ("auto", "npz", "images", "csv", "parquet")
+
+
+@click.group()
+def datasets() -> None:
+    """Import labelled data."""
+
+
+@datasets.command("import")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--model", required=True, help="The EdgeModel that the data is for.")
+@click.option(
+    "--format", "kind", type=click.Choice(_FORMATS), default="auto", show_default=True, help="How to read PATH."
+)
+@click.option(
+    "--holdout",
+    default=0.3,
+    show_default=True,
+    type=float,
+    help="Share of each class kept as holdout; nothing trains on it.",
+)
+@click.option(
+    "--labels", default="", help="Class names in the order in which integer labels count (default: the model's)."
+)
+@click.option("--label-column", help="Tables: the column with the label.")
+@click.option("--feature", "features", multiple=True, help="Tables: a feature column (repeat; default: all others).")
+@click.option("--window", default=0, type=click.IntRange(0), help="Tables: rows per sample (default: each row is one).")
+@click.option("--stride", default=1, show_default=True, type=click.IntRange(1), help="Tables: rows between windows.")
+@click.option("--resize", is_flag=True, help="Images: scale to the model's input.")
+@click.option("--drop-nonfinite", is_flag=True, help="Leave out rows with NaN or infinity instead of refusing.")
+@output.json_option
+@state_option
+def import_(
+    path: Path,
+    model: str,
+    kind: str,
+    holdout: float,
+    labels: str,
+    label_column: str | None,
+    features: tuple[str, ...],
+    window: int,
+    stride: int,
+    resize: bool,
+    drop_nonfinite: bool,
+    as_json: bool,
+    state: Path,
+) -> None:
+    """Import PATH as the base dataset of a model.
+
+    \b
+    npz      arrays x [n, ...] and y [n] (indices or names); holdout [n] bool says which rows are holdout
+    images   a folder with one folder of images per class
+    csv, parquet   rows, or windows of --window rows labelled by their last row
+    """
+    from skerry.adapters import blobs, objects
+    from skerry.cli.importing import dataset, sources, tables
+
+    system = system_file.read(state)
+    store = objects.open_objects(system.objects)
+    wanted = dataset.target(store.get("EdgeModel", model))
+    shape = tables.Shape(label_column, features, window, stride) if label_column else None
+    data = sources.read(path, sources.guess(path) if kind == "auto" else kind, wanted.row, shape, resize=resize)
+    choices = dataset.Choices([one.strip() for one in labels.split(",") if one.strip()], holdout, drop_nonfinite)
+    imported = dataset.store(
+        data,
+        wanted,
+        choices,
+        blob_store=blobs.open_blobs(system.blobs),
+        objects=store,
+        now_unix_ms=int(time.time() * 1000),
+    )
+    _tell(imported, as_json)
+
+
+def _tell(imported: "dataset.Imported", as_json: bool) -> None:
+    manifest = imported.manifest
+    counts = {role: manifest.samples(role) for role in ("train", "holdout")}
+    if as_json:
+        output.print_json({"digest": imported.digest, **counts, "dropped": dict(manifest.dropped)})
+        return
+    click.echo(f"dataset {imported.digest} of {manifest.model}")
+    per_class = {
+        role: [sum(column) for column in zip(*(part.per_class for part in manifest.select(role)), strict=True)]
+        for role in ("train", "holdout")
+    }
+    rows = zip(manifest.class_names, per_class["train"], per_class["holdout"], strict=True)
+    output.print_table("samples", ["class", f"train {counts['train']:,}", f"holdout {counts['holdout']:,}"], rows)
+    for reason, count in manifest.dropped.items():
+        click.echo(f"left out: {count} ({reason})")

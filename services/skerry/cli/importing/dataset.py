@@ -1,0 +1,100 @@
+"""From labelled data to a dataset: checked, split, packed into parts, stored by digest, and named in the EdgeModel."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skerry.adapters import blobs
+from skerry.adapters.blobs import Blobs
+from skerry.adapters.objects import Object, Objects
+from skerry.cli.importing import labelled, splitting
+from skerry.cli.importing.labelled import Labelled
+from skerry.core import datasets, digests, errors, parts, writers
+from skerry.core.datasets import DatasetManifest, Input, Part, Role
+
+MAX_PART_BYTES = 256 << 20  # of rows, unpacked
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the person who imports decides. `labels`: class names in the order that integer labels count in."""
+
+    labels: Sequence[str] = ()
+    holdout_share: float = 0.3
+    drop_nonfinite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the EdgeModel says that its data must be."""
+
+    model: str
+    class_names: tuple[str, ...]
+    row: Input
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    digest: str
+    manifest: DatasetManifest
+
+
+def target(model: Object) -> Target:
+    """Read the EdgeModel. Raises InputError when it does not say what its input is."""
+    names, row = model.spec.get("classNames"), model.spec.get("input")
+    if not names or not row:
+        raise errors.InputError(
+            f"EdgeModel {model.name} has no {'classNames' if not names else 'input'}: describe it with "
+            "`skerry models apply` before data is imported for it"
+        )
+    return Target(model.name, tuple(names), Input(row["name"], row["datatype"], tuple(row["shape"])))
+
+
+def prepare(data: Labelled, wanted: Target, choices: Choices) -> tuple[NDArray[np.bool_], parts.Rows, dict[str, int]]:
+    """(holdout mask [n], rows [n], what was dropped). Raises InputError naming the source and what is wrong. Pure."""
+    if not len(data.x):
+        raise errors.InputError(f"{data.source} has no samples")
+    if len(data.x) != len(data.y):
+        raise errors.InputError(f"{data.source}: {len(data.x)} rows but {len(data.y)} labels")
+    data = labelled.finite(data, drop=choices.drop_nonfinite)
+    data = replace(data, x=labelled.conform(data, wanted.row))
+    y = labelled.indices(data, wanted.class_names, choices.labels or wanted.class_names)
+    if data.holdout is None:
+        units = labelled.equal_rows(data.x) if data.units is None else data.units
+        mask = splitting.holdout(units, y, choices.holdout_share)
+    else:
+        mask = data.holdout
+        if not mask.any() or mask.all():
+            raise errors.InputError(
+                f"{data.source}: its holdout has {int(mask.sum())} of {len(mask)} rows; both need some"
+            )
+    return mask, parts.imported(data.x, y, len(wanted.class_names)), dict(data.dropped or {})
+
+
+def store(
+    data: Labelled, wanted: Target, choices: Choices, *, blob_store: Blobs, objects: Objects, now_unix_ms: int
+) -> Imported:
+    """Store the parts, then the manifest, then name it in EdgeModel.spec.datasetDigest: what is named is there."""
+    mask, rows, dropped = prepare(data, wanted, choices)
+    roles: tuple[tuple[Role, NDArray[np.bool_]], ...] = (("train", ~mask), ("holdout", mask))
+    stored = [part for role, which in roles for part in _parts(rows.take(which), role, wanted, blob_store)]
+    manifest = DatasetManifest(
+        wanted.model, wanted.class_names, wanted.row, tuple(stored), (), now_unix_ms, dropped
+    ).to_json()
+    digest = digests.sha256(manifest)
+    blob_store.write(datasets.blob_path(wanted.model, digest), manifest)
+    objects.patch("EdgeModel", wanted.model, manager=writers.OPERATOR, spec={"datasetDigest": digest})
+    return Imported(digest, DatasetManifest.from_json(manifest))
+
+
+def _parts(rows: parts.Rows, role: Role, wanted: Target, blob_store: Blobs) -> list[Part]:
+    size = max(1, MAX_PART_BYTES // max(1, wanted.row.row_bytes))
+    described = []
+    for start in range(0, len(rows), size):
+        chunk = rows.take(np.arange(start, min(start + size, len(rows))))
+        data = parts.pack(chunk)
+        blobs.put(blob_store, data)
+        described.append(parts.describe(role, "imported", data, chunk, len(wanted.class_names)))
+    return described

@@ -1,0 +1,70 @@
+"""How commands show things: rich tables for people, one JSON document for programs, times as ages."""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import click
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+DASH = "–"
+
+
+def show(as_json: bool, rows: Sequence[Any], table: Callable[[Sequence[Any]], None], empty: str) -> None:
+    """Print `rows` as JSON, or by `table`, or say `empty` when there are none."""
+    if as_json:
+        print_json(rows)
+    elif rows:
+        table(rows)
+    else:
+        click.echo(empty)
+
+
+def print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def print_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table as wide as the terminal; cells are plain text, never markup."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        *heads, title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False
+    )
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    Console().print(table)
+
+
+def styled(text: str, style: str) -> Any:
+    """A cell in color; the words say it as well."""
+    from rich.text import Text
+
+    return Text(text, style=style)
+
+
+def age(milliseconds: int | None, now_unix_ms: int) -> str:
+    """How long ago a moment was: `now`, `12s`, `3m`, `5h`, `2d`; a dash for none. A clock ahead shows `now`."""
+    if not milliseconds:
+        return DASH
+    seconds = max(0, now_unix_ms - milliseconds) // 1000
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return "now"
+
+
+def size(count: int | None) -> str:
+    """`61 KiB`."""
+    if not count:
+        return DASH
+    power = min(4, int(math.log(max(count, 1), 1024)))
+    return f"{count / 1024**power:.{0 if power < 2 else 1}f} {('B', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
+
+
+def short(digest: str | None) -> str:
+    """The first 12 hex digits of a digest."""
+    return (digest or "").removeprefix("sha256:")[:12] or DASH
