@@ -12,7 +12,7 @@ DATATYPES = (
     "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES",
 )  # fmt: skip
 TASKS = ("Classification",)
-AUGMENTS = ("generic", "none")
+AUGMENTS = ("generic", "none", "shift")
 MAX_CLASSES = 10_000
 
 
@@ -84,6 +84,8 @@ class RetrainSpec:
     cooldown_s: int = 60
     epochs: int = 8
     augment: str = "generic"
+    learning_rate_ppm: int = 2000
+    prune_permille: int = 0
     students: int = 1
     seed: int = 0
     timeout_s: int = 900
@@ -195,6 +197,8 @@ def retrain_fields(reader: Reader) -> RetrainSpec:
         cooldown_s=reader.integer("cooldownSeconds", default.cooldown_s, 0, 366 * 86_400),
         epochs=reader.integer("epochs", default.epochs, 1, 10_000),
         augment=reader.text("augment", default.augment, among=AUGMENTS),
+        learning_rate_ppm=reader.integer("learningRatePpm", default.learning_rate_ppm, 1, 10**6),
+        prune_permille=reader.integer("prunePermille", default.prune_permille, 0, 900),
         students=reader.integer("students", default.students, 1, 16),
         seed=reader.integer("seed", default.seed, 0, 2**31 - 1),
         timeout_s=reader.integer("timeoutSeconds", default.timeout_s, 1, 30 * 86_400),
