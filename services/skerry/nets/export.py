@@ -1,0 +1,165 @@
+"""A trained network as ONNX bytes that a fielded runtime reads, or a refusal: parity with torch is proved first.
+
+The tracing exporter is used on purpose: `dynamo=True` unrolls a recurrence into a thousand nodes, tracing gives one
+RNN, LSTM or GRU node with free batch and time axes. Its operator set and IR version are pinned low, because a node
+that cannot load a version never downloads it. Left out: quantization (`trainer.compress`).
+"""
+
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from skerry.core import errors
+from skerry.nets.rnn import Recurrent, Step
+
+OPSET = 17
+MAX_IR_VERSION = 10
+BATCHES = (1, 2, 7)
+LENGTHS = (1, 5, 50)
+TOLERANCE = 1e-4
+INPUT, OUTPUT = "input", "logits"
+
+Feeds = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A hidden state that travels from one request of a sequence to the next; `size` numbers per sequence."""
+
+    input: str
+    output: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """ONNX bytes with the axes that may vary besides the batch. `states` is empty for a network without memory."""
+
+    data: bytes
+    free_axes: Sequence[int]
+    states: Sequence[State] = ()
+
+
+def export(network: nn.Module, example: NDArray[Any]) -> Exported:
+    """ONNX of `network` (evaluation mode) for inputs like `example` [n ≥ 1, …] float32 or int64.
+
+    A recurrent network keeps its time axis free. Raises InputError when the network cannot be exported, or when ONNX
+    Runtime and torch differ by more than TOLERANCE at batch 1, 2, 7 (and lengths 1, 5, 50).
+    """
+    network = network.eval()
+    free = (1,) if isinstance(network, Recurrent) else ()
+    x = _repeat(example, 2)
+    axes = {INPUT: {0: "batch", **{axis: f"axis{axis}" for axis in free}}, OUTPUT: {0: "batch"}}
+    data = _trace(network, (torch.from_numpy(x),), [INPUT], [OUTPUT], axes)
+    for batch in BATCHES:
+        for feed in _lengths(_repeat(example, batch), free):
+            _compare(data, {INPUT: feed}, [_forward(network, feed)], f"batch {batch}, input {list(feed.shape)}")
+    return Exported(data, free)
+
+
+def export_step(network: Recurrent, example: NDArray[Any]) -> Exported:
+    """ONNX of one streaming step of `network`: inputs `input` and a state per layer, outputs `logits` and the states
+    after it. Proved on a sequence that is fed in two pieces of different length. Raises InputError as `export`."""
+    step = Step(network).eval()
+    names = step.state_names
+    states = [State(name, f"{name}_next", network.hidden) for name in names]
+    outputs = [OUTPUT, *(state.output for state in states)]
+    x = _repeat(example, 2)
+    zeros = tuple(torch.zeros(2, network.hidden) for _ in names)
+    axes: dict[str, dict[int, str]] = {name: {0: "batch"} for name in (*names, *outputs)}
+    axes[INPUT] = {0: "batch", 1: "axis1"}
+    data = _trace(step, (torch.from_numpy(x), *zeros), [INPUT, *names], outputs, axes)
+    for batch in BATCHES:
+        whole = _repeat(example, batch)
+        carried = [np.zeros((batch, network.hidden), dtype=np.float32) for _ in names]
+        for piece in (whole[:, :1], whole):
+            expected = _forward_all(step, piece, carried)
+            feeds = {INPUT: piece, **dict(zip(names, carried, strict=True))}
+            carried = _compare(data, feeds, expected, f"batch {batch}, piece {list(piece.shape)}")[1:]
+    return Exported(data, (1,), states)
+
+
+def _trace(
+    module: nn.Module,
+    args: tuple[torch.Tensor, ...],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    axes: Mapping[str, Mapping[int, str]],
+) -> bytes:
+    out = io.BytesIO()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the exporter's age, and of free batch axes, which are proved below
+            torch.onnx.export(
+                module,
+                args,
+                out,  # type: ignore[arg-type]  # the tracing exporter writes to files too; its stub forgets them
+                input_names=list(inputs),
+                output_names=list(outputs),
+                dynamic_axes={name: dict(free) for name, free in axes.items()},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+        model = onnx.load_from_string(out.getvalue())
+        onnx.checker.check_model(model)
+    except (RuntimeError, ValueError, TypeError, torch.onnx.OnnxExporterError, onnx.checker.ValidationError) as exc:
+        raise errors.InputError(f"{type(module).__name__} cannot be exported to ONNX opset {OPSET}: {exc}") from exc
+    if model.ir_version > MAX_IR_VERSION:
+        raise errors.InputError(f"the exporter wrote IR {model.ir_version}; fielded runtimes read {MAX_IR_VERSION}")
+    return out.getvalue()
+
+
+def _compare(data: bytes, feeds: Feeds, expected: Sequence[NDArray[Any]], what: str) -> list[NDArray[Any]]:
+    """What ONNX Runtime answers; raises InputError unless that is what torch answered."""
+    found = run(data, feeds)
+    for ours, theirs in zip(found, expected, strict=True):
+        if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=TOLERANCE, atol=TOLERANCE):
+            gap = float(np.abs(ours - theirs).max()) if ours.shape == theirs.shape else float("nan")
+            raise errors.InputError(
+                f"the exported network differs from torch at {what} (by {gap:.2g}): "
+                "a size may be baked in, or a layer behaves differently; it is not published"
+            )
+    return found
+
+
+def run(data: bytes, feeds: Feeds) -> list[NDArray[Any]]:
+    """All outputs of an ONNX file for one batch, on one thread."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    return [np.asarray(one) for one in session.run(None, dict(feeds))]
+
+
+def _forward(module: nn.Module, x: NDArray[Any]) -> NDArray[Any]:
+    with torch.inference_mode():
+        return np.asarray(module(torch.from_numpy(x)).numpy())
+
+
+def _forward_all(step: Step, x: NDArray[Any], states: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    with torch.inference_mode():
+        found = step(torch.from_numpy(x), *(torch.from_numpy(one) for one in states))
+    return [one.numpy() for one in found]
+
+
+def _repeat(example: NDArray[Any], batch: int) -> NDArray[Any]:
+    """`batch` rows, the examples over and over."""
+    return np.ascontiguousarray(example[np.arange(batch) % len(example)])
+
+
+def _lengths(x: NDArray[Any], free: Sequence[int]) -> list[NDArray[Any]]:
+    """`x`, and with a free time axis also shorter and longer copies of it."""
+    if not free:
+        return [x]
+    steps = x.shape[1]
+    return [x, *(np.ascontiguousarray(x[:, np.arange(length) % steps]) for length in LENGTHS)]
