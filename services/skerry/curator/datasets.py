@@ -1,0 +1,163 @@
+"""Publishes datasets: the imported base, and what was captured and labelled, as parts and one manifest.
+
+The same content is the same digest. Captured rows lie in parts by the calendar (64 days, a day, an hour, five minutes,
+half a minute: each the widest that is over), so a new dataset writes only its newest rows again.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skerry.adapters import blobs as blob_store
+from skerry.adapters.blobs.protocol import Blobs
+from skerry.core import datasets, errors, parts
+from skerry.curator.holdings import Row
+from skerry.curator.tasks import Task
+
+_WIDTHS_MS = (64 * 86_400_000, 86_400_000, 3_600_000, 300_000, 30_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """`captured` rows of the dataset `digest` are captured ones, the oldest labelled at `since_unix_ms` (0: none)."""
+
+    digest: str
+    captured: int
+    since_unix_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    digest: str
+    manifest: datasets.DatasetManifest
+    known: NDArray[np.uint64]  # the first 64 bits of each input digest, sorted
+
+
+_Group = tuple[datasets.Role, int, int]  # role, start and width of the calendar span in ms
+
+
+class Publisher:
+    """One model's datasets. Keeps the parts of the last one, to pack only what changed."""
+
+    def __init__(self, blobs: Blobs, task: Task) -> None:
+        self._blobs, self._task = blobs, task
+        self._packed: dict[_Group, tuple[bytes, datasets.Part]] = {}
+        self._base: _Base | None = None
+
+    def publish(self, rows: Sequence[Row], dropped: Mapping[str, int], base_digest: str | None) -> Published | None:
+        """The dataset of these rows on top of the imported base; None when there is nothing at all.
+
+        Raises NotFoundError, InputError or IntegrityError (the base), UnavailableError (storage).
+        """
+        base = self._load_base(base_digest)
+        fresh = [row for row in rows if base is None or not _contains(base.known, row.input_digest)]
+        if not fresh:
+            return Published(base.digest, 0, 0) if base else None
+        tallies = {**dropped, "alreadyImported": len(rows) - len(fresh)}
+        manifest = datasets.DatasetManifest(
+            model=self._task.model,
+            class_names=self._task.class_names,
+            input=self._task.input,
+            parts=(*(base.manifest.parts if base else ()), *self._captured(fresh)),
+            parents=(base.digest,) if base else (),
+            created_unix_ms=max(row.label.at_unix_ms for row in fresh),
+            dropped={reason: count for reason, count in sorted(tallies.items()) if count},
+        )
+        since = min(row.label.first_unix_ms for row in fresh)
+        return Published(self._write(manifest), len(fresh), since)
+
+    def _write(self, manifest: datasets.DatasetManifest) -> str:
+        data = manifest.to_json()
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        path = datasets.blob_path(manifest.model, digest)
+        if not self._blobs.exists(path):
+            self._blobs.write(path, data)
+        return digest
+
+    def _captured(self, rows: Sequence[Row]) -> list[datasets.Part]:
+        groups: dict[_Group, list[Row]] = defaultdict(list)
+        newest = max(row.label.first_unix_ms for row in rows)
+        for row in rows:
+            role: datasets.Role = "holdout" if datasets.is_holdout(row.input_digest) else "train"
+            groups[role, *span(row.label.first_unix_ms, newest)].append(row)
+        self._packed = {group: self._pack(group, sorted(groups[group], key=_by_name)) for group in sorted(groups)}
+        return [part for _, part in self._packed.values()]
+
+    def _pack(self, group: _Group, rows: Sequence[Row]) -> tuple[bytes, datasets.Part]:
+        signature = _signature(rows)
+        known = self._packed.get(group)
+        if known is not None and known[0] == signature:
+            return known
+        arrays = _arrays(rows, self._task)
+        data = parts.pack(arrays)
+        blob_store.put(self._blobs, data)
+        return signature, parts.describe(group[0], "captured", data, arrays, self._task.classes)
+
+    def _load_base(self, digest: str | None) -> _Base | None:
+        if digest is None:
+            return None
+        if self._base is None or self._base.digest != digest:
+            self._base = _read_base(self._blobs, self._task, digest)
+        return self._base
+
+
+def span(at_unix_ms: int, newest_unix_ms: int) -> tuple[int, int]:
+    """Start and width in ms of the widest calendar span that holds `at` and is over at `newest`, else the narrowest."""
+    width = next((one for one in _WIDTHS_MS if at_unix_ms // one < newest_unix_ms // one), _WIDTHS_MS[-1])
+    return at_unix_ms // width * width, width
+
+
+def _read_base(blobs: Blobs, task: Task, digest: str) -> _Base:
+    path = datasets.blob_path(task.model, digest)
+    data = blobs.read(path, max_bytes=datasets.MAX_MANIFEST_BYTES)
+    if "sha256:" + hashlib.sha256(data).hexdigest() != digest:
+        raise errors.IntegrityError(f"dataset {digest} of {task.model} is damaged: import it again")
+    manifest = datasets.DatasetManifest.from_json(data)
+    if manifest.class_names != task.class_names or manifest.input != task.input:
+        raise errors.InputError(
+            f"dataset {digest} has other classes or another input than EdgeModel {task.model}: import one that fits"
+        )
+    known = [np.empty(0, dtype=np.uint64)]
+    for part in manifest.parts:
+        rows = parts.unpack(blob_store.fetch(blobs, part.digest, parts.MAX_PART_BYTES), manifest)
+        known.append(np.array([_prefix(datasets.input_digest(row)) for row in rows.x], dtype=np.uint64))
+    return _Base(digest, manifest, np.unique(np.concatenate(known)))
+
+
+def _contains(known: NDArray[np.uint64], input_digest: str) -> bool:
+    wanted = np.uint64(_prefix(input_digest))
+    at = int(np.searchsorted(known, wanted))
+    return at < len(known) and bool(known[at] == wanted)
+
+
+def _prefix(input_digest: str) -> int:
+    return int(input_digest[:16], 16)
+
+
+def _by_name(row: Row) -> str:
+    return row.hex
+
+
+def _signature(rows: Sequence[Row]) -> bytes:
+    summary = hashlib.sha256()
+    for row in rows:
+        summary.update(f"{row.hex} {row.label.label} {row.label.source}\n".encode())
+    return summary.digest()
+
+
+def _arrays(rows: Sequence[Row], task: Task) -> parts.Rows:
+    """[n] rows as a part's arrays, each with weight 1."""
+    x: NDArray[Any] = np.frombuffer(b"".join(row.data for row in rows), dtype=task.input.dtype)
+    none = (np.nan,) * task.classes
+    return parts.Rows(
+        x.reshape(len(rows), *task.input.shape),
+        np.array([row.label.label for row in rows], dtype=np.int64),
+        np.array([row.label.probabilities or none for row in rows], dtype=np.float32),
+        np.ones(len(rows), dtype=np.float32),
+        np.array([f"sha256:{row.hex}" for row in rows], dtype=parts.ID_DTYPE),
+    )

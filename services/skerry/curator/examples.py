@@ -1,0 +1,91 @@
+"""One captured request, read with distrust: bytes in, a row that a teacher and a dataset can take, or why it is none.
+
+Nothing is repaired. What is refused here stays in object storage and is counted by its reason.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from skerry.core import datasets, digests
+from skerry.curator.tasks import Task
+from skerry.proto import fleet_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """`row` [*shape] as the caller sent it; `local_class` is what the edge answered, None when it said nothing sane."""
+
+    id: str
+    row: NDArray[Any]
+    input_digest: str
+    exploration: bool
+    node: str
+    version_digest: str
+    local_class: int | None
+    answered_unix_ms: int
+
+    @property
+    def name(self) -> str:
+        """The id's 64 hex digits."""
+        return digests.hex_of(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """`reason` is a word for counting, `message` is for people."""
+
+    reason: str
+    message: str
+
+
+def read(data: bytes, example_id: str, task: Task) -> Captured | Refused:
+    """The example with this id, checked against its digest and the model's input."""
+    if digests.sha256(data) != example_id:
+        return Refused("damaged", f"example {example_id} does not have its digest: the blob is damaged")
+    try:
+        example = fleet_pb2.Example.FromString(data)
+    except DecodeError as exc:
+        return Refused("malformed", f"example {example_id} is not an Example: {exc}")
+    if example.model != task.model:
+        return Refused("otherModel", f"example {example_id} is of model {example.model!r:.80}, not {task.model}")
+    row = _row(example, task.input)
+    if isinstance(row, str):
+        return Refused("wrongInput", f"example {example_id} of {task.model}: {row}")
+    if row.dtype.kind == "f" and not np.isfinite(row).all():
+        return Refused("notFinite", f"example {example_id} of {task.model} holds a number that is not finite")
+    return Captured(
+        example_id,
+        row,
+        datasets.input_digest(row),
+        example.kind == fleet_pb2.EXPLORATION,
+        example.node,
+        example.digest,
+        _local_class(example, task.classes),
+        example.answered_unix_ms,
+    )
+
+
+def _row(example: fleet_pb2.Example, wanted: datasets.Input) -> NDArray[Any] | str:
+    """The one input as an array without a batch axis, or what is wrong with it."""
+    if len(example.inputs) != 1:
+        return f"{len(example.inputs)} inputs, the model has one"
+    (tensor,) = example.inputs
+    shape = tuple(tensor.shape)
+    if tensor.name != wanted.name or tensor.datatype != wanted.datatype:
+        return f"input {tensor.name!r:.80} {tensor.datatype!r:.20} is not {wanted.name!r} {wanted.datatype}"
+    if shape not in (wanted.shape, (1, *wanted.shape)):
+        return f"input of shape {list(shape)[:9]} is not one row of {list(wanted.shape)}"
+    if len(tensor.raw) != wanted.row_bytes:
+        return f"input has {len(tensor.raw)} bytes, one row has {wanted.row_bytes}"
+    return np.frombuffer(tensor.raw, dtype=wanted.dtype).reshape(wanted.shape)
+
+
+def _local_class(example: fleet_pb2.Example, classes: int) -> int | None:
+    logits = np.asarray(example.local_logits, dtype=np.float64)
+    if len(logits) != classes or not np.isfinite(logits).all():
+        return None
+    return int(logits.argmax())

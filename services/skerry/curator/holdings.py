@@ -1,0 +1,120 @@
+"""The captured rows of one model that a dataset may hold, in memory and bounded: one row per distinct input.
+
+Of equal inputs the best labelled one stays (rank, then the first label, then the id); beyond the bound the oldest are
+left out. The same examples and labels give the same rows in whatever order they came.
+"""
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from skerry.curator import examples, labels
+
+_OVERHEAD_BYTES = 700  # of a row's objects, measured
+_EXPLORATION, _TRUTH, _LEFT_OUT = 1, 2, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`data` is the input as little-endian bytes, `hex` the example's id without its prefix."""
+
+    hex: str
+    data: bytes
+    input_digest: str
+    label: labels.Label
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """The least of equal inputs is kept."""
+        return (-self.label.rank, self.label.first_unix_ms, self.hex)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Examples labelled so far: `labeled` = `hard` + `exploration`; `truths` of them by ground truth."""
+
+    labeled: int
+    hard: int
+    exploration: int
+    truths: int
+
+
+class Holdings:
+    """`max_bytes` bounds the rows. What is known of every example beyond them is a few flags."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._rows: dict[str, Row] = {}
+        self._oldest: list[tuple[int, str, str]] = []
+        self._known: dict[int, int] = {}
+        self._bytes = 0
+        self._exploration = self._truths = self._left_out = 0
+        self.changes = 0
+
+    def knows(self, name: str, *, with_truth: bool = False) -> bool:
+        """Is the example here, or was it (and, if asked, by ground truth)?"""
+        flags = self._known.get(_key(name))
+        return flags is not None and (not with_truth or bool(flags & _TRUTH))
+
+    def add(self, captured: examples.Captured, label: labels.Label) -> None:
+        """Take a labelled example, or its better label."""
+        name = captured.name
+        self._flag(name, (_EXPLORATION * captured.exploration) | (_TRUTH * (label.source == "GroundTruth")))
+        row = Row(name, captured.row.tobytes(), captured.input_digest, label)
+        held = self._rows.get(row.input_digest)
+        if held is None or held.hex == row.hex or row.order < held.order:
+            self._replace(held, row)
+            self._evict()
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        return list(self._rows.values())
+
+    @property
+    def counts(self) -> Counts:
+        known = len(self._known)
+        return Counts(known, known - self._exploration, self._exploration, self._truths)
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Labelled examples without a row, by reason."""
+        duplicates = len(self._known) - len(self._rows) - self._left_out
+        found = {"duplicate": duplicates, "overBudget": self._left_out}
+        return {reason: count for reason, count in found.items() if count > 0}
+
+    def _replace(self, held: Row | None, row: Row) -> None:
+        if held == row:
+            return
+        self.changes += 1
+        self._rows[row.input_digest] = row
+        self._bytes += _size(row) - (_size(held) if held else 0)
+        heapq.heappush(self._oldest, (row.label.first_unix_ms, row.hex, row.input_digest))
+
+    def _evict(self) -> None:
+        while self._bytes > self._max_bytes and self._oldest:
+            first_unix_ms, name, input_digest = heapq.heappop(self._oldest)
+            row = self._rows.get(input_digest)
+            if row is None or row.hex != name or row.label.first_unix_ms != first_unix_ms:
+                continue  # another row took its place
+            del self._rows[input_digest]
+            self._bytes -= _size(row)
+            self._flag(name, _LEFT_OUT)
+
+    def _flag(self, name: str, flags: int) -> None:
+        """Set flags of an example, and keep the counts of each right."""
+        key = _key(name)
+        before = self._known.get(key, 0)
+        new = flags & ~before
+        self._exploration += bool(new & _EXPLORATION)
+        self._truths += bool(new & _TRUTH)
+        self._left_out += bool(new & _LEFT_OUT)
+        self._known[key] = before | flags
+
+
+def _size(row: Row) -> int:
+    return len(row.data) + 32 * len(row.label.probabilities) + _OVERHEAD_BYTES
+
+
+def _key(name: str) -> int:
+    """64 bits of the id: enough to know an example again, and small."""
+    return int(name[:16], 16)

@@ -1,0 +1,87 @@
+"""Where examples, truths and labels lie in object storage, and what of it is not labelled yet."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from google.protobuf.message import DecodeError
+
+from skerry.adapters.blobs.protocol import Blobs
+from skerry.core import errors
+from skerry.curator import labels
+from skerry.proto import fleet_pb2
+
+MAX_EXAMPLE_BYTES = 4 << 20
+MAX_TRUTH_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One example (64 hex digits), and whether a label and a truth lie beside it."""
+
+    hex: str
+    labelled: bool
+    has_truth: bool
+
+
+class Shelf:
+    """All methods raise UnavailableError when storage does not answer."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+
+    def example(self, model: str, name: str) -> bytes | None:
+        return self._read(f"examples/{model}/{name}", MAX_EXAMPLE_BYTES)
+
+    def truth(self, model: str, name: str) -> fleet_pb2.Truth | None:
+        """Raises IntegrityError for a blob that is no Truth."""
+        data = self._read(f"truths/{model}/{name}", MAX_TRUTH_BYTES)
+        if data is None:
+            return None
+        try:
+            return fleet_pb2.Truth.FromString(data)
+        except DecodeError as exc:
+            raise errors.IntegrityError(f"blob truths/{model}/{name} is not a Truth: {exc}") from exc
+
+    def label(self, model: str, name: str, classes: int) -> labels.Label | None:
+        """Raises IntegrityError for a blob that is no label."""
+        path = f"labels/{model}/{name}.json"
+        data = self._read(path, labels.MAX_LABEL_BYTES)
+        return None if data is None else labels.from_json(data, classes, f"blob {path}")
+
+    def put_label(self, model: str, name: str, label: labels.Label) -> None:
+        self._blobs.write(f"labels/{model}/{name}.json", label.to_json())
+
+    def scan(self, model: str) -> Iterator[Found]:
+        """Every example of the model, in order of its id."""
+        return beside(*(map(_stem, self._blobs.list(f"{kind}/{model}")) for kind in ("examples", "labels", "truths")))
+
+    def _read(self, path: str, max_bytes: int) -> bytes | None:
+        try:
+            return self._blobs.read(path, max_bytes=max_bytes)
+        except errors.NotFoundError:
+            return None
+
+
+def beside(examples: Iterable[str], labelled: Iterable[str], truths: Iterable[str]) -> Iterator[Found]:
+    """Merge three sorted listings of hex names without holding any of them; names without an example are left out."""
+    of_label, of_truth = _Sorted(labelled), _Sorted(truths)
+    for name in examples:
+        yield Found(name, of_label.has(name), of_truth.has(name))
+
+
+class _Sorted:
+    """Membership in a sorted iterable, asked in rising order."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._rest = iter(names)
+        self._head = next(self._rest, None)
+
+    def has(self, name: str) -> bool:
+        while self._head is not None and self._head < name:
+            self._head = next(self._rest, None)
+        return self._head == name
+
+
+def _stem(path: str) -> str:
+    return PurePosixPath(path).name.removesuffix(".json")

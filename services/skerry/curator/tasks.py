@@ -1,0 +1,32 @@
+"""What the curator needs to know of an EdgeModel: its classes and what a row looks like."""
+
+import math
+from dataclasses import dataclass
+
+from skerry.core import datasets, errors, specs
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """`input` is one row as callers send it, without a batch axis."""
+
+    model: str
+    class_names: tuple[str, ...]
+    input: datasets.Input
+
+    @property
+    def classes(self) -> int:
+        return len(self.class_names)
+
+
+def of(model: specs.EdgeModel) -> Task:
+    """The task of an EdgeModel. Raises InputError for rows that no dataset can hold."""
+    row, kinds = model.input, datasets.DTYPES
+    if row.datatype not in kinds:
+        raise errors.InputError(
+            f"EdgeModel {model.name}: examples of input {row.name} ({row.datatype}) cannot be collected; "
+            f"datasets hold {', '.join(kinds)}"
+        )
+    if math.prod(row.shape) * kinds[row.datatype].itemsize > datasets.MAX_ROW_BYTES:
+        raise errors.TooLargeError(f"EdgeModel {model.name}: one row has more than {datasets.MAX_ROW_BYTES} bytes")
+    return Task(model.name, model.class_names, datasets.Input(row.name, row.datatype, row.shape))

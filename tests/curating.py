@@ -1,0 +1,172 @@
+"""What the curator's tests share: a small model, captured examples of it, a teacher that can be away, and a world."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skerry.adapters.blobs.memory import MemoryBlobs
+from skerry.adapters.fleetstate.memory import MemoryFleetState
+from skerry.adapters.objects.memory import MemoryObjects
+from skerry.adapters.streams.memory import MemoryStreams
+from skerry.core import datasets, digests, errors, parts
+from skerry.curator.desk import Desk
+from skerry.curator.evidence import Evidence
+from skerry.curator.keeper import Keeper
+from skerry.curator.labeler import STREAM, Labeler
+from skerry.curator.settings import Settings
+from skerry.curator.shelf import Shelf
+from skerry.curator.tasks import Task
+from skerry.curator.teacher import Answer
+from skerry.proto import fleet_pb2
+
+_T = TypeVar("_T")
+VERSION = "sha256:" + "ab" * 32
+INPUT = datasets.Input("image", "UINT8", (2, 2))
+TASK = Task("digits", ("zero", "one", "two"), INPUT)
+SPEC: dict[str, Any] = {
+    "classNames": ["zero", "one", "two"],
+    "input": {"name": "image", "datatype": "UINT8", "shape": [2, 2]},
+}
+
+
+def example(seed: int, **fields: Any) -> bytes:
+    """A captured example whose first pixel tells the class (modulo 3) and which no other seed has."""
+    pixels = np.array([seed % 3, *divmod(seed, 256), 7], dtype=np.uint8)
+    made = fleet_pb2.Example(
+        model="digits",
+        node="north",
+        request_id=f"r{seed}",
+        digest=VERSION,
+        kind=fleet_pb2.HARD,
+        inputs=[fleet_pb2.CapturedTensor(name="image", datatype="UINT8", shape=[1, 2, 2], raw=pixels.tobytes())],
+        local_logits=[3.0, 1.0, 0.0],
+        answered_unix_ms=1_000_000 + seed,
+    )
+    made.MergeFrom(fleet_pb2.Example(**fields))
+    return bytes(made.SerializeToString(deterministic=True))
+
+
+def truth(data: bytes, label: int) -> bytes:
+    made = fleet_pb2.Truth(model="digits", node="north", example_id=digests.sha256(data), request_id="r", label=label)
+    return bytes(made.SerializeToString(deterministic=True))
+
+
+class FakeTeacher:
+    """Knows the class by the first pixel. `away` and `refuses` (a first pixel) make it fail."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.refuses: int | None = None
+        self.infinite: int | None = None
+        self.asked = 0
+
+    async def ask(self, task: Task, rows: NDArray[Any]) -> Answer:
+        if self.away:
+            raise errors.UnavailableError("teacher did not answer in 1 s")
+        classes = rows.reshape(len(rows), -1)[:, 0].astype(int)
+        if self.refuses in classes:
+            raise errors.InputError("input has a colour that this teacher does not take")
+        self.asked += len(rows)
+        logits = np.eye(3)[classes % 3] * 4.0
+        if self.infinite is not None:
+            logits[classes == self.infinite] = np.inf
+        return Answer(logits, "teacher digits 1")
+
+
+class Clock:
+    """Seconds that move only when told."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def unix_ms(self) -> int:
+        return int(self.now_s * 1000)
+
+
+async def _inline(function: Callable[..., _T], /, *args: Any) -> _T:
+    return function(*args)
+
+
+def settings(**changes: Any) -> Settings:
+    given = {"objects": "x", "blobs": "x", "redis_url": "x", "teacher": "x", "batch_rows": 4} | changes
+    return Settings(**given)
+
+
+@dataclass
+class World:
+    """Storage and servers that outlive a curator, and a curator on them. `restart` makes a new one."""
+
+    blobs: Any = field(default_factory=MemoryBlobs)
+    streams: Any = field(default_factory=MemoryStreams)
+    fleetstate: Any = field(default_factory=MemoryFleetState)
+    objects: MemoryObjects = field(default_factory=MemoryObjects)
+    teacher: FakeTeacher = field(default_factory=FakeTeacher)
+    clock: Clock = field(default_factory=Clock)
+    settings: Settings = field(default_factory=settings)
+
+    def __post_init__(self) -> None:
+        self.objects.create("EdgeModel", "digits", SPEC, manager="operator")
+        self.restart()
+
+    def restart(self) -> None:
+        evidence = Evidence(self.fleetstate)
+        self.desk = Desk(Shelf(self.blobs), evidence, self.clock.unix_ms, self.settings.temperature)
+        self.keeper = Keeper(self.desk, self.objects, self.fleetstate, self.blobs, self.settings, self.clock)
+        self.labeler = Labeler(
+            self.desk,
+            self.streams,
+            self.teacher,
+            evidence,
+            run=_inline,
+            monotonic=self.clock,
+            consumer="c1",
+            batch_rows=self.settings.batch_rows,
+        )
+        self.keeper.tick()
+
+    def upload(self, data: bytes, *, kind: str = "example", entry: bool = True, about: bytes | None = None) -> str:
+        """What the gateway does with a record: the blob, then the entry."""
+        name = digests.hex_of(digests.sha256(about or data))
+        self.blobs.write(f"{kind}s/digits/{name}", data)
+        if entry:
+            self.streams.append(STREAM, [{"model": "digits", "id": f"sha256:{name}", "kind": kind}])
+        return name
+
+    def work(self, rounds: int = 8) -> None:
+        """Rounds of the labeler, each with a second on the clock and a tick of the keeper."""
+
+        async def run() -> None:
+            for _ in range(rounds):
+                await self.labeler.step()
+                self.clock.now_s += 1.0
+                self.keeper.tick()
+
+        asyncio.run(run())
+
+    @property
+    def labels(self) -> list[str]:
+        return [path.rsplit("/", 1)[1].removesuffix(".json") for path in self.blobs.list("labels/digits")]
+
+    @property
+    def subject(self) -> Any:
+        return self.desk.subjects["digits"]
+
+    def dataset(self, digest: str) -> tuple[datasets.DatasetManifest, dict[str, parts.Rows]]:
+        """The manifest and the captured rows by role."""
+        data = self.blobs.read(datasets.blob_path("digits", digest), max_bytes=1 << 20)
+        manifest = datasets.DatasetManifest.from_json(data)
+        return manifest, {role: self.rows(manifest, role) for role in ("train", "holdout")}
+
+    def rows(self, manifest: datasets.DatasetManifest, role: Any) -> parts.Rows:
+        read: Iterator[parts.Rows] = (
+            parts.unpack(self.blobs.read(digests.blob_path(part.digest), max_bytes=1 << 20), manifest)
+            for part in manifest.select(role, "captured")
+        )
+        return parts.concatenate(list(read), manifest.input, len(manifest.class_names))

@@ -1,0 +1,290 @@
+"""The curator as a whole, on memory twins: what comes in is labelled once, and nothing that fails loses anything."""
+
+import json
+from typing import Any
+
+import curating
+import numpy as np
+import pytest
+
+from skerry.core import digests, errors
+from skerry.curator import evidence
+from skerry.proto import fleet_pb2
+
+
+def read_label(world: curating.World, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(world.blobs.read(f"labels/digits/{name}.json", max_bytes=10_000))
+    return found
+
+
+def test_an_example_gets_the_teachers_label_with_soft_labels_and_provenance() -> None:
+    world = curating.World()
+    name = world.upload(curating.example(5))
+    world.work(2)
+    label = read_label(world, name)
+    assert (label["label"], label["source"], label["by"]) == (2, "Teacher", "teacher digits 1")
+    assert np.isclose(sum(label["soft"]), 1.0, atol=1e-6) and label["soft"][2] > 0.9
+    assert label["atUnixMs"] == 1_000_000
+
+
+def test_a_second_entry_of_the_same_example_asks_the_teacher_nothing() -> None:
+    world = curating.World()
+    data = curating.example(1)
+    world.upload(data)
+    world.work(2)
+    world.upload(data)
+    world.work(2)
+    assert world.teacher.asked == 1
+    assert world.subject.holdings.counts.labeled == 1
+
+
+def test_while_the_teacher_is_away_all_waits_and_then_all_is_labelled() -> None:
+    world = curating.World()
+    world.teacher.away = True
+    names = {world.upload(curating.example(seed)) for seed in range(30)}
+    world.work(6)
+    assert world.labels == []
+    assert world.labeler.held == 24  # 4 a round
+    world.teacher.away = False
+    world.clock.now_s += 10
+    world.work(12)
+    assert set(world.labels) == names
+    assert world.labeler.held == 0
+    assert world.teacher.asked == 30
+
+
+def test_what_is_held_is_bounded_and_the_rest_stays_in_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skerry.curator.labeler.MAX_HELD", 10)
+    world = curating.World()
+    world.teacher.away = True
+    names = {world.upload(curating.example(seed)) for seed in range(30)}
+    world.work(12)
+    assert world.labeler.held == 10
+    world.teacher.away = False
+    world.clock.now_s += 10
+    world.work(20)
+    assert set(world.labels) == names
+
+
+def test_a_curator_that_dies_with_work_in_hand_loses_nothing() -> None:
+    world = curating.World()
+    world.teacher.away = True
+    names = {world.upload(curating.example(seed)) for seed in range(6)}
+    world.work(3)
+    world.teacher.away = False
+    world.restart()  # its entries are pending for the dead one; the scan finds the examples
+    world.work(4)
+    assert set(world.labels) == names
+
+
+def test_examples_whose_entries_were_never_written_are_found_by_a_scan() -> None:
+    world = curating.World()
+    world.work(2)
+    names = {world.upload(curating.example(seed), entry=False) for seed in range(6)}
+    world.work(3)
+    assert world.labels == []
+    world.clock.now_s += world.settings.rescan_seconds
+    world.work(4)
+    assert set(world.labels) == names
+
+
+def test_a_flush_loses_no_example() -> None:
+    world = curating.World()
+    world.work(1)
+    names = {world.upload(curating.example(seed)) for seed in range(6)}
+    world.streams.flush()
+    world.fleetstate.flush()
+    world.work(4)
+    assert set(world.labels) == names
+    assert "curator:digits" in world.fleetstate.get("curator:")
+
+
+@pytest.mark.parametrize("order", ["truth last", "truth first"])
+def test_ground_truth_wins_whichever_came_first(order: str) -> None:
+    world = curating.World()
+    data = curating.example(4)
+    name = digests.hex_of(digests.sha256(data))
+    if order == "truth first":
+        world.upload(curating.truth(data, 2), kind="truth", about=data)
+        world.work(2)
+        assert world.labels == []
+        world.upload(data)
+    else:
+        world.upload(data)
+        world.work(2)
+        world.upload(curating.truth(data, 2), kind="truth", about=data)
+    world.work(2)
+    label = read_label(world, name)
+    assert (label["label"], label["source"], label["by"]) == (2, "GroundTruth", "node north")
+    assert world.subject.holdings.counts.truths == 1
+    if order == "truth last":
+        assert label["superseded"]["source"] == "Teacher"
+        assert label["superseded"]["label"] == 1
+
+
+def test_a_truth_whose_entry_was_lost_is_applied_by_a_scan() -> None:
+    world = curating.World()
+    data = curating.example(4)
+    name = world.upload(data)
+    world.work(2)
+    world.upload(curating.truth(data, 2), kind="truth", about=data, entry=False)
+    world.clock.now_s += world.settings.rescan_seconds
+    world.work(3)
+    assert read_label(world, name)["source"] == "GroundTruth"
+
+
+def test_a_truth_that_names_no_class_is_counted_and_the_teacher_answers() -> None:
+    world = curating.World()
+    data = curating.example(4)
+    name = world.upload(data)
+    world.upload(curating.truth(data, 3), kind="truth", about=data)
+    world.work(3)
+    assert read_label(world, name)["source"] == "Teacher"
+    assert world.subject.dropped == {"truthOutOfRange": 1}
+
+
+BAD_INPUTS: dict[str, dict[str, Any]] = {
+    "a model of another name": {"model": "faces"},
+    "two inputs": {"inputs": [fleet_pb2.CapturedTensor(name="image", datatype="UINT8", shape=[2, 2], raw=b"1234")]},
+}
+
+
+@pytest.mark.parametrize("fields", BAD_INPUTS.values(), ids=BAD_INPUTS.keys())
+def test_an_example_that_cannot_be_used_is_counted_and_stops_nothing(fields: dict[str, Any]) -> None:
+    world = curating.World()
+    world.upload(curating.example(1, **fields))
+    good = world.upload(curating.example(2))
+    world.work(3)
+    assert world.labels == [good]
+    assert sum(world.subject.dropped.values()) == 1
+    world.clock.now_s += world.settings.rescan_seconds
+    world.work(3)
+    assert sum(world.subject.dropped.values()) == 1
+
+
+def test_bytes_that_are_no_example_or_not_of_their_digest_are_counted() -> None:
+    world = curating.World()
+    world.upload(b"\xff\xff\xff")
+    damaged = world.upload(curating.example(1))
+    world.blobs.write(f"examples/digits/{damaged}", curating.example(2))
+    world.work(3)
+    assert world.labels == []
+    assert world.subject.dropped == {"malformed": 1, "damaged": 1}
+
+
+def test_an_example_that_the_teacher_refuses_is_refused_alone_and_asked_again_later() -> None:
+    world = curating.World()
+    world.teacher.refuses = 1
+    names = [world.upload(curating.example(seed)) for seed in range(4)]
+    world.work(3)
+    assert set(world.labels) == {names[0], names[2], names[3]}
+    assert world.subject.dropped == {"refusedByTeacher": 1}
+    world.teacher.refuses = None
+    world.clock.now_s += 601
+    world.work(3)
+    assert set(world.labels) == set(names)
+    assert world.subject.dropped == {}
+
+
+def test_an_answer_that_is_not_finite_is_no_label() -> None:
+    world = curating.World()
+    world.teacher.infinite = 1
+    names = [world.upload(curating.example(seed)) for seed in range(3)]
+    world.work(3)
+    assert set(world.labels) == {names[0], names[2]}
+    assert world.subject.dropped == {"teacherNotFinite": 1}
+
+
+def test_a_damaged_label_is_made_again() -> None:
+    world = curating.World()
+    name = world.upload(curating.example(1))
+    world.work(2)
+    world.blobs.write(f"labels/digits/{name}.json", b"{")
+    world.restart()
+    world.work(3)
+    assert read_label(world, name)["label"] == 1
+
+
+def test_entries_that_are_malformed_or_of_a_model_nobody_has_do_not_stay() -> None:
+    world = curating.World()
+    good = curating.example(1)
+    for fields in (
+        {},
+        {"model": "digits", "id": "x", "kind": "example"},
+        {"model": "digits", "id": "sha256:", "kind": ""},
+    ):
+        world.streams.append("skerry:examples", [fields])
+    world.streams.append("skerry:examples", [{"model": "faces", "id": digests.sha256(good), "kind": "example"}])
+    world.upload(good)
+    world.work(4)
+    assert len(world.labels) == 1
+    assert world.streams.read("skerry:examples", "curator", "other", count=10, block_s=0) == []
+
+
+def test_a_model_that_appears_later_finds_its_examples() -> None:
+    world = curating.World()
+    example = fleet_pb2.Example.FromString(curating.example(1))
+    example.model = "faces"
+    data = example.SerializeToString()
+    name = digests.hex_of(digests.sha256(data))
+    world.blobs.write(f"examples/faces/{name}", data)
+    world.streams.append("skerry:examples", [{"model": "faces", "id": f"sha256:{name}", "kind": "example"}])
+    world.work(2)
+    world.objects.create("EdgeModel", "faces", curating.SPEC, manager="operator")
+    world.work(4)
+    assert world.blobs.exists(f"labels/faces/{name}.json")
+
+
+def test_exploration_answers_are_counted_once_against_the_label() -> None:
+    world = curating.World()
+    exploration = fleet_pb2.EXPLORATION
+    for seed in range(6):  # the edge always says class 0: right for 0 and 3
+        world.upload(curating.example(seed, kind=exploration, answered_unix_ms=7_000))
+    world.upload(curating.example(6))  # a hard one does not count
+    for _ in range(2):
+        world.work(3)
+        world.restart()
+    key = evidence.counter("digits", curating.VERSION, "north", 7_000)
+    assert key == f"evidence:digits:{'ab' * 32}:north:1"
+    assert world.fleetstate.count([key]) == [{"n": 6, "bad": 4}]
+
+
+def test_the_reading_tells_what_was_labelled_and_which_dataset_has_it() -> None:
+    world = curating.World()
+    for seed in range(3):
+        world.upload(curating.example(seed, kind=fleet_pb2.EXPLORATION))
+    data = curating.example(7)
+    world.upload(data)
+    world.upload(curating.truth(data, 0), kind="truth", about=data)
+    world.work(10)
+    reading = json.loads(world.fleetstate.get("curator:")["curator:digits"])
+    digest = reading.pop("datasetDigest")
+    assert reading.pop("sinceUnixMs") >= 1_000_000
+    assert reading == {"labeled": 4, "hard": 1, "exploration": 3, "truths": 1, "captured": 4}
+    manifest, _ = world.dataset(digest)
+    assert manifest.samples("train") + manifest.samples("holdout") == 4
+
+
+class BrokenBlobs(curating.MemoryBlobs):
+    """Storage that fails at one write of some kind, and then works again."""
+
+    def __init__(self, prefix: str, failures: int) -> None:
+        super().__init__()
+        self.prefix, self.failures = prefix, failures
+
+    def write(self, path: str, data: bytes) -> None:
+        if path.startswith(self.prefix) and self.failures > 0:
+            self.failures -= 1
+            raise errors.UnavailableError("no space left on device")
+        super().write(path, data)
+
+
+@pytest.mark.parametrize("prefix", ["labels/", "sha256/", "datasets/"])
+def test_a_full_disk_is_waited_out_at_any_write(prefix: str) -> None:
+    world = curating.World(blobs=BrokenBlobs(prefix, failures=3))
+    names = {world.upload(curating.example(seed)) for seed in range(6)}
+    for _ in range(6):
+        world.work(6)
+        world.clock.now_s += 6
+    assert set(world.labels) == names
+    assert world.subject.published.captured == 6
