@@ -1,0 +1,1 @@
+"""The fleet's front door: reports in, desired state out, captured examples in, the model repository as static files."""

@@ -1,0 +1,42 @@
+"""What the gateway is told by its environment. Nothing else in the gateway reads it."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Variables named `SKERRY_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix="SKERRY_", frozen=True, extra="ignore")
+
+    objects: str
+    """`sqlite:///path/objects.db`: nodes, their assignments and the models' offload policies."""
+
+    blobs: str
+    """fsspec URL of the blob root: examples and truths are written there before anything is acknowledged."""
+
+    redis_url: str
+    """Live readings and the curator's stream. May be down: readings are then lost, and the curator's scan finds the
+    examples."""
+
+    repository_dir: Path
+    """Folder of the model repository (`metadata/`, `targets/`), served as it is."""
+
+    listen: str = "127.0.0.1:0"
+    """`host:port` of the gRPC listener; port 0: any."""
+
+    http: str = "127.0.0.1:0"
+    """`host:port` of the HTTP listener: repository, health and metrics; port 0: any."""
+
+    transport: Literal["h2", "grpcio"] = "h2"
+
+    report_timeout_seconds: float = Field(default=60.0, gt=0, le=86_400)
+    """A node that sends no report for so long is hung up on: its stream is dead, whatever the network says."""
+
+    drain_seconds: float = Field(default=5.0, ge=0, le=600)
+    """Longest time that running calls get after SIGTERM."""
+
+    log_level: str = "INFO"
