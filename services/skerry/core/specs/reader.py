@@ -71,6 +71,15 @@ class Reader:
             raise self.fault(field, f"must be in {low}..{high}, not {value}")
         return value
 
+    def number(self, field: str, default: float | None, low: float, high: float) -> float:
+        """A number in low..high, whole or not."""
+        value = self._take(field)
+        if value is None:
+            return self._required(field, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise self.fault(field, f"must be a number in {low:g}..{high:g}, not {_show(value)}")
+        return float(value)
+
     def text(self, field: str, default: str | None, *, among: Sequence[str] = (), limit: int = MAX_TEXT) -> str:
         """A string of at most `limit` characters, one of `among` when given."""
         value = self._take(field)

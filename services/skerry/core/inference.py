@@ -1,0 +1,34 @@
+"""A request and its answer, whatever carried them: what the data plane, the cascade and the remote model speak."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from skerry.core.tensors import Tensor
+
+Parameter = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class InferRequest:
+    """`version` empty: the active one. `outputs` empty: all. `raw`: inputs came as raw bytes, so outputs leave so."""
+
+    model: str
+    inputs: tuple[Tensor, ...]
+    version: str = ""
+    id: str = ""
+    outputs: tuple[str, ...] = ()
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    raw: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class InferReply:
+    """All outputs of the version `version` (release counter as text) whose manifest has `digest`; which of them the
+    caller asked for is the servicer's to select. `id` is the request's, put in by the servicer."""
+
+    model: str
+    version: str
+    outputs: tuple[Tensor, ...]
+    id: str = ""
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    digest: str = ""

@@ -1,0 +1,180 @@
+"""The values a manifest holds, and their canonical bytes. Reading and checking bytes from outside is `reading`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from skerry.core import digests, errors, tensors
+from skerry.core.preprocessing import Step
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """`name` is one path segment beside the manifest."""
+
+    name: str
+    digest: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What a node must be able to load. `opsets`: operator domain ("" is ONNX's own) -> version."""
+
+    ir_version: int
+    opsets: Mapping[str, int]
+    min_onnxruntime: str = ""
+    format: str = "onnx"
+
+    def fields(self) -> dict[str, Any]:
+        """As the manifest and ModelVersion.spec write it."""
+        return {
+            "format": self.format,
+            "irVersion": self.ir_version,
+            "opsets": dict(self.opsets),
+            "minOnnxruntime": self.min_onnxruntime,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A hidden state: the network's `input` of the next step is its `output` of this one; zeros at the start.
+    `shape` is of one sequence, without the batch axis."""
+
+    input: str
+    output: str
+    shape: tuple[int, ...]
+    datatype: str = "FP32"
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """`reference`: counts of the 20 bins of the confidence histogram on the holdout; empty: not known."""
+
+    temperature: float = 1.0
+    threshold: float = 0.0
+    reference: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A node of the network that has weights, and their size."""
+
+    name: str
+    op: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """What compression came to. `scheme` "float32": nothing is quantized."""
+
+    scheme: str = "float32"
+    int8_nodes: tuple[Layer, ...] = ()
+    float_nodes: tuple[Layer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """How close the self-test must come, and how slow one row may be (0: not asked)."""
+
+    tolerance_abs: float = 1e-3
+    latency_cap_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """`inputs` and `outputs` are what callers see, `network_inputs` what the network takes after preprocessing (of the
+    first input); all without the batch axis, -1 is a free axis. `files` has "model" and usually "golden"."""
+
+    model: str
+    runtime: Runtime
+    files: Mapping[str, File]
+    inputs: tuple[tensors.Spec, ...]
+    network_inputs: tuple[tensors.Spec, ...]
+    outputs: tuple[tensors.Spec, ...]
+    preprocessing: tuple[Step, ...] = ()
+    class_names: tuple[str, ...] = ()
+    task: str = "Classification"
+    network: Mapping[str, Any] = field(default_factory=dict)
+    state: tuple[State, ...] = ()
+    confidence: Confidence = Confidence()
+    quantization: Quantization = Quantization()
+    golden: Golden = Golden()
+    dataset: str = ""
+    parents: tuple[str, ...] = ()
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        """Canonical JSON: sorted keys, no spaces, UTF-8."""
+        return _canonical(_document(self))
+
+    @property
+    def digest(self) -> str:
+        return digest_of(self.to_json())
+
+
+def digest_of(data: bytes) -> str:
+    """The version's digest: that of the manifest's bytes."""
+    return digests.sha256(data)
+
+
+def file_of(name: str, data: bytes) -> File:
+    return File(name, digests.sha256(data), len(data))
+
+
+def _canonical(document: Mapping[str, Any]) -> bytes:
+    try:
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return text.encode()
+    except (ValueError, TypeError) as exc:
+        raise errors.InputError(f"the manifest holds what JSON cannot say: {exc}") from exc
+
+
+def _document(made: Manifest) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "model": made.model,
+        "task": made.task,
+        "network": dict(made.network),
+        "runtime": made.runtime.fields(),
+        "files": {
+            role: {"name": file.name, "digest": file.digest, "sizeBytes": file.size_bytes}
+            for role, file in made.files.items()
+        },
+        "inputs": [_spec_fields(spec) for spec in made.inputs],
+        "networkInputs": [_spec_fields(spec) for spec in made.network_inputs],
+        "outputs": [_spec_fields(spec) for spec in made.outputs],
+        "preprocessing": [step.fields() for step in made.preprocessing],
+        "classNames": list(made.class_names),
+        "state": [
+            {"input": one.input, "output": one.output, "shape": list(one.shape), "datatype": one.datatype}
+            for one in made.state
+        ]
+        or None,
+        "confidence": {
+            "temperature": made.confidence.temperature,
+            "threshold": made.confidence.threshold,
+            "reference": list(made.confidence.reference),
+        },
+        "quantization": {
+            "scheme": made.quantization.scheme,
+            "int8Nodes": [_layer_fields(one) for one in made.quantization.int8_nodes],
+            "floatNodes": [_layer_fields(one) for one in made.quantization.float_nodes],
+        },
+        "golden": {"toleranceAbs": made.golden.tolerance_abs, "latencyCapMs": made.golden.latency_cap_ms},
+        "dataset": made.dataset,
+        "parents": list(made.parents),
+        "metrics": dict(made.metrics),
+    }
+
+
+def _spec_fields(spec: tensors.Spec) -> dict[str, Any]:
+    return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}
+
+
+def _layer_fields(layer: Layer) -> dict[str, Any]:
+    return {"name": layer.name, "op": layer.op, "bytes": layer.bytes}

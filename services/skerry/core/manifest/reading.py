@@ -1,0 +1,189 @@
+"""A manifest from bytes of outside: bounded, every field read with distrust, nothing but the canonical form taken."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+
+from skerry.core import digests, errors, preprocessing, tensors
+from skerry.core.manifest.document import (
+    SCHEMA,
+    Confidence,
+    File,
+    Golden,
+    Layer,
+    Manifest,
+    Quantization,
+    Runtime,
+    State,
+)
+from skerry.core.specs.reader import Reader
+
+MAX_BYTES = 1 << 20
+MAX_FILE_BYTES = 1 << 30
+MAX_FILES = 16
+MAX_TENSORS = 32
+MAX_CLASSES = 10_000
+MAX_NODES = 10_000
+FILE_NAME = "manifest.json"
+TASKS = ("Classification",)
+FORMATS = ("onnx",)
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_RELEASE = re.compile(r"[0-9]{1,5}(\.[0-9]{1,5}){0,3}|")
+
+
+def from_json(data: bytes) -> Manifest:
+    """Parse and check. Raises TooLargeError; InputError that names the field and what it should be; IntegrityError when
+    the bytes are not the canonical ones of their content."""
+    if len(data) > MAX_BYTES:
+        raise errors.TooLargeError(f"a manifest of {len(data)} bytes: at most {MAX_BYTES} are read")
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as exc:
+        raise errors.InputError(f"the manifest is not JSON: {exc}") from exc
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise errors.InputError(
+            f"the manifest's schema must be {SCHEMA}: it is of another kind, or newer than this skerry"
+        )
+    made = Reader("manifest", "manifest", document).parsed(_manifest)
+    _check(made)
+    if made.to_json() != data:
+        raise errors.IntegrityError(f"the manifest of {made.model} is not in canonical form: it was edited by hand")
+    return made
+
+
+def check(made: Manifest) -> Manifest:
+    """A manifest that was put together by hand, through every check of `from_json`. Raises InputError."""
+    return from_json(made.to_json())
+
+
+def _manifest(reader: Reader) -> Manifest:
+    reader.integer("schema", None)
+    try:
+        steps = preprocessing.parse(reader.items("preprocessing", None, preprocessing.MAX_STEPS))
+    except errors.InputError as exc:
+        raise errors.InputError(f"manifest: {exc}") from exc
+    return Manifest(
+        model=_segment(reader, "model"),
+        task=reader.text("task", None, among=TASKS),
+        network=reader.mapping("network", None),
+        runtime=reader.inner("runtime", _runtime),
+        files=_files(reader),
+        inputs=reader.each("inputs", _spec, MAX_TENSORS),
+        network_inputs=reader.each("networkInputs", _spec, MAX_TENSORS),
+        outputs=reader.each("outputs", _spec, MAX_TENSORS),
+        preprocessing=steps,
+        class_names=reader.texts("classNames", None),
+        state=reader.each("state", _state, MAX_TENSORS),
+        confidence=reader.inner("confidence", _confidence),
+        quantization=reader.inner("quantization", _quantization),
+        golden=reader.inner("golden", _golden),
+        dataset=reader.digest("dataset", ""),
+        parents=tuple(digests.check(one, "manifest.parents") for one in reader.texts("parents", None)),
+        metrics=reader.mapping("metrics", None),
+    )
+
+
+def _runtime(reader: Reader) -> Runtime:
+    opsets = reader.mapping("opsets", None)
+    for domain, version in opsets.items():
+        if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= 10_000:
+            raise reader.fault("opsets", f"of domain {domain[:80]!r} must be a whole number in 1..10000")
+    release = reader.text("minOnnxruntime", None, limit=40)
+    if not _RELEASE.fullmatch(release):
+        raise reader.fault("minOnnxruntime", f'must be a release like "1.20", not {release!r}')
+    kind = reader.text("format", None, among=FORMATS)
+    return Runtime(reader.integer("irVersion", None, 1, 10_000), opsets, release, kind)
+
+
+def _files(reader: Reader) -> Mapping[str, File]:
+    found = reader.mapping("files", None)
+    if len(found) > MAX_FILES or "model" not in found:
+        raise reader.fault("files", f'must name "model" and at most {MAX_FILES} files in all')
+    made = {role: Reader("manifest", f"manifest.files.{role[:40]}", one).parsed(_file) for role, one in found.items()}
+    names = [file.name for file in made.values()]
+    if len(set(names)) != len(names) or FILE_NAME in names:
+        raise reader.fault("files", f"must have distinct names, none of them {FILE_NAME}")
+    return made
+
+
+def _file(reader: Reader) -> File:
+    return File(_segment(reader, "name"), reader.digest("digest"), reader.integer("sizeBytes", None, 1, MAX_FILE_BYTES))
+
+
+def _segment(reader: Reader, name: str) -> str:
+    """One path segment: no separator, no leading dot, so it can leave no folder."""
+    value = reader.text(name, None, limit=128)
+    if not _NAME.fullmatch(value):
+        raise reader.fault(name, f"must be letters, digits, '.', '_', '-' and not begin with '.', not {value!r}")
+    return value
+
+
+def _spec(reader: Reader) -> tensors.Spec:
+    datatype = reader.text("datatype", None, among=tuple(tensors.DTYPES))
+    return tensors.Spec(_tensor_name(reader, "name"), datatype, _shape(reader, low=-1))
+
+
+def _state(reader: Reader) -> State:
+    datatype = reader.text("datatype", None, among=("FP32", "FP64", "FP16"))
+    return State(_tensor_name(reader, "input"), _tensor_name(reader, "output"), _shape(reader, low=1), datatype)
+
+
+def _tensor_name(reader: Reader, name: str) -> str:
+    value = reader.text(name, None, limit=256)
+    if not value:
+        raise reader.fault(name, "must not be empty")
+    return value
+
+
+def _shape(reader: Reader, low: int) -> tuple[int, ...]:
+    sizes = reader.integers("shape", None, low=low)
+    if len(sizes) >= tensors.MAX_RANK or 0 in sizes or any(size > tensors.MAX_ELEMENTS for size in sizes):
+        raise reader.fault(
+            "shape", f"must be at most {tensors.MAX_RANK - 1} sizes, each positive (or -1 where it varies)"
+        )
+    return sizes
+
+
+def _confidence(reader: Reader) -> Confidence:
+    reference = reader.integers("reference", None)
+    if len(reference) not in (0, 20):
+        raise reader.fault("reference", f"must be 20 counts or none, not {len(reference)}")
+    # A threshold just above 1 sends every answer to the cloud.
+    threshold = reader.number("threshold", None, 0.0, 2.0)
+    return Confidence(reader.number("temperature", None, 1e-3, 1e3), threshold, reference)
+
+
+def _quantization(reader: Reader) -> Quantization:
+    int8, floats = reader.each("int8Nodes", _layer, MAX_NODES), reader.each("floatNodes", _layer, MAX_NODES)
+    return Quantization(reader.text("scheme", None, limit=80), int8, floats)
+
+
+def _layer(reader: Reader) -> Layer:
+    name, op = reader.text("name", None, limit=512), reader.text("op", None, limit=128)
+    return Layer(name, op, reader.integer("bytes", None))
+
+
+def _golden(reader: Reader) -> Golden:
+    return Golden(reader.number("toleranceAbs", None, 0.0, 1e6), reader.number("latencyCapMs", None, 0.0, 1e6))
+
+
+def _check(made: Manifest) -> None:
+    """What holds between fields."""
+    if len(made.class_names) > MAX_CLASSES or len(set(made.class_names)) != len(made.class_names):
+        raise errors.InputError(f"manifest: classNames must be distinct and at most {MAX_CLASSES}")
+    if not made.inputs or not made.outputs or len(made.network_inputs) != len(made.inputs):
+        raise errors.InputError("manifest: inputs and outputs must not be empty, and networkInputs as many as inputs")
+    _distinct("inputs", [spec.name for spec in made.inputs])
+    _distinct("networkInputs and state", [spec.name for spec in made.network_inputs] + [s.input for s in made.state])
+    _distinct("outputs and state", [spec.name for spec in made.outputs] + [s.output for s in made.state])
+    texts = isinstance(next(iter(made.preprocessing), None), preprocessing.Vocabulary)
+    if texts and made.inputs[0].datatype != "BYTES":
+        raise errors.InputError("manifest: preprocessing begins with a vocabulary, so the first input must be BYTES")
+    if made.preprocessing and made.inputs[0].datatype == "BYTES" and not texts:
+        raise errors.InputError("manifest: the first input is BYTES, so preprocessing must begin with a vocabulary")
+
+
+def _distinct(what: str, names: Sequence[str]) -> None:
+    if len(set(names)) != len(names):
+        raise errors.InputError(f"manifest: the names of {what} must be distinct")

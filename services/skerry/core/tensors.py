@@ -1,0 +1,179 @@
+"""Named arrays in the datatypes of the Open Inference Protocol, their bytes on the wire, the check against a spec.
+
+Raw bytes are row-major and little-endian; a BYTES element is a 4-byte length and that many bytes. Every size is checked
+before anything is allocated. Left out: protobuf (`adapters.oip.codec`) and what a network does with the numbers.
+"""
+
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skerry.core import errors
+
+# numpy has no bfloat16: in memory it is widened to float32, which is exact.
+DTYPES: Mapping[str, np.dtype[Any]] = {
+    "BOOL": np.dtype(np.bool_),
+    **{f"UINT{bits}": np.dtype(f"<u{bits // 8}") for bits in (8, 16, 32, 64)},
+    **{f"INT{bits}": np.dtype(f"<i{bits // 8}") for bits in (8, 16, 32, 64)},
+    **{f"FP{bits}": np.dtype(f"<f{bits // 8}") for bits in (16, 32, 64)},
+    "BF16": np.dtype("<f4"),
+    "BYTES": np.dtype(object),
+}
+WIRE_BYTES: Mapping[str, int] = {name: dtype.itemsize for name, dtype in DTYPES.items() if name != "BYTES"} | {
+    "BF16": 2
+}
+FLOATING = frozenset({"FP16", "FP32", "FP64", "BF16"})
+
+MAX_RANK = 16
+MAX_ELEMENTS = 1 << 28
+FREE = -1  # in a spec: any size
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a tensor must be: `shape` of one row, without the batch axis; -1 is an axis of any size."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """`data` has exactly `shape` (batch axis first) and the dtype of DTYPES[datatype]; BYTES holds `bytes` objects."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    data: NDArray[Any]
+
+    @classmethod
+    def of(cls, name: str, data: NDArray[Any]) -> "Tensor":
+        """`data` under the datatype of its dtype. Raises InputError for a dtype that the protocol does not have."""
+        return cls(name, datatype_of(data.dtype, name), data.shape, data)
+
+
+def datatype_of(dtype: np.dtype[Any], name: str) -> str:
+    """The protocol's name of a numpy dtype. Raises InputError naming the tensor."""
+    if dtype.kind in "OSU":
+        return "BYTES"
+    found = _NAMES.get(dtype.str.replace(">", "<"))
+    if found is None:
+        raise errors.InputError(f"tensor {name!r} has dtype {dtype}, which the protocol does not know")
+    return found
+
+
+_NAMES = {dtype.str: name for name, dtype in DTYPES.items() if name not in ("BF16", "BYTES")}
+
+
+def elements(name: str, shape: Sequence[int]) -> int:
+    """How many elements `shape` has. Raises InputError for a rank or size that is not sane, before any overflow."""
+    if len(shape) > MAX_RANK:
+        raise errors.InputError(f"input {name!r}: {len(shape)} dimensions; at most {MAX_RANK} are allowed")
+    for size in shape:
+        if size < 1:
+            raise errors.InputError(f"input {name!r}: shape {list(shape)} has a dimension below 1")
+    count = math.prod(shape)
+    if count > MAX_ELEMENTS:
+        raise errors.InputError(f"input {name!r}: shape {list(shape)} has more than {MAX_ELEMENTS} elements")
+    return count
+
+
+def from_raw(name: str, datatype: str, shape: Sequence[int], raw: bytes) -> Tensor:
+    """The tensor in `raw`; a fixed-size datatype is a read-only view of it. Raises InputError naming the input."""
+    dtype = dtype_of(name, datatype)
+    sizes = tuple(shape)
+    count = elements(name, sizes)
+    if datatype == "BYTES":
+        return Tensor(name, datatype, sizes, _unpack(name, raw, count).reshape(sizes))
+    wanted = count * WIRE_BYTES[datatype]
+    if len(raw) != wanted:
+        raise errors.InputError(
+            f"input {name!r}: {datatype} of shape {list(sizes)} is {wanted} bytes, but {len(raw)} were sent"
+        )
+    if datatype == "BF16":
+        wide = (np.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4")
+        return Tensor(name, datatype, sizes, wide.reshape(sizes))
+    data = np.frombuffer(raw, dtype).reshape(sizes)
+    if datatype == "BOOL" and (data.view(np.uint8) > 1).any():
+        raise errors.InputError(f"input {name!r}: BOOL is one byte of 0 or 1 per element")
+    return Tensor(name, datatype, sizes, data)
+
+
+def to_raw(tensor: Tensor) -> bytes:
+    """The bytes of `tensor` as the protocol wants them."""
+    if tensor.datatype == "BYTES":
+        parts = [_as_bytes(tensor.name, one) for one in tensor.data.ravel()]
+        return b"".join(struct.pack("<I", len(part)) + part for part in parts)
+    if tensor.datatype == "BF16":
+        return _narrow(tensor.data)
+    return tensor.data.astype(DTYPES[tensor.datatype], copy=False).tobytes()
+
+
+def dtype_of(name: str, datatype: str) -> np.dtype[Any]:
+    """The in-memory dtype of a datatype. Raises InputError naming the input."""
+    dtype = DTYPES.get(datatype)
+    if dtype is None:
+        raise errors.InputError(f"input {name!r}: datatype {datatype[:40]!r} is unknown; known are {', '.join(DTYPES)}")
+    return dtype
+
+
+def check(tensor: Tensor, spec: Spec) -> None:
+    """Raises InputError unless `tensor` is a batch of rows of `spec`; the text says what would be right."""
+    if tensor.datatype != spec.datatype:
+        raise errors.InputError(f"input {spec.name!r} must be {spec.datatype}, not {tensor.datatype}")
+    if (tensor.shape[1:] != spec.shape and not _fits(tensor.shape[1:], spec.shape)) or not tensor.shape:
+        raise errors.InputError(
+            f"input {spec.name!r} must have shape {[FREE, *spec.shape]} (batch axis first), not {list(tensor.shape)}"
+        )
+
+
+def is_finite(data: NDArray[Any]) -> bool:
+    """False when a floating array holds NaN or an infinity; other arrays are always finite."""
+    return data.dtype.kind != "f" or bool(np.isfinite(data).all())
+
+
+def _fits(row: Sequence[int], wanted: Sequence[int]) -> bool:
+    return len(row) == len(wanted) and all(size == want or want == FREE for size, want in zip(row, wanted, strict=True))
+
+
+def _unpack(name: str, raw: bytes, count: int) -> NDArray[Any]:
+    if len(raw) < 4 * count:
+        raise errors.InputError(
+            f"input {name!r}: {count} BYTES elements need at least {4 * count} bytes, not {len(raw)}"
+        )
+    out = np.empty(count, dtype=object)
+    at = 0
+    for index in range(count):
+        start = at + 4
+        if start > len(raw):
+            raise errors.InputError(f"input {name!r}: element {index} of {count} is cut off")
+        at = start + int.from_bytes(raw[at:start], "little")
+        if at > len(raw):
+            raise errors.InputError(f"input {name!r}: element {index} says it is longer than what was sent")
+        out[index] = raw[start:at]
+    if at != len(raw):
+        raise errors.InputError(f"input {name!r}: {len(raw) - at} bytes are left after {count} BYTES elements")
+    return out
+
+
+def _as_bytes(name: str, value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode()
+    raise errors.InputError(f"tensor {name!r} is BYTES but holds {type(value).__name__}")
+
+
+def _narrow(data: NDArray[Any]) -> bytes:
+    """float32 to bfloat16, round to nearest even; NaN stays NaN."""
+    wide = np.ascontiguousarray(data, dtype="<f4")
+    bits = wide.view("<u4")
+    rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
+    quiet = ((bits >> 16) | 0x40).astype("<u2")
+    return np.where(np.isnan(wide), quiet, rounded).astype("<u2").tobytes()
