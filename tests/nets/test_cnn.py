@@ -78,3 +78,31 @@ def test_other_sizes_and_channels_fit(factory: object, height: int) -> None:
 def test_what_cannot_be_built_is_refused_in_words(options: dict[str, int]) -> None:
     with pytest.raises(errors.InputError, match="18×18"):
         cnn.reference(**options)
+
+
+@pytest.mark.parametrize("factory", [cnn.reference, cnn.large])
+def test_slimming_away_nothing_changes_nothing(factory: object) -> None:
+    torch.manual_seed(0)
+    network = factory(4).eval()  # type: ignore[operator]
+    x = torch.randn(3, 1, 28, 28)
+    torch.testing.assert_close(network.slimmed(0.0)(x), network(x))
+
+
+@pytest.mark.parametrize("factory", [cnn.reference, cnn.large])
+def test_filters_without_weight_can_go_without_a_trace(factory: object) -> None:
+    torch.manual_seed(0)
+    network = factory(4).eval()  # type: ignore[operator]
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.Conv2d):
+                layer.weight[::2] = 0
+                layer.bias[::2] = 0
+            elif isinstance(layer, torch.nn.BatchNorm2d):
+                layer.running_mean.copy_(torch.randn_like(layer.running_mean))
+                layer.running_mean[::2] = 0
+        hidden = next(one for one in network.head if isinstance(one, torch.nn.Linear))
+        hidden.weight[::2] = 0
+        hidden.bias[::2] = 0
+    slim, x = network.slimmed(0.5), torch.randn(3, 1, 28, 28)
+    torch.testing.assert_close(slim(x), network(x))
+    assert sum(one.numel() for one in slim.parameters()) < 0.3 * sum(one.numel() for one in network.parameters())

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.core import digests, errors
+from skerry.core import digests, errors, tensors
 
 SCHEMA = 1
 MAX_MANIFEST_BYTES = 4 << 20
@@ -24,12 +24,9 @@ MAX_RANK = 8
 MAX_ROW_BYTES = 32 << 20
 HOLDOUT_ONE_IN = 5
 
-# Input datatypes of the Open Inference Protocol that a dataset row may have.
+# A row is numbers: texts come as token ids.
 DTYPES: Mapping[str, np.dtype[Any]] = {
-    "BOOL": np.dtype(np.bool_),
-    **{f"UINT{bits}": np.dtype(f"<u{bits // 8}") for bits in (8, 16, 32, 64)},
-    **{f"INT{bits}": np.dtype(f"<i{bits // 8}") for bits in (8, 16, 32, 64)},
-    **{f"FP{bits}": np.dtype(f"<f{bits // 8}") for bits in (16, 32, 64)},
+    name: dtype for name, dtype in tensors.DTYPES.items() if name not in ("BYTES", "BF16")
 }
 
 Role = Literal["train", "holdout"]

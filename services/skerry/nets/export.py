@@ -22,6 +22,7 @@ from skerry.nets.rnn import Recurrent, Step
 
 OPSET = 17
 MAX_IR_VERSION = 10
+MIN_ONNXRUNTIME = "1.12"  # the first that reads opset 17
 BATCHES = (1, 2, 7)
 LENGTHS = (1, 5, 50)
 TOLERANCE = 1e-4
