@@ -1,0 +1,120 @@
+"""What a node shall run, from custom resources: its assignments, and each model's offload policy beside them.
+
+A view is what the watch last saw. A desired state is whole, so a node that misses one misses nothing.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from skerry.adapters.objects.protocol import Change
+from skerry.adapters.telemetry import logs
+from skerry.core import errors, specs
+from skerry.proto import fleet_pb2
+
+KINDS = ("EdgeNode", "EdgeModel", "ModelRollout")
+
+_log = logs.logger("gateway")
+
+
+class View:
+    """The objects that desired states are made of, as of `revision`."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self.epoch = 0
+        self._nodes: dict[str, specs.EdgeNode] = {}
+        self._statuses: dict[str, Mapping[str, Any]] = {}
+        self._offload: dict[str, bytes] = {}
+
+    def apply(self, changes: Iterable[Change], revision: int) -> frozenset[str] | None:
+        """Take in what changed; returns the nodes whose desired state may differ now, None for all of them."""
+        touched: set[str] = set()
+        everyone = False
+        for change in changes:
+            thing = change.object
+            if thing.kind == "EdgeNode":
+                touched |= self._apply_node(change)
+            elif thing.kind == "EdgeModel":
+                everyone |= self._apply_model(change)
+            else:
+                everyone |= self._raise_epoch(thing.status.get("epoch"))
+        self.revision = max(self.revision, revision)
+        return None if everyone else frozenset(touched)
+
+    def status(self, node: str) -> Mapping[str, Any] | None:
+        """EdgeNode.status as last seen; None when there is no such node."""
+        return self._statuses.get(node)
+
+    def note(self, node: str, status: Mapping[str, Any]) -> None:
+        """What was just written, before the watch brings it back."""
+        self._statuses[node] = status
+
+    def desired(self, node: str) -> fleet_pb2.DesiredState:
+        known = self._nodes.get(node)
+        assignments = known.assignments if known is not None else ()
+        return fleet_pb2.DesiredState(
+            revision=self.revision,
+            epoch=self.epoch,
+            assignments=[_assignment(one, self._offload.get(one.model, b"")) for one in assignments],
+        )
+
+    def _apply_node(self, change: Change) -> set[str]:
+        thing = change.object
+        before = self._nodes.get(thing.name)
+        if change.deleted:
+            self._nodes.pop(thing.name, None)
+            self._statuses.pop(thing.name, None)
+            return {thing.name}
+        self._statuses[thing.name] = thing.status
+        try:
+            node = specs.parse_node(thing.name, thing.spec, {})
+        except errors.InputError as exc:  # the node keeps the state that it was sent last
+            _log.error("assignments_unreadable", node=thing.name, message=str(exc))
+            return set()
+        self._nodes[thing.name] = node
+        for one in node.assignments:
+            for epoch in (one.permit and one.permit.epoch, one.lease and one.lease.epoch):
+                self._raise_epoch(epoch)
+        return {thing.name} if before is None or before.assignments != node.assignments else set()
+
+    def _apply_model(self, change: Change) -> bool:
+        thing = change.object
+        before = self._offload.get(thing.name)
+        if change.deleted:
+            self._offload.pop(thing.name, None)
+            return before is not None
+        given = thing.spec.get("offload", {})
+        try:
+            specs.parse_offload(given, thing.name)
+        except errors.InputError as exc:  # nodes keep the policy that they have
+            _log.error("offload_policy_unreadable", model=thing.name, message=str(exc))
+            return False
+        self._offload[thing.name] = json.dumps(given, sort_keys=True, separators=(",", ":")).encode()
+        return self._offload[thing.name] != before
+
+    def _raise_epoch(self, epoch: object) -> bool:
+        """Desired states carry the highest epoch that any object names: it never falls while this process lives."""
+        if not isinstance(epoch, int) or epoch <= self.epoch:
+            return False
+        self.epoch = epoch
+        return True
+
+
+def _assignment(one: specs.Assignment, offload_json: bytes) -> fleet_pb2.Assignment:
+    made = fleet_pb2.Assignment(
+        model=one.model,
+        digest=one.digest,
+        version=one.version,
+        target_path=one.target_path,
+        rollout=one.rollout,
+        attempt=one.attempt,
+        rollback=one.rollback,
+        offload_json=offload_json,
+    )
+    if one.permit is not None:
+        permit = one.permit
+        made.permit.MergeFrom(
+            fleet_pb2.Permit(number=permit.number, ttl_ms=permit.ttl_ms, request=permit.request, epoch=permit.epoch)
+        )
+    return made

@@ -1,0 +1,127 @@
+"""A node's report, read with distrust, and what of it is kept where: the EdgeNode's status, and live readings.
+
+Pure: bytes are checked and translated here; `sessions` decides when they are written.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from skerry.adapters.objects import rules
+from skerry.core import digests, errors
+from skerry.proto import fleet_pb2
+
+MAX_MODELS = 256
+MAX_TEXT_CHARS = 256
+MAX_REASON_CHARS = 1000
+_STATES = {
+    fleet_pb2.FETCHING: "Fetching",
+    fleet_pb2.STAGED: "Staged",
+    fleet_pb2.SERVING: "Serving",
+    fleet_pb2.FETCH_FAILED: "FetchFailed",
+    fleet_pb2.REFUSED: "Refused",
+    fleet_pb2.INCOMPATIBLE: "Incompatible",
+    fleet_pb2.SWAP_FAILED: "SwapFailed",
+}
+
+
+def check(report: fleet_pb2.NodeReport) -> None:
+    """Raises InputError naming the node and the field."""
+    rules.check_name("EdgeNode", report.node)
+    where = f"report of node {report.node}"
+    if not report.boot_id:
+        raise errors.InputError(f"{where}: boot_id is empty: sequences cannot be told apart without it")
+    runtime = report.runtime
+    for name, text in (
+        ("agent_version", report.agent_version),
+        ("boot_id", report.boot_id),
+        ("serving_address", report.serving_address),
+        ("runtime.arch", runtime.arch),
+        ("runtime.cpu_class", runtime.cpu_class),
+        ("runtime.onnxruntime", runtime.onnxruntime),
+    ):
+        if len(text) > MAX_TEXT_CHARS:
+            raise errors.TooLargeError(f"{where}: {name} has {len(text)} characters, at most {MAX_TEXT_CHARS} are kept")
+    if len(report.models) > MAX_MODELS or len(report.readings) > MAX_MODELS:
+        raise errors.TooLargeError(f"{where}: more than {MAX_MODELS} models")
+    for model in report.models:
+        _check_model(model, where)
+    for reading in report.readings:
+        _check_reading(reading, where)
+
+
+def _check_model(model: fleet_pb2.ModelReport, where: str) -> None:
+    rules.check_name("EdgeModel", model.model)
+    for name in ("digest", "target_digest", "last_known_good"):
+        if text := getattr(model, name):
+            digests.check(text, f"{where}: {name} of model {model.model}")
+    if len(model.target_rollout) > MAX_TEXT_CHARS:
+        raise errors.TooLargeError(f"{where}: target_rollout of model {model.model} is too long")
+    if min(model.version, model.target_attempt, model.highest_permit, model.permit_request) < 0:
+        raise errors.InputError(f"{where}: a number of model {model.model} is negative")
+
+
+def _check_reading(reading: fleet_pb2.Reading, where: str) -> None:
+    rules.check_name("EdgeModel", reading.model)
+    numbers = (reading.window_s, reading.p50_ms, reading.p99_ms)
+    if not all(math.isfinite(one) for one in numbers) or len(reading.confidence_counts) > 64:
+        raise errors.InputError(f"{where}: the reading of model {reading.model} holds a number that is not finite")
+    if len(reading.digest) > MAX_TEXT_CHARS:
+        raise errors.TooLargeError(f"{where}: digest in the reading of model {reading.model} is too long")
+
+
+def status(report: fleet_pb2.NodeReport) -> dict[str, Any]:
+    """EdgeNode.status as the report says it, but for `lastSeenUnixMs`."""
+    runtime = report.runtime
+    return {
+        "connected": True,
+        "agentVersion": report.agent_version,
+        "bootId": report.boot_id,
+        "servingAddress": report.serving_address,
+        "runtime": {
+            "arch": runtime.arch,
+            "cpuClass": runtime.cpu_class,
+            "onnxruntime": runtime.onnxruntime,
+            "maxIrVersion": runtime.max_ir_version,
+            "maxOpset": runtime.max_opset,
+        },
+        "models": [_model(model) for model in sorted(report.models, key=lambda one: one.model)],
+    }
+
+
+def _model(model: fleet_pb2.ModelReport) -> dict[str, Any]:
+    return {
+        "model": model.model,
+        "digest": model.digest,
+        "version": model.version,
+        "targetDigest": model.target_digest,
+        "targetRollout": model.target_rollout,
+        "targetAttempt": model.target_attempt,
+        "targetState": _STATES.get(model.target_state, ""),
+        "reason": model.reason[:MAX_REASON_CHARS],
+        "highestPermit": model.highest_permit,
+        "permitRequest": model.permit_request,
+        "lastKnownGood": model.last_known_good,
+    }
+
+
+def readings(report: fleet_pb2.NodeReport, now_unix_ms: int, *, connected: bool) -> Mapping[str, str]:
+    """Live readings by key: one per model, and the state of the spool."""
+    found = {}
+    for reading in report.readings:
+        body = _fields(reading) | {"node": report.node, "atUnixMs": now_unix_ms, "connected": connected}
+        found[f"node:{report.node}:{reading.model}"] = json.dumps(body)
+    if report.HasField("spool"):
+        found[f"spool:{report.node}"] = json.dumps(_fields(report.spool))
+    return found
+
+
+def _fields(message: Any) -> dict[str, Any]:
+    """All fields by their names in camelCase, also those that are zero; 64-bit integers as JSON numbers."""
+    found: dict[str, Any] = {}
+    for field in message.DESCRIPTOR.fields:
+        value = getattr(message, field.name)
+        repeated = not isinstance(value, str | bytes | int | float)
+        found[field.json_name] = list(value) if repeated else value
+    return found

@@ -1,0 +1,57 @@
+"""The HTTP side: the model repository as static files with ranges, health, and metrics.
+
+Only `metadata/` and `targets/` are served, nothing whose name begins with a dot, and nothing through a link. Trust is
+not decided here: the files are signed, and nodes verify them.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from skerry.gateway import metrics
+
+LONGEST_SILENCE_S = 30.0
+
+
+class _Files(StaticFiles):
+    """One folder. `immutable`: a file's name holds its hash, so caches may keep it for ever."""
+
+    def __init__(self, folder: Path, *, immutable: bool) -> None:
+        super().__init__(directory=folder, check_dir=False)
+        self._cache = "public, max-age=31536000, immutable" if immutable else "no-cache"
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        if any(segment.startswith(".") for segment in path.split("/") if path != "."):
+            raise HTTPException(404)
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = self._cache
+        return response
+
+
+def build(folder: Path, numbers: metrics.Numbers, silent_s: Callable[[], float]) -> Starlette:
+    """`/repository/{metadata,targets}/…`, `/healthz` (503: the object store has been silent too long), `/metrics`."""
+
+    async def health(_: Request) -> Response:
+        silent = silent_s()
+        ok = silent < LONGEST_SILENCE_S
+        return JSONResponse({"ok": ok, "objectsSilentSeconds": round(silent, 1)}, status_code=200 if ok else 503)
+
+    async def show(_: Request) -> Response:
+        numbers.objects_silent_s.set(silent_s())
+        return Response(numbers.text(), media_type="text/plain; version=0.0.4")
+
+    return Starlette(
+        routes=[
+            Mount("/repository/metadata", _Files(folder / "metadata", immutable=False)),
+            Mount("/repository/targets", _Files(folder / "targets", immutable=True)),
+            Route("/healthz", health),
+            Route("/metrics", show),
+        ]
+    )

@@ -1,0 +1,209 @@
+"""The open streams of nodes: reports in, the whole desired state out at once and whenever it changes.
+
+One stream per node: the newest wins. The EdgeNode's status is written only when what it says changes, and its
+`lastSeenUnixMs` every five seconds, so that a steady fleet costs the object store almost nothing.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from google.protobuf.message import DecodeError
+
+from skerry.adapters.objects.protocol import Change, Objects
+from skerry.adapters.telemetry import logs
+from skerry.core import errors, writers
+from skerry.gateway import desired, liveness, metrics, reports
+from skerry.proto import fleet_pb2
+from skerry.rpc.methods import Call, CallError, Status
+
+LAST_SEEN_MS = 5000
+_MAX_WRITERS = 4
+_MAX_REMEMBERED = 100_000  # nodes whose last sequence is known; the longest silent one is forgotten first
+
+_log = logs.logger("gateway")
+_T = TypeVar("_T")
+
+
+class _Session:
+    """One stream. `wake` is set when its desired state may differ; `ended` holds why the gateway ends it."""
+
+    def __init__(self, node: str, call: Call) -> None:
+        self.node, self.call = node, call
+        self.wake = asyncio.Event()
+        self.ended: asyncio.Future[CallError] = asyncio.get_running_loop().create_future()
+        self.written_unix_ms = 0
+        self.last_report: fleet_pb2.NodeReport | None = None
+        self.status_lost = False
+
+    def end(self, status: Status, message: str) -> None:
+        if not self.ended.done():
+            self.ended.set_result(CallError(status, message))
+
+
+class Sessions:
+    """Lives on one event loop. `clock` is wall time in Unix ms: written for others to see, never measured with."""
+
+    def __init__(
+        self,
+        objects: Objects,
+        view: desired.View,
+        readings: liveness.Readings,
+        numbers: metrics.Numbers,
+        *,
+        clock: Callable[[], int],
+        report_timeout_s: float,
+    ) -> None:
+        self._objects, self._view, self._readings, self._numbers = objects, view, readings, numbers
+        self._clock, self._report_timeout_s = clock, report_timeout_s
+        self._open: dict[str, _Session] = {}
+        self._boots: dict[str, tuple[str, int]] = {}
+        self._writing = asyncio.Semaphore(_MAX_WRITERS)
+
+    def apply(self, changes: Sequence[Change], revision: int) -> None:
+        """Take in what the watch saw, and wake the streams that it concerns."""
+        touched = self._view.apply(changes, revision)
+        for node in self._open if touched is None else touched & self._open.keys():
+            self._open[node].wake.set()
+
+    def end_all(self) -> None:
+        """Ask every node to connect anew: this process ends."""
+        for session in self._open.values():
+            session.end(Status.UNAVAILABLE, "this gateway shuts down: connect again")
+
+    async def sync(self, call: Call) -> None:
+        """Fleet.Sync. Raises CallError when the stream must end for a reason that the node should know."""
+        data = await call.read()
+        if data is None:
+            return
+        report = _parse(data)
+        session = _Session(report.node, call)
+        if (older := self._open.get(report.node)) is not None:
+            older.end(Status.ABORTED, f"another stream of node {report.node} took over")
+        self._open[report.node] = session
+        self._numbers.streams.set(len(self._open))
+        try:
+            await self._take(session, report)
+            await self._run(session)
+        finally:
+            await asyncio.shield(self._close(session))
+
+    async def _run(self, session: _Session) -> None:
+        """Until the node ends the stream, falls silent or opens another one."""
+        tasks = [asyncio.create_task(self._read(session)), asyncio.create_task(self._send(session))]
+        try:
+            ends: list[asyncio.Future[Any]] = [*tasks, session.ended]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if session.ended.done():
+                raise session.ended.result()
+            for task in tasks:
+                if task.done():
+                    task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _read(self, session: _Session) -> None:
+        while True:
+            try:
+                data = await asyncio.wait_for(session.call.read(), self._report_timeout_s)
+            except TimeoutError as exc:
+                message = f"node {session.node} sent no report for {self._report_timeout_s:.0f} s"
+                raise CallError(Status.UNAVAILABLE, message) from exc
+            if data is None:
+                return
+            report = _parse(data)
+            if report.node != session.node:
+                raise CallError(Status.INVALID_ARGUMENT, f"a stream of node {session.node} reports for {report.node}")
+            await self._take(session, report)
+
+    async def _send(self, session: _Session) -> None:
+        """The desired state now and after each change; only its revision is no change."""
+        sent: tuple[int, list[bytes]] | None = None
+        while True:
+            session.wake.clear()
+            state = self._view.desired(session.node)
+            content = (state.epoch, [one.SerializeToString(deterministic=True) for one in state.assignments])
+            if content != sent:
+                await session.call.send(state.SerializeToString())
+                sent = content
+                self._numbers.desired_states.inc()
+            await session.wake.wait()
+
+    async def _take(self, session: _Session, report: fleet_pb2.NodeReport) -> None:
+        """Keep what a report says, unless a newer one of the same boot came before it, on this stream or another."""
+        boot_id, sequence = self._boots.get(report.node, ("", -1))
+        if report.boot_id == boot_id and report.sequence <= sequence:
+            self._numbers.stale_reports.inc()
+            return
+        self._boots.pop(report.node, None)
+        self._boots[report.node] = (report.boot_id, report.sequence)
+        if len(self._boots) > _MAX_REMEMBERED:
+            del self._boots[next(iter(self._boots))]
+        self._numbers.reports.inc()
+        session.last_report = report
+        self._readings.offer(reports.readings(report, self._clock(), connected=True))
+        await self._write(session, reports.status(report))
+
+    async def _write(self, session: _Session, status: Mapping[str, Any]) -> None:
+        """Write the status if it says something new or is five seconds old. Trouble is told once, and tried again with
+        the next report: the stream does not end for it."""
+        known, now = self._view.status(session.node), self._clock()
+        shown = {key: value for key, value in (known or {}).items() if key != "lastSeenUnixMs"}
+        if shown == status and now - session.written_unix_ms < LAST_SEEN_MS:
+            return
+        try:
+            await self._blocking(self._put, session.node, {**status, "lastSeenUnixMs": now}, known is None)
+        except errors.SkerryError as exc:
+            if not session.status_lost:
+                _log.error("status_not_written", node=session.node, message=str(exc))
+            session.status_lost = True
+            return
+        session.written_unix_ms, session.status_lost = now, False
+        self._view.note(session.node, {**status, "lastSeenUnixMs": now})
+        self._numbers.status_writes.inc()
+
+    def _put(self, node: str, status: dict[str, Any], create: bool) -> None:
+        if create:
+            with contextlib.suppress(errors.ConflictError):
+                spec = {"labels": {}, "cordoned": False, "assignments": []}
+                self._objects.create("EdgeNode", node, spec, manager=writers.GATEWAY)
+                _log.info("node_enrolled", node=node)
+        try:
+            self._objects.patch("EdgeNode", node, manager=writers.GATEWAY, status=status)
+        except errors.NotFoundError:
+            if create:
+                raise
+            self._put(node, status, True)  # somebody deleted it; the node is there all the same
+
+    async def _close(self, session: _Session) -> None:
+        """Say that the node is gone, unless it has another stream by now, here or at another gateway."""
+        if self._open.get(session.node) is not session:
+            return
+        del self._open[session.node]
+        self._numbers.streams.set(len(self._open))
+        if session.last_report is not None:
+            self._readings.offer(reports.readings(session.last_report, self._clock(), connected=False))
+        known = self._view.status(session.node) or {}
+        if int(known.get("lastSeenUnixMs", 0)) > session.written_unix_ms > 0:
+            return  # another gateway has heard of it since
+        try:
+            await self._blocking(self._put, session.node, {"connected": False}, False)
+        except errors.SkerryError as exc:
+            _log.error("status_not_written", node=session.node, message=str(exc))
+
+    async def _blocking(self, function: Callable[..., _T], *args: Any) -> _T:
+        """On a thread, and not on many at once: they would only wait for one another's lock."""
+        async with self._writing:
+            return await asyncio.to_thread(function, *args)
+
+
+def _parse(data: bytes) -> fleet_pb2.NodeReport:
+    try:
+        report = fleet_pb2.NodeReport.FromString(data)
+        reports.check(report)
+    except DecodeError as exc:
+        raise errors.InputError(f"the report cannot be read: {exc}") from exc
+    return report
