@@ -10,6 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from skerry.adapters.oip.remote import RemoteModel
+from skerry.core import errors, tensors
+from skerry.core.inference import InferReply, InferRequest
 from skerry.curator.tasks import Task
 
 
@@ -26,3 +29,32 @@ class Teacher(Protocol):
         """Logits of rows[n, *shape]. Raises InputError (these rows are refused), or UnavailableError (the teacher is
         away, or is not one for this model)."""
         ...
+
+
+class RemoteTeacher:
+    """A teacher over the network; every question ends after `timeout_s`."""
+
+    def __init__(self, remote: RemoteModel, timeout_s: float) -> None:
+        self._remote, self._timeout_s = remote, timeout_s
+
+    async def ask(self, task: Task, rows: NDArray[Any]) -> Answer:
+        question = tensors.Tensor(task.input.name, task.input.datatype, rows.shape, rows)
+        try:
+            reply = await self._remote.infer(InferRequest(task.model, (question,)), self._timeout_s)
+        except (errors.NotFoundError, errors.UnsupportedError) as exc:
+            raise errors.UnavailableError(f"the teacher has no model {task.model}: {exc}") from exc
+        version = f" {reply.version}" if reply.version else ""
+        return Answer(_logits(reply, task, len(rows)), f"teacher {task.model}{version}")
+
+
+def _logits(reply: InferReply, task: Task, rows: int) -> NDArray[np.float64]:
+    """The first floating output that has one number per row and class. Raises UnavailableError when there is none."""
+    wanted = (rows, task.classes)
+    for one in reply.outputs:
+        if one.datatype in tensors.FLOATING and one.shape == wanted:
+            return np.asarray(one.data, dtype=np.float64)
+    found = ", ".join(f"{one.name} {one.datatype} {list(one.shape)}" for one in reply.outputs) or "nothing"
+    raise errors.UnavailableError(
+        f"the teacher's model {task.model} answers {found}, not floating numbers {list(wanted)}: "
+        "give it the classes of the EdgeModel"
+    )

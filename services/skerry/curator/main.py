@@ -1,0 +1,90 @@
+"""The curator's process: wires the labeler and the keeper, and ends them in order on SIGTERM."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from skerry.adapters import blobs, fleetstate, objects, streams
+from skerry.adapters.oip.remote import RemoteModel
+from skerry.adapters.telemetry import logs
+from skerry.core import errors
+from skerry.curator.desk import Desk
+from skerry.curator.evidence import Evidence
+from skerry.curator.keeper import Keeper
+from skerry.curator.labeler import Labeler
+from skerry.curator.settings import Settings
+from skerry.curator.shelf import Shelf
+from skerry.curator.teacher import RemoteTeacher
+
+_TICK_S = 0.25
+
+_log = logs.logger("curator")
+_T = TypeVar("_T")
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    store, state = blobs.open_blobs(settings.blobs), fleetstate.open_fleetstate(settings.redis_url)
+    evidence = Evidence(state)
+    desk = Desk(Shelf(store), evidence, lambda: time.time_ns() // 1_000_000, settings.temperature)
+    keeper = Keeper(desk, objects.open_objects(settings.objects), state, store, settings, time.monotonic)
+    with ThreadPoolExecutor(1, thread_name_prefix="desk") as thread:
+
+        def run(function: Callable[..., _T], /, *args: Any) -> Awaitable[_T]:
+            return asyncio.get_running_loop().run_in_executor(thread, function, *args)
+
+        async with RemoteModel(settings.teacher) as remote:
+            labeler = Labeler(
+                desk,
+                streams.open_streams(settings.redis_url, idle_s=settings.idle_seconds),
+                RemoteTeacher(remote, settings.teacher_timeout_seconds),
+                evidence,
+                run=run,
+                monotonic=time.monotonic,
+                consumer=f"{socket.gethostname()}-{os.getpid()}",
+                batch_rows=settings.batch_rows,
+            )
+            await run(keeper.tick)
+            print(json.dumps({"event": "ready", "service": "curator"}), flush=True)  # noqa: T201  # for who started us
+            await asyncio.gather(
+                _again(stopping, labeler.step, 0.0), _again(stopping, lambda: run(keeper.tick), _TICK_S)
+            )
+            await run(keeper.publish_now)
+
+
+async def _again(stopping: asyncio.Event, act: Callable[[], Awaitable[object]], pause_s: float) -> None:
+    """Call `act` again and again until the process is to end; a bug in one round must not end the rounds."""
+    while not stopping.is_set():
+        wait_s = pause_s
+        try:
+            await act()
+        except Exception:  # noqa: BLE001  # a main loop's last line
+            _log.exception("round_failed")
+            wait_s = 1.0
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), wait_s)
+
+
+def main() -> None:
+    settings = Settings()  # type: ignore[call-arg]  # pydantic reads the environment
+    logs.configure("curator", level=settings.log_level)
+    try:
+        asyncio.run(serve(settings))
+    except errors.SkerryError as exc:
+        _log.error("curator_ended", message=str(exc))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
