@@ -42,8 +42,8 @@ class PermitGrant:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A permit that counts against the budget until it is resolved or `until_ms` has passed: the latest moment at which
-    the node may still be swapping to `digest`. It outlives the permit and the assignment it was given with."""
+    """The last permit of a node: it counts against the budget until it is resolved or `until_ms` has passed, the latest
+    moment at which the node may still be swapping to `digest`. It outlives the assignment that it was given with."""
 
     number: int
     request: int
@@ -51,6 +51,7 @@ class Lease:
     digest: str
     rollout: str
     attempt: int
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ def assignment_json(one: Assignment) -> dict[str, Any]:
             "digest": lease.digest,
             "rollout": lease.rollout,
             "attempt": lease.attempt,
+            "epoch": lease.epoch,
         }
     return made
 
@@ -197,6 +199,7 @@ def _lease(reader: Reader) -> Lease:
         digest=reader.digest("digest"),
         rollout=reader.text("rollout", ""),
         attempt=reader.integer("attempt", 0),
+        epoch=reader.integer("epoch", 0),
     )
 
 

@@ -3,8 +3,10 @@
 The same fields stand in EdgeModel.spec.rollout (for rollouts that the controller makes) and in ModelRollout.spec.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from skerry.core.specs.reader import Amount, Reader, read
@@ -13,6 +15,7 @@ NONE = Amount(0)
 
 DESIRED = ("Proceed", "Abort")
 BASELINES = ("Concurrent", "Historical")
+LIVE = frozenset({"paused", "desired", "resumedAttempt", "resumedPause", "promotedAttempt", "promotedWave"})
 MAX_WAVES = 20
 MAX_SECONDS = 30 * 86_400
 
@@ -65,7 +68,8 @@ class RolloutStrategy:
 
 @dataclass(frozen=True, slots=True)
 class ModelRollout:
-    """ModelRollout.spec. What people do while it runs: `paused`, `desired`, `resumed_*`, `promoted_*`, `retry_token`.
+    """ModelRollout.spec. What people do while it runs: `paused`, `desired`, `resumed_*`, `promoted_*`. `fingerprint` is
+    a digest of everything else as it was written: when it changes, another attempt begins.
 
     `resumed_pause` clears the pauses of attempt `resumed_attempt` up to that number; `promoted_wave` (an index) passes
     the waves of attempt `promoted_attempt` up to that one without evidence.
@@ -83,6 +87,7 @@ class ModelRollout:
     promoted_wave: int = -1
     retry_token: str = ""
     rollback: bool = False
+    fingerprint: str = ""
 
     @property
     def aborted(self) -> bool:
@@ -91,7 +96,10 @@ class ModelRollout:
 
 def parse_rollout(name: str, spec: Mapping[str, Any]) -> ModelRollout:
     """Raises InputError naming the field."""
-    return read("ModelRollout", name, "spec", spec, lambda reader: _rollout(name, reader))
+    parsed = read("ModelRollout", name, "spec", spec, lambda reader: _rollout(name, reader))
+    # Of the text as written: a release of skerry with another default must not start every old rollout again.
+    fixed = {key: value for key, value in spec.items() if key not in LIVE}
+    return replace(parsed, fingerprint=hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:16])
 
 
 def strategy(reader: Reader) -> RolloutStrategy:

@@ -1,0 +1,197 @@
+"""Leave to swap: how many nodes may swap at once, who is next, and when a permit stops counting.
+
+A permit is a lease. The node counts its `ttl_ms` from the moment it asked and gives up a swap after MAX_SWAP_MS, so a
+permit granted at t is certainly over at t + ttl + MAX_SWAP, whatever was delayed or lost; until then it counts against
+the budget, on a node that is gone too. Permits are numbered, rising per node, and used once. The lease is written into
+the node's assignment beside the permit and outlives it there, so that no later rollout can forget it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from skerry.core import specs
+from skerry.core.rollout.case import Event
+from skerry.core.rollout.status import Permit
+from skerry.core.specs import fleet
+
+TTL_MS = 60_000
+MAX_SWAP_MS = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a node shall run (None: nothing for this model), for which rollout, and whether it may swap now."""
+
+    version: specs.ModelVersion | None
+    rollout: str
+    attempt: int
+    permitted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    assignments: Mapping[str, specs.Assignment | None]
+    permits: tuple[Permit, ...]
+    permit_number: int
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    now_ms: int
+    epoch: int
+    offline_after_ms: int
+
+    def online(self, node: specs.EdgeNode) -> bool:
+        """Seen so recently that it counts as reachable. Its age decides: a link can be lost without a goodbye."""
+        return node.last_seen_ms > 0 and self.now_ms - node.last_seen_ms <= self.offline_after_ms
+
+
+def grant(
+    model: str,
+    wishes: Mapping[str, Wish],
+    nodes: Sequence[specs.EdgeNode],
+    permits: Sequence[Permit],
+    permit_number: int,
+    *,
+    budget: int,
+    moment: Moment,
+) -> Granted:
+    """The assignments that follow from `wishes` (in order of preference), with as many permits as `budget` allows.
+
+    `nodes` are all that share the budget. A permit is granted only to a connected node that says it has staged exactly
+    what it shall run and asks for leave.
+    """
+    by_name = {node.name: node for node in nodes}
+    leases = outstanding(model, nodes, permits, moment)
+    busy = set(leases) | {node.name for node in nodes if _down(model, node, moment)}
+    events = []
+    for name, wish in wishes.items():
+        node = by_name[name]
+        if name in leases or not _asks(model, node, wish, moment) or len(busy | {name}) > budget:
+            continue
+        assert wish.version is not None
+        report = node.report(model)
+        permit_number = max(permit_number, report.highest_permit, _last_number(model, node)) + 1
+        leases[name] = _lease(report, wish, permit_number, moment)
+        busy.add(name)
+        events.append(Event("PermitGranted", f"{name} may swap to {wish.version.name}", name))
+    return Granted(
+        {name: _assigned(model, by_name[name], wish, leases.get(name), moment) for name, wish in wishes.items()},
+        tuple(_permit(name, leases[name]) for name in sorted(leases)),
+        permit_number,
+        tuple(events),
+    )
+
+
+def settled_wish(model: str, node: specs.EdgeNode, stable: specs.ModelVersion | None, *, permitted: bool) -> Wish:
+    """The stable version. A node that is assigned it already keeps the name and attempt it was given with: another name
+    would make the node try again what it has refused."""
+    current = node.assignment(model)
+    if stable is not None and current is not None and current.digest == stable.digest:
+        return Wish(stable, current.rollout, current.attempt, permitted)
+    return Wish(stable, "", 0, permitted)
+
+
+def outstanding(
+    model: str, nodes: Sequence[specs.EdgeNode], permits: Sequence[Permit], moment: Moment
+) -> dict[str, specs.Lease]:
+    """The permits that still count, by node: remembered in the status or beside the node's assignment."""
+    remembered = {permit.node: lease_of(permit) for permit in permits}
+    leases = {}
+    for node in nodes:
+        current = node.assignment(model)
+        found = [one for one in (remembered.get(node.name), current.lease if current else None) if one is not None]
+        lease = max(found, key=lambda one: one.number, default=None)
+        if lease is not None and moment.now_ms < lease.until_ms and not resolved(lease, node.report(model)):
+            leases[node.name] = lease
+    return leases
+
+
+def lease_of(permit: Permit) -> specs.Lease:
+    until_ms = permit.granted_ms + permit.ttl_ms + MAX_SWAP_MS
+    return specs.Lease(
+        permit.number, permit.request, until_ms, permit.digest, permit.rollout, permit.attempt, permit.epoch
+    )
+
+
+def resolved(lease: specs.Lease, report: specs.ModelReport) -> bool:
+    """Does the report prove that the node will not swap on this permit any more?"""
+    aim = (report.target_digest, report.target_rollout, report.target_attempt)
+    if report.target_digest and aim != (lease.digest, lease.rollout, lease.attempt):
+        return True  # it follows another assignment: the permit is fenced by rollout and attempt
+    if report.highest_permit < lease.number:
+        return False  # not used yet
+    # Used: it is over unless the node still says what it said when it asked, that is, swaps right now.
+    return report.target_state != fleet.STAGED or report.permit_request != lease.request
+
+
+def _down(model: str, node: specs.EdgeNode, moment: Moment) -> bool:
+    """A node that serves nothing although it once did. One that never had a version is not down because of us."""
+    report = node.report(model)
+    return moment.online(node) and not report.digest and bool(report.last_known_good)
+
+
+def _asks(model: str, node: specs.EdgeNode, wish: Wish, moment: Moment) -> bool:
+    report = node.report(model)
+    if wish.version is None or not wish.permitted or report.digest == wish.version.digest:
+        return False
+    aim = (report.target_digest, report.target_rollout, report.target_attempt)
+    staged = report.target_state == fleet.STAGED and aim == (wish.version.digest, wish.rollout, wish.attempt)
+    return staged and report.permit_request > 0 and node.connected and moment.online(node)
+
+
+def _last_number(model: str, node: specs.EdgeNode) -> int:
+    """The highest number ever seen beside this node's assignment."""
+    current = node.assignment(model)
+    if current is None:
+        return 0
+    return max(current.permit.number if current.permit else 0, current.lease.number if current.lease else 0)
+
+
+def _lease(report: specs.ModelReport, wish: Wish, number: int, moment: Moment) -> specs.Lease:
+    until_ms = moment.now_ms + TTL_MS + MAX_SWAP_MS
+    return specs.Lease(
+        number, report.permit_request, until_ms, report.target_digest, wish.rollout, wish.attempt, moment.epoch
+    )
+
+
+def _permit(name: str, lease: specs.Lease) -> Permit:
+    return Permit(
+        node=name,
+        number=lease.number,
+        request=lease.request,
+        granted_ms=lease.until_ms - TTL_MS - MAX_SWAP_MS,
+        ttl_ms=TTL_MS,
+        epoch=lease.epoch,
+        digest=lease.digest,
+        rollout=lease.rollout,
+        attempt=lease.attempt,
+    )
+
+
+def _assigned(
+    model: str, node: specs.EdgeNode, wish: Wish, lease: specs.Lease | None, moment: Moment
+) -> specs.Assignment | None:
+    version = wish.version
+    if version is None:
+        return None
+    current = node.assignment(model)
+    was = max(node.report(model).version, current.version if current else 0)
+    back = version.version < was or (current is not None and current.digest == version.digest and current.rollback)
+    permit = None
+    aim = (version.digest, wish.rollout, wish.attempt)
+    fits = lease is not None and (lease.digest, lease.rollout, lease.attempt) == aim
+    if lease is not None and fits and moment.now_ms < lease.until_ms - MAX_SWAP_MS:
+        permit = specs.PermitGrant(lease.number, TTL_MS, lease.request, lease.epoch)
+    return specs.Assignment(
+        model=model,
+        digest=version.digest,
+        version=version.version,
+        target_path=version.target_path,
+        rollout=wish.rollout,
+        attempt=wish.attempt,
+        rollback=back,
+        permit=permit,
+        lease=lease or (current.lease if current else None),
+    )

@@ -1,0 +1,211 @@
+"""The rollout's state machine: `plan` turns intent, status, nodes and evidence into the next status and assignments.
+
+    Pending ──► Progressing{wave i: Activate → Soak → Judge} ──► Succeeded
+       │              │ failures, harm, abort
+       │              ▼
+       └──abort──► RollingBack ──► RolledBack | RollbackIncomplete      (from any of these: Superseded)
+
+A pause is beside the state (`pauses`). An attempt is fenced by its number, which rises when the fixed part of the spec
+changes (a new version, waves or retry token); terminal states are immutable within it. Everything is level-triggered:
+planning twice is planning once, nothing is remembered outside the status and the assignments, and success is only what
+nodes report as loaded. Each rule has its own module; this one puts them in order.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from skerry.core import specs
+from skerry.core.evidence import Evidence
+from skerry.core.rollout import judging, members, pauses, permits, progress, retreat, telling
+from skerry.core.rollout.case import Case, Plan, Question
+from skerry.core.rollout.members import Scene
+from skerry.core.rollout.permits import Moment, Wish
+from skerry.core.rollout.status import (
+    PENDING,
+    PROGRESSING,
+    ROLLBACK_INCOMPLETE,
+    ROLLED_BACK,
+    ROLLING_BACK,
+    SUCCEEDED,
+    SUPERSEDED,
+    Status,
+)
+
+_MAX_STEPS = 4 * 20 + 8  # transitions that one moment can bring: four per wave
+
+
+def plan(
+    case: Case,
+    status: Status,
+    nodes: Sequence[specs.EdgeNode],
+    evidence: Evidence | None,
+    *,
+    now_ms: int,
+    epoch: int,
+) -> Plan:
+    """The next status and what every node in scope shall be assigned.
+
+    `nodes` are all nodes (the fleet's selector is applied here), `evidence` the answer to `question` (None: not read),
+    `now_ms` the wall clock, `epoch` that of the caller's lease. Raises nothing: what is missing becomes a condition.
+    """
+    if epoch < status.epoch:
+        return Plan(status, stale=True)
+    before, status = status, _attempt(case.rollout, status)
+    if status.terminal:
+        return Plan(status)
+    status = replace(status, epoch=epoch)
+    if case.newer:
+        status = telling.ended(status, SUPERSEDED, "Superseded", f"{case.newer} is newer", now_ms)
+        return Plan(status, events=tuple(telling.events(before, status)))
+    scene, reason, message = _look_up(case, status, nodes, now_ms, epoch)
+    status = telling.accepted(status, reason, message, now_ms)
+    if scene is None:
+        status = _unfounded(case, status, reason, message, now_ms)
+        return Plan(status, events=tuple(telling.events(before, status)))
+    for _ in range(_MAX_STEPS):
+        moved = _step(scene, status, evidence)
+        if moved == status:
+            break
+        status = moved
+    if status.terminal:
+        stable = scene.target.name if status.state == SUCCEEDED else ""
+        return Plan(status, events=tuple(telling.events(before, status)), stable=stable)
+    return _assigned(scene, before, telling.pausing(status, now_ms))
+
+
+def question(
+    case: Case, status: Status, nodes: Sequence[specs.EdgeNode], *, now_ms: int, epoch: int
+) -> Question | None:
+    """The evidence that the next `plan` would use; None: it needs none."""
+    if status.state != PROGRESSING:
+        return None
+    scene, _, _ = _look_up(case, status, nodes, now_ms, epoch)
+    return None if scene is None else judging.question(scene, status)
+
+
+def active(rollout: specs.ModelRollout, status: Status) -> bool:
+    """Does it still want something: not terminal, or asked for another attempt?"""
+    return not status.terminal or status.spec_hash != rollout.fingerprint
+
+
+def superseded_by(rollouts: Sequence[tuple[int, specs.ModelRollout, Status]]) -> Mapping[str, str]:
+    """Which rollout each active one yields to ("": none), by name. Given are (createdUnixMs, spec, status); of one
+    model's active rollouts the one created last goes on."""
+    newest: dict[str, tuple[int, str]] = {}
+    wanting = [(created_ms, rollout) for created_ms, rollout, status in rollouts if active(rollout, status)]
+    for created_ms, rollout in wanting:
+        newest[rollout.model] = max(newest.get(rollout.model, (0, "")), (created_ms, rollout.name))
+    return {
+        rollout.name: "" if newest[rollout.model][1] == rollout.name else newest[rollout.model][1]
+        for _, rollout in wanting
+    }
+
+
+def _attempt(rollout: specs.ModelRollout, status: Status) -> Status:
+    """The same attempt, or a fresh one: permits and numbers are all that the new one keeps of the old."""
+    if status.spec_hash == rollout.fingerprint:
+        return status
+    return Status(
+        attempt=status.attempt + 1,
+        spec_hash=rollout.fingerprint,
+        permits=status.permits,
+        permit_number=status.permit_number,
+        pause_number=status.pause_number,
+        epoch=status.epoch,
+    )
+
+
+def _look_up(
+    case: Case, status: Status, nodes: Sequence[specs.EdgeNode], now_ms: int, epoch: int
+) -> tuple[Scene | None, str, str]:
+    """The scene, or None with a reason and a message for people."""
+    rollout = case.rollout
+    target = case.versions.get(rollout.version)
+    started = status.state != PENDING
+    name = status.stable_version if started else case.stable
+    stable = case.versions.get(name)
+    if target is None:
+        return None, "VersionNotAvailable", f"{rollout.version} is no published version of {rollout.model}"
+    if case.fleet is None:
+        return None, "FleetNotFound", f"there is no EdgeFleet {rollout.strategy.fleet}"
+    if not started and name and stable is None:
+        return None, "StableVersionMissing", f"the stable version {name} is not published: nothing to go back to"
+    if not started and stable is not None and target.version < stable.version and not rollout.rollback:
+        text = f"{target.name} is older than the stable {stable.name}: set spec.rollback to go back"
+        return None, "CounterNotMonotonic", text
+    scope = {node.name: node for node in sorted(nodes, key=lambda node: node.name) if case.fleet.selects(node)}
+    moment = Moment(now_ms, epoch, 1000 * case.fleet.offline_after_s)
+    return Scene(case, target, case.fleet, scope, moment, stable, bool(name) and stable is None), "", ""
+
+
+def _unfounded(case: Case, status: Status, reason: str, message: str, now_ms: int) -> Status:
+    """What it refers to is missing. It waits, holds no node, and can be aborted; nodes settle meanwhile."""
+    if case.rollout.aborted:
+        state = ROLLED_BACK if status.state == PENDING else ROLLBACK_INCOMPLETE
+        return telling.ended(status, state, "Aborted", f"an operator aborted it; {message}", now_ms)
+    status = pauses.heeded(case.rollout, status, now_ms)
+    return telling.pausing(telling.put(status, telling.PROGRESSING, "False", reason, message, now_ms), now_ms)
+
+
+def _step(scene: Scene, status: Status, evidence: Evidence | None) -> Status:
+    if status.terminal:
+        return status
+    if scene.case.rollout.aborted and status.state in (PENDING, PROGRESSING):
+        return retreat.begin(status, "Aborted", "an operator aborted it", now_ms=scene.now_ms)
+    if status.state == ROLLING_BACK:
+        return retreat.step(scene, status)
+    status = pauses.heeded(scene.case.rollout, status, scene.now_ms)
+    if status.state == PENDING:
+        return _started(scene, status)
+    return progress.step(scene, status, evidence)
+
+
+def _started(scene: Scene, status: Status) -> Status:
+    """Freeze the waves and the version to go back to, unless paused or without any node."""
+    waves = members.freeze(scene)
+    if pauses.paused(status):
+        return telling.progressing(status, "Pending", "it was paused before it began", scene.now_ms)
+    if not waves:
+        return pauses.pause(status, pauses.EMPTY_WAVE, f"fleet {scene.fleet.name} has no node: resume when it has")
+    return replace(
+        status,
+        state=PROGRESSING,
+        wave=0,
+        waves=(replace(waves[0], started_ms=scene.now_ms), *waves[1:]),
+        stable_version=scene.case.stable,
+        progress_ms=scene.now_ms,
+        started_ms=scene.now_ms,
+    )
+
+
+def _assigned(scene: Scene, before: Status, status: Status) -> Plan:
+    nodes = tuple(scene.nodes.values())
+    granted = permits.grant(
+        scene.model,
+        _wishes(scene, status),
+        nodes,
+        status.permits,
+        status.permit_number,
+        budget=max(1, scene.fleet.max_unavailable.floor_of(len(nodes))),
+        moment=scene.moment,
+    )
+    status = replace(status, permits=granted.permits, permit_number=granted.permit_number)
+    return Plan(status, granted.assignments, (*telling.events(before, status), *granted.events))
+
+
+def _wishes(scene: Scene, status: Status) -> Mapping[str, Wish]:
+    """What every node in scope shall run, those first that shall swap first."""
+    if status.state == PENDING:
+        return {}
+    back = status.state == ROLLING_BACK
+    may_swap = back or not pauses.paused(status)
+    wishes = {}
+    for index, wave in enumerate(status.waves):
+        for name in wave.nodes if not back else ():
+            if name in scene.nodes and index <= status.wave + scene.strategy.preload_ahead:
+                permitted = may_swap and index <= status.wave and not scene.nodes[name].cordoned
+                wishes[name] = Wish(scene.target, scene.name, status.attempt, permitted)
+    for name, node in scene.nodes.items():
+        if name not in wishes and not scene.lost_stable:
+            wishes[name] = permits.settled_wish(scene.model, node, scene.stable, permitted=may_swap)
+    return wishes

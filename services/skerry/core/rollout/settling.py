@@ -1,0 +1,82 @@
+"""Nodes that no rollout is busy with get the stable version, late and new ones too, under the same permits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from skerry.core import specs
+from skerry.core.rollout import permits
+from skerry.core.rollout.case import Event
+from skerry.core.rollout.permits import Moment
+from skerry.core.rollout.status import Permit, permit_json, read_permit
+from skerry.core.specs.reader import Reader, read
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """EdgeModel.status.catchUp: what settling remembers."""
+
+    permits: tuple[Permit, ...] = ()
+    permit_number: int = 0
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """To be written in this order: `settled` (EdgeModel.status.catchUp, against its resourceVersion), `assignments`."""
+
+    settled: Settled
+    assignments: Mapping[str, specs.Assignment | None] = field(default_factory=dict)
+    events: tuple[Event, ...] = ()
+    stale: bool = False
+
+
+def settle(
+    model: str,
+    stable: specs.ModelVersion | None,
+    fleet: specs.EdgeFleet,
+    settled: Settled,
+    nodes: Sequence[specs.EdgeNode],
+    busy: frozenset[str],
+    *,
+    now_ms: int,
+    epoch: int,
+) -> Settlement:
+    """What the nodes of `fleet` shall be assigned that are not `busy` (named in the plan of an active rollout).
+
+    `nodes` are all nodes: busy ones count against the budget. `stable` None: nothing is assigned. A cordoned node keeps
+    what it is assigned.
+    """
+    if epoch < settled.epoch:
+        return Settlement(settled, stale=True)
+    scope = sorted((node for node in nodes if fleet.selects(node)), key=lambda node: node.name)
+    free = [node for node in scope if node.name not in busy and not node.cordoned]
+    granted = permits.grant(
+        model,
+        {node.name: permits.settled_wish(model, node, stable, permitted=True) for node in free},
+        scope,
+        settled.permits,
+        settled.permit_number,
+        budget=max(1, fleet.max_unavailable.floor_of(len(scope))),
+        moment=Moment(now_ms, epoch, 1000 * fleet.offline_after_s),
+    )
+    after = Settled(granted.permits, granted.permit_number, epoch)
+    return Settlement(after, granted.assignments, granted.events)
+
+
+def settled_to_json(settled: Settled) -> dict[str, Any]:
+    return {
+        "permits": [permit_json(permit) for permit in settled.permits],
+        "permitNumber": settled.permit_number,
+        "epoch": settled.epoch,
+    }
+
+
+def settled_from_json(model: str, value: Any) -> Settled:
+    """EdgeModel.status.catchUp as `settled_to_json` wrote it; None or {}: nothing yet. Raises InputError."""
+    return read("EdgeModel", model, "status.catchUp", value or {}, _settled)
+
+
+def _settled(reader: Reader) -> Settled:
+    found = reader.each("permits", read_permit)
+    return Settled(found, reader.integer("permitNumber", 0), reader.integer("epoch", 0))

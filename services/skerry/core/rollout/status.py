@@ -1,0 +1,254 @@
+"""ModelRollout.status as a frozen value, and its JSON (docs/architecture.md): all that a plan must remember.
+
+`phase` is for people only: it is written and never read. Wall times are Unix milliseconds given by the caller; 0: not
+yet.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from skerry.core import conditions
+from skerry.core.conditions import Conditions
+from skerry.core.specs.reader import Reader, read
+
+PENDING, PROGRESSING, ROLLING_BACK = "Pending", "Progressing", "RollingBack"
+SUCCEEDED, ROLLED_BACK, ROLLBACK_INCOMPLETE = "Succeeded", "RolledBack", "RollbackIncomplete"
+SUPERSEDED = "Superseded"
+STATES = (PENDING, PROGRESSING, ROLLING_BACK, SUCCEEDED, ROLLED_BACK, ROLLBACK_INCOMPLETE, SUPERSEDED)
+TERMINAL = frozenset({SUCCEEDED, ROLLED_BACK, ROLLBACK_INCOMPLETE, SUPERSEDED})
+
+OPERATOR = "Operator"  # the pause reason of spec.paused; all others are automatic
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """A permit that still counts: from `granted_ms` until it is resolved or its lease has ended (`permits`)."""
+
+    node: str
+    number: int
+    request: int
+    granted_ms: int
+    ttl_ms: int
+    epoch: int
+    digest: str
+    rollout: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    node: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Where the members of a wave stand; each is counted once, deleted ones nowhere."""
+
+    updated: int = 0
+    failed: int = 0
+    incompatible: int = 0
+    deferred: int = 0
+    pending: int = 0
+
+    @property
+    def members(self) -> int:
+        return self.updated + self.failed + self.incompatible + self.deferred + self.pending
+
+    @property
+    def reachable(self) -> int:
+        """Members that answer and could run the version."""
+        return self.updated + self.failed + self.pending
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """`nodes` is frozen when the attempt starts. `peak`: the most members ever resolved, the measure of progress."""
+
+    name: str
+    nodes: tuple[str, ...]
+    tally: Tally = Tally()
+    peak: int = 0
+    started_ms: int = 0
+    soak_started_ms: int = 0
+    judge_since_ms: int = 0
+    verdict: dict[str, Any] = field(default_factory=dict)
+    verdict_ms: int = 0
+
+    @property
+    def passed(self) -> bool:
+        return self.verdict.get("result") == "Pass" and bool(self.verdict.get("final"))
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`why` says in one word why the state was left for ROLLING_BACK; `evidence_since_ms` begins the comparison."""
+
+    attempt: int = 0
+    spec_hash: str = ""
+    state: str = PENDING
+    wave: int = 0
+    waves: tuple[Wave, ...] = ()
+    deferred: tuple[str, ...] = ()
+    permits: tuple[Permit, ...] = ()
+    permit_number: int = 0
+    failed: tuple[Failure, ...] = ()
+    incompatible: tuple[Failure, ...] = ()
+    pause_reasons: tuple[str, ...] = ()
+    pause_message: str = ""
+    pause_number: int = 0
+    stable_version: str = ""
+    why: str = ""
+    why_message: str = ""
+    progress_ms: int = 0
+    evidence_since_ms: int = 0
+    started_ms: int = 0
+    finished_ms: int = 0
+    epoch: int = 0
+    conditions: Conditions = ()
+
+    @property
+    def terminal(self) -> bool:
+        return self.state in TERMINAL
+
+    @property
+    def current(self) -> Wave:
+        return self.waves[self.wave]
+
+    @property
+    def phase(self) -> str:
+        """For people: the state, or that it stands still."""
+        return "Paused" if self.pause_reasons and self.state in (PENDING, PROGRESSING) else self.state
+
+
+def to_json(status: Status) -> dict[str, Any]:
+    return {
+        "attempt": status.attempt,
+        "specHash": status.spec_hash,
+        "phase": status.phase,
+        "state": status.state,
+        "wave": status.wave,
+        "waves": [_wave_json(wave) for wave in status.waves],
+        "deferred": list(status.deferred),
+        "permits": [permit_json(permit) for permit in status.permits],
+        "permitNumber": status.permit_number,
+        "failed": [{"node": one.node, "reason": one.reason} for one in status.failed],
+        "incompatible": [{"node": one.node, "reason": one.reason} for one in status.incompatible],
+        "pauseReasons": list(status.pause_reasons),
+        "pauseMessage": status.pause_message,
+        "pauseNumber": status.pause_number,
+        "stableVersion": status.stable_version,
+        "why": status.why,
+        "whyMessage": status.why_message,
+        "progressUnixMs": status.progress_ms,
+        "evidenceSinceUnixMs": status.evidence_since_ms,
+        "startedUnixMs": status.started_ms,
+        "finishedUnixMs": status.finished_ms,
+        "epoch": status.epoch,
+        "conditions": conditions.to_json(status.conditions),
+    }
+
+
+def from_json(name: str, value: Any) -> Status:
+    """The status of rollout `name` as `to_json` wrote it; {} is one that was never planned. Raises InputError."""
+    return read("ModelRollout", name, "status", value, _status)
+
+
+def permit_json(permit: Permit) -> dict[str, Any]:
+    return {
+        "node": permit.node,
+        "number": permit.number,
+        "request": permit.request,
+        "grantedUnixMs": permit.granted_ms,
+        "ttlMs": permit.ttl_ms,
+        "epoch": permit.epoch,
+        "digest": permit.digest,
+        "rollout": permit.rollout,
+        "attempt": permit.attempt,
+    }
+
+
+def read_permit(reader: Reader) -> Permit:
+    return Permit(
+        node=reader.text("node", None),
+        number=reader.integer("number", None),
+        request=reader.integer("request", None),
+        granted_ms=reader.integer("grantedUnixMs", None),
+        ttl_ms=reader.integer("ttlMs", None),
+        epoch=reader.integer("epoch", 0),
+        digest=reader.digest("digest"),
+        rollout=reader.text("rollout", ""),
+        attempt=reader.integer("attempt", 0),
+    )
+
+
+def _wave_json(wave: Wave) -> dict[str, Any]:
+    tally = wave.tally
+    return {
+        "name": wave.name,
+        "nodes": list(wave.nodes),
+        "counts": {
+            "updated": tally.updated,
+            "failed": tally.failed,
+            "incompatible": tally.incompatible,
+            "deferred": tally.deferred,
+            "pending": tally.pending,
+        },
+        "peak": wave.peak,
+        "startedUnixMs": wave.started_ms,
+        "soakStartedUnixMs": wave.soak_started_ms,
+        "judgeSinceUnixMs": wave.judge_since_ms,
+        "verdict": wave.verdict,
+        "verdictUnixMs": wave.verdict_ms,
+    }
+
+
+def _status(reader: Reader) -> Status:
+    reader.text("phase", "")
+    return Status(
+        attempt=reader.integer("attempt", 0),
+        spec_hash=reader.text("specHash", ""),
+        state=reader.text("state", PENDING, among=STATES),
+        wave=reader.integer("wave", 0),
+        waves=reader.each("waves", _wave),
+        deferred=reader.texts("deferred", ()),
+        permits=reader.each("permits", read_permit),
+        permit_number=reader.integer("permitNumber", 0),
+        failed=reader.each("failed", _failure),
+        incompatible=reader.each("incompatible", _failure),
+        pause_reasons=reader.texts("pauseReasons", ()),
+        pause_message=reader.text("pauseMessage", ""),
+        pause_number=reader.integer("pauseNumber", 0),
+        stable_version=reader.text("stableVersion", ""),
+        why=reader.text("why", ""),
+        why_message=reader.text("whyMessage", ""),
+        progress_ms=reader.integer("progressUnixMs", 0),
+        evidence_since_ms=reader.integer("evidenceSinceUnixMs", 0),
+        started_ms=reader.integer("startedUnixMs", 0),
+        finished_ms=reader.integer("finishedUnixMs", 0),
+        epoch=reader.integer("epoch", 0),
+        conditions=conditions.from_json(list(reader.items("conditions", ()))),
+    )
+
+
+def _wave(reader: Reader) -> Wave:
+    return Wave(
+        name=reader.text("name", None),
+        nodes=reader.texts("nodes", None),
+        tally=reader.inner("counts", _tally),
+        peak=reader.integer("peak", 0),
+        started_ms=reader.integer("startedUnixMs", 0),
+        soak_started_ms=reader.integer("soakStartedUnixMs", 0),
+        judge_since_ms=reader.integer("judgeSinceUnixMs", 0),
+        verdict=dict(reader.mapping("verdict", {})),
+        verdict_ms=reader.integer("verdictUnixMs", 0),
+    )
+
+
+def _tally(reader: Reader) -> Tally:
+    fields = ("updated", "failed", "incompatible", "deferred", "pending")
+    return Tally(*(reader.integer(field, 0) for field in fields))
+
+
+def _failure(reader: Reader) -> Failure:
+    return Failure(reader.text("node", None), reader.text("reason", ""))
