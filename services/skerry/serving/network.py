@@ -1,0 +1,104 @@
+"""A version as a function: rows as callers send them in, outputs as callers see them out.
+
+Preprocessing, hidden state and the network are one here; who asks, in which batch and on which thread is not known.
+Numbers that are not finite are an error on the way in (the caller's) and on the way out (the version's).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skerry.core import errors, preprocessing, tensors
+from skerry.core.manifest import Manifest
+from skerry.serving import runtime
+
+Arrays = Sequence[NDArray[Any]]
+
+
+class NotFiniteError(errors.IntegrityError):
+    """The network answered with NaN or an infinity: no class may be read from that."""
+
+
+class Network:
+    """Made by `load`. Calls may come from one thread at a time."""
+
+    def __init__(self, made: Manifest, session: runtime.Session) -> None:
+        self.manifest = made
+        self.output_names = tuple(spec.name for spec in made.outputs)
+        self.state_names = tuple(state.input for state in made.state)
+        self._session = session
+        self._steps = made.preprocessing
+        self._first = made.inputs[0]
+        self._client_names = tuple(spec.name for spec in made.inputs)
+        self._feed_names = tuple(spec.name for spec in made.network_inputs)
+        self._dtypes = tuple(tensors.DTYPES[spec.datatype] for spec in made.network_inputs)
+        self._fetched = (*self.output_names, *(state.output for state in made.state))
+
+    @classmethod
+    def load(cls, made: Manifest, model: bytes, *, provider: str = "cpu", pooled: bool = False) -> "Network":
+        """Raises IntegrityError: the runtime cannot load it, or it is not the network that the manifest describes."""
+        what = f"model {made.model} ({made.files['model'].name})"
+        session = runtime.Session(model, what, provider=provider, pooled=pooled)
+        states = [tensors.Spec(one.input, one.datatype, one.shape) for one in made.state]
+        after = [tensors.Spec(one.output, one.datatype, one.shape) for one in made.state]
+        _match(what, "input", [*made.network_inputs, *states], session.inputs, exact=True)
+        _match(what, "output", [*made.outputs, *after], session.outputs, exact=False)
+        return cls(made, session)
+
+    def answer(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Outputs in the manifest's order for rows of every client input; a stateful network starts from zeros.
+        Raises as `run`."""
+        rows = [inputs[name] for name in self._client_names]
+        outputs, _ = self.run(rows, self.fresh_state(len(rows[0])))
+        return outputs
+
+    def run(self, inputs: Arrays, state: Arrays = ()) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+        """(outputs, state after) for a batch: client inputs in the manifest's order, and the state before.
+
+        Raises InputError (an input is not finite, does not fit the preprocessing, or is refused by the network);
+        NotFiniteError; IntegrityError (the network failed).
+        """
+        for name, rows in zip(self._client_names, inputs, strict=True):
+            if not tensors.is_finite(rows):
+                raise errors.InputError(f"input {name!r} holds NaN or an infinity: send finite numbers only")
+        first = preprocessing.apply(self._steps, inputs[0]) if self._steps else inputs[0]
+        feeds = dict(zip(self._feed_names, (first, *inputs[1:]), strict=True))
+        for name, dtype in zip(self._feed_names, self._dtypes, strict=True):
+            if feeds[name].dtype != dtype:
+                raise errors.InputError(f"network input {name!r} must be {dtype}, not {feeds[name].dtype}")
+        feeds.update(zip(self.state_names, state, strict=True))
+        found = self._session.run(self._fetched, feeds)
+        for name, values in zip(self._fetched, found, strict=True):
+            if not tensors.is_finite(values) or len(values) != len(inputs[0]):
+                raise NotFiniteError(
+                    f"model {self.manifest.model!r} gave no usable {name!r} (NaN, an infinity, or too few rows)"
+                )
+        count = len(self.output_names)
+        return found[:count], found[count:]
+
+    def fresh_state(self, rows: int) -> list[NDArray[Any]]:
+        """Zeros for `rows` sequences; empty for a network without state."""
+        return [np.zeros((rows, *one.shape), dtype=tensors.DTYPES[one.datatype]) for one in self.manifest.state]
+
+
+def _match(what: str, kind: str, wanted: Sequence[tensors.Spec], found: Sequence[tensors.Spec], *, exact: bool) -> None:
+    """The file has each tensor that the manifest names, with its datatype and a shape that can be the same."""
+    by_name = {spec.name: spec for spec in found}
+    if exact and (extra := by_name.keys() - {spec.name for spec in wanted}):
+        raise errors.IntegrityError(f"{what} wants {kind} {min(extra)!r}, which its manifest does not name")
+    for spec in wanted:
+        there = by_name.get(spec.name)
+        if there is None:
+            raise errors.IntegrityError(f"{what} has no {kind} {spec.name!r}, which its manifest names")
+        fits = len(there.shape) == len(spec.shape) and all(
+            tensors.FREE in (mine, theirs) or mine == theirs
+            for mine, theirs in zip(spec.shape, there.shape, strict=True)
+        )
+        # The rank of an output is sometimes unknown to the runtime; the golden set then finds a wrong one.
+        if there.datatype != spec.datatype or not (fits or (kind == "output" and not there.shape)):
+            raise errors.IntegrityError(
+                f"{what}: {kind} {spec.name!r} is {there.datatype} {list(there.shape)}, its manifest says "
+                f"{spec.datatype} {list(spec.shape)}"
+            )

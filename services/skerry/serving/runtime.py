@@ -1,0 +1,99 @@
+"""ONNX Runtime: one session per version, one `run` per batch. Nothing else imports it on the serving path.
+
+Its telemetry is turned off before it loads, because it would connect to its maker. A fast model runs on the calling
+thread alone; slow ones may share one pool, so that threads do not grow with the number of models.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from skerry.core import errors, tensors
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: the library reads it once, as it loads
+
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as _state
+
+VERSION: str = onnxruntime.__version__
+_FAILURES: tuple[type[BaseException], ...] = tuple(
+    kind for kind in vars(_state).values() if isinstance(kind, type) and issubclass(kind, Exception)
+)
+_PROVIDERS: Mapping[str, str] = {
+    "cpu": "CPUExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "acl": "ACLExecutionProvider",
+    "xnnpack": "XnnpackExecutionProvider",
+}
+_TYPES: Mapping[str, str] = {
+    "tensor(bool)": "BOOL",
+    "tensor(float16)": "FP16",
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(bfloat16)": "BF16",
+    "tensor(string)": "BYTES",
+    **{f"tensor({sign}int{bits})": f"{sign.upper()}INT{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}
+_ERROR = 3
+
+_pool_threads = 0
+
+
+def use_pool(threads: int) -> None:
+    """Make the pool that slow models share. Once per process, before the first session; later calls change nothing."""
+    global _pool_threads
+    if _pool_threads == 0 and threads > 1:
+        onnxruntime.set_global_thread_pool_sizes(threads, 1)
+        _pool_threads = threads
+
+
+def check_provider(name: str) -> str:
+    """ONNX Runtime's name of an execution provider. Raises InputError when it is unknown or not built in."""
+    full, there = _PROVIDERS.get(name), onnxruntime.get_available_providers()
+    if full is None or full not in there:
+        known = [short for short, long in _PROVIDERS.items() if long in there]
+        raise errors.InputError(f"execution provider {name!r} is not available here; there are: {', '.join(known)}")
+    return full
+
+
+class Session:
+    """A loaded network. `inputs` and `outputs` are as the file says, without the batch axis (None: any datatype).
+
+    Raises IntegrityError when the runtime cannot load `data`; its own words are in the text.
+    """
+
+    def __init__(self, data: bytes, what: str, *, provider: str = "cpu", pooled: bool = False) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _ERROR
+        options.inter_op_num_threads = 1
+        if pooled and _pool_threads > 1:
+            options.use_per_session_threads = False
+        else:
+            options.intra_op_num_threads = 1
+        providers = list(dict.fromkeys([check_provider(provider), _PROVIDERS["cpu"]]))
+        try:
+            self._session = onnxruntime.InferenceSession(data, options, providers=providers)
+        except _FAILURES as exc:
+            raise errors.IntegrityError(f"{what} cannot be loaded by onnxruntime {VERSION}: {str(exc)[:500]}") from exc
+        self._what = what
+        self.inputs = tuple(_spec(one) for one in self._session.get_inputs())
+        self.outputs = tuple(_spec(one) for one in self._session.get_outputs())
+
+    def run(self, names: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """The outputs `names` for one batch. Raises InputError (the network takes no such input) or IntegrityError."""
+        try:
+            found: list[NDArray[Any]] = self._session.run(names, feeds)
+        except _state.InvalidArgument as exc:
+            raise errors.InputError(f"{self._what} does not take these inputs: {str(exc)[:300]}") from exc
+        except _FAILURES as exc:
+            raise errors.IntegrityError(f"{self._what} failed on these inputs") from exc
+        return found
+
+
+def _spec(one: Any) -> tensors.Spec:
+    sizes = tuple(size if isinstance(size, int) and size > 0 else tensors.FREE for size in one.shape[1:])
+    return tensors.Spec(one.name, _TYPES.get(one.type, one.type), sizes)

@@ -1,0 +1,134 @@
+"""Does this version answer here what it answered where it was made? The golden set, replayed through the serving path.
+
+`golden.npz` holds one array per client input (rows as callers send them) and one per output, by the names of the
+manifest. Run by the trainer before it proposes, by a node's child process before it stages, and at every load.
+"""
+
+import io
+import time
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skerry.core import errors, tensors
+from skerry.core.manifest import Manifest
+from skerry.serving.network import Network
+
+MAX_GOLDEN_BYTES = 64 << 20
+_TIMED_RUNS = 5
+_UNREADABLE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError)
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """`reason` says what was wrong, or how good it was. `latency_ms`: median of one row, preprocessing included."""
+
+    passed: bool
+    reason: str
+    max_difference: float = 0.0
+    latency_ms: float = 0.0
+
+
+def pack(inputs: Arrays, outputs: Arrays) -> bytes:
+    """golden.npz from rows of every client input and what the version answers. BYTES rows must have a dtype of `S`.
+    Raises InputError when an input and an output have one name, or rows differ in number."""
+    if both := set(inputs) & set(outputs):
+        raise errors.InputError(f"golden set: {min(both)!r} is the name of an input and of an output")
+    arrays = {**inputs, **outputs}
+    if len({len(array) for array in arrays.values()}) != 1:
+        raise errors.InputError("golden set: every array must have the same number of rows")
+    out = io.BytesIO()
+    np.savez(out, **{name: np.asarray(array) for name, array in arrays.items()})
+    return out.getvalue()
+
+
+def unpack(data: bytes, made: Manifest) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    """(inputs, outputs) by name. Raises IntegrityError for what is no golden set of this manifest."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > MAX_GOLDEN_BYTES:
+            raise errors.TooLargeError(f"golden set of {unpacked} bytes: at most {MAX_GOLDEN_BYTES} are read")
+        with np.load(io.BytesIO(data), allow_pickle=False) as loaded:
+            inputs = {spec.name: loaded[spec.name] for spec in made.inputs}
+            outputs = {spec.name: loaded[spec.name] for spec in made.outputs if spec.name in loaded.files}
+    except _UNREADABLE as exc:
+        raise errors.IntegrityError(f"the golden set of {made.model} cannot be read: {exc!r}") from exc
+    rows = {len(np.atleast_1d(array)) for array in (*inputs.values(), *outputs.values())}
+    if not outputs or len(rows) != 1 or 0 in rows:
+        raise errors.IntegrityError(f"the golden set of {made.model} needs outputs, and as many rows of each array")
+    return inputs, outputs
+
+
+def check(made: Manifest, model: bytes, golden: bytes | None) -> Result:
+    """Load the network from its bytes and run the golden set; never raises for a bad version, it says so."""
+    try:
+        return run(Network.load(made, model), golden)
+    except errors.SkerryError as exc:
+        return Result(False, str(exc))
+
+
+def run(network: Network, golden: bytes | None) -> Result:
+    """The golden set (None: only zeros, finite answers and time) through a loaded network."""
+    made = network.manifest
+    try:
+        inputs, expected = unpack(golden, made) if golden is not None else (_zeros(made), {})
+        found = dict(zip(network.output_names, network.answer(_as_fed(inputs, made)), strict=True))
+        worst = max((_distance(found[name], wanted, name) for name, wanted in expected.items()), default=0.0)
+    except errors.SkerryError as exc:
+        return Result(False, str(exc))
+    latency_ms = _latency_ms(network, {name: array[:1] for name, array in _as_fed(inputs, made).items()})
+    if worst > made.golden.tolerance_abs:
+        text = f"golden set differs by {worst:.4g}, more than {made.golden.tolerance_abs:.4g}: it answers wrongly here"
+        return Result(False, text, worst, latency_ms)
+    if 0 < made.golden.latency_cap_ms < latency_ms:
+        text = f"one row takes {latency_ms:.3g} ms here, more than {made.golden.latency_cap_ms:.3g} ms"
+        return Result(False, text, worst, latency_ms)
+    return Result(True, f"golden set within {worst:.3g}, {latency_ms:.3g} ms a row", worst, latency_ms)
+
+
+def _distance(found: NDArray[Any], wanted: NDArray[Any], name: str) -> float:
+    if found.shape != wanted.shape:
+        raise errors.IntegrityError(
+            f"output {name!r} has shape {list(found.shape)}, the golden set {list(wanted.shape)}"
+        )
+    if found.dtype.kind not in "fiub":
+        return float((found != wanted).any())
+    # fmax: a number that is not finite in the golden set must not make everything pass.
+    difference = np.abs(found.astype(np.float64) - wanted.astype(np.float64))
+    return float(np.nan_to_num(difference, nan=np.inf).max(initial=0.0))
+
+
+def _as_fed(inputs: Arrays, made: Manifest) -> dict[str, NDArray[Any]]:
+    kinds = {spec.name: spec.datatype for spec in made.inputs}
+    return {
+        name: array.astype(object) if kinds[name] == "BYTES" else array.astype(tensors.DTYPES[kinds[name]], copy=False)
+        for name, array in inputs.items()
+    }
+
+
+def _zeros(made: Manifest) -> dict[str, NDArray[Any]]:
+    return {spec.name: zeros(spec, 1) for spec in made.inputs}
+
+
+def zeros(spec: tensors.Spec, rows: int) -> NDArray[Any]:
+    """Rows of zeros (of empty texts) of a spec; a free axis has one entry."""
+    shape = (rows, *(1 if size == tensors.FREE else size for size in spec.shape))
+    if spec.datatype == "BYTES":
+        return np.full(shape, b"", dtype=object)
+    return np.zeros(shape, dtype=tensors.DTYPES[spec.datatype])
+
+
+def _latency_ms(network: Network, row: Arrays) -> float:
+    times = []
+    for _ in range(_TIMED_RUNS):
+        start = time.perf_counter()
+        network.answer(row)
+        times.append(time.perf_counter() - start)
+    return sorted(times)[_TIMED_RUNS // 2] * 1e3
