@@ -90,7 +90,7 @@ def finite_rows(rows: Rows) -> NDArray[np.bool_]:
     """[n] True where every number of `x` is finite."""
     if rows.x.dtype.kind != "f":
         return np.ones(len(rows), dtype=np.bool_)
-    return np.asarray(np.isfinite(rows.x).reshape(len(rows), -1).all(axis=1))
+    return np.asarray(np.isfinite(rows.x).all(axis=tuple(range(1, rows.x.ndim))))
 
 
 def check_part(arrays: Mapping[str, NDArray[Any]], manifest: DatasetManifest) -> Rows:

@@ -19,6 +19,7 @@ from torch import nn
 
 from skerry.core import errors
 from skerry.nets.rnn import Recurrent, Step
+from skerry.serving import runtime
 
 OPSET = 17
 MAX_IR_VERSION = 10
@@ -132,14 +133,9 @@ def _compare(data: bytes, feeds: Feeds, expected: Sequence[NDArray[Any]], what: 
 
 
 def run(data: bytes, feeds: Feeds) -> list[NDArray[Any]]:
-    """All outputs of an ONNX file for one batch, on one thread."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    return [np.asarray(one) for one in session.run(None, dict(feeds))]
+    """All outputs of an ONNX file for one batch, through the serving runtime. Raises as `runtime.Session`."""
+    session = runtime.Session(data, "the exported network")
+    return session.run([one.name for one in session.outputs], feeds)
 
 
 def _forward(module: nn.Module, x: NDArray[Any]) -> NDArray[Any]:

@@ -1,0 +1,33 @@
+"""The stable version that a candidate must not be worse than: its manifest and model file, by digest from the blobs."""
+
+from dataclasses import dataclass
+
+from skerry.adapters import blobs as blob_store
+from skerry.adapters.blobs.protocol import Blobs
+from skerry.adapters.objects.protocol import Objects
+from skerry.core import errors, manifest, specs
+from skerry.core.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    name: str
+    digest: str
+    manifest: Manifest
+    model: bytes
+
+
+def find(objects: Objects, blobs: Blobs, name: str) -> Baseline | str | None:
+    """The ModelVersion `name`; None for an empty name. When its files cannot be had, a text that says why: a version
+    that nothing was compared with must not pass for want of a comparison."""
+    if not name:
+        return None
+    try:
+        found = objects.get("ModelVersion", name)
+        version = specs.parse_model_version(name, found.spec)
+        data = blob_store.fetch(blobs, version.digest, manifest.MAX_BYTES)
+        made = manifest.from_json(data)
+        file = made.files["model"]
+        return Baseline(name, version.digest, made, blob_store.fetch(blobs, file.digest, file.size_bytes))
+    except (errors.InputError, errors.IntegrityError) as exc:
+        return f"the files of the stable version {name} cannot be read: {exc}"

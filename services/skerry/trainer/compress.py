@@ -1,0 +1,178 @@
+"""Float ONNX → int8 ONNX (static QDQ, u8 activations, s8 weights, MinMax, per channel), and what really became int8.
+
+The quantizer says nothing about what it left alone: ONNX Runtime has no int8 kernel for RNN and GRU. So the graph that
+the runtime really executes is asked, and nothing is called int8 that is not. Whether int8 is kept is decided from
+answers on the holdout (`choose`), not hoped.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from skerry.core import errors
+from skerry.core.manifest import Layer
+from skerry.nets import export
+from skerry.serving import runtime
+
+CALIBRATION_ROWS = 512
+_BATCH = 32
+SCHEME = "static QDQ u8s8 per-channel MinMax"
+FLOAT_SCHEME = "float32"
+_NO_WEIGHT = frozenset({"QuantizeLinear", "DequantizeLinear", "Shape", "Constant", "Squeeze", "Unsqueeze", "Slice"})
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """An ONNX file and what its nodes compute in."""
+
+    data: bytes
+    scheme: str
+    int8_nodes: Sequence[Layer]
+    float_nodes: Sequence[Layer]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which model is shipped, and why."""
+
+    int8: bool
+    reason: str
+
+
+def as_float(data: bytes) -> Model:
+    """The unquantized model with its report."""
+    return Model(data, FLOAT_SCHEME, (), tuple(_weighted(onnx.load_from_string(data))))
+
+
+def to_int8(data: bytes, calibration: NDArray[Any]) -> Model:
+    """Quantize with the activations that `calibration` [n, …] network inputs cause.
+
+    Raises InputError for an empty or non-finite calibration set, or a network that the quantizer cannot handle.
+    """
+    if not len(calibration):
+        raise errors.InputError("int8 needs calibration samples and there are none")
+    if not np.isfinite(calibration).all():
+        raise errors.InputError("the calibration samples hold numbers that are not finite: drop those rows first")
+    with tempfile.TemporaryDirectory(prefix="skerry-int8-") as folder:
+        quantized = _strip_domains(_quantize(data, calibration, Path(folder)))
+        executed = _executed(quantized, Path(folder))
+    model = onnx.load_from_string(quantized)
+    if model.ir_version > export.MAX_IR_VERSION:
+        raise errors.InputError(
+            f"the quantizer wrote IR {model.ir_version}; fielded runtimes read {export.MAX_IR_VERSION}"
+        )
+    weighted = _weighted(model)
+    small = [node for node in weighted if _is_int8(node, model, executed)]
+    return Model(quantized, SCHEME, small, [node for node in weighted if node not in small])
+
+
+def choose(
+    labels: NDArray[np.int64],
+    whole: NDArray[np.int64],
+    small: NDArray[np.int64],
+    model: Model,
+    *,
+    max_loss: float,
+    float_bytes: int,
+) -> Choice:
+    """Keep int8 unless it gains nothing or loses more than `max_loss` of accuracy. `whole` and `small` are the classes
+    [n] that the float and the int8 model answer on the same holdout rows."""
+    if not model.int8_nodes:
+        return Choice(False, "no node became int8: the float model is kept")
+    if len(model.data) >= float_bytes:
+        return Choice(False, f"int8 takes {len(model.data)} bytes, float {float_bytes}: the float model is kept")
+    if not len(labels):
+        return Choice(True, "no holdout to compare int8 with float")
+    before, after = float((whole == labels).mean()), float((small == labels).mean())
+    text = f"float {before:.4f}, int8 {after:.4f} on {len(labels)} rows, other answer on {(whole != small).mean():.2%}"
+    if before - after > max_loss:
+        return Choice(False, f"{text}: int8 loses more than {max_loss:.3f}, the float model is kept")
+    return Choice(True, text)
+
+
+def _quantize(data: bytes, calibration: NDArray[Any], folder: Path) -> bytes:
+    from onnxruntime import quantization  # heavy, and only a run needs it
+    from onnxruntime.quantization import shape_inference
+
+    raw, prepared, done = folder / "float.onnx", folder / "prepared.onnx", folder / "int8.onnx"
+    raw.write_bytes(data)
+
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
+        def __init__(self, feeds: Iterator[Mapping[str, NDArray[Any]]]) -> None:
+            self._feeds = feeds
+
+        def get_next(self) -> Mapping[str, NDArray[Any]] | None:
+            return next(self._feeds, None)
+
+    batches = (calibration[at : at + _BATCH] for at in range(0, len(calibration), _BATCH))
+    try:
+        shape_inference.quant_pre_process(raw, prepared, skip_symbolic_shape=True)
+        quantization.quantize_static(
+            prepared,
+            done,
+            Reader({export.INPUT: batch} for batch in batches),
+            quant_format=quantization.QuantFormat.QDQ,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            calibrate_method=quantization.CalibrationMethod.MinMax,
+            per_channel=True,
+        )
+    except (ValueError, RuntimeError, TypeError, KeyError, AttributeError, NotImplementedError) as exc:
+        raise errors.InputError(f"this network cannot be quantized: {exc}") from exc
+    return done.read_bytes()
+
+
+def _strip_domains(data: bytes) -> bytes:
+    """Drop operator sets that no node uses: a fielded runtime would refuse the file for their sake."""
+    model = onnx.load_from_string(data)
+    used = {node.domain for node in model.graph.node} | {""}
+    kept = [one for one in model.opset_import if one.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+    stripped: bytes = model.SerializeToString()
+    return stripped
+
+
+def _executed(data: bytes, folder: Path) -> Mapping[str, str]:
+    """Node name → operation, of the graph that the runtime makes of the file."""
+    import onnxruntime  # `runtime`, imported above, has turned its telemetry off
+
+    target = folder / "executed.onnx"
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(target)
+    onnxruntime.InferenceSession(data, options, providers=[runtime.check_provider("cpu")])
+    return {node.name: node.op_type for node in onnx.load(str(target)).graph.node}
+
+
+def _weighted(model: onnx.ModelProto) -> list[Layer]:
+    """Every computing node with the bytes of its constant inputs, also those behind a DequantizeLinear."""
+    sizes = {one.name: onnx.numpy_helper.to_array(one).nbytes for one in model.graph.initializer}
+    behind = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    found = []
+    for node in model.graph.node:
+        size = sum(sizes.get(behind.get(name, name), 0) for name in node.input)
+        if node.op_type not in _NO_WEIGHT and size > 64:  # smaller constants are axes and indices, not weights
+            found.append(Layer(node.name or node.output[0], node.op_type, size))
+    return found
+
+
+def _is_int8(node: Layer, model: onnx.ModelProto, executed: Mapping[str, str]) -> bool:
+    """The runtime runs it by a kernel for quantized numbers, or only looks int8 weights up."""
+    operation = executed.get(node.name, "")
+    if operation.startswith("Q"):  # QLinearConv, QLinearMatMul, QGemm, …
+        return True
+    if operation != "Gather":
+        return False
+    kinds = {one.name: one.data_type for one in model.graph.initializer}
+    mine = next(one for one in model.graph.node if (one.name or one.output[0]) == node.name)
+    sources = {one.output[0]: one.input[0] for one in model.graph.node if one.op_type == "DequantizeLinear"}
+    return kinds.get(sources.get(mine.input[0], "")) in (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)

@@ -1,0 +1,225 @@
+"""The order of a run: data → train → export → compress → evaluate what is shipped → judge → propose. No step twice.
+
+Each step is another module's; this file only hands results on and gathers the report. It reads no environment and
+starts nothing: `main` brings the stores, the teacher and the run.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skerry.adapters.blobs.protocol import Blobs
+from skerry.adapters.telemetry import logs
+from skerry.core import errors, gates, paired, specs, tensors
+from skerry.core.manifest import Confidence, Manifest
+from skerry.nets import export
+from skerry.serving import selftest
+from skerry.trainer import baseline, compress, data, evaluate, golden, propose, train
+from skerry.trainer.compress import Choice, Model
+from skerry.trainer.evaluate import Answers
+from skerry.trainer.shipped import Shipped
+from skerry.trainer.train import Labeler
+
+log = logs.logger("trainer")
+
+JUDGING = "imported"  # the holdout that temperature, threshold and the choice of int8 are taken from
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run, resolved: what to train on which data, and the version it must not be worse than (None: there is none;
+    a text: there is one and it cannot be had, which is an error of the run's verdict)."""
+
+    run: str
+    model: specs.EdgeModel
+    retrain: specs.RetrainSpec
+    dataset: str
+    baseline: baseline.Baseline | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """The model that is shipped, why it is that one, and the float model's answers when it is int8."""
+
+    version: Shipped
+    choice: Choice
+    answers: Mapping[str, Answers]
+    unquantized: Mapping[str, Answers]
+    float_bytes: int
+
+
+def run(job: Job, blobs: Blobs, labeler: Labeler | None) -> gates.Verdict:
+    """Do the whole run and propose its result, whatever the verdict. Raises InputError, IntegrityError or
+    UnavailableError when there is nothing to propose."""
+    owner = f"EdgeModel {job.model.name} spec.network"
+    loaded = data.load(blobs, job.model, job.dataset)
+    _tell_data(job, loaded)
+    trained = train.train(job.model, job.retrain, loaded, labeler, owner)
+    exported = export.export(trained.network, trained.inputs[:8])
+    candidate = _compress(job, loaded, exported.data, trained.inputs)
+    log.info(
+        "compressed",
+        int8=candidate.choice.int8,
+        reason=candidate.choice.reason,
+        size_bytes=len(candidate.version.model),
+    )
+    return _judge(job, blobs, loaded, candidate, trained.report)
+
+
+def _compress(job: Job, loaded: data.Loaded, whole: bytes, inputs: NDArray[Any]) -> _Candidate:
+    """int8 when it holds what float promises on the holdout, else float with the reason."""
+    network_input = tensors.Spec(export.INPUT, tensors.datatype_of(inputs.dtype, export.INPUT), inputs.shape[1:])
+    float_model = compress.as_float(whole)
+    float_version = _ship(job, float_model, network_input)
+    float_answers = evaluate.answer(float_version, loaded.holdouts)
+    try:
+        small = compress.to_int8(whole, _calibration(inputs, job.retrain.seed))
+    except errors.InputError as exc:
+        choice = Choice(False, f"the float model is kept: {exc}")
+        return _Candidate(float_version, choice, float_answers, {}, len(whole))
+    int8_version = _ship(job, small, network_input)
+    int8_answers = evaluate.answer(int8_version, loaded.holdouts)
+    labels, before, after = _pooled(loaded, float_answers), _classes(float_answers), _classes(int8_answers)
+    choice = compress.choose(
+        labels, before, after, small, max_loss=job.model.gates.max_int8_loss_permille / 1000, float_bytes=len(whole)
+    )
+    if not choice.int8:
+        return _Candidate(float_version, choice, float_answers, {}, len(whole))
+    return _Candidate(int8_version, choice, int8_answers, float_answers, len(whole))
+
+
+def _judge(
+    job: Job, blobs: Blobs, loaded: data.Loaded, candidate: _Candidate, training: Mapping[str, Any]
+) -> gates.Verdict:
+    """Measure the finished version, judge it, propose it."""
+    failures: dict[str, str] = {}
+    before = _baseline_answers(job, loaded, candidate.version, failures)
+    holdouts = [
+        evaluate.holdout(origin, rows, candidate.answers[origin], before.get(origin), candidate.unquantized.get(origin))
+        for origin, rows in loaded.holdouts.items()
+    ]
+    made, golden_file, problem = _finish(job, loaded, candidate, holdouts)
+    if problem:
+        failures["self-test"] = problem
+    latency = evaluate.latency_us(candidate.version, _first_row(loaded))
+    evidence = gates.Evidence(job.model.class_names, holdouts, len(candidate.version.model), latency, failures)
+    verdict = gates.judge(job.model.gates, evidence)
+    report = {
+        "training": training,
+        "compression": {
+            "int8": candidate.choice.int8,
+            "reason": candidate.choice.reason,
+            "floatBytes": candidate.float_bytes,
+            "sizeBytes": len(candidate.version.model),
+        },
+        "holdouts": {one.origin: _numbers(one) for one in holdouts},
+        "latencyUs": round(latency, 1),
+    }
+    files = {"model": candidate.version.model, "golden": golden_file}
+    digest = propose.propose(blobs, job.run, made, files, verdict, report)
+    log.info("proposed", run=job.run, digest=digest, verdict=verdict.outcome.value, reason=verdict.reason)
+    return verdict
+
+
+def _finish(
+    job: Job, loaded: data.Loaded, candidate: _Candidate, holdouts: list[gates.Holdout]
+) -> tuple[Manifest, bytes, str]:
+    """The complete manifest, the golden set, and what its self-test found wrong (empty: nothing)."""
+    policy = job.model.gates
+    judged = loaded.holdouts.get(JUDGING)
+    confidence = Confidence()
+    if judged is not None and len(judged):
+        rate = job.model.offload.target_rate_permille / 1000
+        confidence = evaluate.calibrate(candidate.answers[JUDGING], judged.targets, rate)
+    tested = golden.make(candidate.version, _some_rows(loaded))
+    made = propose.complete(
+        candidate.version.manifest,
+        golden=tested.data,
+        tolerance_abs=tested.tolerance_abs,
+        confidence=confidence,
+        latency_cap_ms=policy.max_latency_us / 1000,
+        dataset=job.dataset,
+        parents=(job.baseline.digest,) if isinstance(job.baseline, baseline.Baseline) else (),
+        metrics={one.origin: _numbers(one) for one in holdouts},
+    )
+    found = selftest.check(made, candidate.version.model, tested.data)
+    return made, tested.data, "" if found.passed else found.reason
+
+
+def _baseline_answers(
+    job: Job, loaded: data.Loaded, candidate: Shipped, failures: dict[str, str]
+) -> dict[str, NDArray[np.int64]]:
+    """The stable version's classes on the same rows, in terms of ours; what is in the way goes into `failures`."""
+    if job.baseline is None:
+        return {}
+    if isinstance(job.baseline, str):
+        failures["baseline"] = job.baseline
+        return {}
+    stable = job.baseline
+    try:
+        evaluate.check_same_input(candidate.manifest, stable.manifest)
+        found = evaluate.answer(Shipped(stable.manifest, stable.model), loaded.holdouts)
+    except errors.SkerryError as exc:
+        failures["baseline"] = f"the stable version {stable.name} could not be asked: {exc}"
+        return {}
+    theirs, ours = stable.manifest.class_names, candidate.manifest.class_names
+    return {origin: evaluate.in_terms_of(one.classes, theirs, ours) for origin, one in found.items()}
+
+
+def _ship(job: Job, model: Model, network_input: tensors.Spec) -> Shipped:
+    assert job.model.network is not None  # train.train refused otherwise
+    return Shipped(propose.draft(job.model, job.model.network, model, network_input), model.data)
+
+
+def _calibration(inputs: NDArray[Any], seed: int) -> NDArray[Any]:
+    """Training inputs, drawn once by the run's seed."""
+    order = np.random.default_rng(seed).permutation(len(inputs))[: compress.CALIBRATION_ROWS]
+    return np.asarray(inputs[order])
+
+
+def _pooled(loaded: data.Loaded, answers: Mapping[str, Answers]) -> NDArray[np.int64]:
+    return np.concatenate([np.empty(0, np.int64), *(loaded.holdouts[origin].targets for origin in answers)])
+
+
+def _classes(answers: Mapping[str, Answers]) -> NDArray[np.int64]:
+    return np.concatenate([np.empty(0, np.int64), *(one.classes for one in answers.values())])
+
+
+def _some_rows(loaded: data.Loaded) -> NDArray[Any]:
+    """Rows for the golden set: holdout rows when there are any, so that nothing of the training is shipped."""
+    held = [rows.x for rows in loaded.holdouts.values() if len(rows)]
+    return held[0] if held else next(rows.x for rows in loaded.train.values() if len(rows))
+
+
+def _first_row(loaded: data.Loaded) -> NDArray[Any]:
+    return _some_rows(loaded)[:1]
+
+
+def _numbers(one: gates.Holdout) -> dict[str, Any]:
+    """What people and the demo want to see of a holdout: {n, candidate, baseline, float}; None where there is none."""
+
+    def accuracy(classes: NDArray[np.int64] | None) -> float | None:
+        if classes is None or not len(one.labels):
+            return None
+        return round(float((classes == one.labels).mean()), 6)
+
+    named = {"candidate": one.candidate, "baseline": one.baseline, "float": one.unquantized}
+    recalls = paired.recalls(one.labels, one.candidate, int(max([*one.labels, 0])) + 1)
+    return {
+        "n": len(one.labels),
+        **{name: accuracy(classes) for name, classes in named.items()},
+        "perClass": [None if np.isnan(recall) else round(float(recall), 4) for recall in recalls],
+    }
+
+
+def _tell_data(job: Job, loaded: data.Loaded) -> None:
+    log.info(
+        "data_loaded",
+        run=job.run,
+        train={origin: len(rows) for origin, rows in loaded.train.items()},
+        holdout={origin: len(rows) for origin, rows in loaded.holdouts.items()},
+        dropped=dict(loaded.dropped),
+    )

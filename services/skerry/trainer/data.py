@@ -1,0 +1,118 @@
+"""From a dataset's digest to rows that may be trained on, and rows that only judge. Everything is bounded and verified.
+
+Bad rows are dropped, counted and reported; what cannot be learned from is refused in words. A row that also stands in a
+holdout is never trained on, whatever part it came in.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from skerry.adapters import blobs as blob_store
+from skerry.adapters.blobs.protocol import Blobs
+from skerry.core import datasets, digests, errors, parts, specs
+from skerry.core.datasets import DatasetManifest, Origin, Part
+from skerry.core.parts import Rows
+
+MAX_TOTAL_BYTES = 4 << 30
+ORIGINS: tuple[Origin, ...] = ("imported", "captured")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """`train` and `holdouts` by origin, in the manifest's order; an origin without parts has no entry in `holdouts`.
+    `dropped` counts rows by reason."""
+
+    manifest: DatasetManifest
+    train: Mapping[str, Rows]
+    holdouts: Mapping[str, Rows]
+    dropped: Mapping[str, int]
+
+    @property
+    def classes(self) -> int:
+        return len(self.manifest.class_names)
+
+
+def load(blobs: Blobs, model: specs.EdgeModel, digest: str) -> Loaded:
+    """Read the dataset `digest` of `model`.
+
+    Raises NotFoundError, IntegrityError (damaged bytes), TooLargeError, InputError (not this model's data, or nothing
+    to learn from).
+    """
+    manifest = read_manifest(blobs, model, digest)
+    dropped: Counter[str] = Counter()
+    holdouts: dict[str, Rows] = {origin: _read(blobs, manifest, "holdout", origin, dropped) for origin in ORIGINS}
+    held = {datasets.input_digest(row) for rows in holdouts.values() for row in rows.x}
+    train: dict[str, Rows] = {
+        origin: _without(_read(blobs, manifest, "train", origin, dropped), held, origin == "captured", dropped)
+        for origin in ORIGINS
+    }
+    _check_learnable(manifest, train, dropped)
+    present: dict[str, Rows] = {origin: holdouts[origin] for origin in ORIGINS if manifest.select("holdout", origin)}
+    return Loaded(manifest, train, present, dict(dropped))
+
+
+def read_manifest(blobs: Blobs, model: specs.EdgeModel, digest: str) -> DatasetManifest:
+    """The manifest, verified and checked against the EdgeModel."""
+    path = datasets.blob_path(model.name, digest)
+    data = digests.verify(blobs.read(path, max_bytes=datasets.MAX_MANIFEST_BYTES), digest, f"dataset {path}")
+    manifest = DatasetManifest.from_json(data)
+    row = manifest.input
+    if manifest.model != model.name or manifest.class_names != model.class_names:
+        raise errors.InputError(
+            f"dataset {digest} is of {manifest.model} with classes {', '.join(manifest.class_names[:10])}; "
+            f"EdgeModel {model.name} has {', '.join(model.class_names[:10])}: import data that fits"
+        )
+    if (row.datatype, row.shape) != (model.input.datatype, model.input.shape):
+        raise errors.InputError(
+            f"dataset {digest} has rows of {row.datatype} {list(row.shape)}, EdgeModel {model.name} takes "
+            f"{model.input.datatype} {list(model.input.shape)}: import data that fits"
+        )
+    total = sum(part.samples for part in manifest.parts) * row.row_bytes
+    if total > MAX_TOTAL_BYTES:
+        raise errors.TooLargeError(
+            f"dataset {digest} unpacks to {total} bytes: at most {MAX_TOTAL_BYTES} are trained on"
+        )
+    return manifest
+
+
+def _read(blobs: Blobs, manifest: DatasetManifest, role: datasets.Role, origin: Origin, dropped: Counter[str]) -> Rows:
+    found = [_read_part(blobs, manifest, part) for part in manifest.select(role, origin)]
+    rows = parts.concatenate(found, manifest.input, len(manifest.class_names))
+    finite, labelled = parts.finite_rows(rows), rows.targets != parts.NO_LABEL
+    dropped["non-finite"] += int((~finite).sum())
+    dropped["unlabelled"] += int((finite & ~labelled).sum())
+    return rows.take(finite & labelled)
+
+
+def _read_part(blobs: Blobs, manifest: DatasetManifest, part: Part) -> Rows:
+    rows = parts.unpack(blob_store.fetch(blobs, part.digest, parts.MAX_PART_BYTES), manifest)
+    if len(rows) != part.samples:
+        raise errors.IntegrityError(
+            f"dataset part {part.digest} of {manifest.model} has {len(rows)} rows, its manifest says {part.samples}"
+        )
+    return rows
+
+
+def _without(rows: Rows, held: set[str], captured: bool, dropped: Counter[str]) -> Rows:
+    """Leave out what stands in a holdout too, and captured rows that the holdout rule keeps out of training."""
+    found = [datasets.input_digest(row) for row in rows.x]
+    leaked = np.array([one in held or (captured and datasets.is_holdout(one)) for one in found], dtype=np.bool_)
+    dropped["in-holdout"] += int(leaked.sum())
+    return rows.take(~leaked)
+
+
+def _check_learnable(manifest: DatasetManifest, train: Mapping[str, Rows], dropped: Counter[str]) -> None:
+    targets = np.concatenate([rows.targets for rows in train.values()])
+    present = np.unique(targets)
+    lost = ", ".join(f"{count} {reason}" for reason, count in dropped.items() if count)
+    said = f" ({lost} rows were left out)" if lost else ""
+    if not len(targets):
+        raise errors.InputError(f"the dataset of {manifest.model} has no training samples{said}: import some")
+    if len(present) < 2:
+        raise errors.InputError(
+            f"the dataset of {manifest.model} has samples of one class only, "
+            f"{manifest.class_names[int(present[0])]!r}{said}: import samples of another"
+        )

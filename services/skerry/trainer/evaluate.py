@@ -1,0 +1,90 @@
+"""The shipped file, through the serving runtime, on holdout rows that nothing ever trained on; the baseline beside it.
+
+Measures only: answers, confidence, golden set, latency. What follows from them is decided in `core.gates`.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skerry.core import confidence, errors, gates
+from skerry.core.manifest import Confidence, Manifest
+from skerry.core.parts import Rows
+from skerry.trainer.shipped import Shipped
+
+LATENCY_RUNS = 200
+_WARM_RUNS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Logits [n, classes] of one version on the rows of one holdout, and the classes [n] they mean (-1: none)."""
+
+    logits: NDArray[np.float32]
+
+    @property
+    def classes(self) -> NDArray[np.int64]:
+        usable = np.isfinite(self.logits).all(axis=1)
+        return np.asarray(np.where(usable, np.nan_to_num(self.logits).argmax(axis=1), -1), dtype=np.int64)
+
+
+def answer(version: Shipped, holdouts: Mapping[str, Rows]) -> dict[str, Answers]:
+    """What `version` answers on each holdout."""
+    return {origin: Answers(version.logits(rows.x)) for origin, rows in holdouts.items()}
+
+
+def calibrate(answers: Answers, labels: NDArray[np.int64], rate: float) -> Confidence:
+    """Temperature, the threshold below which about `rate` of such rows lie, and the histogram nodes compare theirs
+    with. Without a usable row: the neutral confidence, which offloads nothing."""
+    usable = answers.classes >= 0
+    if not usable.any():
+        return Confidence()
+    logits = answers.logits[usable]
+    temperature = confidence.fit_temperature(logits, labels[usable])
+    sure = confidence.max_softmax(logits, temperature)
+    return Confidence(
+        round(temperature, 6), round(confidence.threshold_for_rate(sure, rate), 6), confidence.histogram(sure)
+    )
+
+
+def holdout(
+    origin: str, rows: Rows, candidate: Answers, baseline: NDArray[np.int64] | None, unquantized: Answers | None
+) -> gates.Holdout:
+    """One holdout as evidence."""
+    return gates.Holdout(
+        origin, rows.targets, candidate.classes, baseline, None if unquantized is None else unquantized.classes
+    )
+
+
+def in_terms_of(classes: NDArray[np.int64], theirs: Sequence[str], ours: Sequence[str]) -> NDArray[np.int64]:
+    """Class indices of a version with other class names as ours; a class that we do not have becomes -1."""
+    table = np.array([*(ours.index(name) if name in ours else -1 for name in theirs), -1], dtype=np.int64)
+    return np.asarray(table[classes])
+
+
+def latency_us(version: Shipped, row: NDArray[Any]) -> float:
+    """The median time of one row [1, …] through preprocessing and network, in µs, warm."""
+    for _ in range(_WARM_RUNS):
+        version.logits(row)
+    spent = []
+    for _ in range(LATENCY_RUNS):
+        began = time.perf_counter_ns()
+        version.logits(row)
+        spent.append(time.perf_counter_ns() - began)
+    return float(np.median(spent)) / 1000
+
+
+def check_same_input(candidate: Manifest, baseline: Manifest) -> None:
+    """Raises InputError when the stable version cannot be asked about the same rows."""
+    if candidate.inputs != baseline.inputs:
+        raise errors.InputError(
+            f"the stable version takes {_told(baseline)}, the new one {_told(candidate)}: they cannot be compared"
+        )
+
+
+def _told(made: Manifest) -> str:
+    return ", ".join(f"{spec.name} {spec.datatype} {list(spec.shape)}" for spec in made.inputs)

@@ -1,0 +1,61 @@
+"""`python -m skerry.trainer.main`: run TrainingRun $SKERRY_RUN and write `proposals/<run>.json`.
+
+Exit code 0: a proposal lies in the blobs, whatever its verdict. 1: there is none; the last log line says why. The run's
+objects are read and never written: what becomes of the run is the controller's to say.
+"""
+
+import sys
+
+from skerry.adapters import blobs as blob_store
+from skerry.adapters import objects as object_store
+from skerry.adapters.blobs.protocol import Blobs
+from skerry.adapters.objects.protocol import Objects
+from skerry.adapters.telemetry import logs
+from skerry.core import errors, specs
+from skerry.trainer import baseline, cycle, teacher
+from skerry.trainer.settings import Settings
+
+log = logs.logger("trainer")
+
+
+def resolve(objects: Objects, blobs: Blobs, name: str) -> cycle.Job:
+    """The run by name, with its model, its recipe and the stable version. Raises NotFoundError, InputError."""
+    run = specs.parse_training_run(name, objects.get("TrainingRun", name).spec)
+    found = objects.get("EdgeModel", run.model)
+    model = specs.parse_edge_model(run.model, found.spec)
+    stable = run.base_version or str(found.status.get("stableVersion", ""))
+    return cycle.Job(
+        run=name,
+        model=model,
+        retrain=run.retrain(found.spec.get("retrain", {})),
+        dataset=run.dataset_digest,
+        baseline=baseline.find(objects, blobs, stable),
+    )
+
+
+def run(settings: Settings) -> None:
+    """Do the run that the settings name. Raises SkerryError when there is nothing to propose."""
+    if not settings.run:
+        raise errors.InputError("SKERRY_RUN names no TrainingRun")
+    blobs = blob_store.open_blobs(settings.blobs)
+    job = resolve(object_store.open_objects(settings.objects), blobs, settings.run)
+    log.info("training_started", run=job.run, model=job.model.name, dataset=job.dataset, teacher=settings.teacher)
+    labeler = teacher.labeler(settings.teacher, job.model) if settings.teacher else None
+    cycle.run(job, blobs, labeler)
+
+
+def main() -> int:
+    logs.configure("trainer")
+    try:
+        run(Settings())  # type: ignore[call-arg]  # pydantic reads the environment
+    except errors.SkerryError as exc:
+        log.error("training_failed", error=str(exc), kind=type(exc).__name__)
+        return 1
+    except Exception as exc:  # the last line of a process: what nobody foresaw is told, not lost
+        log.exception("training_broke", error=f"{type(exc).__name__}: {exc}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

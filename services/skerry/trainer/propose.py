@@ -1,0 +1,93 @@
+"""From a network that was measured to a proposal: the manifest, the files by digest, and `proposals/<run>.json` last.
+
+The trainer holds no key: it names what it made and what it measured; the controller decides, numbers and signs.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import onnx
+
+from skerry.adapters import blobs as blob_store
+from skerry.adapters.blobs.protocol import Blobs
+from skerry.core import gates, manifest, specs, tensors
+from skerry.core.manifest import Manifest
+from skerry.nets import export
+from skerry.trainer import train
+from skerry.trainer.compress import Model
+
+MODEL_FILE, GOLDEN_FILE = "model.onnx", "golden.npz"
+
+
+def draft(model: specs.EdgeModel, network: specs.Network, compressed: Model, network_input: tensors.Spec) -> Manifest:
+    """The manifest without what only measuring can tell. Raises InputError naming the field."""
+    graph = onnx.load_from_string(compressed.data)
+    return manifest.check(
+        Manifest(
+            model=model.name,
+            task=model.task,
+            network={"factory": network.factory, "options": dict(network.options)},
+            runtime=manifest.Runtime(
+                graph.ir_version, {one.domain: one.version for one in graph.opset_import}, export.MIN_ONNXRUNTIME
+            ),
+            files={"model": manifest.file_of(MODEL_FILE, compressed.data)},
+            inputs=(tensors.Spec(model.input.name, model.input.datatype, model.input.shape),),
+            network_inputs=(network_input,),
+            outputs=(tensors.Spec(export.OUTPUT, "FP32", (len(model.class_names),)),),
+            preprocessing=train.steps_of(model),
+            class_names=model.class_names,
+            quantization=manifest.Quantization(
+                compressed.scheme, tuple(compressed.int8_nodes), tuple(compressed.float_nodes)
+            ),
+        )
+    )
+
+
+def complete(
+    made: Manifest,
+    *,
+    golden: bytes,
+    tolerance_abs: float,
+    confidence: manifest.Confidence,
+    latency_cap_ms: float,
+    dataset: str,
+    parents: tuple[str, ...],
+    metrics: Mapping[str, Any],
+) -> Manifest:
+    """The whole manifest. Raises InputError naming the field."""
+    return manifest.check(
+        replace(
+            made,
+            files={**made.files, "golden": manifest.file_of(GOLDEN_FILE, golden)},
+            confidence=confidence,
+            golden=manifest.Golden(tolerance_abs, latency_cap_ms),
+            dataset=dataset,
+            parents=parents,
+            metrics=metrics,
+        )
+    )
+
+
+def propose(
+    blobs: Blobs,
+    run: str,
+    made: Manifest,
+    files: Mapping[str, bytes],
+    verdict: gates.Verdict,
+    report: Mapping[str, Any],
+) -> str:
+    """Store the files, then the proposal that names them; returns the version's digest. The same run again writes the
+    same place. Raises UnavailableError (storage)."""
+    digest = blob_store.put(blobs, made.to_json())
+    stored = {role: blob_store.put(blobs, content) for role, content in files.items()}
+    document = {
+        "digest": digest,
+        "manifest": digest,
+        "files": stored,
+        "verdict": verdict.to_json(),
+        "report": dict(report),
+    }
+    blobs.write(f"proposals/{run}.json", json.dumps(document, sort_keys=True, allow_nan=False).encode())
+    return digest

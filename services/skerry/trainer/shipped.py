@@ -1,0 +1,33 @@
+"""A version as a node runs it: its manifest and its model file through the serving path."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skerry.core.manifest import Manifest
+from skerry.serving.network import Network, NotFiniteError
+
+BATCH_ROWS = 256
+
+
+class Shipped:
+    """Answers rows as callers send them. Raises IntegrityError when the file is not what the manifest describes."""
+
+    def __init__(self, made: Manifest, model: bytes) -> None:
+        self.manifest, self.model = made, model
+        self._network = Network.load(made, model)
+
+    def logits(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """[n, classes] for `x` [n, …]; a row of NaN where the network gives no usable answer. Raises InputError when
+        the rows do not fit the network."""
+        found = [self._answer(x[at : at + BATCH_ROWS]) for at in range(0, len(x), BATCH_ROWS)]
+        return np.concatenate([np.empty((0, len(self.manifest.class_names)), dtype=np.float32), *found])
+
+    def _answer(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        try:
+            return np.asarray(self._network.answer({self.manifest.inputs[0].name: x})[0], dtype=np.float32)
+        except NotFiniteError:
+            if len(x) == 1:
+                return np.full((1, len(self.manifest.class_names)), np.nan, dtype=np.float32)
+            return np.concatenate([self._answer(x[at : at + 1]) for at in range(len(x))])

@@ -1,0 +1,120 @@
+"""`python -m skerry.trainer.teach --model NAME --out DIR`: train the EdgeModel's teacher for the OIP server.
+
+From the imported training rows, with generic augmentation, into DIR/<model>/1/{model.onnx, golden.npz, manifest.json}
+as float ONNX. Any other Open Inference Protocol v2 server can be the teacher instead; then nobody runs this.
+"""
+
+import argparse
+import math
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from skerry.adapters import blobs as blob_store
+from skerry.adapters import objects as object_store
+from skerry.adapters.blobs.protocol import Blobs
+from skerry.adapters.telemetry import logs
+from skerry.core import errors, manifest, specs, tensors
+from skerry.nets import export, training
+from skerry.nets.training import Recipe
+from skerry.trainer import compress, data, evaluate, factories, golden, propose, train
+from skerry.trainer.settings import Settings
+from skerry.trainer.shipped import Shipped
+
+log = logs.logger("trainer")
+
+STEPS = 1200  # of the optimizer; with 1,800 digits 21 epochs and 25 CPU seconds
+MIN_EPOCHS = 5
+LEARNING_RATE = 3e-3
+VERSION = 1
+
+
+def teach(model: specs.EdgeModel, blobs: Blobs, seed: int) -> dict[str, bytes]:
+    """Train the teacher; returns its files by name. Raises InputError (no teacher named, data, network)."""
+    if model.teacher is None:
+        raise errors.InputError(f"EdgeModel {model.name} names no teacher: set spec.teacher.factory, or use another")
+    if not model.dataset_digest:
+        raise errors.InputError(f"EdgeModel {model.name} has no dataset: import one with `skerry datasets import`")
+    owner = f"EdgeModel {model.name} spec.teacher"
+    loaded = data.load(blobs, model, model.dataset_digest)
+    samples = train.to_samples(loaded.train["imported"], model)
+    steps = math.ceil(len(samples.y) / training.batch_size(len(samples.y)))
+    recipe = Recipe(max(MIN_EPOCHS, STEPS // steps), LEARNING_RATE, seed=seed, augment="generic")
+    training.prepare(seed)
+    network = factories.build(model.teacher, owner)
+    factories.check_fit(network, samples.x, loaded.classes, owner)
+    training.train(network, samples, recipe, train.tell_epoch(seed), loaded.classes)
+    exported = export.export(network, samples.x[:8])
+    network_input = tensors.Spec(export.INPUT, tensors.datatype_of(samples.x.dtype, export.INPUT), samples.x.shape[1:])
+    made = propose.draft(model, model.teacher, compress.as_float(exported.data), network_input)
+    return _files(Shipped(made, exported.data), loaded, model)
+
+
+def _files(version: Shipped, loaded: data.Loaded, model: specs.EdgeModel) -> dict[str, bytes]:
+    """The model with its golden set and manifest; tells its accuracy on the imported holdout."""
+    held = loaded.holdouts.get("imported")
+    confidence = manifest.Confidence()
+    if held is not None and len(held):
+        answers = evaluate.Answers(version.logits(held.x))
+        confidence = evaluate.calibrate(answers, held.targets, model.offload.target_rate_permille / 1000)
+        accuracy = float((answers.classes == held.targets).mean())
+        log.info("taught", model=model.name, accuracy=round(accuracy, 4), n=len(held), size_bytes=len(version.model))
+    tested = golden.make(version, (held if held is not None and len(held) else loaded.train["imported"]).x)
+    complete = propose.complete(
+        version.manifest,
+        golden=tested.data,
+        tolerance_abs=tested.tolerance_abs,
+        confidence=confidence,
+        latency_cap_ms=0.0,
+        dataset=model.dataset_digest,
+        parents=(),
+        metrics={},
+    )
+    return {
+        propose.MODEL_FILE: version.model,
+        propose.GOLDEN_FILE: tested.data,
+        manifest.FILE_NAME: complete.to_json(),
+    }
+
+
+def write(files: Mapping[str, bytes], folder: Path) -> None:
+    """Put the files into `folder` as a whole: a server that looks meanwhile sees the old version or the new one."""
+    fresh, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    for name, content in files.items():
+        (fresh / name).write_bytes(content)
+    if folder.exists():
+        folder.rename(old)
+    fresh.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(
+        prog="python -m skerry.trainer.teach", description=(__doc__ or "").split("\n")[0]
+    )
+    arguments.add_argument("--model", required=True, help="name of the EdgeModel")
+    arguments.add_argument("--out", required=True, type=Path, help="model folder of the OIP server")
+    arguments.add_argument("--seed", type=int, default=0)
+    chosen = arguments.parse_args()
+    logs.configure("teach")
+    try:
+        settings = Settings()  # type: ignore[call-arg]  # pydantic reads the environment
+        found = object_store.open_objects(settings.objects).get("EdgeModel", chosen.model)
+        model = specs.parse_edge_model(chosen.model, found.spec)
+        files = teach(model, blob_store.open_blobs(settings.blobs), chosen.seed)
+        write(files, chosen.out / chosen.model / str(VERSION))
+    except errors.SkerryError as exc:
+        log.error("teaching_failed", model=chosen.model, error=str(exc))
+        return 1
+    except OSError as exc:
+        log.error("teaching_failed", model=chosen.model, error=f"{chosen.out} cannot be written: {exc}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

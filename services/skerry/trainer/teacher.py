@@ -1,0 +1,50 @@
+"""Soft labels for rows, from the large model behind any Open Inference Protocol v2 server.
+
+Asked in batches that fit the message limit; an answer that is not one finite number per class and row counts as no
+answer. Whether a run can do without is the caller's decision.
+"""
+
+import asyncio
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skerry.adapters.oip.remote import RemoteModel
+from skerry.core import confidence, errors, specs
+from skerry.core.inference import InferRequest
+from skerry.core.tensors import Tensor
+from skerry.trainer.train import Labeler
+
+BATCH_ROWS = 64
+BATCH_BYTES = 8 << 20
+TIMEOUT_S = 10.0
+
+
+def labeler(address: str, model: specs.EdgeModel) -> Labeler:
+    """Labels rows [n, …], as callers send them, with the probabilities [n, classes] of `model`'s teacher."""
+
+    def label(x: NDArray[Any]) -> NDArray[np.float32]:
+        return asyncio.run(_label(address, model, x))
+
+    return label
+
+
+async def _label(address: str, model: specs.EdgeModel, x: NDArray[Any]) -> NDArray[np.float32]:
+    rows = max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, x[:1].nbytes)))
+    async with RemoteModel(address) as remote:
+        found = [await _ask(remote, address, model, x[at : at + rows]) for at in range(0, len(x), rows)]
+    return np.concatenate(found) if found else np.empty((0, len(model.class_names)), dtype=np.float32)
+
+
+async def _ask(remote: RemoteModel, address: str, model: specs.EdgeModel, x: NDArray[Any]) -> NDArray[np.float32]:
+    tensor = Tensor(model.input.name, model.input.datatype, x.shape, x)
+    reply = await remote.infer(InferRequest(model.name, (tensor,)), TIMEOUT_S)
+    wanted = (len(x), len(model.class_names))
+    logits = next((one.data for one in reply.outputs if one.shape == wanted and one.data.dtype.kind == "f"), None)
+    if logits is None or not np.isfinite(logits).all():
+        raise errors.UnavailableError(
+            f"the teacher at {address} gave no finite {list(wanted)} answer for {model.name}: "
+            "does it serve this model with these classes?"
+        )
+    return confidence.softmax(logits).astype(np.float32)

@@ -1,0 +1,167 @@
+"""Trains the EdgeModel's network from scratch: old data replayed beside what was captured, hard and soft labels.
+
+Old rows without soft labels get them from the teacher when there is one that answers; a run never fails for want of a
+teacher, its report says what it used. With several students the one that is best on a tenth of the training rows, kept
+aside, is taken: no holdout row is looked at here.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from skerry.adapters.telemetry import logs
+from skerry.core import errors, parts, preprocessing, specs, tensors
+from skerry.core.parts import Rows
+from skerry.nets import training
+from skerry.nets.training import Epoch, Recipe, Samples
+from skerry.trainer import data, factories, prune
+
+log = logs.logger("trainer")
+
+# x [n, …] as callers send it → probabilities [n, classes]. Raises UnavailableError, InputError.
+Labeler = Callable[[NDArray[Any]], NDArray[np.float32]]
+
+VALIDATION_ONE_IN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The network in evaluation mode, the network inputs [n, …] it was trained on, and what was used."""
+
+    network: nn.Module
+    inputs: NDArray[Any]
+    report: Mapping[str, Any]
+
+
+def train(
+    model: specs.EdgeModel, retrain: specs.RetrainSpec, loaded: data.Loaded, labeler: Labeler | None, owner: str
+) -> Trained:
+    """Train `model.network` by `retrain` on the training rows of `loaded`. Raises InputError (network, data, loss)."""
+    if model.network is None:
+        raise errors.InputError(f"EdgeModel {model.name} names no network: it is served and cannot be retrained")
+    rows = training_rows(loaded)
+    rows, soft_note = with_soft_labels(rows, labeler)
+    samples = to_samples(rows, model)
+    recipe = recipe_of(retrain)
+    best, seed = _best_student(model.network, samples, recipe, retrain.students, loaded.classes, owner)
+    if retrain.prune_permille:
+        recipe = replace(recipe, seed=seed)
+        best = prune.prune(best, samples, recipe, retrain.prune_permille / 1000, tell_epoch(seed), loaded.classes)
+    report = {
+        "trainedOn": {origin: len(part) for origin, part in loaded.train.items()},
+        "dropped": dict(loaded.dropped),
+        "softLabels": int(rows.has_soft.sum()),
+        "softLabelsNote": soft_note,
+        "seed": seed,
+        "epochs": recipe.epochs,
+        "augment": recipe.augment,
+        "prunePermille": retrain.prune_permille,
+        "parameters": sum(one.numel() for one in best.parameters()),
+    }
+    return Trained(best, samples.x, report)
+
+
+def training_rows(loaded: data.Loaded) -> Rows:
+    """All training rows, the imported ones first."""
+    found = [loaded.train[origin] for origin in data.ORIGINS]
+    return parts.concatenate(found, loaded.manifest.input, loaded.classes)
+
+
+def recipe_of(retrain: specs.RetrainSpec) -> Recipe:
+    return Recipe(
+        epochs=retrain.epochs,
+        learning_rate=retrain.learning_rate_ppm / 1e6,
+        seed=retrain.seed,
+        augment=retrain.augment,
+    )
+
+
+def with_soft_labels(rows: Rows, labeler: Labeler | None) -> tuple[Rows, str]:
+    """Rows with the teacher's probabilities where they had none, and a sentence about it for the report."""
+    missing = ~rows.has_soft
+    if labeler is None:
+        return rows, "no teacher is set: rows without soft labels keep their hard ones"
+    if not missing.any():
+        return rows, "every row came with soft labels"
+    try:
+        soft = rows.soft.copy()
+        soft[missing] = labeler(rows.x[missing])
+    except (errors.UnavailableError, errors.InputError) as exc:
+        log.warning("teacher_unused", error=str(exc))
+        return rows, f"the teacher did not label the old rows, hard labels are used: {exc}"
+    return replace(rows, soft=soft), f"the teacher labelled {int(missing.sum())} rows"
+
+
+def to_samples(rows: Rows, model: specs.EdgeModel) -> Samples:
+    """Rows as network inputs with their labels. Raises InputError when the preprocessing makes no numbers of them."""
+    x = np.ascontiguousarray(preprocessing.apply(steps_of(model), rows.x))
+    return Samples(x, rows.y, rows.soft, rows.weight)
+
+
+def steps_of(model: specs.EdgeModel) -> tuple[preprocessing.Step, ...]:
+    """The EdgeModel's preprocessing, with a last cast where it leaves real numbers that are not float32."""
+    steps = preprocessing.parse(list(model.preprocessing))
+    row = np.zeros((1, *model.input.shape), dtype=tensors.DTYPES[model.input.datatype])
+    found = preprocessing.apply(steps, row).dtype
+    if found in (np.float32, np.int64):
+        return steps
+    if found.kind == "f":
+        return (*steps, preprocessing.Cast("FP32"))
+    raise errors.InputError(
+        f"EdgeModel {model.name}: the preprocessing makes {found}; networks take real numbers or int64 ids: "
+        'add a step like {"op": "affine", "factor": 0.0039} or {"op": "cast", "datatype": "INT64"}'
+    )
+
+
+def _best_student(
+    network: specs.Network, samples: Samples, recipe: Recipe, students: int, classes: int, owner: str
+) -> tuple[nn.Module, int]:
+    """The best of `students` seeds on rows kept aside; with one student every row is trained on."""
+    fit, kept = (samples, None) if students == 1 else _split(samples)
+    found: list[tuple[float, int, nn.Module]] = []
+    for seed in range(recipe.seed, recipe.seed + students):
+        training.prepare(seed)
+        student = factories.build(network, owner)
+        factories.check_fit(student, samples.x, classes, owner)
+        training.train(student, fit, replace(recipe, seed=seed), tell_epoch(seed), classes)
+        score = 0.0 if kept is None else _score(student, kept)
+        found.append((score, -seed, student))
+    score, seed, best = max(found, key=lambda one: one[:2])
+    if kept is not None:
+        log.info("student_chosen", seed=-seed, accuracy=round(score, 4), students=students)
+    return best, -seed
+
+
+def _split(samples: Samples) -> tuple[Samples, Samples]:
+    """Every tenth row apart, by position: the same rows for every student."""
+    apart = np.arange(len(samples.y)) % VALIDATION_ONE_IN == 0
+    return _take(samples, ~apart), _take(samples, apart)
+
+
+def _take(samples: Samples, which: NDArray[np.bool_]) -> Samples:
+    return Samples(samples.x[which], samples.y[which], samples.soft[which], samples.weight[which])
+
+
+def _score(student: nn.Module, kept: Samples) -> float:
+    target = np.where(kept.y >= 0, kept.y, np.nan_to_num(kept.soft, nan=-1.0).argmax(axis=1))
+    return float((training.predict(student, kept.x).argmax(axis=1) == target).mean())
+
+
+def tell_epoch(seed: int) -> training.OnEpoch:
+    """Log each epoch as an event, for whoever watches the run."""
+
+    def tell(done: Epoch) -> None:
+        log.info(
+            "epoch",
+            epoch=done.epoch,
+            epochs=done.epochs,
+            loss=round(done.loss, 5),
+            accuracy=round(done.accuracy, 4),
+            seed=seed,
+        )
+
+    return tell

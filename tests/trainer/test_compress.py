@@ -1,0 +1,102 @@
+"""int8 where the runtime really computes in it, float where it does not or where int8 would be worse, always said."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from skerry.core import errors
+from skerry.core.manifest import Layer
+from skerry.nets import cnn, export, rnn
+from skerry.trainer import compress
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+def exported(factory: object, x: np.ndarray) -> bytes:
+    torch.manual_seed(0)
+    return export.export(factory(), x[:3]).data  # type: ignore[operator]
+
+
+@pytest.fixture(scope="module")
+def reference() -> tuple[bytes, compress.Model, np.ndarray]:
+    x = noise(64, 1, 28, 28)
+    whole = exported(lambda: cnn.reference(10), x)
+    return whole, compress.to_int8(whole, x), x
+
+
+def test_every_layer_of_the_reference_cnn_becomes_int8(reference: tuple[bytes, compress.Model, np.ndarray]) -> None:
+    whole, small, x = reference
+    assert [node.op for node in small.int8_nodes] == ["Conv", "Conv", "Conv", "Gemm", "Gemm"]
+    assert small.float_nodes == [] and len(small.data) < len(whole) / 3
+    answers = [export.run(data, {export.INPUT: x})[0].argmax(axis=1) for data in (whole, small.data)]
+    assert (answers[0] == answers[1]).mean() > 0.9
+    weights = 32 * 9 + 64 * 32 * 9 + 64 * 64 * 9 + 576 * 64 + 640
+    assert weights < sum(node.bytes for node in small.int8_nodes) < weights * 1.1  # and int32 biases
+
+
+def test_what_is_written_loads_on_fielded_runtimes(reference: tuple[bytes, compress.Model, np.ndarray]) -> None:
+    model = onnx.load_from_string(reference[1].data)
+    assert model.ir_version <= export.MAX_IR_VERSION
+    assert {one.domain: one.version for one in model.opset_import} == {"": export.OPSET}
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru"])
+def test_recurrent_kernels_stay_float_and_the_report_says_so(cell: str) -> None:
+    x = noise(40, 28, 28)
+    small = compress.to_int8(exported(lambda: rnn.rows(10, cell=cell), x), x)
+    assert [node.op for node in small.float_nodes] == [cell.upper()] * 2
+    assert [node.op for node in small.int8_nodes] == ["MatMul", "Gemm", "Gemm"]
+    assert all(node.bytes > 0 for node in (*small.int8_nodes, *small.float_nodes))
+
+
+def test_an_embedding_becomes_int8() -> None:
+    x = np.random.default_rng(0).integers(0, 500, size=(40, 12))
+    small = compress.to_int8(exported(lambda: rnn.tokens(10, vocabulary=500), x), x)
+    assert "Gather" in [node.op for node in small.int8_nodes]
+    assert {node.op for node in small.float_nodes} == {"RNN"}
+
+
+def test_the_float_report_names_every_layer(reference: tuple[bytes, compress.Model, np.ndarray]) -> None:
+    whole = compress.as_float(reference[0])
+    assert whole.scheme == "float32" and not whole.int8_nodes and len(whole.float_nodes) == 5
+
+
+@pytest.mark.parametrize(
+    ("calibration", "word"),
+    [
+        pytest.param(noise(0, 1, 28, 28), "there are none", id="an empty calibration set"),
+        pytest.param(np.full((4, 1, 28, 28), np.nan, np.float32), "not finite", id="numbers that are none"),
+    ],
+)
+def test_bad_calibration_is_refused(
+    calibration: np.ndarray, word: str, reference: tuple[bytes, compress.Model, np.ndarray]
+) -> None:
+    with pytest.raises(errors.InputError, match=word):
+        compress.to_int8(reference[0], calibration)
+
+
+Y = np.arange(1000, dtype=np.int64) % 10
+NODE = Layer("conv", "Conv", 100)
+
+
+def answers(wrong: int) -> np.ndarray:
+    out = Y.copy()
+    out[:wrong] += 1
+    return out
+
+
+@pytest.mark.parametrize(
+    ("model", "wrong", "kept", "word"),
+    [
+        pytest.param(compress.Model(b"x" * 30, "int8", [NODE], []), 25, True, "0.9750", id="as good as float"),
+        pytest.param(compress.Model(b"x" * 30, "int8", [NODE], []), 31, False, "loses more", id="a point worse"),
+        pytest.param(compress.Model(b"x" * 30, "int8", [], [NODE]), 20, False, "no node", id="nothing became int8"),
+        pytest.param(compress.Model(b"x" * 99, "int8", [NODE], []), 20, False, "99 bytes", id="nothing was saved"),
+    ],
+)
+def test_int8_is_kept_only_where_it_is_worth_it(model: compress.Model, wrong: int, kept: bool, word: str) -> None:
+    choice = compress.choose(Y, answers(20), answers(wrong), model, max_loss=0.01, float_bytes=99)
+    assert choice.int8 is kept and word in choice.reason

@@ -1,0 +1,73 @@
+"""A small world to train in: memory stores with one EdgeModel and a dataset of windows that no demo uses."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from skerry.adapters import blobs as blob_store
+from skerry.adapters.blobs.memory import MemoryBlobs
+from skerry.adapters.objects.memory import MemoryObjects
+from skerry.core import datasets, digests, parts, writers
+
+MODEL = "press"
+NAMES = ("ok", "worn", "broken")
+INPUT = datasets.Input("window", "FP32", (20, 4))
+
+
+def windows(per_class: list[int], seed: int = 0, noise: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
+    """Windows [n, 20, 4]: class k swings k + 1 times over the window."""
+    rng = np.random.default_rng(seed)
+    y = rng.permutation(np.repeat(np.arange(len(per_class)), per_class))
+    t = np.linspace(0, 2 * np.pi, 20)
+    phase = rng.uniform(0, 2 * np.pi, size=(len(y), 1, 4))
+    x = np.sin((y[:, None, None] * 2 + 1) * t[None, :, None] + phase) + rng.normal(size=(len(y), 20, 4)) * noise
+    return x.astype(np.float32), y.astype(np.int64)
+
+
+def spec(**changes: Any) -> dict[str, Any]:
+    """EdgeModel.spec of the press."""
+    made = {
+        "classNames": list(NAMES),
+        "network": {"factory": "own_networks:press", "options": {"width": 48}},
+        "input": {"name": INPUT.name, "datatype": INPUT.datatype, "shape": list(INPUT.shape)},
+        "retrain": {"epochs": 12, "augment": "none", "learningRatePpm": 10_000},
+        "gates": {"minHoldout": 60},
+    }
+    return made | changes
+
+
+class World:
+    """Stores with an EdgeModel; datasets are put in as rows by (role, origin)."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.blobs, self.objects = MemoryBlobs(), MemoryObjects()
+        self.objects.create("EdgeModel", MODEL, spec(**changes), manager=writers.OPERATOR)
+
+    def dataset(self, rows: Mapping[tuple[datasets.Role, datasets.Origin], parts.Rows], **changes: Any) -> str:
+        """Store a dataset; returns its digest."""
+        made = []
+        for (role, origin), one in rows.items():
+            data = parts.pack(one)
+            blob_store.put(self.blobs, data)
+            made.append(parts.describe(role, origin, data, one, len(NAMES)))
+        whole = {"model": MODEL, "class_names": NAMES, "input": INPUT, "parts": tuple(made)} | changes
+        manifest = datasets.DatasetManifest(**whole).to_json()
+        digest = digests.sha256(manifest)
+        self.blobs.write(datasets.blob_path(MODEL, digest), manifest)
+        return digest
+
+    def standard(self) -> str:
+        return self.dataset(
+            {("train", "imported"): rows([60, 60, 60]), ("holdout", "imported"): rows([40] * 3, seed=1)}
+        )
+
+    def ask(self, run: str, dataset: str, **more: Any) -> None:
+        """Create the TrainingRun."""
+        body = {"model": MODEL, "datasetDigest": dataset, "reason": "a test"} | more
+        self.objects.create("TrainingRun", run, body, manager=writers.OPERATOR)
+
+
+def rows(per_class: list[int], seed: int = 0) -> parts.Rows:
+    x, y = windows(per_class, seed)
+    return parts.imported(x, y, len(NAMES), first=seed * 10_000)
