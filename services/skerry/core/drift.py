@@ -1,0 +1,101 @@
+"""Has the world changed? The confidence of recent answers against the version's own holdout, and the offload rate.
+
+Confidence: the two-sample Kolmogorov-Smirnov test on equal bins. Binning can only lower the distance, so it makes the
+test later, never wrong. The p-value is the asymptotic one with Stephens' correction for small samples (M. A. Stephens,
+"Use of the Kolmogorov-Smirnov, Cramér-von Mises and related statistics without extensive tables", Journal of the Royal
+Statistical Society B 32, 1970). With many answers any difference is significant, so a least distance is asked for too.
+What follows from drift is `core.retrain`'s business.
+"""
+
+import enum
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from skerry.core import evidence
+from skerry.core.specs.model import RetrainSpec
+
+MIN_ANSWERS = 100  # below this neither test is asked
+
+
+class Outcome(enum.StrEnum):
+    DRIFT = "Drift"
+    NO_DRIFT = "NoDrift"
+    INCONCLUSIVE = "Inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Recent answers of all nodes with one version. `confidence_counts`: equal bins over 0..1; `hard`: answers that the
+    edge wanted to offload, whether or not the cloud could be asked."""
+
+    confidence_counts: tuple[int, ...] = ()
+    requests: int = 0
+    hard: int = 0
+
+    def plus(self, other: "Window") -> "Window":
+        """Both together. Histograms of another number of bins are not added but replaced by nothing."""
+        mine, theirs = self.confidence_counts, other.confidence_counts
+        counts = tuple(a + b for a, b in zip(mine, theirs, strict=True)) if len(mine) == len(theirs) else ()
+        if not mine or not theirs:
+            counts = mine or theirs
+        return Window(counts, self.requests + other.requests, self.hard + other.hard)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    outcome: Outcome
+    code: str
+    reason: str
+    distance: float = 0.0
+    p_value: float = 1.0
+
+
+def judge(reference: Sequence[int], window: Window, target_rate: float, policy: RetrainSpec) -> Verdict:
+    """Drift when either test finds it. `reference`: counts on the holdout, from the version's manifest; `target_rate`
+    (0..1): the offload rate that the threshold was set for."""
+    if not usable(window.confidence_counts) or not 0 <= window.hard <= window.requests:
+        return Verdict(
+            Outcome.INCONCLUSIVE, "BadCounts", "the nodes' counts cannot be: negative, or more hard than all"
+        )
+    if not usable(reference) or len(reference) != len(window.confidence_counts):
+        reason = f"{len(window.confidence_counts)} bins of confidence were reported, the version has {len(reference)}"
+        return Verdict(Outcome.INCONCLUSIVE, "NotComparable", reason)
+    if min(sum(reference), sum(window.confidence_counts)) < MIN_ANSWERS:
+        reason = f"{sum(window.confidence_counts)} recent answers, {MIN_ANSWERS} are needed"
+        return Verdict(Outcome.INCONCLUSIVE, "TooFewAnswers", reason)
+    distance, p_value = kolmogorov_smirnov(reference, window.confidence_counts)
+    alpha, least = policy.drift_alpha_ppm / 1e6, policy.drift_distance_permille / 1000
+    told = f"confidence is {distance:.3f} away from the holdout's (p {p_value:.1g})"
+    if p_value < alpha and distance >= least:
+        return Verdict(Outcome.DRIFT, "ConfidenceShift", told, distance, p_value)
+    rise = policy.offload_rise_permille / 1000
+    low, _ = evidence.bounds(evidence.Arm(window.requests, window.hard), alpha)
+    if low > target_rate + rise:
+        rate = window.hard / window.requests
+        reason = f"{rate:.0%} of answers are hard, the version was set for {target_rate:.0%}"
+        return Verdict(Outcome.DRIFT, "OffloadRise", reason, distance, p_value)
+    return Verdict(Outcome.NO_DRIFT, "AsExpected", told, distance, p_value)
+
+
+def kolmogorov_smirnov(first: Sequence[int], second: Sequence[int]) -> tuple[float, float]:
+    """(distance in 0..1, p-value) of two histograms with the same bins, each with at least one count."""
+    n, m = sum(first), sum(second)
+    distance = at_first = at_second = 0.0
+    for a, b in zip(first, second, strict=True):
+        at_first, at_second = at_first + a, at_second + b
+        distance = max(distance, abs(at_first / n - at_second / m))
+    effective = math.sqrt(n * m / (n + m))
+    return distance, _tail((effective + 0.12 + 0.11 / effective) * distance)
+
+
+def usable(counts: Sequence[int]) -> bool:
+    return bool(counts) and min(counts) >= 0
+
+
+def _tail(x: float) -> float:
+    """Q(x) = 2 sum_{k>=1} (-1)^(k-1) exp(-2 k² x²), the Kolmogorov distribution's upper tail."""
+    if x < 0.2:
+        return 1.0  # the series converges badly there, and Q is 1 to 12 digits
+    total: float = sum((-1.0) ** (k - 1) * math.exp(-2 * k * k * x * x) for k in range(1, 101))
+    return min(1.0, max(0.0, 2 * total))

@@ -1,0 +1,220 @@
+"""What people may ask for: is it legal now, and if not, why; if so, which patch of a spec or which new object says it.
+
+People write intent only (docs/architecture.md, "Who writes which field"): the controller reads it and acts. Each
+function returns a `Patch` or a `Creation` and raises RejectedError with a text for people when the action makes no
+sense now. The caller writes a patch against the resourceVersion that it read.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from skerry.core import digests, errors, rollout, specs
+from skerry.core.rollout.status import OPERATOR, PROGRESSING, ROLLING_BACK, SUCCEEDED, Status
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A JSON merge patch of the spec of an existing object."""
+
+    kind: str
+    name: str
+    spec: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    kind: str
+    name: str
+    spec: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An action on a rollout, and why it makes no sense now (empty: it does)."""
+
+    action: str
+    why_not: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A rollout as stored: its name, spec and status."""
+
+    name: str
+    spec: Json
+    status: Json
+
+    def parsed(self) -> Status:
+        return rollout.from_json(self.name, self.status)
+
+
+def pause(known: Known) -> Patch:
+    status = _running(known, "paused")
+    if known.spec.get("paused"):
+        raise errors.RejectedError(f"{known.name} is paused already")
+    if status.state == ROLLING_BACK:
+        raise errors.RejectedError(f"{known.name} is rolling back, which a pause does not hold")
+    return Patch("ModelRollout", known.name, {"paused": True})
+
+
+def resume(known: Known) -> Patch:
+    """Clears the operator's pause and the automatic ones that the status shows now; a later one pauses again."""
+    status = _running(known, "resumed")
+    if not known.spec.get("paused") and not status.pause_reasons:
+        raise errors.RejectedError(f"{known.name} is not paused")
+    return Patch("ModelRollout", known.name, {"paused": False} | _seen(status))
+
+
+def abort(known: Known) -> Patch:
+    """Legal in every phase before the end, paused or not."""
+    status = _running(known, "aborted")
+    if known.spec.get("desired") == "Abort" or status.state == ROLLING_BACK:
+        raise errors.RejectedError(f"{known.name} is rolling back already")
+    return Patch("ModelRollout", known.name, {"desired": "Abort"})
+
+
+def promote(known: Known) -> Patch:
+    """Pass the current wave without evidence; clears automatic pauses."""
+    status = _running(known, "promoted")
+    if status.state != PROGRESSING:
+        raise errors.RejectedError(f"{known.name} has no wave to pass: it is {status.state}")
+    if known.spec.get("paused") or OPERATOR in status.pause_reasons:
+        raise errors.RejectedError(f"{known.name} is paused by an operator: resume it first")
+    spec = {"promotedAttempt": status.attempt, "promotedWave": status.wave}
+    return Patch("ModelRollout", known.name, spec | _seen(status))
+
+
+def retry(known: Known, token: str) -> Patch:
+    """Another attempt of a rollout that did not succeed; `token` is new. Nodes may verify again what they refused."""
+    status = known.parsed()
+    if not status.terminal or status.state == SUCCEEDED:
+        raise errors.RejectedError(f"{known.name} is {status.state}: only one that ended without success is retried")
+    if token == known.spec.get("retryToken", ""):
+        raise errors.RejectedError(f"{known.name} was already retried with token {token!r}")
+    return Patch("ModelRollout", known.name, {"retryToken": token, "desired": "Proceed", "paused": False})
+
+
+def start(model: str, policy: Json, version: specs.ModelVersion, suffix: str) -> Creation:
+    """Roll `version` out as EdgeModel.spec.rollout (`policy`) says."""
+    if version.model != model:
+        raise errors.RejectedError(f"{version.name} is a version of {version.model}, not of {model}")
+    strategy = {key: value for key, value in policy.items() if key != "automatic"}
+    return Creation("ModelRollout", f"{version.name}-{suffix}", {"model": model, "version": version.name, **strategy})
+
+
+def rollback(
+    model: str,
+    stable: str,
+    policy: Json,
+    versions: Mapping[str, specs.ModelVersion],
+    rollouts: Sequence[Known],
+    suffix: str,
+    *,
+    to: str = "",
+) -> Creation:
+    """Make the older version `to` (empty: the one that was stable before) stable again, all nodes at once but for the
+    permits, without analysis. `stable`: the present one; `versions`: the published ones by name."""
+    if stable not in versions:
+        raise errors.RejectedError(f"{model} has no stable version to go back from")
+    now = versions[stable].version
+    if to and to not in versions:
+        raise errors.NotFoundError(f"{to} is no published version of {model}; there are {', '.join(sorted(versions))}")
+    target = versions[to] if to else _before(model, stable, versions, rollouts)
+    if target.version >= now:
+        raise errors.RejectedError(
+            f"{target.name} is not older than the stable {stable}: start a rollout of it instead"
+        )
+    spec = {
+        "model": model,
+        "version": target.name,
+        "fleet": policy.get("fleet", "all"),
+        "rollback": True,
+        "waves": [
+            {"name": "all", "size": "100%", "soakSeconds": 0, "minUpdatedPercent": 1, "maxFailures": "100%"},
+        ],
+        "analysis": {"required": False},
+    }
+    return Creation("ModelRollout", f"{target.name}-{suffix}", spec)
+
+
+def retrain(
+    model: str, spec: Json, runs: Sequence[tuple[str, Json, Json]], suffix: str, *, dataset: str, base: str, reason: str
+) -> Creation:
+    """A training run on `dataset` (empty: EdgeModel.spec.datasetDigest). `runs` are (name, spec, status) of all
+    TrainingRuns; `base` names the version to start from (empty: none)."""
+    parsed = specs.parse_edge_model(model, spec)
+    if parsed.network is None:
+        raise errors.RejectedError(f"EdgeModel {model} names no network: it is served and cannot be retrained")
+    for name, run, status in runs:
+        if run.get("model") == model and not _ended(status):
+            raise errors.RejectedError(f"{name} already trains {model}: wait for its end, or delete it")
+    chosen = dataset or parsed.dataset_digest
+    if not chosen:
+        raise errors.RejectedError(f"EdgeModel {model} has no dataset yet: import one with `skerry datasets import`")
+    made = {
+        "model": model,
+        "datasetDigest": digests.check(chosen, "dataset"),
+        "baseVersion": base,
+        "reason": reason,
+        "mode": "Standard",
+    }
+    return Creation("TrainingRun", f"{model}-{suffix}", made)
+
+
+def offers(known: Known) -> tuple[Offer, ...]:
+    """Every action on this rollout with why it makes no sense now: what a page shows as buttons."""
+    actions: tuple[tuple[str, Callable[[], Patch]], ...] = (
+        ("pause", lambda: pause(known)),
+        ("resume", lambda: resume(known)),
+        ("promote", lambda: promote(known)),
+        ("abort", lambda: abort(known)),
+        ("retry", lambda: retry(known, f"{known.spec.get('retryToken', '')}+")),
+    )
+    return tuple(Offer(name, _why_not(action)) for name, action in actions)
+
+
+def _why_not(action: Callable[[], Patch]) -> str:
+    try:
+        action()
+    except errors.RejectedError as exc:
+        return str(exc)
+    return ""
+
+
+def _running(known: Known, done: str) -> Status:
+    """The status of a rollout that has not ended."""
+    status = known.parsed()
+    if status.terminal and status.spec_hash == specs.parse_rollout(known.name, known.spec).fingerprint:
+        hint = "; to go back to an older version use rollback" if status.state == SUCCEEDED else ""
+        raise errors.RejectedError(f"{known.name} has ended as {status.state} and cannot be {done}{hint}")
+    return status
+
+
+def _seen(status: Status) -> dict[str, Any]:
+    return {"resumedAttempt": status.attempt, "resumedPause": status.pause_number}
+
+
+def _before(
+    model: str, stable: str, versions: Mapping[str, specs.ModelVersion], rollouts: Sequence[Known]
+) -> specs.ModelVersion:
+    """The version whose rollout succeeded last before the stable one and is older than it."""
+    found: list[tuple[int, specs.ModelVersion]] = []
+    for known in rollouts:
+        status, version = known.parsed(), versions.get(str(known.spec.get("version")))
+        if version is not None and status.state == SUCCEEDED and version.version < versions[stable].version:
+            found.append((status.finished_ms, version))
+    if not found:
+        raise errors.RejectedError(
+            f"no version of {model} older than {stable} has ever been stable: name one with --to"
+        )
+    return max(found, key=lambda one: one[0])[1]
+
+
+def _ended(status: Json) -> bool:
+    return any(
+        one.get("type") == "Succeeded" and one.get("status") in ("True", "False")
+        for one in status.get("conditions", ())
+    )
