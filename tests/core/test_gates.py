@@ -95,11 +95,26 @@ def test_a_lost_class_fails_though_the_accuracy_holds() -> None:
     assert outcome(verdict, "imported-per-class") is FAIL and "d " in verdict.reason
 
 
-def test_a_loss_that_chance_explains_is_inconclusive() -> None:
-    y = np.concatenate([np.zeros(1990, np.int64), np.int64([1] * 5 + [2] * 5 + [3] * 3)])
+def few_rows_of_d(lost: int) -> tuple[np.ndarray, np.ndarray]:
+    y = np.concatenate([np.zeros(1980, np.int64), np.int64([1] * 5 + [2] * 5 + [3] * 10)])
     now = y.copy()
-    now[-1] = 0
-    assert outcome(judge(Holdout("imported", y, now, y)), "imported-per-class") is OPEN
+    now[len(y) - lost :] = 0
+    return y, now
+
+
+@pytest.mark.parametrize(
+    ("origin", "lost", "expected"),
+    [
+        pytest.param("imported", 1, PASS, id="a single row never decides"),
+        pytest.param("imported", 3, OPEN, id="three of ten may be chance and are inconclusive"),
+        pytest.param("imported", 6, FAIL, id="six of ten are no chance"),
+        pytest.param("captured", 3, PASS, id="on captured rows a loss that chance explains passes"),
+        pytest.param("captured", 6, FAIL, id="on captured rows a sure loss fails"),
+    ],
+)
+def test_a_class_of_few_rows(origin: str, lost: int, expected: Outcome) -> None:
+    y, now = few_rows_of_d(lost)
+    assert outcome(judge(Holdout(origin, y, now, y)), f"{origin}-per-class") is expected
 
 
 def test_answers_that_are_no_numbers_fail() -> None:
