@@ -35,7 +35,7 @@ class Reporter:
         readings: Callable[[], Sequence[fleet_pb2.Reading]],
         *,
         first_sequence: int,
-        request_refresh_s: float = 5.0,
+        request_refresh_s: float = 10.0,
     ) -> None:
         self._self, self._updater, self._store, self._readings = self_, updates, store, readings
         self._sequence, self._refresh_s = first_sequence, request_refresh_s
@@ -92,6 +92,9 @@ def ask(models: Mapping[str, targets.Target], sequence: int, now_s: float, *, re
     after hours of waiting is still in time."""
     asked: dict[str, int] = {}
     for model, target in models.items():
+        if target.swapping:
+            asked[model] = target.swapping
+            continue
         if target.wanted is None or target.shown.state != "STAGED":
             continue
         if not target.requests or now_s - max(target.requests.values()) >= refresh_s:

@@ -28,7 +28,8 @@ class Permit:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What the cloud wants this node to serve. `rollout` empty: the settled version."""
+    """What the cloud wants this node to serve. `rollout` empty: the settled version. `rollback`: it may be an older
+    one than serves now."""
 
     model: str
     digest: str
@@ -37,6 +38,7 @@ class Assignment:
     rollout: str
     attempt: int
     permit: Permit | None = None
+    rollback: bool = False
 
     @property
     def key(self) -> ledger.Key:
@@ -65,6 +67,7 @@ def parse(message: fleet_pb2.Assignment) -> Assignment:
         message.rollout,
         message.attempt,
         permit,
+        message.rollback,
     )
 
 
@@ -103,6 +106,11 @@ def next_step(wanted: Assignment, facts: Facts, *, now_s: float) -> Step:
     """The one thing to do now, and how the assignment stands."""
     if facts.serving == wanted.pointer:
         return Step(Action.NOTHING, "SERVING")
+    if facts.serving is not None and wanted.version < facts.serving.version and not wanted.rollback:
+        text = (
+            f"version {wanted.version} is older than {facts.serving.version}, which serves, and no rollback was ordered"
+        )
+        return Step(Action.NOTHING, "REFUSED", text)
     if facts.refusal is not None:
         return Step(Action.NOTHING, facts.refusal.state, facts.refusal.reason)
     if facts.tries >= MAX_TRIES:

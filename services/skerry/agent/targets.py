@@ -18,6 +18,7 @@ class Target:
     wanted: steps.Assignment | None = None
     shown: steps.Step = _IDLE
     requests: dict[int, float] = field(default_factory=dict)
+    swapping: int = 0  # the request whose permit is being used right now
     staged: slots.Slot | None = None
     is_looked_up: bool = False
     failures: int = 0

@@ -213,8 +213,16 @@ class Updater:
         slot, permit = target.staged, wanted.permit
         if slot is None or permit is None:
             raise AssertionError("steps allows a swap only with a slot and a permit")
-        await self.write(self.book.use_permit, permit.number)  # before use: a permit is good once, whatever happens
-        target.requests.clear()
+        # Until the swap is over, reports repeat the request that the permit answered: the cloud counts it as running.
+        target.swapping = permit.request
+        try:
+            await self.write(self.book.use_permit, permit.number)  # before use: a permit is good once, come what may
+            await self._swap_permitted(wanted, target, slot)
+        finally:
+            target.swapping = 0
+            target.requests.clear()
+
+    async def _swap_permitted(self, wanted: steps.Assignment, target: targets.Target, slot: slots.Slot) -> None:
         try:
             await asyncio.to_thread(slots.check, slot)
         except errors.IntegrityError as exc:
@@ -233,7 +241,6 @@ class Updater:
             await self._refuse(wanted, ledger.Refusal("SWAP_FAILED", reason))
             return
         log.info("model_swapped", model=wanted.model, version=wanted.version, previous=previous and previous.version)
-        self.changed.set()
 
     async def _settle(self, model: str) -> None:
         """Make the ledger say what serves; then what nothing needs any more may go."""
