@@ -71,7 +71,7 @@ class Network:
         feeds.update(zip(self.state_names, state, strict=True))
         found = self._session.run(self._fetched, feeds)
         for name, values in zip(self._fetched, found, strict=True):
-            if not tensors.is_finite(values) or len(values) != len(inputs[0]):
+            if not tensors.is_finite(values) or values.shape[:1] != inputs[0].shape[:1]:
                 raise NotFiniteError(
                     f"model {self.manifest.model!r} gave no usable {name!r} (NaN, an infinity, or too few rows)"
                 )

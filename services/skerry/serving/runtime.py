@@ -14,7 +14,7 @@ from skerry.core import errors, tensors
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: the library reads it once, as it loads
 
-import onnxruntime
+import onnxruntime as onnxruntime  # also for the trainer, which must find it silenced
 from onnxruntime.capi import onnxruntime_pybind11_state as _state
 
 VERSION: str = onnxruntime.__version__

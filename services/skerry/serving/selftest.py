@@ -44,7 +44,7 @@ def pack(inputs: Arrays, outputs: Arrays) -> bytes:
     if len({len(array) for array in arrays.values()}) != 1:
         raise errors.InputError("golden set: every array must have the same number of rows")
     out = io.BytesIO()
-    np.savez(out, **{name: np.asarray(array) for name, array in arrays.items()})
+    np.savez(out, allow_pickle=False, **{name: np.asarray(array) for name, array in arrays.items()})
     return out.getvalue()
 
 

@@ -1,0 +1,124 @@
+"""Counters, gauges and histograms in the Prometheus text format, without a client library: it would cost a node several
+megabytes and more time per request than the metric itself.
+
+Labels are bounded: a family that has `MAX_SERIES` label sets counts further ones under `other`. For one thread.
+(https://prometheus.io/docs/instrumenting/exposition_formats/)
+"""
+
+import bisect
+from collections.abc import Callable, Iterator, Sequence
+
+MAX_SERIES = 256
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+
+Labels = tuple[str, ...]
+
+
+class Counter:
+    """`add(("digits", "3"))`: label values in the order of the family's label names."""
+
+    kind = "counter"
+
+    def __init__(self, name: str, text: str, labels: Sequence[str]) -> None:
+        self.name, self.text, self.labels = name, text, tuple(labels)
+        self._values: dict[Labels, float] = {}
+
+    def add(self, labels: Labels = (), amount: float = 1.0) -> None:
+        key = labels if labels in self._values else _bounded(labels, self._values)
+        self._values[key] = self._values.get(key, 0.0) + amount
+
+    def value(self, labels: Labels = ()) -> float:
+        return self._values.get(labels, 0.0)
+
+    def lines(self) -> Iterator[str]:
+        for labels, value in self._values.items():
+            yield f"{self.name}{_labels(self.labels, labels)} {_number(value)}"
+
+
+class Gauge:
+    """Read when asked: `read()` gives the value of each label set."""
+
+    kind = "gauge"
+
+    def __init__(self, name: str, text: str, labels: Sequence[str], read: Callable[[], dict[Labels, float]]) -> None:
+        self.name, self.text, self.labels, self._read = name, text, tuple(labels), read
+
+    def lines(self) -> Iterator[str]:
+        for labels, value in list(self._read().items())[:MAX_SERIES]:
+            yield f"{self.name}{_labels(self.labels, labels)} {_number(value)}"
+
+
+class Histogram:
+    kind = "histogram"
+
+    def __init__(self, name: str, text: str, labels: Sequence[str], bounds: Sequence[float]) -> None:
+        self.name, self.text, self.labels, self._bounds = name, text, tuple(labels), tuple(bounds)
+        self._counts: dict[Labels, list[int]] = {}
+        self._sums: dict[Labels, float] = {}
+
+    def observe(self, labels: Labels, value: float) -> None:
+        counts = self._counts.get(labels)
+        if counts is None:
+            labels = _bounded(labels, self._counts)
+            counts = self._counts.setdefault(labels, [0] * (len(self._bounds) + 1))
+        counts[bisect.bisect_left(self._bounds, value)] += 1
+        self._sums[labels] = self._sums.get(labels, 0.0) + value
+
+    def count(self, labels: Labels = ()) -> int:
+        return sum(self._counts.get(labels, ()))
+
+    def lines(self) -> Iterator[str]:
+        names = (*self.labels, "le")
+        for labels, counts in self._counts.items():
+            total = 0
+            for bound, count in zip((*map(_number, self._bounds), "+Inf"), counts, strict=True):
+                total += count
+                yield f"{self.name}_bucket{_labels(names, (*labels, bound))} {total}"
+            yield f"{self.name}_sum{_labels(self.labels, labels)} {_number(self._sums[labels])}"
+            yield f"{self.name}_count{_labels(self.labels, labels)} {total}"
+
+
+class Metrics:
+    """The families of one process. Making one twice gives the same."""
+
+    def __init__(self) -> None:
+        self._families: dict[str, Counter | Gauge | Histogram] = {}
+
+    def counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
+        found = self._families.setdefault(name, Counter(name, text, labels))
+        assert isinstance(found, Counter)
+        return found
+
+    def histogram(self, name: str, text: str, labels: Sequence[str], bounds: Sequence[float] = SECONDS) -> Histogram:
+        found = self._families.setdefault(name, Histogram(name, text, labels, bounds))
+        assert isinstance(found, Histogram)
+        return found
+
+    def gauge(self, name: str, text: str, labels: Sequence[str], read: Callable[[], dict[Labels, float]]) -> None:
+        self._families[name] = Gauge(name, text, labels, read)
+
+    def render(self) -> bytes:
+        lines: list[str] = []
+        for family in self._families.values():
+            lines += (f"# HELP {family.name} {family.text}", f"# TYPE {family.name} {family.kind}", *family.lines())
+        return ("\n".join(lines) + "\n").encode()
+
+
+def _bounded(labels: Labels, seen: dict[Labels, float] | dict[Labels, list[int]]) -> Labels:
+    return labels if labels in seen or len(seen) < MAX_SERIES else ("other",) * len(labels)
+
+
+def _labels(names: Sequence[str], values: Sequence[str]) -> str:
+    if not names:
+        return ""
+    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True)) + "}"
+
+
+def _escaped(value: str) -> str:
+    return value[:200].replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)

@@ -1,0 +1,263 @@
+"""Requests into runs, without a timer: what arrived in one turn of the loop, or while a run was busy, is the next run.
+
+A batch that is expected to be quick runs at once on the loop's thread; a slow one on the version's own thread, so that
+the loop (and health) goes on. The queue is bounded; work whose caller gave up is dropped before it runs. A batch that
+fails is run again request by request, so that a bad one fails alone.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skerry.adapters.telemetry import logs
+from skerry.core import errors
+from skerry.core.inference import InferReply
+from skerry.core.sequences import Ask, Key
+from skerry.core.tensors import Tensor
+from skerry.serving.instruments import Instruments, outcome_of
+from skerry.serving.network import Network, NotFiniteError
+from skerry.serving.predictor import Answer, Job
+from skerry.serving.states import State, States
+
+_MAX_INLINE_S = 0.002
+_MEMORY_OF_SPEED = 0.9  # how slowly the expected time per row follows what is measured
+
+log = logs.logger("serving")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Bounds of one version's queue and of one run. A request of more rows than a run's runs alone."""
+
+    max_rows: int = 32
+    max_queue: int = 1024
+    max_queue_bytes: int = 96 << 20
+
+
+@dataclass(slots=True)
+class Work:
+    """An admitted request: inputs in the manifest's order, checked. Works of one `shape` may share a run."""
+
+    job: Job
+    inputs: Sequence[NDArray[Any]]
+    rows: int
+    shape: tuple[int, ...]
+    size_bytes: int
+    queued_s: float
+    ask: Ask | None = None
+    state: State = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Who answers: as replies and metrics name it."""
+
+    model: str
+    version: str
+    digest: str
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        return self.model, self.version
+
+
+Outcome = tuple[Sequence[NDArray[Any]], Sequence[NDArray[Any]]] | errors.SkerryError
+
+
+class Batcher:
+    """The queue and the runs of one version. Used on the loop's thread; `row_s` is how long one row took at load."""
+
+    def __init__(
+        self,
+        network: Network,
+        label: Label,
+        *,
+        row_s: float,
+        policy: Policy,
+        instruments: Instruments,
+        states: States | None,
+    ) -> None:
+        self._network, self._label, self._row_s, self._policy = network, label, row_s, policy
+        self._instruments, self._states, self._series = instruments, states, label.labels
+        self._output_types = tuple((spec.name, spec.datatype) for spec in network.manifest.outputs)
+        self._queue: deque[Work] = deque()
+        self._queued_bytes = 0
+        self._busy = False
+        self._closing = False
+        self._thread: ThreadPoolExecutor | None = None
+
+    @property
+    def depth(self) -> int:
+        """Requests that wait."""
+        return len(self._queue)
+
+    def add(self, work: Work) -> None:
+        """Queue it; `kick` runs it. Raises OverloadedError."""
+        policy = self._policy
+        if len(self._queue) >= policy.max_queue or (
+            self._queue and self._queued_bytes + work.size_bytes > policy.max_queue_bytes
+        ):
+            raise errors.OverloadedError(
+                f"model {self._label.model!r} is overloaded: {len(self._queue)} requests of {self._queued_bytes} bytes "
+                f"wait, at most {policy.max_queue} and {policy.max_queue_bytes} bytes may; try again later"
+            )
+        self._queue.append(work)
+        self._queued_bytes += work.size_bytes
+        if work.ask is not None and self._states is not None:
+            self._states.expect(work.ask)
+
+    def kick(self) -> None:
+        """Run what waits: quick batches now, a slow one on the thread, which comes back for more."""
+        if self._busy:
+            return
+        loop = asyncio.get_running_loop()
+        while self._queue:
+            batch = self._take(loop.time())
+            if not batch:
+                continue
+            self._busy = True
+            if self._row_s * sum(work.rows for work in batch) > _MAX_INLINE_S:
+                running = loop.run_in_executor(self._own_thread(), self._run, batch)
+                running.add_done_callback(partial(self._came_back, batch))
+                return
+            try:
+                outcomes, seconds = self._run(batch)
+            finally:
+                self._busy = False
+            self._deliver(batch, outcomes, seconds, loop.time())
+        self._close_if_idle()
+
+    def close(self) -> None:
+        """Take the thread down once everything queued is answered."""
+        self._closing = True
+        self._close_if_idle()
+
+    def _take(self, now: float) -> list[Work]:
+        """The next run: in order, one shape, at most one step of a sequence, without what nobody waits for."""
+        batch: list[Work] = []
+        left: deque[Work] = deque()
+        rows, taken = 0, set[Key]()
+        while self._queue:
+            work = self._queue.popleft()
+            if batch and rows + work.rows > self._policy.max_rows:
+                left.append(work)
+                break
+            if (batch and work.shape != batch[0].shape) or (work.ask is not None and work.ask.key in taken):
+                left.append(work)
+                if work.ask is not None:
+                    taken.add(work.ask.key)  # a later step must not overtake it
+                continue
+            if not self._is_wanted(work, now):
+                continue
+            batch.append(work)
+            rows += work.rows
+            if work.ask is not None:
+                taken.add(work.ask.key)
+        self._queue.extendleft(reversed(left))
+        return batch
+
+    def _is_wanted(self, work: Work, now: float) -> bool:
+        """Takes the work off the queue's books; answers it at once when it must not run."""
+        self._queued_bytes -= work.size_bytes
+        if work.ask is not None and self._states is not None:
+            self._states.dismiss(work.ask)
+        if work.job.context.is_over(now):
+            text = f"the deadline passed while the request waited {now - work.queued_s:.3f} s; it was not run"
+            self._answer(work, errors.DeadlineError(text))
+            return False
+        if work.ask is not None and self._states is not None:
+            try:
+                work.state = self._states.before(work.ask, self._label.model, now_s=now)
+            except errors.SkerryError as exc:
+                self._answer(work, exc)
+                return False
+        self._instruments.queue_s.observe(self._series, now - work.queued_s)
+        return True
+
+    def _run(self, batch: list[Work]) -> tuple[list[Outcome], float]:
+        start = time.perf_counter()
+        outcomes = self._attempt(batch)
+        return outcomes, time.perf_counter() - start
+
+    def _attempt(self, batch: list[Work]) -> list[Outcome]:
+        try:
+            return self._together(batch)
+        except errors.SkerryError as exc:
+            return [exc] if len(batch) == 1 else [self._attempt([work])[0] for work in batch]
+
+    def _together(self, batch: list[Work]) -> list[Outcome]:
+        if len(batch) == 1 and self._states is None:
+            return [self._network.run(batch[0].inputs)]
+        inputs = [np.concatenate(column) for column in zip(*(work.inputs for work in batch), strict=True)]
+        fresh = self._network.fresh_state(1)
+        state = [np.concatenate(column) for column in zip(*(work.state or fresh for work in batch), strict=True)]
+        outputs, after = self._network.run(inputs, state)
+        found: list[Outcome] = []
+        start = 0
+        for work in batch:
+            end = start + work.rows
+            # Copies of the state, or one held sequence would keep the whole batch in memory.
+            found.append(([one[start:end] for one in outputs], [one[start:end].copy() for one in after]))
+            start = end
+        return found
+
+    def _came_back(self, batch: list[Work], running: "asyncio.Future[tuple[list[Outcome], float]]") -> None:
+        self._busy = False
+        bug = running.exception()
+        if bug is None:
+            outcomes, seconds = running.result()
+        else:
+            log.error("run_failed", model=self._label.model, version=self._label.version, message=repr(bug))
+            failed = errors.IntegrityError(f"model {self._label.model!r} failed on this request")
+            outcomes, seconds = [failed for _ in batch], 0.0
+        self._deliver(batch, outcomes, seconds, asyncio.get_running_loop().time())
+        self.kick()
+
+    def _deliver(self, batch: list[Work], outcomes: list[Outcome], seconds: float, now: float) -> None:
+        rows = sum(work.rows for work in batch)
+        self._row_s = _MEMORY_OF_SPEED * self._row_s + (1 - _MEMORY_OF_SPEED) * seconds / rows
+        self._instruments.run_s.observe(self._series, seconds)
+        self._instruments.batch_rows.observe(self._series, rows)
+        for work, outcome in zip(batch, outcomes, strict=True):
+            self._settle(work, outcome, now)
+
+    def _settle(self, work: Work, outcome: Outcome, now: float) -> None:
+        if isinstance(outcome, errors.SkerryError):
+            if work.ask is not None and self._states is not None:
+                self._states.abandon(work.ask)
+            if isinstance(outcome, NotFiniteError):
+                self._instruments.not_finite.add(self._series)
+            self._answer(work, outcome)
+            return
+        outputs, state = outcome
+        if work.ask is not None and self._states is not None:
+            self._states.after(work.ask, state, now_s=now)
+        label = self._label
+        made = tuple(
+            Tensor(name, datatype, data.shape, data)
+            for (name, datatype), data in zip(self._output_types, outputs, strict=True)
+        )
+        self._answer(work, InferReply(label.model, label.version, made, digest=label.digest))
+
+    def _answer(self, work: Work, answer: Answer) -> None:
+        outcome = "ok" if isinstance(answer, InferReply) else outcome_of(answer)
+        self._instruments.requests.add((*self._series, outcome))
+        work.job.finish(answer)
+
+    def _own_thread(self) -> ThreadPoolExecutor:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"model-{self._label.model}")
+        return self._thread
+
+    def _close_if_idle(self) -> None:
+        if self._closing and not self._busy and not self._queue and self._thread is not None:
+            self._thread.shutdown(wait=False)
+            self._thread = None

@@ -1,0 +1,96 @@
+"""The data plane: a request against the manifest, into the batch of its version. Knows no transport and no cloud.
+
+Everything that is the caller's fault is found here, before the request can share a run with others.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from skerry.core import errors, sequences, tensors
+from skerry.core.inference import InferRequest
+from skerry.core.sequences import Ask
+from skerry.serving.batching import Batcher, Work
+from skerry.serving.instruments import OTHER, Instruments, outcome_of
+from skerry.serving.predictor import Job
+from skerry.serving.registry import Registry
+from skerry.serving.version import Version
+
+
+class DataPlane:
+    """A Predictor that answers with the versions of `registry`."""
+
+    def __init__(self, registry: Registry, instruments: Instruments) -> None:
+        self._registry, self._instruments = registry, instruments
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Queue all of them, then run what waits: one turn of the loop is one run."""
+        now = asyncio.get_running_loop().time()
+        touched: dict[Batcher, None] = {}
+        for job in jobs:
+            request, series = job.request, (OTHER, OTHER)
+            try:
+                version = self._registry.find(request)
+                series = (version.model, str(version.number))
+                batcher, work = self._admit(version, job, now)
+                batcher.add(work)
+            except errors.SkerryError as exc:
+                self._instruments.requests.add((*series, outcome_of(exc)))
+                job.finish(exc)
+            else:
+                touched[batcher] = None
+        for batcher in touched:
+            batcher.kick()
+
+    def _admit(self, version: Version, job: Job, now: float) -> tuple[Batcher, Work]:
+        """Raises InputError naming what is wrong."""
+        request, made = job.request, version.manifest
+        ask: Ask | None = None
+        if version.states is not None:
+            ask = sequences.read(request.parameters, request.model)
+            version = self._registry.holder(version, ask)
+            made = version.manifest
+        given = _in_order(request, made.inputs)
+        rows = given[0].shape[0]
+        shape: tuple[int, ...] = ()
+        size_bytes = 0
+        for tensor, spec in zip(given, made.inputs, strict=True):
+            if tensor.shape[0] != rows:
+                raise errors.InputError(
+                    f"input {spec.name!r} has {tensor.shape[0]} rows, input {given[0].name!r} has {rows}"
+                )
+            if tensors.FREE in spec.shape:
+                shape += tensor.shape[1:]
+            size_bytes += tensor.data.nbytes
+        if ask is not None and rows != 1:
+            raise errors.InputError(f"a step of a sequence is one row; sequence {ask.key!r} sent {rows}")
+        _check_outputs(request, made.outputs)
+        return version.batcher, Work(job, [one.data for one in given], rows, shape, size_bytes, now, ask)
+
+
+def _in_order(request: InferRequest, specs: Sequence[tensors.Spec]) -> Sequence[tensors.Tensor]:
+    """The inputs in the manifest's order, each checked against it."""
+    given = request.inputs
+    if len(given) != len(specs) or any(one.name != spec.name for one, spec in zip(given, specs, strict=True)):
+        by_name = {one.name: one for one in given}
+        wanted = ", ".join(spec.name for spec in specs)
+        if len(by_name) != len(given):
+            raise errors.InputError(f"an input is there twice; model {request.model!r} takes {wanted}")
+        for spec in specs:
+            if spec.name not in by_name:
+                raise errors.InputError(f"input {spec.name!r} is missing; model {request.model!r} takes {wanted}")
+        if extra := by_name.keys() - {spec.name for spec in specs}:
+            raise errors.InputError(f"input {min(extra)[:80]!r} is unknown; model {request.model!r} takes {wanted}")
+        given = tuple(by_name[spec.name] for spec in specs)
+    for one, spec in zip(given, specs, strict=True):
+        tensors.check(one, spec)
+    return given
+
+
+def _check_outputs(request: InferRequest, specs: Sequence[tensors.Spec]) -> None:
+    if not request.outputs:
+        return
+    names = {spec.name for spec in specs}
+    if unknown := [name for name in request.outputs if name not in names]:
+        raise errors.InputError(
+            f"output {unknown[0][:80]!r} is unknown; model {request.model!r} has {', '.join(sorted(names))}"
+        )

@@ -1,0 +1,35 @@
+"""What the serving path counts, for Prometheus. Labels: model and version as loaded here, outcome from a fixed list."""
+
+from skerry.adapters.telemetry.metrics import SECONDS, SIZES, Metrics
+from skerry.core import errors
+
+OTHER = "unknown"  # instead of a model name that a caller made up
+
+
+class Instruments:
+    def __init__(self, metrics: Metrics) -> None:
+        self.metrics = metrics
+        self.requests = metrics.counter(
+            "skerry_requests_total", "Inference requests by outcome.", ("model", "version", "outcome")
+        )
+        self.queue_s = metrics.histogram(
+            "skerry_queue_seconds", "From arrival to the run that answers.", ("model", "version"), SECONDS
+        )
+        self.run_s = metrics.histogram(
+            "skerry_run_seconds", "One run of a network, whatever its batch.", ("model", "version"), SECONDS
+        )
+        self.batch_rows = metrics.histogram("skerry_batch_rows", "Rows in one run.", ("model", "version"), SIZES)
+        self.not_finite = metrics.counter(
+            "skerry_not_finite_total", "Answers withheld because of NaN or an infinity.", ("model", "version")
+        )
+        self.swaps = metrics.counter("skerry_swaps_total", "Versions that began to serve.", ("model",))
+        self.load_failures = metrics.counter("skerry_load_failures_total", "Versions that were not loaded.", ("model",))
+        self.malformed = metrics.counter("skerry_malformed_requests_total", "Requests that could not be read.")
+
+
+def outcome_of(error: errors.SkerryError) -> str:
+    """The label of a failure: the name of its class, from the fixed list of `core.errors`."""
+    for kind in type(error).__mro__:
+        if kind.__module__ == errors.__name__:
+            return kind.__name__.removesuffix("Error").lower()
+    return "error"

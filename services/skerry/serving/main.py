@@ -1,0 +1,114 @@
+"""The plain OIP server: serves the latest version of each model in a folder. In the cloud it is the teacher.
+
+It listens before it loads: alive at once, ready when every model is; one bad model does not keep the others away.
+"""
+
+import asyncio
+import json
+import signal
+import sys
+
+import uvloop
+
+from skerry import rpc
+from skerry.adapters.telemetry import logs, metrics
+from skerry.core import errors
+from skerry.serving import http, repository, runtime, server, threads
+from skerry.serving import settings as settings_module
+from skerry.serving.dataplane import DataPlane
+from skerry.serving.instruments import Instruments
+from skerry.serving.memory import Memory
+from skerry.serving.registry import Registry
+from skerry.serving.settings import Settings
+from skerry.serving.version import Options
+
+log = logs.logger("teacher")
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT, then drain."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    instruments = Instruments(metrics.Metrics())
+    registry = Registry(_options(settings), instruments)
+    methods = server.build_methods(
+        DataPlane(registry, instruments), registry, instruments, repository_root=settings.models
+    )
+    listener = rpc.open_server(settings.transport, methods)
+    port = await listener.listen(*settings.listen)
+    pages = await _open_pages(settings, registry, instruments)
+    loading = asyncio.create_task(_load_all(settings, registry, port, pages))
+    await stopping.wait()
+    log.info("draining", grace_s=settings.grace_s)
+    loading.cancel()
+    registry.drain()
+    await listener.drain(settings.grace_s)
+    if pages is not None:
+        pages.close()
+
+
+async def _load_all(settings: Settings, registry: Registry, port: int, pages: asyncio.Server | None) -> None:
+    """Load the latest version of each model, then say ready on standard output."""
+    failed = {}
+    try:
+        found = repository.scan(settings.models)
+    except errors.UnavailableError as exc:
+        log.error("repository_unreadable", message=str(exc))
+        found = []
+    registry.expect(one.model for one in found)
+    for one in found:
+        for name, why in one.odd.items():
+            log.warning("odd_version", model=one.model, folder=name, message=why)
+        if one.latest is None:
+            failed[one.model] = "it has no version"
+            continue
+        try:
+            await registry.swap(one.model, one.latest, one.versions[one.latest])
+        except errors.SkerryError as exc:
+            failed[one.model] = str(exc)
+    line = {
+        "event": "ready",
+        "service": "teacher",
+        "address": f"{settings.listen[0]}:{port}",
+        "models": {model: registry.numbers(model) for model in registry.models},
+        "failed": failed,
+    }
+    if pages is not None:
+        line["http"] = "{}:{}".format(*pages.sockets[0].getsockname()[:2])
+    print(json.dumps(line), flush=True)  # noqa: T201  # for who started us
+
+
+async def _open_pages(settings: Settings, registry: Registry, instruments: Instruments) -> asyncio.Server | None:
+    if settings.http is None:
+        return None
+    pages: http.Pages = {
+        "/metrics": lambda: (200, metrics.CONTENT_TYPE, instruments.metrics.render()),
+        "/healthz": http.probe(lambda: True),
+        "/readyz": http.probe(lambda: registry.is_ready),
+    }
+    return await http.serve(*settings.http, pages)
+
+
+def _options(settings: Settings) -> Options:
+    budget = threads.budget(settings.threads)
+    runtime.use_pool(budget.count)
+    log.info("threads", count=budget.count, reason=budget.reason, onnxruntime=runtime.VERSION)
+    provider = settings.provider
+    runtime.check_provider(provider)
+    return Options(provider=provider, threads=budget.count, memory=Memory(settings.memory_limit_bytes))
+
+
+def main() -> None:
+    try:
+        settings = settings_module.read()
+        logs.configure("teacher", level=settings.log_level)
+        uvloop.run(serve(settings))
+    except errors.SkerryError as exc:
+        logs.configure("teacher")
+        log.error("teacher_ended", message=str(exc))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""The Open Inference Protocol's calls, as translation only: protobuf to the predictor and the registry, and back.
+
+ModelInfer takes all calls of one turn of the loop at once and waits for nobody: each is answered by a callback.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError
+
+from skerry.adapters.oip import codec
+from skerry.adapters.telemetry import logs, tracing
+from skerry.core import errors
+from skerry.core.inference import InferReply, InferRequest
+from skerry.proto import open_inference_pb2 as pb
+from skerry.rpc.methods import Call, CallError, Kind, Method, Methods, Status
+from skerry.serving import statuses
+from skerry.serving.instruments import Instruments
+from skerry.serving.predictor import Answer, Context, Job, Predictor, predict
+from skerry.serving.registry import Registry
+
+SERVICE = "inference.GRPCInferenceService"
+EXTENSIONS = ("model_repository", "sequence", "statistics_prometheus", "grpc_health", "grpc_reflection")
+MAX_STREAM_CALLS = 64
+
+log = logs.logger("serving")
+T = TypeVar("T", pb.ModelReadyRequest, pb.ModelMetadataRequest)
+
+
+class Servicer:
+    """Answers with `predictor`; metadata and readiness come from `registry`."""
+
+    def __init__(self, predictor: Predictor, registry: Registry, instruments: Instruments) -> None:
+        self._predictor, self._registry, self._instruments = predictor, registry, instruments
+
+    def methods(self) -> Methods:
+        return {
+            f"/{SERVICE}/ServerLive": Method(Kind.UNARY, self.server_live),
+            f"/{SERVICE}/ServerReady": Method(Kind.UNARY, self.server_ready),
+            f"/{SERVICE}/ModelReady": Method(Kind.UNARY, self.model_ready),
+            f"/{SERVICE}/ServerMetadata": Method(Kind.UNARY, self.server_metadata),
+            f"/{SERVICE}/ModelMetadata": Method(Kind.UNARY, self.model_metadata),
+            f"/{SERVICE}/ModelInfer": Method(Kind.BATCH, self.model_infer),
+            f"/{SERVICE}/ModelStreamInfer": Method(Kind.BIDI, self.model_stream_infer),
+        }
+
+    def model_infer(self, calls: Sequence[tuple[Call, bytes]]) -> None:
+        jobs = []
+        for call, data in calls:
+            try:
+                request = self._read(data)
+            except errors.SkerryError as exc:
+                call.fail(statuses.of(exc), statuses.text(exc))
+            else:
+                jobs.append(Job(request, _context(call), partial(_finish, call, request)))
+        try:
+            self._predictor.submit(jobs)
+        except Exception:  # the servicer's last line: a bug must not leave callers without an answer
+            log.exception("infer_failed", calls=len(calls))
+            for call, _ in calls:
+                if not call.done:
+                    call.fail(Status.INTERNAL, "the server failed on this request; its log says more")
+
+    async def model_stream_infer(self, call: Call) -> None:
+        """Answers in the order of the requests; an error is a message of the stream, and the stream goes on."""
+        pending: asyncio.Queue[asyncio.Task[pb.ModelStreamInferResponse] | None] = asyncio.Queue(MAX_STREAM_CALLS)
+        sending = asyncio.ensure_future(_send_in_order(call, pending))
+        try:
+            while (data := await call.read()) is not None:
+                task = asyncio.ensure_future(self._stream_answer(call, data))
+                await pending.put(task)
+            await pending.put(None)
+            await sending
+        finally:
+            sending.cancel()
+            while not pending.empty():
+                left = pending.get_nowait()
+                if left is not None:
+                    left.cancel()
+
+    async def _stream_answer(self, call: Call, data: bytes) -> pb.ModelStreamInferResponse:
+        request_id = ""
+        try:
+            request = self._read(data)
+            request_id = request.id
+            reply = await predict(self._predictor, request, _context(call))
+            return pb.ModelStreamInferResponse(infer_response=codec.encode_reply(reply, request))
+        except errors.SkerryError as exc:
+            failed = pb.ModelStreamInferResponse(error_message=statuses.text(exc))
+            failed.infer_response.id = request_id
+            return failed
+
+    async def server_live(self, call: Call, data: bytes) -> bytes:
+        return pb.ServerLiveResponse(live=True).SerializeToString()
+
+    async def server_ready(self, call: Call, data: bytes) -> bytes:
+        return pb.ServerReadyResponse(ready=self._registry.is_ready).SerializeToString()
+
+    async def model_ready(self, call: Call, data: bytes) -> bytes:
+        request = _parse(pb.ModelReadyRequest, data)
+        try:
+            ready = self._registry.is_model_ready(request.name, request.version)
+        except errors.SkerryError as exc:
+            raise statuses.call_error(exc) from exc
+        return pb.ModelReadyResponse(ready=ready).SerializeToString()
+
+    async def server_metadata(self, call: Call, data: bytes) -> bytes:
+        reply = pb.ServerMetadataResponse(name="skerry", version=_release(), extensions=EXTENSIONS)
+        return reply.SerializeToString()
+
+    async def model_metadata(self, call: Call, data: bytes) -> bytes:
+        request = _parse(pb.ModelMetadataRequest, data)
+        try:
+            version = self._registry.lookup(request.name, request.version)
+            numbers = self._registry.numbers(request.name)
+        except errors.SkerryError as exc:
+            raise statuses.call_error(exc) from exc
+        made = version.manifest
+        reply = pb.ModelMetadataResponse(
+            name=version.model, versions=[str(number) for number in numbers], platform="onnxruntime_onnx"
+        )
+        for specs, into in ((made.inputs, reply.inputs), (made.outputs, reply.outputs)):
+            for spec in specs:
+                into.add(name=spec.name, datatype=spec.datatype, shape=[-1, *spec.shape])
+        reply.properties["digest"] = version.digest
+        reply.properties["task"] = made.task
+        reply.properties["classNames"] = "\n".join(made.class_names)
+        return reply.SerializeToString()
+
+    def _read(self, data: bytes) -> InferRequest:
+        """Raises InputError."""
+        try:
+            return codec.decode_request(pb.ModelInferRequest.FromString(data))
+        except DecodeError as exc:
+            self._instruments.malformed.add()
+            raise errors.InputError("this is not a ModelInferRequest") from exc
+        except errors.InputError:
+            self._instruments.malformed.add()
+            raise
+
+
+async def _send_in_order(
+    call: Call, pending: "asyncio.Queue[asyncio.Task[pb.ModelStreamInferResponse] | None]"
+) -> None:
+    while (task := await pending.get()) is not None:
+        await call.send((await task).SerializeToString())
+
+
+def _finish(call: Call, request: InferRequest, answer: Answer) -> None:
+    if call.done:
+        return
+    if isinstance(answer, InferReply):
+        try:
+            call.reply(codec.encode_reply(answer, request).SerializeToString())
+            return
+        except errors.SkerryError as exc:
+            answer = exc
+    call.fail(statuses.of(answer), statuses.text(answer))
+
+
+def _context(call: Call) -> Context:
+    metadata = call.metadata
+    if tracing.TRACEPARENT not in metadata:
+        return Context(call.deadline, call=call)
+    return Context(call.deadline, *tracing.incoming(metadata), call)
+
+
+def _release() -> str:
+    """The installed release; asked rarely, so the import waits until then."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("skerry")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _parse(kind: type[T], data: bytes) -> T:
+    try:
+        return kind.FromString(data)
+    except DecodeError as exc:
+        raise CallError(Status.INVALID_ARGUMENT, f"this is not a {kind.DESCRIPTOR.name}") from exc

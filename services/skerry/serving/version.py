@@ -1,0 +1,106 @@
+"""One version in memory: read from its folder, verified against its manifest, tried on its golden set."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from skerry.core import digests, errors, manifest, sequences
+from skerry.core.manifest import Manifest
+from skerry.serving import selftest
+from skerry.serving.batching import Batcher, Label, Policy
+from skerry.serving.instruments import Instruments
+from skerry.serving.memory import Memory
+from skerry.serving.network import Network
+from skerry.serving.states import States
+
+# Above this a row is slow enough for more threads to pay for their waking.
+_SLOW_ROW_MS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How versions are run. `threads`: size of the pool that slow models share; 1: every run on one thread."""
+
+    provider: str = "cpu"
+    threads: int = 1
+    batching: Policy = field(default_factory=Policy)
+    sequences: sequences.Policy = field(default_factory=sequences.Policy)
+    memory: Memory = field(default_factory=Memory)
+
+
+@dataclass(slots=True, eq=False)
+class Version:
+    """`number` is the release counter, `digest` that of the manifest. `states` only for a network with state.
+    `is_kept`: stays in memory when another version is activated."""
+
+    model: str
+    number: int
+    digest: str
+    network: Network
+    batcher: Batcher
+    states: States | None
+    selftest: selftest.Result
+    is_kept: bool = False
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.network.manifest
+
+
+def open_version(folder: Path, model: str, number: int, options: Options, instruments: Instruments) -> Version:
+    """Read, verify, load and try the version in `folder`. Blocks; meant for a thread.
+
+    Raises IntegrityError (a file is missing or not the one named by digest, the runtime cannot load it, its golden set
+    differs), InputError (the manifest is malformed), OverloadedError (not enough memory), UnavailableError (disk).
+    """
+    data = _read(folder / manifest.FILE_NAME, manifest.MAX_BYTES)
+    made = manifest.from_json(data)
+    if made.model != model:
+        raise errors.IntegrityError(f"{folder}: its manifest is of model {made.model!r}, not {model!r}")
+    options.memory.check(f"version {number} of {model!r}", made.files["model"].size_bytes)
+    network, result = _load(made, folder, options)
+    if not result.passed:
+        raise errors.IntegrityError(f"version {number} of {model!r} is not used: {result.reason}")
+    digest = manifest.digest_of(data)
+    states = States(options.sequences) if made.state else None
+    batcher = Batcher(
+        network,
+        Label(model, str(number), digest),
+        row_s=result.latency_ms / 1e3,
+        policy=options.batching,
+        instruments=instruments,
+        states=states,
+    )
+    return Version(model, number, digest, network, batcher, states, result)
+
+
+def _load(made: Manifest, folder: Path, options: Options) -> tuple[Network, selftest.Result]:
+    """On one thread; a slow network once more on the shared pool, and the quicker of the two stays."""
+    model = _file(folder, made, "model")
+    golden = _file(folder, made, "golden") if "golden" in made.files else None
+    network = Network.load(made, model, provider=options.provider)
+    result = selftest.run(network, golden)
+    if options.threads == 1 or result.latency_ms < _SLOW_ROW_MS or options.provider != "cpu":
+        return network, result
+    pooled = Network.load(made, model, provider=options.provider, pooled=True)
+    again = selftest.run(pooled, golden)
+    return (pooled, again) if again.passed and again.latency_ms < result.latency_ms else (network, result)
+
+
+def _file(folder: Path, made: Manifest, role: str) -> bytes:
+    """The bytes that are loaded are the bytes that were hashed: nobody can swap the file between the two."""
+    named = made.files[role]
+    data = _read(folder / named.name, named.size_bytes)
+    return digests.verify(data, named.digest, f"{folder / named.name}")
+
+
+def _read(path: Path, max_bytes: int) -> bytes:
+    try:
+        with path.open("rb") as stored:
+            data = stored.read(max_bytes + 1)
+    except FileNotFoundError as exc:
+        raise errors.IntegrityError(f"{path} is missing") from exc
+    except OSError as exc:
+        raise errors.UnavailableError(f"cannot read {path}: {exc.strerror}") from exc
+    if len(data) > max_bytes:
+        raise errors.IntegrityError(f"{path} is larger than the {max_bytes} bytes it should have")
+    return data
