@@ -53,10 +53,20 @@ def test_one_seed_gives_the_same_weights_bit_by_bit_and_another_others() -> None
     assert weights(5) == weights(5) != weights(6)
 
 
-def test_one_to_a_thousand_keeps_the_rare_class() -> None:
-    trained, epochs = train(samples([1000, 5]), Recipe(epochs=4))
+@pytest.mark.parametrize("balance", ["draws", "logits"])
+def test_one_to_a_thousand_keeps_the_rare_class(balance: str) -> None:
+    trained, epochs = train(samples([1000, 1]), Recipe(epochs=6, balance=balance))
     assert np.isfinite([one.loss for one in epochs]).all()
     assert recall(trained, samples([50, 50], seed=1))[1] > 0.9
+
+
+def test_both_ways_of_balancing_help_a_rare_class_that_overlaps() -> None:
+    def rare_recall(balance: str) -> float:
+        trained, _ = train(samples([600, 12], noise=2.5), Recipe(epochs=6, balance=balance))
+        return recall(trained, samples([200, 200], seed=1, noise=2.5))[1]
+
+    plain = rare_recall("none")
+    assert rare_recall("draws") > plain + 0.1 and rare_recall("logits") > plain + 0.1
 
 
 def test_an_absent_class_does_no_harm() -> None:

@@ -31,13 +31,16 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train. `soft_share` is the teacher's part of the loss where a row has both kinds of label."""
+    """How to train. `soft_share` is the teacher's part of the loss where a row has both kinds of label. `balance` is
+    what unequal classes lead to: "draws" (rare classes are drawn more often, and only they are augmented), "logits"
+    (the loss is shifted by the log of each class's share), or "none"."""
 
     epochs: int = 8
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
     seed: int = 0
     augment: str = "none"
+    balance: str = "draws"
     soft_share: float = 0.7
 
 
@@ -65,12 +68,11 @@ def prepare(seed: int) -> torch.Generator:
 def train(network: nn.Module, samples: Samples, recipe: Recipe, on_epoch: OnEpoch, classes: int) -> nn.Module:
     """Train `network` in place and return it in evaluation mode.
 
-    AdamW, the learning rate as `pace` has it. Draws are balanced over the classes when these are unequal, and only rare
-    ones are then augmented. Raises InputError when there is nothing to learn from, and when the loss stops being a
-    number (weights like these are never published).
+    AdamW, the learning rate as `pace` has it. Raises InputError when there is nothing to learn from, and when the loss
+    stops being a number (weights like these are never published).
     """
     generator = prepare(recipe.seed)
-    data = _Data.of(samples, classes, augment.resolve(recipe.augment, network, samples.x), recipe.soft_share)
+    data = _Data.of(samples, classes, augment.resolve(recipe.augment, network, samples.x), recipe)
     batch = batch_size(len(data))
     steps = math.ceil(len(data) / batch)
     optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
@@ -131,12 +133,13 @@ class _Data:
     weight: torch.Tensor
     draw: torch.Tensor | None  # sampling probabilities, None: every row once per epoch
     augmented: torch.Tensor  # [n] bool
+    shift: torch.Tensor  # [classes] added to the logits while training
     limits: augment.Range
     operations: Sequence[augment.Operation]
 
     @classmethod
-    def of(cls, samples: Samples, classes: int, operations: Sequence[augment.Operation], soft_share: float) -> "_Data":
-        target, truth = _labels(samples, classes, soft_share)
+    def of(cls, samples: Samples, classes: int, operations: Sequence[augment.Operation], recipe: Recipe) -> "_Data":
+        target, truth = _labels(samples, classes, recipe.soft_share)
         per_class = imbalance.counts(target, classes)
         if (per_class > 0).sum() < 2:
             raise errors.InputError(
@@ -144,9 +147,10 @@ class _Data:
                 "at least two classes are needed to learn a difference"
             )
         skewed = imbalance.is_skewed(per_class)
-        draw = imbalance.sampling_weights(target, classes, samples.weight) if skewed else None
-        rare = imbalance.minority_mask(target, classes) if skewed else np.ones(len(target), dtype=np.bool_)
-        weight = np.ones_like(samples.weight) if skewed else samples.weight / max(float(samples.weight.mean()), 1e-12)
+        drawn, shifted = skewed and recipe.balance == "draws", skewed and recipe.balance == "logits"
+        draw = imbalance.sampling_weights(target, classes, samples.weight) if drawn else None
+        rare = imbalance.minority_mask(target, classes) if drawn else np.ones(len(target), dtype=np.bool_)
+        weight = np.ones_like(samples.weight) if drawn else samples.weight / max(float(samples.weight.mean()), 1e-12)
         return cls(
             torch.from_numpy(samples.x),
             torch.from_numpy(target),
@@ -154,6 +158,7 @@ class _Data:
             torch.from_numpy(weight),
             None if draw is None else torch.from_numpy(draw),
             torch.from_numpy(rare),
+            torch.from_numpy(imbalance.logit_adjustment(per_class)) if shifted else torch.zeros(classes),
             augment.Range(float(samples.x.min()), float(samples.x.max())),
             operations,
         )
@@ -176,7 +181,7 @@ class _Data:
     def loss(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """Weighted cross-entropy with the (mixed) distribution of labels: −Σ_k t_k log p_k (Hinton, Vinyals & Dean,
         "Distilling the knowledge in a neural network", 2015, at temperature 1)."""
-        each = -(self.truth[rows] * functional.log_softmax(logits, dim=1)).sum(dim=1)
+        each = -(self.truth[rows] * functional.log_softmax(logits + self.shift, dim=1)).sum(dim=1)
         return (each * self.weight[rows]).mean()
 
 

@@ -77,6 +77,7 @@ def recipe_of(retrain: specs.RetrainSpec) -> Recipe:
         learning_rate=retrain.learning_rate_ppm / 1e6,
         seed=retrain.seed,
         augment=retrain.augment,
+        balance=retrain.balance,
     )
 
 

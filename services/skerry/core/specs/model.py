@@ -13,6 +13,7 @@ DATATYPES = (
 )  # fmt: skip
 TASKS = ("Classification",)
 AUGMENTS = ("generic", "none", "shift")
+BALANCES = ("draws", "logits", "none")
 MAX_CLASSES = 10_000
 
 
@@ -84,6 +85,7 @@ class RetrainSpec:
     cooldown_s: int = 60
     epochs: int = 8
     augment: str = "generic"
+    balance: str = "draws"
     learning_rate_ppm: int = 2000
     prune_permille: int = 0
     students: int = 1
@@ -197,6 +199,7 @@ def retrain_fields(reader: Reader) -> RetrainSpec:
         cooldown_s=reader.integer("cooldownSeconds", default.cooldown_s, 0, 366 * 86_400),
         epochs=reader.integer("epochs", default.epochs, 1, 10_000),
         augment=reader.text("augment", default.augment, among=AUGMENTS),
+        balance=reader.text("balance", default.balance, among=BALANCES),
         learning_rate_ppm=reader.integer("learningRatePpm", default.learning_rate_ppm, 1, 10**6),
         prune_permille=reader.integer("prunePermille", default.prune_permille, 0, 900),
         students=reader.integer("students", default.students, 1, 16),
