@@ -24,8 +24,8 @@ def build_methods(
     repository_root: Path | None = None,
     services: Iterable[FileDescriptor] = (),
 ) -> Methods:
-    """`predictor` answers ModelInfer. With `repository_root` callers may load and unload what lies there. `services` are
-    files whose services the caller adds to the table itself: reflection and health then know them."""
+    """`predictor` answers ModelInfer. With `repository_root` callers may load and unload what lies there. `services`
+    are files whose services the caller adds to the table itself: reflection and health then know them."""
     added = list(services)
     names = tuple(service.full_name for file in added for service in file.services_by_name.values())
     return {

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from skerry.core import digests, errors, manifest, sequences
+from skerry.core import digests, errors, manifest
 from skerry.core.manifest import Manifest
+from skerry.core.sequences import Policy as SequencePolicy
 from skerry.serving import selftest
 from skerry.serving.batching import Batcher, Label, Policy
 from skerry.serving.instruments import Instruments
@@ -23,7 +24,7 @@ class Options:
     provider: str = "cpu"
     threads: int = 1
     batching: Policy = field(default_factory=Policy)
-    sequences: sequences.Policy = field(default_factory=sequences.Policy)
+    sequences: SequencePolicy = field(default_factory=SequencePolicy)
     memory: Memory = field(default_factory=Memory)
 
 

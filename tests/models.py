@@ -1,0 +1,243 @@
+"""Tiny ONNX versions for tests, written with onnx.helper: what a test needs of a network and nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from skerry.core import manifest, preprocessing, tensors
+from skerry.core.tensors import Spec
+
+IR_VERSION, OPSET = 8, 17
+FEATURES, CLASSES, HIDDEN = 4, 3, 5
+
+_ONNX = {"FP32": TensorProto.FLOAT, "INT64": TensorProto.INT64, "UINT8": TensorProto.UINT8, "FP16": TensorProto.FLOAT16}
+
+
+def _value(spec: Spec) -> onnx.ValueInfoProto:
+    shape = ["batch", *(f"{spec.name}_{at}" if size == -1 else size for at, size in enumerate(spec.shape))]
+    return helper.make_tensor_value_info(spec.name, _ONNX[spec.datatype], shape)
+
+
+def _file(
+    nodes: list[onnx.NodeProto],
+    inputs: list[Spec],
+    outputs: list[Spec],
+    weights: dict[str, NDArray[Any]],
+    *,
+    ir_version: int = IR_VERSION,
+) -> bytes:
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [_value(spec) for spec in inputs],
+        [_value(spec) for spec in outputs],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=ir_version)
+    return made.SerializeToString()
+
+
+def weights(scale: float) -> NDArray[np.float32]:
+    """The matrix of `linear`, FEATURES × CLASSES."""
+    return (np.arange(FEATURES * CLASSES, dtype=np.float32).reshape(FEATURES, CLASSES) - 5) * scale
+
+
+def linear(scale: float = 1.0, *, datatype: str = "FP32") -> bytes:
+    """logits = x · weights(scale)."""
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["logits"])]
+    return _file(nodes, [Spec("x", "FP32", (FEATURES,))], [Spec("logits", "FP32", (CLASSES,))], {"w": weights(scale)})
+
+
+def quantized(scale: float = 1.0) -> bytes:
+    """`linear` with int8 weights behind DequantizeLinear and a quantized input: a QDQ graph."""
+    step = float(np.abs(weights(scale)).max() / 127)
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "xs", "xz"], ["xq"]),
+        helper.make_node("DequantizeLinear", ["xq", "xs", "xz"], ["xd"]),
+        helper.make_node("DequantizeLinear", ["wq", "ws", "wz"], ["w"]),
+        helper.make_node("MatMul", ["xd", "w"], ["logits"]),
+    ]
+    held = {
+        "xs": np.array(4 / 127, dtype=np.float32),
+        "xz": np.array(0, dtype=np.int8),
+        "wq": np.clip(np.round(weights(scale) / step), -127, 127).astype(np.int8),
+        "ws": np.array(step, dtype=np.float32),
+        "wz": np.array(0, dtype=np.int8),
+    }
+    return _file(nodes, [Spec("x", "FP32", (FEATURES,))], [Spec("logits", "FP32", (CLASSES,))], held)
+
+
+def slow(size: int = 700, depth: int = 12) -> bytes:
+    """`linear` behind a chain of large matrix products: some 10 ms a row on a slow core, more for more depth."""
+    spread = np.ones((FEATURES, size), dtype=np.float32)
+    square = np.eye(size, dtype=np.float32)
+    nodes = [helper.make_node("MatMul", ["x", "spread"], ["h"]), helper.make_node("Unsqueeze", ["h", "one"], ["a0"])]
+    nodes += [helper.make_node("Expand", ["a0", "shape"], ["b0"])]
+    nodes += [helper.make_node("MatMul", [f"b{at}", "square"], [f"b{at + 1}"]) for at in range(depth)]
+    nodes += [helper.make_node("ReduceMean", [f"b{depth}"], ["mean"], axes=[1, 2], keepdims=0)]
+    nodes += [helper.make_node("Unsqueeze", ["mean", "one"], ["m"]), helper.make_node("MatMul", ["m", "w"], ["logits"])]
+    held = {
+        "spread": spread,
+        "square": square,
+        "one": np.array([1], dtype=np.int64),
+        "shape": np.array([1, size, size], dtype=np.int64),
+        "w": np.ones((1, CLASSES), dtype=np.float32),
+    }
+    return _file(nodes, [Spec("x", "FP32", (FEATURES,))], [Spec("logits", "FP32", (CLASSES,))], held)
+
+
+def not_finite() -> bytes:
+    """log(x): fine for positive x, NaN for negative."""
+    return _file(
+        [helper.make_node("Log", ["x"], ["logits"])],
+        [Spec("x", "FP32", (FEATURES,))],
+        [Spec("logits", "FP32", (FEATURES,))],
+        {},
+    )
+
+
+def identity(datatype: str, shape: tuple[int, ...]) -> bytes:
+    """y = x; -1 in `shape` is a free axis."""
+    spec = Spec("x", datatype, shape)
+    return _file([helper.make_node("Identity", ["x"], ["y"])], [spec], [Spec("y", datatype, shape)], {})
+
+
+def pair() -> bytes:
+    """Two inputs a, b; two outputs sum, difference."""
+    specs = [Spec(name, "FP32", (2,)) for name in ("a", "b")]
+    nodes = [helper.make_node("Add", ["a", "b"], ["sum"]), helper.make_node("Sub", ["a", "b"], ["difference"])]
+    return _file(nodes, specs, [Spec(name, "FP32", (2,)) for name in ("sum", "difference")], {})
+
+
+def rnn() -> bytes:
+    """One step of h' = tanh(x·w + h·u), logits = h'·v: x [N, FEATURES], h [N, HIDDEN]."""
+    w, u, v = rnn_weights()
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["xw"]),
+        helper.make_node("MatMul", ["h", "u"], ["hu"]),
+        helper.make_node("Add", ["xw", "hu"], ["sum"]),
+        helper.make_node("Tanh", ["sum"], ["h_next"]),
+        helper.make_node("MatMul", ["h_next", "v"], ["logits"]),
+    ]
+    inputs = [Spec("x", "FP32", (FEATURES,)), Spec("h", "FP32", (HIDDEN,))]
+    outputs = [Spec("logits", "FP32", (CLASSES,)), Spec("h_next", "FP32", (HIDDEN,))]
+    return _file(nodes, inputs, outputs, {"w": w, "u": u, "v": v})
+
+
+def rnn_weights() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    draw = np.random.default_rng(7)
+    shapes = ((FEATURES, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, CLASSES))
+    w, u, v = (draw.normal(0, 0.7, shape).astype(np.float32) for shape in shapes)
+    return w, u, v
+
+
+def rnn_reference(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits [T, CLASSES] of the whole window x [T, FEATURES], in numpy."""
+    w, u, v = rnn_weights()
+    h = np.zeros(HIDDEN, dtype=np.float32)
+    out = []
+    for step in x:
+        h = np.tanh(step @ w + h @ u)
+        out.append(h @ v)
+    return np.stack(out)
+
+
+def manifest_for(
+    model: str,
+    data: bytes,
+    inputs: list[Spec],
+    outputs: list[Spec],
+    *,
+    golden: bytes | None = None,
+    steps: tuple[preprocessing.Step, ...] = (),
+    network_inputs: list[Spec] | None = None,
+    state: tuple[manifest.State, ...] = (),
+    tolerance: float = 1e-3,
+    latency_cap_ms: float = 0.0,
+    ir_version: int = IR_VERSION,
+) -> manifest.Manifest:
+    files = {"model": manifest.file_of("model.onnx", data)}
+    if golden is not None:
+        files["golden"] = manifest.file_of("golden.npz", golden)
+    return manifest.Manifest(
+        model=model,
+        runtime=manifest.Runtime(ir_version, {"": OPSET}),
+        files=files,
+        inputs=tuple(inputs),
+        network_inputs=tuple(network_inputs or inputs),
+        outputs=tuple(outputs),
+        preprocessing=steps,
+        class_names=tuple(str(at) for at in range(CLASSES)),
+        state=state,
+        golden=manifest.Golden(tolerance, latency_cap_ms),
+    )
+
+
+def write(
+    root: Path, model: str, number: int | str, data: bytes, made: manifest.Manifest, golden: bytes | None
+) -> Path:
+    """A version's folder below `root`."""
+    folder = root / model / str(number)
+    folder.mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(data)
+    if golden is not None:
+        (folder / "golden.npz").write_bytes(golden)
+    (folder / manifest.FILE_NAME).write_bytes(made.to_json())
+    return folder
+
+
+X, LOGITS = Spec("x", "FP32", (FEATURES,)), Spec("logits", "FP32", (CLASSES,))
+
+
+def linear_golden(scale: float = 1.0, rows: int = 4) -> bytes:
+    from skerry.serving import selftest
+
+    x = np.random.default_rng(1).normal(size=(rows, FEATURES)).astype(np.float32)
+    return selftest.pack({"x": x}, {"logits": x @ weights(scale)})
+
+
+def write_linear(root: Path, model: str, number: int | str, scale: float = 1.0, **changes: Any) -> Path:
+    data, golden = linear(scale), linear_golden(scale)
+    made = manifest_for(model, data, [X], [LOGITS], golden=golden, **changes)
+    return write(root, model, number, data, made, golden)
+
+
+def write_slow(root: Path, model: str, number: int, depth: int = 12) -> Path:
+    data = slow(depth=depth)
+    return write(root, model, number, data, manifest_for(model, data, [X], [LOGITS]), None)
+
+
+def write_not_finite(root: Path, model: str, number: int) -> Path:
+    from skerry.serving import selftest
+
+    data, x = not_finite(), np.ones((1, FEATURES), dtype=np.float32)
+    golden = selftest.pack({"x": x}, {"logits": np.log(x)})
+    made = manifest_for(model, data, [X], [Spec("logits", "FP32", (FEATURES,))], golden=golden)
+    return write(root, model, number, data, made, golden)
+
+
+def write_pair(root: Path, model: str, number: int) -> Path:
+    data = pair()
+    specs = [Spec(name, "FP32", (2,)) for name in ("a", "b")]
+    outputs = [Spec(name, "FP32", (2,)) for name in ("sum", "difference")]
+    return write(root, model, number, data, manifest_for(model, data, specs, outputs), None)
+
+
+def write_identity(root: Path, model: str, number: int, datatype: str, shape: tuple[int, ...]) -> Path:
+    data = identity(datatype, shape)
+    specs = [Spec("x", datatype, shape)], [Spec("y", datatype, shape)]
+    return write(root, model, number, data, manifest_for(model, data, *specs), None)
+
+
+def write_rnn(root: Path, model: str, number: int) -> Path:
+    data = rnn()
+    state = (manifest.State("h", "h_next", (HIDDEN,)),)
+    return write(root, model, number, data, manifest_for(model, data, [X], [LOGITS], state=state), None)
+
+
+def tensor(values: Any, name: str = "x", dtype: Any = np.float32) -> tensors.Tensor:
+    return tensors.Tensor.of(name, np.asarray(values, dtype=dtype))
