@@ -43,6 +43,20 @@ def test_bad_arguments_of_softmax_are_named(logits: object, temperature: float) 
         confidence.softmax(logits, temperature)  # type: ignore[arg-type]  # wrong on purpose
 
 
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20), st.floats(0.1, 10))
+def test_one_row_in_plain_python_is_the_same(row: list[float], temperature: float) -> None:
+    expected = confidence.max_softmax([row], temperature)[0]
+    assert confidence.max_softmax_of(row, temperature) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_one_row_with_a_non_finite_logit_is_never_trusted_either(bad: float, place: int) -> None:
+    row = [0.5, 0.1, 0.2]
+    row[place] = bad
+    assert confidence.max_softmax_of(row) == confidence.max_softmax([row])[0] == 0.0
+
+
 @pytest.mark.parametrize("true_temperature", [0.5, 1.0, 3.0])
 def test_the_temperature_that_made_the_labels_is_found_again(true_temperature: float) -> None:
     rng = np.random.default_rng(7)

@@ -56,6 +56,13 @@ def cloud(timeout_s: float) -> Decision:
             id="disabled: local is what was asked for",
         ),
         pytest.param(
+            replace(UNSURE, is_step=True),
+            POLICY,
+            FRESH,
+            local(Reason.STATEFUL, degraded=False),
+            id="a step of a sequence stays where its state is",
+        ),
+        pytest.param(
             replace(UNSURE, has_teacher=False), POLICY, FRESH, local(Reason.NO_TEACHER, degraded=True), id="no teacher"
         ),
         pytest.param(

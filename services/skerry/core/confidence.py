@@ -5,6 +5,9 @@ Modern Neural Networks", section 4.2); it never changes which class wins. What i
 `core.offload` and `core.sampling`. Left out: margin, entropy and energy scores, which tie or lose on our data.
 """
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -41,6 +44,17 @@ def max_softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float
     """
     sure: NDArray[np.float64] = np.nan_to_num(softmax(logits, temperature).max(axis=1), nan=0.0)
     return sure
+
+
+def max_softmax_of(logits: Sequence[float], temperature: float = 1.0) -> float:
+    """`max_softmax` of one row in plain Python: for a few classes ten times as fast, and every request pays for it."""
+    highest = max(logits)
+    total = 0.0
+    for one in logits:
+        total += math.exp((one - highest) / temperature)
+    # A NaN anywhere makes the sum NaN (or, as the highest, every term): neither compares as at least 1.
+    finite = total >= 1.0 and math.isfinite(highest) and math.isfinite(min(logits))
+    return 1.0 / total if finite else 0.0
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:

@@ -21,6 +21,7 @@ class Reason(enum.Enum):
     CONFIDENT = "Confident"  # the edge is sure enough
     LOW_CONFIDENCE = "LowConfidence"  # below the threshold: the cloud is asked
     OFFLOAD_DISABLED = "OffloadDisabled"  # the model's policy keeps every request on the node
+    STATEFUL = "Stateful"  # a step of a sequence: its hidden state is on the node
     NO_TEACHER = "NoTeacher"  # no larger model is known to this node
     DEADLINE_TOO_SHORT = "DeadlineTooShort"  # the caller's remaining time would not do for a call
     CIRCUIT_OPEN = "CircuitOpen"  # recent calls failed; the link rests
@@ -130,13 +131,14 @@ class State:
 @dataclass(frozen=True, slots=True)
 class Question:
     """One request: `confidence` of its least sure row, the version's `threshold`, `rows`, and how long the caller still
-    waits (None: no deadline)."""
+    waits (None: no deadline). `is_step`: it continues a sequence whose state the cloud does not have."""
 
     confidence: float
     threshold: float
     rows: int
     remaining_s: float | None
     has_teacher: bool
+    is_step: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,8 @@ def decide(question: Question, policy: Policy, state: State, *, now_s: float) ->
         return local(Reason.CONFIDENT, degraded=False)
     if not policy.enabled:
         return local(Reason.OFFLOAD_DISABLED, degraded=False)
+    if question.is_step:
+        return local(Reason.STATEFUL, degraded=False)
     if not question.has_teacher:
         return local(Reason.NO_TEACHER)
     remaining_s = policy.timeout_s if question.remaining_s is None else question.remaining_s
