@@ -25,6 +25,7 @@ class _Files(StaticFiles):
 
     def __init__(self, folder: Path, *, immutable: bool) -> None:
         super().__init__(directory=folder, check_dir=False)
+        self.config_checked = True  # until the controller has made the folder, its files are simply not found
         self._cache = "public, max-age=31536000, immutable" if immutable else "no-cache"
 
     async def get_response(self, path: str, scope: Scope) -> Response:
