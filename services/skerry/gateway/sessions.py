@@ -84,14 +84,13 @@ class Sessions:
         self._open[report.node] = session
         self._numbers.streams.set(len(self._open))
         try:
-            await self._take(session, report)
-            await self._run(session)
+            await self._run(session, report)
         finally:
             await asyncio.shield(self._close(session))
 
-    async def _run(self, session: _Session) -> None:
+    async def _run(self, session: _Session, first: fleet_pb2.NodeReport) -> None:
         """Until the node ends the stream, falls silent or opens another one."""
-        tasks = [asyncio.create_task(self._read(session)), asyncio.create_task(self._send(session))]
+        tasks = [asyncio.create_task(self._read(session, first)), asyncio.create_task(self._send(session))]
         try:
             ends: list[asyncio.Future[Any]] = [*tasks, session.ended]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -105,8 +104,11 @@ class Sessions:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _read(self, session: _Session) -> None:
+    async def _read(self, session: _Session, report: fleet_pb2.NodeReport) -> None:
         while True:
+            if report.node != session.node:
+                raise CallError(Status.INVALID_ARGUMENT, f"a stream of node {session.node} reports for {report.node}")
+            await self._take(session, report)
             try:
                 data = await asyncio.wait_for(session.call.read(), self._report_timeout_s)
             except TimeoutError as exc:
@@ -115,9 +117,6 @@ class Sessions:
             if data is None:
                 return
             report = _parse(data)
-            if report.node != session.node:
-                raise CallError(Status.INVALID_ARGUMENT, f"a stream of node {session.node} reports for {report.node}")
-            await self._take(session, report)
 
     async def _send(self, session: _Session) -> None:
         """The desired state now and after each change; only its revision is no change."""
