@@ -239,6 +239,7 @@ class Registry:
         if active is not None and active is not version and active.states is not None and version.states is not None:
             active.states.forget_elsewhere(version.states)
         version.batcher.close()
+        self.changed.raise_()
         log.info("version_retired", model=version.model, version=version.number)
 
     def _all(self) -> Iterator[Version]:

@@ -1,0 +1,186 @@
+"""Batching: each caller gets its own rows, a bad request fails alone, expired work is not run, queues are bounded."""
+
+import asyncio
+from pathlib import Path
+
+import models
+import numpy as np
+import pytest
+from models import tensor
+from plane import FakeCall, Plane, error_of, reply_of
+
+from skerry.core import errors
+from skerry.core.inference import InferRequest
+from skerry.serving.batching import Policy
+from skerry.serving.predictor import Context
+from skerry.serving.version import Options, Version
+
+
+def _slowed(plane: Plane, model: str, release: "asyncio.Event | None" = None) -> list[int]:
+    """Make every run go to the model's thread; returns the list of rows per run, filled as runs happen."""
+    version = plane.registry.lookup(model)
+    version.batcher._row_s = 1e9
+    runs: list[int] = []
+    run = version.network.run
+
+    def counted(inputs, state=()):  # type: ignore[no-untyped-def]
+        runs.append(len(inputs[0]))
+        if release is not None:
+            asyncio.run_coroutine_threadsafe(release.wait(), loop).result(10)
+        return run(inputs, state)
+
+    loop = asyncio.get_running_loop()
+    version.network.run = counted  # type: ignore[method-assign]
+    return runs
+
+
+@pytest.mark.parametrize("mode", ["inline", "on a thread"])
+async def test_concurrent_callers_get_what_they_would_get_alone(tmp_path: Path, mode: str) -> None:
+    models.write_linear(tmp_path, "digits", 1)
+    plane = await Plane(tmp_path).load_all()
+    draw = np.random.default_rng(5)
+    inputs = [draw.normal(size=(1 + at % 3, 4)).astype(np.float32) for at in range(8)]
+    alone = [(await plane.ask("digits", tensor(x))).outputs[0].data for x in inputs]
+    if mode == "on a thread":
+        _slowed(plane, "digits")
+    requests = [InferRequest("digits", (tensor(x),)) for x in inputs]
+    requests[4] = InferRequest("digits", (tensor([[1, np.nan, 1, 1]]),))
+    answers = await plane.answers(requests)
+    assert isinstance(error_of(answers[4]), errors.InputError)
+    for at, answer in enumerate(answers):
+        if at != 4:
+            found = reply_of(answer).outputs[0].data
+            assert found.shape == alone[at].shape
+            np.testing.assert_allclose(found, alone[at], rtol=1e-5, atol=1e-6)
+
+
+async def test_what_arrives_together_is_one_run(tmp_path: Path) -> None:
+    models.write_linear(tmp_path, "digits", 1)
+    plane = await Plane(tmp_path).load_all()
+    await plane.answers([InferRequest("digits", (tensor([[1, 2, 3, 4]]),))] * 8)
+    assert plane.instruments.batch_rows.count(("digits", "1")) == 1
+
+
+async def test_a_run_has_at_most_32_rows_and_a_larger_request_runs_alone(tmp_path: Path) -> None:
+    models.write_linear(tmp_path, "digits", 1)
+    plane = await Plane(tmp_path).load_all()
+    runs = _slowed(plane, "digits")
+    rows = [20, 20, 100, 1, 1]
+    answers = await plane.answers([InferRequest("digits", (tensor(np.ones((n, 4))),)) for n in rows])
+    assert [reply_of(one).outputs[0].shape[0] for one in answers] == rows
+    assert runs == [20, 20, 100, 2]
+
+
+async def test_expired_work_is_dropped_before_it_runs(tmp_path: Path) -> None:
+    models.write_linear(tmp_path, "digits", 1)
+    plane = await Plane(tmp_path).load_all()
+    release = asyncio.Event()
+    runs = _slowed(plane, "digits", release)
+    now = asyncio.get_running_loop().time()
+    request = InferRequest("digits", (tensor([[1, 2, 3, 4]]),))
+    (running,) = plane.submit([request])
+    hung_up = FakeCall()
+    contexts = [Context(now - 1), Context(now + 60), Context(call=hung_up)]
+    waiting = plane.submit([request] * 3, contexts)
+    hung_up.is_cancelled = True
+    release.set()
+    assert isinstance(error_of(await waiting[0]), errors.DeadlineError)
+    assert isinstance(error_of(await waiting[2]), errors.DeadlineError)
+    reply_of(await running)
+    reply_of(await waiting[1])
+    assert runs == [1, 1]
+
+
+async def test_a_full_queue_refuses_at_once_and_recovers(tmp_path: Path) -> None:
+    models.write_linear(tmp_path, "digits", 1)
+    plane = await Plane(tmp_path, Options(batching=Policy(max_queue=10))).load_all()
+    release = asyncio.Event()
+    runs = _slowed(plane, "digits", release)
+    request = InferRequest("digits", (tensor([[1, 2, 3, 4]]),))
+    (running,) = plane.submit([request])
+    futures = plane.submit([request] * 200)
+    refused = [future for future in futures if future.done()]
+    assert len(refused) == 190
+    for future in refused:
+        assert isinstance(error_of(future.result()), errors.OverloadedError)
+        assert "at most 10" in str(future.result())
+    assert plane.registry.lookup("digits").batcher.depth == 10
+    release.set()
+    for future in (running, *(one for one in futures if one not in refused)):
+        reply_of(await future)
+    assert sum(runs) == 11
+    reply_of((await plane.answers([request]))[0])
+
+
+async def test_a_queue_is_bounded_in_bytes_too(tmp_path: Path) -> None:
+    models.write_linear(tmp_path, "digits", 1)
+    plane = await Plane(tmp_path, Options(batching=Policy(max_queue_bytes=100))).load_all()
+    release = asyncio.Event()
+    _slowed(plane, "digits", release)
+    request = InferRequest("digits", (tensor(np.ones((4, 4))),))
+    (running,) = plane.submit([request])
+    first, second = plane.submit([request] * 2)
+    assert not first.done()
+    assert isinstance(error_of(second.result()), errors.OverloadedError)
+    release.set()
+    reply_of(await running)
+    reply_of(await first)
+
+
+async def test_200_calls_with_a_deadline_run_only_what_fits(tmp_path: Path) -> None:
+    """A run of 20 ms and deadlines of 30 ms: the queue stays bounded, most fail fast, and the next call is answered."""
+    models.write_linear(tmp_path, "digits", 1)
+    plane = await Plane(tmp_path, Options(batching=Policy(max_rows=1, max_queue=50))).load_all()
+    version: Version = plane.registry.lookup("digits")
+    version.batcher._row_s = 1e9
+    executed = 0
+    run = version.network.run
+
+    def slow(inputs, state=()):  # type: ignore[no-untyped-def]
+        nonlocal executed
+        executed += 1
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.02), loop).result(10)
+        return run(inputs, state)
+
+    version.network.run = slow  # type: ignore[method-assign]
+    loop = asyncio.get_running_loop()
+    request = InferRequest("digits", (tensor([[1, 2, 3, 4]]),))
+    futures = plane.submit([request] * 200, [Context(loop.time() + 0.03) for _ in range(200)])
+    answers = [await future for future in futures]
+    kinds = {type(answer).__name__ for answer in answers}
+    assert kinds <= {"InferReply", "OverloadedError", "DeadlineError"}
+    assert executed <= 3
+    assert sum(isinstance(answer, errors.OverloadedError) for answer in answers) >= 149
+    reply_of((await plane.answers([request]))[0])
+
+
+async def test_the_loop_goes_on_while_a_run_is_stuck(tmp_path: Path) -> None:
+    models.write_linear(tmp_path, "slow", 1)
+    models.write_linear(tmp_path, "quick", 1)
+    plane = await Plane(tmp_path).load_all()
+    release = asyncio.Event()
+    _slowed(plane, "slow", release)
+    (stuck,) = plane.submit([InferRequest("slow", (tensor([[1, 2, 3, 4]]),))])
+    reply_of((await plane.answers([InferRequest("quick", (tensor([[1, 2, 3, 4]]),))]))[0])
+    assert not stuck.done()
+    release.set()
+    reply_of(await stuck)
+
+
+async def test_a_bug_in_a_run_is_answered_too(tmp_path: Path) -> None:
+    models.write_linear(tmp_path, "digits", 1)
+    plane = await Plane(tmp_path).load_all()
+    version = plane.registry.lookup("digits")
+    version.batcher._row_s = 1e9
+    run = version.network.run
+
+    def buggy(inputs, state=()):  # type: ignore[no-untyped-def]
+        raise ZeroDivisionError("a secret")
+
+    version.network.run = buggy  # type: ignore[method-assign]
+    request = InferRequest("digits", (tensor([[1, 2, 3, 4]]),))
+    (answer,) = await plane.answers([request])
+    assert isinstance(error_of(answer), errors.IntegrityError)
+    assert "secret" not in str(answer)
+    version.network.run = run  # type: ignore[method-assign]
+    reply_of((await plane.answers([request]))[0])
