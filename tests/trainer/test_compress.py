@@ -15,29 +15,33 @@ def noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
 
-def exported(factory: object, x: np.ndarray) -> bytes:
+def exported(factory: object, x: np.ndarray) -> export.Exported:
     torch.manual_seed(0)
-    return export.export(factory(), x[:3]).data  # type: ignore[operator]
+    return export.export(factory(), x[:3])  # type: ignore[operator]
 
 
 @pytest.fixture(scope="module")
-def reference() -> tuple[bytes, compress.Model, np.ndarray]:
+def reference() -> tuple[export.Exported, compress.Model, np.ndarray]:
     x = noise(64, 1, 28, 28)
     whole = exported(lambda: cnn.reference(10), x)
     return whole, compress.to_int8(whole, x), x
 
 
-def test_every_layer_of_the_reference_cnn_becomes_int8(reference: tuple[bytes, compress.Model, np.ndarray]) -> None:
+def test_every_layer_of_the_reference_cnn_becomes_int8(
+    reference: tuple[export.Exported, compress.Model, np.ndarray],
+) -> None:
     whole, small, x = reference
     assert [node.op for node in small.int8_nodes] == ["Conv", "Conv", "Conv", "Gemm", "Gemm"]
-    assert small.float_nodes == [] and len(small.data) < len(whole) / 3
-    answers = [export.run(data, {export.INPUT: x})[0].argmax(axis=1) for data in (whole, small.data)]
+    assert small.float_nodes == [] and len(small.data) < len(whole.data) / 3
+    answers = [export.run(data, {export.INPUT: x})[0].argmax(axis=1) for data in (whole.data, small.data)]
     assert (answers[0] == answers[1]).mean() > 0.9
     weights = 32 * 9 + 64 * 32 * 9 + 64 * 64 * 9 + 576 * 64 + 640
     assert weights < sum(node.bytes for node in small.int8_nodes) < weights * 1.1  # and int32 biases
 
 
-def test_what_is_written_loads_on_fielded_runtimes(reference: tuple[bytes, compress.Model, np.ndarray]) -> None:
+def test_what_is_written_loads_on_fielded_runtimes(
+    reference: tuple[export.Exported, compress.Model, np.ndarray],
+) -> None:
     model = onnx.load_from_string(reference[1].data)
     assert model.ir_version <= export.MAX_IR_VERSION
     assert {one.domain: one.version for one in model.opset_import} == {"": export.OPSET}
@@ -52,6 +56,23 @@ def test_recurrent_kernels_stay_float_and_the_report_says_so(cell: str) -> None:
     assert all(node.bytes > 0 for node in (*small.int8_nodes, *small.float_nodes))
 
 
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_a_streaming_network_keeps_its_memory_in_int8(cell: str) -> None:
+    x = noise(60, 10, 4)
+    whole = exported(lambda: rnn.rows(3, features=4, hidden=24, cell=cell, streaming=True), x)
+    small = compress.to_int8(whole, x)
+
+    def answer(data: bytes) -> np.ndarray:
+        state = {one.input: np.zeros((60, one.size), np.float32) for one in whole.states}
+        for piece in np.split(x, [3, 4], axis=1):
+            logits, *after = export.run(data, {export.INPUT: piece, **state})
+            state = dict(zip(state, after, strict=True))
+        return logits
+
+    assert small.int8_nodes and {node.op for node in small.float_nodes} <= {cell.upper()}
+    np.testing.assert_allclose(answer(small.data), answer(whole.data), atol=0.05)
+
+
 def test_an_embedding_becomes_int8() -> None:
     x = np.random.default_rng(0).integers(0, 500, size=(40, 12))
     small = compress.to_int8(exported(lambda: rnn.tokens(10, vocabulary=500), x), x)
@@ -59,8 +80,8 @@ def test_an_embedding_becomes_int8() -> None:
     assert {node.op for node in small.float_nodes} == {"RNN"}
 
 
-def test_the_float_report_names_every_layer(reference: tuple[bytes, compress.Model, np.ndarray]) -> None:
-    whole = compress.as_float(reference[0])
+def test_the_float_report_names_every_layer(reference: tuple[export.Exported, compress.Model, np.ndarray]) -> None:
+    whole = compress.as_float(reference[0].data)
     assert whole.scheme == "float32" and not whole.int8_nodes and len(whole.float_nodes) == 5
 
 
@@ -72,7 +93,7 @@ def test_the_float_report_names_every_layer(reference: tuple[bytes, compress.Mod
     ],
 )
 def test_bad_calibration_is_refused(
-    calibration: np.ndarray, word: str, reference: tuple[bytes, compress.Model, np.ndarray]
+    calibration: np.ndarray, word: str, reference: tuple[export.Exported, compress.Model, np.ndarray]
 ) -> None:
     with pytest.raises(errors.InputError, match=word):
         compress.to_int8(reference[0], calibration)

@@ -10,6 +10,7 @@ from training_world import MODEL, NAMES, World, rows
 
 from skerry.adapters import blobs as blob_store
 from skerry.core import digests, errors, gates, manifest, writers
+from skerry.serving.network import Network
 from skerry.trainer import cycle, main
 from skerry.trainer.shipped import Shipped
 from skerry.trainer.train import Labeler
@@ -180,6 +181,25 @@ def test_the_teacher_labels_old_rows_and_a_run_does_without_one_that_is_away() -
     assert asked == [180] and "labelled 180 rows" in proposal(world, "taught")["report"]["training"]["softLabelsNote"]
     assert play(world, "alone", world.standard(), away).passed
     assert "did not answer in 10 s" in proposal(world, "alone")["report"]["training"]["softLabelsNote"]
+
+
+def test_a_streaming_network_is_proposed_with_its_hidden_state() -> None:
+    options = {"classes": 3, "features": 4, "hidden": 48, "cell": "gru", "streaming": True}
+    world = World(network={"factory": "skerry.nets.rnn:rows", "options": options})
+    assert play(world, "run", world.standard()).passed
+    made = shipped(world, "run").manifest
+    assert [(one.input, one.output, one.shape) for one in made.state] == [
+        ("h1", "h1_next", (48,)),
+        ("h2", "h2_next", (48,)),
+    ]
+    assert made.inputs[0].shape == (-1, 4) == made.network_inputs[0].shape
+    assert {node.op for node in made.quantization.float_nodes} == {"GRU"}
+    network = Network.load(made, shipped(world, "run").model)
+    x = rows([1, 1, 1], seed=1).x
+    (whole,), _ = network.run([x], network.fresh_state(3))
+    _, state = network.run([x[:, :7]], network.fresh_state(3))
+    (last,), _ = network.run([x[:, 7:]], state)
+    np.testing.assert_allclose(last, whole, atol=0.3)
 
 
 def test_int8_that_gains_nothing_is_not_shipped_and_the_report_says_why() -> None:

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from skerry.core import errors
+from skerry.core import errors, tensors
 from skerry.nets.rnn import Recurrent, Step
 from skerry.serving import runtime
 
@@ -43,20 +43,23 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """ONNX bytes with the axes that may vary besides the batch. `states` is empty for a network without memory."""
+    """ONNX, and one row of their input (an axis of -1 may vary). `states` is empty for a network without memory."""
 
     data: bytes
-    free_axes: Sequence[int]
+    input: tensors.Spec
     states: Sequence[State] = ()
 
 
 def export(network: nn.Module, example: NDArray[Any]) -> Exported:
     """ONNX of `network` (evaluation mode) for inputs like `example` [n ≥ 1, …] float32 or int64.
 
-    A recurrent network keeps its time axis free. Raises InputError when the network cannot be exported, or when ONNX
-    Runtime and torch differ by more than TOLERANCE at batch 1, 2, 7 (and lengths 1, 5, 50).
+    A recurrent network keeps its time axis free, a streaming one is exported as its step. Raises InputError when the
+    network cannot be exported, or when ONNX Runtime and torch differ by more than TOLERANCE at batch 1, 2, 7 (and
+    lengths 1, 5, 50).
     """
     network = network.eval()
+    if isinstance(network, Recurrent) and network.streaming:
+        return export_step(network, example)
     free = (1,) if isinstance(network, Recurrent) else ()
     x = _repeat(example, 2)
     axes = {INPUT: {0: "batch", **{axis: f"axis{axis}" for axis in free}}, OUTPUT: {0: "batch"}}
@@ -64,7 +67,7 @@ def export(network: nn.Module, example: NDArray[Any]) -> Exported:
     for batch in BATCHES:
         for feed in _lengths(_repeat(example, batch), free):
             _compare(data, {INPUT: feed}, [_forward(network, feed)], f"batch {batch}, input {list(feed.shape)}")
-    return Exported(data, free)
+    return Exported(data, _input(example, free))
 
 
 def export_step(network: Recurrent, example: NDArray[Any]) -> Exported:
@@ -86,7 +89,7 @@ def export_step(network: Recurrent, example: NDArray[Any]) -> Exported:
             expected = _forward_all(step, piece, carried)
             feeds = {INPUT: piece, **dict(zip(names, carried, strict=True))}
             carried = _compare(data, feeds, expected, f"batch {batch}, piece {list(piece.shape)}")[1:]
-    return Exported(data, (1,), states)
+    return Exported(data, _input(example, (1,)), states)
 
 
 def _trace(
@@ -147,6 +150,11 @@ def _forward_all(step: Step, x: NDArray[Any], states: Sequence[NDArray[Any]]) ->
     with torch.inference_mode():
         found = step(torch.from_numpy(x), *(torch.from_numpy(one) for one in states))
     return [one.numpy() for one in found]
+
+
+def _input(example: NDArray[Any], free: Sequence[int]) -> tensors.Spec:
+    shape = (tensors.FREE if axis in free else size for axis, size in enumerate(example.shape) if axis)
+    return tensors.Spec(INPUT, tensors.datatype_of(example.dtype, INPUT), tuple(shape))
 
 
 def _repeat(example: NDArray[Any], batch: int) -> NDArray[Any]:

@@ -17,11 +17,14 @@ CELLS: Mapping[str, type[nn.RNN | nn.LSTM | nn.GRU]] = {"rnn": nn.RNN, "lstm": n
 
 
 class Recurrent(nn.Module):
-    """`reading` turns the input into steps [N, T, dims]; T is free. Output logits [N, classes]."""
+    """`reading` turns the input into steps [N, T, dims]; T is free. Output logits [N, classes]. A `streaming` network
+    is shipped as its `Step`: callers send a sequence piece by piece."""
 
     reads = "sequence"
 
-    def __init__(self, classes: int, reading: nn.Module, dims: int, *, hidden: int, dense: int, cell: str) -> None:
+    def __init__(
+        self, classes: int, reading: nn.Module, dims: int, *, hidden: int, dense: int, cell: str, streaming: bool
+    ) -> None:
         super().__init__()
         if cell not in CELLS or classes < 2:
             raise errors.InputError(
@@ -32,7 +35,7 @@ class Recurrent(nn.Module):
         self.first = CELLS[cell](dims, hidden, batch_first=True)
         self.second = CELLS[cell](hidden, hidden, batch_first=True)
         self.head = nn.Sequential(nn.Linear(hidden, dense), nn.ReLU(), nn.Linear(dense, classes))
-        self.hidden = hidden
+        self.hidden, self.streaming = hidden, streaming
         for layer in (self.first, self.second):
             _orthogonal(layer)
 
@@ -70,18 +73,26 @@ class Step(nn.Module):
         return (self.network.head(steps[:, -1]), *kept)
 
 
-def rows(classes: int, features: int = 28, hidden: int = 64, dense: int = 64, cell: str = "rnn") -> nn.Module:
+def rows(
+    classes: int, features: int = 28, hidden: int = 64, dense: int = 64, cell: str = "rnn", streaming: bool = False
+) -> nn.Module:
     """For sequences of numbers [N, T, features] (image rows, sensor windows): a linear layer reads each step."""
     reading = nn.Linear(features, hidden)
-    return Recurrent(classes, reading, hidden, hidden=hidden, dense=dense, cell=cell)
+    return Recurrent(classes, reading, hidden, hidden=hidden, dense=dense, cell=cell, streaming=streaming)
 
 
 def tokens(
-    classes: int, vocabulary: int = 10_000, embedding: int = 64, hidden: int = 64, dense: int = 64, cell: str = "rnn"
+    classes: int,
+    vocabulary: int = 10_000,
+    embedding: int = 64,
+    hidden: int = 64,
+    dense: int = 64,
+    cell: str = "rnn",
+    streaming: bool = False,
 ) -> nn.Module:
     """For sequences of token ids [N, T] int64 below `vocabulary`: the reference RNN of text."""
     reading = nn.Embedding(vocabulary, embedding)
-    return Recurrent(classes, reading, embedding, hidden=hidden, dense=dense, cell=cell)
+    return Recurrent(classes, reading, embedding, hidden=hidden, dense=dense, cell=cell, streaming=streaming)
 
 
 def _orthogonal(layer: nn.RNNBase) -> None:

@@ -50,8 +50,9 @@ def as_float(data: bytes) -> Model:
     return Model(data, FLOAT_SCHEME, (), tuple(_weighted(onnx.load_from_string(data))))
 
 
-def to_int8(data: bytes, calibration: NDArray[Any]) -> Model:
-    """Quantize with the activations that `calibration` [n, …] network inputs cause.
+def to_int8(whole: export.Exported, calibration: NDArray[Any]) -> Model:
+    """Quantize with the activations that `calibration` [n, …] network inputs cause; a network with memory sees each
+    sequence in two pieces, so that its state is not always zero.
 
     Raises InputError for an empty or non-finite calibration set, or a network that the quantizer cannot handle.
     """
@@ -60,7 +61,7 @@ def to_int8(data: bytes, calibration: NDArray[Any]) -> Model:
     if not np.isfinite(calibration).all():
         raise errors.InputError("the calibration samples hold numbers that are not finite: drop those rows first")
     with tempfile.TemporaryDirectory(prefix="skerry-int8-") as folder:
-        quantized = _strip_domains(_quantize(data, calibration, Path(folder)))
+        quantized = _strip_domains(_quantize(whole.data, _feeds(whole, calibration), Path(folder)))
         executed = _executed(quantized, Path(folder))
     model = onnx.load_from_string(quantized)
     if model.ir_version > export.MAX_IR_VERSION:
@@ -96,7 +97,7 @@ def choose(
     return Choice(True, text)
 
 
-def _quantize(data: bytes, calibration: NDArray[Any], folder: Path) -> bytes:
+def _quantize(data: bytes, feeds: Iterator[export.Feeds], folder: Path) -> bytes:
     from onnxruntime import quantization  # heavy, and only a run needs it
     from onnxruntime.quantization import shape_inference
 
@@ -104,19 +105,15 @@ def _quantize(data: bytes, calibration: NDArray[Any], folder: Path) -> bytes:
     raw.write_bytes(data)
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
-        def __init__(self, feeds: Iterator[Mapping[str, NDArray[Any]]]) -> None:
-            self._feeds = feeds
+        def get_next(self) -> export.Feeds | None:
+            return next(feeds, None)
 
-        def get_next(self) -> Mapping[str, NDArray[Any]] | None:
-            return next(self._feeds, None)
-
-    batches = (calibration[at : at + _BATCH] for at in range(0, len(calibration), _BATCH))
     try:
         shape_inference.quant_pre_process(raw, prepared, skip_symbolic_shape=True)
         quantization.quantize_static(
             prepared,
             done,
-            Reader({export.INPUT: batch} for batch in batches),
+            Reader(),
             quant_format=quantization.QuantFormat.QDQ,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
@@ -126,6 +123,23 @@ def _quantize(data: bytes, calibration: NDArray[Any], folder: Path) -> bytes:
     except (ValueError, RuntimeError, TypeError, KeyError, AttributeError, NotImplementedError) as exc:
         raise errors.InputError(f"this network cannot be quantized: {exc}") from exc
     return done.read_bytes()
+
+
+def _feeds(whole: export.Exported, calibration: NDArray[Any]) -> Iterator[export.Feeds]:
+    for at in range(0, len(calibration), _BATCH):
+        batch = calibration[at : at + _BATCH]
+        if not whole.states:
+            yield {export.INPUT: batch}
+            continue
+        half = max(1, batch.shape[1] // 2)
+        state = {one.input: np.zeros((len(batch), one.size), dtype=np.float32) for one in whole.states}
+        first = {export.INPUT: batch[:, :half], **state}
+        yield first
+        after = export.run(whole.data, first)[1:]
+        yield {
+            export.INPUT: batch[:, half:] if half < batch.shape[1] else batch,
+            **dict(zip(state, after, strict=True)),
+        }
 
 
 def _strip_domains(data: bytes) -> bytes:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.telemetry import logs
-from skerry.core import errors, gates, paired, specs, tensors
+from skerry.core import errors, gates, paired, specs
 from skerry.core.manifest import Confidence, Manifest
 from skerry.nets import export
 from skerry.serving import selftest
@@ -59,7 +59,7 @@ def run(job: Job, blobs: Blobs, labeler: Labeler | None) -> gates.Verdict:
     _tell_data(job, loaded)
     trained = train.train(job.model, job.retrain, loaded, labeler, owner)
     exported = export.export(trained.network, trained.inputs[:8])
-    candidate = _compress(job, loaded, exported.data, trained.inputs)
+    candidate = _compress(job, loaded, exported, trained.inputs)
     log.info(
         "compressed",
         int8=candidate.choice.int8,
@@ -69,26 +69,25 @@ def run(job: Job, blobs: Blobs, labeler: Labeler | None) -> gates.Verdict:
     return _judge(job, blobs, loaded, candidate, trained.report)
 
 
-def _compress(job: Job, loaded: data.Loaded, whole: bytes, inputs: NDArray[Any]) -> _Candidate:
+def _compress(job: Job, loaded: data.Loaded, whole: export.Exported, inputs: NDArray[Any]) -> _Candidate:
     """int8 when it holds what float promises on the holdout, else float with the reason."""
-    network_input = tensors.Spec(export.INPUT, tensors.datatype_of(inputs.dtype, export.INPUT), inputs.shape[1:])
-    float_model = compress.as_float(whole)
-    float_version = _ship(job, float_model, network_input)
+    float_bytes = len(whole.data)
+    float_version = _ship(job, compress.as_float(whole.data), whole)
     float_answers = evaluate.answer(float_version, loaded.holdouts)
     try:
         small = compress.to_int8(whole, _calibration(inputs, job.retrain.seed))
     except errors.InputError as exc:
         choice = Choice(False, f"the float model is kept: {exc}")
-        return _Candidate(float_version, choice, float_answers, {}, len(whole))
-    int8_version = _ship(job, small, network_input)
+        return _Candidate(float_version, choice, float_answers, {}, float_bytes)
+    int8_version = _ship(job, small, whole)
     int8_answers = evaluate.answer(int8_version, loaded.holdouts)
     labels, before, after = _pooled(loaded, float_answers), _classes(float_answers), _classes(int8_answers)
     choice = compress.choose(
-        labels, before, after, small, max_loss=job.model.gates.max_int8_loss_permille / 1000, float_bytes=len(whole)
+        labels, before, after, small, max_loss=job.model.gates.max_int8_loss_permille / 1000, float_bytes=float_bytes
     )
     if not choice.int8:
-        return _Candidate(float_version, choice, float_answers, {}, len(whole))
-    return _Candidate(int8_version, choice, int8_answers, float_answers, len(whole))
+        return _Candidate(float_version, choice, float_answers, {}, float_bytes)
+    return _Candidate(int8_version, choice, int8_answers, float_answers, float_bytes)
 
 
 def _judge(
@@ -169,9 +168,9 @@ def _baseline_answers(
     return {origin: evaluate.in_terms_of(one.classes, theirs, ours) for origin, one in found.items()}
 
 
-def _ship(job: Job, model: Model, network_input: tensors.Spec) -> Shipped:
+def _ship(job: Job, model: Model, exported: export.Exported) -> Shipped:
     assert job.model.network is not None  # train.train refused otherwise
-    return Shipped(propose.draft(job.model, job.model.network, model, network_input), model.data)
+    return Shipped(propose.draft(job.model, job.model.network, model, exported), model.data)
 
 
 def _calibration(inputs: NDArray[Any], seed: int) -> NDArray[Any]:

@@ -12,7 +12,7 @@ import onnx
 
 from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
-from skerry.core import gates, manifest, specs, tensors
+from skerry.core import errors, gates, manifest, specs, tensors
 from skerry.core.manifest import Manifest
 from skerry.nets import export
 from skerry.trainer import train
@@ -21,8 +21,9 @@ from skerry.trainer.compress import Model
 MODEL_FILE, GOLDEN_FILE = "model.onnx", "golden.npz"
 
 
-def draft(model: specs.EdgeModel, network: specs.Network, compressed: Model, network_input: tensors.Spec) -> Manifest:
+def draft(model: specs.EdgeModel, network: specs.Network, compressed: Model, exported: export.Exported) -> Manifest:
     """The manifest without what only measuring can tell. Raises InputError naming the field."""
+    steps = train.steps_of(model)
     graph = onnx.load_from_string(compressed.data)
     return manifest.check(
         Manifest(
@@ -33,11 +34,12 @@ def draft(model: specs.EdgeModel, network: specs.Network, compressed: Model, net
                 graph.ir_version, {one.domain: one.version for one in graph.opset_import}, export.MIN_ONNXRUNTIME
             ),
             files={"model": manifest.file_of(MODEL_FILE, compressed.data)},
-            inputs=(tensors.Spec(model.input.name, model.input.datatype, model.input.shape),),
-            network_inputs=(network_input,),
+            inputs=(tensors.Spec(model.input.name, model.input.datatype, _client_shape(model, exported)),),
+            network_inputs=(exported.input,),
             outputs=(tensors.Spec(export.OUTPUT, "FP32", (len(model.class_names),)),),
-            preprocessing=train.steps_of(model),
+            preprocessing=steps,
             class_names=model.class_names,
+            state=tuple(manifest.State(one.input, one.output, (one.size,)) for one in exported.states),
             quantization=manifest.Quantization(
                 compressed.scheme, tuple(compressed.int8_nodes), tuple(compressed.float_nodes)
             ),
@@ -91,3 +93,15 @@ def propose(
     }
     blobs.write(f"proposals/{run}.json", json.dumps(document, sort_keys=True, allow_nan=False).encode())
     return digest
+
+
+def _client_shape(model: specs.EdgeModel, exported: export.Exported) -> tuple[int, ...]:
+    """The EdgeModel's own, but with a free time axis for a network that takes sequences piece by piece."""
+    if not exported.states:
+        return model.input.shape
+    if len(model.input.shape) != len(exported.input.shape):
+        raise errors.InputError(
+            f"EdgeModel {model.name}: a streaming network needs its time axis where callers send it; "
+            "do without a reshape in the preprocessing"
+        )
+    return (tensors.FREE, *model.input.shape[1:])

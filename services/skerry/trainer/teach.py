@@ -15,7 +15,7 @@ from skerry.adapters import blobs as blob_store
 from skerry.adapters import objects as object_store
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.telemetry import logs
-from skerry.core import errors, manifest, specs, tensors
+from skerry.core import errors, manifest, specs
 from skerry.nets import export, training
 from skerry.nets.training import Recipe
 from skerry.trainer import compress, data, evaluate, factories, golden, propose, train
@@ -46,8 +46,7 @@ def teach(model: specs.EdgeModel, blobs: Blobs, seed: int) -> dict[str, bytes]:
     factories.check_fit(network, samples.x, loaded.classes, owner)
     training.train(network, samples, recipe, train.tell_epoch(seed), loaded.classes)
     exported = export.export(network, samples.x[:8])
-    network_input = tensors.Spec(export.INPUT, tensors.datatype_of(samples.x.dtype, export.INPUT), samples.x.shape[1:])
-    made = propose.draft(model, model.teacher, compress.as_float(exported.data), network_input)
+    made = propose.draft(model, model.teacher, compress.as_float(exported.data), exported)
     return _files(Shipped(made, exported.data), loaded, model)
 
 
