@@ -19,7 +19,6 @@ from skerry.agent import compatibility, fetch, steps, updater
 
 _MAX_LINE_BYTES = 64 << 10
 _MAX_ERROR_BYTES = 2_000
-_ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 COMMAND = (sys.executable, "-m", "skerry.agent.fetch")
 
 
@@ -30,6 +29,12 @@ class Repository:
     url: str
     trust_root: Path
     trust_state: Path
+
+
+def environment() -> dict[str, str]:
+    """All that a child is told: where our code is, one thread, and no word to the runtime's maker."""
+    path = ":".join(filter(None, sys.path))
+    return {"PYTHONPATH": path, "ORT_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
 
 
 class Fetcher:
@@ -69,7 +74,7 @@ class Fetcher:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                env=_ENVIRONMENT | {"PYTHONPATH": ":".join(filter(None, sys.path))},
+                env=environment(),
                 limit=_MAX_LINE_BYTES,
             )
         except OSError as exc:

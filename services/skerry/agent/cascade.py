@@ -1,0 +1,216 @@
+"""Local answer first, always; then `core.offload` decides whether the cloud's is asked for, and `core.sampling` whether
+the answer is kept. A Predictor around the local one.
+
+Whatever the cloud does, the caller gets an answer within its deadline: when the call fails, the local one, marked
+degraded. Budget, breaker and policy are per model. Loading versions is the registry's, keeping answers the collector's.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skerry.adapters.telemetry import logs
+from skerry.agent import keeping, readings
+from skerry.core import confidence, errors, offload, sampling, specs
+from skerry.core.inference import InferReply, InferRequest, Parameter
+from skerry.core.manifest import Manifest
+from skerry.core.tensors import Tensor
+from skerry.serving.predictor import Answer, Job, Predictor
+
+log = logs.logger("agent.cascade")
+_MAX_VERSIONS = 64  # whose calibration is remembered; answers of a retired version may still be on their way
+
+Confidences = Sequence[float]
+
+
+class Remote(Protocol):
+    """The larger model. Raises SkerryErrors."""
+
+    def infer(
+        self, request: InferRequest, timeout_s: float, *, traceparent: str = "", tracestate: str = ""
+    ) -> Awaitable[InferReply]: ...
+
+
+@dataclass(slots=True)
+class _Model:
+    """One model's policy and what it remembers between decisions."""
+
+    policy: offload.Policy
+    capture: sampling.Policy
+    state: offload.State
+    cap: offload.TokenBucket
+
+
+@dataclass(frozen=True, slots=True)
+class _Local:
+    """A local answer and how sure it is. `started_s`: when the request came (loop's clock)."""
+
+    job: Job
+    reply: InferReply
+    logits: NDArray[Any]
+    confidences: Confidences
+    threshold: float
+    started_s: float
+
+
+class Cascade:
+    """Used on the loop's thread. `remote` None: no larger model is known."""
+
+    def __init__(self, local: Predictor, remote: Remote | None, keep: keeping.Keep, counted: readings.Readings) -> None:
+        self._local, self._remote, self._keep, self._readings = local, remote, keep, counted
+        self._models: dict[str, _Model] = {}
+        self._versions: dict[str, Manifest] = {}
+        self._latest: dict[str, str] = {}
+        self._asking: set[asyncio.Task[None]] = set()
+
+    def know(self, digest: str, made: Manifest) -> None:
+        """Answers of this version are about to come: how sure they are is in its manifest."""
+        self._versions.pop(digest, None)
+        self._versions[digest] = made
+        self._latest[made.model] = digest
+        while len(self._versions) > _MAX_VERSIONS:
+            self._versions.pop(next(iter(self._versions)))
+
+    def set_policy(self, model: str, spec: specs.OffloadSpec) -> None:
+        """Take over EdgeModel.spec.offload. A spent budget stays spent, an open circuit open."""
+        current, now_s = self._model(model), asyncio.get_running_loop().time()
+        if (current.policy, current.capture) == (spec.policy, spec.capture):
+            return
+        current.policy, current.capture = spec.policy, spec.capture
+        current.state = current.state.under(spec.policy, now_s)
+        current.cap = sampling.start(spec.capture, now_s)
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        now_s = asyncio.get_running_loop().time()
+        self._local.submit([Job(job.request, job.context, partial(self._locally_answered, job, now_s)) for job in jobs])
+
+    def _locally_answered(self, job: Job, started_s: float, answer: Answer) -> None:
+        if isinstance(answer, errors.SkerryError):
+            if not isinstance(answer, errors.InputError):
+                self._readings.failed(job.request.model, self._latest.get(job.request.model, ""))
+            job.finish(answer)
+            return
+        made = self._versions.get(answer.digest)
+        logits = _logits(answer, made)
+        if made is None or logits is None:  # no classifier: nothing to be sure of
+            job.finish(answer)
+            return
+        calibration = made.confidence
+        if len(logits) == 1:
+            sure: Confidences = (confidence.max_softmax_of(logits[0].tolist(), calibration.temperature),)
+        else:
+            sure = confidence.max_softmax(logits, calibration.temperature).tolist()
+        self._decide(_Local(job, answer, logits, sure, calibration.threshold, started_s), stateful=bool(made.state))
+
+    def _decide(self, local: _Local, *, stateful: bool) -> None:
+        model, context = self._model(local.reply.model), local.job.context
+        now_s = asyncio.get_running_loop().time()
+        remaining_s = None if context.deadline is None else context.remaining_s(now_s)
+        question = offload.Question(
+            confidence=min(local.confidences),
+            threshold=local.threshold,
+            rows=len(local.confidences),
+            remaining_s=0.0 if context.call is not None and context.call.done else remaining_s,
+            has_teacher=self._remote is not None,
+            is_step=stateful,
+        )
+        decision, model.state = offload.decide(question, model.policy, model.state, now_s=now_s)
+        if decision.route is offload.Route.CLOUD and self._remote is not None:
+            task = asyncio.get_running_loop().create_task(self._ask(self._remote, local, model, decision))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+        else:
+            self._finish(local, local.reply, decision, capture=not stateful)
+
+    async def _ask(self, remote: Remote, local: _Local, model: _Model, decision: offload.Decision) -> None:
+        """The cloud's answer, or the local one when it does not come, is an error, or is no answer to this request."""
+        context, loop = local.job.context, asyncio.get_running_loop()
+        asked = replace(local.job.request, version="", outputs=(), parameters={})
+        try:
+            async with asyncio.timeout(decision.timeout_s):
+                reply = await remote.infer(
+                    asked, decision.timeout_s, traceparent=context.traceparent, tracestate=context.tracestate
+                )
+            reply = _as_local(reply, local)
+        except (errors.SkerryError, TimeoutError) as exc:
+            before = model.state.breaker.circuit
+            decision, model.state = offload.unanswered(model.policy, model.state, now_s=loop.time())
+            if model.state.breaker.circuit is not before:
+                log.warning("circuit_opened", model=local.reply.model, message=str(exc))
+            self._finish(local, local.reply, decision)
+            return
+        if model.state.breaker.circuit is offload.Circuit.HALF_OPEN:
+            log.info("circuit_closed", model=local.reply.model)
+        model.state = offload.answered(model.state)
+        self._finish(local, reply, decision)
+
+    def _finish(self, local: _Local, reply: InferReply, decision: offload.Decision, *, capture: bool = True) -> None:
+        """Answer the caller, then count and perhaps keep what was answered."""
+        local.job.finish(replace(reply, parameters={**reply.parameters, **_parameters(local, reply, decision)}))
+        now_s = asyncio.get_running_loop().time()
+        self._readings.answered(
+            local.reply.model,
+            local.reply.digest,
+            local.confidences,
+            now_s - local.started_s,
+            offloaded=decision.route is offload.Route.CLOUD,
+            degraded=decision.degraded,
+        )
+        if capture:
+            model = self._model(local.reply.model)
+            answered = keeping.Answer(
+                local.job.request, local.reply.digest, local.logits, local.confidences, local.threshold, decision
+            )
+            model.cap = self._keep(answered, model.capture, model.cap, now_s)
+
+    def _model(self, name: str) -> _Model:
+        found = self._models.get(name)
+        if found is None:
+            now_s, spec = asyncio.get_running_loop().time(), specs.OffloadSpec()
+            state, cap = offload.State.start(spec.policy, now_s), sampling.start(spec.capture, now_s)
+            found = self._models[name] = _Model(spec.policy, spec.capture, state, cap)
+        return found
+
+
+def _logits(reply: InferReply, made: Manifest | None) -> NDArray[Any] | None:
+    """The first output of the manifest when it is a matrix of one number per class; None otherwise."""
+    if made is None:
+        return None
+    for output in reply.outputs:
+        if output.name == made.outputs[0].name:
+            fits = output.data.ndim == 2 and output.data.dtype.kind == "f" and output.data.shape[1] > 0
+            return output.data if fits and len(output.data) else None
+    return None
+
+
+def _as_local(reply: InferReply, local: _Local) -> InferReply:
+    """The cloud's answer with the outputs that this model has. Raises UnavailableError when it is none to this request:
+    another shape, or numbers that are not finite."""
+    mine = local.reply.outputs[0]
+    found = next((one for one in reply.outputs if one.name == mine.name), reply.outputs[0] if reply.outputs else None)
+    if found is None or found.shape != local.logits.shape or not np.isfinite(found.data).all():
+        shape = "nothing" if found is None else str(list(found.shape))
+        raise errors.UnavailableError(
+            f"the cloud answered {shape} for {reply.model}, {list(local.logits.shape)} finite numbers were expected"
+        )
+    renamed = Tensor(mine.name, found.datatype, found.shape, found.data)
+    return replace(reply, model=local.reply.model, outputs=(renamed, *local.reply.outputs[1:]))
+
+
+def _parameters(local: _Local, reply: InferReply, decision: offload.Decision) -> dict[str, Parameter]:
+    found: dict[str, Parameter] = {
+        "skerry_route": decision.route.value,
+        "skerry_reason": decision.reason.value,
+        "skerry_confidence": f"{min(local.confidences):.6f}",
+        "skerry_digest": reply.digest,
+        "skerry_degraded": decision.degraded,
+        "skerry_local_digest": local.reply.digest,
+    }
+    if len(local.logits) == 1:
+        found["skerry_local_class"] = int(local.logits[0].argmax())
+    return found

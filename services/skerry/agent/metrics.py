@@ -1,0 +1,44 @@
+"""What the agent counts for Prometheus beside the serving path: read from the parts when asked, never kept twice."""
+
+from skerry.adapters.telemetry.metrics import Metrics
+from skerry.agent import collector, keeper, readings, sync, updater
+
+
+def register(
+    metrics: Metrics,
+    store: keeper.Keeper,
+    kept: collector.Collector,
+    counted: readings.Readings,
+    link: sync.Sync,
+    updates: updater.Updater,
+) -> None:
+    """Add the agent's gauges."""
+    metrics.gauge(
+        "skerry_spool", "The spool, exact and over restarts.", ("what",),
+        lambda: {
+            ("pending",): store.counts.pending,
+            ("pending_bytes",): store.counts.pending_bytes,
+            ("captured",): store.counts.captured,
+            ("dropped",): store.counts.dropped,
+            ("uploaded",): store.counts.uploaded,
+            ("refused_by_cloud",): store.counts.refused,
+            ("damaged",): store.counts.damaged,
+        },
+    )  # fmt: skip
+    metrics.gauge(
+        "skerry_capture_refused", "Answers that found no room in queue or disk since the start.", (),
+        lambda: {(): kept.refused},
+    )  # fmt: skip
+    metrics.gauge("skerry_gateway_connected", "1: the gateway is heard.", (), lambda: {(): float(link.is_connected)})
+    metrics.gauge(
+        "skerry_routes", "Requests of the last seconds by what became of them.", ("model", "what"),
+        lambda: {
+            (one.model, what): float(getattr(one, what))
+            for one in counted.read()
+            for what in ("requests", "offloaded", "degraded", "failed")
+        },
+    )  # fmt: skip
+    metrics.gauge(
+        "skerry_target_state", "1: how the assigned version stands.", ("model", "state"),
+        lambda: {(model, target.shown.state): 1.0 for model, target in updates.targets.items()},
+    )  # fmt: skip

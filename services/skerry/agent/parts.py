@@ -1,0 +1,138 @@
+"""The agent's composition: which part is given which, from the settings. Nothing is started here."""
+
+import asyncio
+import platform
+import random
+import time
+import uuid
+from dataclasses import dataclass
+from importlib import metadata
+
+from skerry.adapters.oip.remote import RemoteModel
+from skerry.adapters.telemetry import logs
+from skerry.adapters.telemetry import metrics as telemetry
+from skerry.agent import (
+    cascade,
+    child,
+    cloud,
+    collector,
+    compatibility,
+    edge,
+    intake,
+    keeper,
+    keeping,
+    ledger,
+    loading,
+    metrics,
+    readings,
+    reporting,
+    slots,
+    spool,
+    sync,
+    updater,
+    upload,
+)
+from skerry.agent.settings import Settings
+from skerry.proto import edge_pb2, fleet_pb2
+from skerry.rpc.methods import Methods
+from skerry.serving import probe, runtime, server, threads
+from skerry.serving.dataplane import DataPlane
+from skerry.serving.instruments import Instruments
+from skerry.serving.memory import Memory
+from skerry.serving.registry import Registry
+from skerry.serving.version import Options
+
+log = logs.logger("agent")
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What answers callers. It needs no gateway."""
+
+    instruments: Instruments
+    registry: Registry
+    remote: RemoteModel | None
+    cascade: cascade.Cascade
+    store: keeper.Keeper
+    collector: collector.Collector
+    readings: readings.Readings
+    book: ledger.Ledger
+    disk: slots.Slots
+    loader: loading.RegistryLoader
+    boot_id: str
+
+    def methods(self) -> Methods:
+        table = server.build_methods(self.cascade, self.registry, self.instruments, services=[edge_pb2.DESCRIPTOR])
+        return {**table, **edge.Edge(self.collector, self.store, self.registry).methods()}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What talks to the gateway, and acts on what it says."""
+
+    cloud: cloud.Cloud
+    updater: updater.Updater
+    sync: sync.Sync
+    uploader: upload.Uploader
+
+
+def serving(settings: Settings) -> Serving:
+    """Raises UnavailableError (the ledger cannot be read) and InputError (no such execution provider)."""
+    loop, boot_id = asyncio.get_running_loop(), uuid.uuid4().hex
+    instruments = Instruments(telemetry.Metrics())
+    registry = Registry(_options(settings), instruments)
+    limits = spool.Limits(max_bytes=settings.spool_bytes)
+    store = keeper.Keeper(settings.state / "spool" / "spool.db", limits, lambda: time.strftime("%Y%m%dT%H%M%S"))
+    kept = collector.Collector(store, collector.Identity(settings.node, boot_id))
+    counted = readings.Readings(loop.time)
+    sampler = keeping.Sampler(kept, random.Random().random, lambda: time.time_ns() // 1_000_000)
+    remote = RemoteModel(settings.teacher) if settings.teacher else None
+    answers = cascade.Cascade(DataPlane(registry, instruments), remote, sampler, counted)
+    return Serving(
+        instruments,
+        registry,
+        remote,
+        answers,
+        store,
+        kept,
+        counted,
+        ledger.Ledger(settings.state / "ledger"),
+        slots.Slots(settings.state / "models"),
+        loading.RegistryLoader(registry, answers),
+        boot_id,
+    )
+
+
+def link(settings: Settings, serves: Serving, here: compatibility.Limits, address: str) -> Link:
+    """`here`: what this node's runtime can load. `address`: where clients reach it."""
+    gateway, draw = cloud.Cloud(settings.gateway), random.Random().random
+    repository = child.Repository(settings.repository_url, settings.trust_root, settings.state / "trust")
+    fetch = child.Fetcher(
+        repository, here, timeout_s=settings.fetch_timeout_s, memory_bytes=settings.fetch_memory_bytes
+    )
+    limits = updater.Limits(quota_bytes=settings.models_bytes)
+    updates = updater.Updater(serves.book, serves.disk, fetch, serves.loader, draw, limits)
+    runtime_here = fleet_pb2.Runtime(
+        arch=platform.machine(),
+        cpu_class=probe.cpu_class(),
+        onnxruntime=here.onnxruntime,
+        max_ir_version=here.max_ir_version,
+        max_opset=here.max_opset,
+    )
+    me = reporting.Self(settings.node, metadata.version("skerry"), serves.boot_id, runtime_here, address)
+    # Differs per boot, so that a permit for a request of an earlier boot fits none of this one.
+    reporter = reporting.Reporter(
+        me, updates, serves.store, serves.readings.read, first_sequence=random.randrange(1 << 40)
+    )
+    taking = intake.Intake(updates, serves.cascade)
+    streams = sync.Sync(gateway.stream, reporter.report, taking.take, updates.changed, draw, beat_s=settings.beat_s)
+    metrics.register(serves.instruments.metrics, serves.store, serves.collector, serves.readings, streams, updates)
+    return Link(gateway, updates, streams, upload.Uploader(serves.store, settings.node, gateway.upload, draw))
+
+
+def _options(settings: Settings) -> Options:
+    budget = threads.budget(settings.threads)
+    runtime.use_pool(budget.count)
+    runtime.check_provider(settings.provider)
+    log.info("threads", count=budget.count, reason=budget.reason, onnxruntime=runtime.VERSION)
+    return Options(provider=settings.provider, threads=budget.count, memory=Memory(settings.memory_limit_bytes))

@@ -1,0 +1,99 @@
+"""What a node counted lately, per model: requests, routes, the confidence histogram and the latency of answers.
+
+A window of whole seconds slides over the counts, so that a reading says how it is now. Kept in memory only.
+"""
+
+import collections
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from skerry.core import confidence
+from skerry.proto import fleet_pb2
+
+_MAX_LATENCIES = 256  # per second; more are not needed for a percentile
+
+
+@dataclass(slots=True)
+class _Second:
+    second: int
+    requests: int = 0
+    offloaded: int = 0
+    degraded: int = 0
+    failed: int = 0
+    bins: list[int] = field(default_factory=lambda: [0] * confidence.BINS)
+    latencies_ms: list[float] = field(default_factory=list)
+
+
+class Readings:
+    """`clock` is monotonic, in seconds."""
+
+    def __init__(self, clock: Callable[[], float], *, window_s: int = 10) -> None:
+        self._clock, self._window_s = clock, window_s
+        self._models: dict[str, tuple[str, collections.deque[_Second]]] = {}
+
+    def answered(
+        self,
+        model: str,
+        digest: str,
+        confidences: Iterable[float],
+        latency_s: float,
+        *,
+        offloaded: bool,
+        degraded: bool,
+    ) -> None:
+        """Count one answered request; `confidences` are the local ones of its rows."""
+        now = self._second(model, digest)
+        now.requests += 1
+        now.offloaded += offloaded
+        now.degraded += degraded
+        for sure in confidences:
+            now.bins[min(int(sure * confidence.BINS), confidence.BINS - 1)] += 1
+        if len(now.latencies_ms) < _MAX_LATENCIES:
+            now.latencies_ms.append(1e3 * latency_s)
+
+    def failed(self, model: str, digest: str) -> None:
+        """Count a request that got an error which was not the caller's fault."""
+        now = self._second(model, digest)
+        now.requests += 1
+        now.failed += 1
+
+    def read(self) -> list[fleet_pb2.Reading]:
+        """The newest window of every model that was asked for anything since its version began to serve."""
+        return [self._read(model, digest, seconds) for model, (digest, seconds) in self._models.items()]
+
+    def _second(self, model: str, digest: str) -> _Second:
+        current, seconds = self._models.get(model, ("", collections.deque[_Second]()))
+        if current != digest:  # another version: its counts are not those of the one before
+            seconds = collections.deque()
+            self._models[model] = (digest, seconds)
+        second = int(self._clock())
+        if not seconds or seconds[-1].second != second:
+            seconds.append(_Second(second))
+            self._slide(seconds, second)
+        return seconds[-1]
+
+    def _slide(self, seconds: collections.deque[_Second], now: int) -> None:
+        while seconds and seconds[0].second <= now - self._window_s:
+            seconds.popleft()
+
+    def _read(self, model: str, digest: str, seconds: collections.deque[_Second]) -> fleet_pb2.Reading:
+        self._slide(seconds, int(self._clock()))
+        latencies_ms = sorted(one for second in seconds for one in second.latencies_ms)
+        return fleet_pb2.Reading(
+            model=model,
+            digest=digest,
+            window_s=self._window_s,
+            requests=sum(second.requests for second in seconds),
+            offloaded=sum(second.offloaded for second in seconds),
+            degraded=sum(second.degraded for second in seconds),
+            failed=sum(second.failed for second in seconds),
+            confidence_counts=[sum(column) for column in zip(*(second.bins for second in seconds), strict=True)]
+            or [0] * confidence.BINS,
+            p50_ms=_percentile(latencies_ms, 0.50),
+            p99_ms=_percentile(latencies_ms, 0.99),
+        )
+
+
+def _percentile(ordered: list[float], share: float) -> float:
+    """The smallest value with at least `share` of all at or below it; 0 without values."""
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0

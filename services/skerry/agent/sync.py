@@ -1,0 +1,92 @@
+"""Tells the gateway how this node is, at every beat and at once when something changed, and takes what it shall be.
+
+The stream is opened anew, with jitter, whenever it breaks: the first report is whole and the answer is the whole
+desired state, so nothing is lost by a break. Without a gateway the node goes on as it is, for as long as it takes.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from skerry.adapters.telemetry import logs
+from skerry.agent import backoff
+from skerry.core import errors
+from skerry.proto import fleet_pb2
+
+log = logs.logger("agent.sync")
+_COALESCE_S = 0.02  # changes that come together go in one report
+
+
+class Stream(Protocol):
+    """Raises UnavailableError when it is over, InputError when the gateway refuses a report."""
+
+    async def send(self, report: fleet_pb2.NodeReport) -> None: ...
+
+    async def receive(self) -> fleet_pb2.DesiredState: ...
+
+
+class Sync:
+    """`report(now_s)` makes the next report (monotonic time), `take` acts on a desired state, `changed` is set by
+    whoever has news. `draw()` gives uniform numbers for jitter."""
+
+    def __init__(
+        self,
+        connect: Callable[[], contextlib.AbstractAsyncContextManager[Stream]],
+        report: Callable[[float], fleet_pb2.NodeReport],
+        take: Callable[[fleet_pb2.DesiredState], Awaitable[None]],
+        changed: asyncio.Event,
+        draw: Callable[[], float],
+        *,
+        beat_s: float = 1.0,
+        base_s: float = 0.2,
+        cap_s: float = 10.0,
+    ) -> None:
+        self.is_connected = False
+        self._connect, self._report, self._take, self._changed, self._draw = connect, report, take, changed, draw
+        self._beat_s, self._base_s, self._cap_s = beat_s, base_s, cap_s
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Keep a stream open until cancelled."""
+        while True:
+            try:
+                async with self._connect() as stream:
+                    await self._both_ways(stream)
+            except (errors.UnavailableError, errors.InputError) as exc:
+                if self.is_connected or self._failures == 0:
+                    log.warning("gateway_lost", message=str(exc))
+            self.is_connected = False
+            await asyncio.sleep(backoff.delay_s(self._failures, base_s=self._base_s, cap_s=self._cap_s, u=self._draw()))
+            self._failures += 1
+
+    async def _both_ways(self, stream: Stream) -> None:
+        """Until either way ends."""
+        tasks = [asyncio.ensure_future(self._send(stream)), asyncio.ensure_future(self._receive(stream))]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _send(self, stream: Stream) -> None:
+        while True:
+            self._changed.clear()
+            await stream.send(self._report(time.monotonic()))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._beat_s):
+                    await self._changed.wait()
+                    await asyncio.sleep(_COALESCE_S)
+
+    async def _receive(self, stream: Stream) -> None:
+        while True:
+            desired = await stream.receive()
+            if not self.is_connected:
+                self.is_connected, self._failures = True, 0
+                log.info("gateway_connected", revision=desired.revision)
+            # When the disk refuses to note it, the stream ends and the next one brings the whole state again.
+            await self._take(desired)
