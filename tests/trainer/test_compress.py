@@ -121,3 +121,31 @@ def answers(wrong: int) -> np.ndarray:
 def test_int8_is_kept_only_where_it_is_worth_it(model: compress.Model, wrong: int, kept: bool, word: str) -> None:
     choice = compress.choose(Y, answers(20), answers(wrong), model, max_loss=0.01, float_bytes=99)
     assert choice.int8 is kept and word in choice.reason
+
+
+def test_a_latency_budget_that_only_float_keeps_decides_for_float() -> None:
+    model = compress.Model(b"x" * 30, "int8", [NODE], [])
+    slower = compress.choose(
+        Y, Y, Y, model, max_loss=0.01, float_bytes=99, latency_us=(40.0, 90.0), max_latency_us=50.0
+    )
+    assert not slower.int8 and "90 µs" in slower.reason
+    both_late = compress.choose(
+        Y, Y, Y, model, max_loss=0.01, float_bytes=99, latency_us=(60.0, 90.0), max_latency_us=50.0
+    )
+    assert both_late.int8  # neither keeps it: the latency gate will say so
+
+
+def test_weights_of_seven_bits_fit_into_seven_bits(
+    reference: tuple[export.Exported, compress.Model, np.ndarray],
+) -> None:
+    whole, full, x = reference
+    reduced = compress.to_int8(whole, x, reduced=True)
+    for model, limit in ((full, 127), (reduced, 64)):
+        graph = onnx.load_from_string(model.data).graph
+        weights = [
+            onnx.numpy_helper.to_array(one)
+            for one in graph.initializer
+            if one.data_type == onnx.TensorProto.INT8 and len(one.dims) > 1
+        ]
+        assert max(int(np.abs(one.astype(int)).max()) for one in weights) == limit
+    assert "7-bit" in reduced.scheme

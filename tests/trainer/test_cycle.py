@@ -11,7 +11,7 @@ from training_world import MODEL, NAMES, World, rows
 from skerry.adapters import blobs as blob_store
 from skerry.core import digests, errors, gates, manifest, writers
 from skerry.serving.network import Network
-from skerry.trainer import cycle, main
+from skerry.trainer import compress, cycle, evaluate, main
 from skerry.trainer.shipped import Shipped
 from skerry.trainer.train import Labeler
 
@@ -215,6 +215,21 @@ def test_a_network_too_small_to_gain_from_int8_stays_float() -> None:
     play(world, "run", world.standard())
     told = proposal(world, "run")["report"]["compression"]
     assert told["int8"] is False and told["sizeBytes"] == told["floatBytes"] and "bytes, float" in told["reason"]
+
+
+def test_int8_that_loses_is_tried_with_seven_bits_before_float_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU that saturates, the first int8 model answers badly; here its answers are spoiled instead."""
+    answer = evaluate.answer
+
+    def saturating(version: Shipped, holdouts: Any) -> Any:
+        found = answer(version, holdouts)
+        spoiled = version.manifest.quantization.scheme == compress.SCHEME
+        return {origin: evaluate.Answers(-one.logits if spoiled else one.logits) for origin, one in found.items()}
+
+    monkeypatch.setattr(evaluate, "answer", saturating)
+    world = World()
+    assert play(world, "run", world.standard()).passed
+    assert shipped(world, "run").manifest.quantization.scheme == compress.REDUCED_SCHEME
 
 
 def test_several_students_and_the_best_is_taken(caplog: pytest.LogCaptureFixture) -> None:

@@ -12,8 +12,9 @@ from training_world import MODEL, World, spec
 
 from skerry.adapters import blobs as blob_store
 from skerry.adapters import objects as object_store
-from skerry.core import manifest, writers
+from skerry.core import errors, manifest, writers
 from skerry.serving import selftest
+from skerry.trainer import settings
 
 TESTS = Path(__file__).parents[1]
 
@@ -73,6 +74,16 @@ def test_a_run_that_cannot_be_says_so_in_its_last_line(
     code, lines = run(tmp_path, "skerry.trainer.main", **environment)
     assert code == 1 and lines[-1]["event"] == "training_failed" and word in lines[-1]["error"]
     assert not world.blobs.exists("proposals/run-1.json")
+
+
+def test_a_missing_variable_is_named(tmp_path: Path) -> None:
+    code, lines = run(tmp_path, "skerry.trainer.teach", "--model", MODEL, "--out", "x", SKERRY_BLOBS="")
+    assert code == 1 and lines[-1]["event"] == "teaching_failed"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SKERRY_OBJECTS", raising=False)
+        patch.setenv("SKERRY_BLOBS", "file:///nowhere")
+        with pytest.raises(errors.InputError, match="SKERRY_OBJECTS"):
+            settings.read()
 
 
 def test_a_teacher_is_made_for_the_oip_server_and_passes_its_self_test(tmp_path: Path) -> None:

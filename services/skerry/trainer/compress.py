@@ -23,6 +23,7 @@ from skerry.serving import runtime
 CALIBRATION_ROWS = 512
 _BATCH = 32
 SCHEME = "static QDQ u8s8 per-channel MinMax"
+REDUCED_SCHEME = f"{SCHEME} 7-bit weights"
 FLOAT_SCHEME = "float32"
 _NO_WEIGHT = frozenset({"QuantizeLinear", "DequantizeLinear", "Shape", "Constant", "Squeeze", "Unsqueeze", "Slice"})
 
@@ -39,10 +40,11 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which model is shipped, and why."""
+    """Which model is shipped, and why. `retry`: weights of fewer bits may do better."""
 
     int8: bool
     reason: str
+    retry: bool = False
 
 
 def as_float(data: bytes) -> Model:
@@ -50,9 +52,10 @@ def as_float(data: bytes) -> Model:
     return Model(data, FLOAT_SCHEME, (), tuple(_weighted(onnx.load_from_string(data))))
 
 
-def to_int8(whole: export.Exported, calibration: NDArray[Any]) -> Model:
+def to_int8(whole: export.Exported, calibration: NDArray[Any], *, reduced: bool = False) -> Model:
     """Quantize with the activations that `calibration` [n, …] network inputs cause; a network with memory sees each
-    sequence in two pieces, so that its state is not always zero.
+    sequence in two pieces, so that its state is not always zero. `reduced`: weights of 7 bits, which cannot saturate
+    on CPUs that add pairs of 8-bit products in 16 bits (AVX2 without VNNI).
 
     Raises InputError for an empty or non-finite calibration set, or a network that the quantizer cannot handle.
     """
@@ -61,7 +64,7 @@ def to_int8(whole: export.Exported, calibration: NDArray[Any]) -> Model:
     if not np.isfinite(calibration).all():
         raise errors.InputError("the calibration samples hold numbers that are not finite: drop those rows first")
     with tempfile.TemporaryDirectory(prefix="skerry-int8-") as folder:
-        quantized = _strip_domains(_quantize(whole.data, _feeds(whole, calibration), Path(folder)))
+        quantized = _strip_domains(_quantize(whole.data, _feeds(whole, calibration), Path(folder), reduced))
         executed = _executed(quantized, Path(folder))
     model = onnx.load_from_string(quantized)
     if model.ir_version > export.MAX_IR_VERSION:
@@ -70,7 +73,9 @@ def to_int8(whole: export.Exported, calibration: NDArray[Any]) -> Model:
         )
     weighted = _weighted(model)
     small = [node for node in weighted if _is_int8(node, model, executed)]
-    return Model(quantized, SCHEME, small, [node for node in weighted if node not in small])
+    return Model(
+        quantized, REDUCED_SCHEME if reduced else SCHEME, small, [node for node in weighted if node not in small]
+    )
 
 
 def choose(
@@ -81,23 +86,32 @@ def choose(
     *,
     max_loss: float,
     float_bytes: int,
+    latency_us: tuple[float, float] = (0.0, 0.0),
+    max_latency_us: float = 0.0,
 ) -> Choice:
-    """Keep int8 unless it gains nothing or loses more than `max_loss` of accuracy. `whole` and `small` are the classes
-    [n] that the float and the int8 model answer on the same holdout rows."""
+    """Keep int8 unless it gains nothing, loses more than `max_loss` of accuracy, or misses a latency budget that float
+    keeps. `whole` and `small` are the classes [n] that the float and the int8 model answer on the same holdout rows,
+    `latency_us` their times for one row; no budget: 0."""
     if not model.int8_nodes:
         return Choice(False, "no node became int8: the float model is kept")
     if len(model.data) >= float_bytes:
         return Choice(False, f"int8 takes {len(model.data)} bytes, float {float_bytes}: the float model is kept")
+    if latency_us[0] <= max_latency_us < latency_us[1]:
+        return Choice(
+            False,
+            f"int8 takes {latency_us[1]:.0f} µs a row, float {latency_us[0]:.0f}, {max_latency_us:.0f} are allowed: "
+            "the float model is kept",
+        )
     if not len(labels):
         return Choice(True, "no holdout to compare int8 with float")
     before, after = float((whole == labels).mean()), float((small == labels).mean())
     text = f"float {before:.4f}, int8 {after:.4f} on {len(labels)} rows, other answer on {(whole != small).mean():.2%}"
     if before - after > max_loss:
-        return Choice(False, f"{text}: int8 loses more than {max_loss:.3f}, the float model is kept")
+        return Choice(False, f"{text}: int8 loses more than {max_loss:.3f}, the float model is kept", retry=True)
     return Choice(True, text)
 
 
-def _quantize(data: bytes, feeds: Iterator[export.Feeds], folder: Path) -> bytes:
+def _quantize(data: bytes, feeds: Iterator[export.Feeds], folder: Path, reduced: bool) -> bytes:
     from onnxruntime import quantization  # heavy, and only a run needs it
     from onnxruntime.quantization import shape_inference
 
@@ -119,6 +133,7 @@ def _quantize(data: bytes, feeds: Iterator[export.Feeds], folder: Path) -> bytes
             weight_type=quantization.QuantType.QInt8,
             calibrate_method=quantization.CalibrationMethod.MinMax,
             per_channel=True,
+            reduce_range=reduced,
         )
     except (ValueError, RuntimeError, TypeError, KeyError, AttributeError, NotImplementedError) as exc:
         raise errors.InputError(f"this network cannot be quantized: {exc}") from exc

@@ -5,7 +5,7 @@ starts nothing: `main` brings the stores, the teacher and the run.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -74,20 +74,40 @@ def _compress(job: Job, loaded: data.Loaded, whole: export.Exported, inputs: NDA
     float_bytes = len(whole.data)
     float_version = _ship(job, compress.as_float(whole.data), whole)
     float_answers = evaluate.answer(float_version, loaded.holdouts)
-    try:
-        small = compress.to_int8(whole, _calibration(inputs, job.retrain.seed))
-    except errors.InputError as exc:
-        choice = Choice(False, f"the float model is kept: {exc}")
-        return _Candidate(float_version, choice, float_answers, {}, float_bytes)
-    int8_version = _ship(job, small, whole)
-    int8_answers = evaluate.answer(int8_version, loaded.holdouts)
-    labels, before, after = _pooled(loaded, float_answers), _classes(float_answers), _classes(int8_answers)
-    choice = compress.choose(
-        labels, before, after, small, max_loss=job.model.gates.max_int8_loss_permille / 1000, float_bytes=float_bytes
+    kept, reasons = _Candidate(float_version, Choice(False, ""), float_answers, {}, float_bytes), []
+    for reduced in (False, True):
+        try:
+            small = compress.to_int8(whole, _calibration(inputs, job.retrain.seed), reduced=reduced)
+        except errors.InputError as exc:
+            reasons.append(f"the float model is kept: {exc}")
+            break
+        version = _ship(job, small, whole)
+        answers = evaluate.answer(version, loaded.holdouts)
+        choice = _choose(job, loaded, kept, small, version, answers)
+        if choice.int8:
+            return _Candidate(version, choice, answers, float_answers, float_bytes)
+        reasons.append(choice.reason)
+        if not choice.retry:
+            break
+    return replace(kept, choice=Choice(False, "; with 7-bit weights: ".join(reasons)))
+
+
+def _choose(
+    job: Job, loaded: data.Loaded, kept: _Candidate, small: Model, version: Shipped, answers: Mapping[str, Answers]
+) -> Choice:
+    policy = job.model.gates
+    timed = (kept.version, version) if policy.max_latency_us else ()
+    before, after = (evaluate.latency_us(one, _first_row(loaded)) for one in timed) if timed else (0.0, 0.0)
+    return compress.choose(
+        _pooled(loaded, answers),
+        _classes(kept.answers),
+        _classes(answers),
+        small,
+        max_loss=policy.max_int8_loss_permille / 1000,
+        float_bytes=kept.float_bytes,
+        latency_us=(before, after),
+        max_latency_us=policy.max_latency_us,
     )
-    if not choice.int8:
-        return _Candidate(float_version, choice, float_answers, {}, float_bytes)
-    return _Candidate(int8_version, choice, int8_answers, float_answers, float_bytes)
 
 
 def _judge(

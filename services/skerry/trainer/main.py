@@ -12,8 +12,7 @@ from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.objects.protocol import Objects
 from skerry.adapters.telemetry import logs
 from skerry.core import errors, specs
-from skerry.trainer import baseline, cycle, teacher
-from skerry.trainer.settings import Settings
+from skerry.trainer import baseline, cycle, settings, teacher
 
 log = logs.logger("trainer")
 
@@ -33,21 +32,21 @@ def resolve(objects: Objects, blobs: Blobs, name: str) -> cycle.Job:
     )
 
 
-def run(settings: Settings) -> None:
+def run(given: settings.Settings) -> None:
     """Do the run that the settings name. Raises SkerryError when there is nothing to propose."""
-    if not settings.run:
+    if not given.run:
         raise errors.InputError("SKERRY_RUN names no TrainingRun")
-    blobs = blob_store.open_blobs(settings.blobs)
-    job = resolve(object_store.open_objects(settings.objects), blobs, settings.run)
-    log.info("training_started", run=job.run, model=job.model.name, dataset=job.dataset, teacher=settings.teacher)
-    labeler = teacher.labeler(settings.teacher, job.model) if settings.teacher else None
+    blobs = blob_store.open_blobs(given.blobs)
+    job = resolve(object_store.open_objects(given.objects), blobs, given.run)
+    log.info("training_started", run=job.run, model=job.model.name, dataset=job.dataset, teacher=given.teacher)
+    labeler = teacher.labeler(given.teacher, job.model) if given.teacher else None
     cycle.run(job, blobs, labeler)
 
 
 def main() -> int:
     logs.configure("trainer")
     try:
-        run(Settings())  # type: ignore[call-arg]  # pydantic reads the environment
+        run(settings.read())
     except errors.SkerryError as exc:
         log.error("training_failed", error=str(exc), kind=type(exc).__name__)
         return 1

@@ -1,15 +1,26 @@
 """The trainer's settings, from the environment: which run, where objects and blobs are, and who labels old data."""
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from skerry.core import errors
 
 
 class Settings(BaseSettings):
-    """Read once by `main` (and, without a run, by `teach`)."""
+    """Read once by `main` and by `teach`."""
 
     model_config = SettingsConfigDict(env_prefix="SKERRY_", frozen=True)
 
     objects: str = Field(description="URL of the object store, sqlite:///path/objects.db")
     blobs: str = Field(description="URL of the blob root, file:///path or any fsspec URL")
-    run: str = Field(default="", description="name of the TrainingRun")
+    run: str = Field(default="", description="name of the TrainingRun; `teach` needs none")
     teacher: str = Field(default="", description="host:port of an OIP v2 server with the large model; empty: none")
+
+
+def read() -> Settings:
+    """Raises InputError naming the variables that are missing or wrong."""
+    try:
+        return Settings()  # type: ignore[call-arg]  # pydantic reads the environment
+    except ValidationError as exc:
+        wrong = "; ".join(f"SKERRY_{str(one['loc'][0]).upper()}: {one['msg']}" for one in exc.errors())
+        raise errors.InputError(f"the environment of the trainer is wrong: {wrong}") from exc

@@ -18,8 +18,7 @@ from skerry.adapters.telemetry import logs
 from skerry.core import errors, manifest, specs
 from skerry.nets import export, training
 from skerry.nets.training import Recipe
-from skerry.trainer import compress, data, evaluate, factories, golden, propose, train
-from skerry.trainer.settings import Settings
+from skerry.trainer import compress, data, evaluate, factories, golden, propose, settings, train
 from skerry.trainer.shipped import Shipped
 
 log = logs.logger("trainer")
@@ -101,10 +100,10 @@ def main() -> int:
     chosen = arguments.parse_args()
     logs.configure("teach")
     try:
-        settings = Settings()  # type: ignore[call-arg]  # pydantic reads the environment
-        found = object_store.open_objects(settings.objects).get("EdgeModel", chosen.model)
+        given = settings.read()
+        found = object_store.open_objects(given.objects).get("EdgeModel", chosen.model)
         model = specs.parse_edge_model(chosen.model, found.spec)
-        files = teach(model, blob_store.open_blobs(settings.blobs), chosen.seed)
+        files = teach(model, blob_store.open_blobs(given.blobs), chosen.seed)
         write(files, chosen.out / chosen.model / str(VERSION))
     except errors.SkerryError as exc:
         log.error("teaching_failed", model=chosen.model, error=str(exc))
