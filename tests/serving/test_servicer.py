@@ -1,0 +1,304 @@
+"""The calls of the protocol, below any transport: translation, statuses, and never a call without an answer."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import models
+import numpy as np
+import pytest
+from plane import FakeCall, Plane
+
+from skerry.core import errors
+from skerry.proto import health_pb2, reflection_pb2
+from skerry.proto import open_inference_pb2 as pb
+from skerry.rpc.methods import CallError, Methods, Status
+from skerry.serving import server, statuses
+from skerry.serving.predictor import Job
+
+OIP = "/inference.GRPCInferenceService/"
+HEALTH = "/grpc.health.v1.Health/"
+
+
+async def served(tmp_path: Path, *, root: bool = False) -> tuple[Plane, Methods]:
+    plane = await Plane(tmp_path).load_all()
+    methods = server.build_methods(
+        plane.data, plane.registry, plane.instruments, repository_root=tmp_path if root else None
+    )
+    return plane, methods
+
+
+def infer_request(values: Any = ((1, 2, 3, 4),), **fields: Any) -> pb.ModelInferRequest:
+    x = np.asarray(values, dtype=np.float32)
+    message = pb.ModelInferRequest(**({"model_name": "digits"} | fields))
+    message.inputs.add(name="x", datatype="FP32", shape=x.shape)
+    message.raw_input_contents.append(x.tobytes())
+    return message
+
+
+async def infer(methods: Methods, *messages: bytes) -> list[FakeCall]:
+    calls = [FakeCall() for _ in messages]
+    methods[OIP + "ModelInfer"].handler(list(zip(calls, messages, strict=True)))  # type: ignore[arg-type,call-arg]
+    for call in calls:
+        await asyncio.wait_for(call.finished.wait(), 10)
+    return calls
+
+
+async def unary(methods: Methods, path: str, message: Any, reply: Any) -> Any:
+    return reply.FromString(await methods[path].handler(FakeCall(), message.SerializeToString()))  # type: ignore[misc,call-arg,arg-type]
+
+
+async def test_inference_echoes_the_id_and_answers_raw_with_raw(tmp_path: Path) -> None:
+    models.write_linear(tmp_path, "digits", 4)
+    _, methods = await served(tmp_path)
+    (call,) = await infer(methods, infer_request(id="abc").SerializeToString())
+    assert call.answer is not None
+    reply = pb.ModelInferResponse.FromString(call.answer)
+    assert (reply.model_name, reply.model_version, reply.id) == ("digits", "4", "abc")
+    logits = np.frombuffer(reply.raw_output_contents[0], dtype=np.float32)
+    np.testing.assert_allclose(logits, np.array([1, 2, 3, 4]) @ models.weights(1.0), rtol=1e-6)
+    assert reply.parameters["skerry_digest"].string_param.startswith("sha256:")
+
+
+async def test_typed_contents_are_answered_typed(tmp_path: Path) -> None:
+    models.write_linear(tmp_path, "digits", 4)
+    _, methods = await served(tmp_path)
+    message = pb.ModelInferRequest(model_name="digits")
+    message.inputs.add(
+        name="x", datatype="FP32", shape=[1, 4], contents=pb.InferTensorContents(fp32_contents=[1, 2, 3, 4])
+    )
+    (call,) = await infer(methods, message.SerializeToString())
+    assert call.answer is not None
+    reply = pb.ModelInferResponse.FromString(call.answer)
+    assert not reply.raw_output_contents
+    np.testing.assert_allclose(
+        reply.outputs[0].contents.fp32_contents, np.array([1, 2, 3, 4]) @ models.weights(1.0), rtol=1e-6
+    )
+
+
+BAD: Sequence[tuple[str, bytes, Status]] = [
+    ("no protobuf", b"\xff\xff", Status.INVALID_ARGUMENT),
+    ("a text that is not UTF-8", b"\x0a\x02\xff\xfe", Status.INVALID_ARGUMENT),
+    ("nothing", b"", Status.NOT_FOUND),
+    ("an unknown model", infer_request(model_name="other").SerializeToString(), Status.NOT_FOUND),
+    ("an unknown version", infer_request(model_version="9").SerializeToString(), Status.NOT_FOUND),
+    ("a wrong shape", infer_request(((1, 2),)).SerializeToString(), Status.INVALID_ARGUMENT),
+    ("NaN", infer_request(((1, 2, 3, float("nan")),)).SerializeToString(), Status.INVALID_ARGUMENT),
+    ("a model name of 1 MiB", infer_request(model_name="x" * (1 << 20)).SerializeToString(), Status.NOT_FOUND),
+]
+
+
+@pytest.mark.parametrize(("message", "status"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
+async def test_a_bad_message_has_its_status_and_harms_nobody(tmp_path: Path, message: bytes, status: Status) -> None:
+    models.write_linear(tmp_path, "digits", 1)
+    _, methods = await served(tmp_path)
+    good = infer_request().SerializeToString()
+    before, bad, after = await infer(methods, good, message, good)
+    assert bad.failure is not None
+    assert bad.failure[0] is status
+    assert len(bad.failure[1]) <= statuses.MAX_MESSAGE_CHARS
+    assert before.answer == after.answer is not None
+
+
+async def test_a_bug_in_the_predictor_leaves_no_call_without_an_answer(tmp_path: Path) -> None:
+    class Buggy:
+        def submit(self, jobs: Sequence[Job]) -> None:
+            jobs[0].finish(errors.OverloadedError("the first is answered"))
+            raise ZeroDivisionError("a secret")
+
+    plane = Plane(tmp_path)
+    methods = server.build_methods(Buggy(), plane.registry, plane.instruments)
+    first, second = await infer(methods, infer_request().SerializeToString(), infer_request().SerializeToString())
+    assert first.failure == (Status.RESOURCE_EXHAUSTED, "the first is answered")
+    assert second.failure is not None
+    assert second.failure[0] is Status.INTERNAL
+    assert "secret" not in second.failure[1]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.InputError, Status.INVALID_ARGUMENT),
+        (errors.NotFoundError, Status.NOT_FOUND),
+        (errors.TooLargeError, Status.RESOURCE_EXHAUSTED),
+        (errors.UnsupportedError, Status.UNIMPLEMENTED),
+        (errors.UnavailableError, Status.UNAVAILABLE),
+        (errors.OverloadedError, Status.RESOURCE_EXHAUSTED),
+        (errors.DeadlineError, Status.DEADLINE_EXCEEDED),
+        (errors.RejectedError, Status.FAILED_PRECONDITION),
+        (errors.ConflictError, Status.ABORTED),
+        (errors.IntegrityError, Status.INTERNAL),
+        (errors.SkerryError, Status.INTERNAL),
+    ],
+)
+def test_each_error_has_one_status(error: type[errors.SkerryError], status: Status) -> None:
+    assert statuses.of(error("x")) is status
+
+
+async def test_a_stream_answers_in_order_and_survives_a_bad_request(tmp_path: Path) -> None:
+    models.write_linear(tmp_path, "digits", 1)
+    _, methods = await served(tmp_path)
+    call = FakeCall()
+    for message in (infer_request(id="1"), infer_request(((1, 2),), id="2"), infer_request(id="3")):
+        call.incoming.put_nowait(message.SerializeToString())
+    call.incoming.put_nowait(b"\xff")
+    call.incoming.put_nowait(None)
+    await asyncio.wait_for(methods[OIP + "ModelStreamInfer"].handler(call), 10)  # type: ignore[arg-type,call-arg]
+    replies = [pb.ModelStreamInferResponse.FromString(call.sent.get_nowait()) for _ in range(4)]
+    assert [one.infer_response.id for one in replies] == ["1", "2", "3", ""]
+    assert [bool(one.error_message) for one in replies] == [False, True, False, True]
+    assert "'x'" in replies[1].error_message
+
+
+async def test_metadata_and_readiness(tmp_path: Path) -> None:
+    models.write_linear(tmp_path, "digits", 7)
+    plane, methods = await served(tmp_path)
+    live = await unary(methods, OIP + "ServerLive", pb.ServerLiveRequest(), pb.ServerLiveResponse)
+    ready = await unary(methods, OIP + "ServerReady", pb.ServerReadyRequest(), pb.ServerReadyResponse)
+    model = await unary(methods, OIP + "ModelReady", pb.ModelReadyRequest(name="digits"), pb.ModelReadyResponse)
+    assert (live.live, ready.ready, model.ready) == (True, True, True)
+    about = await unary(methods, OIP + "ServerMetadata", pb.ServerMetadataRequest(), pb.ServerMetadataResponse)
+    assert about.name == "skerry"
+    assert "model_repository" in about.extensions
+    made = await unary(methods, OIP + "ModelMetadata", pb.ModelMetadataRequest(name="digits"), pb.ModelMetadataResponse)
+    assert (made.name, list(made.versions)) == ("digits", ["7"])
+    assert (made.inputs[0].name, made.inputs[0].datatype, list(made.inputs[0].shape)) == ("x", "FP32", [-1, 4])
+    assert list(made.outputs[0].shape) == [-1, 3]
+    assert made.properties["digest"] == plane.registry.lookup("digits").digest
+    for path, request, reply in (
+        ("ModelReady", pb.ModelReadyRequest(name="other"), pb.ModelReadyResponse),
+        ("ModelMetadata", pb.ModelMetadataRequest(name="digits", version="8"), pb.ModelMetadataResponse),
+    ):
+        with pytest.raises(CallError) as caught:
+            await unary(methods, OIP + path, request, reply)
+        assert caught.value.status is Status.NOT_FOUND
+
+
+async def test_the_repository_is_listed_loaded_and_unloaded(tmp_path: Path) -> None:
+    models.write_linear(tmp_path, "digits", 9)
+    plane, methods = await served(tmp_path, root=True)
+    models.write_linear(tmp_path, "digits", 10)
+    models.write_linear(tmp_path, "digits", "011")
+
+    async def index() -> list[tuple[str, str]]:
+        found = await unary(methods, OIP + "RepositoryIndex", pb.RepositoryIndexRequest(), pb.RepositoryIndexResponse)
+        return [(one.version, one.state) for one in found.models]
+
+    assert await index() == [("9", "READY"), ("10", "UNAVAILABLE"), ("011", "UNAVAILABLE")]
+    load = pb.RepositoryModelLoadRequest(model_name="digits")
+    await unary(methods, OIP + "RepositoryModelLoad", load, pb.RepositoryModelLoadResponse)
+    assert plane.registry.lookup("digits").number == 10
+    load.parameters["version"].int64_param = 9
+    await unary(methods, OIP + "RepositoryModelLoad", load, pb.RepositoryModelLoadResponse)
+    assert (plane.registry.lookup("digits").number, plane.registry.lookup("digits", "9").number) == (10, 9)
+    unload = pb.RepositoryModelUnloadRequest(model_name="digits")
+    await unary(methods, OIP + "RepositoryModelUnload", unload, pb.RepositoryModelUnloadResponse)
+    assert {state for _, state in await index()} == {"UNAVAILABLE"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status"),
+    [
+        ({"config": "x"}, Status.UNIMPLEMENTED),
+        ({"version": "new"}, Status.INVALID_ARGUMENT),
+        ({"version": "77"}, Status.NOT_FOUND),
+    ],
+)
+async def test_a_load_that_cannot_be_is_told(tmp_path: Path, parameters: dict[str, str], status: Status) -> None:
+    models.write_linear(tmp_path, "digits", 1)
+    _, methods = await served(tmp_path, root=True)
+    load = pb.RepositoryModelLoadRequest(model_name="digits")
+    for name, value in parameters.items():
+        load.parameters[name].string_param = value
+    with pytest.raises(CallError) as caught:
+        await unary(methods, OIP + "RepositoryModelLoad", load, pb.RepositoryModelLoadResponse)
+    assert caught.value.status is status
+
+
+async def test_an_edge_node_lets_no_caller_choose_what_it_loads(tmp_path: Path) -> None:
+    models.write_linear(tmp_path, "digits", 1)
+    _, methods = await served(tmp_path)
+    with pytest.raises(CallError) as caught:
+        await unary(
+            methods,
+            OIP + "RepositoryModelLoad",
+            pb.RepositoryModelLoadRequest(model_name="digits"),
+            pb.RepositoryModelLoadResponse,
+        )
+    assert caught.value.status is Status.FAILED_PRECONDITION
+
+
+async def test_health_by_name(tmp_path: Path) -> None:
+    models.write_linear(tmp_path, "digits", 1)
+    plane, methods = await served(tmp_path)
+
+    async def check(name: str) -> int:
+        request = health_pb2.HealthCheckRequest(service=name)
+        found = await unary(methods, HEALTH + "Check", request, health_pb2.HealthCheckResponse)
+        return int(found.status)
+
+    serving, not_serving = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+    assert [await check(name) for name in ("", "inference.GRPCInferenceService", "digits")] == [serving] * 3
+    with pytest.raises(CallError) as caught:
+        await check("other")
+    assert caught.value.status is Status.NOT_FOUND
+    plane.registry.drain()
+    assert [await check(name) for name in ("", "inference.GRPCInferenceService", "digits")] == [
+        serving,
+        not_serving,
+        not_serving,
+    ]
+
+
+async def test_watching_health_tells_each_change_once(tmp_path: Path) -> None:
+    plane = Plane(tmp_path)
+    methods = server.build_methods(plane.data, plane.registry, plane.instruments)
+    call = FakeCall()
+    request = health_pb2.HealthCheckRequest(service="digits").SerializeToString()
+    watching = asyncio.ensure_future(methods[HEALTH + "Watch"].handler(call, request))  # type: ignore[arg-type,call-arg]
+
+    async def told() -> int:
+        data = await asyncio.wait_for(call.sent.get(), 10)
+        return int(health_pb2.HealthCheckResponse.FromString(data).status)
+
+    states = health_pb2.HealthCheckResponse
+    assert await told() == states.SERVICE_UNKNOWN
+    plane.registry.expect(["digits"])
+    assert await told() == states.NOT_SERVING
+    await plane.registry.swap("digits", 1, models.write_linear(tmp_path, "digits", 1))
+    assert await told() == states.SERVING
+    plane.registry.drain()
+    assert await told() == states.NOT_SERVING
+    assert call.sent.empty()
+    watching.cancel()
+
+
+@pytest.mark.parametrize("package", ["grpc.reflection.v1", "grpc.reflection.v1alpha"])
+async def test_reflection_lists_services_and_finds_files(tmp_path: Path, package: str) -> None:
+    plane = Plane(tmp_path)
+    methods = server.build_methods(plane.data, plane.registry, plane.instruments)
+    call = FakeCall()
+    asked = [
+        {"list_services": ""},
+        {"file_containing_symbol": "inference.GRPCInferenceService.ModelInfer"},
+        {"file_containing_symbol": f"{package}.ServerReflectionRequest"},
+        {"file_containing_symbol": "no.such.Symbol"},
+        {"file_by_filename": "skerry/proto/open_inference.proto"},
+        {},
+    ]
+    for one in asked:
+        call.incoming.put_nowait(reflection_pb2.ServerReflectionRequest(**one).SerializeToString())
+    call.incoming.put_nowait(None)
+    await methods[f"/{package}.ServerReflection/ServerReflectionInfo"].handler(call)  # type: ignore[arg-type,call-arg,misc]
+    found = [reflection_pb2.ServerReflectionResponse.FromString(call.sent.get_nowait()) for _ in asked]
+    assert [one.name for one in found[0].list_services_response.service] == [
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+        "inference.GRPCInferenceService",
+    ]
+    assert found[1].file_descriptor_response == found[4].file_descriptor_response
+    assert found[2].file_descriptor_response.file_descriptor_proto
+    assert found[3].error_response.error_code == Status.NOT_FOUND
+    assert found[5].error_response.error_code == Status.INVALID_ARGUMENT
