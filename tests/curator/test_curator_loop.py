@@ -288,3 +288,50 @@ def test_a_full_disk_is_waited_out_at_any_write(prefix: str) -> None:
         world.clock.now_s += 6
     assert set(world.labels) == names
     assert world.subject.published.captured == 6
+
+
+def test_two_curators_share_the_work_and_each_comes_to_know_all() -> None:
+    one = curating.World()
+    other = curating.World(blobs=one.blobs, streams=one.streams, fleetstate=one.fleetstate, clock=one.clock)
+    names = {one.upload(curating.example(seed)) for seed in range(12)}
+    for _ in range(4):
+        one.work(1)
+        other.work(1)
+    one.clock.now_s += one.settings.rescan_seconds
+    for world in (one, other):
+        world.work(8)
+        assert set(world.labels) == names
+        assert world.subject.holdings.counts.labeled == 12
+    assert one.subject.published == other.subject.published
+    assert one.streams.read("skerry:examples", "curator", "third", count=100, block_s=0) == []
+
+
+class AwayStreams(curating.MemoryStreams):
+    """A server that is away for a while, and comes back with all it had."""
+
+    away = False
+
+    def read(self, *args: Any, **limits: Any) -> Any:
+        if self.away:
+            raise errors.UnavailableError("Redis did not answer")
+        return super().read(*args, **limits)
+
+    def ack(self, *args: Any) -> None:
+        if self.away:
+            raise errors.UnavailableError("Redis did not answer")
+        super().ack(*args)
+
+
+def test_while_the_server_is_away_scans_go_on_and_when_it_is_back_all_is_looked_at_again() -> None:
+    streams = AwayStreams(idle_s=0.0)
+    world = curating.World(streams=streams)
+    world.work(1)
+    streams.away = True
+    first = world.upload(curating.example(1), entry=False)
+    world.clock.now_s += world.settings.rescan_seconds
+    world.work(2)
+    assert world.labels == [first]
+    second = world.upload(curating.example(2), entry=False)
+    streams.away = False
+    world.work(2)  # no rescan is due yet: the return of the server is what makes it look
+    assert set(world.labels) == {first, second}

@@ -35,7 +35,7 @@ class Published:
 class _Base:
     digest: str
     manifest: datasets.DatasetManifest
-    known: NDArray[np.uint64]  # the first 64 bits of each input digest, sorted
+    known: NDArray[np.uint64]  # the first 64 bits of each input digest
 
 
 _Group = tuple[datasets.Role, int, int]  # role, start and width of the calendar span in ms
@@ -55,7 +55,7 @@ class Publisher:
         Raises NotFoundError, InputError or IntegrityError (the base), UnavailableError (storage).
         """
         base = self._load_base(base_digest)
-        fresh = [row for row in rows if base is None or not _contains(base.known, row.input_digest)]
+        fresh = _not_in(base.known, rows) if base else list(rows)
         if not fresh:
             return Published(base.digest, 0, 0) if base else None
         tallies = {**dropped, "alreadyImported": len(rows) - len(fresh)}
@@ -129,10 +129,10 @@ def _read_base(blobs: Blobs, task: Task, digest: str) -> _Base:
     return _Base(digest, manifest, np.unique(np.concatenate(known)))
 
 
-def _contains(known: NDArray[np.uint64], input_digest: str) -> bool:
-    wanted = np.uint64(_prefix(input_digest))
-    at = int(np.searchsorted(known, wanted))
-    return at < len(known) and bool(known[at] == wanted)
+def _not_in(known: NDArray[np.uint64], rows: Sequence[Row]) -> list[Row]:
+    """The rows whose input the base has not."""
+    prefixes = np.fromiter((_prefix(row.input_digest) for row in rows), dtype=np.uint64, count=len(rows))
+    return [row for row, old in zip(rows, np.isin(prefixes, known).tolist(), strict=True) if not old]
 
 
 def _prefix(input_digest: str) -> int:

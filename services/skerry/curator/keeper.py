@@ -20,6 +20,7 @@ READING_TTL_S = 30.0
 _SHORTEST_PUBLISH_S = 1.0
 _TELL_S = 1.0
 _FORGIVE_S = 600.0
+_REST = 10.0  # times as long as publishing took, it is not tried again: it never takes more than a tenth of the time
 
 _log = logs.logger("curator")
 
@@ -59,7 +60,8 @@ class Keeper:
     def publish_now(self) -> None:
         """Publish what changed, whether due or not: before the process ends."""
         for model, subject in self._desk.subjects.items():
-            self._guard(f"dataset of {model}", self._publish, subject, float("inf"))
+            subject.tried_at_s = float("-inf")
+            self._guard(f"dataset of {model}", self._publish, subject, self._monotonic())
 
     def _guard(self, what: str, act: Callable[..., None], *args: object) -> None:
         try:
@@ -96,11 +98,13 @@ class Keeper:
         self._desk.rescan([name for name, subject in self._desk.subjects.items() if subject.scan is None])
 
     def _publish(self, subject: Subject, now: float) -> None:
-        if not subject.loaded or not due(subject.unpublished, now - subject.tried_at_s, self._settings):
+        since_s = now - subject.tried_at_s
+        if not subject.loaded or since_s < subject.rest_s or not due(subject.unpublished, since_s, self._settings):
             return
         subject.tried_at_s = now
         digest = subject.published.digest if subject.published else ""
         found = subject.publish()
+        subject.rest_s = _REST * (self._monotonic() - now)
         if found is not None and found.digest != digest:
             _log.info("dataset_published", model=subject.task.model, digest=found.digest, captured=found.captured)
 

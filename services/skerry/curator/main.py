@@ -25,6 +25,7 @@ from skerry.curator.shelf import Shelf
 from skerry.curator.teacher import RemoteTeacher
 
 _TICK_S = 0.25
+_LAST_ROUND_S = 2.0
 
 _log = logs.logger("curator")
 _T = TypeVar("_T")
@@ -57,9 +58,15 @@ async def serve(settings: Settings) -> None:
             )
             await run(keeper.tick)
             print(json.dumps({"event": "ready", "service": "curator"}), flush=True)  # noqa: T201  # for who started us
-            await asyncio.gather(
-                _again(stopping, labeler.step, 0.0), _again(stopping, lambda: run(keeper.tick), _TICK_S)
-            )
+            rounds = [
+                asyncio.create_task(_again(stopping, labeler.step, 0.0)),
+                asyncio.create_task(_again(stopping, lambda: run(keeper.tick), _TICK_S)),
+            ]
+            await stopping.wait()
+            _, late = await asyncio.wait(rounds, timeout=_LAST_ROUND_S)
+            for task in late:  # it waits for the teacher: what it held is found again
+                task.cancel()
+            await asyncio.gather(*rounds, return_exceptions=True)
             await run(keeper.publish_now)
 
 

@@ -26,6 +26,7 @@ class Subject:
         self.scan: Iterator[shelf.Found] | None = None
         self.published: Published | None = None
         self.tried_at_s = float("-inf")  # when publishing was tried last
+        self.rest_s = 0.0  # how long it is not tried again, because it was costly
         self._published_base: str | None = ""
         self._published_changes = 0
         self._refused: dict[str, str] = {}
