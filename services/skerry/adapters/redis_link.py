@@ -23,7 +23,8 @@ def connect(url: str) -> redis.Redis:
         url,
         socket_timeout=ANSWER_S,
         socket_connect_timeout=_CONNECT_S,
-        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
+        # A command whose answer did not come in time may have been done, so it is not sent again.
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 2, supported_errors=(redis.ConnectionError,)),
         health_check_interval=30,
     )
 
