@@ -88,7 +88,10 @@ class Fetch:
         await asyncio.sleep(0)
         if self.outcomes:
             return self.outcomes.pop(0)
-        self.versions[wanted.version].write(folder)
+        try:
+            self.versions[wanted.version].write(folder)
+        except OSError as exc:  # as the real one, whose child would say so
+            return updater.Outcome("FETCH_FAILED", str(exc))
         self.damage(folder)
         return updater.Outcome("STAGED")
 
