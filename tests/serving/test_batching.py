@@ -15,11 +15,12 @@ from skerry.serving.batching import Policy
 from skerry.serving.predictor import Context
 from skerry.serving.version import Options, Version
 
+THREADED = Options(batching=Policy(max_inline_s=0.0))
 
-def _slowed(plane: Plane, model: str, release: "asyncio.Event | None" = None) -> list[int]:
-    """Make every run go to the model's thread; returns the list of rows per run, filled as runs happen."""
+
+def _watched(plane: Plane, model: str, release: "asyncio.Event | None" = None) -> list[int]:
+    """Rows of each run, filled as runs happen; with `release` each waits for it."""
     version = plane.registry.lookup(model)
-    version.batcher._row_s = 1e9
     runs: list[int] = []
     run = version.network.run
 
@@ -37,12 +38,12 @@ def _slowed(plane: Plane, model: str, release: "asyncio.Event | None" = None) ->
 @pytest.mark.parametrize("mode", ["inline", "on a thread"])
 async def test_concurrent_callers_get_what_they_would_get_alone(tmp_path: Path, mode: str) -> None:
     models.write_linear(tmp_path, "digits", 1)
-    plane = await Plane(tmp_path).load_all()
+    plane = await Plane(
+        tmp_path, Options(batching=Policy(max_inline_s=0.0 if mode == "on a thread" else 10))
+    ).load_all()
     draw = np.random.default_rng(5)
     inputs = [draw.normal(size=(1 + at % 3, 4)).astype(np.float32) for at in range(8)]
     alone = [(await plane.ask("digits", tensor(x))).outputs[0].data for x in inputs]
-    if mode == "on a thread":
-        _slowed(plane, "digits")
     requests = [InferRequest("digits", (tensor(x),)) for x in inputs]
     requests[4] = InferRequest("digits", (tensor([[1, np.nan, 1, 1]]),))
     answers = await plane.answers(requests)
@@ -63,8 +64,8 @@ async def test_what_arrives_together_is_one_run(tmp_path: Path) -> None:
 
 async def test_a_run_has_at_most_32_rows_and_a_larger_request_runs_alone(tmp_path: Path) -> None:
     models.write_linear(tmp_path, "digits", 1)
-    plane = await Plane(tmp_path).load_all()
-    runs = _slowed(plane, "digits")
+    plane = await Plane(tmp_path, THREADED).load_all()
+    runs = _watched(plane, "digits")
     rows = [20, 20, 100, 1, 1]
     answers = await plane.answers([InferRequest("digits", (tensor(np.ones((n, 4))),)) for n in rows])
     assert [reply_of(one).outputs[0].shape[0] for one in answers] == rows
@@ -73,9 +74,9 @@ async def test_a_run_has_at_most_32_rows_and_a_larger_request_runs_alone(tmp_pat
 
 async def test_expired_work_is_dropped_before_it_runs(tmp_path: Path) -> None:
     models.write_linear(tmp_path, "digits", 1)
-    plane = await Plane(tmp_path).load_all()
+    plane = await Plane(tmp_path, THREADED).load_all()
     release = asyncio.Event()
-    runs = _slowed(plane, "digits", release)
+    runs = _watched(plane, "digits", release)
     now = asyncio.get_running_loop().time()
     request = InferRequest("digits", (tensor([[1, 2, 3, 4]]),))
     (running,) = plane.submit([request])
@@ -93,9 +94,9 @@ async def test_expired_work_is_dropped_before_it_runs(tmp_path: Path) -> None:
 
 async def test_a_full_queue_refuses_at_once_and_recovers(tmp_path: Path) -> None:
     models.write_linear(tmp_path, "digits", 1)
-    plane = await Plane(tmp_path, Options(batching=Policy(max_queue=10))).load_all()
+    plane = await Plane(tmp_path, Options(batching=Policy(max_queue=10, max_inline_s=0.0))).load_all()
     release = asyncio.Event()
-    runs = _slowed(plane, "digits", release)
+    runs = _watched(plane, "digits", release)
     request = InferRequest("digits", (tensor([[1, 2, 3, 4]]),))
     (running,) = plane.submit([request])
     futures = plane.submit([request] * 200)
@@ -114,9 +115,9 @@ async def test_a_full_queue_refuses_at_once_and_recovers(tmp_path: Path) -> None
 
 async def test_a_queue_is_bounded_in_bytes_too(tmp_path: Path) -> None:
     models.write_linear(tmp_path, "digits", 1)
-    plane = await Plane(tmp_path, Options(batching=Policy(max_queue_bytes=100))).load_all()
+    plane = await Plane(tmp_path, Options(batching=Policy(max_queue_bytes=100, max_inline_s=0.0))).load_all()
     release = asyncio.Event()
-    _slowed(plane, "digits", release)
+    _watched(plane, "digits", release)
     request = InferRequest("digits", (tensor(np.ones((4, 4))),))
     (running,) = plane.submit([request])
     first, second = plane.submit([request] * 2)
@@ -130,9 +131,8 @@ async def test_a_queue_is_bounded_in_bytes_too(tmp_path: Path) -> None:
 async def test_200_calls_with_a_deadline_run_only_what_fits(tmp_path: Path) -> None:
     """A run of 20 ms and deadlines of 30 ms: the queue stays bounded, most fail fast, and the next call is answered."""
     models.write_linear(tmp_path, "digits", 1)
-    plane = await Plane(tmp_path, Options(batching=Policy(max_rows=1, max_queue=50))).load_all()
+    plane = await Plane(tmp_path, Options(batching=Policy(max_rows=1, max_queue=50, max_inline_s=0.0))).load_all()
     version: Version = plane.registry.lookup("digits")
-    version.batcher._row_s = 1e9
     executed = 0
     run = version.network.run
 
@@ -157,9 +157,9 @@ async def test_200_calls_with_a_deadline_run_only_what_fits(tmp_path: Path) -> N
 async def test_the_loop_goes_on_while_a_run_is_stuck(tmp_path: Path) -> None:
     models.write_linear(tmp_path, "slow", 1)
     models.write_linear(tmp_path, "quick", 1)
-    plane = await Plane(tmp_path).load_all()
+    plane = await Plane(tmp_path, THREADED).load_all()
     release = asyncio.Event()
-    _slowed(plane, "slow", release)
+    _watched(plane, "slow", release)
     (stuck,) = plane.submit([InferRequest("slow", (tensor([[1, 2, 3, 4]]),))])
     reply_of((await plane.answers([InferRequest("quick", (tensor([[1, 2, 3, 4]]),))]))[0])
     assert not stuck.done()
@@ -169,9 +169,8 @@ async def test_the_loop_goes_on_while_a_run_is_stuck(tmp_path: Path) -> None:
 
 async def test_a_bug_in_a_run_is_answered_too(tmp_path: Path) -> None:
     models.write_linear(tmp_path, "digits", 1)
-    plane = await Plane(tmp_path).load_all()
+    plane = await Plane(tmp_path, THREADED).load_all()
     version = plane.registry.lookup("digits")
-    version.batcher._row_s = 1e9
     run = version.network.run
 
     def buggy(inputs, state=()):  # type: ignore[no-untyped-def]

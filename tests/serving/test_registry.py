@@ -14,6 +14,7 @@ from plane import Plane, reply_of
 from skerry.core import errors, manifest
 from skerry.core.inference import InferRequest
 from skerry.serving import repository
+from skerry.serving.batching import Policy
 from skerry.serving.memory import Memory
 from skerry.serving.version import Options
 
@@ -96,9 +97,8 @@ async def test_the_old_version_leaves_memory_after_its_last_request(tmp_path: Pa
 
 
 async def test_a_running_request_is_answered_by_the_version_that_took_it(tmp_path: Path) -> None:
-    plane = Plane(tmp_path)
+    plane = Plane(tmp_path, Options(batching=Policy(max_inline_s=0.0)))
     await plane.registry.swap("digits", 1, models.write_linear(tmp_path, "digits", 1))
-    plane.registry.lookup("digits").batcher._row_s = 1e9
     (running,) = plane.submit([InferRequest("digits", (ROW,))])
     await plane.registry.swap("digits", 2, models.write_linear(tmp_path, "digits", 2))
     assert reply_of(await running).version == "1"

@@ -16,6 +16,7 @@ from plane import Plane, error_of, reply_of
 from skerry.core import errors, sequences
 from skerry.core.inference import InferRequest
 from skerry.core.sequences import Ask
+from skerry.serving.batching import Policy
 from skerry.serving.predictor import Context
 from skerry.serving.states import States
 from skerry.serving.version import Options
@@ -30,9 +31,10 @@ def window(seed: int, length: int = 6) -> NDArray[np.float32]:
     return np.random.default_rng(seed).normal(size=(length, models.FEATURES)).astype(np.float32)
 
 
-async def opened(tmp_path: Path, **policy: Any) -> Plane:
+async def opened(tmp_path: Path, *, threaded: bool = False, **policy: Any) -> Plane:
     models.write_rnn(tmp_path, "rnn", 1)
-    return await Plane(tmp_path, Options(sequences=sequences.Policy(**policy))).load_all()
+    batching = Policy(max_inline_s=0.0 if threaded else 10.0)
+    return await Plane(tmp_path, Options(batching=batching, sequences=sequences.Policy(**policy))).load_all()
 
 
 async def one(plane: Plane, request: InferRequest) -> Any:
@@ -57,9 +59,7 @@ async def test_the_state_itself_is_no_output(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("threaded", [False, True], ids=["inline", "on a thread"])
 async def test_interleaved_sequences_in_one_turn_are_isolated_and_in_order(tmp_path: Path, threaded: bool) -> None:
-    plane = await opened(tmp_path)
-    if threaded:
-        plane.registry.lookup("rnn").batcher._row_s = 1e9
+    plane = await opened(tmp_path, threaded=threaded)
     windows = {key: window(seed) for seed, key in enumerate([1, 2, "a"])}
     requests = [step(windows[key][at], key, start=at == 0) for at in range(6) for key in windows]
     answers = await plane.answers(requests)
@@ -126,8 +126,7 @@ async def test_a_sequence_stays_on_the_version_that_began_it(tmp_path: Path) -> 
 
 
 async def test_a_start_that_waits_during_a_swap_keeps_what_follows(tmp_path: Path) -> None:
-    plane = await opened(tmp_path)
-    plane.registry.lookup("rnn").batcher._row_s = 1e9
+    plane = await opened(tmp_path, threaded=True)
     x = window(6)
     begun = plane.submit([step(x[0], 1, start=True), step(x[0], 1, start=True)])
     await plane.registry.swap("rnn", 2, models.write_rnn(tmp_path, "rnn", 2))

@@ -75,9 +75,8 @@ def elements(name: str, shape: Sequence[int]) -> int:
     """How many elements `shape` has. Raises InputError for a rank or size that is not sane, before any overflow."""
     if len(shape) > MAX_RANK:
         raise errors.InputError(f"input {name!r}: {len(shape)} dimensions; at most {MAX_RANK} are allowed")
-    for size in shape:
-        if size < 1:
-            raise errors.InputError(f"input {name!r}: shape {list(shape)} has a dimension below 1")
+    if min(shape, default=1) < 1:
+        raise errors.InputError(f"input {name!r}: shape {list(shape)} has a dimension below 1")
     count = math.prod(shape)
     if count > MAX_ELEMENTS:
         raise errors.InputError(f"input {name!r}: shape {list(shape)} has more than {MAX_ELEMENTS} elements")
@@ -86,9 +85,9 @@ def elements(name: str, shape: Sequence[int]) -> int:
 
 def from_raw(name: str, datatype: str, shape: Sequence[int], raw: bytes) -> Tensor:
     """The tensor in `raw`; a fixed-size datatype is a read-only view of it. Raises InputError naming the input."""
-    dtype = dtype_of(name, datatype)
     sizes = tuple(shape)
     count = elements(name, sizes)
+    dtype = dtype_of(name, datatype)
     if datatype == "BYTES":
         return Tensor(name, datatype, sizes, _unpack(name, raw, count).reshape(sizes))
     wanted = count * WIRE_BYTES[datatype]

@@ -24,22 +24,23 @@ from skerry.core.sequences import Ask, Key
 from skerry.core.tensors import Tensor
 from skerry.serving.instruments import Instruments, outcome_of
 from skerry.serving.network import Network, NotFiniteError
-from skerry.serving.predictor import Answer, Job
+from skerry.serving.predictor import Job
 from skerry.serving.states import State, States
 
-_MAX_INLINE_S = 0.002
-_MEMORY_OF_SPEED = 0.9  # how slowly the expected time per row follows what is measured
+_REMEMBERED_RUNS = 8
 
 log = logs.logger("serving")
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Bounds of one version's queue and of one run. A request of more rows than a run's runs alone."""
+    """Bounds of one version's queue and of one run. A request of more rows than a run's runs alone; a run that is
+    expected to take longer than `max_inline_s` gets the thread."""
 
     max_rows: int = 32
     max_queue: int = 1024
     max_queue_bytes: int = 96 << 20
+    max_inline_s: float = 0.002
 
 
 @dataclass(slots=True)
@@ -85,7 +86,8 @@ class Batcher:
         instruments: Instruments,
         states: States | None,
     ) -> None:
-        self._network, self._label, self._row_s, self._policy = network, label, row_s, policy
+        self._network, self._label, self._policy = network, label, policy
+        self._row_times_s = deque([row_s], _REMEMBERED_RUNS)
         self._instruments, self._states, self._series = instruments, states, label.labels
         self._output_types = tuple((spec.name, spec.datatype) for spec in network.manifest.outputs)
         self._queue: deque[Work] = deque()
@@ -124,7 +126,8 @@ class Batcher:
             if not batch:
                 continue
             self._busy = True
-            if self._row_s * sum(work.rows for work in batch) > _MAX_INLINE_S:
+            # The quickest of the latest runs: a busy machine makes single ones slow, which is no reason for a thread.
+            if min(self._row_times_s) * sum([work.rows for work in batch]) >= self._policy.max_inline_s:
                 running = loop.run_in_executor(self._own_thread(), self._run, batch)
                 running.add_done_callback(partial(self._came_back, batch))
                 return
@@ -171,15 +174,14 @@ class Batcher:
             self._states.dismiss(work.ask)
         if work.job.context.is_over(now):
             text = f"the deadline passed while the request waited {now - work.queued_s:.3f} s; it was not run"
-            self._answer(work, errors.DeadlineError(text))
+            self._refuse(work, errors.DeadlineError(text))
             return False
         if work.ask is not None and self._states is not None:
             try:
                 work.state = self._states.before(work.ask, self._label.model, now_s=now)
             except errors.SkerryError as exc:
-                self._answer(work, exc)
+                self._refuse(work, exc)
                 return False
-        self._instruments.queue_s.observe(self._series, now - work.queued_s)
         return True
 
     def _run(self, batch: list[Work]) -> tuple[list[Outcome], float]:
@@ -222,35 +224,40 @@ class Batcher:
         self.kick()
 
     def _deliver(self, batch: list[Work], outcomes: list[Outcome], seconds: float, now: float) -> None:
-        rows = sum(work.rows for work in batch)
-        self._row_s = _MEMORY_OF_SPEED * self._row_s + (1 - _MEMORY_OF_SPEED) * seconds / rows
+        rows = sum([work.rows for work in batch])
+        self._row_times_s.append(seconds / rows)
         self._instruments.run_s.observe(self._series, seconds)
         self._instruments.batch_rows.observe(self._series, rows)
+        self._instruments.queue_s.observe(self._series, now - seconds - batch[0].queued_s)
+        answered = 0
         for work, outcome in zip(batch, outcomes, strict=True):
-            self._settle(work, outcome, now)
+            if isinstance(outcome, errors.SkerryError):
+                self._failed(work, outcome)
+            else:
+                answered += 1
+                self._succeeded(work, *outcome, now)
+        self._instruments.requests.add((*self._series, "ok"), answered)
 
-    def _settle(self, work: Work, outcome: Outcome, now: float) -> None:
-        if isinstance(outcome, errors.SkerryError):
-            if work.ask is not None and self._states is not None:
-                self._states.abandon(work.ask)
-            if isinstance(outcome, NotFiniteError):
-                self._instruments.not_finite.add(self._series)
-            self._answer(work, outcome)
-            return
-        outputs, state = outcome
+    def _succeeded(self, work: Work, outputs: Sequence[NDArray[Any]], state: State, now: float) -> None:
         if work.ask is not None and self._states is not None:
             self._states.after(work.ask, state, now_s=now)
         label = self._label
-        made = tuple(
+        made = [
             Tensor(name, datatype, data.shape, data)
             for (name, datatype), data in zip(self._output_types, outputs, strict=True)
-        )
-        self._answer(work, InferReply(label.model, label.version, made, digest=label.digest))
+        ]
+        work.job.finish(InferReply(label.model, label.version, tuple(made), digest=label.digest))
 
-    def _answer(self, work: Work, answer: Answer) -> None:
-        outcome = "ok" if isinstance(answer, InferReply) else outcome_of(answer)
-        self._instruments.requests.add((*self._series, outcome))
-        work.job.finish(answer)
+    def _failed(self, work: Work, error: errors.SkerryError) -> None:
+        if work.ask is not None and self._states is not None:
+            self._states.abandon(work.ask)
+        if isinstance(error, NotFiniteError):
+            self._instruments.not_finite.add(self._series)
+        self._refuse(work, error)
+
+    def _refuse(self, work: Work, error: errors.SkerryError) -> None:
+        self._instruments.requests.add((*self._series, outcome_of(error)))
+        work.job.finish(error)
 
     def _own_thread(self) -> ThreadPoolExecutor:
         if self._thread is None:

@@ -27,13 +27,13 @@ class DataPlane:
         now = asyncio.get_running_loop().time()
         touched: dict[Batcher, None] = {}
         for job in jobs:
-            request, series = job.request, (OTHER, OTHER)
+            version: Version | None = None
             try:
-                version = self._registry.find(request)
-                series = (version.model, str(version.number))
+                version = self._registry.find(job.request)
                 batcher, work = self._admit(version, job, now)
                 batcher.add(work)
             except errors.SkerryError as exc:
+                series = (version.model, str(version.number)) if version is not None else (OTHER, OTHER)
                 self._instruments.requests.add((*series, outcome_of(exc)))
                 job.finish(exc)
             else:

@@ -13,7 +13,7 @@ class Instruments:
             "skerry_requests_total", "Inference requests by outcome.", ("model", "version", "outcome")
         )
         self.queue_s = metrics.histogram(
-            "skerry_queue_seconds", "From arrival to the run that answers.", ("model", "version"), SECONDS
+            "skerry_queue_seconds", "How long the oldest request of a run waited.", ("model", "version"), SECONDS
         )
         self.run_s = metrics.histogram(
             "skerry_run_seconds", "One run of a network, whatever its batch.", ("model", "version"), SECONDS

@@ -50,7 +50,7 @@ def decode_request(message: pb.ModelInferRequest) -> InferRequest:
         decoded,
         message.model_version,
         message.id,
-        tuple(output.name for output in message.outputs),
+        tuple(output.name for output in message.outputs) if message.outputs else (),
         decode_parameters(parameters) if parameters else _NO_PARAMETERS,
         bool(raw),
     )
