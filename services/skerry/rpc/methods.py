@@ -47,7 +47,9 @@ class Call(Protocol):
     def method(self) -> str: ...  # "/inference.GRPCInferenceService/ModelInfer"
 
     @property
-    def metadata(self) -> Mapping[str, str | bytes]: ...  # lower-case keys; `-bin` values are bytes
+    def metadata(self) -> Mapping[str, str | bytes]: ...
+
+    # lower-case keys; `-bin` values are bytes. Text given twice under a key is joined by ", "; of bytes the last count.
 
     @property
     def deadline(self) -> float | None: ...  # loop.time() at which the caller gives up
@@ -74,6 +76,8 @@ class Call(Protocol):
     def set_initial_metadata(self, metadata: Sequence[tuple[str, str | bytes]]) -> None: ...
 
     def set_trailing_metadata(self, metadata: Sequence[tuple[str, str | bytes]]) -> None: ...
+
+    def compress(self) -> None: ...  # gzip the replies if the caller takes that; before the first of them
 
 
 class Kind(enum.Enum):

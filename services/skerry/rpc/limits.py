@@ -1,0 +1,57 @@
+"""What a peer may cost this process. Every number is a promise about memory, time or work; defaults are safe in
+production. The grpcio transport keeps those that grpcio can keep (messages, metadata, streams, connections, keepalive).
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    max_message_bytes: int = 32 << 20
+    """One gRPC message in either direction, after decompression."""
+
+    max_streams: int = 256
+    """Concurrent calls of one connection; more are refused in a way that clients retry."""
+
+    max_connections: int = 10_000
+    max_connections_per_address: int = 1_000
+    """Of one IP address (an IPv6 /64 counts as one). Proxies and NAT put many peers behind one address."""
+
+    max_metadata_bytes: int = 16 << 10
+    """A decoded header list by the rule of RFC 9113 §6.5.2 (32 + name + value each); a call above it fails alone."""
+
+    max_header_block_bytes: int = 64 << 10
+    """Above this we stop decoding, and the connection ends: the state of the header compression is lost."""
+
+    max_continuations: int = 16
+    """CONTINUATION frames of one header block."""
+
+    stream_window_bytes: int = 64 << 10
+    """Unread request bytes of a call, unless it announced a larger message."""
+
+    connection_window_bytes: int = 1 << 20
+
+    assembling_bytes: int = 256 << 20
+    """Announced messages larger than a stream's window, of the whole process."""
+
+    unsent_bytes: int = 40 << 20
+    """Replies that a peer's flow control holds back, of one connection."""
+
+    credit: int = 1_000
+    """What a peer may spend at once on frames that cost us work and it nothing (resets, PING, SETTINGS, crumbs …)."""
+
+    credit_per_s: int = 500
+    credit_per_sent_frame: int = 4
+    """gRPC's own core answers a DATA frame with window updates and a PING: what we send earns the peer some of them."""
+
+    handshake_s: float = 10.0
+    """TLS, preface and SETTINGS; also a header block that stays unfinished."""
+
+    stalled_s: float = 60.0
+    """A peer that lets replies wait, or an announced message or request unfinished, without any progress."""
+
+    keepalive_s: float = 60.0
+    """Silence before we PING."""
+
+    keepalive_timeout_s: float = 20.0
+    """Silence after that PING before we hang up."""

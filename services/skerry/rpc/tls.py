@@ -1,0 +1,87 @@
+"""Certificates from files, read again when the files change, so that a renewed one serves the next connection.
+
+A pair that cannot be read (half written, mismatched, gone) is logged and the last good one stays. Session tickets are
+off: a resumed session would keep a client's certificate trusted after its CA was taken away.
+"""
+
+import logging
+import pathlib
+import ssl
+from typing import Any
+
+from skerry.core import errors
+from skerry.rpc.methods import Tls
+
+_log = logging.getLogger("skerry.rpc")
+Stamp = tuple[tuple[int, int, int], ...]
+
+
+def stamp(tls: Tls) -> Stamp:
+    """Equal while no file was replaced or written: (inode, size, time of change in ns) of each. Raises OSError."""
+    paths = [tls.certificate, tls.key, *([tls.client_ca] if tls.client_ca else [])]
+    stats = [pathlib.Path(path).stat() for path in paths]
+    return tuple((one.st_ino, one.st_size, one.st_mtime_ns) for one in stats)
+
+
+def context(tls: Tls) -> ssl.SSLContext:
+    """TLS 1.3 or 1.2 with ALPN h2. Raises UnavailableError when a file is missing or the pair does not fit."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    # RFC 9113 §9.2.2 forbids the ciphers of TLS 1.2 without forward secrecy and authenticated encryption
+    made.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
+    made.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_NO_TICKET
+    made.num_tickets = 0
+    made.set_alpn_protocols(["h2"])
+    try:
+        made.load_cert_chain(tls.certificate, tls.key)
+        if tls.client_ca:
+            made.load_verify_locations(tls.client_ca)
+            made.verify_mode = ssl.CERT_REQUIRED
+    except (OSError, ssl.SSLError) as exc:
+        raise errors.UnavailableError(
+            f"certificate {tls.certificate} with key {tls.key} cannot be used: {exc}"
+        ) from exc
+    return made
+
+
+class Renewal:
+    """Decides per handshake whether the files changed. `load` makes what the transport serves with."""
+
+    def __init__(self, tls: Tls, load: Any) -> None:
+        self._tls, self._load = tls, load
+        self._seen = _stamp_or_none(tls)
+        self.current = load(tls)
+
+    def fresh(self) -> Any | None:
+        """What was loaded anew just now, or None while nothing changed (or the new files are no good)."""
+        seen = _stamp_or_none(self._tls)
+        if seen is None or seen == self._seen:
+            return None
+        self._seen = seen
+        try:
+            self.current = self._load(self._tls)
+        except errors.UnavailableError as exc:
+            _log.warning("certificate_not_renewed", extra={"fields": {"message": str(exc)}})
+            return None
+        _log.info("certificate_renewed", extra={"fields": {"certificate": self._tls.certificate}})
+        return self.current
+
+
+def _stamp_or_none(tls: Tls) -> Stamp | None:
+    try:
+        return stamp(tls)
+    except OSError:
+        return None
+
+
+def renewing_context(tls: Tls) -> ssl.SSLContext:
+    """A context whose new connections are served with the files as they are now."""
+    door = context(tls)
+    renewal = Renewal(tls, context)
+
+    def choose(connection: ssl.SSLObject, _name: str | None, _door: ssl.SSLContext) -> None:
+        renewal.fresh()
+        connection.context = renewal.current
+
+    door.sni_callback = choose  # called for every handshake, with or without a server name
+    return door
