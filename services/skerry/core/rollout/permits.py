@@ -72,7 +72,7 @@ def grant(
             continue
         assert wish.version is not None
         report = node.report(model)
-        permit_number = max(permit_number, report.highest_permit, _last_number(model, node)) + 1
+        permit_number = max(permit_number, report.highest_permit, _last_number(node)) + 1
         leases[name] = _lease(report, wish, permit_number, moment)
         busy.add(name)
         events.append(Event("PermitGranted", f"{name} may swap to {wish.version.name}", name))
@@ -141,12 +141,9 @@ def _asks(model: str, node: specs.EdgeNode, wish: Wish, moment: Moment) -> bool:
     return staged and report.permit_request > 0 and node.connected and moment.online(node)
 
 
-def _last_number(model: str, node: specs.EdgeNode) -> int:
-    """The highest number ever seen beside this node's assignment."""
-    current = node.assignment(model)
-    if current is None:
-        return 0
-    return max(current.permit.number if current.permit else 0, current.lease.number if current.lease else 0)
+def _last_number(node: specs.EdgeNode) -> int:
+    """The highest number this node was given for any of its models: it keeps one ledger for all."""
+    return max((one.lease.number for one in node.assignments if one.lease is not None), default=0)
 
 
 def _lease(report: specs.ModelReport, wish: Wish, number: int, moment: Moment) -> specs.Lease:

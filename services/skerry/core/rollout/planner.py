@@ -3,7 +3,8 @@
     Pending ──► Progressing{wave i: Activate → Soak → Judge} ──► Succeeded
        │              │ failures, harm, abort
        │              ▼
-       └──abort──► RollingBack ──► RolledBack | RollbackIncomplete      (from any of these: Superseded)
+       └──abort──► RollingBack ──► RolledBack | RollbackIncomplete      (from any of these: Superseded;
+                                                                         from Pending: Invalid)
 
 A pause is beside the state (`pauses`). An attempt is fenced by its number, which rises when the fixed part of the spec
 changes (a new version, waves or retry token); terminal states are immutable within it. Everything is level-triggered:
@@ -21,6 +22,7 @@ from skerry.core.rollout.case import Case, Plan, Question
 from skerry.core.rollout.members import Scene
 from skerry.core.rollout.permits import Moment, Wish
 from skerry.core.rollout.status import (
+    INVALID,
     PENDING,
     PROGRESSING,
     ROLLBACK_INCOMPLETE,
@@ -31,6 +33,7 @@ from skerry.core.rollout.status import (
     Status,
 )
 
+BACKWARDS = "CounterNotMonotonic"
 _MAX_STEPS = 4 * 20 + 8  # transitions that one moment can bring: four per wave
 
 
@@ -132,19 +135,23 @@ def _look_up(
         return None, "StableVersionMissing", f"the stable version {name} is not published: nothing to go back to"
     if not started and stable is not None and target.version < stable.version and not rollout.rollback:
         text = f"{target.name} is older than the stable {stable.name}: set spec.rollback to go back"
-        return None, "CounterNotMonotonic", text
+        return None, BACKWARDS, text
     scope = {node.name: node for node in sorted(nodes, key=lambda node: node.name) if case.fleet.selects(node)}
     moment = Moment(now_ms, epoch, 1000 * case.fleet.offline_after_s)
     return Scene(case, target, case.fleet, scope, moment, stable, bool(name) and stable is None), "", ""
 
 
 def _unfounded(case: Case, status: Status, reason: str, message: str, now_ms: int) -> Status:
-    """What it refers to is missing. It waits, holds no node, and can be aborted; nodes settle meanwhile."""
+    """What it refers to is missing: it waits, holds no node, and can be aborted. What can never be right ends."""
+    if reason == BACKWARDS:
+        return telling.ended(status, INVALID, reason, message, now_ms)
     if case.rollout.aborted:
         state = ROLLED_BACK if status.state == PENDING else ROLLBACK_INCOMPLETE
         return telling.ended(status, state, "Aborted", f"an operator aborted it; {message}", now_ms)
-    status = pauses.heeded(case.rollout, status, now_ms)
-    return telling.pausing(telling.put(status, telling.PROGRESSING, "False", reason, message, now_ms), now_ms)
+    status = telling.put(
+        pauses.heeded(case.rollout, status, now_ms), telling.PROGRESSING, "False", reason, message, now_ms
+    )
+    return telling.pausing(status, now_ms)
 
 
 def _step(scene: Scene, status: Status, evidence: Evidence | None) -> Status:
@@ -164,7 +171,7 @@ def _started(scene: Scene, status: Status) -> Status:
     """Freeze the waves and the version to go back to, unless paused or without any node."""
     waves = members.freeze(scene)
     if pauses.paused(status):
-        return telling.progressing(status, "Pending", "it was paused before it began", scene.now_ms)
+        return status
     if not waves:
         return pauses.pause(status, pauses.EMPTY_WAVE, f"fleet {scene.fleet.name} has no node: resume when it has")
     return replace(

@@ -36,7 +36,10 @@ def step(scene: Scene, status: Status) -> Status:
     waiting = _swapping(scene, status)
     bad = [name for name in scene.nodes if scene.report(name).digest == scene.target.digest]
     if scene.stable is None:
-        return status if waiting else _withdrawn(scene, status, bad)
+        if waiting:
+            text = f"withdrawn because {status.why_message}; waiting for {_named(waiting)}"
+            return telling.progressing(status, "RollingBack", text, scene.now_ms)
+        return _withdrawn(scene, status, bad)
     reachable = [name for name in bad if scene.moment.online(scene.nodes[name])]
     stuck = [name for name in reachable if _refuses(scene, name)]
     waiting += [name for name in reachable if name not in stuck]

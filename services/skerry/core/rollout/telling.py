@@ -26,6 +26,9 @@ def accepted(status: Status, reason: str, message: str, now_ms: int) -> Status:
 
 
 def progressing(status: Status, reason: str, message: str, now_ms: int) -> Status:
+    """What it does now. While it is paused that stands in `pausing`."""
+    if status.phase == "Paused":
+        return status
     return put(status, PROGRESSING, TRUE, reason, message, now_ms)
 
 
@@ -39,6 +42,7 @@ def pausing(status: Status, now_ms: int) -> Status:
     if status.pause_reasons:
         message = status.pause_message or "an operator paused it"
         status = put(status, PAUSED, TRUE, status.pause_reasons[0], message, now_ms)
+        status = put(status, PROGRESSING, FALSE, "Paused", message, now_ms)
     elif not status.terminal:
         reason = "RollingBack" if status.state == ROLLING_BACK else "NotPaused"
         status = put(status, PAUSED, FALSE, reason, "", now_ms)

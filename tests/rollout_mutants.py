@@ -1,0 +1,183 @@
+"""Seeded faults of the rollout's code: each is one line of a rule turned wrong. The suite must notice them.
+
+A mutant replaces text in one function's source and puts the result into its module for as long as a `with` lasts.
+"""
+
+import contextlib
+import inspect
+import textwrap
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from skerry.core import evidence
+from skerry.core.rollout import members, pauses, permits, planner, progress, retreat, settling
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    name: str
+    module: types.ModuleType
+    function: str
+    old: str
+    new: str
+
+
+MUTANTS = (
+    Mutant("a pause is forgotten", pauses, "heeded", "reasons = automatic +", "reasons = () +"),
+    Mutant("a pause clears itself", pauses, "heeded", "rollout.resumed_pause >= status.pause_number", "True"),
+    Mutant(
+        "a pause does not hold promotion",
+        progress,
+        "_judged",
+        " and not pauses.paused(status):\n        return _passed",
+        ":\n        return _passed",
+    ),
+    Mutant("a pause does not hold permits", planner, "_wishes", "back or not pauses.paused(status)", "True"),
+    Mutant(
+        "missing evidence is a pass", evidence, "verdict", 'Outcome.INCONCLUSIVE, "Missing"', 'Outcome.PASS, "Missing"'
+    ),
+    Mutant("stale evidence counts", evidence, "verdict", "> STALE_READ_MS", "> 10**12"),
+    Mutant("few samples suffice", evidence, "_compare", "< analysis.min_samples", "< 1"),
+    Mutant(
+        "an empty wave passes",
+        progress,
+        "step",
+        "return pauses.pause(status, pauses.EMPTY_WAVE,",
+        "return _passed(scene, status, PROMOTED)\n        (lambda *_: None)(",
+    ),
+    Mutant(
+        "an empty fleet succeeds",
+        planner,
+        "_started",
+        "return pauses.pause(status, pauses.EMPTY_WAVE,",
+        "return telling.ended(status, SUCCEEDED, 'Succeeded', '', scene.now_ms)\n        (lambda *_: None)(",
+    ),
+    Mutant("permits have no budget", permits, "grant", "len(busy | {name}) > budget", "False"),
+    Mutant(
+        "permits of offline nodes are freed",
+        permits,
+        "outstanding",
+        "moment.now_ms < lease.until_ms",
+        "moment.online(node)",
+    ),
+    Mutant(
+        "leases end with the time to live",
+        permits,
+        "outstanding",
+        "moment.now_ms < lease.until_ms",
+        "moment.now_ms < lease.until_ms - MAX_SWAP_MS",
+    ),
+    Mutant("leases never end", permits, "outstanding", "moment.now_ms < lease.until_ms and", ""),
+    Mutant(
+        "leases are forgotten with the assignment",
+        permits,
+        "_assigned",
+        "lease=lease or (current.lease if current else None)",
+        "lease=None",
+    ),
+    Mutant("a used permit resolves at once", permits, "resolved", "report.target_state != fleet.STAGED or", "True or"),
+    Mutant(
+        "permit numbers do not rise",
+        permits,
+        "grant",
+        "permit_number = max(permit_number, report.highest_permit, _last_number(node)) + 1",
+        "permit_number = 1",
+    ),
+    Mutant(
+        "rolling back has no budget",
+        planner,
+        "_assigned",
+        "budget=max(1,",
+        "budget=99 if status.state == ROLLING_BACK else max(1,",
+    ),
+    Mutant("a leader of the past is heard", planner, "plan", "epoch < status.epoch", "False"),
+    Mutant("a settled leader of the past is heard", settling, "settle", "epoch < settled.epoch", "False"),
+    Mutant(
+        "a wave is skipped",
+        progress,
+        "_passed",
+        "wave=status.wave + 1",
+        "wave=min(status.wave + 2, len(status.waves) - 1)",
+    ),
+    Mutant(
+        "permits come before their wave", planner, "_wishes", "may_swap and index <= status.wave and", "may_swap and"
+    ),
+    Mutant("offline nodes block", members, "tally", "elif not scene.reachable(name):", "elif False:"),
+    Mutant(
+        "offline nodes count as updated",
+        members,
+        "tally",
+        'elif not scene.reachable(name):\n            counts["deferred"]',
+        'elif not scene.reachable(name):\n            counts["updated"]',
+    ),
+    Mutant(
+        "success is what was assigned",
+        members,
+        "tally",
+        "scene.report(name).digest == scene.target.digest",
+        "scene.nodes[name].assignment(scene.model) is not None",
+    ),
+    Mutant(
+        "a wave without any updated node soaks",
+        progress,
+        "_hindrance",
+        "if tally.pending or not tally.updated:",
+        "if False:",
+    ),
+    Mutant("failures are not counted", members, "noted", "(fleet.REFUSED, fleet.SWAP_FAILED)", "()"),
+    Mutant("a rollout waits for ever", progress, "_waiting", "if (late or", "if (False or"),
+    Mutant("a verdict is waited for for ever", progress, "_judged", "if late and", "if False and"),
+    Mutant(
+        "an abort waits for a resume",
+        planner,
+        "_step",
+        "scene.case.rollout.aborted and",
+        "scene.case.rollout.aborted and not pauses.paused(status) and",
+    ),
+    Mutant(
+        "rolled back while nodes run the bad version",
+        retreat,
+        "step",
+        "waiting += [name for name in reachable if name not in stuck]",
+        "pass",
+    ),
+    Mutant(
+        "an ended rollout begins again", planner, "plan", "if status.terminal:\n        return Plan(status)", "pass"
+    ),
+    Mutant(
+        "membership is not frozen",
+        progress,
+        "step",
+        "status = _counted(scene, status)",
+        "status = _counted(scene, replace(status, waves=tuple(replace(w, nodes=tuple(n for n in w.nodes if n in scene.nodes)) for w in status.waves)))",
+    ),
+    Mutant(
+        "two rollouts run at once",
+        planner,
+        "superseded_by",
+        '"" if newest[rollout.model][1] == rollout.name else newest[rollout.model][1]',
+        '""',
+    ),
+    Mutant(
+        "late nodes never catch up", settling, "settle", "node.name not in busy", "node.assignment(model) is not None"
+    ),
+)
+
+
+@contextlib.contextmanager
+def seeded(mutant: Mutant) -> Iterator[None]:
+    """The module with the fault in it. AssertionError when the text to replace is gone: then mend the mutant."""
+    function = getattr(mutant.module, mutant.function)
+    source = textwrap.dedent(inspect.getsource(function))
+    assert source.count(mutant.old) == 1, f"{mutant.name}: {mutant.old!r} is not (once) in {mutant.function}"
+    code = compile(source.replace(mutant.old, mutant.new), f"<{mutant.name}>", "exec", flags=0, dont_inherit=True)
+    names: dict[str, object] = {}
+    exec(code, mutant.module.__dict__, names)  # noqa: S102 — our own source, one line changed
+    changed = names[mutant.function]
+    assert isinstance(changed, types.FunctionType)
+    original, function.__code__ = function.__code__, changed.__code__
+    try:
+        yield
+    finally:
+        function.__code__ = original

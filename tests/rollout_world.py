@@ -1,0 +1,343 @@
+"""A world for rollouts: agents with durable ledgers, a lossy link, and a controller that writes what `plan` says.
+
+Nothing here decides about a rollout. Agents follow the rules of docs/architecture.md in the worst way they allow: while
+one swaps it serves nothing. Everything that the controller remembers goes through JSON, as it does in production.
+"""
+
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from skerry.core import evidence, rollout, specs
+from skerry.core.rollout import permits, planner, settling
+
+MODEL, FLEET = "m", specs.EdgeFleet("all", offline_after_s=15)
+SWAP_MS = 10_000
+
+
+def version(number: int) -> specs.ModelVersion:
+    digest = "sha256:" + f"{number:x}" * 64
+    return specs.ModelVersion(f"m-v{number}", MODEL, number, digest, f"retrained/m/{number}")
+
+
+@dataclass
+class Message:
+    """A desired state on its way to a node."""
+
+    revision: int
+    epoch: int
+    assignment: specs.Assignment | None
+
+
+@dataclass
+class Agent:
+    """One node. What is durable survives `crash`; a fetch and a self-test take no time, a swap takes SWAP_MS."""
+
+    name: str
+    active: specs.ModelVersion | None = None
+    known_good: str = ""
+    refused: dict[tuple[str, str, int], str] = field(default_factory=dict)
+    highest_permit: int = 0
+    highest_epoch: int = 0
+    incompatible: bool = False
+    verified: list[tuple[str, str, int]] = field(default_factory=list)
+    # volatile
+    wanted: specs.Assignment | None = None
+    revision: int = 0
+    request: int = 0
+    request_ms: int = 0
+    swapping: specs.Assignment | None = None
+    swap_ends_ms: int = 0
+    connected: bool = True
+    alive: bool = True
+    inbox: list[Message] = field(default_factory=list)
+
+    def crash(self) -> None:
+        self.wanted, self.swapping, self.request, self.revision = None, None, 0, 0
+
+    def take(self, message: Message) -> None:
+        """A whole desired state; older revisions and epochs are ignored, repeated ones are harmless."""
+        if message.revision < self.revision or message.epoch < self.highest_epoch:
+            return
+        self.revision, self.highest_epoch = message.revision, message.epoch
+        if _aim(message.assignment) != _aim(self.wanted):
+            self.request = 0
+        self.wanted = message.assignment
+
+    def work(self, now_ms: int, world: "World") -> None:
+        """One look at the whole picture."""
+        if self.swapping is not None:
+            if now_ms >= self.swap_ends_ms:
+                self._finish(world)
+            return
+        wanted = self.wanted
+        if wanted is None or self.state(world) != "Staged":
+            return
+        if not self.request or now_ms - self.request_ms >= 10_000:
+            world.requests += 1
+            self.request, self.request_ms = world.requests, now_ms
+        permit = wanted.permit
+        good = permit is not None and permit.number > self.highest_permit and permit.request == self.request
+        if permit is not None and good and now_ms < self.request_ms + permit.ttl_ms:
+            self.highest_permit = permit.number
+            self.swapping, self.swap_ends_ms = wanted, now_ms + SWAP_MS
+
+    def _finish(self, world: "World") -> None:
+        assert self.swapping is not None
+        done, self.swapping, self.request = self.swapping, None, 0
+        if (self.name, done.digest) in world.swap_fails:
+            self.refused[_aim(done)] = "SwapFailed"
+            return
+        if self.active is not None:
+            self.known_good = self.active.digest
+        self.active = world.by_digest(done.digest)
+        world.activated(self, done)
+
+    def state(self, world: "World") -> str:
+        """How the assignment stands; verifies what was not verified yet."""
+        wanted = self.wanted
+        if wanted is None:
+            return ""
+        if self.active is not None and self.active.digest == wanted.digest:
+            return "Serving"
+        if self.active is not None and wanted.version < self.active.version and not wanted.rollback:
+            return "Refused"
+        if (known := self.refused.get(_aim(wanted))) is not None:
+            return known
+        if self.incompatible and wanted.digest in world.demanding:
+            self.refused[_aim(wanted)] = "Incompatible"
+        elif wanted.digest in world.unreachable_files:
+            return "FetchFailed"
+        elif wanted.digest in world.corrupt:
+            self.verified.append(_aim(wanted))
+            self.refused[_aim(wanted)] = "Refused"
+        return self.refused.get(_aim(wanted), "Staged")
+
+    def report(self, world: "World") -> dict[str, Any]:
+        state = self.state(world)
+        staged = state == "Staged"
+        request = self.swapping.permit.request if self.swapping and self.swapping.permit else self.request
+        wanted = self.swapping or self.wanted
+        return {
+            "model": MODEL,
+            "digest": self.active.digest if self.active else "",
+            "version": self.active.version if self.active else 0,
+            "targetDigest": wanted.digest if wanted else "",
+            "targetRollout": wanted.rollout if wanted else "",
+            "targetAttempt": wanted.attempt if wanted else 0,
+            "targetState": "Staged" if self.swapping else state,
+            "reason": "",
+            "highestPermit": self.highest_permit,
+            "permitRequest": request if staged or self.swapping else 0,
+            "lastKnownGood": self.known_good,
+        }
+
+
+def _aim(wanted: specs.Assignment | None) -> tuple[str, str, int]:
+    return (wanted.digest, wanted.rollout, wanted.attempt) if wanted else ("", "", 0)
+
+
+@dataclass
+class Stored:
+    """A ModelRollout as the object store keeps it."""
+
+    spec: dict[str, Any]
+    created_ms: int
+    status: str = "{}"
+    resource_version: int = 0
+
+
+class World:
+    """`watch` is called after every plan with (name, spec, before, plan); `on_activate` when a node has swapped."""
+
+    def __init__(self, nodes: int = 3, stable: bool = True) -> None:
+        self.now_ms, self.epoch, self.revision, self.requests = 1_000_000, 1, 0, 100
+        self.versions = {one.name: one for one in map(version, range(1, 4))}
+        self.stable = "m-v1" if stable else ""
+        self.catch_up = "{}"
+        self.rollouts: dict[str, Stored] = {}
+        self.agents: dict[str, Agent] = {}
+        self.assignments: dict[str, str] = {}  # EdgeNode.spec.assignments as JSON
+        self.reports: dict[str, tuple[str, bool, int]] = {}  # EdgeNode.status: report, connected, lastSeen
+        self.corrupt: set[str] = set()
+        self.demanding: set[str] = set()
+        self.unreachable_files: set[str] = set()
+        self.swap_fails: set[tuple[str, str]] = set()
+        self.metrics = "good"
+        self.evidence: evidence.Evidence | None = None  # that the last plan was given
+        self.activations: list[tuple[str, specs.Assignment]] = []
+        self.watch: Callable[[str, specs.ModelRollout, rollout.Status, rollout.Plan], None] = lambda *_: None
+        for _ in range(nodes):
+            self.add_node()
+
+    # ---- what exists
+
+    def add_node(self) -> Agent:
+        """A node that serves the stable version already, if there is one."""
+        name = f"e{len(self.assignments) + 1}"
+        agent = Agent(name, self.versions.get(self.stable))
+        self.agents[name] = agent
+        self.assignments[name], self.reports[name] = "[]", ("{}", True, 0)
+        return agent
+
+    def delete_node(self, name: str) -> None:
+        del self.agents[name]
+        self.reports.pop(name)
+
+    def roll_out(self, name: str, number: int, **spec: Any) -> None:
+        self.rollouts[name] = Stored({"model": MODEL, "version": f"m-v{number}", "fleet": "all", **spec}, self.now_ms)
+
+    def edit(self, name: str, **spec: Any) -> None:
+        self.rollouts[name].spec.update(spec)
+
+    def status(self, name: str) -> rollout.Status:
+        return _status(name, self.rollouts[name].status)
+
+    def by_digest(self, digest: str) -> specs.ModelVersion:
+        return next(one for one in self.versions.values() if one.digest == digest)
+
+    def activated(self, agent: Agent, done: specs.Assignment) -> None:
+        self.activations.append((agent.name, done))
+
+    def nodes(self) -> list[specs.EdgeNode]:
+        found = []
+        for name in self.agents:
+            report, connected, seen_ms = self.reports[name]
+            node = _node(name, self.assignments[name], report)
+            found.append(replace(node, connected=connected, last_seen_ms=seen_ms))
+        return found
+
+    # ---- time and the link
+
+    def run(self, ms: int, step_ms: int = 1000) -> None:
+        """Time passes; agents work, report and hear; the controller ticks."""
+        for _ in range(max(1, ms // step_ms)):
+            self.now_ms += step_ms
+            self.exchange()
+            self.reconcile()
+            self.exchange()
+
+    def pass_time(self, ms: int) -> None:
+        """Time passes and nobody speaks with anybody."""
+        self.now_ms += ms
+        for agent in self.agents.values():
+            if agent.alive:
+                agent.work(self.now_ms, self)
+
+    def exchange(self, *, report: bool = True) -> None:
+        for agent in self.agents.values():
+            if not agent.alive:
+                continue
+            if agent.connected:
+                for message in agent.inbox:
+                    agent.take(message)
+                agent.inbox.clear()
+            agent.work(self.now_ms, self)
+            if agent.connected and report:
+                self.reports[agent.name] = (json.dumps(agent.report(self)), True, self.now_ms)
+
+    # ---- the controller
+
+    def reconcile(self, *, epoch: int | None = None, stop_after: int = 99) -> None:
+        """One tick. A controller that dies after `stop_after` writes leaves the rest undone."""
+        epoch = self.epoch if epoch is None else epoch
+        parsed = {name: _rollout(name, json.dumps(one.spec)) for name, one in self.rollouts.items()}
+        known = [(one.created_ms, parsed[name], self.status(name)) for name, one in self.rollouts.items()]
+        newer = planner.superseded_by(known)
+        busy: set[str] = set()
+        writes = 0
+        for name, spec in parsed.items():
+            before = self.status(name)
+            case = rollout.Case(spec, self.versions, self.stable, FLEET, newer.get(name, ""))
+            plan = self._plan(case, before, epoch)
+            self.watch(name, spec, before, plan)
+            if plan.stale:
+                continue
+            if plan.stable:
+                self.stable = plan.stable
+            if plan.status != before:
+                self.rollouts[name].status = json.dumps(rollout.to_json(plan.status))
+            busy |= plan.assignments.keys()
+            for node, assignment in plan.assignments.items():
+                if writes >= stop_after:
+                    return
+                writes += self.assign(node, assignment, epoch)
+        self.settle(frozenset(busy), epoch)
+
+    def _plan(self, case: rollout.Case, before: rollout.Status, epoch: int) -> rollout.Plan:
+        nodes = self.nodes()
+        asked = planner.question(case, before, nodes, now_ms=self.now_ms, epoch=epoch)
+        self.evidence = None if asked is None else self.count(asked)
+        return planner.plan(case, before, nodes, self.evidence, now_ms=self.now_ms, epoch=epoch)
+
+    def settle(self, busy: frozenset[str], epoch: int) -> None:
+        before = settling.settled_from_json(MODEL, json.loads(self.catch_up))
+        done = settling.settle(
+            MODEL, self.versions.get(self.stable), FLEET, before, self.nodes(), busy, now_ms=self.now_ms, epoch=epoch
+        )
+        if not done.stale:
+            self.catch_up = json.dumps(settling.settled_to_json(done.settled))
+            for node, assignment in done.assignments.items():
+                self.assign(node, assignment, epoch)
+
+    def assign(self, node: str, assignment: specs.Assignment | None, epoch: int) -> bool:
+        held = _node(node, self.assignments[node], "{}").assignment(MODEL)
+        if held == assignment:
+            return False
+        made = json.dumps([] if assignment is None else [specs.assignment_json(assignment)])
+        self.assignments[node] = made
+        self.revision += 1
+        self.agents[node].inbox.append(Message(self.revision, epoch, assignment))
+        return True
+
+    def reconnect(self, name: str) -> None:
+        """A new stream begins with the whole desired state."""
+        agent, held = self.agents[name], json.loads(self.assignments[name])
+        agent.connected, agent.revision = True, 0
+        parsed = specs.parse_node(name, {"assignments": held}, {}).assignment(MODEL)
+        agent.inbox = [Message(self.revision, self.epoch, parsed)]
+
+    def count(self, asked: rollout.Question) -> evidence.Evidence | None:
+        """What the counters say, by the mood of the world."""
+        if self.metrics == "missing":
+            return None
+        if self.metrics == "error":
+            return evidence.Evidence(read_ms=self.now_ms, error="no counters")
+        n: float = {"few": 150, "nan": float("nan")}.get(self.metrics, 400)
+        bad = {"bad": 0.6, "few": 0.0}.get(self.metrics, 0.1)
+        read_ms = self.now_ms - (100_000 if self.metrics == "stale" else 0)
+        canary = tuple(evidence.Count(node, n, n * bad, read_ms) for node in asked.canary_nodes)
+        baseline = tuple(evidence.Count(node, n, n * 0.3 // 1, read_ms) for node in asked.baseline_nodes)
+        return evidence.Evidence(canary, baseline, read_ms)
+
+
+@functools.lru_cache(maxsize=4096)
+def _status(name: str, text: str) -> rollout.Status:
+    return rollout.from_json(name, json.loads(text))
+
+
+@functools.lru_cache(maxsize=4096)
+def _rollout(name: str, text: str) -> specs.ModelRollout:
+    return specs.parse_rollout(name, json.loads(text))
+
+
+@functools.lru_cache(maxsize=4096)
+def _node(name: str, assignments: str, report: str) -> specs.EdgeNode:
+    models = [json.loads(report)] if report != "{}" else []
+    return specs.parse_node(name, {"assignments": json.loads(assignments)}, {"models": models})
+
+
+WAVES = [
+    {"name": "canary", "size": "1", "soakSeconds": 5},
+    {"name": "some", "size": "50%", "soakSeconds": 3},
+    {"name": "rest", "size": "100%", "soakSeconds": 2},
+]
+QUICK = {
+    "waves": WAVES,
+    "judgeTimeoutSeconds": 60,
+    "progressDeadlineSeconds": 200,
+    "analysis": {"minSamples": 200, "marginPermille": 50},
+}
+LEASE_MS = permits.TTL_MS + permits.MAX_SWAP_MS
