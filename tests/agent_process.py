@@ -146,7 +146,6 @@ class World:
             "SKERRY_HTTP": "127.0.0.1:0",
             "SKERRY_TRANSPORT": "grpcio",
             "SKERRY_BEAT_SECONDS": "0.2",
-            "SKERRY_THREADS": "1",
         }
         command = [sys.executable, "-m", "skerry.agent.main"]
         with (self.tmp / "agent.log").open("ab") as errors:

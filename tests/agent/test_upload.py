@@ -1,5 +1,6 @@
 """The road to the cloud: in order, at least once, once in effect, and nothing in the way of what comes after it."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -129,6 +130,19 @@ async def test_a_truth_arrives_after_its_example(store: keeper.Keeper) -> None:
         await agent_fakes.until(lambda: store.counts.uploaded == 2)
     (truth,) = cloud.truths()
     assert (truth.example_id, truth.label) == (cloud.order[0], 9)
+
+
+async def test_hearing_from_the_cloud_ends_a_long_back_off(store: keeper.Keeper) -> None:
+    cloud = agent_fakes.Cloud()
+    cloud.up = False
+    made = upload.Uploader(store, "edge-1", cloud.send, lambda: 0.0, base_s=600.0, cap_s=600.0)
+    await capture(store, 3)
+    async with agent_fakes.running(made.run()):
+        await agent_fakes.until(lambda: len(cloud.sizes) == 1)
+        cloud.up = True
+        await asyncio.sleep(0)
+        made.cloud_is_back()
+        await agent_fakes.until(lambda: store.counts.pending == 0)
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1, exclude_max=True))

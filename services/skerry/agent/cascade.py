@@ -6,6 +6,7 @@ degraded. Budget, breaker and policy are per model. Loading versions is the regi
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -48,7 +49,7 @@ class _Model:
 
 @dataclass(frozen=True, slots=True)
 class _Local:
-    """A local answer and how sure it is. `started_s`: when the request came (loop's clock)."""
+    """A local answer and how sure it is. `started_s`: when the request came (time.perf_counter)."""
 
     job: Job
     reply: InferReply
@@ -152,12 +153,11 @@ class Cascade:
     def _finish(self, local: _Local, reply: InferReply, decision: offload.Decision, *, capture: bool = True) -> None:
         """Answer the caller, then count and perhaps keep what was answered."""
         local.job.finish(replace(reply, parameters={**reply.parameters, **_parameters(local, reply, decision)}))
-        now_s = asyncio.get_running_loop().time()
         self._readings.answered(
             local.reply.model,
             local.reply.digest,
             local.confidences,
-            now_s - local.started_s,
+            time.perf_counter() - local.started_s,
             offloaded=decision.route is offload.Route.CLOUD,
             degraded=decision.degraded,
         )
@@ -166,7 +166,7 @@ class Cascade:
             answered = keeping.Answer(
                 local.job.request, local.reply.digest, local.logits, local.confidences, local.threshold, decision
             )
-            model.cap = self._keep(answered, model.capture, model.cap, now_s)
+            model.cap = self._keep(answered, model.capture, model.cap, asyncio.get_running_loop().time())
 
     def _model(self, name: str) -> _Model:
         found = self._models.get(name)

@@ -16,6 +16,7 @@ from skerry.proto import fleet_pb2
 SERVICE = "/skerry.fleet.v1.Fleet/"
 _MAX_MESSAGE_BYTES = 8 << 20
 _UPLOAD_TIMEOUT_S = 30.0
+_SLOWEST_BYTES_PER_S = 4096  # a link of 64 kbit/s that the rest of the node uses too still gets a whole request through
 _OPTIONS = (
     ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
     ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
@@ -81,8 +82,9 @@ class Cloud:
 
     async def upload(self, request: fleet_pb2.UploadRequest) -> fleet_pb2.UploadReply:
         """An `upload.Send`. Raises UnavailableError, or InputError: the gateway refuses this request as it is."""
+        timeout_s = _UPLOAD_TIMEOUT_S + request.ByteSize() / _SLOWEST_BYTES_PER_S
         with _translated():
-            reply: fleet_pb2.UploadReply = await self._upload(request, timeout=_UPLOAD_TIMEOUT_S)
+            reply: fleet_pb2.UploadReply = await self._upload(request, timeout=timeout_s)
         return reply
 
     async def close(self) -> None:

@@ -125,14 +125,24 @@ def link(settings: Settings, serves: Serving, here: compatibility.Limits, addres
         me, updates, serves.store, serves.readings.read, first_sequence=random.randrange(1 << 40)
     )
     taking = intake.Intake(updates, serves.cascade)
-    streams = sync.Sync(gateway.stream, reporter.report, taking.take, updates.changed, draw, beat_s=settings.beat_s)
+    uploads = upload.Uploader(serves.store, settings.node, gateway.upload, draw)
+    streams = sync.Sync(
+        gateway.stream,
+        reporter.report,
+        taking.take,
+        updates.changed,
+        draw,
+        connected=uploads.cloud_is_back,
+        beat_s=settings.beat_s,
+        # A fleet that reports often is small or near: it may also come back quickly.
+        cap_s=min(30.0, max(2.0, 5 * settings.beat_s)),
+    )
     metrics.register(serves.instruments.metrics, serves.store, serves.collector, serves.readings, streams, updates)
-    return Link(gateway, updates, streams, upload.Uploader(serves.store, settings.node, gateway.upload, draw))
+    return Link(gateway, updates, streams, uploads)
 
 
 def _options(settings: Settings) -> Options:
     budget = threads.budget(settings.threads)
-    runtime.use_pool(budget.count)
     runtime.check_provider(settings.provider)
     log.info("threads", count=budget.count, reason=budget.reason, onnxruntime=runtime.VERSION)
     return Options(provider=settings.provider, threads=budget.count, memory=Memory(settings.memory_limit_bytes))

@@ -29,7 +29,7 @@ class Stream(Protocol):
 
 class Sync:
     """`report(now_s)` makes the next report (monotonic time), `take` acts on a desired state, `changed` is set by
-    whoever has news. `draw()` gives uniform numbers for jitter."""
+    whoever has news, `connected` is told when the gateway is heard again. `draw()` gives uniform numbers for jitter."""
 
     def __init__(
         self,
@@ -39,13 +39,14 @@ class Sync:
         changed: asyncio.Event,
         draw: Callable[[], float],
         *,
+        connected: Callable[[], None] = lambda: None,
         beat_s: float = 1.0,
         base_s: float = 0.2,
         cap_s: float = 10.0,
     ) -> None:
         self.is_connected = False
         self._connect, self._report, self._take, self._changed, self._draw = connect, report, take, changed, draw
-        self._beat_s, self._base_s, self._cap_s = beat_s, base_s, cap_s
+        self._connected, self._beat_s, self._base_s, self._cap_s = connected, beat_s, base_s, cap_s
         self._failures = 0
 
     async def run(self) -> None:
@@ -88,5 +89,6 @@ class Sync:
             if not self.is_connected:
                 self.is_connected, self._failures = True, 0
                 log.info("gateway_connected", revision=desired.revision)
+                self._connected()
             # When the disk refuses to note it, the stream ends and the next one brings the whole state again.
             await self._take(desired)

@@ -232,7 +232,6 @@ class Updater:
             self._put_off(target, str(exc))
             return
         await self.write(self.book.begin, wanted.key)
-        previous = self.loader.serving(wanted.model)
         try:
             async with asyncio.timeout(self._limits.max_swap_s):
                 await self.loader.swap(slot)
@@ -240,7 +239,6 @@ class Updater:
             reason = str(exc) or f"version {wanted.version} did not come up in {self._limits.max_swap_s:.0f} s"
             await self._refuse(wanted, ledger.Refusal("SWAP_FAILED", reason))
             return
-        log.info("model_swapped", model=wanted.model, version=wanted.version, previous=previous and previous.version)
 
     async def _settle(self, model: str) -> None:
         """Make the ledger say what serves; then what nothing needs any more may go."""

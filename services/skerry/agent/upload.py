@@ -5,6 +5,7 @@ counted, aloud; one bad row does not hold up the others. How bytes travel is the
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
 from skerry.adapters.telemetry import logs
@@ -37,6 +38,12 @@ class Uploader:
         self._base_s, self._cap_s = base_s, cap_s
         self._at_most = MAX_RECORDS
         self._failures = 0
+        self._is_reachable = asyncio.Event()
+
+    def cloud_is_back(self) -> None:
+        """Whoever hears from the cloud again says so: waiting out a long back-off would only delay."""
+        self._failures = 0
+        self._is_reachable.set()
 
     async def run(self) -> None:
         """Upload whatever is pending, until cancelled."""
@@ -51,10 +58,15 @@ class Uploader:
             if progress:
                 self._failures = 0
             else:
-                await asyncio.sleep(
-                    backoff.delay_s(self._failures, base_s=self._base_s, cap_s=self._cap_s, u=self._draw())
-                )
-                self._failures += 1
+                await self._rest()
+
+    async def _rest(self) -> None:
+        delay_s = backoff.delay_s(self._failures, base_s=self._base_s, cap_s=self._cap_s, u=self._draw())
+        self._failures += 1
+        self._is_reachable.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._is_reachable.wait()
 
     async def step(self) -> bool:
         """Send one batch and settle it; False when the cloud took and refused nothing of it.
