@@ -1,0 +1,66 @@
+"""The controller process: reads its settings, opens its adapters, founds the model repository on first start, leads.
+
+Run as `python -m skerry.controller.main`. Ends with 0 on SIGTERM, 1 when another controller took over.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from datetime import UTC, datetime
+
+from skerry.adapters import blobs, fleetstate, lease, objects
+from skerry.adapters.telemetry import logs
+from skerry.adapters.trust import ceremony
+from skerry.controller import leader, publish, reconcile, runs, settings
+from skerry.controller.jobs import local
+from skerry.controller.store import Store
+from skerry.core import errors
+
+log = logs.logger("controller")
+
+
+def main() -> int:
+    given = settings.Settings()  # type: ignore[call-arg]  # pydantic reads the environment
+    logs.configure("controller", level=given.log_level)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        return _run(given, stop)
+    except errors.SkerryError as exc:
+        log.error("controller_failed", error=str(exc))
+        return 2
+
+
+def _run(given: settings.Settings, stop: threading.Event) -> int:
+    store_of_objects = objects.open_objects(given.objects)
+    blob_store = blobs.open_blobs(given.blobs)
+    held = lease.open_lease(given.objects, "controller")
+    repository = ceremony.ensure(given.repository_dir, given.keys, now=datetime.now(UTC))
+    jobs = local.LocalJobs(
+        given.jobs_folder, [sys.executable, "-m", "skerry.trainer.main"], settings.job_environment(given)
+    )
+    store = Store(store_of_objects, held)
+    publisher = publish.Publisher(store, blob_store, repository)
+    reconciler = reconcile.Reconciler(
+        store,
+        runs.Runs(store, jobs, blob_store, publisher, given.max_jobs),
+        publisher,
+        repository,
+        fleetstate.open_fleetstate(given.redis_url),
+        blob_store,
+    )
+    holder = f"{socket.gethostname()}-{os.getpid()}"
+    ready = {"event": "ready", "service": "controller", "holder": holder}
+    sys.stdout.write(json.dumps(ready) + "\n")
+    sys.stdout.flush()
+    return leader.Leader(store_of_objects, held, holder, reconciler.tick, reconciler.drain, given.tick_seconds).run(
+        stop
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""What the controller sees, as the values that `core` decides on: nodes from their objects, evidence from counters.
+
+A node whose object cannot be read is left out and told of, never guessed. Counters that cannot be read make evidence
+with an error in it, never none and never zero.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from skerry.adapters.fleetstate.protocol import FleetState
+from skerry.adapters.objects.protocol import Object
+from skerry.adapters.telemetry import logs
+from skerry.core import digests, errors, evidence, specs
+
+log = logs.logger("controller")
+
+BUCKET_MS = 5000
+MAX_BUCKETS = 4320  # six hours of answers; older ones of a long wave no longer count
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """Nodes whose answers with the version of `digest` are counted from `since_ms` on."""
+
+    digest: str
+    nodes: Sequence[str]
+    since_ms: int
+
+
+def nodes(objects: Sequence[Object]) -> list[specs.EdgeNode]:
+    """All nodes that can be read."""
+    found = []
+    for one in objects:
+        try:
+            found.append(specs.parse_node(one.name, one.spec, one.status))
+        except errors.InputError as exc:
+            log.warning("node_unreadable", node=one.name, error=str(exc))
+    return found
+
+
+def count(fleetstate: FleetState, model: str, canary: Arm, baseline: Arm, *, now_ms: int) -> evidence.Evidence:
+    """Answers and disagreements of both arms, node by node."""
+    try:
+        return evidence.Evidence(
+            canary=_count(fleetstate, model, canary, now_ms),
+            baseline=_count(fleetstate, model, baseline, now_ms),
+            read_ms=now_ms,
+        )
+    except errors.UnavailableError as exc:
+        return evidence.Evidence(read_ms=now_ms, error=str(exc))
+
+
+def _count(fleetstate: FleetState, model: str, arm: Arm, now_ms: int) -> tuple[evidence.Count, ...]:
+    """A bucket that began before `since_ms` is left out: it may hold answers from before the swap."""
+    last = now_ms // BUCKET_MS
+    first = max(-(-arm.since_ms // BUCKET_MS), last - MAX_BUCKETS + 1)
+    buckets = range(first, last + 1)
+    prefix = f"evidence:{model}:{digests.hex_of(arm.digest)}"
+    keys = [f"{prefix}:{node}:{bucket}" for node in arm.nodes for bucket in buckets]
+    counted = iter(fleetstate.count(keys) if keys else ())
+    found = []
+    for node in arm.nodes:
+        n = bad = newest_ms = 0
+        for bucket in buckets:
+            fields = next(counted)
+            if fields.get("n", 0):
+                newest_ms = min(now_ms, (bucket + 1) * BUCKET_MS)
+            n, bad = n + fields.get("n", 0), bad + fields.get("bad", 0)
+        found.append(evidence.Count(node, n, bad, newest_ms))
+    return tuple(found)

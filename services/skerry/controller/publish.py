@@ -1,0 +1,191 @@
+"""From a proposal or an import to a published version: checked, numbered, signed, and handed to a rollout.
+
+The order of writes makes every step repeatable. The ModelVersion is created first: its name reserves the release number
+against everybody. Then the files are signed and published, then the rollout is created (it waits), and `Available` is
+the commit. A number is never used twice; a crash may leave a gap.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from skerry.adapters.blobs.protocol import Blobs
+from skerry.adapters.objects.protocol import Json, Object
+from skerry.adapters.telemetry import logs
+from skerry.adapters.trust import repository as trust
+from skerry.adapters.trust import store as trust_store
+from skerry.controller import marks, proposals
+from skerry.controller.store import Store
+from skerry.core import errors, gates, manifest, specs
+
+log = logs.logger("controller")
+
+_FAILED = {
+    gates.Outcome.FAIL: "GatesFailed",
+    gates.Outcome.INCONCLUSIVE: "GatesInconclusive",
+    gates.Outcome.ERROR: "GatesError",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a proposal: `version` names the ModelVersion, empty when there is none."""
+
+    version: str
+    reason: str
+    message: str
+    result: Mapping[str, Any]
+
+
+class Publisher:
+    """Signs what passed. The only holder of the repository's online keys."""
+
+    def __init__(self, store: Store, blobs: Blobs, repository: trust.Repository) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._repository = repository
+
+    def publish_run(self, run: Object, *, now_ms: int) -> Outcome:
+        """Publish the proposal of `run` if its gates passed. Raises IntegrityError or InputError when it is not what it
+        says; then nothing is signed."""
+        proposal = proposals.read(self._blobs, run.name)
+        if proposal is None:
+            raise errors.NotFoundError(f"TrainingRun {run.name} proposed nothing")
+        result = {"digest": proposal.digest, "verdict": proposal.verdict}
+        if proposal.outcome is not gates.Outcome.PASS:
+            return Outcome("", _FAILED[proposal.outcome], str(proposal.verdict.get("reason", "")), result)
+        model, dataset = run.spec["model"], run.spec["datasetDigest"]
+        candidate = proposals.fetch(self._blobs, proposal, model, dataset)
+        version = self._reserve(run, candidate, proposal, now_ms)
+        self._sign(version, candidate, now_ms)
+        self.make_available(version, now_ms=now_ms)
+        return Outcome(version.name, "Published", f"{version.name} passed its gates and is published", result)
+
+    def check_import(self, version: Object, *, now_ms: int) -> None:
+        """Make an imported version available once the publisher's signature over it is found to be right."""
+        try:
+            spec = specs.parse_model_version(version.name, version.spec)
+            signed = self._repository.find_version(spec.target_path)
+            self._check_signed(version, signed)
+        except errors.NotFoundError as exc:
+            self._refuse(version, "NotSigned", str(exc), now_ms)
+        except (errors.IntegrityError, errors.InputError) as exc:
+            self._refuse(version, "NotTrusted", str(exc), now_ms)
+        else:
+            self._repository.publish(now=_time(now_ms))
+            self.make_available(version, now_ms=now_ms)
+
+    def make_available(self, version: Object, *, now_ms: int) -> None:
+        """The last steps for a version that is signed and in the published snapshot."""
+        model = self._store.get("EdgeModel", version.spec["model"])
+        number = int(version.spec["version"])
+        if int(model.status.get("releaseCounter", 0)) < number:
+            self._store.put_status(model, {**model.status, "releaseCounter": number})
+        self._create_rollout(model, version)
+        if not marks.is_true(version.status, "Available"):
+            message = f"signed by role {version.spec['targetPath'].partition('/')[0]} and published"
+            self._store.put_status(
+                version, marks.mark(version.status, "Available", "True", "Published", message, now_ms)
+            )
+            log.info(
+                "version_published",
+                model=model.name,
+                version=number,
+                name=version.name,
+                digest=version.spec["digest"],
+                source=version.spec["source"],
+            )
+
+    def _reserve(
+        self, run: Object, candidate: proposals.Candidate, proposal: proposals.Proposal, now_ms: int
+    ) -> Object:
+        model = run.spec["model"]
+        versions = [one for one in self._store.list("ModelVersion") if one.spec.get("model") == model]
+        for known in versions:
+            if known.spec.get("run") == run.name and known.spec.get("digest") == candidate.digest:
+                return known
+        while True:
+            number = 1 + max(
+                int(self._store.get("EdgeModel", model).status.get("releaseCounter", 0)),
+                self._repository.highest_version(model),
+                *(int(one.spec["version"]) for one in versions),
+                0,
+            )
+            spec = _version_spec(run, candidate, proposal, number)
+            try:
+                return self._store.create("ModelVersion", f"{model}-v{number}", spec)
+            except errors.ConflictError:
+                # Somebody imported under that number meanwhile.
+                versions = [one for one in self._store.list("ModelVersion") if one.spec.get("model") == model]
+
+    def _sign(self, version: Object, candidate: proposals.Candidate, now_ms: int) -> None:
+        self._repository.add_version(
+            trust_store.RETRAINED,
+            version.spec["model"],
+            int(version.spec["version"]),
+            candidate.digest,
+            candidate.contents,
+            now=_time(now_ms),
+        )
+        self._repository.publish(now=_time(now_ms))
+
+    def _check_signed(self, version: Object, signed: trust.SignedVersion) -> None:
+        """The object, the signed metadata and the files in the repository say the same."""
+        spec = version.spec
+        if (signed.model, signed.version, signed.digest) != (spec["model"], spec["version"], spec["digest"]):
+            raise errors.IntegrityError(
+                f"{version.name} says {spec['digest']}, but {signed.target_path} is signed as {signed.digest}"
+            )
+        data = self._repository.read_target(signed, trust.MANIFEST)
+        parsed = manifest.from_json(data)
+        if parsed.model != spec["model"] or manifest.digest_of(data) != spec["digest"]:
+            raise errors.IntegrityError(f"the signed manifest of {version.name} is of model {parsed.model!r}")
+        for file in parsed.files.values():
+            if file.name not in signed.files:
+                raise errors.IntegrityError(f"{signed.target_path}/{file.name} is named by its manifest and not signed")
+            if f"sha256:{signed.files[file.name][0]}" != file.digest:
+                raise errors.IntegrityError(f"{signed.target_path}/{file.name} is signed with another digest")
+            self._repository.read_target(signed, file.name)
+
+    def _refuse(self, version: Object, reason: str, message: str, now_ms: int) -> None:
+        if not marks.has(version.status, "Available", "False", reason, message):
+            log.warning("version_refused", name=version.name, reason=reason, message=message)
+        self._store.put_status(version, marks.mark(version.status, "Available", "False", reason, message, now_ms))
+
+    def _create_rollout(self, model: Object, version: Object) -> None:
+        """The automatic rollout of a new version; one name per version, so it comes once."""
+        policy = specs.parse_edge_model(model.name, model.spec).rollout
+        if not policy.automatic:
+            return
+        try:
+            self._store.create("ModelRollout", f"{version.name}-auto", rollout_spec(model, version.name))
+        except errors.ConflictError:
+            return
+        log.info("rollout_created", rollout=f"{version.name}-auto", model=model.name, version=version.name)
+
+
+def rollout_spec(model: Object, version: str) -> Json:
+    """ModelRollout.spec from EdgeModel.spec.rollout: the same fields, less the switch."""
+    policy = {key: value for key, value in model.spec.get("rollout", {}).items() if key != "automatic"}
+    return {"model": model.name, "version": version, **policy}
+
+
+def _version_spec(run: Object, candidate: proposals.Candidate, proposal: proposals.Proposal, number: int) -> Json:
+    model = run.spec["model"]
+    runtime = candidate.manifest.runtime
+    return {
+        "model": model,
+        "version": number,
+        "digest": candidate.digest,
+        "targetPath": trust.target_path(trust_store.RETRAINED, model, number),
+        "source": "Trained",
+        "run": run.name,
+        "sizeBytes": candidate.size_bytes,
+        "verdict": dict(proposal.verdict),
+        "runtime": runtime,
+    }
+
+
+def _time(now_ms: int) -> datetime:
+    return datetime.fromtimestamp(now_ms / 1000, UTC)

@@ -1,0 +1,65 @@
+"""Which old versions may go: all but the newest few and those that anything still runs, keeps or is moving to or from.
+
+The history (the ModelVersion object with its verdict) stays; its files leave the repository, so it can no longer be
+rolled out. What the publisher imported is his to withdraw.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from skerry.adapters.objects.protocol import Object
+from skerry.adapters.telemetry import logs
+from skerry.adapters.trust import repository as trust
+from skerry.controller import marks
+from skerry.controller.store import Store
+from skerry.core import specs
+
+log = logs.logger("controller")
+
+RETIRED = "Retired"
+
+
+def surplus(versions: Sequence[Object], in_use: set[str], keep: int) -> list[Object]:
+    """Available trained versions of one model beyond the newest `keep` available ones and not in use (by name or
+    digest)."""
+    available = [one for one in versions if marks.is_true(one.status, "Available")]
+    available.sort(key=lambda one: int(one.spec["version"]), reverse=True)
+    return [
+        one
+        for one in available[keep:]
+        if one.spec["source"] == "Trained" and one.name not in in_use and one.spec["digest"] not in in_use
+    ]
+
+
+def in_use(models: Iterable[Object], nodes: Iterable[Object], rollouts: Iterable[Object]) -> set[str]:
+    """Names and digests of versions that something holds on to."""
+    used = {str(model.status.get("stableVersion")) for model in models}
+    for node in nodes:
+        used |= {str(one.get("digest")) for one in node.spec.get("assignments", [])}
+        for report in node.status.get("models", []):
+            used |= {str(report.get(field)) for field in ("digest", "targetDigest", "lastKnownGood")}
+    for rollout in rollouts:
+        if not marks.is_terminal(rollout.status):
+            used |= {str(rollout.spec.get("version"))}
+            used |= {str(rollout.status.get(field)) for field in ("stableVersion", "rollbackTarget")}
+    return used
+
+
+def retire(store: Store, repository: trust.Repository, *, now_ms: int, now: datetime) -> None:
+    """Mark the surplus first, then take what is marked out of the repository: a crash in between is made good later."""
+    models, versions = store.list("EdgeModel"), store.list("ModelVersion")
+    used = in_use(models, store.list("EdgeNode"), store.list("ModelRollout"))
+    for model in models:
+        keep = specs.parse_edge_model(model.name, model.spec).retention
+        for one in surplus([v for v in versions if v.spec.get("model") == model.name], used, keep):
+            message = f"older than the newest {keep} versions and in use nowhere; its files are gone"
+            store.put_status(one, marks.mark(one.status, "Available", "False", RETIRED, message, now_ms))
+            log.info("version_retired", name=one.name, model=model.name)
+    retired = {
+        str(one.spec["targetPath"])
+        for one in store.list("ModelVersion")
+        if marks.has(one.status, "Available", "False", RETIRED) and one.spec.get("source") == "Trained"
+    }
+    if listed := retired & repository.listed("retrained"):
+        repository.retire(listed, now=now)
+    repository.publish(now=now)

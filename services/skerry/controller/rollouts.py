@@ -1,0 +1,170 @@
+"""Observe, plan, apply: every rollout and every settled model, one step further.
+
+What is right is decided by `core.rollout`; here it is read and written, in the order that `Plan` and `Settlement` ask
+for. A conflict ends the step of that rollout: the next tick reads again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from skerry.adapters.fleetstate.protocol import FleetState
+from skerry.adapters.objects.protocol import Object
+from skerry.adapters.telemetry import logs
+from skerry.controller import marks, observe
+from skerry.controller.store import Store
+from skerry.core import errors, evidence, rollout, specs
+
+log = logs.logger("controller")
+
+_TRIES = 3
+Assignments = Mapping[str, specs.Assignment | None]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything that plans are made from, read once in a tick. What cannot be parsed is told of and left out."""
+
+    nodes: Sequence[specs.EdgeNode]
+    fleets: Mapping[str, specs.EdgeFleet]
+    versions: Mapping[str, specs.ModelVersion]
+
+    def of(self, model: str) -> Mapping[str, specs.ModelVersion]:
+        return {name: one for name, one in self.versions.items() if one.model == model}
+
+
+def read_world(store: Store) -> World:
+    fleets: dict[str, specs.EdgeFleet] = {}
+    for one in store.list("EdgeFleet"):
+        try:
+            fleets[one.name] = specs.parse_fleet(one.name, one.spec)
+        except errors.InputError as exc:
+            log.warning("fleet_unreadable", fleet=one.name, error=str(exc))
+    versions: dict[str, specs.ModelVersion] = {}
+    for one in store.list("ModelVersion"):
+        if not marks.is_true(one.status, "Available"):
+            continue
+        try:
+            versions[one.name] = specs.parse_model_version(one.name, one.spec)
+        except errors.InputError as exc:
+            log.warning("version_unreadable", name=one.name, error=str(exc))
+    return World(observe.nodes(store.list("EdgeNode")), fleets, versions)
+
+
+class Rollouts:
+    """Steps all rollouts, then settles the nodes that no rollout is busy with."""
+
+    def __init__(self, store: Store, fleetstate: FleetState) -> None:
+        self._store, self._fleetstate = store, fleetstate
+
+    def step(self, *, now_ms: int, epoch: int) -> None:
+        world = read_world(self._store)
+        busy: dict[str, set[str]] = {}
+        known = self._known(now_ms)
+        newer = rollout.superseded_by([(thing.created_unix_ms, spec, status) for thing, spec, status in known])
+        for thing, spec, status in known:
+            if not rollout.active(spec, status):
+                continue
+            try:
+                held = self._plan(world, thing, spec, status, newer.get(spec.name, ""), now_ms, epoch)
+            except errors.ConflictError as exc:
+                log.info("rollout_read_again", rollout=spec.name, reason=str(exc))
+                held = {node.name for node in world.nodes}  # nobody else moves these nodes before it was planned
+            busy.setdefault(spec.model, set()).update(held)
+        for model in self._store.list("EdgeModel"):
+            self._settle(world, model, frozenset(busy.get(model.name, ())), now_ms, epoch)
+
+    def _known(self, now_ms: int) -> list[tuple[Object, specs.ModelRollout, rollout.Status]]:
+        found = []
+        for thing in self._store.list("ModelRollout"):
+            try:
+                spec = specs.parse_rollout(thing.name, thing.spec)
+                found.append((thing, spec, rollout.from_json(thing.name, thing.status)))
+            except errors.InputError as exc:
+                self._refuse(thing, str(exc), now_ms)
+        return found
+
+    def _refuse(self, thing: Object, why: str, now_ms: int) -> None:
+        if not marks.has(thing.status, "Accepted", "False", "Invalid", why):
+            log.warning("rollout_unreadable", rollout=thing.name, error=why)
+        status = marks.mark(thing.status, "Accepted", "False", "Invalid", why, now_ms)
+        self._store.put_status(thing, marks.mark(status, "Succeeded", "False", "Invalid", why, now_ms))
+
+    def _plan(
+        self,
+        world: World,
+        thing: Object,
+        spec: specs.ModelRollout,
+        status: rollout.Status,
+        newer: str,
+        now_ms: int,
+        epoch: int,
+    ) -> set[str]:
+        """One step of one rollout; returns the nodes that it holds."""
+        model = self._store.find("EdgeModel", spec.model)
+        stable = str(model.status.get("stableVersion", "")) if model else ""
+        case = rollout.Case(
+            spec, world.of(spec.model), stable, world.fleets.get(spec.strategy.fleet), newer if model else ""
+        )
+        asked = rollout.question(case, status, world.nodes, now_ms=now_ms, epoch=epoch)
+        found = self._answer(spec.model, asked, now_ms) if asked else None
+        made = rollout.plan(case, status, world.nodes, found, now_ms=now_ms, epoch=epoch)
+        if made.stale:
+            log.warning("stale_epoch", rollout=spec.name, epoch=epoch, seen=status.epoch)
+            return {node.name for node in world.nodes}
+        if made.stable and model is not None:
+            self._store.put_status(model, {**model.status, "stableVersion": made.stable})
+        self._store.put_status(thing, rollout.to_json(made.status))
+        for event in made.events:
+            log.info("rollout", rollout=spec.name, reason=event.reason, message=event.message, node=event.node)
+        self._assign(spec.model, made.assignments)
+        return set(made.assignments)
+
+    def _answer(self, model: str, asked: rollout.Question, now_ms: int) -> evidence.Evidence:
+        canary = observe.Arm(asked.canary_digest, asked.canary_nodes, asked.since_ms)
+        baseline = observe.Arm(asked.baseline_digest, asked.baseline_nodes, asked.baseline_since_ms)
+        return observe.count(self._fleetstate, model, canary, baseline, now_ms=now_ms)
+
+    def _settle(self, world: World, model: Object, busy: frozenset[str], now_ms: int, epoch: int) -> None:
+        try:
+            parsed = specs.parse_edge_model(model.name, model.spec)
+            settled = rollout.settled_from_json(model.name, model.status.get("catchUp"))
+        except errors.InputError as exc:
+            log.warning("model_unreadable", model=model.name, error=str(exc))
+            return
+        fleet = world.fleets.get(parsed.rollout.fleet)
+        stable = world.versions.get(str(model.status.get("stableVersion", "")))
+        if fleet is None or stable is None:
+            return
+        made = rollout.settle(model.name, stable, fleet, settled, world.nodes, busy, now_ms=now_ms, epoch=epoch)
+        if made.stale:
+            return
+        if made.settled != settled:
+            try:
+                model = self._store.get("EdgeModel", model.name)
+                self._store.put_status(model, {**model.status, "catchUp": rollout.settled_to_json(made.settled)})
+            except errors.ConflictError:
+                return
+        for event in made.events:
+            log.info("settled", model=model.name, reason=event.reason, message=event.message, node=event.node)
+        self._assign(model.name, made.assignments)
+
+    def _assign(self, model: str, assignments: Assignments) -> None:
+        for node, wanted in sorted(assignments.items()):
+            self._assign_node(node, model, wanted)
+
+    def _assign_node(self, node: str, model: str, wanted: specs.Assignment | None) -> None:
+        """One entry of EdgeNode.spec.assignments, the others left as they are. The gateway writes the same object's
+        status often: a conflict with it is read again at once."""
+        for attempt in range(_TRIES):
+            thing = self._store.find("EdgeNode", node)
+            if thing is None:
+                return
+            kept = [one for one in thing.spec.get("assignments", []) if one.get("model") != model]
+            mine = [] if wanted is None else [specs.assignment_json(wanted)]
+            entries = sorted([*kept, *mine], key=lambda one: str(one["model"]))
+            try:
+                self._store.put_spec(thing, {"assignments": entries})
+                return
+            except errors.ConflictError:
+                if attempt == _TRIES - 1:
+                    log.info("node_read_again", node=node)
