@@ -1,7 +1,6 @@
 """`skerry demo`: the closed loop on this machine, from one command, and what can go wrong with it."""
 
 import asyncio
-
 import json
 import shutil
 import tempfile
@@ -34,11 +33,19 @@ RATE = 150.0
 )
 @click.option("--rate", default=RATE, show_default=True, type=click.FloatRange(20, 1000), help="Requests per second.")
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep the state folder and logs here.")
-@click.option("--transport", type=click.Choice(["h2", "grpcio"]), default="h2", show_default=True, help="gRPC transport.")
+@click.option(
+    "--transport", type=click.Choice(["h2", "grpcio"]), default="h2", show_default=True, help="gRPC transport."
+)
 def demo(
-    network: str, fault: str | None, json_file: Path | None, report: Path, rate: float, keep: Path | None, transport: str
+    network: str,
+    fault: str | None,
+    json_file: Path | None,
+    report: Path,
+    rate: float,
+    keep: Path | None,
+    transport: str,
 ) -> None:
-    """Run the whole loop on real digits: edge agents answer, what is hard becomes a better version, it reaches them all.
+    """Run the whole loop on real digits: edge agents answer, what is hard becomes a better version for them all.
 
     Exit code 0 means that the loop closed (with --fault: that the stated outcome was seen).
     """
@@ -77,7 +84,7 @@ async def _play(
         told = outcome.tell(plot, stage_set)
     outcome.show(console, told)
     html.write_report(report, outcome.timeline(told, plot, stage_set))
-    console.print(f"report: {report.absolute()}", soft_wrap=True)
+    console.print(f"report: {report}", soft_wrap=True)
     if broke_off is not None:
         raise broke_off
     return told

@@ -4,15 +4,10 @@ came. The harm is done from outside; no part of the product has a branch for it.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
-from skerry.adapters.oip import remote
-from skerry.cli.demo import cameras, chronicle, digits, stage
-from skerry.cli.demo.traffic import Camera
-from skerry.core import errors
+from skerry.adapters.objects.protocol import Object
+from skerry.cli.demo import asking, chronicle, stage
 
 if TYPE_CHECKING:
     from skerry.cli.demo.set import Set
@@ -90,14 +85,13 @@ class Corrupt(Fault):
         folder = stage_set.system.layout.root / "stage"
         from skerry.cli.demo.set import write_json
 
-        description = stage.edge_model(plot.network, automatic=False, tolerant=True)
-        description["datasetDigest"] = plot.dataset
+        description = stage.edge_model(plot.network, plot.dataset, automatic=False, tolerant=True)
         await stage_set.skerry("models", "apply", str(write_json(folder / "tolerant.json", description)))
 
     async def during_rollout(self, plot: "Plot", stage_set: "Set") -> bool:
         version = _version_of(stage_set, plot.target)
         damaged = await asyncio.to_thread(
-            damage, stage_set.system.layout.repository / "targets" / version.spec["targetPath"], "model.onnx"
+            asking.damage, stage_set.system.layout.repository / "targets" / version.spec["targetPath"], "model.onnx"
         )
         stage_set.tell("fault", f"one byte of {damaged.name} in the repository is flipped")
         await stage_set.skerry("rollout", "start", version.name)
@@ -110,11 +104,11 @@ class Corrupt(Fault):
         per_node = {node: sum(text.startswith(f"{node} ") for text in refusals) for node in stage_set.system.nodes}
         serving = chronicle.nodes_on(stage_set.seen, stage.MODEL)
         rollout = chronicle.newest(stage_set.seen.of("ModelRollout"))[-1]
-        verified = {
-            node: _verifications(stage_set.system.layout.log(node), plot.target) for node in stage_set.system.nodes
-        }
+        number = _version_of(stage_set, plot.target).spec["version"]
+        logs = {node: stage_set.system.layout.log(node) for node in stage_set.system.nodes}
+        verified = {node: await asyncio.to_thread(asking.refusals, log, number) for node, log in logs.items()}
         self.seen.append(f"refusals: {', '.join(f'{node} {count}' for node, count in per_node.items())}")
-        self.seen.append(f"verifications tried: {', '.join(f'{node} {count}' for node, count in verified.items())}")
+        self.seen.append(f"refused in the logs: {', '.join(f'{node} {count}' for node, count in verified.items())}")
         self.seen.append(f"rollout {rollout.name} ended as {rollout.status.get('phase')}")
         self.seen.append(f"serving: {', '.join(f'{node} v{version}' for node, (_, version) in serving.items())}")
         once = all(count == 1 for count in per_node.values()) and all(count == 1 for count in verified.values())
@@ -144,7 +138,7 @@ class CloudDown(Fault):
         dark = [one for one in stage_set.traffic.answers if self._dark_since <= one.at_s <= self._dark_until]
         answered = [one for one in dark if not one.error]
         self.seen.append(f"{len(answered)} of {len(dark)} requests answered while the cloud was gone")
-        spools = await _drained(stage_set)
+        spools = await asking.drained_spools(stage_set)
         captured = sum(spool["captured"] for spool in spools.values())
         dropped = sum(spool["dropped"] for spool in spools.values())
         pending = sum(spool["pending"] for spool in spools.values())
@@ -193,34 +187,6 @@ class NodeOffline(Fault):
 FAULTS: Mapping[str, type[Fault]] = {one.name: one for one in (BadVersion, Corrupt, CloudDown, NodeOffline)}
 
 
-async def teacher_accuracy(data: digits.Digits, stage_set: "Set", sample: int = 400) -> tuple[float, float]:
-    """The teacher's accuracy on clean and on drifted holdout images, asked through its gRPC door."""
-    clean = data.holdout.x[:sample]
-    drifted = cameras.drift(clean, np.random.default_rng(7), share=1.0)
-    camera = Camera("teacher", f"127.0.0.1:{stage_set.system.ports.teacher}")
-    try:
-        right = [0, 0]
-        for kind, images in enumerate((clean, drifted)):
-            for index, image in enumerate(images):
-                reply = await camera.infer(stage.MODEL, f"teacher-{kind}-{index}", image)
-                logits = np.frombuffer(reply.raw_output_contents[0], dtype=np.float32)
-                right[kind] += int(logits.argmax() == data.holdout.y[index])
-    finally:
-        await camera.close()
-    return right[0] / len(clean), right[1] / len(clean)
-
-
-def damage(folder: Path, name: str) -> Path:
-    """Flip one bit in the middle of the target file `name` (the repository prefixes file names with their hashes)."""
-    found = sorted(folder.glob(f"*{name}"))
-    if not found:
-        raise errors.NotFoundError(f"no {name} in {folder}")
-    content = bytearray(found[0].read_bytes())
-    content[len(content) // 2] ^= 1
-    found[0].write_bytes(content)
-    return found[0]
-
-
 def _published(look: chronicle.Look) -> list[str]:
     versions = sorted(look.of("ModelVersion").values(), key=lambda one: int(one.spec["version"]))
     return [one.spec["digest"] for one in versions if chronicle.condition(one, "Available").get("status") == "True"]
@@ -232,7 +198,7 @@ def _ended(look: chronicle.Look, count: int) -> bool:
     return sum(status in ("True", "False") for status in ends) >= count
 
 
-def _version_of(stage_set: "Set", digest: str) -> chronicle.Object:
+def _version_of(stage_set: "Set", digest: str) -> Object:
     return next(one for one in stage_set.seen.of("ModelVersion").values() if one.spec["digest"] == digest)
 
 
@@ -241,13 +207,3 @@ def _nothing_lost(stage_set: "Set", fault: Fault) -> bool:
     lost = sum(bool(answer.error) for answer in stage_set.traffic.answers)
     fault.seen.append(f"{lost} of {len(stage_set.traffic.answers)} requests lost")
     return not lost
-
-
-async def _drained(stage_set: "Set") -> dict[str, dict[str, int]]:
-    """Each agent's spool counters, once nothing is pending or the wait was in vain."""
-    for _ in range(120):
-        spools = {row["node"]: row["spool"] for row in await stage_set.skerry_json("nodes")}
-        if all(spool and not spool["pending"] for spool in spools.values()):
-            break
-        await asyncio.sleep(0.5)
-    return spools

@@ -12,6 +12,8 @@ from skerry.cli.demo.books import Holdout, PhaseRow
 from skerry.cli.demo.set import Set
 from skerry.cli.demo.story import Plot
 
+IMAGE_BYTES = 28 * 28
+
 
 def rows(plot: Plot, stage_set: Set) -> dict[str, PhaseRow]:
     """The table's lines: the three phases, and a fourth when a fault went on after them."""
@@ -20,22 +22,42 @@ def rows(plot: Plot, stage_set: Set) -> dict[str, PhaseRow]:
     return {name: books.phase_row(name, answers) for name in names}
 
 
-def holdout(report: Mapping[str, Any] | None) -> Holdout | None:
-    """Both versions on the clean (imported) holdout, as the trainer's report of the second run has them."""
-    if report is None or report.get("baseline") is None:
-        return None
-    return Holdout(float(report["baseline"]), float(report["candidate"]), int(report["n"]))
+def gates(stage_set: Set) -> list[dict[str, Any]]:
+    """The gates of the run that the policy started (the second one)."""
+    runs = chronicle.newest(stage_set.seen.of("TrainingRun"))
+    verdict = runs[1].status.get("result", {}).get("verdict", {}) if len(runs) > 1 else {}
+    return list(verdict.get("gates", []))
 
 
-def summary(
-    plot: Plot,
-    stage_set: Set,
-    table: Mapping[str, PhaseRow],
-    paired: Holdout | None,
-    gates: Any,
-    moved: Mapping[str, int],
-) -> dict[str, Any]:
+def holdout(judged: Sequence[Mapping[str, Any]]) -> Holdout | None:
+    """Both versions on the same clean (imported) holdout rows, as the paired gate compared them."""
+    for gate in judged:
+        if gate["name"] == "imported-not-worse":
+            numbers = gate["numbers"]
+            return Holdout(before=numbers["baseline"], after=numbers["candidate"], n=int(numbers["n"]))
+    return None
+
+
+def moved(stage_set: Set) -> dict[str, int]:
+    """Payload bytes that crossed the edge's line, by purpose."""
+    answers = stage_set.traffic.answers if stage_set.traffic else []
+    offloaded = sum(one.route == "cloud" for one in answers)
+    folder = stage_set.system.layout.root / "blobs" / "examples"
+    downloads = 0
+    for version in stage_set.seen.of("ModelVersion").values():
+        holders = sum(version.spec["digest"] in digests for digests in stage_set.digests.values())
+        downloads += holders * int(version.spec.get("sizeBytes", 0))
+    return {
+        "offloaded_requests": offloaded * IMAGE_BYTES,
+        "uploaded_examples": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+        "downloaded_versions": downloads,
+    }
+
+
+def tell(plot: Plot, stage_set: Set) -> dict[str, Any]:
     """The summary of `skerry demo --json`."""
+    table, judged = rows(plot, stage_set), gates(stage_set)
+    paired = holdout(judged)
     nodes = chronicle.nodes_on(stage_set.seen, stage.MODEL)
     target = plot.target
     open_because = books.why_open(table, {node: digest for node, (digest, _) in nodes.items()}, target, paired)
@@ -43,13 +65,13 @@ def summary(
         "network": plot.network,
         "phases": [books.as_json(row) for row in table.values()],
         "nodes": [{"name": node, "digest": digest, "version": version} for node, (digest, version) in nodes.items()],
-        "gates": gates,
+        "gates": judged,
         "events": [{"t": round(one.at_s, 2), "kind": one.kind, "text": one.text} for one in stage_set.events],
         "holdout": None if paired is None else {"before": paired.before, "after": paired.after, "n": paired.n},
         "teacher": {"clean": _number(plot.teacher_clean), "drift": _number(plot.teacher_drift)},
         "closed": not open_because,
         "open_because": open_because,
-        "bytes": dict(moved),
+        "bytes": moved(stage_set),
         "memory": {"peak_total": stage_set.peak_total_bytes, "peak": dict(stage_set.peak_bytes)},
         "seconds": round(stage_set.now(), 1),
     } | (
@@ -84,8 +106,8 @@ def show(console: Console, told: Mapping[str, Any]) -> None:
         console.print(
             f"clean holdout ({paired['n']:,} images): {paired['before']:.4f} before, {paired['after']:.4f} after"
         )
-    moved = ", ".join(f"{name.replace('_', ' ')} {size / 1024:,.0f} KiB" for name, size in told["bytes"].items())
-    console.print(f"bytes moved: {moved}")
+    sizes = ", ".join(f"{name.replace('_', ' ')} {size / 1024:,.0f} KiB" for name, size in told["bytes"].items())
+    console.print(f"bytes moved: {sizes}")
     console.print(f"peak memory {told['memory']['peak_total'] / 2**20:,.0f} MiB in all, {told['seconds']:.0f} s")
     fault = told.get("fault")
     if fault is not None:

@@ -1,4 +1,4 @@
-"""The running set: the system, the cameras, the chronicle of what happens, and the `skerry` commands a user would type."""
+"""The running set: the system, the cameras, the chronicle of what happens, and the commands a user would type."""
 
 import asyncio
 import json

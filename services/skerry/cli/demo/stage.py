@@ -8,7 +8,11 @@ NODES = ("edge-1", "edge-2", "edge-3")
 
 _NETWORKS = {
     "cnn": {"factory": "skerry.nets.cnn:reference", "options": {"classes": 10}},
-    "rnn": {"factory": "skerry.nets.rnn:rows", "options": {"classes": 10}},
+    "rnn": {"factory": "skerry.nets.rnn:rows", "options": {"classes": 10, "cell": "gru"}},
+}
+_TRAINING = {
+    "cnn": {"epochs": 16, "learningRatePpm": 3_000, "augment": "shift"},
+    "rnn": {"epochs": 20, "learningRatePpm": 4_000, "augment": "shift"},
 }
 _PREPROCESSING = {
     "cnn": [{"op": "affine", "factor": 1 / 255, "offset": 0.0}, {"op": "reshape", "shape": [1, 28, 28]}],
@@ -18,14 +22,13 @@ _PREPROCESSING = {
 
 def edge_model(network: str, dataset_digest: str, *, automatic: bool, tolerant: bool) -> dict[str, Any]:
     """EdgeModel.spec. `tolerant` asks for a single wave that is judged only when every node has had its try."""
-    return {
+    spec = {
         "task": "Classification",
         "classNames": [str(digit) for digit in range(10)],
         "network": _NETWORKS[network],
         "teacher": {"factory": "skerry.nets.cnn:large", "options": {"classes": 10}},
         "input": {"name": "image", "datatype": "UINT8", "shape": [28, 28]},
         "preprocessing": _PREPROCESSING[network],
-        "datasetDigest": dataset_digest,
         "offload": {
             "targetRatePermille": 100,
             "budgetPerSecondPermille": 15_000,
@@ -34,10 +37,11 @@ def edge_model(network: str, dataset_digest: str, *, automatic: bool, tolerant: 
             "explorationPermille": 250,
             "capturePerSecond": 100,
         },
-        "retrain": {"minNewExamples": 1_000, "driftMinExamples": 800, "cooldownSeconds": 5, "augment": "none"},
-        "gates": {"minHoldout": 500, "minAccuracyPermille": 940},
+        "retrain": {"minNewExamples": 1_000, "driftMinExamples": 800, "cooldownSeconds": 5} | _TRAINING[network],
+        "gates": {"minHoldout": 500, "minAccuracyPermille": 940, "marginPermille": 20},
         "rollout": {"fleet": FLEET, "automatic": automatic} | _rollout(tolerant),
     }
+    return {"name": MODEL, "spec": spec | ({"datasetDigest": dataset_digest} if dataset_digest else {})}
 
 
 def _rollout(tolerant: bool) -> dict[str, Any]:

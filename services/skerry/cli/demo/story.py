@@ -1,13 +1,17 @@
-"""The demo's plot: stage, clean cameras, drifting cameras, the loop closes by itself, the cameras after. A fault joins in
-where its name says. What is decided about models is decided by the product; this file only waits and looks."""
+"""The demo's plot: stage, clean cameras, drifting cameras, the loop closes by itself, the cameras after.
+
+A fault joins in where its name says. What is decided about models is decided by the product; this file only waits and
+looks.
+"""
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from skerry.cli.demo import cameras, chronicle, digits, faults, stage
+from skerry.cli.demo import asking, cameras, chronicle, digits, faults, stage
 from skerry.cli.demo.chronicle import Look
 from skerry.cli.demo.digits import Images
 from skerry.cli.demo.set import Set, all_nodes_on, write_json
@@ -83,7 +87,7 @@ class _phase(contextlib.AbstractAsyncContextManager[None]):  # noqa: N801 — re
         self._plot.phases.append((self._name, self._began, self._set.now()))
 
 
-def _drifting(seed: int) -> "cameras.Change":
+def _drifting(seed: int) -> Callable[[Images], Images]:
     rng = np.random.default_rng(seed)
     return lambda images: cameras.drift(images, rng)
 
@@ -95,7 +99,7 @@ async def _set_up(plot: Plot, stage_set: Set) -> None:
     base = [plot.data.train, plot.data.holdout]
     x, y = np.concatenate([part.x for part in base]), np.concatenate([part.y for part in base])
     np.savez(folder / "digits.npz", x=x, y=y, holdout=np.arange(len(x)) >= len(plot.data.train.x))
-    description = stage.edge_model(plot.network, automatic=True, tolerant=False)
+    description = stage.edge_model(plot.network, "", automatic=True, tolerant=False)
     stage_set.view.step("importing 3,800 digits, 2,000 of them as the holdout")
     await stage_set.skerry("models", "apply", str(write_json(folder / "digits.json", description)))
     await stage_set.skerry("datasets", "import", str(folder / "digits.npz"), "--model", stage.MODEL)
@@ -103,7 +107,7 @@ async def _set_up(plot: Plot, stage_set: Set) -> None:
     plot.dataset = str(stage_set.seen.of("EdgeModel")[stage.MODEL].spec["datasetDigest"])
     stage_set.view.step("training the teacher with generic augmentation")
     await stage_set.skerry("teach", stage.MODEL)
-    plot.teacher_clean, plot.teacher_drift = await faults.teacher_accuracy(plot.data, stage_set)
+    plot.teacher_clean, plot.teacher_drift = await asking.teacher_accuracy(plot.data, stage_set)
     stage_set.tell(
         "training",
         f"the teacher is ready: {plot.teacher_clean:.3f} on clean, {plot.teacher_drift:.3f} on drifted images",
@@ -150,9 +154,8 @@ def _available(look: Look) -> list[str]:
 
 def _second_version_or_failure(look: Look) -> bool:
     runs = chronicle.newest(look.of("TrainingRun"))
-    return len(_available(look)) >= 2 or (
-        len(runs) >= 2 and chronicle.condition(runs[1], "Succeeded").get("status") == "False"
-    )
+    failed = len(runs) >= 2 and chronicle.condition(runs[1], "Succeeded").get("status") == "False"
+    return bool(failed) or len(_available(look)) >= 2
 
 
 def _succeeded(look: Look, count: int) -> bool:

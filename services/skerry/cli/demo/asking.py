@@ -1,0 +1,59 @@
+"""What the demo asks of the running parts beside inference, and the one thing it damages."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skerry.cli.demo import cameras, digits, stage
+from skerry.cli.demo.traffic import Camera
+from skerry.cli.system.process import read_events
+from skerry.core import errors
+
+if TYPE_CHECKING:
+    from skerry.cli.demo.set import Set
+
+
+async def teacher_accuracy(data: digits.Digits, stage_set: "Set", sample: int = 400) -> tuple[float, float]:
+    """The teacher's accuracy on clean and on drifted holdout images, asked through its gRPC door."""
+    clean = data.holdout.x[:sample]
+    drifted = cameras.drift(clean, np.random.default_rng(7), share=1.0)
+    camera = Camera("teacher", f"127.0.0.1:{stage_set.system.ports.teacher}")
+    try:
+        right = [0, 0]
+        for kind, images in enumerate((clean, drifted)):
+            for index, image in enumerate(images):
+                reply = await camera.infer(stage.MODEL, f"teacher-{kind}-{index}", image)
+                logits = np.frombuffer(reply.raw_output_contents[0], dtype=np.float32)
+                right[kind] += int(logits.argmax() == data.holdout.y[index])
+    finally:
+        await camera.close()
+    return right[0] / len(clean), right[1] / len(clean)
+
+
+def damage(folder: Path, name: str) -> Path:
+    """Flip one bit in the middle of the target file `name` (the repository prefixes file names with their hashes)."""
+    found = sorted(folder.glob(f"*{name}"))
+    if not found:
+        raise errors.NotFoundError(f"no {name} in {folder}")
+    content = bytearray(found[0].read_bytes())
+    content[len(content) // 2] ^= 1
+    found[0].write_bytes(content)
+    return found[0]
+
+
+async def drained_spools(stage_set: "Set") -> dict[str, dict[str, int]]:
+    """Each agent's spool counters, once nothing is pending or the wait was in vain."""
+    for _ in range(120):
+        spools = {row["node"]: row["spool"] for row in await stage_set.skerry_json("nodes")}
+        if all(spool and not spool["pending"] for spool in spools.values()):
+            break
+        await asyncio.sleep(0.5)
+    return spools
+
+
+def refusals(log: Path, version: int) -> int:
+    """How often this agent has verified and refused that version, by its own log."""
+    events = read_events(log, 0)
+    return sum(event.get("event") == "version_refused" and event.get("version") == version for event in events)
