@@ -160,4 +160,5 @@ def _second_version_or_failure(look: Look) -> bool:
 
 def _succeeded(look: Look, count: int) -> bool:
     rollouts = look.of("ModelRollout").values()
-    return sum(chronicle.condition(one, "Succeeded").get("status") == "True" for one in rollouts) >= count
+    done = [chronicle.condition(one, "Succeeded").get("status") == "True" for one in rollouts]
+    return sum(done) >= count

@@ -1,0 +1,133 @@
+"""Reading an input from a file, and one call to an agent: what `skerry infer` and `skerry feedback` share."""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+
+from skerry.adapters.oip import remote
+from skerry.cli import system_file
+from skerry.cli.importing import images, npz
+from skerry.core import errors, specs, tensors
+from skerry.core.datasets import Input
+from skerry.core.inference import InferReply, InferRequest
+from skerry.proto import edge_pb2
+
+_MAX_JSON_BYTES = 64 << 20
+_FEEDBACK = "/skerry.edge.v1.Edge/Feedback"
+
+
+def read(path: Path, wanted: specs.Input) -> tuple[tensors.Tensor, ...]:
+    """The model's input from a file, a batch axis added when it is missing. Raises InputError naming file and input."""
+    if not path.is_file():
+        raise errors.InputError(f"there is no file {path}")
+    if path.suffix.lower() == ".npz":
+        array = _from_npz(path, wanted)
+    elif path.suffix.lower() == ".json":
+        array = _from_json(path)
+    else:
+        row = Input(wanted.name, wanted.datatype, wanted.shape)
+        array = images.read(path, row, resize=True)
+    if array.ndim == len(wanted.shape):
+        array = array[None]
+    dtype = tensors.DTYPES[wanted.datatype]
+    if array.dtype.kind not in "SUO" and not np.can_cast(array.dtype, dtype, "same_kind"):
+        whole = np.asarray(array, dtype=dtype)
+        if not np.array_equal(whole, array):
+            raise errors.InputError(f"{path}: {array.dtype} does not fit {wanted.datatype} of input {wanted.name!r}")
+    data = np.ascontiguousarray(array, dtype=dtype)
+    return (tensors.Tensor(wanted.name, wanted.datatype, data.shape, data),)
+
+
+def _from_npz(path: Path, wanted: specs.Input) -> NDArray[Any]:
+    arrays = npz.read(path)
+    if wanted.name in arrays:
+        return arrays[wanted.name]
+    if len(arrays) == 1:
+        return next(iter(arrays.values()))
+    raise errors.InputError(f"{path} has arrays {', '.join(sorted(arrays))}, and none is named {wanted.name!r}")
+
+
+def _from_json(path: Path) -> NDArray[Any]:
+    if path.stat().st_size > _MAX_JSON_BYTES:
+        raise errors.TooLargeError(f"{path} is larger than {_MAX_JSON_BYTES} bytes: use npz")
+    try:
+        return np.asarray(json.loads(path.read_text()))
+    except (ValueError, RecursionError) as exc:
+        raise errors.InputError(f"{path} is not nested lists of numbers in JSON: {exc}") from exc
+
+
+def address_of(system: system_file.Description, node: str) -> str:
+    """Where the agent of `node` serves; the first agent's when `node` is empty. Raises NotFoundError."""
+    for agent in system.agents:
+        if not node or agent.node == node:
+            return agent.address
+    known = ", ".join(agent.node for agent in system.agents)
+    raise errors.NotFoundError(f"this system runs no agent {node!r}; it runs {known or 'none'}")
+
+
+async def infer(
+    address: str, model: str, request_id: str, inputs: tuple[tensors.Tensor, ...], timeout_s: float
+) -> tuple[InferReply, float]:
+    """The reply, and the seconds it took. Raises what `RemoteModel.infer` raises."""
+    async with remote.RemoteModel(address) as agent:
+        began = time.perf_counter()
+        reply = await agent.infer(InferRequest(model=model, id=request_id, inputs=inputs), timeout_s)
+        return reply, time.perf_counter() - began
+
+
+def tell(reply: InferReply, class_names: Sequence[str], request_id: str, seconds: float) -> dict[str, Any]:
+    """The answer for people and programs: one row per sample of the first output."""
+    logits = np.asarray(reply.outputs[0].data, dtype=np.float64)
+    rows = []
+    for row in logits.reshape(logits.shape[0], -1):
+        best = int(row.argmax())
+        name = class_names[best] if best < len(class_names) else str(best)
+        rows.append({"class": name, "index": best, "logits": [float(value) for value in row[:100]]})
+    said = reply.parameters
+    return {
+        "id": request_id,
+        "rows": rows,
+        "route": said.get("skerry_route", ""),
+        "reason": said.get("skerry_reason", ""),
+        "confidence": said.get("skerry_confidence", ""),
+        "degraded": bool(said.get("skerry_degraded", False)),
+        "digest": said.get("skerry_digest", ""),
+        "version": reply.version,
+        "milliseconds": 1e3 * seconds,
+    }
+
+
+def class_index(label: str, class_names: Sequence[str]) -> int:
+    """A class by name, else by index. Raises InputError."""
+    if label in class_names:
+        return list(class_names).index(label)
+    if label.isdigit() and int(label) < len(class_names):
+        return int(label)
+    raise errors.InputError(f"{label!r} is no class of this model; it has {', '.join(class_names)}")
+
+
+def give_feedback(address: str, model: str, request_id: str, label: int, timeout_s: float) -> bool:
+    """Tell one agent the truth; whether it had captured that request. Raises UnavailableError."""
+
+    async def call() -> edge_pb2.FeedbackReply:
+        async with grpc.aio.insecure_channel(address) as channel:
+            method = channel.unary_unary(
+                _FEEDBACK,
+                request_serializer=edge_pb2.FeedbackRequest.SerializeToString,
+                response_deserializer=edge_pb2.FeedbackReply.FromString,
+            )
+            request = edge_pb2.FeedbackRequest(model=model, request_id=request_id, label=label)
+            reply: edge_pb2.FeedbackReply = await method(request, timeout=timeout_s)
+            return reply
+
+    try:
+        return asyncio.run(call()).outcome == edge_pb2.FeedbackReply.RECORDED
+    except grpc.RpcError as exc:
+        raise errors.UnavailableError(f"the agent at {address} did not take the feedback: {exc.details()}") from exc

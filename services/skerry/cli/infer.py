@@ -1,0 +1,71 @@
+"""`skerry infer` and `skerry feedback`: ask an agent through the same gRPC door that every client uses."""
+
+import uuid
+from pathlib import Path
+
+import click
+
+from skerry.cli import output
+from skerry.cli.up import state_option
+
+_TIMEOUT_S = 10.0
+
+
+@click.command()
+@click.argument("model")
+@click.option("--input", "path", required=True, type=click.Path(path_type=Path), help="npz, JSON or an image.")
+@click.option("--node", default="", help="Which agent to ask (default: the first).")
+@click.option("--id", "request_id", default="", help="Request id, for later feedback (default: a new one).")
+@output.json_option
+@state_option
+def infer(model: str, path: Path, node: str, request_id: str, as_json: bool, state: Path) -> None:
+    """Ask an edge agent for MODEL's answer to one input.
+
+    \b
+    npz      one array per input by name, or a single array; a missing batch axis is added
+    json     nested lists of numbers
+    image    converted to grayscale or color as the model's input asks
+    """
+    import asyncio
+
+    from skerry.cli import acting, asking, system_file
+    from skerry.core import specs
+
+    thing = acting.store_of(state).get("EdgeModel", model)
+    described = specs.parse_edge_model(model, thing.spec)
+    tensors = asking.read(path, described.input)
+    address = asking.address_of(system_file.read(state), node)
+    asked = request_id or uuid.uuid4().hex
+    reply, seconds = asyncio.run(asking.infer(address, model, asked, tensors, _TIMEOUT_S))
+    told = asking.tell(reply, described.class_names, asked, seconds)
+    if as_json:
+        output.print_json(told)
+        return
+    for row in told["rows"]:
+        click.echo(f"{row['class']}  (logits {', '.join(f'{value:.3f}' for value in row['logits'])})")
+    click.echo(
+        f"route {told['route']} ({told['reason']}), confidence {told['confidence']}, version {told['version']} "
+        f"{output.short(told['digest'])}, {told['milliseconds']:.1f} ms, request id {asked}"
+    )
+
+
+@click.command()
+@click.argument("model")
+@click.argument("request_id")
+@click.argument("label")
+@click.option("--node", default="", help="The agent that answered (default: ask each).")
+@state_option
+def feedback(model: str, request_id: str, label: str, node: str, state: Path) -> None:
+    """Tell the true class (name or index) of an earlier request: it wins over any teacher."""
+    from skerry.cli import acting, asking, system_file
+    from skerry.core import errors, specs
+
+    described = specs.parse_edge_model(model, acting.store_of(state).get("EdgeModel", model).spec)
+    index = asking.class_index(label, described.class_names)
+    system = system_file.read(state)
+    addresses = [asking.address_of(system, node)] if node else [agent.address for agent in system.agents]
+    if not any(asking.give_feedback(address, model, request_id, index, _TIMEOUT_S) for address in addresses):
+        raise errors.NotFoundError(
+            f"request {request_id} was not captured by any agent asked: there is nothing to label"
+        )
+    click.echo(f"recorded: request {request_id} is {described.class_names[index]}")

@@ -1,0 +1,249 @@
+"""`skerry nodes` and `skerry rollout`: what the fleet does, and what an operator may ask of it."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skerry.cli import output
+from skerry.cli.up import state_option
+
+if TYPE_CHECKING:
+    from skerry.adapters.objects.protocol import Object
+
+_STATE_STYLES = {"Online": "green", "Stale": "yellow", "Offline": "red", "Unknown": "dim"}
+_PHASE_STYLES = {"Succeeded": "green", "RolledBack": "red", "RollbackIncomplete": "red", "Paused": "yellow"}
+
+
+@click.command()
+@output.json_option
+@state_option
+def nodes(as_json: bool, state: Path) -> None:
+    """List edge nodes: whether each lives, and what it says it serves."""
+    from skerry.adapters import fleetstate
+    from skerry.cli import acting, system_file
+    from skerry.core import errors, liveness
+
+    system = system_file.read(state)
+    now = acting.now_ms()
+    try:
+        spools = fleetstate.open_fleetstate(system.redis).get("spool:")
+    except errors.UnavailableError:
+        spools = {}
+    addresses = {agent.node: agent.address for agent in system.agents}
+    rows = []
+    store = acting.store_of(state)
+    for node in store.list("EdgeNode"):
+        last_seen = int(node.status.get("lastSeenUnixMs", 0))
+        judged = liveness.judge(
+            connected=bool(node.status.get("connected")),
+            last_seen_ms=last_seen,
+            now_ms=now,
+            offline_after_s=acting.offline_after_s(store, node),
+        )
+        rows.append(
+            {
+                "node": node.name,
+                "state": judged.state.value,
+                "lastSeenUnixMs": last_seen or None,
+                "address": addresses.get(node.name, node.status.get("servingAddress", "")),
+                "cordoned": bool(node.spec.get("cordoned", False)),
+                "models": node.status.get("models", []),
+                "spool": json.loads(spools.get(f"spool:{node.name}", "null")),
+            }
+        )
+    output.show(as_json, rows, lambda found: _node_table(found, now), "no node has enrolled yet")
+
+
+def _node_table(rows: Any, now: int) -> None:
+    output.print_table(
+        "nodes",
+        ["node", "state", "last sign of life", "serves", "bringing up", "address"],
+        (
+            [
+                row["node"],
+                output.styled(row["state"], _STATE_STYLES.get(row["state"], "")),
+                output.age(row["lastSeenUnixMs"], now),
+                ", ".join(f"{one['model']} v{one['version']}" for one in row["models"] if one.get("digest"))
+                or output.DASH,
+                ", ".join(_target(one) for one in row["models"] if one.get("targetState") not in ("", None, "Serving"))
+                or output.DASH,
+                row["address"],
+            ]
+            for row in rows
+        ),
+    )
+
+
+def _target(report: Any) -> str:
+    reason = f": {report['reason']}" if report.get("reason") else ""
+    return f"{report['model']} {output.short(report.get('targetDigest'))} {report['targetState']}{reason}"
+
+
+@click.group()
+def rollout() -> None:
+    """See and steer rollouts."""
+
+
+@rollout.command("list")
+@output.json_option
+@state_option
+def list_(as_json: bool, state: Path) -> None:
+    """List rollouts, newest last."""
+    from skerry.cli import acting
+
+    found = acting.oldest_first(acting.store_of(state).list("ModelRollout"))
+    now = acting.now_ms()
+    output.show(
+        as_json, [_row(one) for one in found], lambda rows: _rollout_table(rows, now), "there is no rollout yet"
+    )
+
+
+def _row(thing: "Object") -> dict[str, Any]:
+    from skerry.cli import acting
+
+    status = thing.status
+    waves, wave = status.get("waves", []), int(status.get("wave", 0))
+    done = acting.condition(thing, "Succeeded")
+    return {
+        "name": thing.name,
+        "model": thing.spec.get("model"),
+        "version": thing.spec.get("version"),
+        "phase": status.get("phase", "Pending"),
+        "wave": waves[wave]["name"] if wave < len(waves) else "",
+        "deferred": status.get("deferred", []),
+        "failed": status.get("failed", []),
+        "pauseReasons": status.get("pauseReasons", []),
+        "succeeded": done.get("status", "Unknown"),
+        "reason": done.get("message") or acting.condition(thing, "Progressing").get("message", ""),
+        "createdUnixMs": thing.created_unix_ms,
+    }
+
+
+def _rollout_table(rows: Any, now: int) -> None:
+    output.print_table(
+        "rollouts",
+        ["rollout", "version", "phase", "wave", "deferred", "age", "reason"],
+        (
+            [
+                row["name"],
+                row["version"],
+                output.styled(row["phase"], _PHASE_STYLES.get(row["phase"], "cyan")),
+                row["wave"] or output.DASH,
+                ", ".join(row["deferred"]) or output.DASH,
+                output.age(row["createdUnixMs"], now),
+                row["reason"],
+            ]
+            for row in rows
+        ),
+    )
+
+
+@rollout.command()
+@click.argument("name")
+@output.json_option
+@state_option
+def status(name: str, as_json: bool, state: Path) -> None:
+    """Show one rollout: its waves, verdicts, permits, and what can be asked of it now."""
+    from skerry.cli import acting
+    from skerry.core import intents
+
+    thing = acting.store_of(state).get("ModelRollout", name)
+    offers = [{"action": one.action, "whyNot": one.why_not} for one in intents.offers(acting.known(thing))]
+    if as_json:
+        output.print_json({**_row(thing), "spec": thing.spec, "status": thing.status, "offers": offers})
+        return
+    row = _row(thing)
+    click.echo(f"{name}: {row['version']} of {row['model']}, {row['phase']}. {row['reason']}")
+    output.print_table(
+        "waves",
+        ["wave", "nodes", "updated", "failed", "deferred", "verdict"],
+        (
+            [
+                wave["name"],
+                ", ".join(wave["nodes"]),
+                *(wave.get("counts", {}).get(count, 0) for count in ("updated", "failed", "deferred")),
+                _verdict(wave.get("verdict") or {}),
+            ]
+            for wave in thing.status.get("waves", [])
+        ),
+    )
+    for failure in row["failed"]:
+        click.echo(f"failed on {failure['node']}: {failure['reason']}")
+    possible = [one["action"] for one in offers if not one["whyNot"]]
+    click.echo(f"possible now: {', '.join(possible) or 'nothing'}")
+
+
+def _verdict(verdict: Any) -> str:
+    return f"{verdict['result']}: {verdict.get('reason', '')}" if verdict.get("result") else output.DASH
+
+
+@rollout.command()
+@click.argument("version")
+@state_option
+def start(version: str, state: Path) -> None:
+    """Roll VERSION (a ModelVersion, like press-v3) out, as its model's rollout policy says."""
+    from skerry.cli import acting
+    from skerry.core import errors, intents
+
+    store = acting.store_of(state)
+    model = store.get("ModelVersion", version).spec["model"]
+    versions = acting.published(store, model)
+    if version not in versions:
+        raise errors.RejectedError(f"{version} is not published: see `skerry models`")
+    policy = store.get("EdgeModel", model).spec.get("rollout", {})
+    made = acting.create(store, intents.start(model, policy, versions[version], acting.suffix()))
+    click.echo(f"rollout {made.name} is asked for: `skerry rollout status {made.name}`")
+
+
+@rollout.command()
+@click.argument("model")
+@click.option("--to", default="", help="The version to go back to (default: the one that was stable before).")
+@state_option
+def rollback(model: str, to: str, state: Path) -> None:
+    """Make an older version of MODEL stable again, on all nodes."""
+    from skerry.cli import acting
+    from skerry.core import intents
+
+    store = acting.store_of(state)
+    thing = store.get("EdgeModel", model)
+    rollouts = [acting.known(one) for one in store.list("ModelRollout") if one.spec.get("model") == model]
+    made = intents.rollback(
+        model,
+        str(thing.status.get("stableVersion", "")),
+        thing.spec.get("rollout", {}),
+        acting.published(store, model),
+        rollouts,
+        acting.suffix(),
+        to=to,
+    )
+    acting.create(store, made)
+    click.echo(f"rollback {made.name} to {made.spec['version']} is asked for: `skerry rollout status {made.name}`")
+
+
+def _action(name: str, help_text: str) -> None:
+    """A command that asks for one intent on one rollout."""
+
+    @rollout.command(name, help=help_text)
+    @click.argument("rollout_name", metavar="NAME")
+    @state_option
+    def act(rollout_name: str, state: Path) -> None:
+        from skerry.cli import acting
+        from skerry.core import intents
+
+        def intent(known: intents.Known) -> intents.Patch:
+            if name == "retry":
+                return intents.retry(known, acting.suffix())
+            patch: intents.Patch = getattr(intents, name)(known)
+            return patch
+
+        acting.change(acting.store_of(state), rollout_name, intent)
+        click.echo(f"{name} of {rollout_name} is asked for: `skerry rollout status {rollout_name}`")
+
+
+_action("pause", "Hold a rollout: no node is moved on, none is moved back.")
+_action("resume", "Let a paused rollout go on.")
+_action("abort", "Take a rollout back: every node returns to the stable version.")
+_action("promote", "Pass the current wave without waiting for evidence.")
+_action("retry", "Try a rollout again that ended without success.")

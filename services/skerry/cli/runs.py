@@ -1,0 +1,126 @@
+"""`skerry retrain` and `skerry runs`: ask for training runs, and see what became of them."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skerry.cli import output
+from skerry.cli.up import state_option
+
+if TYPE_CHECKING:
+    from skerry.adapters.objects.protocol import Object, Objects
+
+_WAIT_S = 3600.0
+
+
+@click.command()
+@click.argument("model")
+@click.option("--dataset", default="", help="Digest of the dataset to train on (default: the newest).")
+@click.option("--reason", default="by hand", show_default=True, help="Kept with the run, for whoever asks later.")
+@click.option("--wait", is_flag=True, help="Return when the run has ended; exit code 1 when it made no version.")
+@state_option
+def retrain(model: str, dataset: str, reason: str, wait: bool, state: Path) -> None:
+    """Train MODEL anew; if it passes its gates it is signed, published and rolled out."""
+    from skerry.cli import acting
+    from skerry.core import intents
+
+    store = acting.store_of(state)
+    thing = store.get("EdgeModel", model)
+    made = intents.retrain(
+        model,
+        thing.spec,
+        [(run.name, run.spec, run.status) for run in store.list("TrainingRun")],
+        acting.suffix(),
+        dataset=dataset or _newest(state, model),
+        base=str(thing.status.get("stableVersion", "")),
+        reason=reason,
+    )
+    acting.create(store, made)
+    click.echo(f"training run {made.name} is asked for: `skerry runs`")
+    if wait:
+        _follow(store, made.name)
+
+
+def _newest(state: Path, model: str) -> str:
+    """The curator's newest dataset; empty when it says nothing: then the imported one is used."""
+    import json
+
+    from skerry.adapters import fleetstate
+    from skerry.cli import system_file
+    from skerry.core import errors
+
+    try:
+        found = fleetstate.open_fleetstate(system_file.read(state).redis).get(f"curator:{model}")
+    except errors.UnavailableError:
+        return ""
+    return str(json.loads(found.get(f"curator:{model}", "{}")).get("datasetDigest", ""))
+
+
+def _follow(store: "Objects", name: str) -> None:
+    from skerry.cli import acting
+
+    end, version, told = time.monotonic() + _WAIT_S, 0, ""
+    while time.monotonic() < end:
+        run = store.get("TrainingRun", name)
+        done, running = acting.condition(run, "Succeeded"), acting.condition(run, "Running")
+        if done.get("status") in ("True", "False"):
+            click.echo(f"{name}: {done.get('reason')}: {done.get('message')}")
+            raise SystemExit(0 if done["status"] == "True" else 1)
+        if (reason := str(running.get("reason", ""))) and reason != told:
+            click.echo(f"{name}: {reason}")
+            told = reason
+        _, version = store.changes(version, timeout_s=1.0, kinds=["TrainingRun"])
+    raise SystemExit(1)
+
+
+@click.command()
+@output.json_option
+@state_option
+def runs(as_json: bool, state: Path) -> None:
+    """List training runs, newest last."""
+    from skerry.cli import acting
+
+    found = acting.oldest_first(acting.store_of(state).list("TrainingRun"))
+    now = acting.now_ms()
+    output.show(as_json, [_row(run) for run in found], lambda rows: _table(rows, now), "there is no training run yet")
+
+
+def _row(run: "Object") -> dict[str, Any]:
+    from skerry.cli import acting
+
+    done, running = acting.condition(run, "Succeeded"), acting.condition(run, "Running")
+    ended = done.get("status") in ("True", "False")
+    return {
+        "name": run.name,
+        "model": run.spec.get("model"),
+        "why": run.spec.get("reason", ""),
+        "dataset": run.spec.get("datasetDigest", ""),
+        "state": (done if ended else running).get("reason", "Pending"),
+        "succeeded": done.get("status", "Unknown"),
+        "message": (done if ended else running).get("message", ""),
+        "version": run.status.get("version", ""),
+        "gates": run.status.get("result", {}).get("verdict", {}).get("gates", []),
+        "log": run.status.get("logDigest", ""),
+        "createdUnixMs": run.created_unix_ms,
+    }
+
+
+def _table(rows: Any, now: int) -> None:
+    output.print_table(
+        "training runs",
+        ["run", "why", "dataset", "state", "version", "age", "message"],
+        (
+            [
+                row["name"],
+                row["why"],
+                output.short(row["dataset"]),
+                row["state"],
+                row["version"] or output.DASH,
+                output.age(row["createdUnixMs"], now),
+                row["message"],
+            ]
+            for row in rows
+        ),
+    )
