@@ -31,9 +31,9 @@ class Set:
         self.digests: dict[str, list[str]] = {}  # every digest each node has ever reported, in order
         self.peak_bytes: dict[str, int] = {}
         self.peak_total_bytes = 0
-        self.view = live.View(view_console, self._gauges)
         self._scene, self._started = scene, time.monotonic()
         self.traffic: Traffic | None = None
+        self.view = live.View(view_console, self._gauges)
         self._tasks: list[asyncio.Task[None]] = []
         self._traffic_task: asyncio.Task[None] | None = None
         self._objects = objects.open_objects(system.layout.objects_url)
