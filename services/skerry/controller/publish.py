@@ -173,7 +173,6 @@ def rollout_spec(model: Object, version: str) -> Json:
 
 def _version_spec(run: Object, candidate: proposals.Candidate, proposal: proposals.Proposal, number: int) -> Json:
     model = run.spec["model"]
-    runtime = candidate.manifest.runtime
     return {
         "model": model,
         "version": number,
@@ -183,7 +182,7 @@ def _version_spec(run: Object, candidate: proposals.Candidate, proposal: proposa
         "run": run.name,
         "sizeBytes": candidate.size_bytes,
         "verdict": dict(proposal.verdict),
-        "runtime": runtime,
+        "runtime": candidate.manifest.runtime.fields(),
     }
 
 
