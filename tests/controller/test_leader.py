@@ -33,7 +33,7 @@ class Running:
                 self.ticked.notify_all()
             self.tick(epoch)
 
-        def drain() -> None:
+        def drain(now_ms: int) -> None:
             self.drained += 1
 
         def run() -> None:

@@ -23,14 +23,14 @@ _RETRY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Leader:
-    """`tick(epoch, now_ms)` does one round, `drain()` ends what must not outlive a leader that was told to stop.
+    """`tick(epoch, now_ms)` does one round, `drain(now_ms)` ends what must not outlive a leader that was told to stop.
     `tick_s` is the longest time between two rounds."""
 
     objects: Objects
     lease: Lease
     holder: str
     tick: Callable[[int, int], None]
-    drain: Callable[[], None]
+    drain: Callable[[int], None]
     tick_s: float
 
     def run(self, stop: threading.Event) -> int:
@@ -56,7 +56,7 @@ class Leader:
                 self._tick(epoch, stop)
                 stop.wait(_QUIET_S)
                 since = self._wait(since)
-            self.drain()
+            self.drain(_now_ms())
         except LeadershipLostError as exc:
             log.error("leadership_lost", epoch=epoch, error=str(exc))
             return 1
@@ -66,7 +66,7 @@ class Leader:
 
     def _tick(self, epoch: int, stop: threading.Event) -> None:
         try:
-            self.tick(epoch, time.time_ns() // 1_000_000)
+            self.tick(epoch, _now_ms())
         except LeadershipLostError:
             raise
         except errors.SkerryError as exc:
@@ -84,3 +84,7 @@ class Leader:
         except errors.UnavailableError as exc:
             log.warning("watch_failed", error=str(exc))
             return since
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

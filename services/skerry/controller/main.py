@@ -57,9 +57,8 @@ def _run(given: settings.Settings, stop: threading.Event) -> int:
     ready = {"event": "ready", "service": "controller", "holder": holder}
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
-    return leader.Leader(store_of_objects, held, holder, reconciler.tick, reconciler.drain, given.tick_seconds).run(
-        stop
-    )
+    ours = leader.Leader(store_of_objects, held, holder, reconciler.tick, reconciler.drain, given.tick_seconds)
+    return ours.run(stop)
 
 
 if __name__ == "__main__":

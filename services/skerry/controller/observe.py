@@ -1,18 +1,13 @@
-"""What the controller sees, as the values that `core` decides on: nodes from their objects, evidence from counters.
+"""What the nodes' answers say about two versions: counters of labelled answers, as the evidence that `core` judges.
 
-A node whose object cannot be read is left out and told of, never guessed. Counters that cannot be read make evidence
-with an error in it, never none and never zero.
+Counters that cannot be read make evidence with an error in it, never none and never zero.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from skerry.adapters.fleetstate.protocol import FleetState
-from skerry.adapters.objects.protocol import Object
-from skerry.adapters.telemetry import logs
-from skerry.core import digests, errors, evidence, specs
-
-log = logs.logger("controller")
+from skerry.core import digests, errors, evidence
 
 BUCKET_MS = 5000
 MAX_BUCKETS = 4320  # six hours of answers; older ones of a long wave no longer count
@@ -25,17 +20,6 @@ class Arm:
     digest: str
     nodes: Sequence[str]
     since_ms: int
-
-
-def nodes(objects: Sequence[Object]) -> list[specs.EdgeNode]:
-    """All nodes that can be read."""
-    found = []
-    for one in objects:
-        try:
-            found.append(specs.parse_node(one.name, one.spec, one.status))
-        except errors.InputError as exc:
-            log.warning("node_unreadable", node=one.name, error=str(exc))
-    return found
 
 
 def count(fleetstate: FleetState, model: str, canary: Arm, baseline: Arm, *, now_ms: int) -> evidence.Evidence:

@@ -14,6 +14,7 @@ from skerry.adapters.objects.protocol import Object
 from skerry.adapters.telemetry import logs
 from skerry.controller import marks
 from skerry.controller.store import Store
+from skerry.controller.told import Told
 from skerry.core import datasets, digests, drift, errors, intents, manifest, retrain, specs
 
 log = logs.logger("controller")
@@ -25,6 +26,7 @@ _FRESH_MS = 30_000  # an older reading says nothing about now
 class Policy:
     def __init__(self, store: Store, fleetstate: FleetState, blobs: Blobs) -> None:
         self._store, self._fleetstate, self._blobs = store, fleetstate, blobs
+        self._told = Told()
         self._captured: dict[str, int] = {}  # rows captured in a dataset, by its digest: datasets never change
         self._references: dict[str, tuple[int, ...]] = {}  # by digest of the version
 
@@ -43,8 +45,10 @@ class Policy:
         for model in models:
             try:
                 self._consider(model, runs, rollouts, nodes, curators.get(f"curator:{model.name}", {}), now_ms)
-            except (errors.InputError, errors.IntegrityError) as exc:
-                log.warning("policy_failed", model=model.name, error=str(exc))
+                self._told.settled(model.name)
+            except (errors.InputError, errors.IntegrityError, errors.RejectedError) as exc:
+                if self._told.is_news(model.name, str(exc)):
+                    log.warning("policy_failed", model=model.name, error=str(exc))
 
     def _consider(
         self,
@@ -77,16 +81,18 @@ class Policy:
         moving = [
             one.name for one in rollouts if one.spec.get("model") == model.name and not marks.is_terminal(one.status)
         ]
-        last = runs[-1] if runs else None
-        last_dataset = str(last.spec.get("datasetDigest", "")) if last else ""
-        dataset = str(curator.get("datasetDigest", ""))
-        new = int(curator.get("captured", 0)) - self._captured_in(model.name, last_dataset) if dataset else 0
+        last = max((int(run.status.get("finishedUnixMs", 0)) for run in runs), default=0)
+        trained_on = {str(run.spec.get("datasetDigest", "")) for run in runs}
+        dataset = _text(curator, "datasetDigest")
+        # Counted from the run that knew most: somebody may train on an old dataset, which makes nothing new.
+        known = max((self._captured_in(model.name, one) for one in trained_on), default=0)
+        new = _count(curator, "captured") - known if dataset else 0
         digest, reference = self._stable(model)
         return retrain.Facts(
             new_examples=max(0, new),
             dataset=dataset,
-            last_dataset=last_dataset,
-            last_run_ms=int(last.status.get("finishedUnixMs", 0)) if last else 0,
+            last_dataset=dataset if dataset in trained_on else "",
+            last_run_ms=last,
             active_run=active[0] if active else "",
             active_rollout=moving[0] if moving else "",
             reference=reference,
@@ -94,12 +100,14 @@ class Policy:
         )
 
     def _captured_in(self, model: str, digest: str) -> int:
-        if not digest:
-            return 0
+        """0 for a dataset that cannot be read: the run that pinned it learned nothing from it either."""
         if digest not in self._captured:
-            path = f"datasets/{model}/{digests.hex_of(digest)}"
-            data = digests.verify(self._blobs.read(path, max_bytes=_MAX_MANIFEST_BYTES), digest, path)
-            parts = datasets.DatasetManifest.from_json(data).parts
+            try:
+                path = f"datasets/{model}/{digests.hex_of(digest)}"
+                data = digests.verify(self._blobs.read(path, max_bytes=datasets.MAX_MANIFEST_BYTES), digest, path)
+                parts = datasets.DatasetManifest.from_json(data).parts
+            except (errors.InputError, errors.IntegrityError):
+                parts = ()
             self._captured[digest] = sum(part.samples for part in parts if part.origin == "captured")
         return self._captured[digest]
 
@@ -138,12 +146,25 @@ def _window(model: str, digest: str, nodes: Sequence[Mapping[str, Any]], now_ms:
     """Recent answers of all nodes that the stable version gave."""
     total = drift.Window()
     for reading in nodes:
-        fresh = now_ms - int(reading.get("atUnixMs", 0)) <= _FRESH_MS
-        if fresh and reading.get("model") == model and reading.get("digest") == digest:
-            hard = int(reading.get("offloaded", 0)) + int(reading.get("degraded", 0))
-            counts = tuple(int(count) for count in reading.get("confidenceCounts", ()))
-            total = total.plus(drift.Window(counts, int(reading.get("requests", 0)), hard))
+        fresh = now_ms - _count(reading, "atUnixMs") <= _FRESH_MS
+        if not digest or not fresh or (reading.get("model"), reading.get("digest")) != (model, digest):
+            continue
+        counts = reading.get("confidenceCounts", [])
+        if isinstance(counts, list) and all(type(one) is int for one in counts):
+            hard = _count(reading, "offloaded") + _count(reading, "degraded")
+            total = total.plus(drift.Window(tuple(counts), _count(reading, "requests"), hard))
     return total
+
+
+def _count(reading: Mapping[str, Any], field: str) -> int:
+    """A whole number of a reading; anything else says nothing."""
+    value = reading.get(field, 0)
+    return value if type(value) is int else 0
+
+
+def _text(reading: Mapping[str, Any], field: str) -> str:
+    value = reading.get(field, "")
+    return value if isinstance(value, str) else ""
 
 
 def _parsed(text: str) -> Mapping[str, Any]:

@@ -66,10 +66,12 @@ class Publisher:
         """Make an imported version available once the publisher's signature over it is found to be right."""
         try:
             spec = specs.parse_model_version(version.name, version.spec)
+            _check_names(spec)
+            specs.parse_edge_model(spec.model, self._store.get("EdgeModel", spec.model).spec)
             signed = self._repository.find_version(spec.target_path)
             self._check_signed(version, signed)
         except errors.NotFoundError as exc:
-            self._refuse(version, "NotSigned", str(exc), now_ms)
+            self._refuse(version, "NotReady", str(exc), now_ms)
         except (errors.IntegrityError, errors.InputError) as exc:
             self._refuse(version, "NotTrusted", str(exc), now_ms)
         else:
@@ -109,7 +111,7 @@ class Publisher:
             number = 1 + max(
                 int(self._store.get("EdgeModel", model).status.get("releaseCounter", 0)),
                 self._repository.highest_version(model),
-                *(int(one.spec["version"]) for one in versions),
+                *(_number(one) for one in versions),
                 0,
             )
             spec = _version_spec(run, candidate, proposal, number)
@@ -165,6 +167,16 @@ class Publisher:
         log.info("rollout_created", rollout=f"{version.name}-auto", model=model.name, version=version.name)
 
 
+def _check_names(spec: specs.ModelVersion) -> None:
+    """What is called an import was signed as one, and is named by its number: names reserve numbers."""
+    path = trust.target_path(trust_store.IMPORTED, spec.model, spec.version)
+    if spec.name != f"{spec.model}-v{spec.version}" or spec.target_path != path:
+        raise errors.InputError(
+            f"ModelVersion {spec.name}: an import of {spec.model} number {spec.version} must be named "
+            f"{spec.model}-v{spec.version} and lie at {path}, not at {spec.target_path!r}"
+        )
+
+
 def rollout_spec(model: Object, version: str) -> Json:
     """ModelRollout.spec from EdgeModel.spec.rollout: the same fields, less the switch."""
     policy = {key: value for key, value in model.spec.get("rollout", {}).items() if key != "automatic"}
@@ -184,6 +196,12 @@ def _version_spec(run: Object, candidate: proposals.Candidate, proposal: proposa
         "verdict": dict(proposal.verdict),
         "runtime": candidate.manifest.runtime.fields(),
     }
+
+
+def _number(version: Object) -> int:
+    """The release number, 0 for an object that says none: people create imports by hand, too."""
+    number = version.spec.get("version")
+    return number if isinstance(number, int) and 0 < number < 2**53 else 0
 
 
 def _time(now_ms: int) -> datetime:

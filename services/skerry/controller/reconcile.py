@@ -11,16 +11,21 @@ from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.telemetry import logs
 from skerry.adapters.trust import repository as trust
+from skerry.adapters.trust import sweep
 from skerry.controller import marks, policy, publish, retention, rollouts, runs
 from skerry.controller.store import LeadershipLostError, Store
+from skerry.controller.told import Told
 from skerry.core import errors
 
 log = logs.logger("controller")
 
 _HOUSEKEEPING_MS = 30_000
+_IMPORT_MS = 2_000  # an import that is not right yet is looked at again so often: its files are read whole
 
 
 class Reconciler:
+    """Remembers nothing that matters: only when it last did the rare things, and what it last complained of."""
+
     def __init__(
         self,
         store: Store,
@@ -33,31 +38,45 @@ class Reconciler:
         self._store, self._runs, self._publisher, self._repository = store, runs_, publisher, repository
         self._rollouts = rollouts.Rollouts(store, fleetstate)
         self._policy = policy.Policy(store, fleetstate, blobs)
+        self._told = Told()
         self._kept_house_ms = 0
+        self._imports_ms: dict[str, int] = {}
 
     def tick(self, epoch: int, now_ms: int) -> None:
         """Raises LeadershipLostError; whatever else goes wrong is told and tried again in the next tick."""
         for run in self._runs.all():
             self._try(f"TrainingRun {run.name}", functools.partial(self._runs.step, run, now_ms=now_ms))
-        for version in self._store.list("ModelVersion"):
-            if version.spec.get("source") == "Imported" and not marks.is_true(version.status, "Available"):
-                check = functools.partial(self._publisher.check_import, version, now_ms=now_ms)
-                self._try(f"ModelVersion {version.name}", check)
+        self._try("imports", lambda: self._check_imports(now_ms))
         self._try("rollouts", lambda: self._rollouts.step(now_ms=now_ms, epoch=epoch))
         self._try("retrain policy", lambda: self._policy.step(now_ms=now_ms))
-        if now_ms - self._kept_house_ms >= _HOUSEKEEPING_MS:
+        if not 0 <= now_ms - self._kept_house_ms < _HOUSEKEEPING_MS:
             self._try("model repository", lambda: self._keep_house(now_ms))
             self._kept_house_ms = now_ms
 
-    def drain(self) -> None:
-        """Told to stop: nothing of this controller outlives it but training jobs, which the next one adopts."""
+    def drain(self, now_ms: int) -> None:
+        """Told to stop: jobs end, their runs do not; the next leader starts them again."""
+        self._try("training jobs", lambda: self._runs.interrupt(now_ms=now_ms))
+
+    def _check_imports(self, now_ms: int) -> None:
+        for version in self._store.list("ModelVersion"):
+            if version.spec.get("source") != "Imported" or marks.is_true(version.status, "Available"):
+                continue
+            if 0 <= now_ms - self._imports_ms.get(version.name, 0) < _IMPORT_MS:
+                continue
+            check = functools.partial(self._publisher.check_import, version, now_ms=now_ms)
+            self._try(f"ModelVersion {version.name}", check)
+            self._imports_ms[version.name] = now_ms
 
     def _keep_house(self, now_ms: int) -> None:
         now = datetime.fromtimestamp(now_ms / 1000, UTC)
         self._repository.refresh_if_due(now=now)
         retention.retire(self._store, self._repository, now_ms=now_ms, now=now)
+        if swept := sweep.sweep(self._repository, now=now):
+            log.info("repository_swept", files=swept)
         for role, expires in self._repository.expiring(now=now):
-            log.warning("key_needed", role=role, expires=expires.isoformat(), message="sign it anew before it expires")
+            if self._told.is_news(f"key of {role}", expires.isoformat()):
+                text = f"the signature of {role} ends then: renew it where its key is kept"
+                log.warning("signature_expiring", role=role, expires=expires.isoformat(), message=text)
 
     def _try(self, what: str, step: Callable[[], None]) -> None:
         try:
@@ -67,4 +86,7 @@ class Reconciler:
         except errors.ConflictError as exc:
             log.debug("read_again", what=what, reason=str(exc))
         except errors.SkerryError as exc:
-            log.warning("step_failed", what=what, error=str(exc))
+            if self._told.is_news(what, str(exc)):
+                log.warning("step_failed", what=what, error=str(exc))
+        else:
+            self._told.settled(what)

@@ -12,7 +12,7 @@ from skerry.adapters.telemetry import logs
 from skerry.adapters.trust import repository as trust
 from skerry.controller import marks
 from skerry.controller.store import Store
-from skerry.core import specs
+from skerry.core import errors, specs
 
 log = logs.logger("controller")
 
@@ -50,7 +50,10 @@ def retire(store: Store, repository: trust.Repository, *, now_ms: int, now: date
     models, versions = store.list("EdgeModel"), store.list("ModelVersion")
     used = in_use(models, store.list("EdgeNode"), store.list("ModelRollout"))
     for model in models:
-        keep = specs.parse_edge_model(model.name, model.spec).retention
+        try:
+            keep = specs.parse_edge_model(model.name, model.spec).retention
+        except errors.InputError:
+            continue  # told of where the model is used
         for one in surplus([v for v in versions if v.spec.get("model") == model.name], used, keep):
             message = f"older than the newest {keep} versions and in use nowhere; its files are gone"
             store.put_status(one, marks.mark(one.status, "Available", "False", RETIRED, message, now_ms))

@@ -11,12 +11,14 @@ from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.objects.protocol import Object
 from skerry.adapters.telemetry import logs
 from skerry.controller import marks, observe
-from skerry.controller.store import Store
+from skerry.controller.store import LeadershipLostError, Store
+from skerry.controller.told import Told
 from skerry.core import errors, evidence, rollout, specs
 
 log = logs.logger("controller")
 
 _TRIES = 3
+_EVIDENCE_MS = 2_000
 Assignments = Mapping[str, specs.Assignment | None]
 
 
@@ -32,13 +34,13 @@ class World:
         return {name: one for name, one in self.versions.items() if one.model == model}
 
 
-def read_world(store: Store) -> World:
+def read_world(store: Store, told: Told) -> World:
     fleets: dict[str, specs.EdgeFleet] = {}
     for one in store.list("EdgeFleet"):
         try:
             fleets[one.name] = specs.parse_fleet(one.name, one.spec)
         except errors.InputError as exc:
-            log.warning("fleet_unreadable", fleet=one.name, error=str(exc))
+            _unreadable(told, one, exc)
     versions: dict[str, specs.ModelVersion] = {}
     for one in store.list("ModelVersion"):
         if not marks.is_true(one.status, "Available"):
@@ -46,8 +48,19 @@ def read_world(store: Store) -> World:
         try:
             versions[one.name] = specs.parse_model_version(one.name, one.spec)
         except errors.InputError as exc:
-            log.warning("version_unreadable", name=one.name, error=str(exc))
-    return World(observe.nodes(store.list("EdgeNode")), fleets, versions)
+            _unreadable(told, one, exc)
+    nodes: list[specs.EdgeNode] = []
+    for one in store.list("EdgeNode"):
+        try:
+            nodes.append(specs.parse_node(one.name, one.spec, one.status))
+        except errors.InputError as exc:
+            _unreadable(told, one, exc)
+    return World(nodes, fleets, versions)
+
+
+def _unreadable(told: Told, thing: Object, exc: errors.InputError) -> None:
+    if told.is_news(f"{thing.kind} {thing.name}", str(exc)):
+        log.warning("object_unreadable", kind=thing.kind, name=thing.name, error=str(exc))
 
 
 class Rollouts:
@@ -55,23 +68,40 @@ class Rollouts:
 
     def __init__(self, store: Store, fleetstate: FleetState) -> None:
         self._store, self._fleetstate = store, fleetstate
+        self._told = Told()
+        self._answers: dict[str, tuple[rollout.Question, evidence.Evidence]] = {}
 
     def step(self, *, now_ms: int, epoch: int) -> None:
-        world = read_world(self._store)
+        world = read_world(self._store, self._told)
         busy: dict[str, set[str]] = {}
         known = self._known(now_ms)
         newer = rollout.superseded_by([(thing.created_unix_ms, spec, status) for thing, spec, status in known])
         for thing, spec, status in known:
             if not rollout.active(spec, status):
+                self._answers.pop(spec.name, None)
                 continue
             try:
                 held = self._plan(world, thing, spec, status, newer.get(spec.name, ""), now_ms, epoch)
-            except errors.ConflictError as exc:
-                log.info("rollout_read_again", rollout=spec.name, reason=str(exc))
+                self._told.settled(spec.name)
+            except LeadershipLostError:
+                raise
+            except errors.SkerryError as exc:
+                self._complain("rollout_failed", spec.name, exc)
                 held = {node.name for node in world.nodes}  # nobody else moves these nodes before it was planned
             busy.setdefault(spec.model, set()).update(held)
         for model in self._store.list("EdgeModel"):
-            self._settle(world, model, frozenset(busy.get(model.name, ())), now_ms, epoch)
+            try:
+                self._settle(world, model, frozenset(busy.get(model.name, ())), now_ms, epoch)
+                self._told.settled(model.name)
+            except LeadershipLostError:
+                raise
+            except errors.SkerryError as exc:
+                self._complain("settling_failed", model.name, exc)
+
+    def _complain(self, event: str, name: str, exc: errors.SkerryError) -> None:
+        """A conflict is nothing to tell of: the next tick reads again."""
+        if not isinstance(exc, errors.ConflictError) and self._told.is_news(name, str(exc)):
+            log.warning(event, name=name, error=str(exc))
 
     def _known(self, now_ms: int) -> list[tuple[Object, specs.ModelRollout, rollout.Status]]:
         found = []
@@ -106,7 +136,7 @@ class Rollouts:
             spec, world.of(spec.model), stable, world.fleets.get(spec.strategy.fleet), newer if model else ""
         )
         asked = rollout.question(case, status, world.nodes, now_ms=now_ms, epoch=epoch)
-        found = self._answer(spec.model, asked, now_ms) if asked else None
+        found = self._answer(spec, asked, now_ms) if asked else None
         made = rollout.plan(case, status, world.nodes, found, now_ms=now_ms, epoch=epoch)
         if made.stale:
             log.warning("stale_epoch", rollout=spec.name, epoch=epoch, seen=status.epoch)
@@ -119,18 +149,20 @@ class Rollouts:
         self._assign(spec.model, made.assignments)
         return set(made.assignments)
 
-    def _answer(self, model: str, asked: rollout.Question, now_ms: int) -> evidence.Evidence:
+    def _answer(self, spec: specs.ModelRollout, asked: rollout.Question, now_ms: int) -> evidence.Evidence:
+        """Counted anew when what was counted last is old: a long soak is many counters."""
+        known = self._answers.get(spec.name)
+        if known is not None and known[0] == asked and 0 <= now_ms - known[1].read_ms < _EVIDENCE_MS:
+            return known[1]
         canary = observe.Arm(asked.canary_digest, asked.canary_nodes, asked.since_ms)
         baseline = observe.Arm(asked.baseline_digest, asked.baseline_nodes, asked.baseline_since_ms)
-        return observe.count(self._fleetstate, model, canary, baseline, now_ms=now_ms)
+        found = observe.count(self._fleetstate, spec.model, canary, baseline, now_ms=now_ms)
+        self._answers[spec.name] = asked, found
+        return found
 
     def _settle(self, world: World, model: Object, busy: frozenset[str], now_ms: int, epoch: int) -> None:
-        try:
-            parsed = specs.parse_edge_model(model.name, model.spec)
-            settled = rollout.settled_from_json(model.name, model.status.get("catchUp"))
-        except errors.InputError as exc:
-            log.warning("model_unreadable", model=model.name, error=str(exc))
-            return
+        parsed = specs.parse_edge_model(model.name, model.spec)
+        settled = rollout.settled_from_json(model.name, model.status.get("catchUp"))
         fleet = world.fleets.get(parsed.rollout.fleet)
         stable = world.versions.get(str(model.status.get("stableVersion", "")))
         if fleet is None or stable is None:
@@ -139,11 +171,7 @@ class Rollouts:
         if made.stale:
             return
         if made.settled != settled:
-            try:
-                model = self._store.get("EdgeModel", model.name)
-                self._store.put_status(model, {**model.status, "catchUp": rollout.settled_to_json(made.settled)})
-            except errors.ConflictError:
-                return
+            self._store.put_status(model, {**model.status, "catchUp": rollout.settled_to_json(made.settled)})
         for event in made.events:
             log.info("settled", model=model.name, reason=event.reason, message=event.message, node=event.node)
         self._assign(model.name, made.assignments)

@@ -108,12 +108,25 @@ class Runs:
         )
         self._act(run, step, now_ms)
 
+    def interrupt(self, *, now_ms: int) -> None:
+        """End all jobs because this controller was told to stop. It is not counted against the runs."""
+        for run in self.all():
+            if self._jobs.poll(run.name).state is not State.RUNNING:
+                continue
+            self._jobs.stop(run.name)
+            starts = max(0, int(run.status.get("job", {}).get("starts", 0)) - 1)
+            status = {**run.status, "job": {"starts": starts}}
+            text = "the controller was told to stop; the next one starts the job again"
+            self._store.put_status(run, marks.mark(status, "Running", "False", "Interrupted", text, now_ms))
+            log.info("training_interrupted", run=run.name, model=run.spec.get("model"))
+
     def _act(self, run: Object, step: Step, now_ms: int) -> None:
         if step.action is Action.START:
             self._start(run, step, now_ms)
         elif step.action is Action.WAIT:
             running = "True" if step.reason == "Training" else "False"
-            self._store.put_status(run, marks.mark(run.status, "Running", running, step.reason, step.message, now_ms))
+            status = marks.mark(run.status, "Accepted", "True", "Valid", "", now_ms)
+            self._store.put_status(run, marks.mark(status, "Running", running, step.reason, step.message, now_ms))
         elif step.action is Action.STOP:
             self._finish(run, step.reason, f"{step.message}{self._last_words(run.name)}", now_ms)
         else:
