@@ -13,6 +13,7 @@ from skerry.adapters import blobs, objects
 from skerry.cli.demo import books, chronicle, live, stage
 from skerry.cli.demo.chronicle import Event, Look
 from skerry.cli.demo.traffic import Camera, Scene, Traffic
+from skerry.cli.system import fleet
 from skerry.cli.system.supervisor import System
 from skerry.core import errors
 
@@ -50,7 +51,8 @@ class Set:
         self.view.tell(event)
 
     def begin(self) -> None:
-        """Start to follow the objects, the memory and the life of the processes."""
+        """Let commands find the system; start to follow the objects, the memory and the life of the processes."""
+        fleet.introduce(self.system, self._objects)
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._follow()), loop.create_task(self._measure())]
 

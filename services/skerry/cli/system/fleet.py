@@ -34,3 +34,9 @@ def describe(system: System) -> system_file.Description:
         pids={name: process.pid for name, process in system.processes.items()},
         agents=tuple(system_file.Agent(node, local(grpc)) for node, (grpc, _) in ports.agents.items()),
     )
+
+
+def introduce(system: System, store: Objects) -> None:
+    """Make the default fleet, and let commands find this system."""
+    ensure_default(store)
+    system_file.write(system.layout.root, describe(system))

@@ -29,9 +29,8 @@ def main(root: Path, nodes: int, transport: str) -> int:
     try:
         with System(layout, names, transport=transport) as system:
             system.start(lambda text: log.info("progress", text=text))
-            fleet.ensure_default(objects.open_objects(layout.objects_url))
             ownership.write(layout.root / "supervisor.json", [os.getpid()])
-            system_file.write(layout.root, fleet.describe(system))
+            fleet.introduce(system, objects.open_objects(layout.objects_url))
             log.info("up", dashboard=f"http://127.0.0.1:{system.ports.dashboard}")
             while not stop.wait(_WATCH_S):
                 for name in system.revive(time.monotonic()):
