@@ -71,7 +71,7 @@ def quantized(scale: float = 1.0) -> bytes:
     return _file(nodes, [Spec("x", "FP32", (FEATURES,))], [Spec("logits", "FP32", (CLASSES,))], held)
 
 
-def slow(size: int = 700, depth: int = 12) -> bytes:
+def slow(size: int = 300, depth: int = 30) -> bytes:
     """`linear` behind a chain of large matrix products: some 10 ms a row on a slow core, more for more depth."""
     spread = np.ones((FEATURES, size), dtype=np.float32)
     square = np.eye(size, dtype=np.float32)
@@ -206,7 +206,7 @@ def write_linear(root: Path, model: str, number: int | str, scale: float = 1.0, 
     return write(root, model, number, data, made, golden)
 
 
-def write_slow(root: Path, model: str, number: int, depth: int = 12) -> Path:
+def write_slow(root: Path, model: str, number: int, depth: int = 30) -> Path:
     data = slow(depth=depth)
     return write(root, model, number, data, manifest_for(model, data, [X], [LOGITS]), None)
 

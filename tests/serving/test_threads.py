@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import models
+import psutil
 import pytest
+from plane import Plane
 
 from skerry.serving import threads
+from skerry.serving.version import Options
 
 
 def _root(tmp_path: Path, files: dict[str, str]) -> Path:
@@ -79,3 +83,28 @@ def test_the_budget(tmp_path: Path, files: dict[str, str], affinity: int, overri
 
 def test_this_machine_has_a_budget() -> None:
     assert threads.budget().count >= 1
+
+
+def test_slow_models_share_the_budget_and_never_exceed_it() -> None:
+    shares = threads.Shares(4)
+    assert shares.offer("a") == 4
+    shares.take("a", 4)
+    assert shares.offer("b") == 1, "nothing is left"
+    assert shares.offer("a") == 4, "its next version runs as it does"
+    shares.take("a", 3)
+    assert shares.offer("b") == 2
+    shares.take("a", 1)
+    assert shares.offer("b") == 4
+    assert threads.Shares(1).offer("a") == 1
+
+
+async def test_threads_do_not_grow_with_the_number_of_slow_models(tmp_path: Path) -> None:
+    for at in range(4):
+        models.write_slow(tmp_path, f"slow-{at}", 1)
+    plane = Plane(tmp_path, Options(threads=3))
+    before = psutil.Process().num_threads()
+    await plane.load_all()
+    used = [plane.registry.lookup(f"slow-{at}").threads for at in range(4)]
+    assert sum(one - 1 for one in used) <= 2
+    # asyncio.to_thread keeps a few threads for loading; the sessions' own are bounded by the budget.
+    assert psutil.Process().num_threads() - before <= 2 + 4

@@ -92,7 +92,6 @@ async def _open_pages(settings: Settings, registry: Registry, instruments: Instr
 
 def _options(settings: Settings) -> Options:
     budget = threads.budget(settings.threads)
-    runtime.use_pool(budget.count)
     log.info("threads", count=budget.count, reason=budget.reason, onnxruntime=runtime.VERSION)
     provider = settings.provider
     runtime.check_provider(provider)

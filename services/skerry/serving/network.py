@@ -37,10 +37,10 @@ class Network:
         self._fetched = (*self.output_names, *(state.output for state in made.state))
 
     @classmethod
-    def load(cls, made: Manifest, model: bytes, *, provider: str = "cpu", pooled: bool = False) -> "Network":
+    def load(cls, made: Manifest, model: bytes, *, provider: str = "cpu", threads: int = 1) -> "Network":
         """Raises IntegrityError: the runtime cannot load it, or it is not the network that the manifest describes."""
         what = f"model {made.model} ({made.files['model'].name})"
-        session = runtime.Session(model, what, provider=provider, pooled=pooled)
+        session = runtime.Session(model, what, provider=provider, threads=threads)
         states = [tensors.Spec(one.input, one.datatype, one.shape) for one in made.state]
         after = [tensors.Spec(one.output, one.datatype, one.shape) for one in made.state]
         _match(what, "input", [*made.network_inputs, *states], session.inputs, exact=True)

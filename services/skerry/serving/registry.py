@@ -15,6 +15,7 @@ from skerry.core.inference import InferRequest
 from skerry.core.sequences import Ask
 from skerry.serving.instruments import Instruments
 from skerry.serving.signal import Signal
+from skerry.serving.threads import Shares
 from skerry.serving.version import Options, Version, open_version
 
 log = logs.logger("serving")
@@ -48,6 +49,7 @@ class Registry:
         self._options, self._instruments = options, instruments
         self._entries: dict[str, _Entry] = {}
         self._load_lock = asyncio.Lock()
+        self._shares = Shares(options.threads)
         self.changed = Signal()
         self.is_draining = False
         instruments.metrics.gauge(
@@ -80,7 +82,10 @@ class Registry:
             entry.loading.add(number)
             self.changed.raise_()
             try:
-                opened = await asyncio.to_thread(open_version, folder, model, number, self._options, self._instruments)
+                share = self._shares.offer(model)
+                opened = await asyncio.to_thread(
+                    open_version, folder, model, number, self._options, self._instruments, share
+                )
             except errors.SkerryError as exc:
                 entry.failed[number] = str(exc)
                 self._instruments.load_failures.add((model,))
@@ -89,6 +94,7 @@ class Registry:
             finally:
                 entry.loading.discard(number)
                 self.changed.raise_()
+        self._shares.take(model, opened.threads)
         loaded = entry.versions.get(number)
         if loaded is not None and loaded.digest != opened.digest:
             raise errors.RejectedError(
@@ -126,6 +132,7 @@ class Registry:
         """Forget the model; what is queued is still answered. Raises NotFoundError."""
         entry = self._entry(model)
         del self._entries[model]
+        self._shares.take(model, 1)
         for version in list(entry.versions.values()):
             self._retire(entry, version)
         self.changed.raise_()

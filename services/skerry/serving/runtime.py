@@ -1,7 +1,7 @@
 """ONNX Runtime: one session per version, one `run` per batch. Nothing else imports it on the serving path.
 
-Its telemetry is turned off before it loads, because it would connect to its maker. A fast model runs on the calling
-thread alone; slow ones may share one pool, so that threads do not grow with the number of models.
+Its telemetry is turned off before it loads, because it would connect to its maker. A session runs on the calling thread
+unless it is given more; its threads sleep between runs.
 """
 
 import os
@@ -40,16 +40,6 @@ _TYPES: Mapping[str, str] = {
 }
 _ERROR = 3
 
-_pool_threads = 0
-
-
-def use_pool(threads: int) -> None:
-    """Make the pool that slow models share. Once per process, before the first session; later calls change nothing."""
-    global _pool_threads
-    if _pool_threads == 0 and threads > 1:
-        onnxruntime.set_global_thread_pool_sizes(threads, 1)
-        _pool_threads = threads
-
 
 def check_provider(name: str) -> str:
     """ONNX Runtime's name of an execution provider. Raises InputError when it is unknown or not built in."""
@@ -66,17 +56,16 @@ class Session:
     Raises IntegrityError when the runtime cannot load `data`; its own words are in the text.
     """
 
-    def __init__(self, data: bytes, what: str, *, provider: str = "cpu", pooled: bool = False) -> None:
+    def __init__(self, data: bytes, what: str, *, provider: str = "cpu", threads: int = 1) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERROR
         options.inter_op_num_threads = 1
-        if pooled and _pool_threads > 1:
-            options.use_per_session_threads = False
-        else:
-            options.intra_op_num_threads = 1
+        options.intra_op_num_threads = threads
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         providers = list(dict.fromkeys([check_provider(provider), _PROVIDERS["cpu"]]))
         try:
-            self._session = onnxruntime.InferenceSession(data, options, providers=providers)
+            # Without fallback: the library would print its trouble and try again in silence.
+            self._session = onnxruntime.InferenceSession(data, options, providers=providers, enable_fallback=0)
         except _FAILURES as exc:
             raise errors.IntegrityError(f"{what} cannot be loaded by onnxruntime {VERSION}: {str(exc)[:500]}") from exc
         self._what = what

@@ -19,7 +19,7 @@ _SLOW_ROW_MS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How versions are run. `threads`: size of the pool that slow models share; 1: every run on one thread."""
+    """How versions are run. `threads`: CPUs that slow models may use together; a quick one runs on one thread."""
 
     provider: str = "cpu"
     threads: int = 1
@@ -40,6 +40,7 @@ class Version:
     batcher: Batcher
     states: States | None
     selftest: selftest.Result
+    threads: int = 1
     is_kept: bool = False
 
     @property
@@ -47,8 +48,10 @@ class Version:
         return self.network.manifest
 
 
-def open_version(folder: Path, model: str, number: int, options: Options, instruments: Instruments) -> Version:
-    """Read, verify, load and try the version in `folder`. Blocks; meant for a thread.
+def open_version(
+    folder: Path, model: str, number: int, options: Options, instruments: Instruments, threads: int = 1
+) -> Version:
+    """Read, verify, load and try the version in `folder`; it may use `threads` if it is slow. Blocks; for a thread.
 
     Raises IntegrityError (a file is missing or not the one named by digest, the runtime cannot load it, its golden set
     differs), InputError (the manifest is malformed), OverloadedError (not enough memory), UnavailableError (disk).
@@ -58,7 +61,7 @@ def open_version(folder: Path, model: str, number: int, options: Options, instru
     if made.model != model:
         raise errors.IntegrityError(f"{folder}: its manifest is of model {made.model!r}, not {model!r}")
     options.memory.check(f"version {number} of {model!r}", made.files["model"].size_bytes)
-    network, result = _load(made, folder, options)
+    network, result, used = _load(made, folder, options.provider, threads)
     if not result.passed:
         raise errors.IntegrityError(f"version {number} of {model!r} is not used: {result.reason}")
     digest = manifest.digest_of(data)
@@ -71,20 +74,21 @@ def open_version(folder: Path, model: str, number: int, options: Options, instru
         instruments=instruments,
         states=states,
     )
-    return Version(model, number, digest, network, batcher, states, result)
+    return Version(model, number, digest, network, batcher, states, result, used)
 
 
-def _load(made: Manifest, folder: Path, options: Options) -> tuple[Network, selftest.Result]:
-    """On one thread; a slow network once more on the shared pool, and the quicker of the two stays."""
+def _load(made: Manifest, folder: Path, provider: str, threads: int) -> tuple[Network, selftest.Result, int]:
+    """On one thread; a slow network once more on all it may have, and the quicker of the two stays."""
     model = _file(folder, made, "model")
     golden = _file(folder, made, "golden") if "golden" in made.files else None
-    network = Network.load(made, model, provider=options.provider)
+    network = Network.load(made, model, provider=provider)
     result = selftest.run(network, golden)
-    if options.threads == 1 or result.latency_ms < _SLOW_ROW_MS or options.provider != "cpu":
-        return network, result
-    pooled = Network.load(made, model, provider=options.provider, pooled=True)
-    again = selftest.run(pooled, golden)
-    return (pooled, again) if again.passed and again.latency_ms < result.latency_ms else (network, result)
+    if threads == 1 or result.latency_ms < _SLOW_ROW_MS or provider != "cpu":
+        return network, result, 1
+    parallel = Network.load(made, model, threads=threads)
+    again = selftest.run(parallel, golden)
+    faster = again.passed and again.latency_ms < result.latency_ms
+    return (parallel, again, threads) if faster else (network, result, 1)
 
 
 def _file(folder: Path, made: Manifest, role: str) -> bytes:
