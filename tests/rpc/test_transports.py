@@ -22,7 +22,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> rpc_world.Authority:
     return rpc_world.Authority(tmp_path_factory.mktemp("certificates"))
 
 
-@pytest.fixture(scope="module", params=["grpcio"])
+@pytest.fixture(scope="module", params=["h2-uvloop", "h2-asyncio", "grpcio-uvloop"])
 def running(request: pytest.FixtureRequest, authority: rpc_world.Authority) -> Iterator[Running]:
     transport, _, loop = request.param.partition("-")
     with rpc_world.serving(transport, loop=loop or "uvloop", tls=authority.tls(), max_message_bytes=_LIMIT) as made:

@@ -20,7 +20,11 @@ def open_server(
     """
     limits = replace(limits, max_message_bytes=max_message_bytes)
     try:
-        if transport in TRANSPORTS:  # until `rpc.h2` serves, both names mean grpcio
+        if transport == "h2":
+            from skerry.rpc.h2 import server
+
+            return server.H2Server(methods, limits)
+        if transport == "grpcio":
             from skerry.rpc import grpcio_server
 
             return grpcio_server.GrpcioServer(methods, limits)

@@ -31,11 +31,11 @@ class Limits:
 
     connection_window_bytes: int = 1 << 20
 
-    assembling_bytes: int = 256 << 20
-    """Announced messages larger than a stream's window, of the whole process."""
+    unread_bytes: int = 256 << 20
+    """Requests that came in parts and are incomplete or unread, of the whole process (announced sizes count)."""
 
-    unsent_bytes: int = 40 << 20
-    """Replies that a peer's flow control holds back, of one connection."""
+    unsent_bytes: int = 64 << 20
+    """Replies that a peer does not take, of one connection; a reply that would exceed it fails its call."""
 
     credit: int = 1_000
     """What a peer may spend at once on frames that cost us work and it nothing (resets, PING, SETTINGS, crumbs …)."""
@@ -48,7 +48,13 @@ class Limits:
     """TLS, preface and SETTINGS; also a header block that stays unfinished."""
 
     stalled_s: float = 60.0
-    """A peer that lets replies wait, or an announced message or request unfinished, without any progress."""
+    """How long replies may wait for the peer to take them, and an unfinished request for its next byte."""
+
+    slowest_bytes_per_s: int = 1_024
+    """Each byte extends that time by this rate and no more: neither dripped requests nor crumbs of window last."""
+
+    max_calls: int = 20_000
+    """Open calls of the whole process."""
 
     keepalive_s: float = 60.0
     """Silence before we PING."""

@@ -1,0 +1,39 @@
+"""How many connections we keep: of all, and of one address. Counted from accept on, so half a TLS handshake counts."""
+
+import ipaddress
+
+from skerry.rpc.limits import Limits
+
+
+class Admission:
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._of_address: dict[str, int] = {}
+        self.connections = 0
+
+    def enter(self, host: str) -> bool:
+        """Count one more of `host` (as `place` gives it), or say that there is no room."""
+        here = self._of_address.get(host, 0)
+        if self.connections >= self._limits.max_connections or here >= self._limits.max_connections_per_address:
+            return False
+        self._of_address[host] = here + 1
+        self.connections += 1
+        return True
+
+    def leave(self, host: str) -> None:
+        self.connections -= 1
+        here = self._of_address.pop(host) - 1
+        if here:
+            self._of_address[host] = here
+
+
+def place(host: str) -> str:
+    """Who counts as one: an IPv4 address, an IPv6 network of 64 bits, or the text as it is (a Unix socket has none)."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if address.version == 6:
+        mapped = address.ipv4_mapped
+        return str(mapped) if mapped else str(ipaddress.ip_network((address, 64), strict=False))
+    return host

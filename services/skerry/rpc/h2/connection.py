@@ -1,0 +1,297 @@
+"""One HTTP/2 connection of a server, without I/O: bytes in by `receive`, bytes out by `take`, time as an argument.
+
+The way of a small call is short: `_on_headers` (a head known from before), `_on_data`, `Stream.received`, `send_reply`.
+Padding, CONTINUATION, control frames, blocked windows and refusals are off it. PRIORITY is checked and ignored; push is
+not offered. After `receive`, write what `take` gives; when `closed`, write that and hang up.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from skerry.rpc.h2 import control, frames
+from skerry.rpc.h2.frames import Code, FatalError, StreamError, unpack_head
+from skerry.rpc.h2.headers import HeaderReader
+from skerry.rpc.h2.hpack import Fields
+from skerry.rpc.h2.outbound import Outbound
+from skerry.rpc.h2.stream import Stream
+from skerry.rpc.limits import Limits
+
+_POLITE_BYTES = 16_384  # of a request whose reply is complete: taken before we stop it
+
+ParseHead = Callable[[Fields], Any]
+MakeStream = Callable[["Connection", int, Any], Stream]
+
+
+class Connection(Outbound):
+    __slots__ = (
+        "_block",
+        "_headers",
+        "_highest",
+        "_make_stream",
+        "_preface_due",
+        "_receive_window",
+        "_tail",
+        "_waiting_since",
+        "closed",
+        "draining",
+        "fault",
+        "heard_at",
+        "leaving",
+        "refusing",
+        "settled",
+    )
+
+    def __init__(self, limits: Limits, parse_head: ParseHead, make_stream: MakeStream, now: float) -> None:
+        """`make_stream(connection, stream id, head)` makes what answers a request, `parse_head` its head."""
+        super().__init__(limits, now)
+        self._make_stream = make_stream
+        self._headers: HeaderReader[Any] = HeaderReader(parse_head, limits.max_header_block_bytes)
+        self._tail = b""  # an incomplete frame
+        self._preface_due = True
+        self.settled = False  # the peer's first SETTINGS has come
+        self._block: tuple[int, int, bytes, int] | None = None  # unfinished: stream, flags, bytes, CONTINUATIONs
+        self._highest = 0  # stream that the peer opened
+        self._receive_window = limits.connection_window_bytes
+        self.heard_at = self._waiting_since = now
+        self.closed = False  # hang up once `take()` is written
+        self.leaving = False  # the peer was asked to open no more streams
+        self.draining = False  # and knows the last one that we serve
+        self.refusing = False  # new streams, for the process is full
+        self.fault = ""  # why we ended it
+        hello = {
+            frames.MAX_CONCURRENT_STREAMS: limits.max_streams,
+            frames.INITIAL_WINDOW_SIZE: limits.stream_window_bytes,
+            frames.MAX_HEADER_LIST_SIZE: limits.max_metadata_bytes,
+        }
+        extra_window = limits.connection_window_bytes - frames.DEFAULT_WINDOW_BYTES
+        self.out.append(frames.settings(hello) + frames.window_update(0, extra_window))
+
+    # ---- bytes in
+
+    def receive(self, data: bytes, now: float) -> None:
+        self.now = self.heard_at = now
+        if self.closed:
+            return
+        try:
+            self._parse(self._tail + data if self._tail else data)
+        except FatalError as fault:
+            self.shut(fault.code, fault.why)
+
+    def _parse(self, data: bytes) -> None:
+        at, size = 0, len(data)
+        if self._preface_due:
+            if not frames.PREFACE.startswith(data[:24]):
+                raise FatalError(Code.PROTOCOL_ERROR, "this is no HTTP/2 connection preface")
+            if size < 24:
+                self._tail = data
+                return
+            self._preface_due, at = False, 24
+        while size - at >= frames.HEAD_BYTES:
+            high, low, kind, flags, stream_id = unpack_head(data, at)
+            length = high << 8 | low
+            if length > frames.DEFAULT_FRAME_BYTES:
+                raise FatalError(Code.FRAME_SIZE_ERROR, "frame is larger than SETTINGS_MAX_FRAME_SIZE")
+            end = at + 9 + length
+            if end > size:
+                break
+            self._on_frame(kind, flags, stream_id & 0x7FFFFFFF, data[at + 9 : end])
+            if self.closed:
+                return
+            at = end
+        self._tail = data[at:] if at < size else b""
+
+    def _on_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+        if self._block is not None and (kind != frames.CONTINUATION or stream_id != self._block[0]):
+            raise FatalError(Code.PROTOCOL_ERROR, "a header block was left unfinished")
+        if not self.settled and kind != frames.SETTINGS:
+            raise FatalError(Code.PROTOCOL_ERROR, "the first frame must be SETTINGS")
+        try:
+            if kind == frames.DATA:
+                self._on_data(flags, stream_id, payload)
+            elif kind == frames.HEADERS:
+                self._on_headers(flags, stream_id, payload)
+            elif kind == frames.CONTINUATION:
+                self._on_continuation(flags, stream_id, payload)
+            else:
+                control.receive(self, kind, flags, stream_id, payload)
+        except StreamError as fault:
+            self.reset(stream_id, fault.code)
+
+    def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
+        size, full = len(payload), self.limits.connection_window_bytes
+        self._receive_window -= size
+        if self._receive_window < full >> 1:
+            if self._receive_window < 0:
+                raise FatalError(Code.FLOW_CONTROL_ERROR, "more DATA than the connection's window")
+            self.out.append(frames.window_update(0, full - self._receive_window))
+            self._receive_window = full
+        stream = self.streams.get(stream_id)
+        if stream is None:
+            self._on_late_data(stream_id)
+            return
+        if stream.remote_closed:
+            raise StreamError(Code.STREAM_CLOSED, "DATA after END_STREAM")
+        stream.receive_window -= size
+        if stream.receive_window < 0:
+            raise StreamError(Code.FLOW_CONTROL_ERROR, "more DATA than the stream's window")
+        if flags & frames.PADDED:
+            payload = frames.unpad(payload, flags)
+        end = bool(flags & frames.END_STREAM)
+        if not payload and not end:
+            self.credit.spend(1, self.now)
+        if stream.body_left is not None:
+            _count_body(stream, len(payload), end)
+        stream.remote_closed = end
+        if not stream.local_closed:
+            stream.received(payload, end)
+        elif stream.pending is None:
+            if end:
+                self.streams.pop(stream_id, None)
+            else:
+                self._ignore(stream, size)
+
+    def _ignore(self, stream: Stream, size: int) -> None:
+        """The reply is complete and the request goes on: take a little, then stop it without an error."""
+        stream.ignored_bytes += size
+        if stream.ignored_bytes > _POLITE_BYTES:
+            self.reset(stream.id, Code.NO_ERROR)
+
+    def _on_late_data(self, stream_id: int) -> None:
+        """DATA for a stream that is gone is fine only when we reset it: the peer could not know."""
+        if self.is_idle(stream_id):
+            raise FatalError(Code.PROTOCOL_ERROR, "DATA on an idle stream")
+        if stream_id not in self._resets:
+            raise FatalError(Code.STREAM_CLOSED, "DATA on a closed stream")
+        self.credit.spend(1, self.now)
+
+    def is_idle(self, stream_id: int) -> bool:
+        if stream_id == 0:
+            raise FatalError(Code.PROTOCOL_ERROR, "stream 0 carries no such frame")
+        return stream_id > self._highest
+
+    def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if flags & (frames.PADDED | frames.HAS_PRIORITY):
+            payload = frames.unpad(payload, flags)
+            if flags & frames.HAS_PRIORITY:
+                control.check_priority(stream_id, payload[:5])
+                payload = payload[5:]
+        if flags & frames.END_HEADERS:
+            self._on_block(flags, stream_id, payload)
+        else:
+            self._block, self._waiting_since = (stream_id, flags, payload, 0), self.now
+
+    def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if self._block is None:
+            raise FatalError(Code.PROTOCOL_ERROR, "CONTINUATION without HEADERS")
+        _, first_flags, block, count = self._block
+        block, count = block + payload, count + 1
+        if len(block) > self.limits.max_header_block_bytes or count > self.limits.max_continuations:
+            raise FatalError(Code.ENHANCE_YOUR_CALM, "header block is too large")
+        if flags & frames.END_HEADERS:
+            self._block = None
+            self._on_block(first_flags, stream_id, block)
+        else:
+            self._block = (stream_id, first_flags, block, count)
+
+    def _on_block(self, flags: int, stream_id: int, block: bytes) -> None:
+        if stream_id > self._highest:
+            self._open(stream_id, block, bool(flags & frames.END_STREAM))
+        elif (stream := self.streams.get(stream_id)) is not None:
+            self._on_trailers(stream, bool(flags & frames.END_STREAM), block)
+        else:
+            self._on_late_headers(stream_id, block)
+
+    def _open(self, stream_id: int, block: bytes, end: bool) -> None:
+        if not stream_id & 1:
+            raise FatalError(Code.PROTOCOL_ERROR, "a client opens streams of odd numbers")
+        self._highest = stream_id
+        head = self._headers.read(block)  # before any refusal: the compression's state is shared
+        if self.refusing or self.draining or len(self.streams) >= self.limits.max_streams:
+            raise StreamError(Code.REFUSED_STREAM, "too many calls, or going away")
+        stream = self.streams[stream_id] = self._make_stream(self, stream_id, head)
+        if head.content_length is not None:
+            stream.body_left = head.content_length
+            _count_body(stream, 0, end)
+        stream.remote_closed = end
+        stream.opened()
+        if end and not stream.local_closed:
+            stream.received(b"", True)
+
+    def _end_request(self, stream: Stream) -> None:
+        stream.remote_closed = True
+        if not stream.local_closed:
+            stream.received(b"", True)
+        elif stream.pending is None:
+            self.streams.pop(stream.id, None)
+
+    def _on_trailers(self, stream: Stream, end: bool, block: bytes) -> None:
+        self._headers.trailers(block)
+        if stream.remote_closed:
+            raise StreamError(Code.STREAM_CLOSED, "HEADERS after END_STREAM")
+        if not end:
+            raise StreamError(Code.PROTOCOL_ERROR, "trailers must end the stream")
+        if stream.body_left:
+            raise StreamError(Code.PROTOCOL_ERROR, "the body is shorter than content-length")
+        self._end_request(stream)
+
+    def _on_late_headers(self, stream_id: int, block: bytes) -> None:
+        if stream_id == 0 or not stream_id & 1:
+            raise FatalError(Code.PROTOCOL_ERROR, "HEADERS on a stream that no client opens")
+        if stream_id not in self._resets:
+            raise FatalError(Code.STREAM_CLOSED, "HEADERS on a closed stream")
+        self.credit.spend(1, self.now)
+        self._headers.skip(block)
+
+    # ---- the end
+
+    def drain(self) -> None:
+        """Announce the end in two steps (RFC 9113 §6.8): "open nothing more" and a PING; when that is back, no stream
+        can be under way unseen, and `drain_acknowledged` names the last one."""
+        self.leaving = True
+        self.out.append(frames.goaway(frames.MAX_WINDOW_BYTES, Code.NO_ERROR))
+        self.ping(control.DRAIN_PING)
+
+    def drain_acknowledged(self) -> None:
+        self.draining = True
+        self.out.append(frames.goaway(self._highest, Code.NO_ERROR))
+
+    def ping(self, payload: bytes) -> None:
+        self.out.append(frames.frame(frames.PING, 0, 0, payload))
+
+    def shut(self, code: Code, why: str) -> None:
+        """GOAWAY, and every open stream hears of it."""
+        if not self.closed:
+            self.fault = why
+            self.out.append(frames.goaway(self._highest, code, why))
+            self.lost()
+
+    def lost(self) -> None:
+        """The transport is gone, or must go."""
+        self.closed = True
+        self._blocked.clear()
+        self._tail, self._block, self.unsent_bytes = b"", None, 0
+        streams, self.streams = self.streams, {}
+        for stream in streams.values():
+            stream.aborted(Code.CANCEL)
+
+    def sweep(self, now: float) -> None:
+        """To be called about once a second: ends what waits too long."""
+        self.now = now
+        if self.closed:
+            return
+        try:
+            if (not self.settled or self._block is not None) and now - self._waiting_since > self.limits.handshake_s:
+                raise FatalError(Code.SETTINGS_TIMEOUT, "the handshake or a header block is unfinished")
+            if self.unsent_bytes and now > self._stalled_at:
+                raise FatalError(Code.ENHANCE_YOUR_CALM, "replies are not being read")
+            for stream in tuple(self.streams.values()):
+                stream.sweep(now)
+        except FatalError as fault:
+            self.shut(fault.code, fault.why)
+
+
+def _count_body(stream: Stream, size: int, end: bool) -> None:
+    assert stream.body_left is not None
+    stream.body_left -= size
+    if stream.body_left < 0 or (end and stream.body_left):
+        raise StreamError(Code.PROTOCOL_ERROR, "the body differs from content-length")

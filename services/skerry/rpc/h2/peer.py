@@ -1,0 +1,181 @@
+"""One socket: moves bytes between the event loop and a `Connection`, hangs up on those who do not read or answer."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from skerry.rpc.h2.call import Call
+from skerry.rpc.h2.connection import Connection
+from skerry.rpc.h2.frames import Code
+from skerry.rpc.h2.refusal import FailedCall, PlainAnswer
+from skerry.rpc.h2.routing import Request
+from skerry.rpc.h2.stream import Stream
+
+if TYPE_CHECKING:
+    from skerry.rpc.h2.server import H2Server
+
+_KEEPALIVE = b"skerry-k"
+_FULL_BYTES = 256 << 10  # of DATA for one write: above it a handler that sends on waits for the next turn
+
+
+class Peer(asyncio.Protocol):
+    __slots__ = (
+        "_closing_at",
+        "_counted_calls",
+        "_left",
+        "_paused_at",
+        "_pinged_at",
+        "_socket_bytes",
+        "address",
+        "certificate",
+        "connection",
+        "server",
+        "transport",
+        "writers",
+    )
+
+    def __init__(self, server: "H2Server", address: str, left: Callable[[], None]) -> None:
+        """`left` is called once, when the socket is gone."""
+        self.server, self.address, self._left = server, address, left
+        self.certificate: bytes | None = None
+        self.connection = Connection(server.limits, server.router, self._make_stream, server.time())
+        self.transport: asyncio.Transport | None = None
+        self.writers: list[Call] = []  # calls that wait to send on
+        self._socket_bytes = 0  # in the transport's buffer while it is paused
+        self._paused_at: float | None = None
+        self._pinged_at: float | None = None
+        self._closing_at: float | None = None
+        self._counted_calls = 0
+
+    def _make_stream(self, connection: Connection, stream_id: int, request: Request) -> Stream:
+        route = request.route
+        if route is not None:
+            return Call(self, connection, stream_id, request, route)
+        return (PlainAnswer if request.http_status else FailedCall)(connection, stream_id, request)
+
+    # ---- used by calls
+
+    @property
+    def is_full(self) -> bool:
+        return self._paused_at is not None or self.connection.out_bytes > _FULL_BYTES
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Of replies that the peer has not taken."""
+        connection = self.connection
+        return connection.unsent_bytes + connection.out_bytes + self._socket_bytes
+
+    def touch(self) -> None:
+        """There may be something to send at the end of this loop turn."""
+        self.server.touch(self)
+
+    # ---- from the event loop
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # sockets are both ways
+        self.transport = transport
+        self.server.peers.add(self)
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None:
+            if tls.selected_alpn_protocol() != "h2":
+                transport.abort()
+                return
+            self.certificate = tls.getpeercert(binary_form=True)
+        self.connection.heard_at = self.server.time()
+        self.touch()
+
+    def data_received(self, data: bytes) -> None:
+        self._pinged_at = None
+        self.connection.receive(data, self.server.time())
+        self.server.touch(self)
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.connection.lost()
+        self.connection.out.clear()
+        self._count_calls()
+        self.server.forget(self)
+        self._left()
+
+    def pause_writing(self) -> None:
+        """The peer does not read: stop reading from it, so that its requests cannot pile up replies here."""
+        self._paused_at = self.server.time()
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._paused_at, self._socket_bytes = None, 0
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+        self._wake_writers()
+
+    # ---- from the server
+
+    def flush(self) -> None:
+        """The one write of this loop turn."""
+        connection, transport = self.connection, self.transport
+        if transport is None:
+            return
+        if connection.out:
+            transport.write(connection.take())
+            if self._paused_at is not None:
+                self._socket_bytes = transport.get_write_buffer_size()
+        if self.writers and self._paused_at is None:
+            self._wake_writers()
+        if connection.closed or (connection.draining and not connection.streams):
+            self._close(transport)
+        self._count_calls()
+
+    def sweep(self, now: float) -> None:
+        """Called about once a second."""
+        limits, transport, connection = self.server.limits, self.transport, self.connection
+        if transport is None:
+            return
+        if self._closing_at is not None:
+            if now - self._closing_at > limits.handshake_s:
+                transport.abort()
+        elif self._is_stuck(now, transport):
+            transport.abort()
+        else:
+            connection.sweep(now)
+            if self._pinged_at is None and now - connection.heard_at > limits.keepalive_s and connection.settled:
+                self._pinged_at = now
+                connection.ping(_KEEPALIVE)
+            if connection.out or connection.closed:
+                self.touch()
+
+    def _is_stuck(self, now: float, transport: asyncio.Transport) -> bool:
+        """No answer to our PING; or the socket was full for long, and what it took meanwhile is next to nothing."""
+        limits = self.server.limits
+        if self._pinged_at is not None and now - self._pinged_at > limits.keepalive_timeout_s:
+            return True
+        if self._paused_at is None:
+            return False
+        taken = max(0, self._socket_bytes - transport.get_write_buffer_size())
+        return now - self._paused_at > limits.stalled_s + taken / limits.slowest_bytes_per_s
+
+    def drain(self) -> None:
+        if not self.connection.closed:
+            self.connection.drain()
+            self.touch()
+
+    def end(self) -> None:
+        """Hang up now; running calls are cancelled."""
+        self.connection.shut(Code.NO_ERROR, "the server has stopped")
+        self.flush()
+
+    def _close(self, transport: asyncio.Transport) -> None:
+        if self._closing_at is None:
+            self._closing_at = self.server.time()
+            transport.close()
+
+    def _wake_writers(self) -> None:
+        writers, self.writers = self.writers, []
+        for call in writers:
+            call.wake_writer()
+
+    def _count_calls(self) -> None:
+        now = len(self.connection.streams)
+        self.server.open_calls += now - self._counted_calls
+        self._counted_calls = now

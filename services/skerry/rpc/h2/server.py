@@ -1,0 +1,136 @@
+"""The server's loop turns: what arrived in one turn forms batches, then every touched connection writes once.
+
+It also keeps the listeners, gives up what waits too long (once a second), and drains.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+
+from skerry.core import errors
+from skerry.rpc import tls as tls_module
+from skerry.rpc.h2 import memory
+from skerry.rpc.h2.admission import Admission
+from skerry.rpc.h2.assembly import Budget
+from skerry.rpc.h2.call import Call
+from skerry.rpc.h2.listener import Listener
+from skerry.rpc.h2.peer import Peer
+from skerry.rpc.h2.routing import Router
+from skerry.rpc.limits import Limits
+from skerry.rpc.methods import AsyncHandler, BatchHandler, Methods, Status, Tls
+
+_log = logging.getLogger("skerry.rpc")
+_SWEEP_S = 1.0
+_HANG_UP_S = 2.0
+
+
+class H2Server:
+    """`methods.Server` over our own HTTP/2, on the running event loop."""
+
+    def __init__(self, methods: Methods, limits: Limits) -> None:
+        self.limits, self.loop = limits, asyncio.get_running_loop()
+        self.time: Callable[[], float] = self.loop.time
+        self.router = Router(methods, limits.max_metadata_bytes)
+        self.budget = Budget(limits.unread_bytes)
+        self.admission = Admission(limits)
+        self.peers: set[Peer] = set()
+        self.open_calls = 0
+        self.timed: list[Call] = []  # calls with a deadline that may yet end within this turn
+        self._batches: dict[BatchHandler | AsyncHandler, list[tuple[Call, bytes]]] = {}
+        self._touched: set[Peer] = set()
+        self._turn_due = False
+        self._listeners: list[Listener] = []
+        self._gone: asyncio.Future[None] | None = None
+        self._sweeper = self.loop.call_later(_SWEEP_S, self._sweep)
+        memory.return_large_blocks()
+
+    # ---- used by peers and calls
+
+    def touch(self, peer: Peer) -> None:
+        self._touched.add(peer)
+        if not self._turn_due:
+            self._turn_due = True
+            self.loop.call_soon(self._turn)
+
+    def enqueue(self, call: Call, message: bytes) -> None:
+        """For the batch of this turn. The turn is due already, for the call's bytes have just come."""
+        self._batches.setdefault(call.route.method.handler, []).append((call, message))
+
+    def forget(self, peer: Peer) -> None:
+        self.peers.discard(peer)
+        self._touched.discard(peer)
+        if self._gone is not None and not self.peers and not self._gone.done():
+            self._gone.set_result(None)
+
+    # ---- a turn
+
+    def _turn(self) -> None:
+        self._turn_due = False
+        timed, now = self.timed, self.time()
+        if timed:
+            self.timed = []
+            for call in timed:
+                if call.deadline is not None and call.deadline <= now:
+                    call.expire()
+        if self._batches:
+            batches, self._batches = self._batches, {}
+            for handler, batch in batches.items():
+                self._run_batch(handler, [item for item in batch if not item[0].done])
+        for call in timed:
+            if not call.done:
+                call.arm()
+        touched, self._touched = self._touched, set()
+        for peer in touched:
+            peer.flush()
+
+    def _run_batch(self, handler: BatchHandler | AsyncHandler, batch: list[tuple[Call, bytes]]) -> None:
+        try:
+            if batch:
+                handler(batch)
+        except Exception:  # noqa: BLE001  # the last line between a handler and the wire
+            _log.exception("batch_handler_failed", extra={"fields": {"method": batch[0][0].method}})
+            for call, _ in batch:
+                call.fail(Status.INTERNAL, "internal error")
+
+    # ---- life
+
+    async def listen(self, host: str, port: int, tls: Tls | None = None) -> int:
+        """Start to accept; returns the bound port. Raises UnavailableError for a taken address or unfit files."""
+        context: ssl.SSLContext | None = tls_module.renewing_context(tls) if tls else None
+        try:
+            listener = Listener(self, host, port, context)
+        except OSError as exc:
+            raise errors.UnavailableError(f"cannot listen on {host}:{port}: {exc.strerror or exc}") from exc
+        self._listeners.append(listener)
+        listener.start()
+        return listener.port
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no new call, let running ones end for up to `grace_s`, then hang up."""
+        for listener in self._listeners:
+            await listener.close()
+        for peer in tuple(self.peers):
+            peer.drain()
+        await self._until_gone(grace_s)
+        for peer in tuple(self.peers):
+            peer.end()
+        await self._until_gone(_HANG_UP_S)
+        for peer in tuple(self.peers):
+            if peer.transport is not None:
+                peer.transport.abort()
+        self._sweeper.cancel()
+
+    async def _until_gone(self, timeout_s: float) -> None:
+        if self.peers:
+            self._gone = self.loop.create_future()
+            await asyncio.wait([self._gone], timeout=timeout_s)
+            self._gone = None
+
+    def _sweep(self) -> None:
+        now = self.time()
+        full = self.open_calls >= self.limits.max_calls
+        for peer in tuple(self.peers):
+            peer.connection.refusing = full
+            peer.sweep(now)
+        self._sweeper = self.loop.call_later(_SWEEP_S, self._sweep)

@@ -1,0 +1,46 @@
+"""One HTTP/2 stream: its windows, and what waits for them. What a request means is up to the class above it."""
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from skerry.rpc.h2.connection import Connection
+
+
+class Head(Protocol):
+    """What a connection needs to know of a parsed header list."""
+
+    @property
+    def content_length(self) -> int | None: ...
+
+
+class Stream:
+    """Class attributes are the defaults, so that a request which needs none of them costs no memory for them."""
+
+    local_closed = False  # our last frame was handed over, or waits in `pending`
+    remote_closed = False
+    body_left: int | None = None  # what content-length still promises
+    pending: deque[memoryview] | None = None  # reply bytes that flow control holds back
+    pending_end: bytes | None = None  # the trailers after them; b"": END_STREAM alone
+    ignored_bytes = 0  # of a request that goes on after its reply
+    lingers = False  # after an early reply let the request end by itself instead of resetting it
+
+    def __init__(self, connection: "Connection", stream_id: int, head: Any) -> None:
+        self.connection, self.id, self.head = connection, stream_id, head
+        self.send_window = connection.peer_window_bytes
+        self.receive_window = connection.limits.stream_window_bytes
+
+    def opened(self) -> None:
+        """The header list is complete."""
+
+    def received(self, chunk: bytes, end: bool) -> None:
+        """Bytes of the body; `end`: they are the last."""
+
+    def aborted(self, code: int) -> None:
+        """The peer, a fault or the connection's end took the stream away."""
+
+    def drained(self) -> None:
+        """Nothing waits for flow control any more."""
+
+    def sweep(self, now: float) -> None:
+        """Called about once a second: a request that does not come may be given up here."""
