@@ -32,23 +32,27 @@ def surplus(versions: Sequence[Object], in_use: set[str], keep: int) -> list[Obj
 
 
 def in_use(models: Iterable[Object], nodes: Iterable[Object], rollouts: Iterable[Object]) -> set[str]:
-    """Names and digests of versions that something holds on to."""
+    """Names and digests of versions that something holds on to. Raises InputError for a node that cannot be read: what
+    it runs is not known, so nothing may go."""
     used = {str(model.status.get("stableVersion")) for model in models}
-    for node in nodes:
-        used |= {str(one.get("digest")) for one in node.spec.get("assignments", [])}
-        for report in node.status.get("models", []):
-            used |= {str(report.get(field)) for field in ("digest", "targetDigest", "lastKnownGood")}
+    for thing in nodes:
+        node = specs.parse_node(thing.name, thing.spec, thing.status)
+        used |= {one.digest for one in node.assignments}
+        for report in node.reports:
+            used |= {report.digest, report.target_digest, report.last_known_good}
     for rollout in rollouts:
         if not marks.is_terminal(rollout.status):
-            used |= {str(rollout.spec.get("version"))}
-            used |= {str(rollout.status.get(field)) for field in ("stableVersion", "rollbackTarget")}
+            used |= {str(rollout.spec.get("version")), str(rollout.status.get("stableVersion"))}
     return used
 
 
 def retire(store: Store, repository: trust.Repository, *, now_ms: int, now: datetime) -> None:
     """Mark the surplus first, then take what is marked out of the repository: a crash in between is made good later."""
     models, versions = store.list("EdgeModel"), store.list("ModelVersion")
-    used = in_use(models, store.list("EdgeNode"), store.list("ModelRollout"))
+    try:
+        used = in_use(models, store.list("EdgeNode"), store.list("ModelRollout"))
+    except errors.InputError:
+        return  # told of where nodes are read
     for model in models:
         try:
             keep = specs.parse_edge_model(model.name, model.spec).retention

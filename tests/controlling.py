@@ -1,0 +1,289 @@
+"""A controller with everything it talks to, in memory but for the model repository, which is real files; agents and a
+trainer that do what they should unless a test says otherwise; and death at any write.
+
+`World.effects` counts every write that outlives a process: objects, blobs, repository files, jobs. `die_before = n`
+kills the controller in front of the nth; `restart` is the next one.
+"""
+
+import copy
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import manifests
+
+from skerry.adapters import blobs as blob_store
+from skerry.adapters import files
+from skerry.adapters.blobs.memory import MemoryBlobs
+from skerry.adapters.fleetstate.memory import MemoryFleetState
+from skerry.adapters.lease.memory import Board, MemoryLease
+from skerry.adapters.objects.memory import MemoryObjects
+from skerry.adapters.objects.protocol import Object
+from skerry.adapters.trust import ceremony, keys, repository
+from skerry.controller import marks, publish, reconcile, runs
+from skerry.controller.jobs.memory import MemoryJobs
+from skerry.controller.jobs.protocol import State
+from skerry.controller.store import Store
+from skerry.core import datasets, digests, manifest, specs, writers
+
+MODEL = "digits"
+T0_MS = 1_790_000_000_000
+WAVES = [{"name": "canary", "size": "1", "soakSeconds": 2}, {"name": "rest", "size": "100%", "soakSeconds": 1}]
+
+
+class Killed(BaseException):
+    """The process is gone: no handler of ours may catch it."""
+
+
+class Counted:
+    """Passes calls on; those named are effects."""
+
+    def __init__(self, inner: Any, effect: Callable[[], None], names: tuple[str, ...]) -> None:
+        self._inner, self._effect, self._names = inner, effect, names
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name not in self._names:
+            return found
+
+        def counted(*args: Any, **options: Any) -> Any:
+            self._effect()
+            return found(*args, **options)
+
+        return counted
+
+
+class World:
+    def __init__(self, tmp: Path, nodes: int = 2) -> None:
+        self.tmp, self.now_ms, self.effects, self.die_before = tmp, T0_MS, 0, 0
+        self.objects, self.blobs, self.fleetstate = MemoryObjects(), MemoryBlobs(), MemoryFleetState()
+        self.jobs, self.board = MemoryJobs(), Board()
+        self.nodes = [f"edge-{number + 1}" for number in range(nodes)]
+        self.bad: set[str] = set()  # digests that answer worse
+        self.trainer: Callable[[str], None] = self.train
+        ceremony.ensure(tmp / "repository", tmp / "keys", now=self.now)
+        self.dataset = self.store_dataset(captured=0)
+        self.objects.create("EdgeModel", MODEL, edge_model(self.dataset), manager=writers.OPERATOR)
+        self.objects.create("EdgeFleet", "all", {}, manager=writers.OPERATOR)
+        for node in self.nodes:
+            self.objects.create("EdgeNode", node, {}, manager=writers.GATEWAY)
+        self.restart()
+
+    @property
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.now_ms / 1000, UTC)
+
+    def copy(self, tmp: Path) -> "World":
+        """Another world in the same state."""
+        made = World.__new__(World)
+        made.__dict__.update(self.__dict__)
+        made.tmp, made.effects, made.die_before = tmp, 0, 0
+        made.nodes, made.bad = list(self.nodes), set(self.bad)
+        shutil.copytree(self.tmp / "repository", tmp / "repository")
+        shutil.copytree(self.tmp / "keys", tmp / "keys")
+        made.objects, made.board = MemoryObjects(), Board(None, self.board.epoch)
+        made.objects._changes = copy.deepcopy(self.objects._changes)
+        made.objects._version = self.objects._version
+        made.blobs, made.jobs = copy.deepcopy(self.blobs), copy.deepcopy(self.jobs)
+        made.fleetstate = copy.deepcopy(self.fleetstate)
+        made.trainer = made.train
+        made.restart()
+        return made
+
+    # ---- the controller
+
+    def restart(self) -> None:
+        """A new process takes the lease."""
+        self.board.holder = None
+        self.lease = MemoryLease(self.board)
+        self.epoch = self.lease.acquire("test") or 0
+        self.reconciler = self.controller(self.lease)
+
+    def controller(self, lease: MemoryLease) -> reconcile.Reconciler:
+        store = Store(Counted(self.objects, self._effect, ("create", "patch", "delete")), lease)
+        blobs: Any = Counted(self.blobs, self._effect, ("write", "delete"))
+        jobs: Any = Counted(self.jobs, self._effect, ("start", "stop"))
+        signing = repository.Repository(self.tmp / "repository", keys.load(self.tmp / "keys" / "online"))
+        publisher = publish.Publisher(store, blobs, signing)
+        driven = runs.Runs(store, jobs, blobs, publisher, 1)
+        return reconcile.Reconciler(store, driven, publisher, signing, self.fleetstate, blobs)
+
+    def tick(self) -> None:
+        with self._files_counted():
+            self.reconciler.tick(self.epoch, self.now_ms)
+
+    def run(self, ticks: int) -> None:
+        """Time passes: a second a tick; agents and jobs do their part."""
+        for _ in range(ticks):
+            self.now_ms += 1000
+            try:
+                self.tick()
+            except Killed:
+                self.die_before = 0
+                self.restart()
+            self.agents()
+            for name in self.jobs.names():
+                if self.jobs.poll(name).state is State.RUNNING:
+                    self.trainer(name)
+
+    def _effect(self) -> None:
+        self.effects += 1
+        if self.effects == self.die_before:
+            raise Killed
+
+    @contextmanager
+    def _files_counted(self) -> Iterator[None]:
+        real = files.write
+
+        def write(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+            self._effect()
+            real(path, data, mode=mode)
+
+        files.write = write  # the one door through which the repository writes
+        try:
+            yield
+        finally:
+            files.write = real
+
+    # ---- the rest of the system
+
+    def agents(self) -> None:
+        """Every node stages what it is assigned, asks, swaps when it may, says what it serves; answers are labelled."""
+        for name in self.nodes:
+            node = self.objects.get("EdgeNode", name)
+            old = {one["model"]: one for one in node.status.get("models", [])}
+            reports = [work(one, old.get(one["model"], {}), self.now_ms) for one in node.spec.get("assignments", [])]
+            status = {"connected": True, "lastSeenUnixMs": self.now_ms, "models": reports}
+            self.objects.patch("EdgeNode", name, manager=writers.GATEWAY, status=status)
+            for report in reports:
+                if report["digest"]:
+                    self.answer(name, report["digest"], 200)
+
+    def answer(self, node: str, digest: str, n: int) -> None:
+        key = f"evidence:{MODEL}:{digests.hex_of(digest)}:{node}:{self.now_ms // 5000}"
+        bad = n * 3 // 10 if digest in self.bad else n // 100
+        self.fleetstate.add(key, {"n": n, "bad": bad}, ttl_s=1000)
+
+    def train(self, run: str) -> None:
+        """A job that proposes a version of its own and ends well."""
+        self.propose(run)
+        self.jobs.end(run, 0, b'{"event": "done"}\n')
+
+    def propose(self, run: str, outcome: str = "Pass", edit: Callable[[dict[str, Any]], None] = lambda _: None) -> str:
+        """Store what a trainer proposes; returns its digest."""
+        dataset = self.objects.get("TrainingRun", run).spec["datasetDigest"]
+        contents, made = candidate(run, dataset)
+        for data in contents.values():
+            blob_store.put(self.blobs, data)
+        verdict = {"outcome": outcome, "reason": f"the gates said {outcome}", "gates": []}
+        body = {"digest": made.digest, "manifest": made.digest, "files": {}, "verdict": verdict, "report": {}}
+        edit(body)
+        self.blobs.write(f"proposals/{run}.json", json.dumps(body).encode())
+        return made.digest
+
+    def store_dataset(self, captured: int) -> str:
+        part = datasets.Part("train", "captured", digests.sha256(b"part"), captured, (captured, *[0] * 9))
+        made = datasets.DatasetManifest(
+            MODEL, tuple("0123456789"), datasets.Input("image", "UINT8", (28, 28)), (part,) if captured else ()
+        ).to_json()
+        self.blobs.write(f"datasets/{MODEL}/{digests.hex_of(digests.sha256(made))}", made)
+        return digests.sha256(made)
+
+    def ask_run(self, name: str, **spec: Any) -> None:
+        made = {"model": MODEL, "datasetDigest": self.dataset, "reason": "by hand", **spec}
+        self.objects.create("TrainingRun", name, made, manager=writers.OPERATOR)
+
+    def import_version(self, number: int, name: str = "", **changes: Any) -> str:
+        """As `skerry models import`: sign with the publisher's key, create the ModelVersion. Returns its name."""
+        contents, made = candidate(f"import-{number}", "")
+        signer = repository.Repository(self.tmp / "repository", keys.load(self.tmp / "keys" / "publisher"))
+        path = signer.add_version("imported", MODEL, number, made.digest, contents, now=self.now)
+        spec = {
+            "model": MODEL,
+            "version": number,
+            "digest": made.digest,
+            "targetPath": path,
+            "source": "Imported",
+            "sizeBytes": sum(map(len, contents.values())),
+            "runtime": made.runtime.fields(),
+        }
+        name = name or f"{MODEL}-v{number}"
+        self.objects.create("ModelVersion", name, spec | changes, manager=writers.OPERATOR)
+        return name
+
+    # ---- looking
+
+    def get(self, kind: str, name: str) -> Object:
+        return self.objects.get(kind, name)
+
+    def edit_model(self, **spec: Any) -> None:
+        self.objects.patch("EdgeModel", MODEL, manager=writers.OPERATOR, spec=spec)
+
+    @property
+    def stable(self) -> str:
+        return str(self.get("EdgeModel", MODEL).status.get("stableVersion", ""))
+
+    def serving(self) -> dict[str, int]:
+        """Version per node, as the nodes report it."""
+        reports = {name: self.get("EdgeNode", name).status.get("models", []) for name in self.nodes}
+        return {name: one[0]["version"] if one else 0 for name, one in reports.items()}
+
+    def phase(self, name: str) -> str:
+        return str(self.get("ModelRollout", name).status.get("phase"))
+
+    def condition(self, kind: str, name: str, of: str) -> tuple[str, str]:
+        """(status, reason)"""
+        found = [one for one in self.get(kind, name).status.get("conditions", []) if one["type"] == of]
+        return (found[0]["status"], found[0]["reason"]) if found else ("", "")
+
+    def available(self) -> list[str]:
+        return [one.name for one in self.objects.list("ModelVersion") if marks.is_true(one.status, "Available")]
+
+
+def edge_model(dataset: str) -> dict[str, Any]:
+    return {
+        "classNames": list("0123456789"),
+        "network": {"factory": "skerry.nets.cnn:reference", "options": {}},
+        "input": {"name": "image", "datatype": "UINT8", "shape": [28, 28]},
+        "datasetDigest": dataset,
+        "retrain": {"minNewExamples": 600, "cooldownSeconds": 10, "timeoutSeconds": 100},
+        "rollout": {
+            "fleet": "all",
+            "waves": WAVES,
+            "analysis": {"minSamples": 100, "harmPermille": 50, "marginPermille": 60},
+        },
+    }
+
+
+def candidate(salt: str, dataset: str) -> tuple[dict[str, bytes], manifest.Manifest]:
+    """The files of a version, different by `salt`, and their manifest."""
+    contents = {"model.onnx": f"network {salt}".encode(), "golden.npz": f"golden {salt}".encode()}
+    named = {name.partition(".")[0]: manifest.file_of(name, data) for name, data in contents.items()}
+    made = manifests.digits(files=named, dataset=dataset)
+    return {"manifest.json": made.to_json(), **contents}, made
+
+
+def work(assignment: dict[str, Any], old: dict[str, Any], now_ms: int) -> dict[str, Any]:
+    """One agent's work on one assignment: its next report."""
+    report = {"model": assignment["model"], "digest": "", "version": 0, "highestPermit": 0, "permitRequest": 0, **old}
+    report |= {
+        "targetDigest": assignment["digest"],
+        "targetRollout": assignment["rollout"],
+        "targetAttempt": assignment["attempt"],
+    }
+    if report["digest"] == assignment["digest"]:
+        return report | {"targetState": "Serving"}
+    permit = assignment.get("permit")
+    asked = report.get("targetState") == "Staged" and old.get("targetDigest") == assignment["digest"]
+    if asked and permit and permit["request"] == report["permitRequest"] and permit["number"] > report["highestPermit"]:
+        served = {"digest": assignment["digest"], "version": assignment["version"], "targetState": "Serving"}
+        return report | served | {"highestPermit": permit["number"], "lastKnownGood": report["digest"]}
+    return report | {"targetState": "Staged", "permitRequest": report["permitRequest"] if asked else now_ms}
+
+
+def parsed_nodes(world: World) -> list[specs.EdgeNode]:
+    return [specs.parse_node(one.name, one.spec, one.status) for one in world.objects.list("EdgeNode")]
