@@ -51,7 +51,7 @@ def _list(as_json: bool, state: Path) -> None:
                 {
                     "model": model.name,
                     "version": version.name if version else "",
-                    "stable": bool(version) and version.name == stable,
+                    "stable": version is not None and version.name == stable,
                     "digest": digest,
                     "source": version.spec["source"] if version else "",
                     "sizeBytes": version.spec.get("sizeBytes") if version else None,

@@ -5,6 +5,7 @@ from typing import Any
 
 MODEL, FLEET = "digits", "all"
 NODES = ("edge-1", "edge-2", "edge-3")
+NO_MORE_RUNS = {"name": MODEL, "spec": {"retrain": {"enabled": False}}}
 
 _NETWORKS = {
     "cnn": {"factory": "skerry.nets.cnn:reference", "options": {"classes": 10}},

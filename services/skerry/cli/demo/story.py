@@ -136,6 +136,9 @@ async def _close_the_loop(plot: Plot, stage_set: Set) -> None:
         run = chronicle.newest(stage_set.seen.of("TrainingRun"))[-1]
         raise errors.RejectedError(f"{run.name} made no version: {chronicle.condition(run, 'Succeeded')}")
     plot.target = made[1]
+    # one retraining is enough for a demo: without this the policy goes on as the cameras do
+    enough = write_json(stage_set.system.layout.root / "stage" / "enough.json", stage.NO_MORE_RUNS)
+    await stage_set.skerry("models", "apply", str(enough))
     if plot.fault is not None and await plot.fault.during_rollout(plot, stage_set):
         return
     await stage_set.until("the rollout has succeeded", lambda look: _succeeded(look, 2), ROLLOUT_S)
@@ -160,5 +163,5 @@ def _second_version_or_failure(look: Look) -> bool:
 
 def _succeeded(look: Look, count: int) -> bool:
     rollouts = look.of("ModelRollout").values()
-    done = [chronicle.condition(one, "Succeeded").get("status") == "True" for one in rollouts]
+    done = [bool(chronicle.condition(one, "Succeeded").get("status") == "True") for one in rollouts]
     return sum(done) >= count
