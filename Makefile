@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix stubs setup
+.PHONY: help demo test test-rollout-long check fix stubs setup
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -20,6 +20,9 @@ demo: .venv/.ready ## the closed loop on this machine: edge, cloud, retraining, 
 
 test: .venv/.ready ## all tests that this machine can run; says at its end what was left out (PYTEST="-k name")
 	@$(BIN)/python -m pytest $(PYTEST)
+
+test-rollout-long: .venv/.ready ## 20,000 random histories of rollouts instead of a few (about half an hour)
+	@SKERRY_LONG=1 $(BIN)/python -m pytest tests/core/test_rollout_machine.py -k history
 
 check: .venv/.ready ## lint, types, import rules, stale stubs; writes nothing
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -5,39 +5,35 @@ world allowed, and never ask the code under test whether it was right. Random ru
 some rules are whole scenes (`drain`, `partition_past_the_lease`, `crash_while_paused`).
 """
 
-import json
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from rollout_world import FLEET, LEASE_MS, QUICK, WAVES, Agent, World
+from rollout_agent import Agent
+from rollout_ending import Ending
+from rollout_witness import Witness
+from rollout_world import LEASE_MS, QUICK, WAVES, World
 
-from skerry.core import rollout, specs
-from skerry.core.rollout import planner
 from skerry.core.rollout.permits import TTL_MS
-from skerry.core.rollout.status import OPERATOR, TERMINAL
+from skerry.core.rollout.status import TERMINAL
 
 BUDGET = 1
 MOODS = ("good", "bad", "missing", "nan", "few", "stale", "error")
 WAYS = ("graceful", "crash", "half-open")
 
 
-class RolloutMachine(RuleBasedStateMachine):
+class RolloutMachine(Ending, RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World(0)
         self.serial = 0
-        self.ended: dict[tuple[str, int], rollout.Status] = {}
-        self.frozen: dict[tuple[str, int], list[tuple[str, ...]]] = {}
-        self.granted: dict[str, int] = {}
 
     @initialize(
         nodes=st.sampled_from([0, 1, 3, 4, 5]), stable=st.sampled_from([True, True, True, False]), some=st.booleans()
     )
     def begin(self, nodes: int, stable: bool, some: bool) -> None:
         self.world = World(nodes, stable)
-        self.world.watch = self.planned
+        Witness(self.world)
         self.world.run(2000)
         self.start(2, some)
 
@@ -70,20 +66,10 @@ class RolloutMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.epoch > 1)
     @rule()
     def a_leader_of_the_past_acts(self) -> None:
-        before = (
-            json.dumps({name: one.status for name, one in self.world.rollouts.items()}),
-            dict(self.world.assignments),
-        )
         self.world.reconcile()
-        before = (
-            json.dumps({name: one.status for name, one in self.world.rollouts.items()}),
-            dict(self.world.assignments),
-        )
+        before = self.written()
         self.world.reconcile(epoch=self.world.epoch - 1)
-        after = (
-            json.dumps({name: one.status for name, one in self.world.rollouts.items()}),
-            dict(self.world.assignments),
-        )
+        after = self.written()
         assert before == after, "I13: a leader of the past wrote"
 
     # ---- rules: people
@@ -237,120 +223,6 @@ class RolloutMachine(RuleBasedStateMachine):
         if (agent := self.some(data)) is not None:
             self.world.swap_fails.add((agent.name, self.world.versions[f"m-v{number}"].digest))
 
-    # ---- what must hold whenever a plan was made
-
-    def planned(self, name: str, spec: specs.ModelRollout, before: rollout.Status, plan: rollout.Plan) -> None:
-        after = plan.status
-        if plan.stale:
-            assert not plan.assignments and after == before
-            return
-        if after != before:
-            assert rollout.from_json(name, json.loads(json.dumps(rollout.to_json(after)))) == after
-        self.terminal_is_immutable(name, after)
-        if after.terminal or after.attempt != before.attempt:
-            self.success_is_proven(before, plan)
-            self.rollback_is_proven(name, before, plan)
-            return
-        self.pause_holds(spec, before, plan)
-        self.waves_are_frozen_and_in_order(name, before, plan)
-        self.numbers_rise(plan)
-        self.planning_twice_is_once(name, spec, plan)
-        assert any(one.type == "Progressing" and one.reason for one in after.conditions), "L3: silent"
-
-    def terminal_is_immutable(self, name: str, after: rollout.Status) -> None:
-        if after.terminal:
-            assert self.ended.setdefault((name, after.attempt), after) == after, "I14: a terminal state changed"
-
-    def success_is_proven(self, before: rollout.Status, plan: rollout.Plan) -> None:
-        after = plan.status
-        if after.state != "Succeeded" or before.terminal:
-            return
-        waved = {node for wave in after.waves for node in wave.nodes}
-        promoted = any(wave.verdict.get("code") == "Promoted" for wave in after.waves)
-        digest = self.world.versions[plan.stable].digest
-        running = {
-            n for n in waved & self.world.agents.keys() if json.loads(self.world.reports[n][0]).get("digest") == digest
-        }
-        assert waved, "I11: an empty rollout succeeded"
-        assert running or promoted, "I11: a rollout succeeded that nobody runs"
-        fresh = {n for n in waved & self.world.agents.keys() if self.world.now_ms - self.world.reports[n][2] <= 15_000}
-        assert not (
-            (waved & self.world.agents.keys()) - fresh - set(after.deferred) - {one.node for one in after.failed}
-        ), "I8"
-
-    def rollback_is_proven(self, name: str, before: rollout.Status, plan: rollout.Plan) -> None:
-        if plan.status.state != "RolledBack" or before.terminal:
-            return
-        target = self.world.versions[self.world.rollouts[name].spec["version"]]
-        for agent in self.world.agents.values():
-            fresh = self.world.now_ms - self.world.reports[agent.name][2] <= 15_000
-            if fresh and plan.status.stable_version != target.name:
-                assert agent.active != target, f"rolled back, but {agent.name} runs {target.name}"
-
-    def pause_holds(self, spec: specs.ModelRollout, before: rollout.Status, plan: rollout.Plan) -> None:
-        cleared = spec.resumed_attempt == before.attempt and spec.resumed_pause >= before.pause_number
-        automatic = [reason for reason in before.pause_reasons if reason != OPERATOR]
-        if plan.status.state != "Progressing" or not (spec.paused or (automatic and not cleared)):
-            return
-        assert plan.status.wave == before.wave, "I4: promoted while paused"
-        assert plan.status.pause_reasons, "I4: a pause was forgotten"
-        for node, assignment in plan.assignments.items():
-            number = assignment.permit.number if assignment and assignment.permit else 0
-            assert number <= self.granted.get(node, 0), "I4: a permit while paused"
-
-    def waves_are_frozen_and_in_order(self, name: str, before: rollout.Status, plan: rollout.Plan) -> None:
-        after = plan.status
-        if after.state != "Progressing":
-            return
-        members = [wave.nodes for wave in after.waves]
-        assert self.frozen.setdefault((name, after.attempt), members) == members, "I16: membership changed"
-        assert all(wave.passed for wave in after.waves[: after.wave]), "I6: a wave was left that did not pass"
-        target = self.world.versions[self.world.rollouts[name].spec["version"]].digest
-        allowed = {node for wave in after.waves[: after.wave + 1] for node in wave.nodes}
-        for node, assignment in plan.assignments.items():
-            if assignment and assignment.permit and assignment.digest == target and assignment.rollout == name:
-                assert node in allowed, "I6: a permit before its wave"
-        for index in range(before.wave if before.state == "Progressing" else 0, after.wave):
-            self.promotion_is_earned(name, after, index)
-
-    def promotion_is_earned(self, name: str, after: rollout.Status, index: int) -> None:
-        wave, spec = after.waves[index], self.world.rollouts[name].spec
-        if wave.verdict["code"] == "Promoted":
-            assert spec["promotedAttempt"] == after.attempt and spec["promotedWave"] >= index, "promoted by nobody"
-            return
-        running = [
-            n for n in wave.nodes if n in self.world.agents and self.world.now_ms - self.world.reports[n][2] <= 15_000
-        ]
-        target = self.world.versions[spec["version"]].digest
-        assert any(json.loads(self.world.reports[n][0]).get("digest") == target for n in running), "I7: nobody runs it"
-        assert len(after.failed) <= sum(
-            1 for _ in after.failed if wave.nodes and not set(wave.nodes) & {f.node for f in after.failed}
-        ), "I7: failures"
-        stable = self.world.versions.get(after.stable_version)
-        rest = [n for later in after.waves[index + 1 :] for n in later.nodes if n in self.world.agents]
-        if stable is not None and stable.digest != target and rest:
-            assert self.world.metrics == "good", f"I7: passed on {self.world.metrics} evidence"
-
-    def numbers_rise(self, plan: rollout.Plan) -> None:
-        for node, assignment in plan.assignments.items():
-            if assignment is not None and assignment.lease is not None:
-                number = assignment.lease.number
-                assert number >= self.granted.get(node, 0), "permit numbers went back"
-                self.granted[node] = number
-
-    def planning_twice_is_once(self, name: str, spec: specs.ModelRollout, plan: rollout.Plan) -> None:
-        nodes = []
-        for node in self.world.nodes():
-            if node.name in plan.assignments:
-                made = plan.assignments[node.name]
-                node = replace(node, assignments=() if made is None else (made,))
-            nodes.append(node)
-        case = rollout.Case(spec, self.world.versions, self.world.stable, FLEET)
-        now_ms, epoch = self.world.now_ms, plan.status.epoch
-        again = planner.plan(case, plan.status, nodes, self.world.evidence, now_ms=now_ms, epoch=epoch)
-        assert again.status == plan.status, "I12: planning twice is not planning once"
-        assert again.assignments == plan.assignments, "I12: assignments changed without a reason"
-
     # ---- what must hold at every moment
 
     @invariant()
@@ -372,48 +244,6 @@ class RolloutMachine(RuleBasedStateMachine):
         assert (
             len([n for n in alive if self.world.status(n).state == "Progressing" and self.world.status(n).epoch]) <= 2
         )
-
-    # ---- and what must come in the end
-
-    def teardown(self) -> None:
-        """Faults stop, but one node stays away for ever and nobody mends the evidence: everything comes to an end or
-        asks an operator, and every node that answers runs what it shall."""
-        if not self.world.rollouts:
-            return
-        self.heal()
-        self.world.run(500_000, step_ms=5000)
-        status = self.world.status(self.newest)
-        assert status.terminal or status.pause_reasons or not accepted(status), (
-            f"L1: {status.state}: {status.conditions}"
-        )
-        self.world.metrics = "good"
-        for _ in range(3):
-            if not self.world.status(self.newest).terminal:
-                self.resume()
-                self.world.run(150_000, step_ms=5000)
-        self.edit(desired="Abort")
-        self.world.run(240_000, step_ms=5000)
-        for name in self.world.rollouts:
-            assert self.world.status(name).terminal, f"L1: {name} does not end although it was aborted"
-        self.everybody_converges()
-
-    def heal(self) -> None:
-        """All but one of those who are away come back."""
-        self.world.unreachable_files.clear()
-        away = [agent for agent in self.world.agents.values() if not (agent.alive and agent.connected)]
-        for agent in self.world.agents.values():
-            if agent not in away[:1] or len(self.world.agents) < 2:
-                agent.alive = True
-                self.world.reconnect(agent.name)
-        self.edit(paused=False)
-
-    def everybody_converges(self) -> None:
-        stable = self.world.versions.get(self.world.stable)
-        for agent in self.world.agents.values():
-            if stable is None or agent.active == stable or not (agent.alive and agent.connected):
-                continue
-            aims = [aim for aim in agent.refused if aim[0] == stable.digest]
-            assert aims, f"L2: {agent.name} runs {agent.active}, not {stable.name}, and refused nothing"
 
     # ---- helpers
 
@@ -439,6 +269,10 @@ class RolloutMachine(RuleBasedStateMachine):
             self.world.reconcile()
         return []
 
+    def written(self) -> tuple[dict[str, str], dict[str, str], str]:
+        statuses = {name: one.status for name, one in self.world.rollouts.items()}
+        return statuses, dict(self.world.assignments), self.world.catch_up
+
     def some(self, data: st.DataObject) -> Agent | None:
         if not self.world.agents:
             return None
@@ -455,7 +289,3 @@ class RolloutMachine(RuleBasedStateMachine):
     def mark(self, agent: Agent, *, connected: bool) -> None:
         report, _, seen_ms = self.world.reports[agent.name]
         self.world.reports[agent.name] = (report, connected, seen_ms)
-
-
-def accepted(status: rollout.Status) -> bool:
-    return any(one.type == "Accepted" and one.status == "True" for one in status.conditions)

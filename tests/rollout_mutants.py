@@ -150,7 +150,8 @@ MUTANTS = (
         progress,
         "step",
         "status = _counted(scene, status)",
-        "status = _counted(scene, replace(status, waves=tuple(replace(w, nodes=tuple(n for n in w.nodes if n in scene.nodes)) for w in status.waves)))",
+        "status = _counted(scene, replace(status, waves=tuple("
+        "replace(w, nodes=tuple(n for n in w.nodes if n in scene.nodes)) for w in status.waves)))",
     ),
     Mutant(
         "two rollouts run at once",

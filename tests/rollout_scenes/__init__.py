@@ -1,0 +1,9 @@
+"""Scenes of rollouts in the simulated world: each a story with one end, named by the sentence that it proves.
+
+They are the fact table of the plan: pytest plays them one by one, and the seeded faults are played against all of them.
+"""
+
+from rollout_scenes import faults, leases, people, road
+from rollout_scenes.stage import SCENES, Scene
+
+__all__ = ["SCENES", "Scene", "faults", "leases", "people", "road"]
