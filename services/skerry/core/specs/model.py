@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from skerry.core import gates, offload, sampling
+from skerry.core import errors, gates, offload, preprocessing, sampling
 from skerry.core.specs.reader import Reader, read
 from skerry.core.specs.strategy import RolloutStrategy, strategy
 
@@ -95,7 +95,7 @@ class RetrainSpec:
 
 @dataclass(frozen=True, slots=True)
 class EdgeModel:
-    """A model by name. `preprocessing` holds the steps as given: `core.preprocessing` parses them."""
+    """A model by name. `preprocessing` holds the steps as given; `core.preprocessing` has found them right."""
 
     name: str
     class_names: tuple[str, ...]
@@ -132,9 +132,10 @@ def _edge_model(name: str, reader: Reader) -> EdgeModel:
     if not 2 <= len(names) <= MAX_CLASSES or len(set(names)) != len(names):
         raise reader.fault("classNames", f"must be 2..{MAX_CLASSES} names, each once; there are {len(names)}")
     steps = reader.items("preprocessing", (), limit=100)
-    for index, step in enumerate(steps):
-        if not isinstance(step, Mapping) or not isinstance(step.get("op"), str):
-            raise reader.fault(f"preprocessing[{index}]", 'must be an object with a text "op"')
+    try:
+        preprocessing.parse(list(steps))
+    except errors.InputError as exc:
+        raise reader.fault("preprocessing", f"is not usable: {exc}") from exc
     return EdgeModel(
         name=name,
         task=reader.text("task", "Classification", among=TASKS),

@@ -1,0 +1,88 @@
+"""When a training run is worth it: row by row, the sentences of the policy."""
+
+from dataclasses import replace
+
+import pytest
+
+from skerry.core import drift, retrain, specs
+from skerry.core.retrain import Facts
+
+NOW = 10_000_000
+POLICY = {"minNewExamples": 600, "driftMinExamples": 300, "cooldownSeconds": 60}
+MODEL = specs.parse_edge_model(
+    "m",
+    {
+        "classNames": ["a", "b"],
+        "network": {"factory": "x:y"},
+        "input": {"name": "x", "datatype": "FP32", "shape": [4]},
+        "retrain": POLICY,
+    },
+)
+SERVED_ONLY = replace(MODEL, network=None)
+DISABLED = replace(MODEL, retrain=replace(MODEL.retrain, enabled=False))
+CALM = (0, 100, 900)
+STORM = drift.Window((500, 400, 100), 1000, 400)
+ENOUGH = Facts(new_examples=600, dataset="new", last_dataset="old", last_run_ms=NOW - 61_000, reference=CALM)
+
+ROWS = [
+    pytest.param(MODEL, ENOUGH, True, "EnoughExamples", id="enough new examples fire"),
+    pytest.param(
+        MODEL, replace(ENOUGH, last_run_ms=0, last_dataset=""), True, "EnoughExamples", id="so do they the first time"
+    ),
+    pytest.param(MODEL, replace(ENOUGH, new_examples=599), False, "Waiting", id="one too few waits"),
+    pytest.param(
+        MODEL, replace(ENOUGH, new_examples=300, window=STORM), True, "ConfidenceShift", id="drift fires with fewer"
+    ),
+    pytest.param(
+        MODEL,
+        replace(ENOUGH, new_examples=299, window=STORM),
+        False,
+        "DriftSeen",
+        id="drift with too few examples waits for more",
+    ),
+    pytest.param(
+        MODEL,
+        replace(ENOUGH, new_examples=300, window=drift.Window((0, 100, 900), 1000, 400)),
+        True,
+        "OffloadRise",
+        id="more hard answers fire too",
+    ),
+    pytest.param(
+        MODEL,
+        replace(ENOUGH, new_examples=300, window=drift.Window((0, 100, 900), 1000, 100)),
+        False,
+        "Waiting",
+        id="calm waits for the count",
+    ),
+    pytest.param(
+        MODEL,
+        replace(ENOUGH, new_examples=300, reference=(), window=STORM),
+        False,
+        "Waiting",
+        id="without a reference there is no drift",
+    ),
+    pytest.param(MODEL, replace(ENOUGH, active_run="t"), False, "RunActive", id="never while a run is active"),
+    pytest.param(
+        MODEL, replace(ENOUGH, active_rollout="r"), False, "RolloutActive", id="never while a rollout is active"
+    ),
+    pytest.param(
+        MODEL, replace(ENOUGH, last_run_ms=NOW - 59_000), False, "CoolingDown", id="never before the cooldown is over"
+    ),
+    pytest.param(
+        MODEL,
+        replace(ENOUGH, last_run_ms=NOW + 5_000),
+        False,
+        "CoolingDown",
+        id="a clock that went back starts nothing",
+    ),
+    pytest.param(MODEL, replace(ENOUGH, last_dataset="new"), False, "NothingNew", id="never twice on the same dataset"),
+    pytest.param(MODEL, replace(ENOUGH, dataset=""), False, "NoDataset", id="never without a dataset"),
+    pytest.param(DISABLED, ENOUGH, False, "Disabled", id="never when switched off"),
+    pytest.param(SERVED_ONLY, ENOUGH, False, "NoNetwork", id="never without a network"),
+]
+
+
+@pytest.mark.parametrize(("model", "facts", "fire", "reason"), ROWS)
+def test_policy(model: specs.EdgeModel, facts: Facts, fire: bool, reason: str) -> None:
+    decided = retrain.should_retrain(model, facts, now_ms=NOW)
+    assert (decided.fire, decided.reason) == (fire, reason) and decided.message
