@@ -26,10 +26,12 @@ def truth_about(example_id: str, label: int = 3) -> spool.Row:
 
 def drain(store: spool.Spool) -> list[spool.Row]:
     rows: list[spool.Row] = []
-    while batch := store.next_batch(64, 3 << 20):
+    for _ in range(1000):
+        if not (batch := store.next_batch(64, 3 << 20)):
+            return rows
         rows.extend(batch)
         store.settle([row.id for row in batch], [])
-    return rows
+    raise AssertionError("the spool never drains")
 
 
 @pytest.fixture
@@ -122,6 +124,7 @@ def test_a_dropped_example_takes_its_truth_along_and_a_kept_one_keeps_it(path: P
     truths = [row.example_id for row in store.next_batch(100, 1 << 20) if row.kind == spool.TRUTH]
     assert truths == [captured(1).row.id]
     assert store.counts().dropped == 1
+    assert store.example_of("digits", "r0") is None, "a later label would name an example that nobody has"
 
 
 def test_labels_alone_cannot_overfill_the_spool_and_are_refused_aloud(path: Path) -> None:
@@ -224,6 +227,26 @@ def test_a_flipped_bit_anywhere_never_uploads_a_wrong_row_and_never_stops_the_sp
     assert all(spool.is_whole(row) for row in rows)
     store.append([captured(100)])
     assert store.counts().pending == 1
+
+
+def test_a_row_that_its_index_lost_is_damage_and_not_sent_for_ever(path: Path) -> None:
+    store = spool.Spool(path, SMALL)
+    store.append([captured(1), captured(2)])
+    store._db.execute("PRAGMA writable_schema=ON")
+    (root,) = store._db.execute(
+        "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_records_1'"
+    ).fetchone()
+    store.close()
+    data = bytearray(path.read_bytes())
+    data[(root - 1) * 4096 + 3 : (root - 1) * 4096 + 5] = b"\0\0"  # the index page says that it has no cells
+    path.write_bytes(data)
+    opened = object.__new__(spool.Spool)
+    opened.path, opened._limits, opened._pending, opened._bytes = path, SMALL, 2, 200
+    opened._db = sqlite3.connect(path, isolation_level=None)
+    with pytest.raises(spool.DamagedSpoolError, match="index"):
+        opened.settle([captured(1).row.id], [])
+    opened.close()
+    assert len(drain(salvage.open_spool(path, SMALL, moved_suffix="x"))) == 2
 
 
 def test_garbage_in_place_of_the_spool_is_moved_aside_and_only_the_newest_is_kept(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import agent_fakes
 import pytest
 from agent_world import Fetch, Node, Version, bring_up, desired
 
-from skerry.agent import ledger, slots, updater
+from skerry.agent import ledger, reporting, slots, updater
 from skerry.proto import fleet_pb2
 
 V1, V2, V3 = Version(1), Version(2), Version(3)
@@ -114,14 +115,15 @@ async def test_while_a_swap_runs_the_report_repeats_its_request(node: Node) -> N
     request = node.ask()
     await node.updater.assign(desired(V2, permit=(2, request)))
     await agent_fakes.until(lambda: node.book.highest_permit == 2)
-    for _ in range(3):
-        assert node.ask() == request
+    for later_s in (0.0, 5.0, 50.0, 500.0):
+        assert reporting.ask(node.updater.targets, 900, time.monotonic() + later_s, refresh_s=10.0) == {
+            "digits": request
+        }
     assert node.serving == 1
+    await agent_fakes.until(lambda: node.book.tries(ledger.Key("digits", V2.digest, "digits-v2", 1)) == 1)
 
 
 async def test_an_asking_report_stays_the_same_until_it_is_renewed(node: Node) -> None:
-    from skerry.agent import reporting
-
     await staged(node, V1)
     ask = [
         reporting.ask(node.updater.targets, sequence, now_s, refresh_s=10.0)["digits"]
