@@ -84,6 +84,20 @@ def an_abort_wins_in_every_phase_and_twice_is_once() -> None:
 
 
 @scene
+def an_abort_before_the_beginning_brings_back_what_an_earlier_attempt_left() -> None:
+    world = begun(3)
+    world.metrics = "missing"
+    until(world, lambda: canary_runs_it(world))
+    world.edit("r", retryToken="again", paused=True)
+    world.now_ms += 1000
+    world.reconcile()
+    assert (status(world).state, status(world).attempt) == ("Pending", 2)
+    world.edit("r", desired="Abort")
+    until(world, lambda: status(world).terminal)
+    assert status(world).state == "RolledBack" and set(running(world).values()) == {"m-v1"}
+
+
+@scene
 def a_failed_version_stays_failed_until_a_retry_token_gives_one_new_attempt() -> None:
     world = begun(3)
     digest = world.versions["m-v2"].digest

@@ -158,6 +158,8 @@ def _step(scene: Scene, status: Status, evidence: Evidence | None) -> Status:
     if status.terminal:
         return status
     if scene.case.rollout.aborted and status.state in (PENDING, PROGRESSING):
+        if status.state == PENDING:  # an earlier attempt may have left nodes on the version
+            status = replace(status, stable_version=scene.case.stable)
         return retreat.begin(status, "Aborted", "an operator aborted it", now_ms=scene.now_ms)
     if status.state == ROLLING_BACK:
         return retreat.step(scene, status)
