@@ -49,11 +49,19 @@ class Router:
 
     def __call__(self, fields: Fields) -> Request:
         """Raises StreamError for a malformed request."""
-        key = tuple([field for field in fields if field[0] != b"grpc-timeout"])
+        timeout = None
+        for at, (name, value) in enumerate(fields):
+            if name == b"grpc-timeout":
+                timeout = value
+                if fields[at + 1 : at + 2] and fields[at + 1][0][:1] == b":":
+                    raise StreamError(Code.PROTOCOL_ERROR, "grpc-timeout comes before a pseudo-header field")
+                del fields[at]
+                break
+        key = tuple(fields)
         request = self._known.get(key)
         if request is None:
             request = self._learn(key)
-        return request if len(key) == len(fields) else _timed(request, fields, len(key))
+        return request if timeout is None or request.route is None else _timed(request, timeout)
 
     def _learn(self, key: tuple[tuple[bytes, bytes], ...]) -> Request:
         fields = list(key)
@@ -70,6 +78,8 @@ class Router:
     def _parse(self, fields: Fields) -> Request:
         verb, path = headers.check_request(fields)
         length, values = headers.content_length(fields), dict(fields)
+        if b"grpc-timeout" in values:
+            raise StreamError(Code.PROTOCOL_ERROR, "grpc-timeout is given twice")
         kind = values.get(b"content-type", b"").partition(b";")[0].strip()
         if verb != b"POST":
             return Request(length, http_status=405, wants_body=verb != b"HEAD")
@@ -92,13 +102,8 @@ class Router:
         return Route(name, method, method.kind in _STREAMS_IN, wire.metadata(fields), encoding, takes_gzip)
 
 
-def _timed(request: Request, fields: Fields, others: int) -> Request:
-    at = next(number for number, (name, _) in enumerate(fields) if name == b"grpc-timeout")
-    if len(fields) != others + 1 or (at + 1 < len(fields) and fields[at + 1][0][:1] == b":"):
-        raise StreamError(Code.PROTOCOL_ERROR, "grpc-timeout is given twice or before a pseudo-header field")
-    if request.route is None:
-        return request
+def _timed(request: Request, timeout: bytes) -> Request:
     try:
-        return Request(request.content_length, request.route, timeout_s=wire.timeout_s(fields[at][1]))
+        return Request(request.content_length, request.route, None, 0, True, wire.timeout_s(timeout))
     except CallError as error:
         return Request(request.content_length, error=error)
