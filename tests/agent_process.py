@@ -144,7 +144,7 @@ class World:
             "SKERRY_TEACHER": self.teacher,
             "SKERRY_LISTEN": "127.0.0.1:0",
             "SKERRY_HTTP": "127.0.0.1:0",
-            "SKERRY_TRANSPORT": "grpcio",
+            "SKERRY_TRANSPORT": "h2",
             "SKERRY_BEAT_SECONDS": "0.2",
         }
         command = [sys.executable, "-m", "skerry.agent.main"]
