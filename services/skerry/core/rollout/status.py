@@ -205,12 +205,16 @@ def _wave_json(wave: Wave) -> dict[str, Any]:
 
 def _status(reader: Reader) -> Status:
     reader.text("phase", "")
+    state, wave = reader.text("state", PENDING, among=STATES), reader.integer("wave", 0)
+    waves = reader.each("waves", _wave)
+    if state == PROGRESSING and wave >= len(waves):
+        raise reader.fault("wave", f"is {wave}, but there are {len(waves)} waves")
     return Status(
         attempt=reader.integer("attempt", 0),
         spec_hash=reader.text("specHash", ""),
-        state=reader.text("state", PENDING, among=STATES),
-        wave=reader.integer("wave", 0),
-        waves=reader.each("waves", _wave),
+        state=state,
+        wave=wave,
+        waves=waves,
         deferred=reader.texts("deferred", ()),
         permits=reader.each("permits", read_permit),
         permit_number=reader.integer("permitNumber", 0),
