@@ -184,12 +184,18 @@ class World:
             return None
         if self.metrics == "error":
             return evidence.Evidence(read_ms=self.now_ms, error="no counters")
-        n: float = {"few": 150, "nan": float("nan")}.get(self.metrics, 400)
         bad = {"bad": 0.6, "few": 0.0}.get(self.metrics, 0.1)
         read_ms = self.now_ms - (100_000 if self.metrics == "stale" else 0)
-        canary = tuple(evidence.Count(node, n, n * bad, read_ms) for node in asked.canary_nodes)
-        baseline = tuple(evidence.Count(node, n, n * 0.3 // 1, read_ms) for node in asked.baseline_nodes)
+        canary = tuple(evidence.Count(node, n, n * bad, read_ms) for node, n in self._answers(asked.canary_nodes))
+        baseline = tuple(
+            evidence.Count(node, n, n * 0.3 // 1, read_ms) for node, n in self._answers(asked.baseline_nodes)
+        )
         return evidence.Evidence(canary, baseline, read_ms)
+
+    def _answers(self, nodes: tuple[str, ...]) -> list[tuple[str, float]]:
+        """How many each node of an arm gave: `few` means too few in the whole arm."""
+        n: float = {"few": 150 // len(nodes), "nan": float("nan")}.get(self.metrics, 400)
+        return [(node, n) for node in nodes]
 
 
 @functools.lru_cache(maxsize=4096)
