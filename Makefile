@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rollout-long check fix stubs setup
+.PHONY: help demo test test-rollout-long check fix stubs setup test-conformance fuzz
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -23,6 +23,13 @@ test: .venv/.ready ## all tests that this machine can run; says at its end what 
 
 test-rollout-long: .venv/.ready ## 20,000 random histories of rollouts instead of a few (about half an hour)
 	@SKERRY_LONG=1 $(BIN)/python -m pytest tests/core/test_rollout_machine.py -k history
+
+test-conformance: .venv/.ready ## gRPC and HTTP/2 by h2spec, grpc-go's interop client, grpcurl, ghz … from the PATH; fails without them
+	@SKERRY_REQUIRE=conformance,nghttp $(BIN)/python -m pytest tests/conformance
+
+SECONDS ?= 60
+fuzz: .venv/.ready ## coverage-guided fuzzing of a gRPC connection (SECONDS=60)
+	@SECONDS_TO_RUN=$(SECONDS) scripts/fuzz
 
 check: .venv/.ready ## lint, types, import rules, stale stubs; writes nothing
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
