@@ -168,18 +168,23 @@ async def _open_and_send(peer: Peer, reader: Reader) -> None:
 
 
 async def _data(peer: Peer, reader: Reader) -> None:
-    flags, stream_id = reader.number(16), reader.number(24)
+    flags, stream_id = reader.number(16), _stream_id(peer, reader)
     prefix = struct.pack(">BI", reader.number(3), reader.number(8_000))
     peer.data_received(frames.frame(frames.DATA, flags, stream_id, prefix + bytes(reader.number(9_000))))
 
 
 async def _control(peer: Peer, reader: Reader) -> None:
-    kind, flags, stream_id = reader.number(12), reader.number(256), reader.number(24)
+    kind, flags, stream_id = reader.number(12), reader.number(256), _stream_id(peer, reader)
     peer.data_received(frames.frame(kind, flags, stream_id, reader.take(reader.number(20))))
 
 
 async def _window(peer: Peer, reader: Reader) -> None:
-    peer.data_received(frames.window_update(reader.number(24), reader.number(1 << 31)))
+    increment = reader.number(100) if reader.number(2) else reader.number(1 << 31)
+    peer.data_received(frames.window_update(_stream_id(peer, reader), increment))
+
+
+async def _reset(peer: Peer, reader: Reader) -> None:
+    peer.data_received(frames.rst_stream(_stream_id(peer, reader), reader.number(14)))
 
 
 async def _settings(peer: Peer, reader: Reader) -> None:
@@ -215,6 +220,7 @@ _OPERATIONS: Sequence[Callable[[Peer, Reader], Any]] = (
     _data,
     _control,
     _window,
+    _reset,
     _settings,
     _raw,
     _turn,
@@ -222,6 +228,12 @@ _OPERATIONS: Sequence[Callable[[Peer, Reader], Any]] = (
     _sweep,
     _drain,
 )
+
+
+def _stream_id(peer: Peer, reader: Reader) -> int:
+    """Mostly an open stream."""
+    choice, is_open = reader.number(24), list(peer.connection.streams)
+    return is_open[choice % len(is_open)] if choice < 20 and is_open else choice
 
 
 def _block(path: bytes, reader: Reader | None = None) -> bytes:
