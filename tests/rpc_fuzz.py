@@ -96,6 +96,10 @@ class Fuzz:
         self.server = self.loop.run_until_complete(self._serve())
         self.runs = 0
 
+    def close(self) -> None:
+        self.loop.run_until_complete(self.server.drain(0))
+        self.loop.close()
+
     async def _serve(self) -> H2Server:
         return H2Server(_table(), _LIMITS)
 

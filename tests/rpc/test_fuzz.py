@@ -12,3 +12,4 @@ def test_any_conversation_leaves_nothing_behind(seed: int) -> None:
     for _ in range(4_000):
         fuzz.run(chance.randbytes(chance.randrange(400)))
     assert fuzz.runs == 4_000
+    fuzz.close()
