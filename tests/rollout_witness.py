@@ -102,7 +102,9 @@ class Witness:
         target = self.world.versions[self.world.rollouts[name].spec["version"]].digest
         allowed = {node for wave in after.waves[: after.wave + 1] for node in wave.nodes}
         for node, assignment in plan.assignments.items():
-            if assignment and assignment.permit and assignment.digest == target and assignment.rollout == name:
+            # A rollout of the stable version itself finds nodes that hold it by an attempt of before.
+            mine = assignment and (assignment.rollout, assignment.attempt) == (name, after.attempt)
+            if assignment and mine and assignment.permit and assignment.digest == target:
                 assert node in allowed, "I6: a permit before its wave"
         for index in range(before.wave if before.state == "Progressing" else 0, after.wave):
             self.promotion_is_earned(name, after, index)
