@@ -113,6 +113,9 @@ class Raw:
                 return found
             self.received += more
 
+    def has_ended(self, stream_id: int) -> bool:
+        return any(_ends(frame, stream_id) for frame in parse(self.received))
+
     def fields_of(self, stream_id: int) -> dict[bytes, bytes]:
         """Header fields and trailers of a reply together, once it has ended."""
         fields: dict[bytes, bytes] = {}
