@@ -5,10 +5,12 @@ import os
 import pathlib
 import subprocess
 import sys
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import grpc
 import psutil
 import pytest
 import rpc_raw
@@ -219,6 +221,17 @@ def test_a_message_in_frames_of_one_byte(target: Target) -> None:
     with connected(target.port) as raw:
         raw.send(headers(1) + b"".join(data(1, body[at : at + 1], end=at + 1 == len(body)) for at in range(len(body))))
         assert raw.fields_of(1)[b"grpc-status"] == b"0"
+
+
+def test_memory_of_large_messages_goes_back(target: Target) -> None:
+    before = target.memory_bytes
+    sizes = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+    with grpc.insecure_channel(f"127.0.0.1:{target.port}", sizes) as channel:
+        for size in (20 << 20, 31 << 20, 8 << 20):
+            waiting = [channel.unary_unary(_SAME).future(bytes(size), timeout=60) for _ in range(2)]
+            assert [len(one.result()) for one in waiting] == [size] * 2
+    pause = threading.Event()
+    assert any(target.memory_bytes - before < 15 << 20 or pause.wait(0.1) for _ in range(100))
 
 
 def test_many_connections_that_say_nothing(target: Target) -> None:

@@ -7,12 +7,14 @@ off: a resumed session would keep a client's certificate trusted after its CA wa
 import logging
 import pathlib
 import ssl
-from typing import Any
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from skerry.core import errors
 from skerry.rpc.methods import Tls
 
 _log = logging.getLogger("skerry.rpc")
+LoadedT = TypeVar("LoadedT")
 Stamp = tuple[tuple[int, int, int], ...]
 
 
@@ -44,15 +46,16 @@ def context(tls: Tls) -> ssl.SSLContext:
     return made
 
 
-class Renewal:
-    """Decides per handshake whether the files changed. `load` makes what the transport serves with."""
+class Renewal(Generic[LoadedT]):
+    """Decides, per connection, whether the files changed. `load` makes what the transport serves with."""
 
-    def __init__(self, tls: Tls, load: Any) -> None:
+    def __init__(self, tls: Tls, load: Callable[[Tls], LoadedT]) -> None:
+        """Raises what `load` raises."""
         self._tls, self._load = tls, load
         self._seen = _stamp_or_none(tls)
         self.current = load(tls)
 
-    def fresh(self) -> Any | None:
+    def fresh(self) -> LoadedT | None:
         """What was loaded anew just now, or None while nothing changed (or the new files are no good)."""
         seen = _stamp_or_none(self._tls)
         if seen is None or seen == self._seen:
@@ -66,22 +69,14 @@ class Renewal:
         _log.info("certificate_renewed", extra={"fields": {"certificate": self._tls.certificate}})
         return self.current
 
+    def latest(self) -> LoadedT:
+        """To be asked for each new connection."""
+        self.fresh()
+        return self.current
+
 
 def _stamp_or_none(tls: Tls) -> Stamp | None:
     try:
         return stamp(tls)
     except OSError:
         return None
-
-
-def renewing_context(tls: Tls) -> ssl.SSLContext:
-    """A context whose new connections are served with the files as they are now."""
-    door = context(tls)
-    renewal = Renewal(tls, context)
-
-    def choose(connection: ssl.SSLObject, _name: str | None, _door: ssl.SSLContext) -> None:
-        renewal.fresh()
-        connection.context = renewal.current
-
-    door.sni_callback = choose  # called for every handshake, with or without a server name
-    return door

@@ -91,6 +91,9 @@ class Incoming(Stream):
             self._assembly = None
         if self._held_bytes:
             self._give(self._held_bytes)
+            self._message = None
+            if self._inbox:
+                self._inbox.clear()
         self._wake_reader()
 
     def _is_whole(self, chunk: bytes) -> bool:
@@ -117,6 +120,7 @@ class Incoming(Stream):
 
     def _hold(self, message: bytes) -> None:
         self.peer.server.budget.take(len(message))
+        self.peer.server.trimmer.note(len(message))
         self._held_bytes += len(message)
         if self._inbox is not None:
             self._inbox.append(message)
@@ -135,7 +139,8 @@ class Incoming(Stream):
             raise CallError(Status.INTERNAL, "the request has no message")
         else:
             self._give(self._held_bytes)
-            self.complete(self._message)
+            message, self._message = self._message, None
+            self.complete(message)
 
     def _grant(self) -> None:
         """Let the peer send what we would hold: a window less what is unread, or the whole of an announced message."""

@@ -8,6 +8,7 @@ import socket
 import ssl
 from typing import TYPE_CHECKING
 
+from skerry.rpc import tls
 from skerry.rpc.h2 import admission
 from skerry.rpc.h2.peer import Peer
 
@@ -21,11 +22,14 @@ _PAUSE_S = 0.1
 
 
 class Listener:
-    def __init__(self, server: "H2Server", host: str, port: int, context: ssl.SSLContext | None) -> None:
-        """Bind and listen. Raises OSError."""
-        self._server, self._context = server, context
+    def __init__(
+        self, server: "H2Server", host: str, port: int, certificates: tls.Renewal[ssl.SSLContext] | None
+    ) -> None:
+        """Bind and listen; `::` takes IPv4 too. Raises OSError."""
+        self._server, self._certificates = server, certificates
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        both = host == "::" and socket.has_dualstack_ipv6()
+        self._socket = socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
         self._socket.setblocking(False)
         self.port: int = self._socket.getsockname()[1]
         self._accepting: asyncio.Task[None] | None = None
@@ -64,12 +68,13 @@ class Listener:
         server, host = self._server, address[0]
         text = f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
         peer = Peer(server, text, lambda: server.admission.leave(place))
-        timeout_s = server.limits.handshake_s if self._context else None
+        context = self._certificates.latest() if self._certificates else None
+        timeout_s = server.limits.handshake_s if context else None
         try:
             with contextlib.suppress(OSError):  # the peer has gone: the transport will tell
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await server.loop.connect_accepted_socket(
-                lambda: peer, accepted, ssl=self._context, ssl_handshake_timeout=timeout_s
+                lambda: peer, accepted, ssl=context, ssl_handshake_timeout=timeout_s
             )
         except (OSError, TimeoutError, asyncio.CancelledError):  # ssl.SSLError is an OSError
             if peer.transport is None:

@@ -5,16 +5,15 @@ It also keeps the listeners, gives up what waits too long (once a second), and d
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Callable
 
 from skerry.core import errors
 from skerry.rpc import tls as tls_module
-from skerry.rpc.h2 import memory
 from skerry.rpc.h2.admission import Admission
 from skerry.rpc.h2.assembly import Budget
 from skerry.rpc.h2.call import Call
 from skerry.rpc.h2.listener import Listener
+from skerry.rpc.h2.memory import Trimmer
 from skerry.rpc.h2.peer import Peer
 from skerry.rpc.h2.routing import Router
 from skerry.rpc.limits import Limits
@@ -33,6 +32,7 @@ class H2Server:
         self.time: Callable[[], float] = self.loop.time
         self.router = Router(methods, limits.max_metadata_bytes)
         self.budget = Budget(limits.unread_bytes)
+        self.trimmer = Trimmer()
         self.admission = Admission(limits)
         self.peers: set[Peer] = set()
         self.open_calls = 0
@@ -43,7 +43,6 @@ class H2Server:
         self._listeners: list[Listener] = []
         self._gone: asyncio.Future[None] | None = None
         self._sweeper = self.loop.call_later(_SWEEP_S, self._sweep)
-        memory.return_large_blocks()
 
     # ---- used by peers and calls
 
@@ -97,9 +96,9 @@ class H2Server:
 
     async def listen(self, host: str, port: int, tls: Tls | None = None) -> int:
         """Start to accept; returns the bound port. Raises UnavailableError for a taken address or unfit files."""
-        context: ssl.SSLContext | None = tls_module.renewing_context(tls) if tls else None
+        certificates = tls_module.Renewal(tls, tls_module.context) if tls else None
         try:
-            listener = Listener(self, host, port, context)
+            listener = Listener(self, host, port, certificates)
         except OSError as exc:
             raise errors.UnavailableError(f"cannot listen on {host}:{port}: {exc.strerror or exc}") from exc
         self._listeners.append(listener)
@@ -129,6 +128,7 @@ class H2Server:
 
     def _sweep(self) -> None:
         now = self.time()
+        self.trimmer.sweep()
         full = self.open_calls >= self.limits.max_calls
         for peer in tuple(self.peers):
             peer.connection.refusing = full
