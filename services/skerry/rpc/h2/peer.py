@@ -22,10 +22,11 @@ class Peer(asyncio.Protocol):
     __slots__ = (
         "_closing_at",
         "_counted_calls",
+        "_is_paused",
         "_left",
-        "_paused_at",
         "_pinged_at",
         "_socket_bytes",
+        "_stuck_at",
         "address",
         "certificate",
         "connection",
@@ -42,7 +43,8 @@ class Peer(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.writers: list[Call] = []  # calls that wait to send on
         self._socket_bytes = 0  # in the transport's buffer while it is paused
-        self._paused_at: float | None = None
+        self._is_paused = False
+        self._stuck_at = 0.0  # while paused: when the peer has taken too little for too long
         self._pinged_at: float | None = None
         self._closing_at: float | None = None
         self._counted_calls = 0
@@ -57,7 +59,7 @@ class Peer(asyncio.Protocol):
 
     @property
     def is_full(self) -> bool:
-        return self._paused_at is not None or self.connection.out_bytes > _FULL_BYTES
+        return self._is_paused or self.connection.out_bytes > _FULL_BYTES
 
     @property
     def waiting_bytes(self) -> int:
@@ -100,12 +102,15 @@ class Peer(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The peer does not read: stop reading from it, so that its requests cannot pile up replies here."""
-        self._paused_at = self.server.time()
+        self._pinged_at = None
+        self._is_paused, self._stuck_at = True, self.server.time() + self.server.limits.stalled_s
         if self.transport is not None and not self.transport.is_closing():
+            self._socket_bytes = self.transport.get_write_buffer_size()
             self.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        self._paused_at, self._socket_bytes = None, 0
+        self._is_paused, self._socket_bytes = False, 0
+        self.connection.heard_at = self.server.time()  # we did not listen meanwhile
         if self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
         self._wake_writers()
@@ -118,10 +123,11 @@ class Peer(asyncio.Protocol):
         if transport is None:
             return
         if connection.out:
-            transport.write(connection.take())
-            if self._paused_at is not None:
-                self._socket_bytes = transport.get_write_buffer_size()
-        if self.writers and self._paused_at is None:
+            content = connection.take()
+            transport.write(content)
+            if self._is_paused:
+                self._look(transport, len(content))
+        if self.writers and not self._is_paused:
             self._wake_writers()
         if connection.closed or (connection.draining and not connection.streams):
             self._close(transport)
@@ -135,7 +141,11 @@ class Peer(asyncio.Protocol):
         if self._closing_at is not None:
             if now - self._closing_at > limits.handshake_s:
                 transport.abort()
-        elif self._is_stuck(now, transport):
+        elif self._is_paused:  # we do not read, so no PING could be answered
+            self._look(transport, 0)
+            if now > self._stuck_at:
+                transport.abort()
+        elif self._pinged_at is not None and now - self._pinged_at > limits.keepalive_timeout_s:
             transport.abort()
         else:
             connection.sweep(now)
@@ -145,15 +155,13 @@ class Peer(asyncio.Protocol):
             if connection.out or connection.closed:
                 self.touch()
 
-    def _is_stuck(self, now: float, transport: asyncio.Transport) -> bool:
-        """No answer to our PING; or the socket was full for long, and what it took meanwhile is next to nothing."""
-        limits = self.server.limits
-        if self._pinged_at is not None and now - self._pinged_at > limits.keepalive_timeout_s:
-            return True
-        if self._paused_at is None:
-            return False
-        taken = max(0, self._socket_bytes - transport.get_write_buffer_size())
-        return now - self._paused_at > limits.stalled_s + taken / limits.slowest_bytes_per_s
+    def _look(self, transport: asyncio.Transport, written: int) -> None:
+        """What the peer took from a full socket since we looked, after `written` bytes more: it extends its time."""
+        size, limits = transport.get_write_buffer_size(), self.server.limits
+        taken = max(0, self._socket_bytes + written - size)
+        self._socket_bytes = size
+        latest = self.server.time() + limits.stalled_s
+        self._stuck_at = min(latest, self._stuck_at + taken / limits.slowest_bytes_per_s)
 
     def drain(self) -> None:
         if not self.connection.closed:
