@@ -1,4 +1,4 @@
-"""grpc.testing.TestService, which the interop client of the gRPC authors calls, and the echo of `rpc_world`, as a program.
+"""grpc.testing.TestService, which the interop client of the gRPC authors calls, and `rpc_world`'s echo, as a program.
 
     python testservice.py TRANSPORT [CERTIFICATE KEY [CLIENT_CA]]
 

@@ -1,6 +1,7 @@
 """The controller process: reads its settings, opens its adapters, founds the model repository on first start, leads.
 
-Run as `python -m skerry.controller.main`. Ends with 0 on SIGTERM, 1 when another controller took over.
+Run as `python -m skerry.controller.main`. Ends with 0 on SIGTERM, 1 when another controller took over, 2 when
+it cannot begin.
 """
 
 import json
@@ -23,12 +24,13 @@ log = logs.logger("controller")
 
 
 def main() -> int:
-    given = settings.Settings()  # type: ignore[call-arg]  # pydantic reads the environment
-    logs.configure("controller", level=given.log_level)
+    logs.configure("controller")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
+        given = settings.read()
+        logs.configure("controller", level=given.log_level)
         return _run(given, stop)
     except errors.SkerryError as exc:
         log.error("controller_failed", error=str(exc))

@@ -171,6 +171,6 @@ def _parsed(text: str) -> Mapping[str, Any]:
     """A reading; one that is no JSON object says nothing."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

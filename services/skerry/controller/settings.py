@@ -4,8 +4,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from skerry.core import errors
 
 
 class Settings(BaseSettings):
@@ -45,6 +47,15 @@ class Settings(BaseSettings):
     @property
     def jobs_folder(self) -> Path:
         return self.jobs_dir or self.repository_dir.parent / "jobs"
+
+
+def read() -> Settings:
+    """From the environment. Raises InputError naming every variable that is missing or wrong."""
+    try:
+        return Settings()  # type: ignore[call-arg]  # pydantic reads the environment
+    except ValidationError as exc:
+        wrong = [f"SKERRY_{'_'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in exc.errors()]
+        raise errors.InputError(f"the environment of the controller is not right: {'; '.join(wrong)}") from exc
 
 
 def job_environment(settings: Settings) -> Mapping[str, str]:

@@ -4,12 +4,15 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import grpc
+import grpc.aio
 import numpy as np
 
 from skerry.cli.demo import cameras, digits, stage
 from skerry.cli.demo.traffic import Camera
 from skerry.cli.system.process import read_events
 from skerry.core import errors
+from skerry.proto import edge_pb2
 
 if TYPE_CHECKING:
     from skerry.cli.demo.set import Set
@@ -43,14 +46,27 @@ def damage(folder: Path, name: str) -> Path:
     return found[0]
 
 
-async def drained_spools(stage_set: "Set") -> dict[str, dict[str, int]]:
-    """Each agent's spool counters, once nothing is pending or the wait was in vain."""
-    for _ in range(120):
-        spools = {row["node"]: row["spool"] for row in await stage_set.skerry_json("nodes")}
-        if all(spool and not spool["pending"] for spool in spools.values()):
+async def drained_spools(stage_set: "Set") -> dict[str, edge_pb2.SpoolState]:
+    """What each agent's spool says, once nothing is pending and nothing more comes, or the wait was in vain."""
+    seen: dict[str, edge_pb2.SpoolState] = {}
+    for _ in range(60):
+        before, seen = seen, {node: await _spool(stage_set, node) for node in stage_set.system.nodes}
+        settled = before and all(seen[node].captured == before[node].captured for node in seen)
+        if settled and not any(spool.pending for spool in seen.values()):
             break
-        await asyncio.sleep(0.5)
-    return spools
+        await asyncio.sleep(1.0)
+    return seen
+
+
+async def _spool(stage_set: "Set", node: str) -> edge_pb2.SpoolState:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{stage_set.system.ports.agents[node][0]}") as channel:
+        call = channel.unary_unary(
+            "/skerry.edge.v1.Edge/SpoolStatus",
+            request_serializer=edge_pb2.SpoolStatusRequest.SerializeToString,
+            response_deserializer=edge_pb2.SpoolState.FromString,
+        )
+        state: edge_pb2.SpoolState = await call(edge_pb2.SpoolStatusRequest(), timeout=5)
+        return state
 
 
 def refusals(log: Path, version: int) -> int:

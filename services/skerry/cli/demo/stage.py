@@ -13,7 +13,13 @@ _NETWORKS = {
 }
 _TRAINING = {
     "cnn": {"epochs": 16, "learningRatePpm": 3_000, "augment": "shift"},
-    "rnn": {"epochs": 20, "learningRatePpm": 4_000, "augment": "shift"},
+    "rnn": {
+        "epochs": 20,
+        "learningRatePpm": 4_000,
+        "augment": "shift",
+        "driftMinExamples": 1_800,
+        "minNewExamples": 2_500,
+    },
 }
 _PREPROCESSING = {
     "cnn": [{"op": "affine", "factor": 1 / 255, "offset": 0.0}, {"op": "reshape", "shape": [1, 28, 28]}],

@@ -1,0 +1,106 @@
+"""The dashboard over HTTP: the first page, its live events, health, static files. It only reads; nothing is written."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from skerry.adapters.fleetstate import FleetState
+from skerry.adapters.objects import Objects
+from skerry.core import errors
+from skerry.core.liveness import State
+from skerry.dashboard import pages, queries
+from skerry.dashboard.live import Feed
+
+LOOPBACK = ("127.0.0.1", "localhost")
+_MAX_PAGE = 10_000
+_HEADERS = (
+    (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+
+def build(
+    objects: Objects, fleetstate: FleetState, *, max_streams: int, hosts: tuple[str, ...], clock: Callable[[], int]
+) -> Starlette:
+    """The application. `hosts` are the names it answers to (`*`: any); `clock` gives Unix milliseconds."""
+    feed = Feed(objects, max_streams)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        feed.start()
+        try:
+            yield
+        finally:
+            await feed.stop()
+
+    async def overview(request: Request) -> Response:
+        choice = _choice(request)
+        try:
+            page = await asyncio.to_thread(
+                lambda: pages.overview(queries.fleet(objects, fleetstate, now_ms=clock()), choice)
+            )
+        except errors.UnavailableError as exc:
+            return HTMLResponse(pages.trouble(str(exc)), status_code=503)
+        return HTMLResponse(page, headers={"Cache-Control": "no-store"})
+
+    async def events(_: Request) -> Response:
+        if feed.full:
+            return Response("too many pages follow live already", status_code=503)
+        return StreamingResponse(feed.events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+    async def health(_: Request) -> Response:
+        began = time.monotonic()
+        try:
+            await asyncio.to_thread(objects.list, "EdgeFleet")
+        except errors.SkerryError as exc:
+            return JSONResponse({"ok": False, "error": str(exc)}, status_code=503)
+        return JSONResponse({"ok": True, "milliseconds": round(1e3 * (time.monotonic() - began), 1)})
+
+    built = Starlette(
+        routes=[
+            Route("/", overview),
+            Route("/events", events),
+            Route("/healthz", health),
+            Mount("/static", StaticFiles(directory=Path(__file__).with_name("static"))),
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)), Middleware(_SafeHeaders)],
+        lifespan=lifespan,
+    )
+    built.state.feed = feed
+    return built
+
+
+def _choice(request: Request) -> pages.Choice:
+    """What the address asks for; anything that it does not understand asks for nothing."""
+    state, page = request.query_params.get("state", ""), request.query_params.get("page", "1")
+    known = State(state) if state in list(State) else None
+    return pages.Choice(
+        known, min(_MAX_PAGE, max(1, int(page))) if page.isascii() and page.isdigit() and len(page) < 6 else 1
+    )
+
+
+class _SafeHeaders:
+    """Adds to every response what a browser needs to hear."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *_HEADERS]
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)

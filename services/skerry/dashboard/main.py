@@ -1,0 +1,83 @@
+"""The dashboard's process: opens the objects and the readings, serves the page until SIGTERM.
+
+Run as `python -m skerry.dashboard.main`. Ends with 0 on SIGTERM, 2 when it cannot begin.
+"""
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+
+import uvicorn
+
+from skerry.adapters import fleetstate, objects
+from skerry.adapters.telemetry import logs
+from skerry.core import errors
+from skerry.dashboard import app, settings
+
+log = logs.logger("dashboard")
+_DRAIN_S = 3
+
+
+class _Http(uvicorn.Server):
+    """uvicorn without signal handlers of its own: the process has one owner of its signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(given: settings.Settings) -> None:
+    """Run until SIGTERM or SIGINT."""
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    with _listen(given.http) as listener:
+        host, port = listener.getsockname()[:2]
+        built = app.build(
+            objects.open_objects(given.objects),
+            fleetstate.open_fleetstate(given.redis_url),
+            max_streams=given.max_streams,
+            hosts=app.LOOPBACK if host.startswith("127.") else ("*",),
+            clock=lambda: time.time_ns() // 1_000_000,
+        )
+        config = uvicorn.Config(built, log_config=None, access_log=False, timeout_graceful_shutdown=_DRAIN_S)
+        http = _Http(config)
+        serving = asyncio.create_task(http.serve(sockets=[listener]))  # the socket takes connections from here on
+        ready = {"event": "ready", "service": "dashboard", "http": f"{host}:{port}"}
+        print(json.dumps(ready), flush=True)  # noqa: T201
+        await stopping.wait()
+        await built.state.feed.stop()  # open pages would else hold the shutdown up
+        http.should_exit = True
+        await serving
+
+
+def _listen(address: str) -> socket.socket:
+    """Raises InputError for an address that is none, UnavailableError for one that is taken."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise errors.InputError(f"SKERRY_HTTP must be host:port, not {address!r}")
+    try:
+        return socket.create_server((host, int(port)))
+    except (OSError, OverflowError) as exc:
+        raise errors.UnavailableError(f"cannot listen on {address}: {exc}") from exc
+
+
+def main() -> int:
+    logs.configure("dashboard")
+    try:
+        given = settings.read()
+        logs.configure("dashboard", level=given.log_level)
+        asyncio.run(serve(given))
+    except errors.SkerryError as exc:
+        log.error("dashboard_failed", error=str(exc))
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""The dashboard's pages: views in, HTML out. Templates escape everything; nothing is read or decided here."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+
+from skerry.core.liveness import State
+from skerry.dashboard import shapes, views
+
+NODES_PER_PAGE = 100
+ROLLOUTS_SHOWN, RUNS_SHOWN, VERSIONS_SHOWN = 5, 10, 8
+
+# Each state has a sign of its own, so that color is never the only difference.
+ICONS = {
+    "Online": "●", "Stale": "◐", "Offline": "○", "Unknown": "?",
+    "Pass": "✓", "Fail": "✕", "Inconclusive": "?", "Error": "!",
+    "Succeeded": "✓", "Failed": "✕", "Running": "▶", "Waiting": "…",
+    "Progressing": "▶", "Paused": "‖", "Pending": "…", "RollingBack": "↩", "RolledBack": "↩",
+    "RollbackIncomplete": "!", "Superseded": "»", "Invalid": "✕", "Unreadable": "!",
+    "done": "✓", "current": "▶", "waiting": "○", "failed": "✕",
+}  # fmt: skip
+_GOOD = {"Online", "Pass", "Succeeded", "done"}
+_BAD = {"Offline", "Fail", "Error", "Failed", "RolledBack", "RollbackIncomplete", "Invalid", "Unreadable", "failed"}
+_WARN = {"Stale", "Unknown", "Inconclusive", "Paused", "RollingBack"}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which nodes the reader asked for: a state or all, and the page (from 1)."""
+
+    state: State | None = None
+    page: int = 1
+
+
+def overview(fleet: views.Fleet, choice: Choice) -> str:
+    """The fleet's first page."""
+    chosen = [one for one in fleet.nodes if choice.state in (None, one.liveness.state)]
+    pages = max(1, -(-len(chosen) // NODES_PER_PAGE))
+    page = min(choice.page, pages)
+    ordered = sorted(fleet.rollouts, key=lambda one: one.ended)  # running ones first, each group newest first
+    return _environment.get_template("overview.html").render(
+        fleet=fleet,
+        nodes=chosen[(page - 1) * NODES_PER_PAGE : page * NODES_PER_PAGE],
+        chosen=len(chosen),
+        choice=choice,
+        page=page,
+        pages=pages,
+        rollouts=ordered[:ROLLOUTS_SHOWN],
+        more_rollouts=max(0, len(ordered) - ROLLOUTS_SHOWN),
+        runs=fleet.runs[:RUNS_SHOWN],
+        versions_shown=VERSIONS_SHOWN,
+    )
+
+
+def trouble(message: str) -> str:
+    """A page that says why there is none."""
+    return _environment.get_template("trouble.html").render(message=message)
+
+
+def tone(word: str) -> str:
+    """Which of the four tones a state or outcome has: good, bad, warn or plain."""
+    return next((name for name, words in (("good", _GOOD), ("bad", _BAD), ("warn", _WARN)) if word in words), "plain")
+
+
+def age(at_ms: int | None, now_ms: int) -> str:
+    """How long ago: `now`, `12 s`, `3 min`, `5 h`, `2 d`; a dash for never."""
+    if not at_ms:
+        return "–"
+    seconds = max(0, now_ms - at_ms) // 1000
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return "now"
+
+
+def ratio(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
+
+
+def number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.1f}"
+
+
+def size(count: int) -> str:
+    """`61 KiB`; a dash for none."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if count else "–"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+def short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:12] or "–"
+
+
+def _make() -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("skerry.dashboard"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"ratio": ratio, "number": number, "size": size, "short": short, "tone": tone}
+    shared: dict[str, Any] = {
+        "ICONS": ICONS,
+        "age": age,
+        "bars": shapes.bars,
+        "arms": shapes.arms,
+        "States": list(State),
+    }
+    made.globals |= shared
+    return made
+
+
+_environment = _make()

@@ -1,0 +1,226 @@
+"""Reads the objects and the live readings once and makes `views` of them. Objects decide; readings may be missing.
+
+Nothing is written. What one object holds wrongly is told on that object's row and hides no other.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from skerry.adapters.fleetstate import FleetState
+from skerry.adapters.objects import Object, Objects
+from skerry.core import conditions, errors, liveness, specs
+from skerry.core.conditions import Condition
+from skerry.dashboard import rollouts, timeline, views
+
+Readings = Mapping[str, Mapping[str, Any]]
+KINDS = ("EdgeFleet", "EdgeModel", "EdgeNode", "ModelRollout", "ModelVersion", "TrainingRun")
+
+
+def fleet(objects: Objects, fleetstate: FleetState, *, now_ms: int) -> views.Fleet:
+    """The whole fleet now. Raises UnavailableError when the objects cannot be read; readings may be unknown."""
+    found = {kind: objects.list(kind) for kind in KINDS}
+    live, trouble = readings(fleetstate)
+    nodes_found = nodes(found["EdgeNode"], found["EdgeFleet"], live, now_ms=now_ms)
+    every = [one for kind in KINDS for one in found[kind]]
+    return views.Fleet(
+        now_ms=now_ms,
+        resource_version=max((one.resource_version for one in every), default=0),
+        nodes=nodes_found,
+        counts=liveness.tally(node.liveness.state for node in nodes_found),
+        models=models(found["EdgeModel"], found["ModelVersion"], nodes_found, live),
+        rollouts=[rollouts.view(one) for one in newest_first(found["ModelRollout"])],
+        runs=runs(found["TrainingRun"]),
+        changes=timeline.changes(every),
+        trouble=trouble,
+    )
+
+
+def readings(fleetstate: FleetState) -> tuple[Readings, Sequence[str]]:
+    """Live readings by key, and what could not be read."""
+    found: dict[str, Mapping[str, Any]] = {}
+    try:
+        for prefix in ("node:", "spool:", "curator:"):
+            for key, text in fleetstate.get(prefix).items():
+                value = _json(text)
+                if isinstance(value, dict):
+                    found[key] = value
+    except errors.UnavailableError as exc:
+        return {}, [f"live readings are not available: {exc}"]
+    return found, []
+
+
+def nodes(
+    nodes_found: Sequence[Object], fleets: Sequence[Object], live: Readings, *, now_ms: int
+) -> Sequence[views.Node]:
+    """Every node, those that need a look first."""
+    thresholds = [parsed for one in fleets if (parsed := _fleet(one)) is not None]
+    order = (liveness.State.OFFLINE, liveness.State.UNKNOWN, liveness.State.STALE, liveness.State.ONLINE)
+    made = [_node(one, thresholds, live, now_ms) for one in nodes_found]
+    return sorted(made, key=lambda node: (order.index(node.liveness.state), node.name))
+
+
+def _fleet(thing: Object) -> specs.EdgeFleet | None:
+    try:
+        return specs.parse_fleet(thing.name, thing.spec)
+    except errors.InputError:
+        return None  # whoever wrote it is told by the controller; its nodes are judged by the default
+
+
+def _node(thing: Object, fleets: Sequence[specs.EdgeFleet], live: Readings, now_ms: int) -> views.Node:
+    try:
+        node = specs.parse_node(thing.name, thing.spec, thing.status)
+    except errors.InputError as exc:
+        unknown = liveness.Liveness(liveness.State.UNKNOWN, None, "its object cannot be read")
+        return views.Node(thing.name, unknown, 0, False, "", [], None, str(exc))
+    offline_after_s = min((one.offline_after_s for one in fleets if one.selects(node)), default=15)
+    alive = liveness.judge(
+        connected=node.connected, last_seen_ms=node.last_seen_ms, now_ms=now_ms, offline_after_s=offline_after_s
+    )
+    serving = [
+        views.Serving(
+            model=one.model,
+            version=one.version,
+            digest=one.digest,
+            target_state=one.target_state,
+            target_digest=one.target_digest,
+            reason=one.reason,
+            reading=_reading(live.get(f"node:{node.name}:{one.model}")),
+        )
+        for one in node.reports
+    ]
+    address = str(thing.status.get("servingAddress", ""))
+    spool = _spool(live.get(f"spool:{node.name}"))
+    return views.Node(node.name, alive, node.last_seen_ms, node.cordoned, address, serving, spool)
+
+
+def _reading(value: Mapping[str, Any] | None) -> views.Reading | None:
+    if value is None:
+        return None
+    requests = _whole(value.get("requests"))
+    counts = value.get("confidenceCounts")
+    return views.Reading(
+        requests=requests,
+        offload_rate=_whole(value.get("offloaded")) / requests if requests else None,
+        degraded=_whole(value.get("degraded")),
+        failed=_whole(value.get("failed")),
+        confidence=[_whole(count) for count in counts] if isinstance(counts, list) else [],
+        p50_ms=_real(value.get("p50Ms")) if requests else None,
+        p99_ms=_real(value.get("p99Ms")) if requests else None,
+    )
+
+
+def _spool(value: Mapping[str, Any] | None) -> views.Spool | None:
+    if value is None:
+        return None
+    names = ("pending", "pendingBytes", "captured", "dropped", "uploaded")
+    return views.Spool(*(_whole(value.get(name)) for name in names))
+
+
+def models(
+    edge_models: Sequence[Object], versions: Sequence[Object], nodes_found: Sequence[views.Node], live: Readings
+) -> Sequence[views.Model]:
+    """Every EdgeModel by name, with its versions."""
+    made = []
+    for one in edge_models:
+        stable = str(one.status.get("stableVersion", ""))
+        mine = [_version(version, stable, nodes_found) for version in versions if version.spec.get("model") == one.name]
+        fault, retrains = "", False
+        try:
+            parsed = specs.parse_edge_model(one.name, one.spec)
+            retrains = parsed.network is not None and parsed.retrain.enabled
+        except errors.InputError as exc:
+            fault = str(exc)
+        made.append(
+            views.Model(
+                name=one.name,
+                stable=stable,
+                dataset=str(one.spec.get("datasetDigest", "")),
+                retrains=retrains,
+                versions=sorted(mine, key=lambda version: -version.version),
+                labels=live.get(f"curator:{one.name}"),
+                fault=fault,
+            )
+        )
+    return made
+
+
+def _version(thing: Object, stable: str, nodes_found: Sequence[views.Node]) -> views.Version:
+    digest = str(thing.spec.get("digest", ""))
+    model = str(thing.spec.get("model", ""))
+    on = sum(one.model == model and one.digest == digest for node in nodes_found for one in node.serving)
+    return views.Version(
+        name=thing.name,
+        model=model,
+        version=_whole(thing.spec.get("version")),
+        digest=digest,
+        source=str(thing.spec.get("source", "Trained")),
+        run=str(thing.spec.get("run", "")),
+        size_bytes=_whole(thing.spec.get("sizeBytes")),
+        created_ms=thing.created_unix_ms,
+        available=condition(thing, "Available"),
+        stable=thing.name == stable,
+        nodes=on,
+        verdict=_object(thing.spec.get("verdict")),
+    )
+
+
+def runs(found: Sequence[Object]) -> Sequence[views.Run]:
+    """Every TrainingRun, the newest first."""
+    return [_run(one) for one in newest_first(found)]
+
+
+def _run(thing: Object) -> views.Run:
+    done, running = condition(thing, "Succeeded"), condition(thing, "Running")
+    if done is not None and done.status != conditions.UNKNOWN:
+        state, message = ("Succeeded" if done.true else "Failed"), done.message or done.reason
+    elif running is not None and running.true:
+        state, message = "Running", running.message
+    else:
+        state, message = "Waiting", running.message if running is not None else ""
+    return views.Run(
+        name=thing.name,
+        model=str(thing.spec.get("model", "")),
+        reason=str(thing.spec.get("reason", "")),
+        dataset=str(thing.spec.get("datasetDigest", "")),
+        state=state,
+        message=message,
+        created_ms=thing.created_unix_ms,
+        started_ms=_whole(thing.status.get("startedUnixMs")),
+        finished_ms=_whole(thing.status.get("finishedUnixMs")),
+        version=str(thing.status.get("version") or ""),
+        verdict=_object(_object(thing.status.get("result")).get("verdict")),
+    )
+
+
+def condition(thing: Object, kind: str) -> Condition | None:
+    """The condition of that type; None when there is none that can be read."""
+    try:
+        return conditions.find(conditions.from_json(thing.status.get("conditions")), kind)
+    except errors.InputError:
+        return None
+
+
+def newest_first(found: Sequence[Object]) -> Sequence[Object]:
+    return sorted(found, key=lambda one: (-one.created_unix_ms, one.name))
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _whole(value: object) -> int:
+    """A count from outside; anything else is 0."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+
+
+def _real(value: object) -> float | None:
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
+    return float(value) if good else None  # type: ignore[arg-type]  # `good` says that it is a number

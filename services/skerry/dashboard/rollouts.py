@@ -1,0 +1,85 @@
+"""A ModelRollout as a ladder of waves: which are done, which one runs, where its nodes stand, what the verdict is."""
+
+from collections.abc import Sequence
+
+from skerry.adapters.objects import Object
+from skerry.core import conditions, errors, rollout, specs
+from skerry.core.rollout import status as states
+from skerry.dashboard import views
+
+
+def view(thing: Object) -> views.Rollout:
+    """The rollout as people see it; `fault` when what it holds cannot be read."""
+    model, version = str(thing.spec.get("model", "")), str(thing.spec.get("version", ""))
+    try:
+        spec, status = specs.parse_rollout(thing.name, thing.spec), rollout.from_json(thing.name, thing.status)
+    except errors.InputError as exc:
+        return views.Rollout(
+            thing.name,
+            model,
+            version,
+            "Unreadable",
+            thing.created_unix_ms,
+            False,
+            False,
+            "",
+            (),
+            (),
+            (),
+            (),
+            0,
+            str(exc),
+        )
+    return views.Rollout(
+        name=thing.name,
+        model=model,
+        version=version,
+        phase=status.phase,
+        created_ms=thing.created_unix_ms,
+        ended=status.terminal,
+        succeeded=status.state == states.SUCCEEDED,
+        message=_message(status),
+        pause_reasons=status.pause_reasons,
+        waves=_waves(spec.strategy.waves, status),
+        deferred=status.deferred,
+        failed=(*status.failed, *status.incompatible),
+        min_samples=spec.strategy.analysis.min_samples,
+    )
+
+
+def _message(status: states.Status) -> str:
+    """The sentence of the condition that tells most now."""
+    kinds = ("Succeeded",) if status.terminal else ("Paused", "Progressing", "Accepted")
+    for kind in kinds:
+        found = conditions.find(status.conditions, kind)
+        if found is not None and (status.terminal or found.true or (kind == "Accepted" and found.message)):
+            return found.message or found.reason
+    return ""
+
+
+def _waves(planned: Sequence[specs.WaveSpec], status: states.Status) -> Sequence[views.Wave]:
+    if not status.waves:
+        return [views.Wave(one.name, str(one.size), "waiting", states.Tally(), 0, False, {}) for one in planned]
+    sizes = {one.name: str(one.size) for one in planned}
+    return [
+        views.Wave(
+            name=one.name,
+            size=sizes.get(one.name, ""),
+            step=_step(index, one, status),
+            tally=one.tally,
+            started_ms=one.started_ms,
+            soaking=bool(one.soak_started_ms) and _step(index, one, status) == "current",
+            verdict=one.verdict,
+        )
+        for index, one in enumerate(status.waves)
+    ]
+
+
+def _step(index: int, wave: states.Wave, status: states.Status) -> str:
+    if wave.passed:
+        return "done"
+    if not wave.started_ms:
+        return "waiting"
+    if index == status.wave and status.state in (states.PENDING, states.PROGRESSING):
+        return "current"
+    return "done" if status.state == states.SUCCEEDED else "failed"

@@ -1,0 +1,68 @@
+"""What changed: the transitions that the objects' conditions remember, and when each object appeared, newest first."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from skerry.adapters.objects import Object
+from skerry.core import conditions, errors
+from skerry.core.conditions import Condition
+from skerry.dashboard.views import Change
+
+LIMIT = 40
+_BORN = {
+    "EdgeModel": "described",
+    "EdgeNode": "enrolled",
+    "ModelRollout": "asked for",
+    "TrainingRun": "asked for",
+}
+# Conditions worth telling: what each says when it is True, when False, and whether that is good news.
+_TOLD = {
+    "Available": ("published", "not available", True, False),
+    "Running": ("training began", "", None, None),
+    "Succeeded": ("succeeded", "did not succeed", True, False),
+    "Paused": ("paused", "", False, None),
+    "Accepted": ("", "not accepted", None, False),
+    "AnalysisPassed": ("the canary passed its analysis", "the canary did not pass its analysis", True, False),
+}
+
+
+def changes(objects: Sequence[Object]) -> Sequence[Change]:
+    """At most LIMIT changes of all objects."""
+    found = [change for one in objects for change in _of(one)]
+    return sorted(found, key=lambda change: (-change.at_ms, change.subject, change.text))[:LIMIT]
+
+
+def _of(thing: Object) -> Iterator[Change]:
+    subject = f"{thing.kind} {thing.name}"
+    if thing.kind in _BORN:
+        reason = str(thing.spec.get("reason", "")) if thing.kind == "TrainingRun" else ""
+        yield Change(thing.created_unix_ms, subject, _with(_BORN[thing.kind], reason), None)
+    try:
+        found = conditions.from_json(thing.status.get("conditions"))
+    except errors.InputError as exc:
+        yield Change(thing.created_unix_ms, subject, f"its conditions cannot be read: {exc}", False)
+        return
+    for one in found:
+        if (told := _tell(one)) is not None and (at_ms := _moment(one.since)) is not None:
+            text, good = told
+            yield Change(at_ms, subject, text, good)
+
+
+def _tell(one: Condition) -> tuple[str, bool | None] | None:
+    if one.type not in _TOLD or one.status == conditions.UNKNOWN:
+        return None
+    yes, no, good_yes, good_no = _TOLD[one.type]
+    text = yes if one.true else no
+    return (_with(text, one.message or one.reason), good_yes if one.true else good_no) if text else None
+
+
+def _with(text: str, reason: str) -> str:
+    return f"{text}: {reason}" if reason else text
+
+
+def _moment(stamp: str) -> int | None:
+    """RFC 3339 as Unix milliseconds."""
+    try:
+        return int(datetime.fromisoformat(stamp).timestamp() * 1000)
+    except ValueError:
+        return None

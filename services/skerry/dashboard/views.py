@@ -1,0 +1,177 @@
+"""What a page or a command shows, as values: read from objects and readings by `queries`, drawn by `pages` and the CLI.
+
+`None` always means not known, never zero.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from skerry.core.conditions import Condition
+from skerry.core.liveness import Liveness, State
+from skerry.core.rollout.status import Failure, Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one node measured lately for one model. `confidence` counts answers in 20 equal bins over [0, 1]."""
+
+    requests: int
+    offload_rate: float | None
+    degraded: int
+    failed: int
+    confidence: Sequence[int]
+    p50_ms: float | None
+    p99_ms: float | None
+
+    @property
+    def mean_confidence(self) -> float | None:
+        """From the middles of the bins; None without answers."""
+        total = sum(self.confidence)
+        bins = len(self.confidence)
+        middles = sum(count * (index + 0.5) / bins for index, count in enumerate(self.confidence))
+        return middles / total if total else None
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """One model on one node: what it reports as loaded, and what it is brought up to, if anything."""
+
+    model: str
+    version: int
+    digest: str
+    target_state: str
+    target_digest: str
+    reason: str
+    reading: Reading | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """Counters of a node's spool."""
+
+    pending: int
+    pending_bytes: int
+    captured: int
+    dropped: int
+    uploaded: int
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """`fault` tells why the node's object cannot be read; its state is Unknown then."""
+
+    name: str
+    liveness: Liveness
+    last_seen_ms: int
+    cordoned: bool
+    address: str
+    serving: Sequence[Serving]
+    spool: Spool | None
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A ModelVersion. `nodes`: how many report it as loaded."""
+
+    name: str
+    model: str
+    version: int
+    digest: str
+    source: str
+    run: str
+    size_bytes: int
+    created_ms: int
+    available: Condition | None
+    stable: bool
+    nodes: int
+    verdict: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """An EdgeModel, its newest version first. `labels`: the curator's counts, None when they are not known."""
+
+    name: str
+    stable: str
+    dataset: str
+    retrains: bool
+    versions: Sequence[Version]
+    labels: Mapping[str, Any] | None
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """`step` is one of done, current, waiting, failed; `tally` says where its nodes stand."""
+
+    name: str
+    size: str
+    step: str
+    tally: Tally
+    started_ms: int
+    soaking: bool
+    verdict: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A ModelRollout. `failed` holds the nodes that refused the version or cannot run it, with their reasons."""
+
+    name: str
+    model: str
+    version: str
+    phase: str
+    created_ms: int
+    ended: bool
+    succeeded: bool
+    message: str
+    pause_reasons: Sequence[str]
+    waves: Sequence[Wave]
+    deferred: Sequence[str]
+    failed: Sequence[Failure]
+    min_samples: int
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A TrainingRun. `state` is one of Waiting, Running, Succeeded, Failed."""
+
+    name: str
+    model: str
+    reason: str
+    dataset: str
+    state: str
+    message: str
+    created_ms: int
+    started_ms: int
+    finished_ms: int
+    version: str
+    verdict: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that happened, told for people. `good` is None when it is neither."""
+
+    at_ms: int
+    subject: str
+    text: str
+    good: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Everything at one moment. `trouble` tells what could not be read."""
+
+    now_ms: int
+    resource_version: int
+    nodes: Sequence[Node]
+    counts: Mapping[State, int]
+    models: Sequence[Model]
+    rollouts: Sequence[Rollout]
+    runs: Sequence[Run]
+    changes: Sequence[Change]
+    trouble: Sequence[str]

@@ -1,0 +1,258 @@
+"""What is published, and what is not: gates, damaged proposals, imports, release numbers."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import controlling
+import pytest
+
+from skerry.adapters import blobs as blob_store
+from skerry.adapters.trust import keys, repository
+from skerry.core import digests, manifest, writers
+
+World = controlling.World
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def listed(world: World) -> set[str]:
+    signing = repository.Repository(world.tmp / "repository", keys.load(world.tmp / "keys" / "online"))
+    return signing.listed("retrained") | signing.listed("imported")
+
+
+def run(world: World, trainer: Callable[[str], Any]) -> tuple[str, str, str]:
+    """Status, reason and message of a run whose job ends after `trainer`."""
+
+    def train(name: str) -> None:
+        trainer(name)
+        world.jobs.end(name, 0)
+
+    world.trainer = train
+    world.ask_run("run-1")
+    world.run(4)
+    status = world.get("TrainingRun", "run-1").status
+    found = next(one for one in status["conditions"] if one["type"] == "Succeeded")
+    return found["status"], found["reason"], found["message"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [("Fail", "GatesFailed"), ("Inconclusive", "GatesInconclusive"), ("Error", "GatesError")],
+)
+def test_a_version_that_did_not_pass_its_gates_is_not_published(world: World, outcome: str, reason: str) -> None:
+    assert run(world, lambda name: world.propose(name, outcome)) == ("False", reason, f"the gates said {outcome}")
+    assert world.objects.list("ModelVersion") == []
+    assert listed(world) == set()
+    assert world.get("TrainingRun", "run-1").status["result"]["verdict"]["outcome"] == outcome, "the verdict is kept"
+
+
+def other_manifest(world: World, name: str, **changes: Any) -> str:
+    """A proposal whose manifest is a valid one, but not of this run."""
+    dataset = world.get("TrainingRun", name).spec["datasetDigest"]
+    _, made = controlling.candidate(name, dataset)
+    other = manifest.from_json(made.to_json())
+    digest = blob_store.put(world.blobs, manifest.Manifest(**{**_fields(other), **changes}).to_json())
+    return world.propose(name, edit=lambda body: body.update(digest=digest, manifest=digest))
+
+
+def _fields(made: manifest.Manifest) -> dict[str, Any]:
+    return {field: getattr(made, field) for field in made.__dataclass_fields__}
+
+
+def damage_blob(world: World, name: str, file: str) -> None:
+    """The content of a proposed file is replaced in object storage."""
+    world.propose(name)
+    contents, _ = controlling.candidate(name, world.dataset)
+    path = digests.blob_path(digests.sha256(contents[file]))
+    world.blobs.write(path, b"X" * len(contents[file]))
+
+
+LIES: dict[str, tuple[Callable[[World, str], Any], str]] = {
+    "is no JSON": (lambda w, n: w.blobs.write(f"proposals/{n}.json", b"{"), "is not a proposal"),
+    "is deeply nested": (lambda w, n: w.blobs.write(f"proposals/{n}.json", b"[" * 100_000), "is not a proposal"),
+    "is too long": (lambda w, n: w.blobs.write(f"proposals/{n}.json", b" " * 2_000_000), "2000000 bytes"),
+    "has no verdict": (lambda w, n: w.propose(n, edit=lambda b: b.pop("verdict")), "is not a proposal"),
+    "has a verdict nobody knows": (lambda w, n: w.propose(n, "Splendid"), "Splendid"),
+    "names a manifest that is not there": (
+        lambda w, n: w.propose(n, edit=lambda b: b.update(digest="sha256:" + "0" * 64, manifest="sha256:" + "0" * 64)),
+        "there is no blob",
+    ),
+    "names two manifests": (lambda w, n: w.propose(n, edit=lambda b: b.update(manifest="x")), "names manifest 'x'"),
+    "has a damaged network": (lambda w, n: damage_blob(w, n, "model.onnx"), "does not have its digest"),
+    "has a damaged manifest": (lambda w, n: damage_blob(w, n, "manifest.json"), "does not have its digest"),
+    "is of another model": (lambda w, n: other_manifest(w, n, model="letters"), "'letters'"),
+    "is of another dataset": (lambda w, n: other_manifest(w, n, dataset=digests.sha256(b"other")), "the run pins"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_proposal_that_is_not_what_it_says_is_rejected_and_nothing_is_signed(world: World, lie: str) -> None:
+    trainer, told = LIES[lie]
+    status, reason, message = run(world, lambda name: trainer(world, name))
+    assert (status, reason) == ("False", "ProposalRejected")
+    assert told in message
+    assert listed(world) == set()
+    assert world.objects.list("ModelVersion") == []
+
+
+def test_a_published_version_says_what_people_need(world: World) -> None:
+    assert run(world, world.propose)[:2] == ("True", "Published")
+    spec = world.get("ModelVersion", "digits-v1").spec
+    contents, made = controlling.candidate("run-1", world.dataset)
+    assert spec == {
+        "model": "digits",
+        "version": 1,
+        "digest": made.digest,
+        "targetPath": "retrained/digits/1",
+        "source": "Trained",
+        "run": "run-1",
+        "sizeBytes": sum(map(len, contents.values())),
+        "verdict": {"outcome": "Pass", "reason": "the gates said Pass", "gates": []},
+        "runtime": made.runtime.fields(),
+    }
+    assert world.get("EdgeModel", "digits").status["releaseCounter"] == 1
+
+
+def test_without_automatic_no_rollout_begins(world: World) -> None:
+    world.edit_model(rollout={"automatic": False})
+    run(world, world.propose)
+    assert (world.available(), world.objects.list("ModelRollout")) == (["digits-v1"], [])
+
+
+def test_a_rollout_has_the_waves_of_its_model(world: World) -> None:
+    run(world, world.propose)
+    spec = world.get("ModelRollout", "digits-v1-auto").spec
+    assert (spec["version"], spec["waves"]) == ("digits-v1", controlling.WAVES)
+    assert "automatic" not in spec
+
+
+# ---- release numbers
+
+
+def test_numbers_rise_over_imports_and_runs_and_are_never_used_twice(world: World) -> None:
+    world.import_version(4)
+    world.run(3)
+    assert run(world, world.propose)[0] == "True"
+    assert world.available() == ["digits-v4", "digits-v5"]
+    world.objects.delete("ModelVersion", "digits-v5")
+    world.ask_run("run-2")
+    world.trainer = world.train
+    world.run(4)
+    assert world.get("TrainingRun", "run-2").status["version"] == "digits-v6"
+
+
+def test_a_number_that_an_import_takes_at_the_last_moment_is_left_to_it(world: World) -> None:
+    real = world.objects.create
+
+    def raced(kind: str, name: str, *args: Any, **options: Any) -> Any:
+        if (kind, name) == ("ModelVersion", "digits-v1") and options["manager"] == writers.CONTROLLER:
+            world.objects.create = real  # type: ignore[method-assign]
+            world.import_version(1)
+        return real(kind, name, *args, **options)
+
+    world.objects.create = raced  # type: ignore[method-assign]
+    assert run(world, world.propose)[0] == "True"
+    assert world.get("TrainingRun", "run-1").status["version"] == "digits-v2"
+    world.run(3)
+    assert world.available() == ["digits-v1", "digits-v2"]
+
+
+# ---- imports
+
+
+def available(world: World, name: str) -> tuple[str, str, str]:
+    found = world.get("ModelVersion", name).status["conditions"][0]
+    return found["status"], found["reason"], found["message"]
+
+
+def test_an_import_becomes_available_and_is_rolled_out(world: World) -> None:
+    world.import_version(1)
+    world.run(2)
+    assert available(world, "digits-v1")[:2] == ("True", "Published")
+    assert [one.name for one in world.objects.list("ModelRollout")] == ["digits-v1-auto"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "told"),
+    [
+        pytest.param(
+            {"digest": digests.sha256(b"other")}, "NotTrusted", "but imported/digits/1 is signed as", id="digest"
+        ),
+        pytest.param({"targetPath": "imported/digits/2"}, "NotTrusted", "must be named", id="a path of another number"),
+        pytest.param({"targetPath": "retrained/digits/1"}, "NotTrusted", "must be named", id="a path of another role"),
+        pytest.param({"model": "letters"}, "NotTrusted", "must be named", id="another model"),
+        pytest.param({"version": 0}, "NotTrusted", "spec.version", id="number zero"),
+        pytest.param({"size": 1}, "NotTrusted", "did you mean sizeBytes", id="a typo"),
+    ],
+)
+def test_an_import_that_is_not_what_was_signed_is_refused(
+    world: World, changes: dict[str, Any], reason: str, told: str
+) -> None:
+    world.import_version(1, **changes)
+    world.run(5)
+    status, found, message = available(world, "digits-v1")
+    assert (status, found) == ("False", reason)
+    assert told in message
+    assert world.objects.list("ModelRollout") == []
+
+
+def test_an_import_under_a_name_that_reserves_another_number_is_refused(world: World) -> None:
+    world.import_version(1, name="digits-v7")
+    world.run(2)
+    assert available(world, "digits-v7")[:2] == ("False", "NotTrusted")
+
+
+def test_an_import_that_is_signed_later_becomes_available_then(world: World) -> None:
+    contents, made = controlling.candidate("import-1", "")
+    spec = {
+        "model": "digits",
+        "version": 1,
+        "digest": made.digest,
+        "targetPath": "imported/digits/1",
+        "source": "Imported",
+    }
+    world.objects.create("ModelVersion", "digits-v1", spec, manager=writers.OPERATOR)
+    world.run(3)
+    assert available(world, "digits-v1")[:2] == ("False", "NotReady")
+    signer = repository.Repository(world.tmp / "repository", keys.load(world.tmp / "keys" / "publisher"))
+    signer.add_version("imported", "digits", 1, made.digest, contents, now=world.now)
+    world.run(4)
+    assert available(world, "digits-v1")[:2] == ("True", "Published")
+
+
+@pytest.mark.parametrize("file", ["manifest.json", "model.onnx", "golden.npz"])
+def test_an_import_whose_files_were_damaged_is_refused(world: World, file: str) -> None:
+    world.import_version(1)
+    path = next((world.tmp / "repository/targets/imported/digits/1").glob(f"*.{file}"))
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    world.run(2)
+    status, reason, message = available(world, "digits-v1")
+    assert (status, reason) == ("False", "NotTrusted")
+    assert file in message
+
+
+def test_an_import_signed_by_nobody_we_know_is_refused(world: World) -> None:
+    world.import_version(1)
+    newest = world.tmp / "repository/metadata/2.imported.json"
+    document = json.loads(newest.read_bytes())
+    document["signatures"][0]["sig"] = "0" * 128
+    newest.write_text(json.dumps(document))
+    world.run(2)
+    assert available(world, "digits-v1")[:2] == ("False", "NotTrusted")
+    assert world.objects.list("ModelRollout") == []
+
+
+def test_an_import_of_an_unknown_model_waits_for_it(world: World) -> None:
+    model = world.get("EdgeModel", "digits").spec
+    world.objects.delete("EdgeModel", "digits")
+    world.import_version(1)
+    world.run(3)
+    assert available(world, "digits-v1")[:2] == ("False", "NotReady")
+    world.objects.create("EdgeModel", "digits", model, manager=writers.OPERATOR)
+    world.run(4)
+    assert available(world, "digits-v1")[0] == "True"
