@@ -37,13 +37,15 @@ class Health:
         return pb.HealthCheckResponse(status=status).SerializeToString()
 
     async def watch(self, call: Call, data: bytes) -> None:
-        """The status at once, then every change of it, until the caller hangs up."""
+        """The status at once, then every change of it, until the caller hangs up or the server drains."""
         name, told = _name(data), None
         while not call.done:
             status = self._status(name)
             if status != told:
                 told = status
                 await call.send(pb.HealthCheckResponse(status=status).SerializeToString())
+            if self._registry.is_draining:
+                raise CallError(Status.UNAVAILABLE, "the server is ending: watch it again")
             await self._registry.changed.wait()
 
     def _status(self, name: str) -> "pb.HealthCheckResponse.ServingStatus":

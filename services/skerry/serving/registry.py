@@ -204,6 +204,11 @@ class Registry:
         self.is_draining = True
         self.changed.raise_()
 
+    async def drained(self) -> None:
+        """Until `drain` is called."""
+        while not self.is_draining:
+            await self.changed.wait()
+
     def _entry(self, model: str) -> _Entry:
         entry = self._entries.get(model)
         if entry is None:

@@ -3,7 +3,6 @@
 ModelInfer takes all calls of one turn of the loop at once and waits for nobody: each is answered by a callback.
 """
 
-import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import TypeVar
@@ -16,14 +15,13 @@ from skerry.core import errors
 from skerry.core.inference import InferReply, InferRequest
 from skerry.proto import open_inference_pb2 as pb
 from skerry.rpc.methods import Call, CallError, Kind, Method, Methods, Status
-from skerry.serving import statuses
+from skerry.serving import statuses, streaming
 from skerry.serving.instruments import Instruments
 from skerry.serving.predictor import Answer, Context, Job, Predictor, predict
 from skerry.serving.registry import Registry
 
 SERVICE = "inference.GRPCInferenceService"
 EXTENSIONS = ("model_repository", "sequence", "statistics_prometheus", "grpc_health", "grpc_reflection")
-MAX_STREAM_CALLS = 64
 
 log = logs.logger("serving")
 T = TypeVar("T", pb.ModelReadyRequest, pb.ModelMetadataRequest)
@@ -65,32 +63,19 @@ class Servicer:
 
     async def model_stream_infer(self, call: Call) -> None:
         """Answers in the order of the requests; an error is a message of the stream, and the stream goes on."""
-        pending: asyncio.Queue[asyncio.Task[pb.ModelStreamInferResponse] | None] = asyncio.Queue(MAX_STREAM_CALLS)
-        sending = asyncio.ensure_future(_send_in_order(call, pending))
-        try:
-            while (data := await call.read()) is not None:
-                task = asyncio.ensure_future(self._stream_answer(call, data))
-                await pending.put(task)
-            await pending.put(None)
-            await sending
-        finally:
-            sending.cancel()
-            while not pending.empty():
-                left = pending.get_nowait()
-                if left is not None:
-                    left.cancel()
+        await streaming.serve(call, partial(self._stream_answer, call), self._registry)
 
-    async def _stream_answer(self, call: Call, data: bytes) -> pb.ModelStreamInferResponse:
+    async def _stream_answer(self, call: Call, data: bytes) -> bytes:
         request_id = ""
         try:
             request = self._read(data)
             request_id = request.id
             reply = await predict(self._predictor, request, _context(call))
-            return pb.ModelStreamInferResponse(infer_response=codec.encode_reply(reply, request))
+            made = pb.ModelStreamInferResponse(infer_response=codec.encode_reply(reply, request))
         except errors.SkerryError as exc:
-            failed = pb.ModelStreamInferResponse(error_message=statuses.text(exc))
-            failed.infer_response.id = request_id
-            return failed
+            made = pb.ModelStreamInferResponse(error_message=statuses.text(exc))
+            made.infer_response.id = request_id
+        return made.SerializeToString()
 
     async def server_live(self, call: Call, data: bytes) -> bytes:
         return pb.ServerLiveResponse(live=True).SerializeToString()
@@ -139,13 +124,6 @@ class Servicer:
         except errors.InputError:
             self._instruments.malformed.add()
             raise
-
-
-async def _send_in_order(
-    call: Call, pending: "asyncio.Queue[asyncio.Task[pb.ModelStreamInferResponse] | None]"
-) -> None:
-    while (task := await pending.get()) is not None:
-        await call.send((await task).SerializeToString())
 
 
 def _finish(call: Call, request: InferRequest, answer: Answer) -> None:
