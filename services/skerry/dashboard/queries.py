@@ -161,7 +161,7 @@ def _version(thing: Object, stable: str, nodes_found: Sequence[views.Node]) -> v
         available=condition(thing, "Available"),
         stable=thing.name == stable,
         nodes=on,
-        verdict=_object(thing.spec.get("verdict")),
+        gates=_gates(thing.spec.get("verdict")),
     )
 
 
@@ -189,7 +189,7 @@ def _run(thing: Object) -> views.Run:
         started_ms=_whole(thing.status.get("startedUnixMs")),
         finished_ms=_whole(thing.status.get("finishedUnixMs")),
         version=str(thing.status.get("version") or ""),
-        verdict=_object(_object(thing.status.get("result")).get("verdict")),
+        gates=_gates(_object(thing.status.get("result")).get("verdict")),
     )
 
 
@@ -203,6 +203,17 @@ def condition(thing: Object, kind: str) -> Condition | None:
 
 def newest_first(found: Sequence[Object]) -> Sequence[Object]:
     return sorted(found, key=lambda one: (-one.created_unix_ms, one.name))
+
+
+def _gates(value: object) -> views.Gates | None:
+    """A verdict of `core.gates` as it was written; None without one."""
+    verdict = _object(value)
+    if not verdict.get("outcome"):
+        return None
+    found = verdict.get("gates")
+    each = [_object(one) for one in found] if isinstance(found, list) else []
+    made = [views.Gate(*(str(one.get(name, "")) for name in ("name", "outcome", "reason"))) for one in each]
+    return views.Gates(str(verdict["outcome"]), made)
 
 
 def _object(value: object) -> Mapping[str, Any]:

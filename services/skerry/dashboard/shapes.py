@@ -50,7 +50,7 @@ def arms(verdict: Mapping[str, Any]) -> Sequence[Arm]:
     found = [(name, _mapping(verdict.get(name)), _bounds(verdict, name)) for name in ("canary", "baseline")]
     if not any(counts.get("n") for _, counts, _ in found):
         return []
-    top = max(0.05, *(bounds[1] for _, counts, bounds in found if counts.get("n")))
+    top = max(0.05, *(1.05 * bounds[1] for _, counts, bounds in found if counts.get("n")))
     return [_arm(name, counts, bounds, top) for name, counts, bounds in found]
 
 

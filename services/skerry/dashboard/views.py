@@ -72,6 +72,21 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Gate:
+    name: str
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """The verdict that a version was proposed with."""
+
+    outcome: str
+    each: Sequence[Gate]
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """A ModelVersion. `nodes`: how many report it as loaded."""
 
@@ -86,7 +101,7 @@ class Version:
     available: Condition | None
     stable: bool
     nodes: int
-    verdict: Mapping[str, Any]
+    gates: Gates | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +164,7 @@ class Run:
     started_ms: int
     finished_ms: int
     version: str
-    verdict: Mapping[str, Any]
+    gates: Gates | None
 
 
 @dataclass(frozen=True, slots=True)

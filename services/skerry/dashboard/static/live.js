@@ -23,16 +23,19 @@
   const open = (section) =>
     [...section.querySelectorAll("details")].map((one, index) => (one.open ? index : -1)).filter((index) => index >= 0);
 
+  const focusable = (section) => [...section.querySelectorAll("a, summary, [tabindex]")];
+
   const takeOver = (fresh) => {
     for (const section of document.querySelectorAll("[data-live]")) {
       const newer = fresh.getElementById(section.id);
-      // what the reader is in stays as it is until he leaves it
-      if (!newer || newer.innerHTML === section.dataset.source || section.contains(document.activeElement)) continue;
+      if (!newer || newer.innerHTML === section.dataset.source) continue;
       const opened = open(section);
+      const focused = focusable(section).indexOf(document.activeElement);
       section.dataset.source = newer.innerHTML;
       section.innerHTML = newer.innerHTML;
       const details = section.querySelectorAll("details");
       for (const index of opened) if (details[index]) details[index].open = true;
+      if (focused >= 0) focusable(section)[focused]?.focus({ preventScroll: true });
     }
     document.title = fresh.title;
     showTime();
