@@ -1,4 +1,4 @@
-"""HTTP/2 and gRPC framing of our own. Bytes in and bytes out in `connection`, sockets in `peer`, loop turns in `server`.
+"""HTTP/2 and gRPC framing of our own. Bytes in and out in `connection`, sockets in `peer`, loop turns in `server`.
 
 frames, hpack, headers                    the wire: frame layout, header blocks, what RFC 9113 calls malformed
 credit, outbound, control, connection     one connection without I/O: windows, settings, the stream table, floods
