@@ -1,4 +1,4 @@
-"""The dashboard's process: ready line, a page without Redis, its end on SIGTERM, and what it says when it cannot begin."""
+"""The dashboard's process: ready, serving without Redis, ended by SIGTERM, and what it says when it cannot start."""
 
 import signal
 import socket
