@@ -359,3 +359,16 @@ def test_a_node_follows_a_rotation_of_the_root_key(world: World) -> None:
         assert expected == ceremony.rotate_root(world.tmp / "repository", world.tmp / "keys", now=T0)
     assert world.fetch(prefix).custom["version"] == 1
     assert len(list((world.tmp / "keys" / "root").iterdir())) == 1
+
+
+def test_a_node_that_does_not_accept_the_manifest_downloads_nothing_more(world: World) -> None:
+    prefix = world.publish(1)
+    root = (world.tmp / "repository" / "metadata" / "1.root.json").read_bytes()
+    node = client.TrustClient(world.tmp / "node", root, world.mirror.url)
+
+    def too_new(manifest: bytes) -> None:
+        raise errors.RejectedError("this runtime cannot load it")
+
+    with pytest.raises(errors.RejectedError, match="cannot load"):
+        node.fetch(prefix, world.tmp / "fetched", 1 << 20, now=T0, accept=too_new)
+    assert [path.name for path in (world.tmp / "fetched").iterdir()] == ["manifest.json"]
