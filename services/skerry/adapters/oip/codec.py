@@ -128,9 +128,9 @@ def _decode_tensors(found: Any, raw: Any, what: str) -> tuple[Tensor, ...]:
             raise errors.InputError(
                 f"{len(raw)} raw {what} contents were sent for {len(found)} {what}s: they must be one per {what}"
             )
-        # OIP v2: raw and typed contents must not be mixed.
+        # OIP v2: raw and typed contents must not be mixed; MLServer's client sends empty typed ones beside raw ones.
         for one in found:
-            if one.HasField("contents"):
+            if one.HasField("contents") and one.contents.ByteSize():
                 raise errors.InputError(
                     f"{what} {one.name[:80]!r} has typed contents beside raw contents: send one kind"
                 )

@@ -1,0 +1,101 @@
+"""Clients repeat themselves: a request differs from an earlier one in its numbers, and perhaps in its id.
+
+A protobuf message that begins with the same bytes, with a hole for an id of the same length, and is as long, has the
+same fields: only the raw contents at its end are new. What was decoded and checked once is then not decoded again, and
+that is most of the codec's time. Everything else goes through `codec`, which decides what is valid.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skerry.adapters.oip import codec
+from skerry.core import tensors
+from skerry.core.inference import InferRequest
+from skerry.core.tensors import Tensor
+from skerry.proto import open_inference_pb2 as pb
+
+MAX_HEAD_BYTES = 1024
+_MAX_LENGTHS, _MAX_PER_LENGTH = 64, 4
+_RAW_TAG, _ID_TAG = b"\x3a", 0x1A  # raw_input_contents = 7, id = 3, both length-delimited
+_MAX_ID_BYTES = 127  # whose length is one byte
+# Any bits are a number of these; the others need a look at every element.
+_PLAIN = frozenset(tensors.DTYPES) - {"BOOL", "BYTES", "BF16"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """`head`, then an id of `id_bytes`, then `rest`, then the raw contents of the one input of `request`, whose numbers
+    are not kept."""
+
+    head: bytes
+    id_bytes: int
+    rest: bytes
+    request: InferRequest
+
+
+class Decoder:
+    """Decodes ModelInferRequest messages, and remembers a bounded number of their forms."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, list[_Template]] = {}
+
+    def decode(self, data: bytes) -> InferRequest:
+        """As `codec.decode_request` on the parsed message. Raises protobuf's DecodeError, and InputError."""
+        for template in self._known.get(len(data), ()):
+            if data.startswith(template.head):
+                after = len(template.head) + template.id_bytes
+                if data.startswith(template.rest, after):
+                    made = _filled(template, data, after)
+                    if made is not None:
+                        return made
+        message = pb.ModelInferRequest.FromString(data)
+        request = codec.decode_request(message)
+        if len(message.raw_input_contents) == len(request.inputs) == 1 and request.inputs[0].datatype in _PLAIN:
+            self._learn(data, message, request)
+        return request
+
+    def _learn(self, data: bytes, message: pb.ModelInferRequest, request: InferRequest) -> None:
+        """Remember the form, when the message is written as everybody writes it: by field number, raw contents last."""
+        raw, id_bytes = message.raw_input_contents[0], len(message.id.encode())
+        start = len(data) - len(raw)
+        head = pb.ModelInferRequest(model_name=message.model_name, model_version=message.model_version)
+        head_data = head.SerializeToString() + (bytes((_ID_TAG, id_bytes)) if 0 < id_bytes <= _MAX_ID_BYTES else b"")
+        rest = data[len(head_data) + id_bytes : start]
+        is_usual = (
+            start <= MAX_HEAD_BYTES
+            and data.startswith(head_data)
+            and id_bytes <= _MAX_ID_BYTES
+            and rest.endswith(_RAW_TAG + _varint(len(raw)))
+            and data.endswith(raw)
+        )
+        if not is_usual:
+            return
+        if len(self._known) >= _MAX_LENGTHS and len(data) not in self._known:
+            self._known.clear()
+        templates = self._known.setdefault(len(data), [])
+        del templates[: max(0, len(templates) - _MAX_PER_LENGTH + 1)]
+        sent = request.inputs[0]
+        emptied = replace(request, inputs=(replace(sent, data=np.empty(0, sent.data.dtype)),))
+        templates.append(_Template(head_data, id_bytes, rest, emptied))
+
+
+def _filled(template: _Template, data: bytes, after: int) -> InferRequest | None:
+    """The request with the id and the numbers of `data`; None when the id is no text."""
+    form = template.request
+    sent = form.inputs[0]
+    raw = data[after + len(template.rest) :]  # a copy, so that the numbers are aligned in memory
+    tensor = Tensor(sent.name, sent.datatype, sent.shape, np.frombuffer(raw, sent.data.dtype).reshape(sent.shape))
+    try:
+        request_id = data[len(template.head) : after].decode()
+    except UnicodeDecodeError:
+        return None
+    return InferRequest(form.model, (tensor,), form.version, request_id, form.outputs, form.parameters, True)
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes((*out, value))

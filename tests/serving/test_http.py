@@ -1,0 +1,73 @@
+"""The pages for probes: bounded, GET and HEAD only, whatever is sent; and the settings of the server."""
+
+import asyncio
+
+import pytest
+
+from skerry.core import errors
+from skerry.serving import http, settings
+
+
+async def ask(port: int, data: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    try:
+        return await asyncio.wait_for(reader.read(), 10)
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "body"),
+    [
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"200", b"ok\n"),
+        (b"GET /healthz?verbose=1 HTTP/1.1\r\n\r\n", b"200", b"ok\n"),
+        (b"HEAD /healthz HTTP/1.1\r\n\r\n", b"200", b""),
+        (b"GET /readyz HTTP/1.0\r\n\r\n", b"503", b"not ready\n"),
+        (b"GET /nothing HTTP/1.1\r\n\r\n", b"404", b"there are: /healthz /readyz\n"),
+        (b"POST /healthz HTTP/1.1\r\nContent-Length: 0\r\n\r\n", b"405", b"only GET and HEAD\n"),
+        (b"nonsense\r\n\r\n", b"400", b"this is not HTTP/1.1\n"),
+        (b"GET /healthz SMTP/1\r\n\r\n", b"400", b"this is not HTTP/1.1\n"),
+    ],
+    ids=["a page", "a query", "HEAD", "not ready", "no page", "POST", "no HTTP", "another protocol"],
+)
+async def test_what_is_answered(data: bytes, status: bytes, body: bytes) -> None:
+    server = await http.serve(
+        "127.0.0.1", 0, {"/healthz": http.probe(lambda: True), "/readyz": http.probe(lambda: False)}
+    )
+    async with server:
+        answer = await ask(server.sockets[0].getsockname()[1], data)
+    head, _, found = answer.partition(b"\r\n\r\n")
+    assert head.split(b" ")[1] == status
+    assert found == body
+
+
+async def test_a_head_without_end_is_not_kept() -> None:
+    server = await http.serve("127.0.0.1", 0, {"/healthz": http.probe(lambda: True)})
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        assert await ask(port, b"GET / HTTP/1.1\r\n" + b"x" * 20_000) == b""
+        assert b"200" in await ask(port, b"GET /healthz HTTP/1.1\r\n\r\n")
+
+
+def test_settings_have_safe_defaults() -> None:
+    found = settings.read({"SKERRY_MODELS": "/models"})
+    assert (found.listen, found.http, found.transport, found.threads) == (("127.0.0.1", 8001), None, "h2", 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SKERRY_LISTEN", "8001"),
+        ("SKERRY_LISTEN", "host:port"),
+        ("SKERRY_HTTP", ":80"),
+        ("SKERRY_HTTP", "host:70000"),
+        ("SKERRY_TRANSPORT", "quic"),
+        ("SKERRY_THREADS", "-1"),
+        ("SKERRY_MEMORY_LIMIT_MB", "lots"),
+        ("SKERRY_MODELS", ""),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, value: str) -> None:
+    with pytest.raises(errors.InputError, match=name):
+        settings.read({"SKERRY_MODELS": "/models", name: value})
