@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rollout-long check fix stubs setup test-conformance fuzz
+.PHONY: help demo test test-rollout-long check fix stubs setup test-conformance test-interop fuzz
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -26,6 +26,9 @@ test-rollout-long: .venv/.ready ## 20,000 random histories of rollouts instead o
 
 test-conformance: .venv/.ready ## gRPC and HTTP/2 by h2spec, grpc-go's interop client, grpcurl, ghz … from the PATH; fails without them
 	@SKERRY_REQUIRE=conformance,nghttp $(BIN)/python -m pytest tests/conformance
+
+test-interop: .venv/.ready ## clients of Triton, KServe, MLServer and grpcio, each in an environment of its own in .cache (about 1 GB)
+	@SKERRY_REQUIRE=interop $(BIN)/python -m pytest tests/interop
 
 SECONDS ?= 60
 fuzz: .venv/.ready ## coverage-guided fuzzing of a gRPC connection (SECONDS=60)

@@ -82,18 +82,15 @@ class Raw:
         for number in range(times):
             waiting = memoryview(content)
             while waiting:
-                with contextlib.suppress(BlockingIOError):
-                    self.received += self.socket.recv(1 << 20)
                 try:
+                    with contextlib.suppress(BlockingIOError):
+                        self.received += self.socket.recv(1 << 20)
                     waiting = waiting[self.socket.send(waiting) :]
                 except BlockingIOError:
-                    self._pause()
-                except OSError:
+                    select.select([self.socket], [self.socket], [], 1.0)
+                except ConnectionError:
                     return number
         return times
-
-    def _pause(self) -> None:
-        select.select([self.socket], [self.socket], [], 1.0)
 
     def frames_until(self, *, closed: bool = False, ended: int | None = None, kind: int | None = None) -> list[Frame]:
         """All frames so far, once the server hangs up, ends a stream (or resets it), or sends a frame of a kind."""

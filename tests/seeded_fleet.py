@@ -3,11 +3,12 @@ which one is offline and one was never heard of, a rollout at its canary, an old
 versions with gates."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.objects.protocol import Objects
-from skerry.core import conditions, rollout, writers
+from skerry.core import conditions, rollout, specs, writers
 from skerry.core.rollout.status import Failure, Status, Tally, Wave
 
 V1, V2, V3 = ("sha256:" + pair * 32 for pair in ("1c", "7f", "b3"))
@@ -163,6 +164,7 @@ def _told(kind: str, status: str, reason: str, message: str, at_ms: int) -> cond
 
 def _rollout(store: Objects, name: str, spec: dict[str, Any], status: Status) -> None:
     store.create("ModelRollout", name, spec, manager=writers.CONTROLLER)
+    status = replace(status, spec_hash=specs.parse_rollout(name, spec).fingerprint)
     store.patch("ModelRollout", name, manager=writers.CONTROLLER, status=rollout.to_json(status))
 
 

@@ -145,6 +145,12 @@ def test_a_malformed_request_is_refused_by_name(message: pb.ModelInferRequest, n
     assert says in str(caught.value)
 
 
+def test_empty_typed_contents_beside_raw_ones_are_none() -> None:
+    message = request(ONE | {"contents": pb.InferTensorContents()}, raw=[EIGHT])
+    assert message.inputs[0].HasField("contents")
+    assert codec.decode_request(message).inputs[0].data.tolist() == [[1.0, 2.0]]
+
+
 def test_too_many_parameters_are_refused() -> None:
     message = request()
     for at in range(65):

@@ -222,6 +222,17 @@ def test_nonfinite_rows_may_be_left_out_and_are_counted(system: StillSystem, tmp
     assert told["train"] + told["holdout"] == 29
 
 
+def test_a_holdout_that_no_gate_will_take_is_told_at_once(system: StillSystem, tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", x=X, y=Y)
+    assert "gates.minHoldout" in system.good("datasets", "import", tmp_path / "data.npz", "--model", "press")
+
+
+def test_rows_that_no_dataset_holds_are_refused(system: StillSystem, tmp_path: Path) -> None:
+    system.edge_model("words", input={"name": "text", "datatype": "BYTES", "shape": [1]})
+    np.savez(tmp_path / "data.npz", x=X, y=Y)
+    assert "BYTES" in system.bad(2, "datasets", "import", tmp_path / "data.npz", "--model", "words")
+
+
 def test_data_for_a_model_that_does_not_exist(system: StillSystem, tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", x=X, y=Y)
     assert "there is no EdgeModel presss" in system.bad(

@@ -11,6 +11,7 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
+from skerry.adapters.objects.protocol import Objects
 from skerry.adapters.oip import remote
 from skerry.cli import system_file
 from skerry.cli.importing import images, npz
@@ -36,13 +37,21 @@ def read(path: Path, wanted: specs.Input) -> tuple[tensors.Tensor, ...]:
         array = images.read(path, row, resize=True)
     if array.ndim == len(wanted.shape):
         array = array[None]
+    data = _fitting(path, array, wanted)
+    return (tensors.Tensor(wanted.name, wanted.datatype, data.shape, data),)
+
+
+def _fitting(path: Path, array: NDArray[Any], wanted: specs.Input) -> NDArray[Any]:
+    """`array` in the input's datatype. Raises InputError when that would change a value (floats may round)."""
     dtype = tensors.DTYPES[wanted.datatype]
-    if array.dtype.kind not in "SUO" and not np.can_cast(array.dtype, dtype, "same_kind"):
-        whole = np.asarray(array, dtype=dtype)
+    if wanted.datatype != "BYTES" and array.dtype.kind not in "biuf":
+        raise errors.InputError(f"{path} holds {array.dtype}, not numbers as input {wanted.name!r} takes")
+    if wanted.datatype != "BYTES" and not np.can_cast(array.dtype, dtype, "same_kind"):
+        with np.errstate(invalid="ignore", over="ignore"):
+            whole = array.astype(dtype)
         if not np.array_equal(whole, array):
             raise errors.InputError(f"{path}: {array.dtype} does not fit {wanted.datatype} of input {wanted.name!r}")
-    data = np.ascontiguousarray(array, dtype=dtype)
-    return (tensors.Tensor(wanted.name, wanted.datatype, data.shape, data),)
+    return np.ascontiguousarray(array, dtype=dtype)
 
 
 def _from_npz(path: Path, wanted: specs.Input) -> NDArray[Any]:
@@ -64,12 +73,25 @@ def _from_json(path: Path) -> NDArray[Any]:
 
 
 def address_of(system: system_file.Description, node: str) -> str:
-    """Where the agent of `node` serves; the first agent's when `node` is empty. Raises NotFoundError."""
+    """Where the agent of `node` serves. Raises NotFoundError."""
     for agent in system.agents:
-        if not node or agent.node == node:
+        if agent.node == node:
             return agent.address
     known = ", ".join(agent.node for agent in system.agents)
     raise errors.NotFoundError(f"this system runs no agent {node!r}; it runs {known or 'none'}")
+
+
+def address_serving(system: system_file.Description, store: Objects, model: str) -> str:
+    """An agent that reports `model` as loaded. Raises UnavailableError when none does yet."""
+    reporting = {
+        node.name
+        for node in store.list("EdgeNode")
+        if any(one.get("model") == model and one.get("digest") for one in node.status.get("models", []))
+    }
+    for agent in system.agents:
+        if agent.node in reporting:
+            return agent.address
+    raise errors.UnavailableError(f"no agent serves {model} yet: see `skerry rollout list` and `skerry nodes`")
 
 
 async def infer(

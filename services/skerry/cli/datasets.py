@@ -83,10 +83,10 @@ def import_(
         objects=store,
         now_unix_ms=int(time.time() * 1000),
     )
-    _tell(imported, as_json)
+    _tell(imported, wanted.min_holdout, as_json)
 
 
-def _tell(imported: "dataset.Imported", as_json: bool) -> None:
+def _tell(imported: "dataset.Imported", min_holdout: int, as_json: bool) -> None:
     manifest = imported.manifest
     counts = {role: manifest.samples(role) for role in ("train", "holdout")}
     if as_json:
@@ -101,3 +101,7 @@ def _tell(imported: "dataset.Imported", as_json: bool) -> None:
     output.print_table("samples", ["class", f"train {counts['train']:,}", f"holdout {counts['holdout']:,}"], rows)
     for reason, count in manifest.dropped.items():
         click.echo(f"left out: {count} ({reason})")
+    if counts["holdout"] < min_holdout:
+        click.echo(
+            f"the gates ask for a holdout of {min_holdout} (gates.minHoldout): with fewer rows no version passes"
+        )

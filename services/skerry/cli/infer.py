@@ -14,7 +14,7 @@ _TIMEOUT_S = 10.0
 @click.command()
 @click.argument("model")
 @click.option("--input", "path", required=True, type=click.Path(path_type=Path), help="npz, JSON or an image.")
-@click.option("--node", default="", help="Which agent to ask (default: the first).")
+@click.option("--node", default="", help="Which agent to ask (default: the first that serves MODEL).")
 @click.option("--id", "request_id", default="", help="Request id, for later feedback (default: a new one).")
 @output.json_option
 @state_option
@@ -31,10 +31,10 @@ def infer(model: str, path: Path, node: str, request_id: str, as_json: bool, sta
     from skerry.cli import acting, asking, system_file
     from skerry.core import specs
 
-    thing = acting.store_of(state).get("EdgeModel", model)
-    described = specs.parse_edge_model(model, thing.spec)
+    store, system = acting.store_of(state), system_file.read(state)
+    described = specs.parse_edge_model(model, store.get("EdgeModel", model).spec)
     tensors = asking.read(path, described.input)
-    address = asking.address_of(system_file.read(state), node)
+    address = asking.address_of(system, node) if node else asking.address_serving(system, store, model)
     asked = request_id or uuid.uuid4().hex
     reply, seconds = asyncio.run(asking.infer(address, model, asked, tensors, _TIMEOUT_S))
     told = asking.tell(reply, described.class_names, asked, seconds)

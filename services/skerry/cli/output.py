@@ -9,6 +9,7 @@ import click
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 DASH = "–"
+_FILE_WIDTH = 400
 
 
 def show(as_json: bool, rows: Sequence[Any], table: Callable[[Sequence[Any]], None], empty: str) -> None:
@@ -26,7 +27,8 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table as wide as the terminal; cells are plain text, never markup."""
+    """A table as wide as the terminal, or as it needs when it goes to a file; cells are plain text, never markup. The
+    first column holds names that people copy: it is never cut."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -36,7 +38,10 @@ def print_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object
     )
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
-    Console().print(table)
+    table.columns[0].no_wrap = True
+    table.columns[0].min_width = max((len(str(cell)) for cell in table.columns[0].cells), default=0)
+    console = Console()
+    (console if console.is_terminal else Console(width=_FILE_WIDTH)).print(table, crop=False)
 
 
 def styled(text: str, style: str) -> Any:

@@ -76,7 +76,8 @@ def read(state: Path) -> Description:
             data = source.read(_MAX_BYTES + 1)
     except FileNotFoundError as exc:
         raise errors.UnavailableError(
-            f"no skerry system runs on {state}: `skerry up` starts one; --state or SKERRY_STATE_DIR name another"
+            f"no skerry system runs on {state}: `skerry up` starts one, "
+            "--state or SKERRY_STATE_DIR names another folder"
         ) from exc
     except OSError as exc:
         raise errors.UnavailableError(f"cannot read {file}: {exc.strerror}") from exc

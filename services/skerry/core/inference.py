@@ -8,7 +8,7 @@ from skerry.core.tensors import Tensor
 Parameter = bool | int | float | str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # a value; not frozen, because that triples the cost of making one
 class InferRequest:
     """`version` empty: the active one. `outputs` empty: all. `raw`: inputs came as raw bytes, so outputs leave so."""
 
@@ -21,7 +21,7 @@ class InferRequest:
     raw: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # a value; not frozen, because that triples the cost of making one
 class InferReply:
     """All outputs of the version `version` (release counter as text) whose manifest has `digest`; which of them the
     caller asked for is the servicer's to select. `id` is the request's, put in by the servicer."""

@@ -43,7 +43,7 @@ class Spec:
     shape: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # a value; not frozen, because that triples the cost of making one
 class Tensor:
     """`data` has exactly `shape` (batch axis first) and the dtype of DTYPES[datatype]; BYTES holds `bytes` objects."""
 

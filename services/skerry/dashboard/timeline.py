@@ -53,7 +53,8 @@ def _tell(one: Condition) -> tuple[str, bool | None] | None:
         return None
     yes, no, good_yes, good_no = _TOLD[one.type]
     text = yes if one.true else no
-    return (_with(text, one.message or one.reason), good_yes if one.true else good_no) if text else None
+    good = good_yes if one.true else good_no
+    return (_with(text, one.message or ("" if good else one.reason)), good) if text else None
 
 
 def _with(text: str, reason: str) -> str:

@@ -198,18 +198,15 @@ class Batcher:
     def _together(self, batch: list[Work]) -> list[Outcome]:
         if len(batch) == 1 and self._states is None:
             return [self._network.run(batch[0].inputs)]
-        inputs = [np.concatenate(column) for column in zip(*(work.inputs for work in batch), strict=True)]
+        inputs = [np.concatenate(column) for column in zip(*[work.inputs for work in batch], strict=True)]
+        if self._states is None:
+            return [(mine, ()) for mine in _split(batch, self._network.run(inputs)[0])]
         fresh = self._network.fresh_state(1)
         state = [np.concatenate(column) for column in zip(*(work.state or fresh for work in batch), strict=True)]
         outputs, after = self._network.run(inputs, state)
-        found: list[Outcome] = []
-        start = 0
-        for work in batch:
-            end = start + work.rows
-            # Copies of the state, or one held sequence would keep the whole batch in memory.
-            found.append(([one[start:end] for one in outputs], [one[start:end].copy() for one in after]))
-            start = end
-        return found
+        # A step is one row. Copies of the state, or one held sequence would keep the whole batch in memory.
+        states = [[one[at : at + 1].copy() for one in after] for at in range(len(batch))]
+        return list(zip(_split(batch, outputs), states, strict=True))
 
     def _came_back(self, batch: list[Work], running: "asyncio.Future[tuple[list[Outcome], float]]") -> None:
         self._busy = False
@@ -268,3 +265,13 @@ class Batcher:
         if self._closing and not self._busy and not self._queue and self._thread is not None:
             self._thread.shutdown(wait=False)
             self._thread = None
+
+
+def _split(batch: list[Work], outputs: Sequence[NDArray[Any]]) -> list[list[NDArray[Any]]]:
+    """Each request's own rows."""
+    found, start = [], 0
+    for work in batch:
+        end = start + work.rows
+        found.append([one[start:end] for one in outputs])
+        start = end
+    return found

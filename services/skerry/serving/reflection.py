@@ -73,8 +73,7 @@ class Reflection:
         """The older package: the same file under other names."""
         alpha = descriptor_pb2.FileDescriptorProto.FromString(pb.DESCRIPTOR.serialized_pb)
         alpha.package, alpha.name = _V1ALPHA, alpha.name.replace(".proto", "_v1alpha.proto")
-        fields = [field for message in alpha.message_type for field in message.field]
-        for field in fields:
+        for field in (field for message in alpha.message_type for field in message.field if field.type_name):
             field.type_name = field.type_name.replace(f".{_V1}.", f".{_V1ALPHA}.")
         for method in alpha.service[0].method:
             method.input_type = method.input_type.replace(f".{_V1}.", f".{_V1ALPHA}.")

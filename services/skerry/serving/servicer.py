@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from google.protobuf.message import DecodeError
 
-from skerry.adapters.oip import codec
+from skerry.adapters.oip import codec, repeats
 from skerry.adapters.telemetry import logs, tracing
 from skerry.core import errors
 from skerry.core.inference import InferReply, InferRequest
@@ -32,6 +32,7 @@ class Servicer:
 
     def __init__(self, predictor: Predictor, registry: Registry, instruments: Instruments) -> None:
         self._predictor, self._registry, self._instruments = predictor, registry, instruments
+        self._decoder = repeats.Decoder()
 
     def methods(self) -> Methods:
         return {
@@ -109,15 +110,13 @@ class Servicer:
         for specs, into in ((made.inputs, reply.inputs), (made.outputs, reply.outputs)):
             for spec in specs:
                 into.add(name=spec.name, datatype=spec.datatype, shape=[-1, *spec.shape])
-        reply.properties["digest"] = version.digest
-        reply.properties["task"] = made.task
-        reply.properties["classNames"] = "\n".join(made.class_names)
+        # Field 6 stays empty: it is `properties` here and `parameters`, of another type, in MLServer's stubs.
         return reply.SerializeToString()
 
     def _read(self, data: bytes) -> InferRequest:
         """Raises InputError."""
         try:
-            return codec.decode_request(pb.ModelInferRequest.FromString(data))
+            return self._decoder.decode(data)
         except DecodeError as exc:
             self._instruments.malformed.add()
             raise errors.InputError("this is not a ModelInferRequest") from exc

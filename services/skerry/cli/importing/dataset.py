@@ -11,7 +11,7 @@ from skerry.adapters.blobs import Blobs
 from skerry.adapters.objects import Object, Objects
 from skerry.cli.importing import labelled, splitting
 from skerry.cli.importing.labelled import Labelled
-from skerry.core import datasets, digests, errors, parts, writers
+from skerry.core import datasets, digests, errors, parts, specs, writers
 from skerry.core.datasets import DatasetManifest, Input, Part, Role
 
 MAX_PART_BYTES = 256 << 20  # of rows, unpacked
@@ -33,6 +33,7 @@ class Target:
     model: str
     class_names: tuple[str, ...]
     row: Input
+    min_holdout: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +43,13 @@ class Imported:
 
 
 def target(model: Object) -> Target:
-    """Read the EdgeModel. Raises InputError when it does not say what its input is."""
-    names, row = model.spec.get("classNames"), model.spec.get("input")
-    if not names or not row:
-        raise errors.InputError(
-            f"EdgeModel {model.name} has no {'classNames' if not names else 'input'}: describe it with "
-            "`skerry models apply` before data is imported for it"
-        )
-    return Target(model.name, tuple(names), Input(row["name"], row["datatype"], tuple(row["shape"])))
+    """Read the EdgeModel. Raises InputError naming the field that is wrong, or an input that no dataset can hold."""
+    parsed = specs.parse_edge_model(model.name, model.spec)
+    taken = parsed.input
+    if taken.datatype not in datasets.DTYPES:
+        raise errors.InputError(f"EdgeModel {model.name}: rows of {taken.datatype} cannot be imported")
+    row = Input(taken.name, taken.datatype, taken.shape)
+    return Target(model.name, parsed.class_names, row, parsed.gates.min_holdout)
 
 
 def prepare(data: Labelled, wanted: Target, choices: Choices) -> tuple[NDArray[np.bool_], parts.Rows, dict[str, int]]:

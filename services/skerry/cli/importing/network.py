@@ -79,10 +79,10 @@ def prepare(path: Path, golden: Path, wanted: Wanted) -> Made:
     data = _read(path)
     graph = _graph(path, data)
     taken, given = _tensors(path, graph.graph.input, graph), _tensors(path, graph.graph.output, graph)
-    rows = _golden_rows(golden, taken)
     if len(taken) != 1:
-        names = ", ".join(one.name for one in taken)
+        names = ", ".join(one.name for one in taken) or "none"
         raise errors.InputError(f"{path} has inputs {names}: networks with one input can be imported")
+    rows = _golden_rows(golden, taken)
     if not given or given[0].shape[-1:] not in ((len(wanted.labels),), (tensors.FREE,)):
         shape = list(given[0].shape) if given else []
         raise errors.InputError(

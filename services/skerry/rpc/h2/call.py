@@ -165,7 +165,6 @@ class Call(Incoming):
 
     def _check_reply(self, message: bytes) -> None:
         size, limits = len(message), self.connection.limits
-        self.peer.server.trimmer.note(size)
         if size > limits.max_message_bytes:
             raise wire.too_large("reply", f"{size} bytes", limits.max_message_bytes)
         if (

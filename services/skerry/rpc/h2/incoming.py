@@ -120,7 +120,6 @@ class Incoming(Stream):
 
     def _hold(self, message: bytes) -> None:
         self.peer.server.budget.take(len(message))
-        self.peer.server.trimmer.note(len(message))
         self._held_bytes += len(message)
         if self._inbox is not None:
             self._inbox.append(message)

@@ -1,38 +1,18 @@
-"""Gives freed memory back to the system after large messages: glibc would keep hundreds of MB of them in its arenas.
+"""Lets glibc map every block from 256 KiB on by itself and give it back when it is freed.
 
-A fixed M_MMAP_THRESHOLD would do the same but makes the buffers of every TLS connection resident, or every read dear.
+By default it raises that threshold as soon as such a block was freed: hundreds of MB of large messages then stay in its
+arenas, and so do pages under the read buffers (256 KiB each, almost untouched) that uvloop keeps for TLS connections.
 """
 
 import ctypes
-from collections.abc import Callable
 
-LARGE_BYTES = 1 << 20
-_SWEEPS = 3  # a message may still be in use at the first
-
-
-class Trimmer:
-    """`note` each message's size; `sweep` about once a second."""
-
-    __slots__ = ("_due", "_trim")
-
-    def __init__(self) -> None:
-        self._trim, self._due = _trim(), 0
-
-    def note(self, size: int) -> None:
-        if size >= LARGE_BYTES:
-            self._due = _SWEEPS
-
-    def sweep(self) -> bool:
-        """True when memory was given back."""
-        if not self._due:
-            return False
-        self._due -= 1
-        return bool(self._trim(0))
+_M_MMAP_THRESHOLD = -3
+_THRESHOLD_BYTES = 256 << 10
 
 
-def _trim() -> Callable[[int], int]:
-    """malloc_trim; where the C library has none (musl, macOS) nothing needs it."""
+def return_large_blocks() -> bool:
+    """Of the whole process, from now on. False where the C library cannot and need not (musl, macOS)."""
     try:
-        return ctypes.CDLL(None).malloc_trim
+        return bool(ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _THRESHOLD_BYTES))
     except (AttributeError, OSError):
-        return lambda _pad: 0
+        return False

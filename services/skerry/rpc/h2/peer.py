@@ -18,7 +18,7 @@ _KEEPALIVE = b"skerry-k"
 _FULL_BYTES = 256 << 10  # of DATA for one write: above it a handler that sends on waits for the next turn
 
 
-class Peer(asyncio.Protocol):
+class Peer(asyncio.BufferedProtocol):
     __slots__ = (
         "_closing_at",
         "_counted_calls",
@@ -84,6 +84,12 @@ class Peer(asyncio.Protocol):
             self.certificate = tls.getpeercert(binary_form=True)
         self.connection.heard_at = self.server.time()
         self.touch()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self.server.read_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(self.server.read_buffer[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         self._pinged_at = None

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 from skerry.core import errors
 from skerry.rpc import tls as tls_module
+from skerry.rpc.h2 import memory
 from skerry.rpc.h2.admission import Admission
 from skerry.rpc.h2.assembly import Budget
 from skerry.rpc.h2.call import Call
 from skerry.rpc.h2.listener import Listener
-from skerry.rpc.h2.memory import Trimmer
 from skerry.rpc.h2.peer import Peer
 from skerry.rpc.h2.routing import Router
 from skerry.rpc.limits import Limits
@@ -21,6 +21,7 @@ from skerry.rpc.methods import AsyncHandler, BatchHandler, Methods, Status, Tls
 
 _log = logging.getLogger("skerry.rpc")
 _SWEEP_S = 1.0
+_READ_BYTES = 128 << 10
 _HANG_UP_S = 2.0
 
 
@@ -32,7 +33,6 @@ class H2Server:
         self.time: Callable[[], float] = self.loop.time
         self.router = Router(methods, limits.max_metadata_bytes)
         self.budget = Budget(limits.unread_bytes)
-        self.trimmer = Trimmer()
         self.admission = Admission(limits)
         self.peers: set[Peer] = set()
         self.open_calls = 0
@@ -43,6 +43,8 @@ class H2Server:
         self._listeners: list[Listener] = []
         self._gone: asyncio.Future[None] | None = None
         self._sweeper = self.loop.call_later(_SWEEP_S, self._sweep)
+        self.read_buffer = memoryview(bytearray(_READ_BYTES))  # of all peers: what was read is copied out at once
+        memory.return_large_blocks()
 
     # ---- used by peers and calls
 
@@ -128,7 +130,6 @@ class H2Server:
 
     def _sweep(self) -> None:
         now = self.time()
-        self.trimmer.sweep()
         full = self.open_calls >= self.limits.max_calls
         for peer in tuple(self.peers):
             peer.connection.refusing = full
