@@ -212,8 +212,6 @@ async def test_at_sigterm_nodes_are_asked_to_connect_again_and_the_process_ends(
         stream = node.open()
         await stream.write(report(1))
         await asyncio.wait_for(stream.read(), 10)
-        began = time.monotonic()
         assert await gateway.end(signal.SIGTERM) == 0
-        assert time.monotonic() - began < 5
         assert await stream.code() == grpc.StatusCode.UNAVAILABLE
     assert gateway.objects.get("EdgeNode", "north").status["connected"] is False

@@ -74,6 +74,8 @@ async def serve(settings: Settings) -> None:
         draining = asyncio.create_task(server.drain(settings.drain_seconds))
         fleet.end_all()
         await draining
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(fleet.closed(), settings.drain_seconds)
         http.should_exit = True
         await serving
     writing.cancel()

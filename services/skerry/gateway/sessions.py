@@ -19,6 +19,7 @@ from skerry.proto import fleet_pb2
 from skerry.rpc.methods import Call, CallError, Status
 
 LAST_SEEN_MS = 5000
+_CLOSING_POLL_S = 0.02
 _MAX_WRITERS = 4
 _MAX_REMEMBERED = 100_000  # nodes whose last sequence is known; the longest silent one is forgotten first
 
@@ -58,6 +59,7 @@ class Sessions:
         self._objects, self._view, self._readings, self._numbers = objects, view, readings, numbers
         self._clock, self._report_timeout_s = clock, report_timeout_s
         self._open: dict[str, _Session] = {}
+        self._closing: set[asyncio.Task[None]] = set()
         self._boots: dict[str, tuple[str, int]] = {}
         self._writing = asyncio.Semaphore(_MAX_WRITERS)
 
@@ -71,6 +73,11 @@ class Sessions:
         """Ask every node to connect anew: this process ends."""
         for session in self._open.values():
             session.end(Status.UNAVAILABLE, "this gateway shuts down: connect again")
+
+    async def closed(self) -> None:
+        """Wait until every stream that has ended is written down as ended, also those whose call was cancelled."""
+        while self._open or self._closing:
+            await asyncio.wait([*self._closing, asyncio.create_task(asyncio.sleep(_CLOSING_POLL_S))])
 
     async def sync(self, call: Call) -> None:
         """Fleet.Sync. Raises CallError when the stream must end for a reason that the node should know."""
@@ -86,7 +93,10 @@ class Sessions:
         try:
             await self._run(session, report)
         finally:
-            await asyncio.shield(self._close(session))
+            closing = asyncio.create_task(self._close(session))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+            await asyncio.shield(closing)
 
     async def _run(self, session: _Session, first: fleet_pb2.NodeReport) -> None:
         """Until the node ends the stream, falls silent or opens another one."""
@@ -194,9 +204,18 @@ class Sessions:
             _log.error("status_not_written", node=session.node, message=str(exc))
 
     async def _blocking(self, function: Callable[..., _T], *args: Any) -> _T:
-        """On a thread, and not on many at once: they would only wait for one another's lock."""
+        """On a thread, and not on many at once: they would only wait for one another's lock.
+
+        A thread cannot be cancelled: whoever is cancelled here leaves only when the write is done, so that what is
+        written next (that the node is gone) is written last.
+        """
         async with self._writing:
-            return await asyncio.to_thread(function, *args)
+            work = asyncio.ensure_future(asyncio.to_thread(function, *args))
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                await asyncio.wait([work])
+                raise
 
 
 def _parse(data: bytes) -> fleet_pb2.NodeReport:
