@@ -9,6 +9,7 @@ from pathlib import Path
 
 import agent_fakes
 import agent_process
+import footprint
 import grpc
 import psutil
 import pytest
@@ -180,8 +181,7 @@ async def test_the_serving_process_stays_small(world: World) -> None:
     mapped = {Path(one.path).parts for one in process.memory_maps()}
     packages = {part for parts in mapped for part in parts}
     assert not packages & {"torch", "pydantic_core", "cryptography", "redis", "hiredis", "onnx", "pandas"}
-    resident_mb = process.memory_info().rss / 2**20
-    assert resident_mb < 100, resident_mb
+    assert footprint.own_mib(process.pid) < 48
 
 
 def test_the_serving_process_never_imports_what_only_its_child_or_the_cloud_needs() -> None:
