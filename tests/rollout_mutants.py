@@ -100,9 +100,8 @@ MUTANTS = (
         "wave=status.wave + 1",
         "wave=min(status.wave + 2, len(status.waves) - 1)",
     ),
-    Mutant(
-        "permits come before their wave", planner, "_wishes", "may_swap and index <= status.wave and", "may_swap and"
-    ),
+    Mutant("permits come before their wave", planner, "_wishes", "may_swap and not ahead and", "may_swap and"),
+    Mutant("a superseded version runs on", planner, "_wishes", "if ahead and _strays", "if False and _strays"),
     Mutant("offline nodes block", members, "tally", "elif not scene.reachable(name):", "elif False:"),
     Mutant(
         "offline nodes count as updated",

@@ -121,8 +121,8 @@ def show(console: Console, told: Mapping[str, Any]) -> None:
 
 
 def _phase_table(phases: Sequence[Mapping[str, Any]]) -> Table:
-    heads = ("phase", "requests", "lost", "edge alone", "answers given", "offloaded", "p50 ms", "p99 ms")
-    table = Table(*heads, title="What the cameras saw", title_justify="left")
+    heads = ("phase", "requests", "lost", "edge", "answers", "offload", "p50 ms", "p99 ms")
+    table = Table(*heads, title="What the cameras saw (edge: accuracy of the edge alone)", title_justify="left")
     for phase in phases:
         table.add_row(
             phase["name"],
@@ -142,7 +142,7 @@ def _show(value: float | None, form: str) -> str:
 
 
 def _node_table(nodes: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table("node", "version", "digest", title="What each node reports as loaded", title_justify="left")
+    table = Table("node", "version", "digest", title="What each node serves", title_justify="left", min_width=26)
     for node in nodes:
         table.add_row(node["name"], f"v{node['version']}" if node["version"] else "–", chronicle.short(node["digest"]))
     return table

@@ -211,10 +211,20 @@ def _wishes(scene: Scene, status: Status) -> Mapping[str, Wish]:
     wishes = {}
     for index, wave in enumerate(status.waves):
         for name in wave.nodes if not back else ():
+            ahead = index > status.wave
             if name in scene.nodes and index <= status.wave + scene.strategy.preload_ahead:
-                permitted = may_swap and index <= status.wave and not scene.nodes[name].cordoned
+                if ahead and _strays(scene, scene.nodes[name]):
+                    continue
+                permitted = may_swap and not ahead and not scene.nodes[name].cordoned
                 wishes[name] = Wish(scene.target, scene.name, status.attempt, permitted)
     for name, node in scene.nodes.items():
         if name not in wishes and not scene.lost_stable:
             wishes[name] = permits.settled_wish(scene.model, node, scene.stable, permitted=may_swap)
     return wishes
+
+
+def _strays(scene: Scene, node: specs.EdgeNode) -> bool:
+    """Does it still run what neither is stable nor comes: a version that was superseded in mid-rollout? Before its wave
+    comes it goes back to stable, and serves as baseline there."""
+    runs = node.report(scene.model).digest
+    return scene.stable is not None and runs not in ("", scene.stable.digest, scene.target.digest)
