@@ -1,21 +1,15 @@
 """A stranger's own models, through the commands of the README and nothing else: a finished network that only serves,
 and one of his own that learns from his data. Neither the networks nor the data are known to the product or its demo."""
 
-import json
-import os
-import shutil
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import models
 import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from stranger import Stranger
 
 CLASSES = ["ok", "worn", "broken"]
 PRESS = """
@@ -28,38 +22,6 @@ spec:
   gates: {minHoldout: 300, minAccuracyPermille: 900}
   rollout: {fleet: all, waves: [{name: all, size: "100%", soakSeconds: 0}]}
 """
-
-
-class Stranger:
-    """Types commands in a folder of his own. His network lies there, as a module."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.state = folder / ".skerry"
-        shutil.copy(Path(__file__).parents[1] / "own_networks.py", folder)
-
-    def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        environment = {**os.environ, "SKERRY_STATE_DIR": str(self.state), "OMP_NUM_THREADS": "1"}
-        command = (sys.executable, "-m", "skerry.cli.main", *words)
-        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
-
-    def types(self, *words: str) -> str:
-        done = self.run(*words)
-        assert done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}{self._logs()}"
-        return done.stdout
-
-    def sees(self, *words: str) -> Any:
-        return json.loads(self.types(*words, "--json"))
-
-    def waits(self, what: str, reached: Callable[[], bool], timeout_s: float = 60.0) -> None:
-        end = time.monotonic() + timeout_s
-        while not reached():
-            assert time.monotonic() < end, f"waited for {what}: {self.sees('rollout', 'list')}{self._logs()}"
-            time.sleep(0.3)
-
-    def _logs(self) -> str:
-        logs = sorted((self.state / "logs").glob("*.log"))
-        return "".join(f"\n--- {log.name}\n{log.read_text(errors='replace')[-800:]}" for log in logs)
 
 
 @pytest.fixture

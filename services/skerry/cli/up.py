@@ -30,7 +30,7 @@ state_option = click.option(
 @state_option
 @click.option("--nodes", default=3, show_default=True, type=click.IntRange(1, 20), help="How many edge agents to run.")
 @click.option(
-    "--transport", default="grpcio", show_default=True, type=click.Choice(["h2", "grpcio"]), help="gRPC transport."
+    "--transport", default="h2", show_default=True, type=click.Choice(["h2", "grpcio"]), help="gRPC transport."
 )
 @click.option("--foreground", is_flag=True, help="Stay attached; Ctrl-C stops everything.")
 def up(state: Path, nodes: int, transport: str, foreground: bool) -> None:

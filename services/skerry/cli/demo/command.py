@@ -34,7 +34,7 @@ RATE = 150.0
 @click.option("--rate", default=RATE, show_default=True, type=click.FloatRange(20, 1000), help="Requests per second.")
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep the state folder and logs here.")
 @click.option(
-    "--transport", type=click.Choice(["h2", "grpcio"]), default="grpcio", show_default=True, help="gRPC transport."
+    "--transport", type=click.Choice(["h2", "grpcio"]), default="h2", show_default=True, help="gRPC transport."
 )
 def demo(
     network: str,

@@ -33,8 +33,11 @@ def main(root: Path, nodes: int, transport: str) -> int:
             fleet.introduce(system, objects.open_objects(layout.objects_url))
             log.info("up", dashboard=f"http://127.0.0.1:{system.ports.dashboard}")
             while not stop.wait(_WATCH_S):
-                for name in system.revive(time.monotonic()):
+                revived = system.revive(time.monotonic())
+                for name in revived:
                     log.warning("part_restarted", part=name)
+                if revived:
+                    system_file.write(layout.root, fleet.describe(system))
             log.info("stopping")
     except errors.SkerryError as exc:
         sys.stderr.write(f"{exc}\n")

@@ -25,7 +25,7 @@ Progress = Callable[[str], None]
 class System:
     """All parts below one state folder. Use as a context manager: leaving it stops what runs."""
 
-    def __init__(self, layout: Layout, nodes: Sequence[str], *, transport: str = "grpcio") -> None:
+    def __init__(self, layout: Layout, nodes: Sequence[str], *, transport: str = "h2") -> None:
         self.layout, self.nodes, self.transport = layout, tuple(nodes), transport
         gateway, gateway_http, teacher, teacher_http, dashboard = free_ports(5)
         agents = dict(zip(self.nodes, _pairs(free_ports(2 * len(nodes))), strict=True))
