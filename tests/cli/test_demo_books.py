@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from skerry.cli.demo import books
+from skerry.cli.demo import books, faults, stage
 from skerry.cli.demo.traffic import Answer
 
 GOOD = {
@@ -74,3 +74,7 @@ def test_an_empty_phase_is_not_a_number_and_null_in_json() -> None:
 def test_series_group_by_time_and_leave_out_what_was_lost() -> None:
     answers = [answer(at_s=0.1), answer(at_s=1.9, local=5), answer(at_s=2.1), answer(at_s=2.2, error="x")]
     assert books.series(answers)["accuracy_edge"] == [(1.0, 0.5), (3.0, 1.0)]
+
+
+def test_every_fault_can_be_asked_for() -> None:
+    assert sorted(faults.FAULTS) == list(stage.FAULTS)

@@ -32,11 +32,6 @@ HEAVY = {
     "tuf",
     "yaml",
 }
-# What only trains, serves or plays is far from a help text, whatever the command.
-NEVER = {"mlxtend", "onnx", "onnxruntime", "PIL", "pyarrow", "starlette", "torch", "tuf"}
-# These speak gRPC themselves; the demo draws as well.
-LENIENT = {"demo", "teach"}
-
 # Runs each list of words and tells after which of them which of the watched modules had been imported.
 PROBE = """
 import contextlib, io, json, sys
@@ -78,9 +73,7 @@ EVERY = list(commands(main.main))
 def test_help_imports_nothing_heavy(name: str) -> None:
     """Of the command and all its subcommands, one after the other in one fresh process."""
     mine = [words for words in EVERY if words[0] == name] or [()]
-    for words, code, output, imported in probe(
-        [(*words, "--help") for words in mine], NEVER if name in LENIENT else HEAVY
-    ):
+    for words, code, output, imported in probe([(*words, "--help") for words in mine], HEAVY):
         assert (code, output, imported) == (0, "Usage: skerry", []), words
 
 

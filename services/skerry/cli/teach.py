@@ -6,13 +6,11 @@ import sys
 from pathlib import Path
 
 import click
-import grpc
 
 from skerry.cli import system_file
 from skerry.cli.system.layout import Layout
 from skerry.cli.up import state_option
 from skerry.core import errors
-from skerry.proto import open_inference_pb2
 
 _LOAD = "/inference.GRPCInferenceService/RepositoryModelLoad"
 _LOAD_S = 30.0
@@ -39,6 +37,10 @@ def teach(model: str, state: Path) -> None:
 
 def load(address: str, model: str) -> None:
     """Ask the OIP server at `address` to load what lies in its repository. Raises UnavailableError with its words."""
+    import grpc
+
+    from skerry.proto import open_inference_pb2
+
     with grpc.insecure_channel(address) as channel:
         call = channel.unary_unary(
             _LOAD,

@@ -26,7 +26,6 @@ log = logs.logger("trainer")
 STEPS = 1200  # of the optimizer; with 1,800 digits 21 epochs and 25 CPU seconds
 MIN_EPOCHS = 5
 LEARNING_RATE = 3e-3
-VERSION = 1
 
 
 def teach(model: specs.EdgeModel, blobs: Blobs, seed: int) -> dict[str, bytes]:
@@ -76,18 +75,19 @@ def _files(version: Shipped, loaded: data.Loaded, model: specs.EdgeModel) -> dic
     }
 
 
-def write(files: Mapping[str, bytes], folder: Path) -> None:
-    """Put the files into `folder` as a whole: a server that looks meanwhile sees the old version or the new one."""
-    fresh, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
-    for leftover in (fresh, old):
-        shutil.rmtree(leftover, ignore_errors=True)
+def write(files: Mapping[str, bytes], folder: Path) -> Path:
+    """Put the files into `folder` under the next version number, as a whole; returns where. The version before stays,
+    for the server may still run it; older ones go."""
+    numbers = sorted(int(one.name) for one in folder.glob("[1-9]*") if one.is_dir() and one.name.isdigit())
+    made, fresh = folder / str(1 + max(numbers, default=0)), folder / ".new"
+    shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     for name, content in files.items():
         (fresh / name).write_bytes(content)
-    if folder.exists():
-        folder.rename(old)
-    fresh.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    fresh.rename(made)
+    for number in numbers[:-1]:
+        shutil.rmtree(folder / str(number), ignore_errors=True)
+    return made
 
 
 def main() -> int:
@@ -104,7 +104,7 @@ def main() -> int:
         found = object_store.open_objects(given.objects).get("EdgeModel", chosen.model)
         model = specs.parse_edge_model(chosen.model, found.spec)
         files = teach(model, blob_store.open_blobs(given.blobs), chosen.seed)
-        write(files, chosen.out / chosen.model / str(VERSION))
+        write(files, chosen.out / chosen.model)
     except errors.SkerryError as exc:
         log.error("teaching_failed", model=chosen.model, error=str(exc))
         return 1

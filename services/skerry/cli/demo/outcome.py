@@ -73,6 +73,7 @@ def tell(plot: Plot, stage_set: Set) -> dict[str, Any]:
         "open_because": open_because,
         "bytes": moved(stage_set),
         "memory": {"peak_total": stage_set.peak_total_bytes, "peak": dict(stage_set.peak_bytes)},
+        "cpu_seconds": {name: round(seconds, 1) for name, seconds in stage_set.cpu_s.items()},
         "seconds": round(stage_set.now(), 1),
     } | (
         {}
@@ -109,6 +110,9 @@ def show(console: Console, told: Mapping[str, Any]) -> None:
     sizes = ", ".join(f"{name.replace('_', ' ')} {size / 1024:,.0f} KiB" for name, size in told["bytes"].items())
     console.print(f"bytes moved: {sizes}")
     console.print(f"peak memory {told['memory']['peak_total'] / 2**20:,.0f} MiB in all, {told['seconds']:.0f} s")
+    peaks, spent = told["memory"]["peak"], told["cpu_seconds"]
+    parts = (f"{name} {peak / 2**20:.0f} MiB {spent.get(name, 0):.0f} s" for name, peak in peaks.items())
+    console.print(f"per process, with its children: {', '.join(parts)}", highlight=False)
     fault = told.get("fault")
     if fault is not None:
         console.print(f"fault {fault['name']}: expected that {fault['expected']}", soft_wrap=True)

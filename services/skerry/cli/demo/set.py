@@ -32,6 +32,7 @@ class Set:
         self.digests: dict[str, list[str]] = {}  # every digest each node has ever reported, in order
         self.peak_bytes: dict[str, int] = {}
         self.peak_total_bytes = 0
+        self.cpu_s: dict[str, float] = {}
         self._scene, self._started = scene, time.monotonic()
         self.traffic: Traffic | None = None
         self.view = live.View(view_console, self._gauges)
@@ -76,8 +77,9 @@ class Set:
     async def _measure(self) -> None:
         while True:
             usage = await asyncio.to_thread(self.system.usage)
-            for name, (memory, _) in usage.items():
+            for name, (memory, cpu_s) in usage.items():
                 self.peak_bytes[name] = max(memory, self.peak_bytes.get(name, 0))
+                self.cpu_s[name] = cpu_s
             self.peak_total_bytes = max(self.peak_total_bytes, sum(memory for memory, _ in usage.values()))
             for name in self.system.revive(time.monotonic()):
                 self.tell("fault", f"{name} had ended and was started again")

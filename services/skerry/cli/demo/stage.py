@@ -5,6 +5,7 @@ from typing import Any
 
 MODEL, FLEET = "digits", "all"
 NODES = ("edge-1", "edge-2", "edge-3")
+FAULTS = ("bad-version", "cloud-down", "corrupt", "node-offline")
 NO_MORE_RUNS = {"name": MODEL, "spec": {"retrain": {"enabled": False}}}
 
 _NETWORKS = {
