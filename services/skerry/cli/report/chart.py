@@ -8,7 +8,7 @@ from typing import Any
 from skerry.cli.report.markup import Markup, join, tag
 from skerry.cli.report.scale import Scale, clock, ticks
 
-WIDTH, LEFT, RIGHT = 1080, 92, 132
+WIDTH, LEFT, RIGHT = 1080, 92, 156
 _TOP, _GAP, _ACCURACY, _OFFLOAD, _BAND, _LANE = 34, 34, 210, 96, 26, 20
 _LABEL_APART = 15
 _SHADES = 6  # distinct version colors; later ones repeat
