@@ -110,6 +110,11 @@ class Raw:
                 return found
             self.received += more
 
+    def settle(self) -> None:
+        """Until the server has written everything that it owes so far: the greeting and the answer to ours."""
+        self.send(frames.frame(frames.PING, 0, 0, b"settled?"))
+        self.frames_until(kind=frames.PING)
+
     def has_ended(self, stream_id: int) -> bool:
         return any(_ends(frame, stream_id) for frame in parse(self.received))
 

@@ -45,7 +45,7 @@ def running(request: pytest.FixtureRequest) -> Iterator[rpc_world.Running]:
 
 def test_calls_of_one_turn_are_one_batch_and_one_write(running: rpc_world.Running) -> None:
     with connected(running.port) as raw:
-        raw.frames_until(kind=frames.SETTINGS)
+        raw.settle()
         (peer,) = running.server.peers
         peer.transport = counting = CountingTransport(peer.transport)
         burst = [
@@ -62,7 +62,7 @@ def test_calls_of_one_turn_are_one_batch_and_one_write(running: rpc_world.Runnin
 def test_a_stream_of_many_messages_is_few_writes(running: rpc_world.Running) -> None:
     with connected(running.port, {frames.INITIAL_WINDOW_SIZE: 1 << 20}) as raw:
         raw.send(frames.window_update(0, 1 << 20))
-        raw.frames_until(kind=frames.SETTINGS)
+        raw.settle()
         (peer,) = running.server.peers
         peer.transport = counting = CountingTransport(peer.transport)
         raw.send(headers(1, "/test.Echo/Count") + data(1, message(b"5000")))
