@@ -80,7 +80,7 @@ class Cnn(nn.Module):
         hidden, last = (one for one in self.head if isinstance(one, nn.Linear))
         keep = [_strongest(one.get_parameter("weight"), share) for one in (*convolutions, hidden)]
         widths = tuple(len(one) for one in keep[:3])
-        slim = Cnn(last.out_features, **self.made_of, widths=widths, dense=len(keep[3]))  # type: ignore[arg-type]
+        slim = Cnn(last.out_features, **self.made_of, widths=widths, dense=len(keep[3]))  # type: ignore[arg-type]  # `made_of` holds arguments of several types
         before = torch.arange(convolutions[0].in_channels)
         for ours, theirs, mine in zip(_blocks(self.features), _blocks(slim.features), keep[:3], strict=True):
             _copy(ours[0], theirs[0], mine, before)

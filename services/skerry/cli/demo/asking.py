@@ -2,23 +2,20 @@
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
 import numpy as np
 
 from skerry.cli.demo import cameras, digits, stage
+from skerry.cli.demo.set import Set
 from skerry.cli.demo.traffic import Camera
 from skerry.cli.system.process import read_events
 from skerry.core import errors
 from skerry.proto import edge_pb2
 
-if TYPE_CHECKING:
-    from skerry.cli.demo.set import Set
 
-
-async def teacher_accuracy(data: digits.Digits, stage_set: "Set", sample: int = 400) -> tuple[float, float]:
+async def teacher_accuracy(data: digits.Digits, stage_set: Set, sample: int = 400) -> tuple[float, float]:
     """The teacher's accuracy on clean and on drifted holdout images, asked through its gRPC door."""
     clean = data.holdout.x[:sample]
     drifted = cameras.drift(clean, np.random.default_rng(7), share=1.0)
@@ -46,7 +43,7 @@ def damage(folder: Path, name: str) -> Path:
     return found[0]
 
 
-async def drained_spools(stage_set: "Set") -> dict[str, edge_pb2.SpoolState]:
+async def drained_spools(stage_set: Set) -> dict[str, edge_pb2.SpoolState]:
     """What each agent's spool says, once nothing is pending and nothing more comes, or the wait was in vain."""
     seen: dict[str, edge_pb2.SpoolState] = {}
     for _ in range(60):
@@ -58,7 +55,7 @@ async def drained_spools(stage_set: "Set") -> dict[str, edge_pb2.SpoolState]:
     return seen
 
 
-async def _spool(stage_set: "Set", node: str) -> edge_pb2.SpoolState:
+async def _spool(stage_set: Set, node: str) -> edge_pb2.SpoolState:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{stage_set.system.ports.agents[node][0]}") as channel:
         call = channel.unary_unary(
             "/skerry.edge.v1.Edge/SpoolStatus",

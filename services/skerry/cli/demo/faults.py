@@ -3,41 +3,15 @@ came. The harm is done from outside; no part of the product has a branch for it.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from skerry.adapters.objects.protocol import Object
 from skerry.cli.demo import asking, chronicle, stage
-
-if TYPE_CHECKING:
-    from skerry.cli.demo.set import Set
-    from skerry.cli.demo.story import Plot
+from skerry.cli.demo.plot import Fault, Plot
+from skerry.cli.demo.set import Set, write_json
 
 OUTAGE_S = 8.0
 SETTLE_S = 90.0
-
-
-@dataclass
-class Fault:
-    """Hooks into the story; a fault overrides those it needs. `seen` tells what happened, `ok` whether as expected."""
-
-    name: ClassVar[str]
-    expected: ClassVar[str]
-    closes_loop: ClassVar[bool] = True
-    seen: list[str] = field(default_factory=list)
-    ok: bool = False
-
-    async def during_drift(self, plot: "Plot", stage_set: "Set") -> None: ...
-
-    async def during_training(self, plot: "Plot", stage_set: "Set") -> None: ...
-
-    async def during_rollout(self, plot: "Plot", stage_set: "Set") -> bool:
-        """True: the rollout is the fault's business, the story does not wait for its success."""
-        return False
-
-    async def afterwards(self, plot: "Plot", stage_set: "Set") -> None: ...
-
-    async def judge(self, plot: "Plot", stage_set: "Set") -> None: ...
 
 
 class BadVersion(Fault):
@@ -47,7 +21,7 @@ class BadVersion(Fault):
         "is found at the canary and rolled back; the other nodes never leave the stable version"
     )
 
-    async def afterwards(self, plot: "Plot", stage_set: "Set") -> None:
+    async def afterwards(self, plot: Plot, stage_set: Set) -> None:
         stage_set.tell("fault", "somebody retrains on the old dataset, which knows nothing of the new cameras")
         await stage_set.skerry("retrain", stage.MODEL, "--dataset", plot.dataset)
         await stage_set.until(
@@ -60,7 +34,7 @@ class BadVersion(Fault):
             SETTLE_S,
         )
 
-    async def judge(self, plot: "Plot", stage_set: "Set") -> None:
+    async def judge(self, plot: Plot, stage_set: Set) -> None:
         assert stage_set.traffic is not None
         bad = _published(stage_set.seen)[2]
         rollout = chronicle.newest(stage_set.seen.of("ModelRollout"))[2]
@@ -80,15 +54,13 @@ class Corrupt(Fault):
     expected = "the damaged artifact is refused by every agent, once each, and the old version serves on"
     closes_loop = False
 
-    async def during_training(self, plot: "Plot", stage_set: "Set") -> None:
+    async def during_training(self, plot: Plot, stage_set: Set) -> None:
         """Publishing and rolling out are two steps this time, so that the harm comes in between."""
         folder = stage_set.system.layout.root / "stage"
-        from skerry.cli.demo.set import write_json
-
         description = stage.edge_model(plot.network, plot.dataset, automatic=False, tolerant=True)
         await stage_set.skerry("models", "apply", str(write_json(folder / "tolerant.json", description)))
 
-    async def during_rollout(self, plot: "Plot", stage_set: "Set") -> bool:
+    async def during_rollout(self, plot: Plot, stage_set: Set) -> bool:
         version = _version_of(stage_set, plot.target)
         damaged = await asyncio.to_thread(
             asking.damage, stage_set.system.layout.repository / "targets" / version.spec["targetPath"], "model.onnx"
@@ -99,7 +71,7 @@ class Corrupt(Fault):
         await stage_set.play(10, "do the agents leave it alone from here on?")
         return True
 
-    async def judge(self, plot: "Plot", stage_set: "Set") -> None:
+    async def judge(self, plot: Plot, stage_set: Set) -> None:
         serving = chronicle.nodes_on(stage_set.seen, stage.MODEL)
         rollout = chronicle.newest(stage_set.seen.of("ModelRollout"))[-1]
         number = _version_of(stage_set, plot.target).spec["version"]
@@ -120,7 +92,7 @@ class CloudDown(Fault):
         "it is uploaded once after they return"
     )
 
-    async def during_drift(self, plot: "Plot", stage_set: "Set") -> None:
+    async def during_drift(self, plot: Plot, stage_set: Set) -> None:
         await stage_set.play(4, "drifting cameras, the cloud still there")
         stage_set.tell("fault", "gateway, teacher and Valkey are killed")
         await asyncio.to_thread(stage_set.system.hold, "gateway", "teacher", "valkey", kill=True)
@@ -130,7 +102,7 @@ class CloudDown(Fault):
         await asyncio.to_thread(stage_set.system.restart, "valkey", "gateway", "teacher")
         stage_set.tell("fault", "gateway, teacher and Valkey are back")
 
-    async def judge(self, plot: "Plot", stage_set: "Set") -> None:
+    async def judge(self, plot: Plot, stage_set: Set) -> None:
         assert stage_set.traffic is not None
         dark = [one for one in stage_set.traffic.answers if self._dark_since <= one.at_s <= self._dark_until]
         answered = [one for one in dark if not one.error]
@@ -150,14 +122,14 @@ class NodeOffline(Fault):
     expected = "with one agent gone during the rollout the others finish; it catches up when it returns"
     node: ClassVar[str] = stage.NODES[-1]
 
-    async def during_training(self, plot: "Plot", stage_set: "Set") -> None:
+    async def during_training(self, plot: Plot, stage_set: Set) -> None:
         assert stage_set.traffic is not None
         stage_set.traffic.switch_off(self.node)
         await stage_set.play(1, f"the cameras of {self.node} are switched off")
         await asyncio.to_thread(stage_set.system.hold, self.node)
         stage_set.tell("fault", f"{self.node} and its cameras are gone")
 
-    async def during_rollout(self, plot: "Plot", stage_set: "Set") -> bool:
+    async def during_rollout(self, plot: Plot, stage_set: Set) -> bool:
         assert stage_set.traffic is not None
         await stage_set.until("the others have finished", lambda look: _ended(look, 2), 150)
         rollout = chronicle.newest(stage_set.seen.of("ModelRollout"))[1]
@@ -175,7 +147,7 @@ class NodeOffline(Fault):
         stage_set.traffic.switch_on(self.node)
         return True
 
-    async def judge(self, plot: "Plot", stage_set: "Set") -> None:
+    async def judge(self, plot: Plot, stage_set: Set) -> None:
         digest, version = chronicle.nodes_on(stage_set.seen, stage.MODEL)[self.node]
         self.seen.append(f"{self.node} serves v{version} after its return")
         self.ok = self._finished and digest == plot.target and _nothing_lost(stage_set, self)
@@ -195,11 +167,11 @@ def _ended(look: chronicle.Look, count: int) -> bool:
     return sum(status in ("True", "False") for status in ends) >= count
 
 
-def _version_of(stage_set: "Set", digest: str) -> Object:
+def _version_of(stage_set: Set, digest: str) -> Object:
     return next(one for one in stage_set.seen.of("ModelVersion").values() if one.spec["digest"] == digest)
 
 
-def _nothing_lost(stage_set: "Set", fault: Fault) -> bool:
+def _nothing_lost(stage_set: Set, fault: Fault) -> bool:
     assert stage_set.traffic is not None
     lost = sum(bool(answer.error) for answer in stage_set.traffic.answers)
     fault.seen.append(f"{lost} of {len(stage_set.traffic.answers)} requests lost")

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from skerry.cli.demo import books, chronicle, stage
 from skerry.cli.demo.books import Holdout, PhaseRow
+from skerry.cli.demo.plot import Plot
 from skerry.cli.demo.set import Set
-from skerry.cli.demo.story import Plot
 
 IMAGE_BYTES = 28 * 28
 
@@ -167,7 +167,7 @@ def timeline(told: Mapping[str, Any], plot: Plot, stage_set: Set) -> dict[str, A
         "summary": told["phases"],
         "series": books.series(answers),
         "versions": stage_set.versions,
-        "phases": plot.phases or [],
+        "phases": plot.phases,
         **{key: told[key] for key in ("nodes", "gates", "events", "bytes", "holdout", "teacher", "seconds", "closed")},
         "fault": told.get("fault"),
     }

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from skerry.cli.demo import digits, faults, outcome, stage, story
+from skerry.cli.demo import digits, faults, outcome, plot, stage, story
 from skerry.cli.demo.set import Set
 from skerry.cli.report import html
 from skerry.cli.system.layout import Layout
@@ -51,17 +51,17 @@ def run(wanted: Wanted) -> bool:
 async def _play(console: Console, root: Path, wanted: Wanted) -> tuple[dict[str, Any], errors.SkerryError | None]:
     """The summary, and why the story broke off, if it did."""
     data = await asyncio.to_thread(digits.load)
-    plot = story.Plot(wanted.network, faults.FAULTS[wanted.fault]() if wanted.fault else None, data)
+    about = plot.Plot(wanted.network, faults.FAULTS[wanted.fault]() if wanted.fault else None, data)
     system = System(Layout(root), stage.NODES, transport=wanted.transport)
     stage_set = Set(system, console, story.opening_scene(data), wanted.rate)
     broke_off: errors.SkerryError | None = None
     with system, stage_set.view:
         try:
-            await story.play(plot, stage_set)
+            await story.play(about, stage_set)
         except errors.SkerryError as exc:
             broke_off = exc
-        told = outcome.tell(plot, stage_set)
+        told = outcome.tell(about, stage_set)
     outcome.show(console, told)
-    html.write_report(wanted.report, outcome.timeline(told, plot, stage_set))
+    html.write_report(wanted.report, outcome.timeline(told, about, stage_set))
     console.print(f"report: {wanted.report}", soft_wrap=True)
     return told, broke_off

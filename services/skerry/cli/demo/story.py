@@ -7,34 +7,19 @@ looks.
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
-from skerry.cli.demo import asking, cameras, chronicle, digits, faults, stage
+from skerry.cli.demo import asking, cameras, chronicle, digits, stage
 from skerry.cli.demo.chronicle import Look
 from skerry.cli.demo.digits import Images
+from skerry.cli.demo.plot import Plot
 from skerry.cli.demo.set import Set, all_nodes_on, write_json
 from skerry.cli.demo.traffic import Scene
 from skerry.core import errors
 
 CLEAN_S, AFTER_S = 18.0, 18.0
 RUN_S, ROLLOUT_S = 240.0, 150.0
-
-
-@dataclass(slots=True)
-class Plot:
-    """What the story learns on its way and the summary needs."""
-
-    network: str
-    fault: faults.Fault | None
-    data: digits.Digits
-    dataset: str = ""  # digest of the imported base dataset
-    first: str = ""  # digest of the first version
-    target: str = ""  # digest of the version that the loop made
-    teacher_clean: float = float("nan")
-    teacher_drift: float = float("nan")
-    phases: list[tuple[str, float, float]] | None = None
 
 
 def unchanged(images: Images) -> Images:
@@ -47,9 +32,8 @@ def opening_scene(data: digits.Digits) -> Scene:
 
 async def play(plot: Plot, stage_set: Set) -> None:
     """Play it to the end. Raises UnavailableError when something awaited does not come."""
-    plot.phases = []
     await asyncio.to_thread(stage_set.system.start, stage_set.view.step)
-    stage_set.tell("phase", f"{len(stage_set.system.processes)} processes are up")
+    stage_set.tell("phase", f"{len(stage_set.system.processes)} processes are up: {_addresses(stage_set)}")
     stage_set.begin()
     try:
         await _set_up(plot, stage_set)
@@ -83,8 +67,17 @@ class _phase(contextlib.AbstractAsyncContextManager[None]):  # noqa: N801 — re
         self._set.tell("phase", f"phase {self._name}: {self._text}")
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._plot.phases is not None
         self._plot.phases.append((self._name, self._began, self._set.now()))
+
+
+def _addresses(stage_set: Set) -> str:
+    """Where everything listens: loopback only, on ports that were free."""
+    ports = stage_set.system.ports
+    agents = ", ".join(f"{node} {grpc}" for node, (grpc, _) in ports.agents.items())
+    return (
+        f"dashboard http://127.0.0.1:{ports.dashboard}, gRPC on 127.0.0.1: gateway {ports.gateway}, "
+        f"teacher {ports.teacher}, {agents}"
+    )
 
 
 def _drifting(seed: int) -> Callable[[Images], Images]:
@@ -105,7 +98,8 @@ async def _set_up(plot: Plot, stage_set: Set) -> None:
     await stage_set.skerry("datasets", "import", str(folder / "digits.npz"), "--model", stage.MODEL)
     await stage_set.until("the dataset is known", _has_dataset, 10)
     plot.dataset = str(stage_set.seen.of("EdgeModel")[stage.MODEL].spec["datasetDigest"])
-    stage_set.view.step("training the teacher with generic augmentation")
+    stage_set.view.step("training the teacher")
+    stage_set.tell("training", "the teacher, a larger network, trains with generic augmentation (half a minute)")
     await stage_set.skerry("teach", stage.MODEL)
     plot.teacher_clean, plot.teacher_drift = await asking.teacher_accuracy(plot.data, stage_set)
     stage_set.tell(
