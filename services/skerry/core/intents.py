@@ -161,6 +161,9 @@ def retrain(
         "reason": reason,
         "mode": "Standard",
     }
+    # Written down now: what the model's owner changes while the run waits is for the next one.
+    if template := (spec.get("retrain") or {}).get("template"):
+        made["template"] = template
     return Creation("TrainingRun", f"{model}-{suffix}", made)
 
 

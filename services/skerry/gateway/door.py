@@ -20,7 +20,7 @@ from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.telemetry import logs
 from skerry.core import digests, errors, tickets
 
-MAX_CONTENT_BYTES = 256 << 20  # with two at once: what the gateway's memory must have to spare
+MAX_CONTENT_BYTES = 320 << 20  # a part of a dataset has up to 256 MiB of rows; two at once must fit in memory
 MAX_PROPOSAL_BYTES = 1 << 20
 BODIES_AT_ONCE = 2
 WAIT_S = 20.0  # for a turn, before the caller is told to come again

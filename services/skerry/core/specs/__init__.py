@@ -27,6 +27,7 @@ from skerry.core.specs.model import (
 )
 from skerry.core.specs.reader import Amount
 from skerry.core.specs.strategy import Analysis, ModelRollout, RolloutStrategy, WaveSpec, parse_rollout
+from skerry.core.specs.template import JobTemplate, Toleration
 from skerry.core.specs.versions import ModelVersion, TrainingRun, parse_model_version, parse_training_run
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "EdgeModel",
     "EdgeNode",
     "Input",
+    "JobTemplate",
     "Lease",
     "ModelReport",
     "ModelRollout",
@@ -46,6 +48,7 @@ __all__ = [
     "PermitGrant",
     "RetrainSpec",
     "RolloutStrategy",
+    "Toleration",
     "TrainingRun",
     "WaveSpec",
     "assignment_json",

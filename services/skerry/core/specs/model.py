@@ -7,6 +7,7 @@ from typing import Any
 from skerry.core import errors, gates, offload, preprocessing, sampling
 from skerry.core.specs.reader import Reader, read
 from skerry.core.specs.strategy import RolloutStrategy, strategy
+from skerry.core.specs.template import JobTemplate, template_fields
 
 DATATYPES = (
     "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES",
@@ -74,7 +75,7 @@ class OffloadSpec:
 
 @dataclass(frozen=True, slots=True)
 class RetrainSpec:
-    """EdgeModel.spec.retrain: when a run is worth it (see `core.retrain`), and how it trains."""
+    """EdgeModel.spec.retrain: when a run is worth it (see `core.retrain`), how it trains, and as what job."""
 
     enabled: bool = True
     min_new_examples: int = 600
@@ -91,6 +92,7 @@ class RetrainSpec:
     students: int = 1
     seed: int = 0
     timeout_s: int = 900
+    template: JobTemplate = field(default_factory=JobTemplate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,7 @@ def retrain_fields(reader: Reader) -> RetrainSpec:
         students=reader.integer("students", default.students, 1, 16),
         seed=reader.integer("seed", default.seed, 0, 2**31 - 1),
         timeout_s=reader.integer("timeoutSeconds", default.timeout_s, 1, 30 * 86_400),
+        template=reader.inner("template", template_fields),
     )
 
 

@@ -1,11 +1,12 @@
 """ModelVersion.spec and TrainingRun.spec."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from skerry.core.specs.model import RetrainSpec, parse_retrain, retrain_fields
 from skerry.core.specs.reader import Reader, read
+from skerry.core.specs.template import JobTemplate, template_fields
 
 SOURCES = ("Trained", "Imported")
 MODES = ("Standard",)
@@ -27,7 +28,8 @@ class ModelVersion:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
-    """TrainingRun.spec. `overrides` holds fields of EdgeModel.spec.retrain, checked."""
+    """TrainingRun.spec. `overrides` holds fields of EdgeModel.spec.retrain, checked. `template`: how its job runs;
+    None: as the EdgeModel says. `suspend`: the job is to wait."""
 
     name: str
     model: str
@@ -36,10 +38,14 @@ class TrainingRun:
     reason: str
     mode: str
     overrides: Mapping[str, Any]
+    template: JobTemplate | None = None
+    suspend: bool = False
 
     def retrain(self, policy: Mapping[str, Any]) -> RetrainSpec:
-        """EdgeModel.spec.retrain as given, with this run's overrides on top. Raises InputError."""
-        return parse_retrain({**policy, **self.overrides}, self.model)
+        """EdgeModel.spec.retrain as given, with this run's overrides on top and its template, if it has one, in the
+        place of the model's. Raises InputError."""
+        found = parse_retrain({**policy, **self.overrides}, self.model)
+        return found if self.template is None else replace(found, template=self.template)
 
 
 def parse_model_version(name: str, spec: Mapping[str, Any]) -> ModelVersion:
@@ -69,6 +75,8 @@ def _version(name: str, reader: Reader) -> ModelVersion:
 
 def _run(name: str, reader: Reader) -> TrainingRun:
     overrides = reader.mapping("overrides", {})
+    if "template" in overrides:
+        raise reader.fault("overrides.template", "is no override: set spec.template")
     read("TrainingRun", name, "spec.overrides", overrides, retrain_fields)
     return TrainingRun(
         name=name,
@@ -78,4 +86,6 @@ def _run(name: str, reader: Reader) -> TrainingRun:
         reason=reader.text("reason", ""),
         mode=reader.text("mode", "Standard", among=MODES),
         overrides=overrides,
+        template=reader.inner("template", template_fields) if reader.has("template") else None,
+        suspend=reader.flag("suspend", False),
     )
