@@ -8,7 +8,7 @@ import numpy as np
 from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.adapters.objects.memory import MemoryObjects
-from skerry.core import datasets, digests, parts, writers
+from skerry.core import datasets, digests, parts, snapshots, tickets, writers
 
 MODEL = "press"
 NAMES = ("ok", "worn", "broken")
@@ -63,9 +63,12 @@ class World:
         )
 
     def ask(self, run: str, dataset: str, **more: Any) -> None:
-        """Create the TrainingRun."""
+        """Write the snapshot that a job of the run reads."""
         body = {"model": MODEL, "datasetDigest": dataset, "reason": "a test"} | more
-        self.objects.create("TrainingRun", run, body, manager=writers.OPERATOR)
+        model = self.objects.get("EdgeModel", MODEL)
+        stable = snapshots.stable_of(body, model.status)
+        found = next((one.spec for one in self.objects.list("ModelVersion") if one.name == stable), None)
+        self.blobs.write(tickets.snapshot_path(run), snapshots.to_json(run, body, model.spec, stable, found))
 
 
 def rows(per_class: list[int], seed: int = 0) -> parts.Rows:

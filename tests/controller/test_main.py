@@ -203,7 +203,6 @@ def test_jobs_are_told_where_data_is_and_nothing_of_keys(tmp_path: Path, monkeyp
         monkeypatch.setenv(name, value)
     given = settings.job_environment(settings.read())
     assert {name for name in given if name.startswith("SKERRY_")} == {
-        "SKERRY_OBJECTS",
         "SKERRY_BLOBS",
         "SKERRY_TEACHER",
     }

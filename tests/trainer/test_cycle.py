@@ -25,7 +25,7 @@ def proposal(world: World, run: str) -> dict[str, Any]:
 
 def play(world: World, run: str, dataset: str, labeler: Labeler | None = None, **more: Any) -> gates.Verdict:
     world.ask(run, dataset, **more)
-    return cycle.run(main.resolve(world.objects, world.blobs, run), world.blobs, labeler)
+    return cycle.run(main.resolve(world.blobs, run), world.blobs, labeler)
 
 
 def publish(world: World, run: str, counter: int) -> str:

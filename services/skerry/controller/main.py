@@ -4,6 +4,7 @@ Run as `python -m skerry.controller.main`. Ends with 0 on SIGTERM, 1 when anothe
 it cannot begin.
 """
 
+import functools
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ from skerry.adapters import blobs, fleetstate, lease, objects
 from skerry.adapters.telemetry import logs
 from skerry.adapters.trust import ceremony
 from skerry.controller import leader, publish, reconcile, runs, settings
-from skerry.controller.jobs import local
+from skerry.controller.jobs import command, local
 from skerry.controller.store import Store
 from skerry.core import errors
 
@@ -43,7 +44,7 @@ def _run(given: settings.Settings, stop: threading.Event) -> int:
     held = lease.open_lease(given.objects, "controller")
     repository = ceremony.ensure(given.repository_dir, given.keys, now=datetime.now(UTC))
     jobs = local.LocalJobs(
-        given.jobs_folder, [sys.executable, "-m", "skerry.trainer.main"], settings.job_environment(given)
+        given.jobs_folder, functools.partial(command.local, sys.executable), settings.job_environment(given)
     )
     store = Store(store_of_objects, held)
     publisher = publish.Publisher(store, blob_store, repository)

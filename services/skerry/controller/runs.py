@@ -1,68 +1,34 @@
 """The life of a TrainingRun: accepted or refused, started as a job, watched, ended in time, its proposal handed on.
 
-Every run comes to a terminal condition (`Succeeded` True or False) with a reason. What the job does is the trainer's
-business; what becomes of a proposal is decided in `publish`.
+Every run comes to a terminal condition (`Succeeded` True or False) with a reason. What to do next is decided in
+`steps`, what the job does is the trainer's business, what becomes of a proposal is decided in `publish`.
 """
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import Enum
+from typing import Any
 
 from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.objects.protocol import Object
 from skerry.adapters.telemetry import logs
-from skerry.controller import marks, publish
-from skerry.controller.jobs.protocol import Job, Jobs, State
+from skerry.controller import marks, publish, steps
+from skerry.controller.jobs.protocol import Jobs, Order, State
+from skerry.controller.steps import Action, Step
 from skerry.controller.store import Store
-from skerry.core import digests, errors, specs
+from skerry.core import digests, errors, snapshots, specs, tickets
 
 log = logs.logger("controller")
 
 MAX_LOG_BYTES = 1 << 20
-MAX_STARTS = 3  # of one run whose job was killed from outside
-
-
-class Action(Enum):
-    START = "Start"
-    WAIT = "Wait"
-    STOP = "Stop"
-    COLLECT = "Collect"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What to do with a run now, and why."""
-
-    action: Action
-    reason: str
-    message: str = ""
-
-
-def decide(job: Job, *, starts: int, age_s: float, timeout_s: float, proposed: bool, free: bool) -> Step:
-    """The next step of an accepted run that is not terminal.
-
-    `starts` counts how often its job was started, `age_s` is the time since the first start, `proposed` whether a
-    proposal lies in object storage, `free` whether another job may run now.
-    """
-    if starts and proposed and job.state is not State.RUNNING:
-        return Step(Action.COLLECT, "Proposed")
-    if starts and age_s > timeout_s:
-        return Step(Action.STOP, "Timeout", f"the job took longer than timeoutSeconds = {timeout_s:g}")
-    if job.state is State.RUNNING:
-        return Step(Action.WAIT, "Training", f"start {starts} of at most {MAX_STARTS}")
-    if job.state is State.ENDED and job.exit_code is not None and job.exit_code >= 0:
-        return Step(Action.STOP, "TrainerFailed", f"the job ended with code {job.exit_code} and proposed nothing")
-    if starts >= MAX_STARTS:
-        return Step(Action.STOP, "TrainerKilled", f"the job was killed {starts} times")
-    if not free:
-        return Step(Action.WAIT, "Queued", "another training job runs")
-    return Step(Action.START, "Training", f"start {starts + 1} of at most {MAX_STARTS}")
+_LAST_WORDS_BYTES = 8192
+_FAILURES = ("error", "critical")  # levels of what ended a job
+_START_AGAIN_MS = 5_000  # after a start that the cluster, or this machine, did not take
 
 
 class Runs:
-    """Drives all TrainingRuns by one step each."""
+    """Drives all TrainingRuns by one step each. `ends_jobs`: jobs are to end when this controller is told to stop."""
 
     def __init__(
         self,
@@ -71,68 +37,86 @@ class Runs:
         blobs: Blobs,
         publisher: publish.Publisher,
         max_jobs: int,
+        *,
+        ends_jobs: bool = True,
     ) -> None:
         self._store = store
         self._jobs = jobs
         self._blobs = blobs
         self._publisher = publisher
         self._max_jobs = max_jobs
+        self._ends_jobs = ends_jobs
+        self._settled: set[str] = set()  # ended runs of which nothing is left, so far as this process knows
+        self._failed_starts: dict[str, tuple[int, str]] = {}  # when, and why
 
     def all(self) -> list[Object]:
         """Oldest first; ends the jobs of runs that somebody deleted."""
         runs = sorted(self._store.list("TrainingRun"), key=lambda run: (run.created_unix_ms, run.name))
-        for name in set(self._jobs.names()) - {run.name for run in runs}:
+        names = {run.name for run in runs}
+        for name in set(self._jobs.names()) - names:
             log.warning("training_orphan_ended", run=name)
-            self._jobs.stop(name)
+            self._clear(name)
+        self._settled &= names
         return runs
 
     def step(self, run: Object, *, now_ms: int) -> None:
         """Move one run on. Raises what the adapters raise; running it again is always right."""
         if marks.is_terminal(run.status):
-            self._forget(run.name)
+            if run.name not in self._settled:
+                self._clear(run.name)
+                self._settled.add(run.name)
             return
         try:
-            spec, model = self._check(run)
+            order, model = self._check(run)
         except (errors.InputError, errors.IntegrityError) as exc:
             self._finish(run, "Invalid", str(exc), now_ms)
             return
-        started_ms = int(run.status.get("startedUnixMs", 0))
-        step = decide(
-            self._jobs.poll(run.name),
+        job = self._jobs.poll(run.name)
+        step = steps.decide(
+            job,
             starts=int(run.status.get("job", {}).get("starts", 0)),
-            age_s=(now_ms - started_ms) / 1000,
-            timeout_s=spec.retrain(model.spec.get("retrain", {})).timeout_s,
+            age_s=steps.age_s(run.status, now_ms),
+            timeout_s=order.timeout_s,
             proposed=self._blobs.exists(f"proposals/{run.name}.json"),
-            free=len([name for name in self._jobs.names() if self._jobs.poll(name).state is State.RUNNING])
-            < self._max_jobs,
+            free=bool(order.template.queue) or self._busy() < self._max_jobs,
+            suspend=order.suspend,
         )
-        self._act(run, step, now_ms)
+        self._act(run, order, model, step, now_ms)
 
     def interrupt(self, *, now_ms: int) -> None:
-        """End all jobs because this controller was told to stop. It is not counted against the runs."""
-        for run in self.all():
+        """This controller was told to stop: end the jobs that are not to go on without it. It is not counted against
+        their runs."""
+        for run in self.all() if self._ends_jobs else ():
             if self._jobs.poll(run.name).state is not State.RUNNING:
                 continue
             self._jobs.stop(run.name)
-            starts = max(0, int(run.status.get("job", {}).get("starts", 0)) - 1)
-            status = {**run.status, "job": {"starts": starts}}
+            job = _uncounted(run.status.get("job", {}))
+            status = {**run.status, "job": steps.clocked(job, idle=True, now_ms=now_ms)}
             text = "the controller was told to stop; the next one starts the job again"
             self._store.put_status(run, marks.mark(status, "Running", "False", "Interrupted", text, now_ms))
             log.info("training_interrupted", run=run.name, model=run.spec.get("model"))
 
-    def _act(self, run: Object, step: Step, now_ms: int) -> None:
+    def _busy(self) -> int:
+        """Jobs that have, or wait for, what trains them."""
+        states = [self._jobs.poll(name).state for name in self._jobs.names()]
+        return sum(state in (State.RUNNING, State.WAITING) for state in states)
+
+    def _act(self, run: Object, order: Order, model: Object, step: Step, now_ms: int) -> None:
         if step.action is Action.START:
-            self._start(run, step, now_ms)
+            self._start(run, order, model, step, now_ms)
+        elif step.action is Action.ADJUST:
+            self._jobs.start(order)
+            log.info("training_adjusted", run=run.name, model=order.model, reason=step.reason)
         elif step.action is Action.WAIT:
-            running = "True" if step.reason == "Training" else "False"
-            status = marks.mark(run.status, "Accepted", "True", "Valid", "", now_ms)
-            self._store.put_status(run, marks.mark(status, "Running", running, step.reason, step.message, now_ms))
+            self._wait(run, step, now_ms)
         elif step.action is Action.STOP:
-            self._finish(run, step.reason, f"{step.message}{self._last_words(run.name)}", now_ms)
+            _, cannot = self._failed_starts.get(run.name, (0, ""))
+            message = f"{step.message}; it could not be started: {cannot}" if cannot else step.message
+            self._finish(run, step.reason, message, now_ms, last_words=True)
         else:
             self._collect(run, now_ms)
 
-    def _check(self, run: Object) -> tuple[specs.TrainingRun, Object]:
+    def _check(self, run: Object) -> tuple[Order, Object]:
         spec = specs.parse_training_run(run.name, run.spec)
         model = self._store.get("EdgeModel", spec.model)
         if specs.parse_edge_model(spec.model, model.spec).network is None:
@@ -142,25 +126,56 @@ class Runs:
             raise errors.NotFoundError(
                 f"TrainingRun {run.name} pins dataset {spec.dataset_digest}, which nobody stored"
             )
-        return spec, model
+        retrain = spec.retrain(model.spec.get("retrain") or {})
+        return Order(run.name, spec.model, retrain.timeout_s, retrain.template, spec.suspend), model
 
-    def _start(self, run: Object, step: Step, now_ms: int) -> None:
+    def _wait(self, run: Object, step: Step, now_ms: int) -> None:
+        status = marks.mark(run.status, "Accepted", "True", "Valid", "", now_ms)
+        if run.status.get("startedUnixMs"):
+            status = {**status, "job": steps.clocked(run.status.get("job", {}), idle=step.idle, now_ms=now_ms)}
+        running = "True" if step.reason == "Training" else "False"
+        self._store.put_status(run, marks.mark(status, "Running", running, step.reason, step.message, now_ms))
+
+    def _start(self, run: Object, order: Order, model: Object, step: Step, now_ms: int) -> None:
         """The start is counted before it happens: a controller that dies in between cannot start for ever."""
-        starts = int(run.status.get("job", {}).get("starts", 0)) + 1
-        first = run.status.get("startedUnixMs") or now_ms
-        status = {**run.status, "startedUnixMs": first, "job": {"starts": starts}}
+        failed_ms, _ = self._failed_starts.get(run.name, (0, ""))
+        if 0 <= now_ms - failed_ms < _START_AGAIN_MS:
+            return
+        job = steps.clocked(run.status.get("job", {}), idle=False, now_ms=now_ms)
+        job["starts"] = int(job.get("starts", 0)) + 1
+        self._prepare(run, model, first=job["starts"] == 1)
+        status = {**run.status, "startedUnixMs": run.status.get("startedUnixMs") or now_ms, "job": job}
         status = marks.mark(status, "Accepted", "True", "Valid", "", now_ms)
-        status = marks.mark(status, "Running", "True", step.reason, step.message, now_ms)
-        run = self._store.put_status(run, status)
-        self._jobs.start(run.name, {"SKERRY_RUN": run.name})
+        run = self._store.put_status(run, marks.mark(status, "Running", "False", "Starting", step.message, now_ms))
+        try:
+            self._jobs.start(order)
+        except errors.InputError as exc:
+            self._finish(run, "Invalid", str(exc), now_ms)
+            return
+        except (errors.UnavailableError, errors.RejectedError) as exc:
+            self._failed_starts[run.name] = (now_ms, str(exc))
+            status = {**run.status, "job": _uncounted(job)}
+            self._store.put_status(run, marks.mark(status, "Running", "False", "CannotStart", str(exc), now_ms))
+            return
+        self._failed_starts.pop(run.name, None)
         log.info(
             "training_started",
             run=run.name,
-            model=run.spec["model"],
+            model=order.model,
             dataset=run.spec["datasetDigest"],
             reason=run.spec.get("reason", ""),
-            start=starts,
+            workers=order.template.workers,
+            start=job["starts"],
         )
+
+    def _prepare(self, run: Object, model: Object, *, first: bool) -> None:
+        """What the job will read; and nothing that an earlier run of this name proposed."""
+        stable = snapshots.stable_of(run.spec, model.status)
+        version = self._store.find("ModelVersion", stable) if stable else None
+        data = snapshots.to_json(run.name, run.spec, model.spec, stable, version.spec if version else None)
+        self._blobs.write(tickets.snapshot_path(run.name), data)
+        if first and self._blobs.exists(f"proposals/{run.name}.json"):
+            self._blobs.delete(f"proposals/{run.name}.json")
 
     def _collect(self, run: Object, now_ms: int) -> None:
         try:
@@ -179,12 +194,15 @@ class Runs:
         message: str,
         now_ms: int,
         *,
-        status: Mapping[str, object] | None = None,
+        status: Mapping[str, Any] | None = None,
         succeeded: bool = False,
+        last_words: bool = False,
     ) -> None:
+        """Write down how the run ended, with its log, and only then forget the job."""
         final = {**(run.status if status is None else status), "finishedUnixMs": now_ms}
         if data := self._jobs.log(run.name, MAX_LOG_BYTES):
             final["logDigest"] = blob_store.put(self._blobs, data)
+            message += _last_words(data[-_LAST_WORDS_BYTES:]) if last_words else ""
         if reason == "Invalid":
             final = marks.mark(final, "Accepted", "False", reason, message, now_ms)
         final = marks.mark(final, "Running", "False", reason, message, now_ms)
@@ -192,20 +210,39 @@ class Runs:
         self._store.put_status(run, final)
         tell = log.info if succeeded else log.warning
         tell("training_ended", run=run.name, model=run.spec.get("model"), reason=reason, message=message)
-        self._forget(run.name)
+        self._clear(run.name)
 
-    def _forget(self, name: str) -> None:
+    def _clear(self, name: str) -> None:
+        """Leave no job behind, and no snapshot: without it the job's ticket opens nothing any more."""
         if self._jobs.poll(name).state is not State.ABSENT:
             self._jobs.stop(name)
+        if self._blobs.exists(tickets.snapshot_path(name)):
+            self._blobs.delete(tickets.snapshot_path(name))
+        self._failed_starts.pop(name, None)
 
-    def _last_words(self, name: str) -> str:
-        """What the job said last, for a person who asks why: an event's own error text, else the last line."""
-        lines = self._jobs.log(name, 8192).decode(errors="replace").strip().splitlines()
-        if not lines:
-            return ""
-        try:
-            event = json.loads(lines[-1])
-            said = str(event.get("error") or event.get("message") or event.get("event"))
-        except (ValueError, AttributeError, RecursionError):
-            said = lines[-1]
-        return f"; its last words: {said[:400]}"
+
+def _uncounted(job: Mapping[str, Any]) -> dict[str, Any]:
+    """TrainingRun.status.job without its last start."""
+    return {**job, "starts": max(0, int(job.get("starts", 0)) - 1)}
+
+
+def _last_words(data: bytes) -> str:
+    """What the job said last, for a person who asks why: the text of its last error, else its last line of words."""
+    lines = [line.strip() for line in data.decode(errors="replace").splitlines() if re.search("[a-z]", line)]
+    if not lines:
+        return ""
+    failures = [event for line in lines if (event := _event(line)).get("error") and event.get("level") in _FAILURES]
+    last = _event(lines[-1])
+    if failures:
+        said = str(failures[-1]["error"])
+    else:
+        said = str(last.get("error") or last.get("message") or last.get("event") or lines[-1])
+    return f"; its last words: {said[:400]}"
+
+
+def _event(line: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

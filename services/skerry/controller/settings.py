@@ -61,5 +61,5 @@ def read() -> Settings:
 def job_environment(settings: Settings) -> Mapping[str, str]:
     """What every training job gets: this process's environment without any key or signing folder, and where data is."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SKERRY_")}
-    given = {"SKERRY_OBJECTS": settings.objects, "SKERRY_BLOBS": settings.blobs, "SKERRY_TEACHER": settings.teacher}
+    given = {"SKERRY_BLOBS": settings.blobs, "SKERRY_TEACHER": settings.teacher}
     return {"OMP_NUM_THREADS": "1", **inherited, **given}

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
-from skerry.adapters.objects.protocol import Objects
 from skerry.core import errors, manifest, specs
 from skerry.core.manifest import Manifest
 
@@ -17,14 +16,14 @@ class Baseline:
     model: bytes
 
 
-def find(objects: Objects, blobs: Blobs, name: str) -> Baseline | str | None:
-    """The ModelVersion `name`; None for an empty name. When its files cannot be had, a text that says why: a version
-    that nothing was compared with must not pass for want of a comparison."""
+def find(blobs: Blobs, name: str, version: specs.ModelVersion | None) -> Baseline | str | None:
+    """The ModelVersion `name`; None for an empty name. When it or its files cannot be had, a text that says why: a
+    version that nothing was compared with must not pass for want of a comparison."""
     if not name:
         return None
+    if version is None:
+        return f"there is no ModelVersion {name} to compare with"
     try:
-        found = objects.get("ModelVersion", name)
-        version = specs.parse_model_version(name, found.spec)
         data = blob_store.fetch(blobs, version.digest, manifest.MAX_BYTES)
         made = manifest.from_json(data)
         file = made.files["model"]

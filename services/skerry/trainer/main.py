@@ -1,34 +1,31 @@
 """`python -m skerry.trainer.main`: run TrainingRun $SKERRY_RUN and write `proposals/<run>.json`.
 
-Exit code 0: a proposal lies in the blobs, whatever its verdict. 1: there is none; the last log line says why. The run's
-objects are read and never written: what becomes of the run is the controller's to say.
+Exit code 0: a proposal lies in the blobs, whatever its verdict. 1: there is none; the last log line says why. What the
+run is comes from its snapshot `runs/<run>.json`; what becomes of it is the controller's to say.
 """
 
 import sys
 
 from skerry.adapters import blobs as blob_store
-from skerry.adapters import objects as object_store
 from skerry.adapters.blobs.protocol import Blobs
-from skerry.adapters.objects.protocol import Objects
 from skerry.adapters.telemetry import logs
-from skerry.core import errors, specs
+from skerry.core import errors, snapshots, tickets
 from skerry.trainer import baseline, cycle, settings, teacher
 
 log = logs.logger("trainer")
 
 
-def resolve(objects: Objects, blobs: Blobs, name: str) -> cycle.Job:
-    """The run by name, with its model, its recipe and the stable version. Raises NotFoundError, InputError."""
-    run = specs.parse_training_run(name, objects.get("TrainingRun", name).spec)
-    found = objects.get("EdgeModel", run.model)
-    model = specs.parse_edge_model(run.model, found.spec)
-    stable = run.base_version or str(found.status.get("stableVersion", ""))
+def resolve(blobs: Blobs, name: str) -> cycle.Job:
+    """The run by name, with its model, its recipe and the stable version, from its snapshot. Raises NotFoundError,
+    IntegrityError, InputError."""
+    data = blobs.read(tickets.snapshot_path(name), max_bytes=snapshots.MAX_BYTES)
+    found = snapshots.from_json(name, data)
     return cycle.Job(
         run=name,
-        model=model,
-        retrain=run.retrain(found.spec.get("retrain", {})),
-        dataset=run.dataset_digest,
-        baseline=baseline.find(objects, blobs, stable),
+        model=found.model,
+        retrain=found.retrain,
+        dataset=found.run.dataset_digest,
+        baseline=baseline.find(blobs, found.stable, found.version),
     )
 
 
@@ -37,7 +34,7 @@ def run(given: settings.Settings) -> None:
     if not given.run:
         raise errors.InputError("SKERRY_RUN names no TrainingRun")
     blobs = blob_store.open_blobs(given.blobs)
-    job = resolve(object_store.open_objects(given.objects), blobs, given.run)
+    job = resolve(blobs, given.run)
     log.info("training_started", run=job.run, model=job.model.name, dataset=job.dataset, teacher=given.teacher)
     labeler = teacher.labeler(given.teacher, job.model) if given.teacher else None
     cycle.run(job, blobs, labeler)

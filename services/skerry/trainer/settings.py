@@ -11,7 +11,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SKERRY_", frozen=True)
 
-    objects: str = Field(description="URL of the object store, sqlite:///path/objects.db")
+    objects: str = Field(default="", description="URL of the object store; only `teach` looks there")
     blobs: str = Field(description="URL of the blob root, file:///path or any fsspec URL")
     run: str = Field(default="", description="name of the TrainingRun; `teach` needs none")
     teacher: str = Field(default="", description="host:port of an OIP v2 server with the large model; empty: none")

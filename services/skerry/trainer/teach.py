@@ -101,6 +101,8 @@ def main() -> int:
     logs.configure("teach")
     try:
         given = settings.read()
+        if not given.objects:
+            raise errors.InputError("SKERRY_OBJECTS is missing: it says where the EdgeModel is")
         found = object_store.open_objects(given.objects).get("EdgeModel", chosen.model)
         model = specs.parse_edge_model(chosen.model, found.spec)
         files = teach(model, blob_store.open_blobs(given.blobs), chosen.seed)

@@ -1,8 +1,9 @@
-"""Jobs as processes of this machine, each in a session of its own, with files `<name>.{lock,pid,log}` in one folder.
+"""Jobs as processes of this machine, each in a session of its own, with files `<name>.{lock,pid,log,held}` in a
+folder.
 
 A job holds the lock of its lock file for as long as it or anything it started lives: that is how a restarted
 controller knows its job, whatever became of process ids. The process id, written by the job itself, is only used to
-end it, and only while the lock is held.
+end it, and only while the lock is held. A job that is held has no process; its file `held` says so.
 """
 
 import contextlib
@@ -11,11 +12,11 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from skerry.adapters import files
-from skerry.controller.jobs.protocol import Job, State
+from skerry.controller.jobs.protocol import Job, Order, State
 from skerry.core import errors
 
 _GRACE_S = 5.0
@@ -25,18 +26,22 @@ _LAUNCH = 'echo $$ > "$0.new" && mv "$0.new" "$0" && exec "$@"'
 
 
 class LocalJobs:
-    """`command` is run for every job, in the environment `inherited` plus what `start` is given."""
+    """`command(workers)` is run for every job, in the environment `inherited` plus SKERRY_RUN."""
 
-    def __init__(self, folder: Path, command: Sequence[str], inherited: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, command: Callable[[int], Sequence[str]], inherited: Mapping[str, str]) -> None:
         self._folder = folder
         self._command = command
         self._inherited = inherited
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def start(self, name: str, environment: Mapping[str, str]) -> None:
-        lock_path = self._path(name, "lock")
-        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def start(self, order: Order) -> None:
+        name = order.run
+        if order.suspend:
+            self._hold(name)
+            return
+        self._path(name, "held").unlink(missing_ok=True)
+        lock = os.open(self._path(name, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -46,8 +51,8 @@ class LocalJobs:
             self._path(name, "pid").unlink(missing_ok=True)
             with self._path(name, "log").open("ab") as log:
                 self._children[name] = subprocess.Popen(
-                    ["/bin/sh", "-c", _LAUNCH, str(self._path(name, "pid")), *self._command],
-                    env={**self._inherited, **environment},
+                    ["/bin/sh", "-c", _LAUNCH, str(self._path(name, "pid")), *self._command(order.template.workers)],
+                    env={**self._inherited, "SKERRY_RUN": name},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -66,7 +71,11 @@ class LocalJobs:
         exit_code = child.poll() if child else None
         if not self._path(name, "lock").exists():
             return Job(State.ABSENT)
-        return Job(State.RUNNING) if self._is_held(name) else Job(State.ENDED, exit_code)
+        if self._is_held(name):
+            return Job(State.RUNNING)
+        if self._path(name, "held").exists():
+            return Job(State.SUSPENDED, reason="Suspended", message="spec.suspend is true", suspend=True)
+        return Job(State.ENDED, exit_code)
 
     def log(self, name: str, max_bytes: int) -> bytes:
         try:
@@ -78,6 +87,24 @@ class LocalJobs:
             return b""
 
     def stop(self, name: str) -> None:
+        self._end(name)
+        # The lock goes last: while it is there, the job is known.
+        for kind in ("pid", "log", "held", "lock"):
+            self._path(name, kind).unlink(missing_ok=True)
+
+    def names(self) -> Sequence[str]:
+        return sorted(path.stem for path in self._folder.glob("*.lock"))
+
+    def _path(self, name: str, kind: str) -> Path:
+        return self._folder / f"{files.check_name(name, 'job')}.{kind}"
+
+    def _hold(self, name: str) -> None:
+        """End its processes, keep its log."""
+        self._end(name)
+        self._path(name, "held").touch(mode=0o600)
+        self._path(name, "lock").touch(mode=0o600)
+
+    def _end(self, name: str) -> None:
         for number in (signal.SIGTERM, signal.SIGKILL):
             if not self._is_held(name):
                 break
@@ -87,15 +114,6 @@ class LocalJobs:
             raise errors.UnavailableError(f"the job of {name} does not end: look at the process in {self._folder}")
         if child := self._children.pop(name, None):
             child.wait()
-        # The lock goes last: while it is there, the job is known.
-        for kind in ("pid", "log", "lock"):
-            self._path(name, kind).unlink(missing_ok=True)
-
-    def names(self) -> Sequence[str]:
-        return sorted(path.stem for path in self._folder.glob("*.lock"))
-
-    def _path(self, name: str, kind: str) -> Path:
-        return self._folder / f"{files.check_name(name, 'job')}.{kind}"
 
     def _is_held(self, name: str) -> bool:
         try:

@@ -1,28 +1,30 @@
 """Jobs for tests: they run until the test says how they ended."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from skerry.adapters import files
-from skerry.controller.jobs.protocol import Job, State
+from skerry.controller.jobs.protocol import Job, Order, State
 
 
 class MemoryJobs:
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
         self.logs: dict[str, bytes] = {}
-        self.environments: dict[str, Mapping[str, str]] = {}
+        self.orders: dict[str, Order] = {}
         self.started: list[str] = []
 
-    def end(self, name: str, exit_code: int | None, log: bytes = b"") -> None:
+    def end(self, name: str, exit_code: int | None, log: bytes = b"", reason: str = "", message: str = "") -> None:
         """Let a running job end."""
-        self.jobs[name] = Job(State.ENDED, exit_code)
+        self.jobs[name] = Job(State.ENDED, exit_code, reason, message)
         self.logs[name] = log
 
-    def start(self, name: str, environment: Mapping[str, str]) -> None:
-        files.check_name(name, "job")
-        if self.poll(name).state is not State.RUNNING:
+    def start(self, order: Order) -> None:
+        name, now = files.check_name(order.run, "job"), self.poll(order.run)
+        self.orders[name] = order
+        if order.suspend:
+            self.jobs[name] = Job(State.SUSPENDED, suspend=True)
+        elif now.state in (State.ABSENT, State.ENDED) or now.suspend:
             self.jobs[name] = Job(State.RUNNING)
-            self.environments[name] = dict(environment)
             self.started.append(name)
 
     def poll(self, name: str) -> Job:
