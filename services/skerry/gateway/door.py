@@ -23,6 +23,7 @@ from skerry.core import digests, errors, tickets
 MAX_CONTENT_BYTES = 320 << 20  # a part of a dataset has up to 256 MiB of rows; two at once must fit in memory
 MAX_PROPOSAL_BYTES = 1 << 20
 BODIES_AT_ONCE = 2
+REASON = "Skerry-Reason"  # header: why not, on one line
 WAIT_S = 20.0  # for a turn, before the caller is told to come again
 IDLE_S = 30.0  # between two pieces of a body
 
@@ -108,9 +109,11 @@ class _Door:
         status = next(code for kind, code in _STATUS if isinstance(exc, kind))
         if status in (403, 422):
             _log.warning("job_refused", method=request.method, path=request.url.path[:200], reason=str(exc))
-        headers = {"Retry-After": "1"} if status == 503 else {}
-        # The rest of a body that nobody reads would be taken for the next request.
-        return PlainTextResponse(f"{exc}\n", status, headers | {"Connection": "close"})
+        # The rest of a body that nobody reads would be taken for the next request. HEAD has no body to say why in.
+        headers = {"Connection": "close", REASON: " ".join(str(exc).encode("ascii", "replace").decode().split())}
+        if status == 503:
+            headers["Retry-After"] = "1"
+        return PlainTextResponse(f"{exc}\n", status, headers)
 
 
 @contextlib.asynccontextmanager

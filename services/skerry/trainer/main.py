@@ -33,7 +33,7 @@ def run(given: settings.Settings) -> None:
     """Do the run that the settings name. Raises SkerryError when there is nothing to propose."""
     if not given.run:
         raise errors.InputError("SKERRY_RUN names no TrainingRun")
-    blobs = blob_store.open_blobs(given.blobs)
+    blobs = blob_store.open_blobs(given.blobs, ticket=given.ticket, ca=given.ca)
     job = resolve(blobs, given.run)
     log.info("training_started", run=job.run, model=job.model.name, dataset=job.dataset, teacher=given.teacher)
     labeler = teacher.labeler(given.teacher, job.model) if given.teacher else None

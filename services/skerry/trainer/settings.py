@@ -12,8 +12,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SKERRY_", frozen=True)
 
     objects: str = Field(default="", description="URL of the object store; only `teach` looks there")
-    blobs: str = Field(description="URL of the blob root, file:///path or any fsspec URL")
+    blobs: str = Field(description="URL of the blob root: file:///path, the gateway's door, or any fsspec URL")
     run: str = Field(default="", description="name of the TrainingRun; `teach` needs none")
+    ticket: str = Field(default="", description="of a job whose blobs are behind the gateway's door (https://…)")
+    ca: str = Field(default="", description="PEM text, or a file of it: who signed the gateway's certificate")
     teacher: str = Field(default="", description="host:port of an OIP v2 server with the large model; empty: none")
 
 

@@ -9,9 +9,15 @@ from skerry.core import digests, errors
 __all__ = ["Blobs", "fetch", "open_blobs", "put"]
 
 
-def open_blobs(url: str) -> Blobs:
-    """`file:///folder`, or any URL that an installed fsspec driver knows. Raises InputError for anything else."""
+def open_blobs(url: str, *, ticket: str = "", ca: str = "") -> Blobs:
+    """`file:///folder`, the gateway's door `https://host:port/` (with a training job's `ticket`, and the `ca` that the
+    gateway's certificate is from), or any URL that an installed fsspec driver knows. Raises InputError for anything
+    else."""
     parts = urlsplit(url)
+    if parts.scheme == "https":
+        from skerry.adapters.blobs.door import DoorBlobs
+
+        return DoorBlobs(url, ticket, ca)
     if parts.scheme == "file":
         from skerry.adapters.blobs.directory import DirectoryBlobs
 
