@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rollout-long check fix stubs setup test-conformance test-interop fuzz
+.PHONY: help demo test test-rollout-long check fix stubs setup test-conformance test-interop fuzz images images-archive
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -33,6 +33,12 @@ test-interop: .venv/.ready ## clients of Triton, KServe, MLServer and grpcio, ea
 SECONDS ?= 60
 fuzz: .venv/.ready ## coverage-guided fuzzing of a gRPC connection (SECONDS=60)
 	@SECONDS_TO_RUN=$(SECONDS) scripts/fuzz
+
+images: ## container images skerry-{agent,cloud,trainer,valkey} with Docker (TAG=dev BASE_IMAGE=… WHEELS=folder)
+	@scripts/images $(IMAGES)
+
+images-archive: ## all images in one file for sites without a registry (ARCHIVE=skerry-images.tar)
+	@ARCHIVE=$(or $(ARCHIVE),skerry-images.tar) scripts/images
 
 check: .venv/.ready ## lint, types, import rules, stale stubs; writes nothing
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
