@@ -1,0 +1,208 @@
+"""A real kube-apiserver and etcd for tests, as envtest starts them: from KUBEBUILDER_ASSETS, RBAC on, no nodes.
+
+Nothing runs there and no controller fills anything in: what a test sees is what it wrote, validated by the real thing.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import require
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+
+ASSETS = Path(os.environ.get("KUBEBUILDER_ASSETS", "/nonexistent"))
+PROGRAMS = ("etcd", "kube-apiserver", "kubectl")
+ADMIN_TOKEN = "test-admin"
+requires_apiserver = require.requires(
+    "apiserver",
+    all((ASSETS / name).exists() for name in PROGRAMS),
+    "KUBEBUILDER_ASSETS names no folder with etcd, kube-apiserver and kubectl (setup-envtest makes one)",
+)
+_START_S = 90.0
+
+
+class ApiServer:
+    """`url` and `ca_file` say where it is; `kubeconfig` is its administrator's. `kill` and `start` keep the data."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="kas-"))
+        self.port, self._etcd_port, self._peer_port = _free_ports(3)
+        self.url = f"https://127.0.0.1:{self.port}"
+        self.ca_file = self.folder / "ca.crt"
+        self.kubeconfig = self.folder / "kubeconfig"
+        self._etcd: subprocess.Popen[bytes] | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+        _write_keys(self.folder)
+        (self.folder / "tokens.csv").write_text(f'{ADMIN_TOKEN},admin,admin,"system:masters"\n')
+        self.kubeconfig.write_text(kubeconfig(self.url, self.ca_file, ADMIN_TOKEN))
+        self.start()
+
+    def start(self) -> None:
+        """Start what is not running, and wait until the API answers."""
+        if self._etcd is None:
+            self._etcd = self._spawn("etcd", self._etcd_arguments())
+        if self._server is None:
+            self._server = self._spawn("kube-apiserver", self._server_arguments())
+        end = time.monotonic() + _START_S
+        while not self._is_ready():
+            assert self._server.poll() is None, self._log("kube-apiserver")
+            assert time.monotonic() < end, self._log("kube-apiserver")
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """End the API server as a power cut would; etcd goes on."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGKILL)
+            self._server.wait()
+            self._server = None
+
+    def kubectl(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
+        """Run kubectl as the administrator; returns what it printed, its errors too unless `check` fails the test."""
+        done = subprocess.run(
+            [str(ASSETS / "kubectl"), "--kubeconfig", str(self.kubeconfig), *arguments],
+            input=stdin, capture_output=True, text=True, timeout=60, check=False,
+            env={"HOME": str(self.folder), "PATH": os.environ["PATH"]},
+        )  # fmt: skip
+        assert not check or done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    def token(self, namespace: str, service_account: str) -> str:
+        """A bearer token of a service account that exists."""
+        return self.kubectl("create", "token", "-n", namespace, service_account).strip()
+
+    def close(self) -> None:
+        self.kill()
+        if self._etcd is not None:
+            self._etcd.kill()
+            self._etcd.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _spawn(self, program: str, arguments: list[str]) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{program}.log").open("ab") as log:
+            command = [str(ASSETS / program), *arguments]
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+
+    def _etcd_arguments(self) -> list[str]:
+        client, peer = f"http://127.0.0.1:{self._etcd_port}", f"http://127.0.0.1:{self._peer_port}"
+        return [
+            f"--data-dir={self.folder / 'etcd'}", f"--listen-client-urls={client}", f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}", "--unsafe-no-fsync", "--log-level=error",
+        ]  # fmt: skip
+
+    def _server_arguments(self) -> list[str]:
+        at = self.folder
+        return [
+            f"--etcd-servers=http://127.0.0.1:{self._etcd_port}", "--bind-address=127.0.0.1",
+            "--advertise-address=127.0.0.1", f"--secure-port={self.port}", f"--cert-dir={at}",
+            f"--tls-cert-file={at / 'server.crt'}", f"--tls-private-key-file={at / 'server.key'}",
+            f"--token-auth-file={at / 'tokens.csv'}", "--authorization-mode=RBAC",
+            "--service-account-issuer=https://kubernetes.default.svc", f"--service-account-key-file={at / 'sa.pub'}",
+            f"--service-account-signing-key-file={at / 'sa.key'}", "--service-cluster-ip-range=10.0.0.0/24",
+            "--allow-privileged=true", "--profiling=false", "--watch-cache=true",
+            # Without a controller-manager nobody makes the default service accounts that this admission waits for.
+            "--disable-admission-plugins=ServiceAccount",
+        ]  # fmt: skip
+
+    def _is_ready(self) -> bool:
+        context = ssl.create_default_context(cafile=self.ca_file)
+        request = urllib.request.Request(f"{self.url}/readyz", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
+        with contextlib.suppress(OSError), opener.open(request, timeout=5) as answer:
+            return bool(answer.read() == b"ok")
+        return False
+
+    def _log(self, program: str) -> str:
+        return (self.folder / f"{program}.log").read_text(errors="replace")[-3000:]
+
+
+@contextlib.contextmanager
+def running() -> Iterator[ApiServer]:
+    """An API server for the length of the block."""
+    server = ApiServer()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def kubeconfig(url: str, ca_file: Path, token: str, namespace: str = "default") -> str:
+    """The text of a kubeconfig (JSON is YAML) for a server, its CA and a bearer token."""
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {"server": url, "certificate-authority": str(ca_file)}}],
+            "users": [{"name": "test", "user": {"token": token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test", "namespace": namespace}}],
+        }
+    )
+
+
+def _write_keys(folder: Path) -> None:
+    """A CA, the server's certificate for 127.0.0.1, and the key that signs service account tokens."""
+    import datetime
+    import ipaddress
+
+    def write(name: str, data: bytes) -> None:
+        (folder / name).write_bytes(data)
+
+    def private(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
+        return key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        )
+
+    now = datetime.datetime.now(datetime.UTC)
+    ca_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test-ca")])
+
+    def made(subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, is_ca: bool) -> bytes:
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(days=2))
+            .add_extension(x509.BasicConstraints(is_ca, None), critical=True)
+        )
+        if not is_ca:
+            names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        return builder.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    write("ca.crt", made(issuer, ca_key, is_ca=True))
+    server_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])
+    write("server.crt", made(server_name, server_key, is_ca=False))
+    write("server.key", private(server_key))
+    sa_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    write("sa.key", private(sa_key))
+    write(
+        "sa.pub",
+        sa_key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo),
+    )
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
