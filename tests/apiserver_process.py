@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,12 @@ class ApiServer:
         )  # fmt: skip
         assert not check or done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout + done.stderr
+
+    def namespace(self) -> str:
+        """A new, empty namespace."""
+        name = f"test-{uuid.uuid4().hex[:12]}"
+        self.kubectl("create", "namespace", name)
+        return name
 
     def token(self, namespace: str, service_account: str) -> str:
         """A bearer token of a service account that exists."""

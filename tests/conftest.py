@@ -1,8 +1,11 @@
 """Hooks of the whole suite: what a machine lacks is skipped or failed by `require`, and told at the very end."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
+import apiserver_process
+import permissive_crds
 import pytest
 import require
 
@@ -31,3 +34,12 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def _reason(report: Any) -> str:
     _, _, text = report.longrepr if isinstance(report.longrepr, tuple) else ("", 0, str(report.longrepr))
     return str(text).removeprefix("Skipped: ")
+
+
+@pytest.fixture(scope="session")
+def permissive_apiserver() -> Iterator[apiserver_process.ApiServer]:
+    """A real API server that takes any spec and status of our kinds."""
+    with apiserver_process.running() as server:
+        server.kubectl("apply", "-f", "-", stdin=permissive_crds.text())
+        server.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        yield server

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from apiserver_process import ApiServer, requires_apiserver
 
 from skerry.adapters import lease
 from skerry.adapters.lease import local, memory, protocol
@@ -15,9 +16,14 @@ from skerry.core import errors
 Opener = Callable[[], protocol.Lease]
 
 
-@pytest.fixture(params=["local", "memory"])
-def open_one(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+@pytest.fixture(params=["local", "memory", pytest.param("kubernetes", marks=requires_apiserver)])
+def open_one(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opener:
     board = memory.Board()
+    if request.param == "kubernetes":
+        server: ApiServer = request.getfixturevalue("permissive_apiserver")
+        monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig))
+        url = f"kubernetes://{server.namespace()}"
+        return lambda: lease.open_lease(url, "controller")
     if request.param == "memory":
         return lambda: memory.MemoryLease(board)
     return lambda: lease.open_lease(f"sqlite://{tmp_path}/objects.db", "controller")

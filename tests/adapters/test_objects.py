@@ -3,14 +3,16 @@
 import multiprocessing
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from apiserver_process import ApiServer, requires_apiserver
 from hypothesis import given
 from hypothesis import strategies as st
 
 from skerry.adapters import objects
+from skerry.adapters.objects.kubernetes import KubernetesObjects
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.adapters.objects.protocol import Objects
 from skerry.core import errors, merging
@@ -21,9 +23,17 @@ MAKERS: dict[str, Callable[[Path], Objects]] = {
 }
 
 
-@pytest.fixture(params=sorted(MAKERS))
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
-    return MAKERS[request.param](tmp_path)
+@pytest.fixture(params=[*sorted(MAKERS), pytest.param("kubernetes", marks=requires_apiserver)])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Objects]:
+    if request.param != "kubernetes":
+        yield MAKERS[request.param](tmp_path)
+        return
+    server: ApiServer = request.getfixturevalue("permissive_apiserver")
+    monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig))
+    found = objects.open_objects(f"kubernetes://{server.namespace()}")
+    assert isinstance(found, KubernetesObjects)
+    yield found
+    found.close()
 
 
 def fleet(store: Objects, name: str = "all", **spec: object) -> objects.Object:
@@ -139,7 +149,7 @@ def test_the_watch_can_be_of_some_kinds(store: Objects) -> None:
     store.create("EdgeModel", "m", {}, manager="operator")
     changes, version = store.changes(0, timeout_s=0, kinds=["EdgeModel"])
     assert [one.object.name for one in changes] == ["m"]
-    assert store.changes(version, timeout_s=0) == ([], version)
+    assert store.changes(version, timeout_s=0, kinds=["EdgeModel"]) == ([], version)
 
 
 def test_the_watch_wakes_when_somebody_writes(store: Objects) -> None:

@@ -7,13 +7,30 @@ from skerry.core import errors
 
 
 def open_lease(objects_url: str, name: str) -> Lease:
-    """The lease `name` that belongs to the object store at `objects_url` (`sqlite:///path/objects.db`).
+    """The lease `name` that belongs to the object store at `objects_url`: a locked file beside `sqlite:///…`, a Lease
+    `skerry-<name>` in the namespace of `kubernetes://…`.
 
     Raises InputError for a URL no lease is known for.
     """
     scheme, separator, path = objects_url.partition("://")
+    if scheme == "kubernetes":
+        return _kubernetes_lease(objects_url, name)
     if scheme != "sqlite" or not separator or not path.startswith("/"):
-        raise errors.InputError(f"SKERRY_OBJECTS is {objects_url!r}: a lease needs sqlite:///path/objects.db")
+        raise errors.InputError(
+            f"SKERRY_OBJECTS is {objects_url!r}: a lease needs sqlite:///path/objects.db or kubernetes://<namespace>"
+        )
     from skerry.adapters.lease import local
 
     return local.LocalLease(Path(path).parent, name)
+
+
+def _kubernetes_lease(url: str, name: str) -> Lease:
+    from skerry.adapters import kubernetes, objects
+    from skerry.adapters.lease.kubernetes import KubernetesLease
+
+    store = objects.open_objects(url)
+
+    def floor() -> int:
+        return max((int(one.status.get("epoch") or 0) for one in store.list("ModelRollout")), default=0)
+
+    return KubernetesLease(kubernetes.connect(url), f"skerry-{name}", floor)

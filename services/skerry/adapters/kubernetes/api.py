@@ -1,0 +1,152 @@
+"""JSON by path over the Kubernetes API, every request bounded in time, only skerry's errors out.
+
+Where the cluster is and who we are is lightkube's business: the service account of a pod (its token is read again
+when the API server refuses it), or a kubeconfig with tokens, certificates or an exec plugin.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2 as httpx
+from lightkube.config.client_adapter import Client, ConnectionParams
+from lightkube.config.kubeconfig import KubeConfig
+from lightkube.core.exceptions import ConfigError
+
+from skerry.core import errors
+
+Json = dict[str, Any]
+CONNECT_S, READ_S = 3.0, 10.0
+MERGE_PATCH = "application/merge-patch+json"
+
+
+class Api:
+    """One connection pool; threads may share it."""
+
+    def __init__(self, client: httpx.Client, namespace: str) -> None:
+        self._client, self.namespace = client, namespace
+
+    def get(self, path: str, query: Mapping[str, str] | None = None, *, timeout_s: float = READ_S) -> Json:
+        return self._json("GET", path, query=query, timeout_s=timeout_s)
+
+    def create(self, path: str, body: Mapping[str, Any], query: Mapping[str, str] | None = None) -> Json:
+        return self._json("POST", path, query=query, body=body)
+
+    def put(self, path: str, body: Mapping[str, Any], *, timeout_s: float = READ_S) -> Json:
+        return self._json("PUT", path, body=body, timeout_s=timeout_s)
+
+    def patch(self, path: str, body: Mapping[str, Any], query: Mapping[str, str] | None = None) -> Json:
+        """A JSON merge patch (RFC 7386)."""
+        return self._json("PATCH", path, query=query, body=body, content_type=MERGE_PATCH)
+
+    def delete(self, path: str, query: Mapping[str, str] | None = None) -> None:
+        self._json("DELETE", path, query=query)
+
+    def text(self, path: str, query: Mapping[str, str], max_bytes: int) -> bytes:
+        """What is no JSON (a pod's log): its first `max_bytes`."""
+        found = bytearray()
+        with self._open("GET", path, query, READ_S) as answer:
+            for chunk in _translated(answer.iter_bytes(), path):
+                found += chunk
+                if len(found) >= max_bytes:
+                    break
+        return bytes(found[:max_bytes])
+
+    def lines(self, path: str, query: Mapping[str, str], *, silence_s: float) -> Iterator[str]:
+        """A stream's lines. Raises UnavailableError when it says nothing for `silence_s`."""
+        with self._open("GET", path, query, silence_s) as answer:
+            yield from _translated(answer.iter_lines(), path)
+
+    def close(self) -> None:
+        self._client.close()
+
+    @contextlib.contextmanager
+    def _open(self, method: str, path: str, query: Mapping[str, str], read_s: float) -> Iterator[httpx.Response]:
+        timeout = httpx.Timeout(read_s, connect=CONNECT_S)
+        try:
+            with self._client.stream(method, path, params=dict(query), timeout=timeout) as answer:
+                if answer.status_code >= 400:
+                    answer.read()
+                    raise _refused(answer, method, path)
+                yield answer
+        except (httpx.HTTPError, ConfigError, OSError) as exc:
+            raise _unreachable(exc, path) from exc
+
+    def _json(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
+        timeout_s: float = READ_S,
+    ) -> Json:
+        headers = {} if body is None else {"Content-Type": content_type}
+        timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))
+        try:
+            answer = self._client.request(
+                method, path, params=dict(query or {}), json=body, headers=headers, timeout=timeout
+            )
+            if answer.status_code >= 400:
+                raise _refused(answer, method, path)
+            found: Json = answer.json()
+        except (httpx.HTTPError, ConfigError, OSError, ValueError) as exc:
+            raise _unreachable(exc, path) from exc
+        return found
+
+
+class GoneError(errors.UnavailableError):
+    """The asked resource version is too old (HTTP 410): list again."""
+
+
+def connect(url: str) -> Api:
+    """`kubernetes://<namespace>[?context=<of the kubeconfig>]`. Inside a pod its service account is used, elsewhere
+    KUBECONFIG or ~/.kube/config. Raises InputError."""
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
+    if parts.scheme != "kubernetes" or not parts.netloc or parts.path.strip("/") or set(query) - {"context"}:
+        raise errors.InputError(f"{url!r} must be kubernetes://<namespace>, with ?context=<name> where that is needed")
+    try:
+        config = KubeConfig.from_env().get(context_name=query.get("context", [None])[0])
+    except (ConfigError, OSError, ValueError) as exc:
+        raise errors.InputError(f"{url}: no cluster can be found: {exc}; set KUBECONFIG") from exc
+    if config is None or config.user is None:
+        raise errors.InputError(f"{url}: the kubeconfig has no current context with a user: name one with ?context=")
+    # No proxy of the environment: the API server is reached directly, as kubectl's NO_PROXY would say in a pod.
+    client = Client(config, ConnectionParams(timeout=httpx.Timeout(READ_S, connect=CONNECT_S), trust_env=False))
+    return Api(client, parts.netloc)
+
+
+def _translated(items: Iterator[Any], path: str) -> Iterator[Any]:
+    try:
+        yield from items
+    except (httpx.HTTPError, OSError) as exc:
+        raise _unreachable(exc, path) from exc
+
+
+def _unreachable(exc: Exception, path: str) -> errors.UnavailableError:
+    return errors.UnavailableError(f"the Kubernetes API did not answer for {path}: {type(exc).__name__} {exc}".rstrip())
+
+
+def _refused(answer: httpx.Response, method: str, path: str) -> errors.SkerryError:
+    """Which error a refusal is; the text is the API server's own, which names object and field."""
+    try:
+        said = str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        said = answer.text[:500]
+    text, code = f"the Kubernetes API refused {method} {path}: {said}", answer.status_code
+    if code == 404:
+        return errors.NotFoundError(text)
+    if code == 409:
+        return errors.ConflictError(text)
+    if code == 410:
+        return GoneError(text)
+    if code in (401, 403):
+        return errors.RejectedError(text)
+    if code == 413:
+        return errors.TooLargeError(text)
+    if code in (400, 422):
+        return errors.InputError(said)
+    return errors.UnavailableError(text)

@@ -1,0 +1,104 @@
+"""What the watches saw, and our own writes at once: the objects of some kinds, each with the step at which it came.
+
+A step is a number of this process alone: it rises with everything taken in, whatever kind it came from, so a reader
+that passes the last step it got misses nothing, although each kind has a watch of its own.
+"""
+
+import copy
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from skerry.adapters.objects import resources
+from skerry.adapters.objects.protocol import Change, Object
+
+_MAX_TOMBSTONES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    step: int
+    change: Change
+
+
+class Cache:
+    """Thread-safe. Objects given out are copies."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._step = 0
+
+    def get(self, kind: str, name: str) -> Object | None:
+        with self._changed:
+            known = self._entries.get((kind, name))
+            return None if known is None or known.change.deleted else copy.deepcopy(known.change.object)
+
+    def list(self, kind: str) -> Sequence[Object]:
+        with self._changed:
+            return copy.deepcopy(sorted(self._living(kind), key=lambda one: one.name))
+
+    def changes(self, since: int, timeout_s: float, kinds: Sequence[str]) -> tuple[Sequence[Change], int]:
+        """As `Objects.changes`, by step; each change's `resource_version` is its object's own."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._step > since, timeout_s)
+            fresh = [one for one in self._entries.values() if one.step > since and one.change.object.kind in kinds]
+            fresh.sort(key=lambda one: one.step)
+            return [copy.deepcopy(one.change) for one in fresh], max(since, self._step)
+
+    def put(self, thing: Object, *, deleted: bool = False) -> None:
+        """Take in one state, unless a newer one is known."""
+        with self._changed:
+            self._put(thing, deleted)
+            self._changed.notify_all()
+
+    def replace(self, kind: str, things: Sequence[Object], version: int) -> None:
+        """Take in all objects of a kind as listed at resource version `version`: older ones not among them are gone."""
+        names = {one.name for one in things}
+        with self._changed:
+            for thing in things:
+                self._put(thing, deleted=False)
+            for known in self._living(kind):
+                if known.name not in names and known.resource_version <= version:
+                    self._put(known, deleted=True)
+            self._forget()
+            self._changed.notify_all()
+
+    def _living(self, kind: str) -> tuple[Object, ...]:
+        entries = self._entries.values()
+        return tuple(one.change.object for one in entries if one.change.object.kind == kind and not one.change.deleted)
+
+    def _put(self, thing: Object, deleted: bool) -> None:
+        known = self._entries.get((thing.kind, thing.name))
+        if known is not None:
+            newer = thing.resource_version - known.change.resource_version
+            if newer < 0 or (newer == 0 and deleted <= known.change.deleted):
+                return
+        elif deleted:
+            return
+        self._step += 1
+        self._entries[thing.kind, thing.name] = _Entry(self._step, Change(thing.resource_version, deleted, thing))
+
+    def _forget(self) -> None:
+        """Bound the memory of what is gone: the oldest tombstones go first."""
+        gone = sorted((one.step, key) for key, one in self._entries.items() if one.change.deleted)
+        for _, key in gone[:-_MAX_TOMBSTONES]:
+            del self._entries[key]
+
+
+@dataclass(frozen=True, slots=True)
+class KindSink:
+    """A reflector's sink for one kind."""
+
+    cache: Cache
+    kind: str
+
+    def replace(self, manifests: Sequence[Mapping[str, Any]], version: str) -> None:
+        self.cache.replace(self.kind, [resources.parse(self.kind, one) for one in manifests], int(version))
+
+    def put(self, manifest: Mapping[str, Any]) -> None:
+        self.cache.put(resources.parse(self.kind, manifest))
+
+    def remove(self, manifest: Mapping[str, Any]) -> None:
+        self.cache.put(resources.parse(self.kind, manifest), deleted=True)

@@ -1,0 +1,42 @@
+"""Custom resources as Kubernetes writes them, and as our `Object`s: the two shapes, and where they lie in the API."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from skerry.adapters.objects.protocol import Json, Object
+from skerry.core import errors, writers
+
+GROUP, VERSION = "skerry.dev", "v1alpha1"
+PLURALS: Mapping[str, str] = {kind: f"{kind.lower()}s" for kind in writers.CREATORS}
+
+
+def path(namespace: str, kind: str, name: str = "", *, status: bool = False) -> str:
+    """The URL path of a kind's collection, of one object, or of its status. Raises InputError for an unknown kind."""
+    if kind not in PLURALS:
+        raise errors.InputError(f"unknown kind {kind!r}: known are {', '.join(sorted(PLURALS))}")
+    collection = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURALS[kind]}"
+    return f"{collection}{f'/{name}' if name else ''}{'/status' if status else ''}"
+
+
+def manifest(kind: str, name: str, spec: Json, labels: Mapping[str, str]) -> Json:
+    """What is sent to create an object."""
+    metadata = {"name": name, "labels": dict(labels)} if labels else {"name": name}
+    return {"apiVersion": f"{GROUP}/{VERSION}", "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def parse(kind: str, found: Mapping[str, Any]) -> Object:
+    """An object as the API gave it; a list's items do not say their kind."""
+    metadata = found["metadata"]
+    return Object(
+        kind=kind,
+        name=metadata["name"],
+        uid=metadata["uid"],
+        spec=dict(found.get("spec") or {}),
+        status=dict(found.get("status") or {}),
+        labels=dict(metadata.get("labels") or {}),
+        generation=int(metadata.get("generation", 1)),
+        # Opaque by convention, but the API promises since 1.35 that it is a number that rises (KEP-5504).
+        resource_version=int(metadata["resourceVersion"]),
+        created_unix_ms=int(datetime.fromisoformat(metadata["creationTimestamp"]).timestamp() * 1000),
+    )
