@@ -1,6 +1,6 @@
 """A small world to train in: memory stores with one EdgeModel and a dataset of windows that no demo uses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,8 +46,12 @@ class World:
 
     def dataset(self, rows: Mapping[tuple[datasets.Role, datasets.Origin], parts.Rows], **changes: Any) -> str:
         """Store a dataset; returns its digest."""
+        return self.datasets(list(rows.items()), **changes)
+
+    def datasets(self, rows: Sequence[tuple[tuple[Any, Any], parts.Rows]], **changes: Any) -> str:
+        """Store a dataset of any parts, each with its (role, origin)."""
         made = []
-        for (role, origin), one in rows.items():
+        for (role, origin), one in rows:
             data = parts.pack(one)
             blob_store.put(self.blobs, data)
             made.append(parts.describe(role, origin, data, one, len(NAMES)))

@@ -9,6 +9,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from skerry.core import errors
 
+# Of ours only what is given; and nothing that makes a process take itself for one of several workers.
+_NOT_INHERITED = ("SKERRY_", "WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_", "TORCHELASTIC_")
+
 
 class Settings(BaseSettings):
     """Variables named `SKERRY_<FIELD>`."""
@@ -60,6 +63,6 @@ def read() -> Settings:
 
 def job_environment(settings: Settings) -> Mapping[str, str]:
     """What every training job gets: this process's environment without any key or signing folder, and where data is."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SKERRY_")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
     given = {"SKERRY_BLOBS": settings.blobs, "SKERRY_TEACHER": settings.teacher}
     return {"OMP_NUM_THREADS": "1", **inherited, **given}

@@ -36,17 +36,28 @@ def minority_mask(labels: Labels, classes: int, ratio: float = MINORITY_RATIO) -
     return np.asarray(minorities(counts(labels, classes), ratio)[labels])
 
 
-def sampling_weights(labels: Labels, classes: int, weight: NDArray[np.float32] | None = None) -> NDArray[np.float64]:
+def mass(labels: Labels, classes: int, weight: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The weights `weight` [n] of the samples added up by class, [classes]."""
+    return np.asarray(np.bincount(labels, weights=weight.astype(np.float64), minlength=classes), dtype=np.float64)
+
+
+def sampling_weights(
+    labels: Labels,
+    classes: int,
+    weight: NDArray[np.float32] | None = None,
+    whole: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
     """Probability of drawing each sample, [n], summing to 1, so that every present class is drawn equally often.
 
-    `weight` [n] keeps its proportions within a class; a class whose weights are all 0 counts as absent. Returns an
+    `weight` [n] keeps its proportions within a class; a class whose weights are all 0 counts as absent. Where the
+    samples are a part of more, `whole` is the `mass` of all, and the sum is what this part is drawn of them. Returns an
     empty array for no samples and zeros when nothing has weight.
     """
     own = np.ones(len(labels)) if weight is None else weight.astype(np.float64)
-    mass = np.bincount(labels, weights=own, minlength=classes)
-    present = mass > 0
+    by_class = np.bincount(labels, weights=own, minlength=classes) if whole is None else whole
+    present = by_class > 0
     share = np.zeros(classes)
-    share[present] = 1.0 / (mass[present] * present.sum())
+    share[present] = 1.0 / (by_class[present] * present.sum())
     return np.asarray(own * share[labels])
 
 

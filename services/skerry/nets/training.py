@@ -1,11 +1,12 @@
 """The training loop, on one page: seeded, single-threaded, hard and soft labels, balanced draws, augmentation.
 
 One thread and one seed give the same weights bit by bit; two spinning OpenMP threads on busy cores are slower than one.
+Several workers, each with its own samples, take every step together: gradients are added up over all of them.
 What the labels are worth is the caller's decision (weights); what the result is worth is judged elsewhere.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,11 @@ from torch import nn
 from torch.nn import functional
 
 from skerry.core import errors, imbalance
-from skerry.nets import augment
+from skerry.nets import augment, crew
+from skerry.nets.crew import ALONE, Crew
+
+_ROWS_PER_WORKER = 8  # of a step, on the average: batches grow with the crew
+_SEEDS_APART = 1_000_003  # so that no worker draws as another does
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,39 +70,50 @@ def prepare(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def train(network: nn.Module, samples: Samples, recipe: Recipe, on_epoch: OnEpoch, classes: int) -> nn.Module:
+def train(
+    network: nn.Module, samples: Samples, recipe: Recipe, on_epoch: OnEpoch, classes: int, workers: Crew = ALONE
+) -> nn.Module:
     """Train `network` in place and return it in evaluation mode.
 
-    AdamW, the learning rate as `pace` has it. Raises InputError when there is nothing to learn from, and when the loss
-    stops being a number (weights like these are never published).
+    AdamW, the learning rate as `pace` has it. `samples` are this worker's own; all workers end with the same weights.
+    Raises InputError when there is nothing to learn from, and when the loss stops being a number (weights like these
+    are never published).
     """
     generator = prepare(recipe.seed)
-    data = _Data.of(samples, classes, augment.resolve(recipe.augment, network, samples.x), recipe)
-    batch = batch_size(len(data))
-    steps = math.ceil(len(data) / batch)
+    data = _Data.of(samples, classes, augment.resolve(recipe.augment, network, samples.x), recipe, workers)
+    if workers.size > 1:
+        generator.manual_seed(recipe.seed + _SEEDS_APART * workers.rank)
+        workers.share(network)
+    steps = math.ceil(data.total / max(batch_size(data.total), _ROWS_PER_WORKER * (workers.size - 1)))
     optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: pace(step, recipe.epochs * steps))
     for epoch in range(1, recipe.epochs + 1):
         network.train()
-        total_loss, right = 0.0, 0
+        total_loss, right, seen = 0.0, 0.0, 0
         order = data.order(generator)
-        for rows in _batches(order, batch):
-            logits = network(data.inputs(rows, generator))
-            loss = data.loss(logits, rows)
+        for rows, share in data.batches(order, steps, workers):
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            if len(rows):
+                logits = network(data.inputs(rows, generator))
+                loss = data.loss(logits, rows)
+                (loss if share == 1 else loss * share).backward()  # type: ignore[no-untyped-call]  # untyped in torch
+                total_loss += float(loss.detach()) * len(rows)
+                right += int((logits.argmax(dim=1) == data.target[rows]).sum())
+                seen += len(rows)
+            workers.add_gradients(network)
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimizer.step()
             schedule.step()
-            total_loss += float(loss.detach()) * len(rows)
-            right += int((logits.argmax(dim=1) == data.target[rows]).sum())
-        done = Epoch(epoch, recipe.epochs, total_loss / len(order), right / len(order))
+        total_loss, right, all_seen = workers.total(np.array([total_loss, right, seen], dtype=np.float64)).tolist()
+        done = Epoch(epoch, recipe.epochs, total_loss / all_seen, right / all_seen)
         if not math.isfinite(done.loss):
             raise errors.InputError(
                 f"the loss is no number after epoch {epoch}: the data or the learning rate {recipe.learning_rate} "
                 "does not suit this network; nothing was published"
             )
-        on_epoch(done)
+        if workers.rank == 0:
+            on_epoch(done)
+    workers.blend_buffers(network, data.draws[workers.rank] / data.total)
     network.eval()
     return network
 
@@ -136,21 +152,38 @@ class _Data:
     shift: torch.Tensor  # [classes] added to the logits while training
     limits: augment.Range
     operations: Sequence[augment.Operation]
+    draws: Sequence[int]  # by worker: rows that it draws in an epoch
 
     @classmethod
-    def of(cls, samples: Samples, classes: int, operations: Sequence[augment.Operation], recipe: Recipe) -> "_Data":
+    def of(
+        cls,
+        samples: Samples,
+        classes: int,
+        operations: Sequence[augment.Operation],
+        recipe: Recipe,
+        workers: Crew,
+    ) -> "_Data":
+        """Classes, weights and limits are those of all workers' samples together."""
         target, truth = _labels(samples, classes, recipe.soft_share)
-        per_class = imbalance.counts(target, classes)
+        per_class = workers.total(imbalance.counts(target, classes).astype(np.float64)).astype(np.int64)
         if (per_class > 0).sum() < 2:
             raise errors.InputError(
-                f"{len(target)} training samples of {int((per_class > 0).sum())} classes: "
+                f"{int(per_class.sum())} training samples of {int((per_class > 0).sum())} classes: "
                 "at least two classes are needed to learn a difference"
+            )
+        held = crew.by_worker(workers, len(target))
+        if not held.all():
+            raise errors.InputError(
+                f"{int(per_class.sum())} training samples are too few for {workers.size} workers: set fewer"
             )
         skewed = imbalance.is_skewed(per_class)
         drawn, shifted = skewed and recipe.balance == "draws", skewed and recipe.balance == "logits"
-        draw = imbalance.sampling_weights(target, classes, samples.weight) if drawn else None
-        rare = imbalance.minority_mask(target, classes) if drawn else np.ones(len(target), dtype=np.bool_)
-        weight = np.ones_like(samples.weight) if drawn else samples.weight / max(float(samples.weight.mean()), 1e-12)
+        whole = workers.total(imbalance.mass(target, classes, samples.weight))
+        draw = imbalance.sampling_weights(target, classes, samples.weight, whole) if drawn else None
+        rare = imbalance.minorities(per_class)[target] if drawn else np.ones(len(target), dtype=np.bool_)
+        mean = float(samples.weight.mean()) if workers.size == 1 else float(whole.sum() / per_class.sum())
+        weight = np.ones_like(samples.weight) if drawn else samples.weight / max(mean, 1e-12)
+        shares = held if draw is None else crew.by_worker(workers, float(draw.sum()))
         return cls(
             torch.from_numpy(samples.x),
             torch.from_numpy(target),
@@ -159,17 +192,32 @@ class _Data:
             None if draw is None else torch.from_numpy(draw),
             torch.from_numpy(rare),
             torch.from_numpy(imbalance.logit_adjustment(per_class)) if shifted else torch.zeros(classes),
-            augment.Range(float(samples.x.min()), float(samples.x.max())),
+            augment.Range(*workers.extremes(float(samples.x.min()), float(samples.x.max()))),
             operations,
+            _dealt(int(per_class.sum()), shares),
         )
 
-    def __len__(self) -> int:
-        return len(self.target)
+    @property
+    def total(self) -> int:
+        """Rows that all workers draw in an epoch."""
+        return sum(self.draws)
 
     def order(self, generator: torch.Generator) -> torch.Tensor:
         if self.draw is None:
-            return torch.randperm(len(self), generator=generator)
-        return torch.multinomial(self.draw, len(self), replacement=True, generator=generator)
+            return torch.randperm(len(self.target), generator=generator)
+        return torch.multinomial(self.draw, self.total, replacement=True, generator=generator)
+
+    def batches(self, order: torch.Tensor, steps: int, workers: Crew) -> Iterator[tuple[torch.Tensor, float]]:
+        """The rows of each step, and which share of the step's rows (of all workers) they are."""
+        if workers.size == 1:
+            yield from ((rows, 1.0) for rows in _batches(order, batch_size(self.total)))
+            return
+        order = order[: self.draws[workers.rank]]
+        for step, rows in enumerate(torch.tensor_split(order, steps)):
+            # Everybody's draws are split as evenly as can be: the first ones have one row more.
+            sizes = [draws // steps + (step < draws % steps) for draws in self.draws]
+            # Batch normalization needs two rows: a single one stands for itself twice, and counts once.
+            yield rows.repeat(2) if len(rows) == 1 else rows, sizes[workers.rank] / sum(sizes)
 
     def inputs(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         x = self.x[rows]
@@ -197,6 +245,12 @@ def _labels(samples: Samples, classes: int, soft_share: float) -> tuple[NDArray[
     share = np.where(~has_soft | (has_hard & (likeliest != target)), 0.0, np.where(has_hard, soft_share, 1.0))
     mixed = share[:, None] * np.nan_to_num(samples.soft) + (1 - share[:, None]) * hard
     return target, mixed.astype(np.float32)
+
+
+def _dealt(total: int, shares: crew.Numbers) -> list[int]:
+    """`total` draws dealt to the workers by their `shares` of all."""
+    bounds = np.rint(np.cumsum(shares) / shares.sum() * total).astype(int)
+    return [int(count) for count in np.diff(bounds, prepend=0)]
 
 
 def _batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:

@@ -16,6 +16,7 @@ from skerry.adapters.telemetry import logs
 from skerry.core import errors, gates, paired, specs
 from skerry.core.manifest import Confidence, Manifest
 from skerry.nets import export
+from skerry.nets.crew import ALONE, Crew
 from skerry.serving import selftest
 from skerry.trainer import baseline, compress, data, evaluate, golden, propose, train
 from skerry.trainer.compress import Choice, Model
@@ -51,13 +52,16 @@ class _Candidate:
     float_bytes: int
 
 
-def run(job: Job, blobs: Blobs, labeler: Labeler | None) -> gates.Verdict:
-    """Do the whole run and propose its result, whatever the verdict. Raises InputError, IntegrityError or
-    UnavailableError when there is nothing to propose."""
+def run(job: Job, blobs: Blobs, labeler: Labeler | None, workers: Crew = ALONE) -> gates.Verdict | None:
+    """Do the whole run and propose its result, whatever the verdict. Of several workers all train and the first goes on
+    alone: the others have no verdict. Raises InputError, IntegrityError or UnavailableError when there is nothing to
+    propose."""
     owner = f"EdgeModel {job.model.name} spec.network"
-    loaded = data.load(blobs, job.model, job.dataset)
-    _tell_data(job, loaded)
-    trained = train.train(job.model, job.retrain, loaded, labeler, owner)
+    loaded = data.load(blobs, job.model, job.dataset, workers)
+    _tell_data(job, loaded, workers)
+    trained = train.train(job.model, job.retrain, loaded, labeler, owner, workers)
+    if workers.rank:
+        return None
     exported = export.export(trained.network, trained.inputs[:8])
     candidate = _compress(job, loaded, exported, trained.inputs)
     log.info(
@@ -234,10 +238,11 @@ def _numbers(one: gates.Holdout) -> dict[str, Any]:
     }
 
 
-def _tell_data(job: Job, loaded: data.Loaded) -> None:
+def _tell_data(job: Job, loaded: data.Loaded, workers: Crew) -> None:
     log.info(
         "data_loaded",
         run=job.run,
+        **({"worker": workers.rank, "workers": workers.size} if workers.size > 1 else {}),
         train={origin: len(rows) for origin, rows in loaded.train.items()},
         holdout={origin: len(rows) for origin, rows in loaded.holdouts.items()},
         dropped=dict(loaded.dropped),

@@ -5,25 +5,27 @@ holdout is never trained on, whatever part it came in.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
-from skerry.core import datasets, digests, errors, parts, specs
+from skerry.core import datasets, digests, errors, parts, sharding, specs
 from skerry.core.datasets import DatasetManifest, Origin, Part
 from skerry.core.parts import Rows
+from skerry.nets.crew import ALONE, Crew
 
 MAX_TOTAL_BYTES = 4 << 30
 ORIGINS: tuple[Origin, ...] = ("imported", "captured")
+_REASONS = ("non-finite", "unlabelled", "in-holdout")  # for which a row is left out
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """`train` and `holdouts` by origin, in the manifest's order; an origin without parts has no entry in `holdouts`.
-    `dropped` counts rows by reason."""
+    `dropped` counts rows by reason. Of several workers each has its own rows of `train`, and all have the holdouts."""
 
     manifest: DatasetManifest
     train: Mapping[str, Rows]
@@ -35,23 +37,29 @@ class Loaded:
         return len(self.manifest.class_names)
 
 
-def load(blobs: Blobs, model: specs.EdgeModel, digest: str) -> Loaded:
-    """Read the dataset `digest` of `model`.
+def load(blobs: Blobs, model: specs.EdgeModel, digest: str, workers: Crew = ALONE) -> Loaded:
+    """Read the dataset `digest` of `model`: all holdouts, and of the training parts this worker's rows.
 
     Raises NotFoundError, IntegrityError (damaged bytes), TooLargeError, InputError (not this model's data, or nothing
     to learn from).
     """
     manifest = read_manifest(blobs, model, digest)
     dropped: Counter[str] = Counter()
-    holdouts: dict[str, Rows] = {origin: _read(blobs, manifest, "holdout", origin, dropped) for origin in ORIGINS}
+    holdouts: dict[str, Rows] = {}
+    for origin in ORIGINS:
+        found = [_read_part(blobs, manifest, part) for part in manifest.select("holdout", origin)]
+        holdouts[origin] = _usable(found, manifest, dropped)
+    if workers.rank:
+        dropped.clear()  # every worker reads the holdouts; the first one counts
     held = {datasets.input_digest(row) for rows in holdouts.values() for row in rows.x}
+    mine = _my_parts(blobs, manifest, workers)
     train: dict[str, Rows] = {
-        origin: _without(_read(blobs, manifest, "train", origin, dropped), held, origin == "captured", dropped)
+        origin: _without(_usable(mine[origin], manifest, dropped), held, origin == "captured", dropped)
         for origin in ORIGINS
     }
-    _check_learnable(manifest, train, dropped)
+    _check_learnable(manifest, train, dropped, workers)
     present: dict[str, Rows] = {origin: holdouts[origin] for origin in ORIGINS if manifest.select("holdout", origin)}
-    return Loaded(manifest, train, present, dict(dropped))
+    return Loaded(manifest, train, present, {reason: dropped[reason] for reason in _REASONS})
 
 
 def read_manifest(blobs: Blobs, model: specs.EdgeModel, digest: str) -> DatasetManifest:
@@ -78,8 +86,19 @@ def read_manifest(blobs: Blobs, model: specs.EdgeModel, digest: str) -> DatasetM
     return manifest
 
 
-def _read(blobs: Blobs, manifest: DatasetManifest, role: datasets.Role, origin: Origin, dropped: Counter[str]) -> Rows:
-    found = [_read_part(blobs, manifest, part) for part in manifest.select(role, origin)]
+def _my_parts(blobs: Blobs, manifest: DatasetManifest, workers: Crew) -> Mapping[str, Sequence[Rows]]:
+    """This worker's rows of the training parts, by origin. A part that is none of its business is not even read."""
+    found: dict[str, list[Rows]] = {origin: [] for origin in ORIGINS}
+    parts_ = [part for origin in ORIGINS for part in manifest.select("train", origin)]
+    for piece in sharding.plan([part.samples for part in parts_], workers.size)[workers.rank]:
+        rows = _read_part(blobs, manifest, parts_[piece.part])
+        mine = rows if piece.step == 1 else rows.take(np.arange(piece.first, len(rows), piece.step))
+        found[parts_[piece.part].origin].append(mine)
+    return found
+
+
+def _usable(found: Sequence[Rows], manifest: DatasetManifest, dropped: Counter[str]) -> Rows:
+    """The rows that are finite and labelled; counts the others."""
     rows = parts.concatenate(found, manifest.input, len(manifest.class_names))
     finite, labelled = parts.finite_rows(rows), rows.targets != parts.NO_LABEL
     dropped["non-finite"] += int((~finite).sum())
@@ -104,12 +123,17 @@ def _without(rows: Rows, held: set[str], captured: bool, dropped: Counter[str]) 
     return rows.take(~leaked)
 
 
-def _check_learnable(manifest: DatasetManifest, train: Mapping[str, Rows], dropped: Counter[str]) -> None:
+def _check_learnable(
+    manifest: DatasetManifest, train: Mapping[str, Rows], dropped: Counter[str], workers: Crew
+) -> None:
+    """All workers come to the same answer: what counts is what they have together."""
     targets = np.concatenate([rows.targets for rows in train.values()])
-    present = np.unique(targets)
-    lost = ", ".join(f"{count} {reason}" for reason, count in dropped.items() if count)
+    counts = workers.total(np.bincount(targets, minlength=len(manifest.class_names)).astype(np.float64))
+    present = np.flatnonzero(counts)
+    together = workers.total(np.array([dropped[reason] for reason in _REASONS], dtype=np.float64)).astype(int)
+    lost = ", ".join(f"{count} {reason}" for reason, count in zip(_REASONS, together, strict=True) if count)
     said = f" ({lost} rows were left out)" if lost else ""
-    if not len(targets):
+    if not len(present):
         raise errors.InputError(f"the dataset of {manifest.model} has no training samples{said}: import some")
     if len(present) < 2:
         raise errors.InputError(

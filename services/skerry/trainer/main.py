@@ -1,7 +1,8 @@
 """`python -m skerry.trainer.main`: run TrainingRun $SKERRY_RUN and write `proposals/<run>.json`.
 
 Exit code 0: a proposal lies in the blobs, whatever its verdict. 1: there is none; the last log line says why. What the
-run is comes from its snapshot `runs/<run>.json`; what becomes of it is the controller's to say.
+run is comes from its snapshot `runs/<run>.json`; what becomes of it is the controller's to say. Torch's launcher makes
+it one of several workers (WORLD_SIZE, RANK), of which the first proposes.
 """
 
 import sys
@@ -37,7 +38,13 @@ def run(given: settings.Settings) -> None:
     job = resolve(blobs, given.run)
     log.info("training_started", run=job.run, model=job.model.name, dataset=job.dataset, teacher=given.teacher)
     labeler = teacher.labeler(given.teacher, job.model) if given.teacher else None
-    cycle.run(job, blobs, labeler)
+    if given.workers == 1:
+        cycle.run(job, blobs, labeler)
+        return
+    from skerry.nets import workers
+
+    cycle.run(job, blobs, labeler, workers.join(given.rank, given.workers))
+    workers.leave()
 
 
 def main() -> int:

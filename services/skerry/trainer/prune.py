@@ -11,11 +11,18 @@ from torch import nn
 
 from skerry.core import confidence, errors
 from skerry.nets import training
+from skerry.nets.crew import ALONE, Crew
 from skerry.nets.training import OnEpoch, Recipe, Samples
 
 
 def prune(
-    network: nn.Module, samples: Samples, recipe: Recipe, share: float, on_epoch: OnEpoch, classes: int
+    network: nn.Module,
+    samples: Samples,
+    recipe: Recipe,
+    share: float,
+    on_epoch: OnEpoch,
+    classes: int,
+    workers: Crew = ALONE,
 ) -> nn.Module:
     """`network` without `share` (0–1) of its units, fine-tuned for half the epochs on its own soft answers.
 
@@ -29,4 +36,4 @@ def prune(
         )
     soft = confidence.softmax(training.predict(network, samples.x)).astype(np.float32)
     fine = replace(recipe, epochs=max(1, recipe.epochs // 2))
-    return training.train(slim(share), replace(samples, soft=soft), fine, on_epoch, classes)
+    return training.train(slim(share), replace(samples, soft=soft), fine, on_epoch, classes, workers)

@@ -16,6 +16,8 @@ class Settings(BaseSettings):
     run: str = Field(default="", description="name of the TrainingRun; `teach` needs none")
     ticket: str = Field(default="", description="of a job whose blobs are behind the gateway's door (https://…)")
     ca: str = Field(default="", description="PEM text, or a file of it: who signed the gateway's certificate")
+    workers: int = Field(default=1, ge=1, validation_alias="WORLD_SIZE", description="as torch's launcher has it")
+    rank: int = Field(default=0, ge=0, validation_alias="RANK", description="which of the workers this is")
     teacher: str = Field(default="", description="host:port of an OIP v2 server with the large model; empty: none")
 
 

@@ -16,7 +16,8 @@ from torch import nn
 from skerry.adapters.telemetry import logs
 from skerry.core import errors, parts, preprocessing, specs, tensors
 from skerry.core.parts import Rows
-from skerry.nets import training
+from skerry.nets import crew, training
+from skerry.nets.crew import ALONE, Crew
 from skerry.nets.training import Epoch, Recipe, Samples
 from skerry.trainer import data, factories, prune
 
@@ -38,23 +39,31 @@ class Trained:
 
 
 def train(
-    model: specs.EdgeModel, retrain: specs.RetrainSpec, loaded: data.Loaded, labeler: Labeler | None, owner: str
+    model: specs.EdgeModel,
+    retrain: specs.RetrainSpec,
+    loaded: data.Loaded,
+    labeler: Labeler | None,
+    owner: str,
+    workers: Crew = ALONE,
 ) -> Trained:
-    """Train `model.network` by `retrain` on the training rows of `loaded`. Raises InputError (network, data, loss)."""
+    """Train `model.network` by `retrain` on the training rows of `loaded`, which are this worker's own. Raises
+    InputError (network, data, loss)."""
     if model.network is None:
         raise errors.InputError(f"EdgeModel {model.name} names no network: it is served and cannot be retrained")
     rows = training_rows(loaded)
     rows, soft_note = with_soft_labels(rows, labeler)
     samples = to_samples(rows, model)
     recipe = recipe_of(retrain)
-    best, seed = _best_student(model.network, samples, recipe, retrain.students, loaded.classes, owner)
+    best, seed = _best_student(model.network, samples, recipe, retrain.students, loaded.classes, owner, workers)
     if retrain.prune_permille:
         recipe = replace(recipe, seed=seed)
-        best = prune.prune(best, samples, recipe, retrain.prune_permille / 1000, tell_epoch(seed), loaded.classes)
+        share = retrain.prune_permille / 1000
+        best = prune.prune(best, samples, recipe, share, tell_epoch(seed), loaded.classes, workers)
     report = {
-        "trainedOn": {origin: len(part) for origin, part in loaded.train.items()},
-        "dropped": dict(loaded.dropped),
-        "softLabels": int(rows.has_soft.sum()),
+        "trainedOn": _together({origin: len(part) for origin, part in loaded.train.items()}, workers),
+        "workers": [int(count) for count in crew.by_worker(workers, len(rows))],
+        "dropped": _together(loaded.dropped, workers),
+        "softLabels": int(workers.total(np.array([rows.has_soft.sum()], dtype=np.float64))[0]),
         "softLabelsNote": soft_note,
         "seed": seed,
         "epochs": recipe.epochs,
@@ -69,6 +78,11 @@ def training_rows(loaded: data.Loaded) -> Rows:
     """All training rows, the imported ones first."""
     found = [loaded.train[origin] for origin in data.ORIGINS]
     return parts.concatenate(found, loaded.manifest.input, loaded.classes)
+
+
+def _together(counts: Mapping[str, int], workers: Crew) -> dict[str, int]:
+    """Counts of all workers; they have the same keys in the same order."""
+    return dict(zip(counts, workers.total(np.array([*counts.values()], np.float64)).astype(int).tolist(), strict=True))
 
 
 def recipe_of(retrain: specs.RetrainSpec) -> Recipe:
@@ -119,7 +133,13 @@ def steps_of(model: specs.EdgeModel) -> tuple[preprocessing.Step, ...]:
 
 
 def _best_student(
-    network: specs.Network, samples: Samples, recipe: Recipe, students: int, classes: int, owner: str
+    network: specs.Network,
+    samples: Samples,
+    recipe: Recipe,
+    students: int,
+    classes: int,
+    owner: str,
+    workers: Crew,
 ) -> tuple[nn.Module, int]:
     """The best of `students` seeds on rows kept aside; with one student every row is trained on."""
     fit, kept = (samples, None) if students == 1 else _split(samples)
@@ -128,11 +148,11 @@ def _best_student(
         training.prepare(seed)
         student = factories.build(network, owner)
         factories.check_fit(student, samples.x, classes, owner)
-        training.train(student, fit, replace(recipe, seed=seed), tell_epoch(seed), classes)
-        score = 0.0 if kept is None else _score(student, kept)
+        training.train(student, fit, replace(recipe, seed=seed), tell_epoch(seed), classes, workers)
+        score = 0.0 if kept is None else _score(student, kept, workers)
         found.append((score, -seed, student))
     score, seed, best = max(found, key=lambda one: one[:2])
-    if kept is not None:
+    if kept is not None and workers.rank == 0:
         log.info("student_chosen", seed=-seed, accuracy=round(score, 4), students=students)
     return best, -seed
 
@@ -147,9 +167,11 @@ def _take(samples: Samples, which: NDArray[np.bool_]) -> Samples:
     return Samples(samples.x[which], samples.y[which], samples.soft[which], samples.weight[which])
 
 
-def _score(student: nn.Module, kept: Samples) -> float:
+def _score(student: nn.Module, kept: Samples, workers: Crew) -> float:
     target = np.where(kept.y >= 0, kept.y, np.nan_to_num(kept.soft, nan=-1.0).argmax(axis=1))
-    return float((training.predict(student, kept.x).argmax(axis=1) == target).mean())
+    right = (training.predict(student, kept.x).argmax(axis=1) == target).sum()
+    all_right, all_kept = workers.total(np.array([right, len(target)], dtype=np.float64)).tolist()
+    return float(all_right / all_kept)
 
 
 def tell_epoch(seed: int) -> training.OnEpoch:

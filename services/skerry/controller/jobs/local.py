@@ -67,15 +67,18 @@ class LocalJobs:
             os.close(lock)
 
     def poll(self, name: str) -> Job:
-        child = self._children.get(name)
-        exit_code = child.poll() if child else None
         if not self._path(name, "lock").exists():
             return Job(State.ABSENT)
         if self._is_held(name):
             return Job(State.RUNNING)
         if self._path(name, "held").exists():
             return Job(State.SUSPENDED, reason="Suspended", message="spec.suspend is true", suspend=True)
-        return Job(State.ENDED, exit_code)
+        child = self._children.get(name)
+        try:
+            # A process lets go of its lock a moment before it can be asked how it ended.
+            return Job(State.ENDED, child.wait(_POLL_S) if child else None)
+        except subprocess.TimeoutExpired:
+            return Job(State.RUNNING)
 
     def log(self, name: str, max_bytes: int) -> bytes:
         try:

@@ -1,0 +1,72 @@
+"""The workers of one training run, as one of them sees the others. Most runs have one worker, which is `ALONE`."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+Numbers = NDArray[np.float64]
+
+
+class Crew(Protocol):
+    """All workers call the same methods in the same order. Raises UnavailableError when one of them is gone."""
+
+    @property
+    def rank(self) -> int:
+        """Which worker this is; 0 is the one that evaluates and proposes."""
+        ...
+
+    @property
+    def size(self) -> int: ...
+
+    def total(self, values: Numbers) -> Numbers:
+        """The sum over all workers, of the same shape."""
+        ...
+
+    def extremes(self, low: float, high: float) -> tuple[float, float]:
+        """The lowest `low` and the highest `high` of all workers."""
+        ...
+
+    def share(self, network: nn.Module) -> None:
+        """Give everybody the weights and buffers of worker 0."""
+        ...
+
+    def add_gradients(self, network: nn.Module) -> None:
+        """Replace every gradient by the sum over all workers; none counts as zero."""
+        ...
+
+    def blend_buffers(self, network: nn.Module, share: float) -> None:
+        """Replace real buffers (running statistics) by their mean over all workers, each with its `share` of 1."""
+        ...
+
+
+class Alone:
+    """A crew of one: there is nobody to talk to."""
+
+    rank, size = 0, 1
+
+    def total(self, values: Numbers) -> Numbers:
+        return values
+
+    def extremes(self, low: float, high: float) -> tuple[float, float]:
+        return low, high
+
+    def share(self, network: nn.Module) -> None:
+        """Nothing: they are its own."""
+
+    def add_gradients(self, network: nn.Module) -> None:
+        """Nothing: they are whole."""
+
+    def blend_buffers(self, network: nn.Module, share: float) -> None:
+        """Nothing: they are whole."""
+
+
+ALONE = Alone()
+
+
+def by_worker(crew: Crew, value: float) -> Numbers:
+    """The value of each worker, [size], known to all."""
+    mine = np.zeros(crew.size)
+    mine[crew.rank] = value
+    return crew.total(mine)
