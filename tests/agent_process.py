@@ -19,6 +19,7 @@ import grpc
 import mirror
 import models
 
+from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.trust import ceremony, keys, repository, store
 from skerry.agent import cloud, slots
@@ -124,7 +125,9 @@ class World:
         return agent_cascade.write(self.tmp / "made", number, scale=scale, threshold=threshold)
 
     def publish(self, slot: slots.Slot) -> slots.Slot:
-        signing = repository.Repository(self.tmp / "repository", keys.load(self.tmp / "keys" / "online"))
+        signing = repository.Repository(
+            DirectoryBlobs(self.tmp / "repository"), keys.load(self.tmp / "keys" / "online")
+        )
         files = {path.name: path.read_bytes() for path in slot.folder.iterdir()}
         signing.add_version(store.RETRAINED, slot.model, slot.version, slot.digest, files, now=NOW)
         signing.publish(now=NOW)
@@ -194,7 +197,7 @@ class World:
 
 @contextlib.asynccontextmanager
 async def world(tmp: Path) -> AsyncIterator[World]:
-    ceremony.ensure(tmp / "repository", tmp / "keys", now=NOW)
+    ceremony.ensure(DirectoryBlobs(tmp / "repository"), tmp / "keys", now=NOW)
     served, gateway = mirror.Mirror(tmp / "repository"), Gateway()
     await gateway.start()
     made = World(tmp, gateway, served)

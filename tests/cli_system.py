@@ -21,7 +21,7 @@ class StillSystem:
             objects=f"sqlite:///{folder / 'objects.db'}",
             blobs=f"file://{folder / 'blobs'}",
             redis=redis or f"unix://{folder / 'nobody.sock'}",
-            repository_dir=str(folder / "repository"),
+            repository=f"file://{folder / 'repository'}",
             keys=str(folder / "keys"),
             gateway="127.0.0.1:1",
             teacher="127.0.0.1:1",

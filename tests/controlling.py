@@ -18,6 +18,7 @@ import manifests
 
 from skerry.adapters import blobs as blob_store
 from skerry.adapters import files
+from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.adapters.lease.memory import Board, MemoryLease
@@ -65,7 +66,7 @@ class World:
         self.nodes = [f"edge-{number + 1}" for number in range(nodes)]
         self.bad: set[str] = set()  # digests that answer worse
         self.trainer: Callable[[str], None] = self.train
-        ceremony.ensure(tmp / "repository", tmp / "keys", now=self.now)
+        ceremony.ensure(DirectoryBlobs(tmp / "repository"), tmp / "keys", now=self.now)
         self.dataset = self.store_dataset(captured=0)
         self.objects.create("EdgeModel", MODEL, edge_model(self.dataset), manager=writers.OPERATOR)
         self.objects.create("EdgeFleet", "all", {}, manager=writers.OPERATOR)
@@ -107,7 +108,9 @@ class World:
         store = Store(Counted(self.objects, self._effect, ("create", "patch", "delete")), lease)
         blobs: Any = Counted(self.blobs, self._effect, ("write", "delete"))
         jobs: Any = Counted(self.jobs, self._effect, ("start", "stop"))
-        signing = repository.Repository(self.tmp / "repository", keys.load(self.tmp / "keys" / "online"))
+        signing = repository.Repository(
+            DirectoryBlobs(self.tmp / "repository"), keys.load(self.tmp / "keys" / "online")
+        )
         publisher = publish.Publisher(store, blobs, signing)
         driven = runs.Runs(store, jobs, blobs, publisher, 1)
         return reconcile.Reconciler(store, driven, publisher, signing, self.fleetstate, blobs)
@@ -200,7 +203,9 @@ class World:
     def import_version(self, number: int, name: str = "", **changes: Any) -> str:
         """As `skerry models import`: sign with the publisher's key, create the ModelVersion. Returns its name."""
         contents, made = candidate(f"import-{number}", "")
-        signer = repository.Repository(self.tmp / "repository", keys.load(self.tmp / "keys" / "publisher"))
+        signer = repository.Repository(
+            DirectoryBlobs(self.tmp / "repository"), keys.load(self.tmp / "keys" / "publisher")
+        )
         path = signer.add_version("imported", MODEL, number, made.digest, contents, now=self.now)
         spec = {
             "model": MODEL,

@@ -69,7 +69,7 @@ def test_every_installed_dependency_is_pinned() -> None:
 def test_extras_are_named_after_services() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     folders = {path.name for path in (ROOT / "services" / "skerry").iterdir() if path.is_dir()}
-    assert set(extras) - {"all", "demo"} <= folders
+    assert set(extras) - {"all", "demo", "s3"} <= folders
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "services").rglob("*.py"), key=str), ids=lambda path: path.name)

@@ -13,6 +13,7 @@ import mirror
 import pytest
 from tuf.api.metadata import Metadata, Timestamp
 
+from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.trust import ceremony, client, keys, repository, store
 from skerry.core import errors
 
@@ -41,11 +42,11 @@ class World:
 
     @property
     def repository(self) -> repository.Repository:
-        return repository.Repository(self.tmp / "repository", keys.load(self.tmp / "keys" / "online"))
+        return repository.Repository(DirectoryBlobs(self.tmp / "repository"), keys.load(self.tmp / "keys" / "online"))
 
     def publish(self, version: int, *, model: str = "digits", salt: bytes = b"", role: str = store.RETRAINED) -> str:
         folder = "online" if role == store.RETRAINED else "publisher"
-        signing = repository.Repository(self.tmp / "repository", keys.load(self.tmp / "keys" / folder))
+        signing = repository.Repository(DirectoryBlobs(self.tmp / "repository"), keys.load(self.tmp / "keys" / folder))
         files = contents(model, salt or str(version).encode())
         prefix = signing.add_version(role, model, version, digest(files["manifest.json"]), files, now=self.now)
         self.repository.publish(now=self.now)
@@ -70,7 +71,7 @@ class World:
         """`role`'s newest file, edited and signed anew with the stolen online keys."""
         metadata = self.repository.store
         path = metadata.path(role, metadata.newest(role))
-        parsed: Metadata[Any] = Metadata.from_bytes(path.read_bytes())
+        parsed: Metadata[Any] = Metadata.from_bytes(metadata.read_bytes(path))
         edit(parsed.signed)
         parsed.signatures.clear()
         for keyid in metadata.delegator(role).get_delegated_role(role).keyids:
@@ -80,7 +81,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    ceremony.ensure(tmp_path / "repository", tmp_path / "keys", now=T0)
+    ceremony.ensure(DirectoryBlobs(tmp_path / "repository"), tmp_path / "keys", now=T0)
     served = mirror.Mirror(tmp_path / "repository")
     yield World(tmp_path, served)
     served.close()
@@ -214,15 +215,15 @@ def test_a_clock_ten_years_ahead_refuses_and_leaves_no_trace(world: World) -> No
 
 def test_metadata_of_another_repositorys_keys_is_refused(world: World) -> None:
     prefix = world.publish(1)
-    ceremony.ensure(world.tmp / "foreign", world.tmp / "foreign-keys", now=T0)
+    ceremony.ensure(DirectoryBlobs(world.tmp / "foreign"), world.tmp / "foreign-keys", now=T0)
     world.mirror.overrides["metadata/timestamp.json"] = (world.tmp / "foreign/metadata/timestamp.json").read_bytes()
     world.refused(prefix, "BadSignature")
 
 
 def test_a_foreign_root_cannot_follow_the_trusted_one(world: World) -> None:
     prefix = world.publish(1)
-    ceremony.ensure(world.tmp / "foreign", world.tmp / "foreign-keys", now=T0)
-    ceremony.rotate_root(world.tmp / "foreign", world.tmp / "foreign-keys", now=T0)
+    ceremony.ensure(DirectoryBlobs(world.tmp / "foreign"), world.tmp / "foreign-keys", now=T0)
+    ceremony.rotate_root(DirectoryBlobs(world.tmp / "foreign"), world.tmp / "foreign-keys", now=T0)
     world.mirror.overrides["metadata/2.root.json"] = (world.tmp / "foreign/metadata/2.root.json").read_bytes()
     world.refused(prefix, "BadSignature")
 
@@ -241,7 +242,8 @@ def test_a_retrained_role_that_lists_imported_paths_is_not_asked(world: World) -
             signed.targets[path.replace("retrained/", "imported/")] = signed.targets[path]
 
     store_ = world.repository.store
-    store_.path("retrained", store_.newest("retrained")).write_bytes(world.sign_as_thief(also_imported, "retrained"))
+    forged = world.sign_as_thief(also_imported, "retrained")
+    store_.blobs.write(store_.path("retrained", store_.newest("retrained")), forged)
     world.repository.publish(now=T0)
     with pytest.raises(errors.IntegrityError, match="not signed by role imported"):
         world.fetch(prefix.replace("retrained/", "imported/"))
@@ -263,7 +265,8 @@ def test_another_models_valid_files_under_a_wrong_name_are_refused(world: World)
             signed.targets[target.path] = target
 
     metadata = world.repository.store
-    metadata.path("retrained", metadata.newest("retrained")).write_bytes(world.sign_as_thief(renamed, "retrained"))
+    forged = world.sign_as_thief(renamed, "retrained")
+    metadata.blobs.write(metadata.path("retrained", metadata.newest("retrained")), forged)
     world.repository.publish(now=T0)
     with pytest.raises(errors.IntegrityError, match="valid file under a wrong name"):
         world.fetch("retrained/digits/1")
@@ -321,7 +324,7 @@ def test_fast_forward_sticks_until_the_online_keys_are_rotated(world: World) -> 
     world.fetch(prefix)
     world.mirror.overrides.clear()
     world.refused(prefix, "Replayed")
-    ceremony.rotate_online(world.tmp / "repository", world.tmp / "keys", now=T0)
+    ceremony.rotate_online(DirectoryBlobs(world.tmp / "repository"), world.tmp / "keys", now=T0)
     assert world.fetch(prefix).custom["version"] == 1
     assert world.fetch(world.publish(2)).custom["version"] == 2, "and publishing goes on under the new keys"
 
@@ -336,7 +339,7 @@ def test_a_time_signed_far_ahead_sticks_until_the_online_keys_are_rotated(world:
     world.fetch(prefix)
     world.mirror.overrides.clear()
     world.refused(prefix, "Expired")
-    ceremony.rotate_online(world.tmp / "repository", world.tmp / "keys", now=T0)
+    ceremony.rotate_online(DirectoryBlobs(world.tmp / "repository"), world.tmp / "keys", now=T0)
     assert world.fetch(prefix).custom["version"] == 1
 
 
@@ -347,7 +350,7 @@ def test_the_stolen_keys_are_worthless_after_the_rotation(world: World) -> None:
         signed.version += 5
 
     forged = world.sign_as_thief(newer)
-    ceremony.rotate_online(world.tmp / "repository", world.tmp / "keys", now=T0)
+    ceremony.rotate_online(DirectoryBlobs(world.tmp / "repository"), world.tmp / "keys", now=T0)
     world.fetch(prefix)
     world.mirror.overrides["metadata/timestamp.json"] = forged
     world.refused(prefix, "BadSignature")
@@ -356,7 +359,7 @@ def test_the_stolen_keys_are_worthless_after_the_rotation(world: World) -> None:
 def test_a_node_follows_a_rotation_of_the_root_key(world: World) -> None:
     prefix = world.publish(1)
     for expected in (2, 3):
-        assert expected == ceremony.rotate_root(world.tmp / "repository", world.tmp / "keys", now=T0)
+        assert expected == ceremony.rotate_root(DirectoryBlobs(world.tmp / "repository"), world.tmp / "keys", now=T0)
     assert world.fetch(prefix).custom["version"] == 1
     assert len(list((world.tmp / "keys" / "root").iterdir())) == 1
 

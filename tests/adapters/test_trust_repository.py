@@ -14,6 +14,7 @@ from tuf.ngclient._internal.trusted_metadata_set import TrustedMetadataSet
 from tuf.ngclient.config import EnvelopeType
 
 from skerry.adapters import files
+from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.trust import ceremony, keys, repository, sweep
 from skerry.core import errors
 
@@ -27,7 +28,7 @@ class Killed(BaseException):
 
 
 def founded(tmp: Path) -> repository.Repository:
-    return ceremony.ensure(tmp / "repository", tmp / "keys", now=T0)
+    return ceremony.ensure(DirectoryBlobs(tmp / "repository"), tmp / "keys", now=T0)
 
 
 def die_at(monkeypatch: pytest.MonkeyPatch, nth: int, *, after: bool) -> None:
@@ -85,11 +86,11 @@ OPERATIONS: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
     ),
     "rotating the root key": (
         add_and_publish,
-        lambda tmp: ceremony.rotate_root(tmp / "repository", tmp / "keys", now=T0),
+        lambda tmp: ceremony.rotate_root(DirectoryBlobs(tmp / "repository"), tmp / "keys", now=T0),
     ),
     "rotating the online keys": (
         add_and_publish,
-        lambda tmp: ceremony.rotate_online(tmp / "repository", tmp / "keys", now=T0),
+        lambda tmp: ceremony.rotate_online(DirectoryBlobs(tmp / "repository"), tmp / "keys", now=T0),
     ),
 }
 
@@ -204,14 +205,16 @@ def test_somebody_is_told_of_what_the_controller_cannot_renew(tmp_path: Path) ->
     online = founded(tmp_path)
     assert online.expiring(now=T0) == []
     assert [role for role, _ in online.expiring(now=T0 + timedelta(days=70))] == ["targets", "imported"]
-    publisher = repository.Repository(tmp_path / "repository", keys.load(tmp_path / "keys" / "publisher"))
+    publisher = repository.Repository(
+        DirectoryBlobs(tmp_path / "repository"), keys.load(tmp_path / "keys" / "publisher")
+    )
     assert publisher.refresh_if_due(now=T0 + timedelta(days=70))
     assert online.expiring(now=T0 + timedelta(days=70)) == []
 
 
 def test_metadata_that_somebody_else_wrote_is_never_published(tmp_path: Path) -> None:
     founded(tmp_path)
-    ceremony.ensure(tmp_path / "foreign", tmp_path / "foreign-keys", now=T0)
+    ceremony.ensure(DirectoryBlobs(tmp_path / "foreign"), tmp_path / "foreign-keys", now=T0)
     forged = (tmp_path / "foreign/metadata/1.imported.json").read_bytes()
     (tmp_path / "repository/metadata/2.imported.json").write_bytes(forged)
     with pytest.raises(errors.IntegrityError, match="not signed by the keys of imported"):
@@ -231,7 +234,7 @@ def test_a_rotation_without_the_root_key_is_refused_and_changes_nothing(tmp_path
     add_and_publish(tmp_path)
     (tmp_path / "keys" / "root").rename(tmp_path / "safe")
     with pytest.raises(errors.RejectedError, match="kept offline"):
-        ceremony.rotate_online(tmp_path / "repository", tmp_path / "keys", now=T0)
+        ceremony.rotate_online(DirectoryBlobs(tmp_path / "repository"), tmp_path / "keys", now=T0)
     assert founded(tmp_path).store.newest("root") == 1
 
 
@@ -273,7 +276,7 @@ def test_a_full_disk_is_named_and_leaves_no_half_written_file(tmp_path: Path, mo
 def test_the_sweep_removes_what_nobody_follows_and_only_when_it_is_old(tmp_path: Path) -> None:
     add_and_publish(tmp_path)
     online = founded(tmp_path)
-    ceremony.rotate_root(tmp_path / "repository", tmp_path / "keys", now=T0)
+    ceremony.rotate_root(DirectoryBlobs(tmp_path / "repository"), tmp_path / "keys", now=T0)
     online.add_version("retrained", "digits", 2, DIGEST, FILES, now=T0)
     online.retire({"retrained/digits/1"}, now=T0)
     online.publish(now=T0)

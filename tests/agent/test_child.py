@@ -14,6 +14,7 @@ import models
 import psutil
 import pytest
 
+from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.trust import ceremony, keys, repository, store
 from skerry.agent import child, compatibility, fetch, probe, steps, updater
 from skerry.core import manifest
@@ -28,7 +29,9 @@ class World:
     served: mirror.Mirror
 
     def publish(self, number: int, folder: Path) -> steps.Assignment:
-        signing = repository.Repository(self.tmp / "repository", keys.load(self.tmp / "keys" / "online"))
+        signing = repository.Repository(
+            DirectoryBlobs(self.tmp / "repository"), keys.load(self.tmp / "keys" / "online")
+        )
         files = {path.name: path.read_bytes() for path in folder.iterdir()}
         digest = manifest.digest_of(files["manifest.json"])
         prefix = signing.add_version(store.RETRAINED, "digits", number, digest, files, now=NOW)
@@ -49,7 +52,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    ceremony.ensure(tmp_path / "repository", tmp_path / "keys", now=NOW)
+    ceremony.ensure(DirectoryBlobs(tmp_path / "repository"), tmp_path / "keys", now=NOW)
     served = mirror.Mirror(tmp_path / "repository")
     yield World(tmp_path, served)
     served.close()

@@ -192,7 +192,7 @@ def test_the_serving_process_never_imports_what_only_its_child_or_the_cloud_need
     imported = set(found.stdout.split())
     assert "onnxruntime" in imported
     heavy = {"torch", "pydantic", "pydantic_settings", "redis", "tuf", "securesystemslib", "cryptography", "urllib3"}
-    assert not imported & (heavy | {"pandas", "onnx", "starlette", "uvicorn", "fsspec", "kubernetes"})
+    assert not imported & (heavy | {"pandas", "onnx", "starlette", "uvicorn", "obstore", "kubernetes"})
 
 
 async def test_an_idle_agent_writes_nothing(world: World) -> None:

@@ -14,7 +14,7 @@ from skerry.cli import lazy, main
 from skerry.core import errors
 
 HEAVY = {
-    "fsspec",
+    "obstore",
     "google.protobuf",
     "grpc",
     "mlxtend",

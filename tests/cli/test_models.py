@@ -27,7 +27,9 @@ ROWS = np.random.default_rng(3).normal(size=(6, models.FEATURES)).astype(np.floa
 def system(tmp_path: Path) -> StillSystem:
     (tmp_path / "state").mkdir()
     still = StillSystem(tmp_path / "state")
-    ceremony.ensure(Path(still.description.repository_dir), Path(still.description.keys), now=datetime.now(UTC))
+    ceremony.ensure(
+        blobs.open_shared(still.description.repository), Path(still.description.keys), now=datetime.now(UTC)
+    )
     return still
 
 
@@ -53,7 +55,7 @@ def test_an_imported_network_is_signed_and_reproduces_its_answers(
     told = json.loads(system.good(*import_(system, path, golden, "--json")))
     version = system.objects.get("ModelVersion", "level-v1")
     assert version.spec["digest"] == told["digest"]
-    reader = repository.Repository(Path(system.description.repository_dir), {})
+    reader = repository.Repository(blobs.open_shared(system.description.repository), {})
     signed = reader.find_version(version.spec["targetPath"])
     made = manifest.from_json(reader.read_target(signed, "manifest.json"))
     assert (signed.digest, made.class_names) == (told["digest"], ("low", "middle", "high"))

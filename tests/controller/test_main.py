@@ -15,6 +15,7 @@ import controlling
 import pytest
 
 from skerry.adapters import objects as object_store
+from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.objects.protocol import Objects
 from skerry.adapters.trust import keys, repository
 from skerry.controller import settings
@@ -26,7 +27,7 @@ def environment(tmp: Path) -> dict[str, str]:
         "SKERRY_OBJECTS": f"sqlite://{tmp}/objects.db",
         "SKERRY_BLOBS": f"file://{tmp}/blobs",
         "SKERRY_REDIS_URL": f"unix://{tmp}/nobody.sock",
-        "SKERRY_REPOSITORY_DIR": f"{tmp}/repository",
+        "SKERRY_REPOSITORY": f"file://{tmp}/repository",
         "SKERRY_KEYS": f"{tmp}/keys",
         "SKERRY_TEACHER": "127.0.0.1:1",
         "SKERRY_TICK_SECONDS": "0.1",
@@ -97,7 +98,7 @@ def test_it_founds_publishes_and_ends_when_told(tmp_path: Path, start: Callable[
     objects = opened(tmp_path)
     objects.create("EdgeModel", "digits", controlling.edge_model("sha256:" + "0" * 64), manager=writers.OPERATOR)
     contents, made = controlling.candidate("import-1", "")
-    signer = repository.Repository(tmp_path / "repository", keys.load(tmp_path / "keys" / "publisher"))
+    signer = repository.Repository(DirectoryBlobs(tmp_path / "repository"), keys.load(tmp_path / "keys" / "publisher"))
     path = signer.add_version("imported", "digits", 1, made.digest, contents, now=controlling_now())
     spec = {"model": "digits", "version": 1, "digest": made.digest, "targetPath": path, "source": "Imported"}
     objects.create("ModelVersion", "digits-v1", spec, manager=writers.OPERATOR)
@@ -194,7 +195,7 @@ def test_every_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
             monkeypatch.delenv(name)
     with pytest.raises(errors.InputError) as caught:
         settings.read()
-    for name in ("SKERRY_OBJECTS", "SKERRY_BLOBS", "SKERRY_REDIS_URL", "SKERRY_REPOSITORY_DIR", "SKERRY_KEYS"):
+    for name in ("SKERRY_OBJECTS", "SKERRY_BLOBS", "SKERRY_REDIS_URL", "SKERRY_REPOSITORY", "SKERRY_KEYS"):
         assert name in str(caught.value)
 
 

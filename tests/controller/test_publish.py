@@ -9,6 +9,7 @@ import controlling
 import pytest
 
 from skerry.adapters import blobs as blob_store
+from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.trust import keys, repository
 from skerry.core import digests, manifest, writers
 
@@ -21,7 +22,7 @@ def world(tmp_path: Path) -> World:
 
 
 def listed(world: World) -> set[str]:
-    signing = repository.Repository(world.tmp / "repository", keys.load(world.tmp / "keys" / "online"))
+    signing = repository.Repository(DirectoryBlobs(world.tmp / "repository"), keys.load(world.tmp / "keys" / "online"))
     return signing.listed("retrained") | signing.listed("imported")
 
 
@@ -219,7 +220,9 @@ def test_an_import_that_is_signed_later_becomes_available_then(world: World) -> 
     world.objects.create("ModelVersion", "digits-v1", spec, manager=writers.OPERATOR)
     world.run(3)
     assert available(world, "digits-v1")[:2] == ("False", "NotReady")
-    signer = repository.Repository(world.tmp / "repository", keys.load(world.tmp / "keys" / "publisher"))
+    signer = repository.Repository(
+        DirectoryBlobs(world.tmp / "repository"), keys.load(world.tmp / "keys" / "publisher")
+    )
     signer.add_version("imported", "digits", 1, made.digest, contents, now=world.now)
     world.run(4)
     assert available(world, "digits-v1")[:2] == ("True", "Published")

@@ -41,7 +41,7 @@ class Gateway:
             "SKERRY_OBJECTS": f"sqlite://{folder}/objects.db",
             "SKERRY_BLOBS": f"file://{folder}/blobs",
             "SKERRY_REDIS_URL": redis_url,
-            "SKERRY_REPOSITORY_DIR": str(folder / "repository"),
+            "SKERRY_REPOSITORY": f"file://{folder / 'repository'}",
             "SKERRY_TRANSPORT": transport,
         }
 

@@ -25,13 +25,14 @@ class Agent:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """Where the parts of one system are. URLs as in SKERRY_OBJECTS, SKERRY_BLOBS and SKERRY_REDIS_URL; `gateway`,
-    `teacher` and `dashboard` are `host:port`; `pids` by part; `supervisor` is the process that revives them."""
+    """Where the parts of one system are. URLs as in SKERRY_OBJECTS, SKERRY_BLOBS, SKERRY_REPOSITORY and
+    SKERRY_REDIS_URL; `gateway`, `teacher` and `dashboard` are `host:port`; `pids` by part; `supervisor` is the process
+    that revives them."""
 
     objects: str
     blobs: str
     redis: str
-    repository_dir: str
+    repository: str
     keys: str
     gateway: str
     teacher: str
@@ -45,7 +46,7 @@ _TEXTS = {
     "objects": "objects",
     "blobs": "blobs",
     "redis": "redis",
-    "repositoryDir": "repository_dir",
+    "repository": "repository",
     "keys": "keys",
     "gateway": "gateway",
     "teacher": "teacher",

@@ -42,7 +42,9 @@ def _run(given: settings.Settings, stop: threading.Event) -> int:
     store_of_objects = objects.open_objects(given.objects)
     blob_store = blobs.open_blobs(given.blobs)
     held = lease.open_lease(given.objects, "controller")
-    repository = ceremony.ensure(given.repository_dir, given.keys, now=datetime.now(UTC))
+    repository = ceremony.ensure(
+        blobs.open_shared(given.repository), given.keys, now=datetime.now(UTC), seed=given.trust_seed
+    )
     jobs = local.LocalJobs(
         given.jobs_folder, functools.partial(command.local, sys.executable), settings.job_environment(given)
     )

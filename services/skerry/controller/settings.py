@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from skerry.adapters import blobs
 from skerry.core import errors
 
 # Of ours only what is given; and nothing that makes a process take itself for one of several workers.
@@ -22,22 +23,26 @@ class Settings(BaseSettings):
     """`sqlite:///path/objects.db`; the lease lies beside it."""
 
     blobs: str
-    """fsspec URL of the blob root."""
+    """URL of the blob root."""
 
     redis_url: str
     """Readings and evidence. May be down: decisions then wait for data."""
 
-    repository_dir: Path
-    """Folder of the model repository. Founded, with new keys, when it is empty."""
+    repository: str
+    """URL of the model repository: `file:///folder` or `s3://bucket/prefix`."""
+
+    trust_seed: Path | None = None
+    """Folder of the initial metadata, copied into an empty repository: of the keys only `online/` is needed then.
+    Without it an empty repository is founded, with new keys."""
 
     keys: Path
-    """Folder of `root/`, `publisher/` and `online/`; only `online/` is read once the repository is founded."""
+    """Folder of `root/`, `publisher/` and `online/`; only `online/` is read once the repository is there."""
 
     teacher: str = ""
     """`host:port` of the teacher, passed on to training jobs."""
 
     jobs_dir: Path | None = None
-    """Logs and locks of running training jobs; `jobs` beside the repository when not given."""
+    """Logs and locks of running training jobs; `jobs` beside the repository's folder when not given."""
 
     max_jobs: int = Field(default=1, ge=1, le=64)
     """Training jobs at once; more wait their turn. One, because a run takes all cores it finds."""
@@ -49,7 +54,11 @@ class Settings(BaseSettings):
 
     @property
     def jobs_folder(self) -> Path:
-        return self.jobs_dir or self.repository_dir.parent / "jobs"
+        """Raises InputError when nothing says where: object storage has no folder beside it."""
+        repository = blobs.folder(self.repository)
+        if self.jobs_dir is None and repository is None:
+            raise errors.InputError(f"SKERRY_JOBS_DIR must say where jobs log: {self.repository} is no folder")
+        return self.jobs_dir or (repository or Path()).parent / "jobs"
 
 
 def read() -> Settings:

@@ -13,7 +13,7 @@ class Settings(BaseSettings):
     """`sqlite:///path/objects.db`: the models, their classes and their imported dataset."""
 
     blobs: str
-    """fsspec URL of the blob root: examples, truths, labels and datasets."""
+    """URL of the blob root: examples, truths, labels and datasets."""
 
     redis_url: str
     """The stream of new work, evidence counters and the reading. May be down: a re-scan of the blobs finds the work."""

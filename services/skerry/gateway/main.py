@@ -62,7 +62,7 @@ async def serve(settings: Settings) -> None:
         settings.transport, methods.build(fleet, intake, numbers), max_message_bytes=MAX_MESSAGE_BYTES
     )
     writing = asyncio.create_task(readings.run())
-    app = repository.build(settings.repository_dir, numbers, lambda: watching.silent_s)
+    app = repository.build(settings.repository, numbers, lambda: watching.silent_s)
     with _listen(settings.http) as http_socket:
         http = _Http(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
         serving = asyncio.create_task(http.serve(sockets=[http_socket]))

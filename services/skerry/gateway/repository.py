@@ -1,7 +1,8 @@
 """The HTTP side: the model repository as static files with ranges, health, and metrics.
 
-Only `metadata/` and `targets/` are served, nothing whose name begins with a dot, and nothing through a link. Trust is
-not decided here: the files are signed, and nodes verify them.
+Only `metadata/` and `targets/` are served, nothing whose name begins with a dot, and nothing through a link; from a
+folder, or from object storage (`gateway.stored`). Trust is not decided here: the files are signed, and nodes verify
+them.
 """
 
 from collections.abc import Callable
@@ -11,11 +12,12 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from skerry.gateway import metrics
+from skerry.adapters import blobs
+from skerry.gateway import metrics, stored
 
 LONGEST_SILENCE_S = 30.0
 
@@ -36,7 +38,7 @@ class _Files(StaticFiles):
         return response
 
 
-def build(folder: Path, numbers: metrics.Numbers, silent_s: Callable[[], float]) -> Starlette:
+def build(repository_url: str, numbers: metrics.Numbers, silent_s: Callable[[], float]) -> Starlette:
     """`/repository/{metadata,targets}/…`, `/healthz` (503: the object store has been silent too long), `/metrics`."""
 
     async def health(_: Request) -> Response:
@@ -50,9 +52,21 @@ def build(folder: Path, numbers: metrics.Numbers, silent_s: Callable[[], float])
 
     return Starlette(
         routes=[
-            Mount("/repository/metadata", _Files(folder / "metadata", immutable=False)),
-            Mount("/repository/targets", _Files(folder / "targets", immutable=True)),
+            *_files(repository_url),
             Route("/healthz", health),
             Route("/metrics", show),
         ]
     )
+
+
+def _files(url: str) -> list[BaseRoute]:
+    if folder := blobs.folder(url):
+        return [
+            Mount("/repository/metadata", _Files(folder / "metadata", immutable=False)),
+            Mount("/repository/targets", _Files(folder / "targets", immutable=True)),
+        ]
+    shared = blobs.open_shared(url)
+    return [
+        Route("/repository/metadata/{path:path}", stored.Files(shared, "metadata", immutable=False)),
+        Route("/repository/targets/{path:path}", stored.Files(shared, "targets", immutable=True)),
+    ]

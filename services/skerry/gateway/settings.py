@@ -1,6 +1,5 @@
 """What the gateway is told by its environment. Nothing else in the gateway reads it."""
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -16,14 +15,14 @@ class Settings(BaseSettings):
     """`sqlite:///path/objects.db`: nodes, their assignments and the models' offload policies."""
 
     blobs: str
-    """fsspec URL of the blob root: examples and truths are written there before anything is acknowledged."""
+    """URL of the blob root: examples and truths are written there before anything is acknowledged."""
 
     redis_url: str
     """Live readings and the curator's stream. May be down: readings are then lost, and the curator's scan finds the
     examples."""
 
-    repository_dir: Path
-    """Folder of the model repository (`metadata/`, `targets/`), served as it is."""
+    repository: str
+    """URL of the model repository (`metadata/`, `targets/`), served as it is."""
 
     listen: str = "127.0.0.1:0"
     """`host:port` of the gRPC listener; port 0: any."""

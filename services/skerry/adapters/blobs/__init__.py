@@ -3,30 +3,45 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from skerry.adapters.blobs.protocol import Blobs
+from skerry.adapters.blobs.protocol import Blobs, Entry, SharedBlobs
 from skerry.core import digests, errors
 
-__all__ = ["Blobs", "fetch", "open_blobs", "put"]
+__all__ = ["Blobs", "Entry", "SharedBlobs", "fetch", "folder", "open_blobs", "open_shared", "put"]
 
 
 def open_blobs(url: str, *, ticket: str = "", ca: str = "") -> Blobs:
-    """`file:///folder`, the gateway's door `https://host:port/` (with a training job's `ticket`, and the `ca` that the
-    gateway's certificate is from), or any URL that an installed fsspec driver knows. Raises InputError for anything
-    else."""
-    parts = urlsplit(url)
-    if parts.scheme == "https":
+    """As `open_shared`, or the gateway's door `https://host:port/` (with a training job's `ticket`, and the `ca` that
+    the gateway's certificate is from). Raises InputError for anything else."""
+    if urlsplit(url).scheme == "https":
         from skerry.adapters.blobs.door import DoorBlobs
 
         return DoorBlobs(url, ticket, ca)
-    if parts.scheme == "file":
+    return open_shared(url)
+
+
+def open_shared(url: str) -> SharedBlobs:
+    """`file:///folder`, `s3://bucket/prefix`, `gs://…` or `az://…`. Raises InputError for anything else."""
+    if path := folder(url):
         from skerry.adapters.blobs.directory import DirectoryBlobs
 
-        return DirectoryBlobs(Path(parts.path))
-    if not parts.scheme:
-        raise errors.InputError(f"blob storage {url!r} must be a URL, like file:///var/lib/skerry/blobs or s3://bucket")
-    from skerry.adapters.blobs.remote import RemoteBlobs
+        return DirectoryBlobs(path)
+    try:
+        from skerry.adapters.blobs import remote
+    except ImportError as exc:
+        raise errors.InputError(f"object storage {url!r} needs its driver: install skerry[s3]") from exc
+    if urlsplit(url).scheme not in remote.SCHEMES:
+        raise errors.InputError(f"storage {url!r} must be a URL like file:///var/lib/skerry/blobs or s3://bucket/blobs")
+    return remote.open_remote(url)
 
-    return RemoteBlobs(url)
+
+def folder(url: str) -> Path | None:
+    """The directory that a `file:` URL names; None for object storage. Raises InputError for a relative one."""
+    parts = urlsplit(url)
+    if parts.scheme != "file":
+        return None
+    if parts.netloc or not parts.path.startswith("/"):
+        raise errors.InputError(f"storage {url!r} must name an absolute folder: file:///var/lib/skerry/blobs")
+    return Path(parts.path)
 
 
 def put(blobs: Blobs, data: bytes) -> str:

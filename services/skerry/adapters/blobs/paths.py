@@ -15,3 +15,8 @@ def check(path: str) -> str:
             f"blob path {path[:80]!r} must be segments of letters, digits, '_', '-' and '.', joined by '/'"
         )
     return path
+
+
+def check_prefix(prefix: str) -> str:
+    """As `check`; the empty prefix is the root. Raises InputError."""
+    return check(prefix) if prefix else ""

@@ -1,64 +1,150 @@
-"""Blobs in an object store that fsspec knows (S3, GCS, Azure). A put of an object store is atomic by itself."""
+"""Blobs in object storage: S3 and what speaks like it, Google's, Azure's. Waits are bounded; nothing is cached.
 
+Credentials, region and endpoint are the driver's own business, by the variables of each cloud's own tools (AWS_…).
+"""
+
+import contextlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from datetime import timedelta
 
-import fsspec
+import obstore
+from obstore import exceptions, store
 
 from skerry.adapters.blobs import paths
+from skerry.adapters.blobs.protocol import Entry
 from skerry.core import errors
+
+SCHEMES = ("s3", "gs", "az")
+_PART_BYTES = 8 << 20  # of what is larger: sent and fetched in parts, so that a bound in time fits any size
+_SENDERS = 4
+_CLIENT: "store.ClientConfig" = {
+    "allow_http": True,  # only where the endpoint that was given says http
+    "connect_timeout": timedelta(seconds=5),
+    "timeout": timedelta(seconds=60),  # of one request, its body included
+}
+_RETRY: "store.RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=60)}
 
 
 class RemoteBlobs:
-    """Objects below the URL `root`, for example `s3://bucket/skerry`. Credentials are the driver's own business."""
+    """Objects below `root`, for example `s3://bucket/skerry`. A put of an object store is atomic by itself."""
 
-    def __init__(self, root: str) -> None:
-        try:
-            self._store, self._root = fsspec.url_to_fs(root)
-        except (ImportError, ValueError) as exc:
-            raise errors.InputError(f"cannot use object storage {root!r}: {exc}") from exc
-
-    def _full(self, path: str) -> str:
-        return f"{self._root.rstrip('/')}/{paths.check(path)}"
+    def __init__(self, driver: store.ObjectStore, root: str) -> None:
+        self._store, self._root = driver, root
 
     def read(self, path: str, *, max_bytes: int) -> bytes:
-        full = self._full(path)
+        with self._ours(paths.check(path)):
+            answer = obstore.get(self._store, path)
+            meta = answer.meta
+            if meta["size"] > max_bytes:
+                raise errors.TooLargeError(f"blob {path} has {meta['size']} bytes, more than the limit of {max_bytes}")
+            if meta["size"] <= _PART_BYTES:
+                return bytes(answer.bytes())
+            del answer
+            parts = bytearray()
+            while len(parts) < meta["size"]:
+                end = min(len(parts) + _PART_BYTES, meta["size"])
+                options: obstore.GetOptions = {"range": (len(parts), end), "if_match": meta["e_tag"]}
+                parts += obstore.get(self._store, path, options=options).bytes()
+            return bytes(parts)
+
+    def read_part(self, path: str, start: int, size_bytes: int) -> bytes:
         try:
-            size = int(self._store.size(full) or 0)
-            if size > max_bytes:
-                raise errors.TooLargeError(f"blob {path} has {size} bytes, more than the limit of {max_bytes}")
-            return bytes(self._store.cat_file(full))
-        except FileNotFoundError as exc:
-            raise errors.NotFoundError(f"there is no blob {path} in {self._root}") from exc
-        except OSError as exc:
-            raise errors.UnavailableError(f"object storage did not give {full}: {exc}") from exc
+            with self._ours(paths.check(path)):
+                return bytes(obstore.get_range(self._store, path, start=start, length=size_bytes))
+        except errors.UnavailableError:
+            if start >= self.stat(path).size_bytes:
+                return b""
+            raise
 
     def write(self, path: str, data: bytes) -> None:
+        with self._ours(paths.check(path)):
+            obstore.put(
+                self._store,
+                path,
+                data,
+                use_multipart=len(data) > 2 * _PART_BYTES,
+                chunk_size=_PART_BYTES,
+                max_concurrency=_SENDERS,
+            )
+
+    def create(self, path: str, data: bytes) -> None:
         try:
-            self._store.pipe_file(self._full(path), data)
-        except OSError as exc:
-            raise errors.UnavailableError(f"object storage did not take {path}: {exc}") from exc
+            with self._ours(paths.check(path)):
+                obstore.put(self._store, path, data, mode="create", use_multipart=False)
+        except errors.ConflictError:
+            self._check_ours(path, data)
+
+    def replace(self, path: str, data: bytes, tag: str) -> None:
+        try:
+            with self._ours(paths.check(path)):
+                obstore.put(self._store, path, data, mode={"e_tag": tag, "version": None}, use_multipart=False)
+        except errors.ConflictError:
+            self._check_ours(path, data)
+
+    def _check_ours(self, path: str, data: bytes) -> None:
+        """A request that was answered too late is sent again, and then finds its own blob: that is no conflict."""
+        with contextlib.suppress(errors.InputError):
+            if self.read(path, max_bytes=len(data)) == data:
+                return
+        raise errors.ConflictError(f"blob {path} in {self._root} was written by somebody else: read it again")
+
+    def locked(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     def exists(self, path: str) -> bool:
         try:
-            return bool(self._store.exists(self._full(path)))
-        except OSError as exc:
-            raise errors.UnavailableError(f"object storage did not answer for {path}: {exc}") from exc
+            self.stat(path)
+        except errors.NotFoundError:
+            return False
+        return True
+
+    def stat(self, path: str) -> Entry:
+        with self._ours(paths.check(path)):
+            return _entry(obstore.head(self._store, path))
 
     def list(self, prefix: str) -> Iterator[str]:
-        self._store.invalidate_cache()
-        try:
-            found = self._store.find(self._full(prefix))
-        except FileNotFoundError:
-            found = []
-        except OSError as exc:
-            raise errors.UnavailableError(f"object storage did not list {prefix}: {exc}") from exc
-        cut = len(self._root.rstrip("/")) + 1
-        return iter(sorted(path[cut:] for path in found))
+        paths.check(prefix)
+        return (one.path for one in self.entries(prefix))
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        with self._ours(f"{paths.check_prefix(prefix)}/"):
+            found = [
+                _entry(meta) for chunk in obstore.list(self._store, prefix or None, chunk_size=1000) for meta in chunk
+            ]
+        return iter(sorted(found, key=lambda one: one.path))
 
     def delete(self, path: str) -> None:
+        with contextlib.suppress(errors.NotFoundError), self._ours(paths.check(path)):
+            obstore.delete(self._store, path)
+
+    @contextlib.contextmanager
+    def _ours(self, path: str) -> Iterator[None]:
+        """Only skerry's errors come out; the original is chained."""
         try:
-            self._store.rm_file(self._full(path))
-        except FileNotFoundError:
-            return
-        except OSError as exc:
-            raise errors.UnavailableError(f"object storage did not delete {path}: {exc}") from exc
+            yield
+        except FileNotFoundError as exc:
+            if "NoSuchBucket" in str(exc):
+                raise errors.InputError(f"there is no bucket for {self._root}: make it, or mend the URL") from exc
+            raise errors.NotFoundError(f"there is no blob {path} in {self._root}") from exc
+        except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as exc:
+            raise errors.ConflictError(f"blob {path} in {self._root} was written by somebody else") from exc
+        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as exc:
+            raise errors.RejectedError(
+                f"{self._root} does not allow {path}: check the credentials (AWS_ACCESS_KEY_ID …) and their rights"
+            ) from exc
+        except (exceptions.BaseError, OSError) as exc:
+            reason = str(exc).partition("\n")[0]
+            raise errors.UnavailableError(f"{self._root} did not answer for {path}: {reason}") from exc
+
+
+def open_remote(url: str) -> RemoteBlobs:
+    """`s3://bucket/prefix`, `gs://…`, `az://…`. Raises InputError when the driver cannot make anything of it."""
+    try:
+        return RemoteBlobs(store.from_url(url, client_options=_CLIENT, retry_config=_RETRY), url.rstrip("/"))
+    except (exceptions.BaseError, ValueError, TypeError) as exc:
+        raise errors.InputError(f"cannot use object storage {url!r}: {str(exc).partition(chr(10))[0]}") from exc
+
+
+def _entry(meta: "obstore.ObjectMeta") -> Entry:
+    return Entry(meta["path"], meta["size"], meta["last_modified"].timestamp(), meta["e_tag"] or "")

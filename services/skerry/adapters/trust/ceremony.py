@@ -1,8 +1,8 @@
-"""Key ceremonies: founding a repository, rotating the root key, rotating the snapshot and timestamp keys.
+"""Key ceremonies: founding a repository, and rotating the keys of its root, of its online roles, of its publisher.
 
-The last is the recovery from a fast-forward attack (a thief of the online keys published enormous version numbers):
-clients drop what the replaced keys signed. Each ceremony may die at any point and be run again. Needs the root key;
-nothing else in skerry does.
+Rotating the online keys is the recovery from a fast-forward attack (a thief of them published enormous version
+numbers): clients drop what the replaced keys signed. Each ceremony may die at any point and be run again. Only these
+need the root key.
 """
 
 from collections.abc import Callable
@@ -12,71 +12,118 @@ from pathlib import Path
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import DelegatedRole, Delegations, Key, Root, Snapshot, Targets, Timestamp
 
-from skerry.adapters import files
+from skerry.adapters.blobs.protocol import SharedBlobs
 from skerry.adapters.trust import keys, repository, store
 from skerry.core import errors
 
 _ONLINE_ROLES = (store.RETRAINED, Snapshot.type, Timestamp.type)
+_MAX_SEED_FILES = 64
 
 
-def ensure(directory: Path, key_folder: Path, *, now: datetime) -> repository.Repository:
-    """The repository of `directory` with the online keys; founded, with new keys, on first start.
+def ensure(blobs: SharedBlobs, key_folder: Path, *, now: datetime, seed: Path | None = None) -> repository.Repository:
+    """The repository in `blobs` with the online keys; on first start filled from the folder `seed`, or founded with new
+    keys when there is none.
 
     An interrupted founding is completed. Once `timestamp.json` is there, neither the root key nor the publisher's is
     read. Raises IntegrityError when metadata and keys do not belong together.
     """
-    with files.locked(directory / ".lock"):
-        if not (directory / "metadata" / "timestamp.json").exists():
-            _found(directory, key_folder, now)
-    return repository.Repository(directory, keys.load(key_folder / keys.ONLINE))
+    if not blobs.exists("metadata/timestamp.json"):
+        if seed is not None:
+            store.written(blobs, lambda: _sow(blobs, seed))
+        else:
+            store.written(blobs, lambda: _found(blobs, key_folder, now))
+    return repository.Repository(blobs, keys.Ring(key_folder / keys.ONLINE))
 
 
-def rotate_root(directory: Path, key_folder: Path, *, now: datetime) -> int:
+def rotate_root(blobs: SharedBlobs, key_folder: Path, *, now: datetime) -> int:
     """Replace the root key; the new root is signed by the old key and the new. Returns the root's new version."""
     folder = key_folder / keys.ROOT
-    with files.locked(directory / ".lock"):
-        metadata = store.Store(directory / "metadata", keys.load(folder))
+
+    def rotate() -> int:
+        metadata = store.Store(blobs, keys.load(folder))
         root = metadata.root().signed
         old = list(root.roles[Root.type].keyids)
-        _require(metadata, old)
+        _require(metadata, Root.type)
         new = keys.create(folder, Root.type)
         signers = {**metadata.signers, new.public_key.keyid: new}
         _replace_keys(root, Root.type, new.public_key)
-        _write_root(store.Store(metadata.folder, signers), root, [*old, new.public_key.keyid], now)
+        _write_root(store.Store(blobs, signers), root, [*old, new.public_key.keyid], now)
         keys.forget(folder, {new.public_key.keyid})
         return root.version
 
+    return store.written(blobs, rotate)
 
-def rotate_online(directory: Path, key_folder: Path, *, now: datetime) -> int:
-    """Replace the snapshot and timestamp keys and publish again under the new ones. Returns the root's new version.
 
-    Snapshot and timestamp are first signed by the old and the new keys, so that a reader between two writes verifies
-    against either root; then the new root is written; then both are signed by the new keys alone.
+def rotate_online(blobs: SharedBlobs, key_folder: Path, *, now: datetime) -> int:
+    """Replace the controller's keys (snapshot, timestamp, retrained) and publish again under the new ones. Returns the
+    root's new version. Needs the root key, and the publisher's, which says whose retrained versions count.
+
+    What a reader may see between two writes is signed by the old keys and the new: it verifies against either root.
     """
     online = key_folder / keys.ONLINE
-    with files.locked(directory / ".lock"):
-        metadata = store.Store(directory / "metadata", keys.load(key_folder / keys.ROOT))
+
+    def rotate() -> int:
+        metadata = store.Store(blobs, {**keys.load(key_folder / keys.ROOT), **keys.load(key_folder / keys.PUBLISHER)})
         root = metadata.root().signed
         root_keys = list(root.roles[Root.type].keyids)
-        _require(metadata, root_keys)
-        new = {role: keys.create(online, role) for role in (Snapshot.type, Timestamp.type)}
-        _sign_with_both(directory, online, root, new, now)
-        for role, signer in new.items():
-            _replace_keys(root, role, signer.public_key)
+        _require(metadata, Root.type)
+        _require(metadata, Targets.type)
+        new = {role: keys.create(online, role) for role in _ONLINE_ROLES}
+        signing = store.Store(blobs, {**metadata.signers, **keys.load(online)})
+        _delegate(signing, store.RETRAINED, new[store.RETRAINED], now)
+        _sign_with_both(signing, root, new, now)
+        for role in (Snapshot.type, Timestamp.type):
+            _replace_keys(root, role, new[role].public_key)
         _write_root(metadata, root, root_keys, now)
-        model_repository = repository.Repository(directory, keys.load(online))
-        model_repository.publish_locked(now=now)
-        retrained = model_repository.store.delegator(store.RETRAINED).get_delegated_role(store.RETRAINED)
-        keys.forget(online, {*retrained.keyids, *(signer.public_key.keyid for signer in new.values())})
+        repository.Repository(blobs, keys.load(online)).publish_once(now=now)
+        keys.forget(online, {signer.public_key.keyid for signer in new.values()})
         return root.version
 
+    return store.written(blobs, rotate)
 
-def _found(directory: Path, key_folder: Path, now: datetime) -> None:
+
+def rotate_publisher(
+    blobs: SharedBlobs, key_folder: Path, *, now: datetime, await_published: Callable[[Callable[[], bool]], None]
+) -> int:
+    """Replace the publisher's key. Returns the root's new version. Needs the root key and the publisher's old one.
+
+    What it signed is signed by both first. Only when that is published does the root name the new key alone: without
+    the online keys here, `await_published` waits until its argument is true, which is the controller's doing.
+    """
+    folder, root_folder = key_folder / keys.PUBLISHER, key_folder / keys.ROOT
+    metadata = store.Store(blobs, {**keys.load(root_folder), **keys.load(folder)})
+    _require(metadata, Root.type)
+    _require(metadata, Targets.type)
+    new = keys.create(folder, keys.PUBLISHER)
+
+    def sign_with_both() -> None:
+        signing = store.Store(blobs, keys.load(folder))
+        _delegate(signing, store.IMPORTED, new, now, also=new.public_key.keyid)
+
+    store.written(blobs, sign_with_both)
+    online = repository.Repository(blobs, keys.load(key_folder / keys.ONLINE))
+    if online.store.can_sign(Timestamp.type):
+        online.publish(now=now)
+    await_published(lambda: _names_newest(online.store))
+
+    def name_the_new() -> int:
+        root = metadata.root().signed
+        root_keys = list(root.roles[Root.type].keyids)
+        _replace_keys(root, Targets.type, new.public_key)
+        _write_root(metadata, root, root_keys, now)
+        return root.version
+
+    version = store.written(blobs, name_the_new)
+    keys.forget(folder, {new.public_key.keyid})
+    return version
+
+
+def _found(blobs: SharedBlobs, key_folder: Path, now: datetime) -> None:
     root_key = keys.ensure(key_folder / keys.ROOT, Root.type)
     publisher = keys.ensure(key_folder / keys.PUBLISHER, keys.PUBLISHER)
     online = {role: keys.ensure(key_folder / keys.ONLINE, role) for role in _ONLINE_ROLES}
     signers = {signer.public_key.keyid: signer for signer in (root_key, publisher, *online.values())}
-    new = repository.Repository(directory, signers)
+    new = repository.Repository(blobs, signers)
     holders = {Root.type: root_key, Targets.type: publisher, **online}
     del holders[store.RETRAINED]
 
@@ -94,8 +141,23 @@ def _found(directory: Path, key_folder: Path, now: datetime) -> None:
     makers |= {role: lambda role=role: new.store.sign(role, Targets(), now) for role in store.DELEGATED}  # type: ignore[misc]  # mypy does not see the default of a lambda
     for role, make in makers.items():
         if not new.store.newest(role):
-            files.write(new.store.path(role, 1), make())
-    new.publish_locked(now=now)
+            blobs.create(new.store.path(role, 1), make())
+    new.publish_once(now=now)
+
+
+def _sow(blobs: SharedBlobs, seed: Path) -> None:
+    """Copy the metadata of `seed`, the timestamp last: it is the commit. Raises InputError when it is no repository."""
+    names = sorted(path.name for path in seed.glob("*.json"))
+    if "1.root.json" not in names or "timestamp.json" not in names or len(names) > _MAX_SEED_FILES:
+        raise errors.InputError(
+            f"SKERRY_TRUST_SEED {seed} must hold 1.root.json … timestamp.json; it holds {', '.join(names) or 'nothing'}"
+        )
+    for name in sorted(names, key=lambda name: name == "timestamp.json"):
+        try:
+            data = (seed / name).read_bytes()
+        except OSError as exc:
+            raise errors.UnavailableError(f"cannot read {seed / name}: {exc.strerror}") from exc
+        blobs.create(f"metadata/{name}", data)
 
 
 def _delegations(imported: Key, retrained: Key) -> Delegations:
@@ -106,9 +168,38 @@ def _delegations(imported: Key, retrained: Key) -> Delegations:
     return Delegations({key.keyid: key for key in (imported, retrained)}, roles)
 
 
-def _require(metadata: store.Store, keyids: list[str]) -> None:
-    if not all(keyid in metadata.signers for keyid in keyids):
-        raise errors.RejectedError("the root key is not in the given folder: bring it from where it is kept offline")
+def _require(metadata: store.Store, role: str) -> None:
+    custodian = keys.ROOT if role == Root.type else keys.PUBLISHER
+    if not all(keyid in metadata.signers for keyid in metadata.root().signed.roles[role].keyids):
+        raise errors.RejectedError(
+            f"the {custodian} key is not in the given folder: bring it from where it is kept offline"
+        )
+
+
+def _delegate(metadata: store.Store, role: str, new: CryptoSigner, now: datetime, also: str = "") -> None:
+    """Let `new` sign `role` and nobody else; what `role` lists stays. `also` signs the delegation beside its keys."""
+    signed = metadata.load(Targets, role, metadata.newest(role))[0].signed
+    signed.version += 1
+    old = [keyid for keyid in metadata.delegator(role).get_delegated_role(role).keyids if keyid in metadata.signers]
+    signers = {**metadata.signers, new.public_key.keyid: new}
+    signing = store.Store(metadata.blobs, signers)
+    data = signing.sign_with(role, signed, [*old, new.public_key.keyid], now)
+    targets = metadata.load(Targets, Targets.type, metadata.newest(Targets.type))[0].signed
+    targets.version += 1
+    for keyid in list(targets.get_delegated_role(role).keyids):
+        targets.revoke_key(keyid, role)
+    targets.add_key(new.public_key, role)
+    named = [keyid for keyid in metadata.root().signed.roles[Targets.type].keyids if keyid in signers]
+    delegation = signing.sign_with(Targets.type, targets, sorted({*named, also} - {""}), now)
+    metadata.blobs.create(metadata.path(role, signed.version), data)
+    metadata.blobs.create(metadata.path(Targets.type, targets.version), delegation)
+
+
+def _names_newest(metadata: store.Store) -> bool:
+    """Whether readers see the newest of what the publisher signs."""
+    timestamp = metadata.load(Timestamp, Timestamp.type, 0)[0].signed
+    meta = metadata.load(Snapshot, Snapshot.type, timestamp.snapshot_meta.version)[0].signed.meta
+    return all(meta[f"{role}.json"].version == metadata.newest(role) for role in (Targets.type, store.IMPORTED))
 
 
 def _replace_keys(root: Root, role: str, key: Key) -> None:
@@ -119,22 +210,22 @@ def _replace_keys(root: Root, role: str, key: Key) -> None:
 
 def _write_root(metadata: store.Store, root: Root, keyids: list[str], now: datetime) -> None:
     root.version += 1
-    files.write(metadata.path(Root.type, root.version), metadata.sign_with(Root.type, root, keyids, now))
+    metadata.blobs.create(metadata.path(Root.type, root.version), metadata.sign_with(Root.type, root, keyids, now))
 
 
-def _sign_with_both(directory: Path, online: Path, root: Root, new: dict[str, CryptoSigner], now: datetime) -> None:
-    metadata = store.Store(directory / "metadata", keys.load(online))
+def _sign_with_both(metadata: store.Store, root: Root, new: dict[str, CryptoSigner], now: datetime) -> None:
+    """Publish what is published now once more, with the newest of each role, signed by the old and the new keys."""
+    tag = metadata.timestamp_tag()
     timestamp, _ = metadata.load(Timestamp, Timestamp.type, 0)
-    snapshot, _ = metadata.load(Snapshot, Snapshot.type, timestamp.signed.snapshot_meta.version)
+    signing = store.Store(metadata.blobs, {**metadata.signers, **{one.public_key.keyid: one for one in new.values()}})
 
-    def write(role: str, signed: Snapshot | Timestamp) -> bytes:
+    def sign(role: str, signed: Snapshot | Timestamp) -> bytes:
         old = [keyid for keyid in root.roles[role].keyids if keyid in metadata.signers]
-        data = metadata.sign_with(role, signed, [*old, new[role].public_key.keyid], now)
-        files.write(metadata.path(role, signed.version), data)
-        return data
+        return signing.sign_with(role, signed, [*old, new[role].public_key.keyid], now)
 
-    snapshot.signed.version = metadata.newest(Snapshot.type) + 1
-    data = write(Snapshot.type, snapshot.signed)
+    snapshot = Snapshot(metadata.newest(Snapshot.type) + 1, meta=repository.newest_meta(metadata))
+    data = sign(Snapshot.type, snapshot)
+    metadata.blobs.create(metadata.path(Snapshot.type, snapshot.version), data)
     timestamp.signed.version += 1
-    timestamp.signed.snapshot_meta = repository.describe(snapshot.signed.version, data)
-    write(Timestamp.type, timestamp.signed)
+    timestamp.signed.snapshot_meta = repository.describe(snapshot.version, data)
+    metadata.commit(sign(Timestamp.type, timestamp.signed), tag)

@@ -5,7 +5,7 @@ key id, never by its file name, so a half-finished rotation leaves nothing to re
 tokens are left out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -30,6 +30,30 @@ def load(folder: Path) -> dict[str, CryptoSigner]:
             raise errors.UnavailableError(f"cannot read {path}: {exc.strerror}") from exc
         signers[signer.public_key.keyid] = signer
     return signers
+
+
+class Ring(Mapping[str, CryptoSigner]):
+    """The keys of a folder; one that is asked for and not known is looked for again, so that a key that was rotated in
+    signs without a restart."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._seen = folder, _listing(folder)
+        self._signers = load(folder)
+
+    def __getitem__(self, keyid: str) -> CryptoSigner:
+        if keyid not in self._signers and (listed := _listing(self._folder)) != self._seen:
+            self._signers, self._seen = {**self._signers, **load(self._folder)}, listed
+        return self._signers[keyid]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._signers)
+
+    def __len__(self) -> int:
+        return len(self._signers)
+
+
+def _listing(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*.pem"))
 
 
 def create(folder: Path, role: str) -> CryptoSigner:

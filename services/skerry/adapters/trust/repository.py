@@ -1,20 +1,20 @@
-"""The model repository, cloud side: a TUF repository of static files (`metadata/`, `targets/`) under one folder.
+"""The model repository, cloud side: a TUF repository of static files (`metadata/`, `targets/`) in any blob storage.
 
 Order of writing: target files, then the delegated role's metadata, then the snapshot, then `timestamp.json`. Readers
 follow only what the timestamp names, so they see the old state or the new one; a run that died is repaired by running
-it again. What may be published is decided elsewhere (`controller.publish`); serving the files is the gateway's.
+it again, and so is one whose writer was overtaken by another (`store.written`). What may be published is decided
+elsewhere (`controller.publish`); serving the files is the gateway's.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from tuf.api.metadata import MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from skerry.adapters import files
+from skerry.adapters.blobs.protocol import SharedBlobs
 from skerry.adapters.trust import keys, store
 from skerry.core import errors
 
@@ -34,17 +34,11 @@ class SignedVersion:
 
 
 class Repository:
-    """One repository folder, with the keys this process was given: the controller's `online`, or the publisher's."""
+    """One repository, with the keys this process was given: the controller's `online`, or the publisher's."""
 
-    def __init__(self, directory: Path, signers: keys.Signers) -> None:
-        self.directory = directory
-        self.store = store.Store(directory / "metadata", signers)
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """One writer at a time. Not reentrant."""
-        with files.locked(self.directory / ".lock"):
-            yield
+    def __init__(self, blobs: SharedBlobs, signers: keys.Signers) -> None:
+        self.blobs = blobs
+        self.store = store.Store(blobs, signers)
 
     def add_version(
         self, role: str, model: str, version: int, digest: str, contents: Mapping[str, bytes], *, now: datetime
@@ -58,15 +52,24 @@ class Repository:
         if MANIFEST not in contents or f"sha256:{hashlib.sha256(contents[MANIFEST]).hexdigest()}" != digest:
             raise errors.InputError(f"version {prefix} needs a {MANIFEST} whose digest is {digest}")
         custom = {"model": model, "version": version, "digest": digest}
-        with self.locked():
+        described = []
+        for name, data in contents.items():
+            files.check_name(name, f"file of {prefix}")
+            target = TargetFile.from_data(f"{prefix}/{name}", data, [_HASH])
+            if name == MANIFEST:
+                target.unrecognized_fields["custom"] = custom
+            described.append((target, data))
+
+        def add() -> None:
             targets = self._targets(role)
-            for name, data in contents.items():
-                files.check_name(name, f"file of {prefix}")
-                target = TargetFile.from_data(f"{prefix}/{name}", data, [_HASH])
-                if name == MANIFEST:
-                    target.unrecognized_fields["custom"] = custom
+            for target, data in described:
                 self._place(targets, target, data)
             self._save(role, targets, now)
+            for target, data in described:
+                if not self.blobs.exists(target_file(target)):
+                    self.blobs.write(target_file(target), data)  # taken by a sweep that had not seen it named
+
+        store.written(self.blobs, add)
         return prefix
 
     def find_version(self, path: str) -> SignedVersion:
@@ -97,34 +100,39 @@ class Repository:
     def read_target(self, version: SignedVersion, name: str) -> bytes:
         """A file of a signed version, its hash checked. Raises NotFoundError, IntegrityError."""
         hexdigest, size = version.files[name]
-        data = self.store.read_bytes(self.target_file(f"{version.target_path}/{name}", hexdigest))
+        data = self.store.read_bytes(_target_file(f"{version.target_path}/{name}", hexdigest), size)
         if len(data) != size or hashlib.sha256(data).hexdigest() != hexdigest:
             raise errors.IntegrityError(f"{version.target_path}/{name} is not the file that was signed")
         return data
 
     def retire(self, paths: set[str], *, now: datetime) -> None:
         """Take the `retrained` versions `paths` out of the metadata. Clients see it after `publish`."""
-        with self.locked():
+
+        def take_out() -> None:
             targets = self._targets(store.RETRAINED)
             for path in [p for p in targets.targets if p.rpartition("/")[0] in paths]:
                 del targets.targets[path]
             self._save(store.RETRAINED, targets, now)
+
+        store.written(self.blobs, take_out)
 
     def publish(self, *, now: datetime) -> bool:
         """Make the newest signed metadata what clients see; False when they already do and nothing is due for renewal.
 
         Raises IntegrityError when a role's newest file is not signed by its keys: nothing is published then.
         """
-        with self.locked():
-            return self.publish_locked(now=now)
+        return store.written(self.blobs, lambda: self.publish_once(now=now))
 
     def refresh_if_due(self, *, now: datetime) -> bool:
         """Renew, before they expire, the signatures whose keys are here. Whether anything was written."""
-        with self.locked():
+
+        def renew() -> bool:
             renewed = [role for role in (Targets.type, *store.DELEGATED) if self._renew_if_due(role, now)]
             if self.store.can_sign(Timestamp.type):
-                return self.publish_locked(now=now) or bool(renewed)
+                return self.publish_once(now=now) or bool(renewed)
             return bool(renewed)
+
+        return store.written(self.blobs, renew)
 
     def expiring(self, *, now: datetime) -> list[tuple[str, datetime]]:
         """Roles due for renewal whose key is not here, with the time they expire: somebody must be told."""
@@ -136,14 +144,9 @@ class Repository:
                 due.append((role, signed.expires))
         return due
 
-    def publish_locked(self, *, now: datetime) -> bool:
-        """As `publish`, for a caller that holds the lock."""
-        meta = {}
-        for role in (Targets.type, *store.DELEGATED):
-            parsed, data = self.store.verified(Targets, role, self.store.newest(role))
-            meta[f"{role}.json"] = describe(parsed.signed.version, data)
-        snapshot = self._snapshot(meta, now)
-        return self._timestamp(snapshot, now)
+    def publish_once(self, *, now: datetime) -> bool:
+        """As `publish`, for a caller that runs within `store.written`."""
+        return self._timestamp(self._snapshot(newest_meta(self.store), now), now)
 
     def _snapshot(self, meta: dict[str, MetaFile], now: datetime) -> MetaFile:
         """The newest snapshot if it says `meta`, is well signed and fresh; else a new one."""
@@ -159,8 +162,8 @@ class Repository:
         return describe(version + 1, data)
 
     def _timestamp(self, snapshot: MetaFile, now: datetime) -> bool:
-        version = 0
-        if self.store.path(Timestamp.type, 0).exists():
+        version, tag = 0, self.store.timestamp_tag()
+        if tag:
             signed = self.store.load(Timestamp, Timestamp.type, 0)[0].signed
             version = signed.version
             try:
@@ -169,7 +172,8 @@ class Repository:
                     return False
             except errors.IntegrityError:
                 pass  # signed by a key that was rotated out
-        self.store.write(Timestamp.type, Timestamp(version + 1, snapshot_meta=snapshot), now)
+        newer = Timestamp(version + 1, snapshot_meta=snapshot)
+        self.store.commit(self.store.sign(Timestamp.type, newer, now), tag)
         return True
 
     def _targets(self, role: str) -> Targets:
@@ -193,15 +197,26 @@ class Repository:
         known = targets.targets.get(target.path)
         if known is not None and known.hashes != target.hashes:
             raise errors.RejectedError(f"{target.path} is already signed with other content: take a new release number")
-        path = self.target_file(target.path, target.hashes[_HASH])
-        if not path.exists() or path.read_bytes() != data:
-            files.write(path, data)
+        # A file that nobody names yet may be old enough to be swept, whoever left it there: it is written anew.
+        if known is None or not self._is_placed(target, data):
+            self.blobs.write(target_file(target), data)
         targets.targets[target.path] = target
 
-    def target_file(self, path: str, hexdigest: str) -> Path:
-        """Where a target's content lies (consistent snapshots: the name begins with the hash)."""
-        folder, _, name = path.rpartition("/")
-        return self.directory / "targets" / folder / f"{hexdigest}.{name}"
+    def _is_placed(self, target: TargetFile, data: bytes) -> bool:
+        try:
+            return self.blobs.read(target_file(target), max_bytes=len(data)) == data
+        except errors.InputError:
+            return False
+
+
+def target_file(target: TargetFile) -> str:
+    """Where a target's content lies (consistent snapshots: the name begins with the hash)."""
+    return _target_file(target.path, target.hashes[_HASH])
+
+
+def _target_file(path: str, hexdigest: str) -> str:
+    folder, _, name = path.rpartition("/")
+    return f"targets/{folder}/{hexdigest}.{name}"
 
 
 def target_path(role: str, model: str, version: int) -> str:
@@ -223,6 +238,15 @@ def parse_target_path(path: str) -> tuple[str, str, int]:
     ):
         raise errors.InputError(f"{path!r} is not <role>/<model>/<version>")
     return role, model, int(version)
+
+
+def newest_meta(metadata: store.Store) -> dict[str, MetaFile]:
+    """The newest of every role, as a snapshot names it. Raises IntegrityError when one is not signed by its keys."""
+    meta = {}
+    for role in (Targets.type, *store.DELEGATED):
+        parsed, data = metadata.verified(Targets, role, metadata.newest(role))
+        meta[f"{role}.json"] = describe(parsed.signed.version, data)
+    return meta
 
 
 def describe(version: int, data: bytes) -> MetaFile:

@@ -1,4 +1,4 @@
-"""TUF metadata files in a folder: `<version>.<role>.json` written once, and `timestamp.json`, the commit point.
+"""TUF metadata as blobs: `metadata/<version>.<role>.json`, written once, and `metadata/timestamp.json`, the commit.
 
 Reads, verifies against the delegator, signs and writes single files; which files to write, in which order, is
 `repository`'s. Every metadata file carries the time it was signed (`x-skerry-signed-unix-ms`, under the signature): the
@@ -7,21 +7,25 @@ clients' floor for a clock that is wrong.
 
 import contextlib
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tuf.api import exceptions
 from tuf.api.metadata import Metadata, Root, Signed, Snapshot, T, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
 
-from skerry.adapters import files
+from skerry.adapters.blobs.protocol import SharedBlobs
 from skerry.adapters.trust import keys
 from skerry.core import errors
 
 SIGNED_AT = "x-skerry-signed-unix-ms"
 IMPORTED, RETRAINED = "imported", "retrained"
 DELEGATED = (IMPORTED, RETRAINED)
+MAX_METADATA_BYTES = 16 << 20
+_FOLDER = "metadata"
+_TRIES = 5
+R = TypeVar("R")
 
 # How long a signature is good for, and how much of it may pass before it is renewed.
 LIFETIMES = {
@@ -43,29 +47,30 @@ RENEW_AFTER = {
 
 
 class Store:
-    """One metadata folder. Callers hold the writers' lock around anything that writes."""
+    """The metadata of one repository. A numbered file is never written twice with other content, and `timestamp.json`
+    only over the one that was read: on any storage the writer who comes second gets a ConflictError."""
 
-    def __init__(self, folder: Path, signers: keys.Signers) -> None:
-        self.folder = folder
+    def __init__(self, blobs: SharedBlobs, signers: keys.Signers) -> None:
+        self.blobs = blobs
         self.signers = signers
 
     def newest(self, role: str) -> int:
-        """The highest version of `role` on disk, 0 when there is none. A crash may leave it unreferenced."""
-        found = re.compile(rf"([1-9][0-9]{{0,14}})\.{re.escape(role)}\.json")
-        names = [found.fullmatch(path.name) for path in self.folder.glob(f"*.{role}.json")]
+        """The highest version of `role` that was written, 0 when there is none. A crash may leave it unreferenced."""
+        found = re.compile(rf"{_FOLDER}/([1-9][0-9]{{0,14}})\.{re.escape(role)}\.json")
+        names = [found.fullmatch(path) for path in self.blobs.list(_FOLDER)]
         return max((int(name[1]) for name in names if name), default=0)
 
-    def path(self, role: str, version: int) -> Path:
-        return self.folder / ("timestamp.json" if role == Timestamp.type else f"{version}.{role}.json")
+    def path(self, role: str, version: int) -> str:
+        return f"{_FOLDER}/timestamp.json" if role == Timestamp.type else f"{_FOLDER}/{version}.{role}.json"
 
-    def read_bytes(self, path: Path) -> bytes:
-        """Raises NotFoundError or UnavailableError."""
+    def read_bytes(self, path: str, max_bytes: int = MAX_METADATA_BYTES) -> bytes:
+        """Raises NotFoundError, IntegrityError (longer than anything that was written there) or UnavailableError."""
         try:
-            return path.read_bytes()
-        except FileNotFoundError as exc:
+            return self.blobs.read(path, max_bytes=max_bytes)
+        except errors.NotFoundError as exc:
             raise errors.NotFoundError(f"{path} is missing: the model repository is not complete") from exc
-        except OSError as exc:
-            raise errors.UnavailableError(f"cannot read {path}: {exc.strerror}") from exc
+        except errors.TooLargeError as exc:
+            raise errors.IntegrityError(f"{exc}: it is not what was signed") from exc
 
     def load(self, kind: type[T], role: str, version: int) -> tuple[Metadata[T], bytes]:
         """The parsed file and its bytes, signatures unchecked. Raises IntegrityError when it cannot be parsed."""
@@ -122,10 +127,35 @@ class Store:
         return metadata.to_bytes()
 
     def write(self, role: str, signed: Signed, now: datetime) -> bytes:
-        """Sign and write one file; atomic and durable. Returns its bytes."""
+        """Sign and write one numbered file. Returns its bytes. Raises ConflictError when another writer was first."""
         data = self.sign(role, signed, now)
-        files.write(self.path(role, signed.version), data)
+        self.blobs.create(self.path(role, signed.version), data)
         return data
+
+    def timestamp_tag(self) -> str:
+        """Which `timestamp.json` there is now, empty for none; to be taken before it is read."""
+        try:
+            return self.blobs.stat(self.path(Timestamp.type, 0)).tag
+        except errors.NotFoundError:
+            return ""
+
+    def commit(self, data: bytes, tag: str) -> None:
+        """Make `data` the timestamp unless it was written since `tag` was taken. Raises ConflictError."""
+        if tag:
+            self.blobs.replace(self.path(Timestamp.type, 0), data, tag)
+        else:
+            self.blobs.create(self.path(Timestamp.type, 0), data)
+
+
+def written(blobs: SharedBlobs, attempt: Callable[[], R]) -> R:
+    """What `attempt` returns: run under the writers' lock where there is one, and again when another writer was first.
+
+    It must read what it decides from by itself. Raises ConflictError when others keep coming first.
+    """
+    for _ in range(_TRIES):
+        with contextlib.suppress(errors.ConflictError), blobs.locked():
+            return attempt()
+    raise errors.ConflictError("others write to the model repository all the time: try again")
 
 
 def is_due(role: str, signed: Signed, now: datetime) -> bool:

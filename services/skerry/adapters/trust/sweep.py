@@ -5,34 +5,33 @@ everything young, which a writer may be about to name or a slow reader still be 
 """
 
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
 
+from skerry.adapters.trust import repository as trust
 from skerry.adapters.trust import store
-from skerry.adapters.trust.repository import Repository
 
 GRACE = timedelta(hours=1)
 
 
-def sweep(repository: Repository, *, now: datetime) -> int:
+def sweep(repository: trust.Repository, *, now: datetime) -> int:
     """Remove what nobody follows; returns how many files that were. Raises IntegrityError, and removes nothing, when
     the published metadata cannot be followed."""
-    with repository.locked():
+    blobs, oldest_unix_s = repository.blobs, (now - GRACE).timestamp()
+
+    def remove() -> int:
+        # Listed before it is asked what is followed: what a writer names in between is then kept.
+        found = [one for folder in ("metadata", "targets") for one in blobs.entries(folder)]
         keep = _followed(repository)
-        oldest = (now - GRACE).timestamp()
-        gone = [
-            path
-            for folder in ("metadata", "targets")
-            for path in (repository.directory / folder).rglob("*")
-            if path.is_file() and path not in keep and path.stat().st_mtime < oldest
-        ]
+        gone = [one.path for one in found if one.path not in keep and one.modified_unix_s < oldest_unix_s]
         for path in gone:
-            path.unlink()
+            blobs.delete(path)
         return len(gone)
 
+    return store.written(blobs, remove)
 
-def _followed(repository: Repository) -> set[Path]:
+
+def _followed(repository: trust.Repository) -> set[str]:
     metadata = repository.store
     keep = {metadata.path(Timestamp.type, 0)}
     keep |= {metadata.path(Root.type, version) for version in range(1, metadata.newest(Root.type) + 1)}
@@ -45,5 +44,5 @@ def _followed(repository: Repository) -> set[Path]:
         for version in {snapshot.meta[f"{role}.json"].version, metadata.newest(role)}:
             keep.add(metadata.path(role, version))
             listed = metadata.verified(Targets, role, version)[0].signed.targets
-            keep |= {repository.target_file(path, target.hashes["sha256"]) for path, target in listed.items()}
+            keep |= {trust.target_file(target) for target in listed.values()}
     return keep

@@ -30,7 +30,9 @@ def publish(system: system_file.Description, objects: Objects, made: Made) -> Ob
     for known in objects.list("ModelVersion"):
         if known.spec.get("model") == described.model and known.spec.get("digest") == digest:
             return known
-    signer = repository.Repository(Path(system.repository_dir), keys.load(Path(system.keys) / keys.PUBLISHER))
+    signer = repository.Repository(
+        blob_store.open_shared(system.repository), keys.load(Path(system.keys) / keys.PUBLISHER)
+    )
     for _ in range(_TRIES):
         number = _next_number(objects, signer, described.model)
         path = signer.add_version(store.IMPORTED, described.model, number, digest, made.contents, now=datetime.now(UTC))

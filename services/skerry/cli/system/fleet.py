@@ -26,7 +26,7 @@ def describe(system: System) -> system_file.Description:
         objects=layout.objects_url,
         blobs=layout.blobs_url,
         redis=layout.redis_url,
-        repository_dir=str(layout.repository),
+        repository=layout.repository_url,
         keys=str(layout.keys),
         gateway=local(ports.gateway),
         teacher=local(ports.teacher),

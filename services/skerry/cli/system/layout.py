@@ -29,6 +29,10 @@ class Layout:
         return self.root / "repository"
 
     @property
+    def repository_url(self) -> str:
+        return f"file://{self.repository}"
+
+    @property
     def keys(self) -> Path:
         return self.root / "keys"
 

@@ -42,7 +42,7 @@ def cloud_environment(layout: Layout, ports: Ports) -> dict[str, str]:
         "SKERRY_OBJECTS": layout.objects_url,
         "SKERRY_BLOBS": layout.blobs_url,
         "SKERRY_REDIS_URL": layout.redis_url,
-        "SKERRY_REPOSITORY_DIR": str(layout.repository),
+        "SKERRY_REPOSITORY": layout.repository_url,
         "SKERRY_TEACHER": _local(ports.teacher),
         "OMP_NUM_THREADS": "1",
     }
