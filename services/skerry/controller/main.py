@@ -4,7 +4,6 @@ Run as `python -m skerry.controller.main`. Ends with 0 on SIGTERM, 1 when anothe
 it cannot begin.
 """
 
-import functools
 import json
 import os
 import signal
@@ -17,7 +16,7 @@ from skerry.adapters import blobs, fleetstate, lease, objects
 from skerry.adapters.telemetry import logs
 from skerry.adapters.trust import ceremony
 from skerry.controller import leader, publish, reconcile, runs, settings
-from skerry.controller.jobs import command, local
+from skerry.controller.jobs import opening
 from skerry.controller.store import Store
 from skerry.core import errors
 
@@ -45,14 +44,14 @@ def _run(given: settings.Settings, stop: threading.Event) -> int:
     repository = ceremony.ensure(
         blobs.open_shared(given.repository), given.keys, now=datetime.now(UTC), seed=given.trust_seed
     )
-    jobs = local.LocalJobs(
-        given.jobs_folder, functools.partial(command.local, sys.executable), settings.job_environment(given)
-    )
+    jobs = opening.open_jobs(given)
     store = Store(store_of_objects, held)
     publisher = publish.Publisher(store, blob_store, repository)
     reconciler = reconcile.Reconciler(
         store,
-        runs.Runs(store, jobs, blob_store, publisher, given.max_jobs),
+        runs.Runs(
+            store, jobs, blob_store, publisher, given.max_jobs, ends_jobs=not opening.outlive_the_controller(given)
+        ),
         publisher,
         repository,
         fleetstate.open_fleetstate(given.redis_url),

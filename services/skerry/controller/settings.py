@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -41,6 +42,29 @@ class Settings(BaseSettings):
     teacher: str = ""
     """`host:port` of the teacher, passed on to training jobs."""
 
+    jobs: str = "local"
+    """Where training jobs run: `local`, or `kubernetes://<namespace>` (`?context=NAME` outside a cluster)."""
+
+    job_image: str = ""
+    """Image of the trainer, for jobs in a cluster."""
+
+    job_door: str = ""
+    """`https://host:port/` of the gateway's door, as jobs in a cluster reach it."""
+
+    job_ca: Path | None = None
+    """File of the authority that the door's certificate is from (PEM); without it the system's."""
+
+    job_teacher: str = ""
+    """The teacher as jobs in a cluster reach it; `teacher` when not given."""
+
+    job_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+
+    job_pull_secrets: str = ""
+    """Names of the image pull secrets of jobs in a cluster, with commas between."""
+
+    tickets_key: Path | None = None
+    """File of the key that makes jobs' tickets for the door (32 bytes and more); the gateway has the same."""
+
     jobs_dir: Path | None = None
     """Logs and locks of running training jobs; `jobs` beside the repository's folder when not given."""
 
@@ -75,3 +99,14 @@ def job_environment(settings: Settings) -> Mapping[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
     given = {"SKERRY_BLOBS": settings.blobs, "SKERRY_TEACHER": settings.teacher}
     return {"OMP_NUM_THREADS": "1", **inherited, **given}
+
+
+def cluster_job_environment(settings: Settings, ca: str) -> Mapping[str, str]:
+    """What every training job in a cluster gets, beside its run and its ticket. `ca` is PEM text."""
+    return {
+        "OMP_NUM_THREADS": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
+        "SKERRY_BLOBS": settings.job_door,
+        "SKERRY_CA": ca,
+        "SKERRY_TEACHER": settings.job_teacher or settings.teacher,
+    }
