@@ -56,7 +56,7 @@ def test_an_equal_status_writes_nothing() -> None:
 def test_a_status_is_replaced_whole() -> None:
     _, _, writing = opened()
     run = writing.put_status(writing.get("TrainingRun", "run-1"), {"a": {"b": 1, "c": 2}, "d": 3})
-    assert writing.put_status(run, {"a": {"c": 2}}).status == {"a": {"c": 2}}
+    assert writing.put_status(run, {"a": {"c": 2}}).status == {"a": {"c": 2}, "observedGeneration": 1}
 
 
 def test_a_write_against_what_somebody_else_changed_is_a_conflict() -> None:

@@ -12,7 +12,7 @@ from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.telemetry import logs
 from skerry.adapters.trust import repository as trust
 from skerry.adapters.trust import sweep
-from skerry.controller import marks, policy, publish, retention, rollouts, runs
+from skerry.controller import marks, policy, publish, retention, rollouts, runs, standing
 from skerry.controller.store import LeadershipLostError, Store
 from skerry.controller.told import Told
 from skerry.core import errors
@@ -49,6 +49,7 @@ class Reconciler:
         self._try("imports", lambda: self._check_imports(now_ms))
         self._try("rollouts", lambda: self._rollouts.step(now_ms=now_ms, epoch=epoch))
         self._try("retrain policy", lambda: self._policy.step(now_ms=now_ms))
+        self._try("standing", lambda: standing.step(self._store, now_ms=now_ms))
         if not 0 <= now_ms - self._kept_house_ms < _HOUSEKEEPING_MS:
             self._try("model repository", lambda: self._keep_house(now_ms))
             self._kept_house_ms = now_ms

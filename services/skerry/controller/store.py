@@ -40,8 +40,10 @@ class Store:
         return self._objects.create(kind, name, spec, manager=writers.CONTROLLER, labels=labels)
 
     def put_status(self, thing: Object, status: Json) -> Object:
-        """Make `status` the whole status of `thing`. Raises ConflictError when it was written since it was read."""
-        return self._patch(thing, "status", difference(thing.status, status))
+        """Make `status` the whole status of `thing`, and note which generation of the spec it speaks of (`kubectl wait`
+        asks). Raises ConflictError when it was written since it was read."""
+        stamped = {**status, "observedGeneration": thing.generation}
+        return self._patch(thing, "status", difference(thing.status, stamped))
 
     def put_spec(self, thing: Object, fields: Json) -> Object:
         """Set the given fields of the spec (only the controller's own). Raises as `put_status`."""

@@ -145,6 +145,7 @@ def to_json(status: Status) -> dict[str, Any]:
         "startedUnixMs": status.started_ms,
         "finishedUnixMs": status.finished_ms,
         "epoch": status.epoch,
+        "summary": _summary(status),
         "conditions": conditions.to_json(status.conditions),
     }
 
@@ -152,6 +153,23 @@ def to_json(status: Status) -> dict[str, Any]:
 def from_json(name: str, value: Any) -> Status:
     """The status of rollout `name` as `to_json` wrote it; {} is one that was never planned. Raises InputError."""
     return read("ModelRollout", name, "status", value, _status)
+
+
+def _summary(status: Status) -> dict[str, Any]:
+    """For people: one line of `kubectl get modelrollouts`. Written and never read."""
+    shown: dict[str, Any] = {"failed": len(status.failed), "deferred": len(status.deferred)}
+    if not status.waves:
+        return shown
+    at = min(status.wave, len(status.waves) - 1)
+    wave = status.waves[at]
+    members = {node for one in status.waves for node in one.nodes}
+    updated = sum(one.tally.updated for one in status.waves)
+    verdict = str(wave.verdict.get("result", ""))
+    return shown | {
+        "wave": f"{wave.name} ({at + 1}/{len(status.waves)})",
+        "updated": f"{updated}/{len(members)}",
+        **({"verdict": verdict} if verdict else {}),
+    }
 
 
 def permit_json(permit: Permit) -> dict[str, Any]:
@@ -205,6 +223,8 @@ def _wave_json(wave: Wave) -> dict[str, Any]:
 
 def _status(reader: Reader) -> Status:
     reader.text("phase", "")
+    reader.mapping("summary", {})
+    reader.integer("observedGeneration", 0)
     state, wave = reader.text("state", PENDING, among=STATES), reader.integer("wave", 0)
     waves = reader.each("waves", _wave)
     if state == PROGRESSING and wave >= len(waves):
