@@ -2,9 +2,10 @@
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import object_storage
 import pytest
 from obstore.store import MemoryStore
 
@@ -18,11 +19,23 @@ MAKERS: dict[str, Callable[[Path], SharedBlobs]] = {
     "memory": lambda _: MemoryBlobs(),
     "directory": lambda root: blobs.open_shared(f"file://{root}/blobs"),
     "object storage": lambda _: RemoteBlobs(MemoryStore(), "memory:"),
+    "S3": lambda root: blobs.open_shared(f"s3://{object_storage.BUCKET}{root}/blobs"),
 }
 
 
-@pytest.fixture(params=sorted(MAKERS))
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> SharedBlobs:
+@pytest.fixture(scope="module")
+def s3() -> Iterator[object_storage.S3Server]:
+    with object_storage.running() as server:
+        yield server
+
+
+@pytest.fixture(
+    params=[pytest.param(name, marks=object_storage.requires_s3 if name == "S3" else ()) for name in sorted(MAKERS)]
+)
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SharedBlobs:
+    if request.param == "S3":
+        for name, value in request.getfixturevalue("s3").environment.items():
+            monkeypatch.setenv(name, value)
     return MAKERS[request.param](tmp_path)
 
 
@@ -79,7 +92,67 @@ def test_content_is_kept_by_digest_and_verified(store: SharedBlobs) -> None:
         blobs.fetch(store, digest, 100)
 
 
-@pytest.mark.parametrize("url", ["", "relative/path", "nosuchscheme://x"])
+def test_what_is_there_is_told_without_its_content(store: SharedBlobs) -> None:
+    store.write("a/b", b"12345")
+    store.write("c", b"")
+    found = store.stat("a/b")
+    assert (found.path, found.size_bytes) == ("a/b", 5)
+    assert [(one.path, one.size_bytes) for one in store.entries("")] == [("a/b", 5), ("c", 0)]
+    assert [one.path for one in store.entries("a")] == ["a/b"]
+    with pytest.raises(errors.NotFoundError):
+        store.stat("a")
+
+
+@pytest.mark.parametrize(
+    ("start", "size", "expected"), [(0, 2, b"01"), (3, 4, b"3456"), (8, 10, b"89"), (10, 1, b""), (99, 5, b"")]
+)
+def test_a_part_is_read_up_to_the_end_and_not_further(
+    store: SharedBlobs, start: int, size: int, expected: bytes
+) -> None:
+    store.write("a/b", b"0123456789")
+    assert store.read_part("a/b", start, size) == expected
+    with pytest.raises(errors.NotFoundError):
+        store.read_part("a/c", start, size)
+
+
+def test_what_is_created_is_never_written_over(store: SharedBlobs) -> None:
+    store.create("a/b", b"first")
+    store.create("a/b", b"first")  # a request that was answered too late, sent again
+    for other in (b"second", b"longer than the first", b""):
+        with pytest.raises(errors.ConflictError, match="somebody else"):
+            store.create("a/b", other)
+    assert store.read("a/b", max_bytes=10) == b"first"
+
+
+def test_who_replaces_what_he_did_not_read_is_told(store: SharedBlobs) -> None:
+    store.write("a/b", b"one")
+    tag = store.stat("a/b").tag
+    store.replace("a/b", b"two", tag)
+    with pytest.raises(errors.ConflictError, match="somebody else"):
+        store.replace("a/b", b"three", tag)
+    assert store.read("a/b", max_bytes=10) == b"two"
+    with store.locked():
+        store.replace("a/b", b"four", store.stat("a/b").tag)
+    assert store.read("a/b", max_bytes=10) == b"four"
+
+
+def test_a_large_blob_comes_back_whole(store: SharedBlobs) -> None:
+    data = os.urandom(1 << 20) * 17  # more than two parts of object storage
+    store.write("sha256/aa/large", data)
+    assert store.read("sha256/aa/large", max_bytes=len(data)) == data
+    assert store.read_part("sha256/aa/large", (1 << 20) + 5, 7) == data[5:12]
+    with pytest.raises(errors.TooLargeError):
+        store.read("sha256/aa/large", max_bytes=len(data) - 1)
+
+
+def test_a_listing_of_more_than_a_page_is_complete(store: SharedBlobs) -> None:
+    names = [f"many/{number:04}" for number in range(1203)]
+    for name in names:
+        store.write(name, b"x")
+    assert list(store.list("many")) == names
+
+
+@pytest.mark.parametrize("url", ["", "relative/path", "nosuchscheme://x", "file:relative", "file://host/path"])
 def test_a_url_that_nobody_serves_is_refused(url: str) -> None:
     with pytest.raises(errors.InputError):
         blobs.open_blobs(url)

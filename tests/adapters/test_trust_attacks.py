@@ -375,3 +375,18 @@ def test_a_node_that_does_not_accept_the_manifest_downloads_nothing_more(world: 
     with pytest.raises(errors.RejectedError, match="cannot load"):
         node.fetch(prefix, world.tmp / "fetched", 1 << 20, now=T0, accept=too_new)
     assert [path.name for path in (world.tmp / "fetched").iterdir()] == ["manifest.json"]
+
+
+def test_a_node_follows_a_rotation_of_the_publishers_key(world: World) -> None:
+    prefix = world.publish(1, role=store.IMPORTED)
+    world.fetch(prefix)
+    storage = DirectoryBlobs(world.tmp / "repository")
+    seen: list[Any] = []
+
+    def published(is_published: Any) -> None:
+        seen.append(world.fetch(prefix).custom["version"])  # a node that comes by in the middle
+        assert is_published()
+
+    ceremony.rotate_publisher(storage, world.tmp / "keys", now=T0, await_published=published)
+    assert [*seen, world.fetch(prefix).custom["version"]] == [1, 1]
+    assert world.fetch(world.publish(2, role=store.IMPORTED)).custom["version"] == 2

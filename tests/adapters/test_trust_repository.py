@@ -76,6 +76,15 @@ def add_and_publish(tmp: Path) -> None:
     online.publish(now=T0)
 
 
+def rotate_publisher(tmp: Path) -> int:
+    def published(is_published: Callable[[], bool]) -> None:
+        assert is_published(), "with the online keys here the ceremony publishes by itself"
+
+    return ceremony.rotate_publisher(
+        DirectoryBlobs(tmp / "repository"), tmp / "keys", now=T0, await_published=published
+    )
+
+
 OPERATIONS: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
     "founding": (lambda tmp: None, founded),
     "adding and publishing": (founded, add_and_publish),
@@ -92,6 +101,7 @@ OPERATIONS: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
         add_and_publish,
         lambda tmp: ceremony.rotate_online(DirectoryBlobs(tmp / "repository"), tmp / "keys", now=T0),
     ),
+    "rotating the publisher's key": (add_and_publish, lambda tmp: rotate_publisher(tmp)),
 }
 
 
@@ -220,6 +230,49 @@ def test_metadata_that_somebody_else_wrote_is_never_published(tmp_path: Path) ->
     with pytest.raises(errors.IntegrityError, match="not signed by the keys of imported"):
         founded(tmp_path).publish(now=T0)
     assert read(tmp_path) == {}
+
+
+def test_after_the_publishers_key_was_rotated_the_old_one_signs_nothing_and_the_new_one_imports(tmp_path: Path) -> None:
+    online = founded(tmp_path)
+    stolen = keys.load(tmp_path / "keys" / "publisher")
+    assert rotate_publisher(tmp_path) == 2
+    with pytest.raises(errors.RejectedError, match="no key of role imported"):
+        repository.Repository(DirectoryBlobs(tmp_path / "repository"), stolen).add_version(
+            "imported", "digits", 1, DIGEST, FILES, now=T0
+        )
+    publisher = repository.Repository(
+        DirectoryBlobs(tmp_path / "repository"), keys.load(tmp_path / "keys" / "publisher")
+    )
+    publisher.add_version("imported", "digits", 1, DIGEST, FILES, now=T0)
+    online.publish(now=T0)
+    assert {f"imported/digits/1/{name}" for name in FILES} == set(read(tmp_path) or ())
+    assert len(list((tmp_path / "keys" / "publisher").iterdir())) == 1
+
+
+def test_without_the_online_keys_the_publishers_rotation_waits_for_the_controller(tmp_path: Path) -> None:
+    online = founded(tmp_path)
+    (tmp_path / "keys" / "online").rename(tmp_path / "the controller's")
+    asked = []
+
+    def controller(is_published: Callable[[], bool]) -> None:
+        asked.append(is_published())
+        online.publish(now=T0)
+        asked.append(is_published())
+
+    version = ceremony.rotate_publisher(
+        DirectoryBlobs(tmp_path / "repository"), tmp_path / "keys", now=T0, await_published=controller
+    )
+    assert (version, asked) == (2, [False, True])
+    assert read(tmp_path) == {}
+
+
+def test_rotating_the_online_keys_replaces_the_key_of_retrained_versions_too(tmp_path: Path) -> None:
+    add_and_publish(tmp_path)
+    before = set(keys.load(tmp_path / "keys" / "online"))
+    ceremony.rotate_online(DirectoryBlobs(tmp_path / "repository"), tmp_path / "keys", now=T0)
+    after = set(keys.load(tmp_path / "keys" / "online"))
+    assert len(after) == 3 and not before & after
+    founded(tmp_path).add_version("retrained", "digits", 2, DIGEST, FILES, now=T0)
 
 
 def test_a_damaged_key_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Blobs in a directory: written beside, synced, renamed; so a reader sees a blob whole or not at all."""
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -45,7 +46,7 @@ class DirectoryBlobs:
 
     def create(self, path: str, data: bytes) -> None:
         if self.exists(path):  # nobody makes it now: callers hold the lock
-            if self.read(path, max_bytes=len(data) + 1) == data:
+            if self.read_part(path, 0, len(data) + 1) == data:
                 return
             raise errors.ConflictError(f"blob {path} in {self._root} was written by somebody else: read it again")
         self.write(path, data)
@@ -62,8 +63,11 @@ class DirectoryBlobs:
         return (self._root / paths.check(path)).is_file()
 
     def stat(self, path: str) -> Entry:
+        file = self._root / paths.check(path)
         try:
-            found = (self._root / paths.check(path)).stat()
+            found = file.stat()
+            if not stat.S_ISREG(found.st_mode):
+                raise FileNotFoundError(file)
         except (FileNotFoundError, NotADirectoryError) as exc:
             raise errors.NotFoundError(f"there is no blob {path} in {self._root}") from exc
         except OSError as exc:

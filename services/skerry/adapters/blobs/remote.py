@@ -18,12 +18,7 @@ from skerry.core import errors
 SCHEMES = ("s3", "gs", "az")
 _PART_BYTES = 8 << 20  # of what is larger: sent and fetched in parts, so that a bound in time fits any size
 _SENDERS = 4
-_CLIENT: "store.ClientConfig" = {
-    "allow_http": True,  # only where the endpoint that was given says http
-    "connect_timeout": timedelta(seconds=5),
-    "timeout": timedelta(seconds=60),  # of one request, its body included
-}
-_RETRY: "store.RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=60)}
+_RETRIES = 3
 
 
 class RemoteBlobs:
@@ -78,7 +73,7 @@ class RemoteBlobs:
     def replace(self, path: str, data: bytes, tag: str) -> None:
         try:
             with self._ours(paths.check(path)):
-                obstore.put(self._store, path, data, mode={"e_tag": tag, "version": None}, use_multipart=False)
+                obstore.put(self._store, path, data, mode=_version(tag), use_multipart=False)
         except errors.ConflictError:
             self._check_ours(path, data)
 
@@ -138,13 +133,31 @@ class RemoteBlobs:
             raise errors.UnavailableError(f"{self._root} did not answer for {path}: {reason}") from exc
 
 
-def open_remote(url: str) -> RemoteBlobs:
-    """`s3://bucket/prefix`, `gs://…`, `az://…`. Raises InputError when the driver cannot make anything of it."""
+def open_remote(url: str, *, timeout_s: float = 30.0) -> RemoteBlobs:
+    """`s3://bucket/prefix`, `gs://…`, `az://…`. `timeout_s` bounds one request, and how long it is tried again. Raises
+    InputError when the driver cannot make anything of the URL."""
+    client: store.ClientConfig = {
+        "allow_http": True,  # only where the endpoint that was given says http
+        "connect_timeout": timedelta(seconds=min(5.0, timeout_s)),
+        "timeout": timedelta(seconds=timeout_s),
+    }
+    retry: store.RetryConfig = {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=timeout_s)}
     try:
-        return RemoteBlobs(store.from_url(url, client_options=_CLIENT, retry_config=_RETRY), url.rstrip("/"))
+        return RemoteBlobs(store.from_url(url, client_options=client, retry_config=retry), url.rstrip("/"))
     except (exceptions.BaseError, ValueError, TypeError) as exc:
         raise errors.InputError(f"cannot use object storage {url!r}: {str(exc).partition(chr(10))[0]}") from exc
 
 
 def _entry(meta: "obstore.ObjectMeta") -> Entry:
-    return Entry(meta["path"], meta["size"], meta["last_modified"].timestamp(), meta["e_tag"] or "")
+    tag = f"{meta['e_tag'] or ''}\n{meta['version'] or ''}"  # S3 goes by the one, Google by the other
+    return Entry(meta["path"], meta["size"], meta["last_modified"].timestamp(), tag)
+
+
+def _version(tag: str) -> "obstore.UpdateVersion":
+    e_tag, _, version = tag.partition("\n")
+    found: obstore.UpdateVersion = {}
+    if e_tag:
+        found["e_tag"] = e_tag
+    if version:
+        found["version"] = version
+    return found

@@ -25,8 +25,10 @@ def ensure(blobs: SharedBlobs, key_folder: Path, *, now: datetime, seed: Path | 
     keys when there is none.
 
     An interrupted founding is completed. Once `timestamp.json` is there, neither the root key nor the publisher's is
-    read. Raises IntegrityError when metadata and keys do not belong together.
+    read. Raises IntegrityError when metadata and keys do not belong together, RejectedError when the storage has no
+    conditional writes.
     """
+    store.check_conditions(blobs)
     if not blobs.exists("metadata/timestamp.json"):
         if seed is not None:
             store.written(blobs, lambda: _sow(blobs, seed))
@@ -215,7 +217,7 @@ def _write_root(metadata: store.Store, root: Root, keyids: list[str], now: datet
 
 def _sign_with_both(metadata: store.Store, root: Root, new: dict[str, CryptoSigner], now: datetime) -> None:
     """Publish what is published now once more, with the newest of each role, signed by the old and the new keys."""
-    tag = metadata.timestamp_tag()
+    tag, newest = metadata.timestamp_tag(), metadata.newest(Snapshot.type)
     timestamp, _ = metadata.load(Timestamp, Timestamp.type, 0)
     signing = store.Store(metadata.blobs, {**metadata.signers, **{one.public_key.keyid: one for one in new.values()}})
 
@@ -223,7 +225,7 @@ def _sign_with_both(metadata: store.Store, root: Root, new: dict[str, CryptoSign
         old = [keyid for keyid in root.roles[role].keyids if keyid in metadata.signers]
         return signing.sign_with(role, signed, [*old, new[role].public_key.keyid], now)
 
-    snapshot = Snapshot(metadata.newest(Snapshot.type) + 1, meta=repository.newest_meta(metadata))
+    snapshot = Snapshot(newest + 1, meta=repository.newest_meta(metadata))
     data = sign(Snapshot.type, snapshot)
     metadata.blobs.create(metadata.path(Snapshot.type, snapshot.version), data)
     timestamp.signed.version += 1

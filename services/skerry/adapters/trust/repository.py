@@ -62,9 +62,10 @@ class Repository:
 
         def add() -> None:
             targets = self._targets(role)
+            before = dict(targets.targets)
             for target, data in described:
                 self._place(targets, target, data)
-            self._save(role, targets, now)
+            self._save(role, targets, before, now)
             for target, data in described:
                 if not self.blobs.exists(target_file(target)):
                     self.blobs.write(target_file(target), data)  # taken by a sweep that had not seen it named
@@ -110,9 +111,10 @@ class Repository:
 
         def take_out() -> None:
             targets = self._targets(store.RETRAINED)
-            for path in [p for p in targets.targets if p.rpartition("/")[0] in paths]:
+            before = dict(targets.targets)
+            for path in [p for p in before if p.rpartition("/")[0] in paths]:
                 del targets.targets[path]
-            self._save(store.RETRAINED, targets, now)
+            self._save(store.RETRAINED, targets, before, now)
 
         store.written(self.blobs, take_out)
 
@@ -146,11 +148,12 @@ class Repository:
 
     def publish_once(self, *, now: datetime) -> bool:
         """As `publish`, for a caller that runs within `store.written`."""
-        return self._timestamp(self._snapshot(newest_meta(self.store), now), now)
+        # From the end to the beginning: who publishes newer roles in between makes one of our two writes a conflict.
+        tag, version = self.store.timestamp_tag(), self.store.newest(Snapshot.type)
+        return self._timestamp(self._snapshot(newest_meta(self.store), version, now), tag, now)
 
-    def _snapshot(self, meta: dict[str, MetaFile], now: datetime) -> MetaFile:
-        """The newest snapshot if it says `meta`, is well signed and fresh; else a new one."""
-        version = self.store.newest(Snapshot.type)
+    def _snapshot(self, meta: dict[str, MetaFile], version: int, now: datetime) -> MetaFile:
+        """Snapshot `version`, the newest, if it says `meta`, is well signed and fresh; else a new one."""
         if version:
             try:
                 parsed, data = self.store.verified(Snapshot, Snapshot.type, version)
@@ -161,8 +164,8 @@ class Repository:
         data = self.store.write(Snapshot.type, Snapshot(version + 1, meta=meta), now)
         return describe(version + 1, data)
 
-    def _timestamp(self, snapshot: MetaFile, now: datetime) -> bool:
-        version, tag = 0, self.store.timestamp_tag()
+    def _timestamp(self, snapshot: MetaFile, tag: str, now: datetime) -> bool:
+        version = 0
         if tag:
             signed = self.store.load(Timestamp, Timestamp.type, 0)[0].signed
             version = signed.version
@@ -179,10 +182,10 @@ class Repository:
     def _targets(self, role: str) -> Targets:
         return self.store.verified(Targets, role, self.store.newest(role))[0].signed
 
-    def _save(self, role: str, targets: Targets, now: datetime) -> None:
-        """Write the next version of `role` unless it would say what the newest says."""
-        if targets.targets != self._targets(role).targets:
-            targets.version = self.store.newest(role) + 1
+    def _save(self, role: str, targets: Targets, before: Mapping[str, TargetFile], now: datetime) -> None:
+        """Write the version after the one that was read, unless it would say the same. Raises ConflictError."""
+        if targets.targets != before:
+            targets.version += 1
             self.store.write(role, targets, now)
 
     def _renew_if_due(self, role: str, now: datetime) -> bool:

@@ -7,6 +7,7 @@ clients' floor for a clock that is wrong.
 
 import contextlib
 import re
+import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ IMPORTED, RETRAINED = "imported", "retrained"
 DELEGATED = (IMPORTED, RETRAINED)
 MAX_METADATA_BYTES = 16 << 20
 _FOLDER = "metadata"
+_PROBE = "conditions"
 _TRIES = 5
 R = TypeVar("R")
 
@@ -156,6 +158,26 @@ def written(blobs: SharedBlobs, attempt: Callable[[], R]) -> R:
         with contextlib.suppress(errors.ConflictError), blobs.locked():
             return attempt()
     raise errors.ConflictError("others write to the model repository all the time: try again")
+
+
+def check_conditions(blobs: SharedBlobs) -> None:
+    """Raise RejectedError when the storage writes over what must be written once: two writers would undo each other."""
+    with blobs.locked():
+        with contextlib.suppress(errors.ConflictError):  # somebody else tries it right now
+            blobs.create(_PROBE, secrets.token_bytes(16))
+        try:
+            _must_conflict(lambda: blobs.create(_PROBE, secrets.token_bytes(16)), "If-None-Match")
+            _must_conflict(lambda: blobs.replace(_PROBE, secrets.token_bytes(16), "not its tag"), "If-Match")
+        finally:
+            blobs.delete(_PROBE)
+
+
+def _must_conflict(write: Callable[[], None], header: str) -> None:
+    try:
+        write()
+    except errors.SkerryError:  # two controllers that start at once delete each other's probe: then it is not found
+        return
+    raise errors.RejectedError(f"this object storage ignores {header}: use one with conditional writes, or a folder")
 
 
 def is_due(role: str, signed: Signed, now: datetime) -> bool:
