@@ -188,10 +188,14 @@ class World:
         self.blobs.write(f"proposals/{run}.json", json.dumps(body).encode())
         return made.digest
 
-    def store_dataset(self, captured: int) -> str:
+    def store_dataset(self, captured: int, over_budget: int = 0) -> str:
         part = datasets.Part("train", "captured", digests.sha256(b"part"), captured, (captured, *[0] * 9))
         made = datasets.DatasetManifest(
-            MODEL, tuple("0123456789"), datasets.Input("image", "UINT8", (28, 28)), (part,) if captured else ()
+            MODEL,
+            tuple("0123456789"),
+            datasets.Input("image", "UINT8", (28, 28)),
+            (part,) if captured else (),
+            dropped={datasets.OVER_BUDGET: over_budget} if over_budget else {},
         ).to_json()
         self.blobs.write(f"datasets/{MODEL}/{digests.hex_of(digests.sha256(made))}", made)
         return digests.sha256(made)

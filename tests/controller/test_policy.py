@@ -65,6 +65,21 @@ def test_enough_new_examples_start_a_run_on_the_newest_dataset(world: World) -> 
     assert spec["reason"].startswith("EnoughExamples: 600 new labelled examples")
 
 
+def test_examples_count_though_a_bound_lets_the_dataset_grow_no_more(world: World) -> None:
+    """1,000 rows fit: of 1,600 captured ones the oldest 600 made room."""
+    full = curator(world, 1000)
+    assert len(fired(world)) == 1
+    world.trainer = world.train
+    world.run(30)
+    for over, runs in ((599, 1), (600, 2)):
+        later = world.store_dataset(1000, over_budget=over)
+        body = {"datasetDigest": later, "captured": 1000, "overBudget": over}
+        world.fleetstate.put("curator:digits", json.dumps(body), ttl_s=30)
+        assert later != full and len(fired(world)) == runs
+    world.run(30)
+    assert len(fired(world)) == 2, "what the last run had is not new"
+
+
 def test_fewer_start_none(world: World) -> None:
     curator(world, 599)
     assert fired(world) == []

@@ -260,7 +260,7 @@ def test_the_reading_tells_what_was_labelled_and_which_dataset_has_it() -> None:
     reading = json.loads(world.fleetstate.get("curator:")["curator:digits"])
     digest = reading.pop("datasetDigest")
     assert reading.pop("sinceUnixMs") >= 1_000_000
-    assert reading == {"labeled": 4, "hard": 1, "exploration": 3, "truths": 1, "captured": 4}
+    assert reading == {"labeled": 4, "hard": 1, "exploration": 3, "truths": 1, "captured": 4, "overBudget": 0}
     manifest, _ = world.dataset(digest)
     assert manifest.samples("train") + manifest.samples("holdout") == 4
 

@@ -27,7 +27,7 @@ class Policy:
     def __init__(self, store: Store, fleetstate: FleetState, blobs: Blobs) -> None:
         self._store, self._fleetstate, self._blobs = store, fleetstate, blobs
         self._told = Told()
-        self._captured: dict[str, int] = {}  # rows captured in a dataset, by its digest: datasets never change
+        self._captured: dict[str, int] = {}  # rows captured until a dataset, by its digest: datasets never change
         self._references: dict[str, tuple[int, ...]] = {}  # by digest of the version
 
     def step(self, *, now_ms: int) -> None:
@@ -86,7 +86,8 @@ class Policy:
         dataset = _text(curator, "datasetDigest")
         # Counted from the run that knew most: somebody may train on an old dataset, which makes nothing new.
         known = max((self._captured_in(model.name, one) for one in trained_on), default=0)
-        new = _count(curator, "captured") - known if dataset else 0
+        # Where there is a bound the dataset grows no more, though new rows come: old ones make room for them.
+        new = _count(curator, "captured") + _count(curator, "overBudget") - known if dataset else 0
         digest, reference = self._stable(model)
         return retrain.Facts(
             new_examples=max(0, new),
@@ -105,10 +106,9 @@ class Policy:
             try:
                 path = f"datasets/{model}/{digests.hex_of(digest)}"
                 data = digests.verify(self._blobs.read(path, max_bytes=datasets.MAX_MANIFEST_BYTES), digest, path)
-                parts = datasets.DatasetManifest.from_json(data).parts
+                self._captured[digest] = datasets.DatasetManifest.from_json(data).captured
             except (errors.InputError, errors.IntegrityError):
-                parts = ()
-            self._captured[digest] = sum(part.samples for part in parts if part.origin == "captured")
+                self._captured[digest] = 0
         return self._captured[digest]
 
     def _stable(self, model: Object) -> tuple[str, tuple[int, ...]]:

@@ -23,6 +23,7 @@ MAX_CLASSES = 10_000
 MAX_RANK = 8
 MAX_ROW_BYTES = 32 << 20
 HOLDOUT_ONE_IN = 5
+OVER_BUDGET = "overBudget"  # in `dropped`: captured rows left out because there is a bound on bytes
 
 # A row is numbers: texts come as token ids.
 DTYPES: Mapping[str, np.dtype[Any]] = {
@@ -127,6 +128,12 @@ class DatasetManifest:
     def select(self, role: Role, origin: Origin | None = None) -> tuple[Part, ...]:
         """The parts of a role, and of an origin when one is named."""
         return tuple(part for part in self.parts if part.role == role and origin in (None, part.origin))
+
+    @property
+    def captured(self) -> int:
+        """Rows captured so far: those in parts, and older ones that had to make room for them."""
+        rows = sum(part.samples for part in self.parts if part.origin == "captured")
+        return rows + self.dropped.get(OVER_BUDGET, 0)
 
     def samples(self, role: Role, origin: Origin | None = None) -> int:
         return sum(part.samples for part in self.select(role, origin))

@@ -24,11 +24,13 @@ _WIDTHS_MS = (64 * 86_400_000, 86_400_000, 3_600_000, 300_000, 30_000)
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """`captured` rows of the dataset `digest` are captured ones, the oldest labelled at `since_unix_ms` (0: none)."""
+    """`captured` rows of the dataset `digest` are captured ones, the oldest labelled at `since_unix_ms` (0: none);
+    `over_budget` more were captured before and left out since there is a bound."""
 
     digest: str
     captured: int
     since_unix_ms: int
+    over_budget: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,12 @@ class Publisher:
             dropped={reason: count for reason, count in sorted(tallies.items()) if count},
         )
         since = min(row.label.first_unix_ms for row in fresh)
-        return Published(self._write(manifest), len(fresh), since)
+        return Published(self._write(manifest), len(fresh), since, dropped.get(datasets.OVER_BUDGET, 0))
+
+    @property
+    def held_parts(self) -> set[str]:
+        """Digests of the parts that are packed, and not stored again while their rows stay."""
+        return {part.digest for _, part in self._packed.values()}
 
     def _write(self, manifest: datasets.DatasetManifest) -> str:
         data = manifest.to_json()

@@ -8,6 +8,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from skerry.core import datasets
 from skerry.curator import examples, labels
 
 _OVERHEAD_BYTES = 700  # of a row's objects, measured
@@ -79,7 +80,7 @@ class Holdings:
     def left_out(self) -> dict[str, int]:
         """Labelled examples without a row, by reason."""
         duplicates = len(self._known) - len(self._rows) - self._left_out
-        found = {"duplicate": duplicates, "overBudget": self._left_out}
+        found = {"duplicate": duplicates, datasets.OVER_BUDGET: self._left_out}
         return {reason: count for reason, count in found.items() if count > 0}
 
     def _replace(self, held: Row | None, row: Row) -> None:

@@ -1,4 +1,4 @@
-"""What the curator does by the clock: follow the EdgeModels, scan again, publish datasets, tell what it has.
+"""What the curator does by the clock: follow the EdgeModels, scan again, publish datasets, sweep old ones, tell.
 
 Nothing here waits for the teacher. Blocking, and meant for the desk's thread.
 """
@@ -11,7 +11,7 @@ from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.objects.protocol import Object, Objects
 from skerry.adapters.telemetry import logs
 from skerry.core import errors, specs
-from skerry.curator import datasets, tasks
+from skerry.curator import datasets, sweeper, tasks
 from skerry.curator.desk import Desk
 from skerry.curator.settings import Settings
 from skerry.curator.subject import Subject
@@ -20,6 +20,7 @@ READING_TTL_S = 30.0
 _SHORTEST_PUBLISH_S = 1.0
 _TELL_S = 1.0
 _FORGIVE_S = 600.0
+_SWEEP_S = 300.0
 _REST = 10.0  # times as long as publishing took, it is not tried again: it never takes more than a tenth of the time
 
 _log = logs.logger("curator")
@@ -40,7 +41,8 @@ class Keeper:
         self._desk, self._objects, self._fleetstate, self._blobs = desk, objects, fleetstate, blobs
         self._settings, self._monotonic = settings, monotonic
         self._said: dict[str, str] = {}
-        self._tell_at_s = self._rescan_at_s = self._forgive_at_s = float("-inf")
+        self._sweeper = sweeper.Sweeper(objects, blobs, monotonic, settings.keep_datasets_seconds)
+        self._tell_at_s = self._rescan_at_s = self._forgive_at_s = self._sweep_at_s = float("-inf")
 
     def tick(self) -> None:
         """Do what is due. Trouble with one model or server is told once and does not stop the others."""
@@ -56,6 +58,10 @@ class Keeper:
             self._guard(f"dataset of {model}", self._publish, subject, now)
             if tell and subject.loaded:
                 self._guard("reading", self._tell, subject)
+        if now >= self._sweep_at_s:
+            self._sweep_at_s = now + min(_SWEEP_S, self._settings.keep_datasets_seconds / 2)
+            for model, subject in self._desk.subjects.items():
+                self._guard(f"old datasets of {model}", self._sweep, subject)
 
     def publish_now(self) -> None:
         """Publish what changed, whether due or not: before the process ends."""
@@ -108,6 +114,11 @@ class Keeper:
         if found is not None and found.digest != digest:
             _log.info("dataset_published", model=subject.task.model, digest=found.digest, captured=found.captured)
 
+    def _sweep(self, subject: Subject) -> None:
+        """Not before it is known what the newest dataset is."""
+        if subject.published is not None:
+            self._sweeper.sweep(subject.task.model, subject.published.digest, subject.held_parts)
+
     def _tell(self, subject: Subject) -> None:
         counts, found = subject.holdings.counts, subject.published
         body = {
@@ -117,6 +128,7 @@ class Keeper:
             "truths": counts.truths,
             "datasetDigest": found.digest if found else "",
             "captured": found.captured if found else 0,
+            "overBudget": found.over_budget if found else 0,
             "sinceUnixMs": found.since_unix_ms if found else 0,
         }
         self._fleetstate.put(f"curator:{subject.task.model}", json.dumps(body), ttl_s=READING_TTL_S)

@@ -44,4 +44,7 @@ class Settings(BaseSettings):
     max_captured_bytes: int = Field(default=128 << 20, ge=1 << 20)
     """Captured rows kept per model, in memory and in its datasets; the oldest are left out first."""
 
+    keep_datasets_seconds: float = Field(default=3600.0, ge=60, le=366 * 86_400)
+    """How long a dataset stays after another took its place, when no run and no version names it."""
+
     log_level: str = "INFO"

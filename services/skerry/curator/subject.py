@@ -59,6 +59,11 @@ class Subject:
         """Changes that are in no published dataset: of rows, and of the imported base."""
         return self.holdings.changes - self._published_changes + (self.base_digest != self._published_base)
 
+    @property
+    def held_parts(self) -> set[str]:
+        """Digests of parts that the next dataset may name without storing them again."""
+        return self._publisher.held_parts
+
     def publish(self) -> Published | None:
         """Publish what is here now. Raises what `datasets.Publisher.publish` does; nothing counts as published then."""
         changes, base = self.holdings.changes, self.base_digest
