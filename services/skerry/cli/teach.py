@@ -24,7 +24,7 @@ def teach(model: str, state: Path) -> None:
 
     Any other Open Inference Protocol v2 server can be the teacher instead: then there is nothing to teach.
     """
-    layout = Layout(state.absolute())
+    layout = Layout.found(state.absolute())
     system = system_file.read(layout.root)
     environment = {**os.environ, "SKERRY_OBJECTS": system.objects, "SKERRY_BLOBS": system.blobs, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "skerry.trainer.teach", "--model", model, "--out", str(layout.teacher_models)]

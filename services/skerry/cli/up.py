@@ -32,14 +32,16 @@ state_option = click.option(
 @click.option(
     "--transport", default="h2", show_default=True, type=click.Choice(["h2", "grpcio"]), help="gRPC transport."
 )
+@click.option("--storage", default="", help="Keep blobs and the model repository there, like s3://bucket/prefix.")
 @click.option("--foreground", is_flag=True, help="Stay attached; Ctrl-C stops everything.")
-def up(state: Path, nodes: int, transport: str, foreground: bool) -> None:
+def up(state: Path, nodes: int, transport: str, storage: str, foreground: bool) -> None:
     """Start the platform on this machine: cloud side, edge agents, dashboard.
 
     Everything listens on loopback only and keeps its data in the state folder. Running it again after a crash or a
-    reboot goes on where it was. `skerry down` stops all of it.
+    reboot goes on where it was. `skerry down` stops all of it. Object storage is found by AWS_ENDPOINT_URL and the other
+    variables of AWS's own tools.
     """
-    layout = Layout(state.absolute())
+    layout = Layout.found(state.absolute(), storage)
     layout.make()
     command = [sys.executable, "-m", "skerry.cli.system.run", str(layout.root), str(nodes), transport]
     if foreground:

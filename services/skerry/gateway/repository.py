@@ -52,14 +52,15 @@ def build(repository_url: str, numbers: metrics.Numbers, silent_s: Callable[[], 
 
     return Starlette(
         routes=[
-            *_files(repository_url),
+            *files(repository_url),
             Route("/healthz", health),
             Route("/metrics", show),
         ]
     )
 
 
-def _files(url: str) -> list[BaseRoute]:
+def files(url: str) -> list[BaseRoute]:
+    """`/repository/{metadata,targets}/…` of a folder or of object storage."""
     if folder := blobs.folder(url):
         return [
             Mount("/repository/metadata", _Files(folder / "metadata", immutable=False)),
@@ -67,6 +68,6 @@ def _files(url: str) -> list[BaseRoute]:
         ]
     shared = blobs.open_shared(url)
     return [
-        Route("/repository/metadata/{path:path}", stored.Files(shared, "metadata", immutable=False)),
-        Route("/repository/targets/{path:path}", stored.Files(shared, "targets", immutable=True)),
+        Route("/repository/metadata/{path:path}", stored.Files(shared, "metadata", immutable=False).answer),
+        Route("/repository/targets/{path:path}", stored.Files(shared, "targets", immutable=True).answer),
     ]

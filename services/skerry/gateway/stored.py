@@ -28,15 +28,12 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The bytes from `start` up to `end` of a file of `size_bytes`."""
+    """The bytes from `start` up to `end` of a file of `size_bytes`. `is_part`: they were asked for by name."""
 
     start: int
     end: int
     size_bytes: int
-
-    @property
-    def is_whole(self) -> bool:
-        return (self.start, self.end) == (0, self.size_bytes)
+    is_part: bool
 
 
 def span(header: str, size_bytes: int) -> Span | None:
@@ -44,13 +41,13 @@ def span(header: str, size_bytes: int) -> Span | None:
     that lies behind the end."""
     asked = _RANGE.fullmatch(header.strip())
     if asked is None or asked[0] == "bytes=-":
-        return Span(0, size_bytes, size_bytes)
+        return Span(0, size_bytes, size_bytes, is_part=False)
     first, last = asked[1], asked[2]
     if not first:
         start, end = max(0, size_bytes - int(last)), size_bytes
     else:
         start, end = int(first), min(int(last) + 1 if last else size_bytes, size_bytes)
-    return Span(start, end, size_bytes) if start < end else None
+    return Span(start, end, size_bytes, is_part=True) if start < end else None
 
 
 class Files:
@@ -61,7 +58,7 @@ class Files:
         self._blobs, self._folder, self._immutable = blobs, folder, immutable
         self._reading = asyncio.Semaphore(READS_AT_ONCE)
 
-    async def __call__(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Response:
         """The answer to GET or HEAD of `path_params["path"]`: 200, 206, 304, 404, 416, or 503 without storage."""
         path = f"{self._folder}/{request.path_params['path']}"
         try:
@@ -113,9 +110,9 @@ def _answer(
     if wanted is None:
         raise HTTPException(416, headers={"Content-Range": f"bytes */{size_bytes}"})
     headers["Content-Length"] = str(wanted.end - wanted.start)
-    if not wanted.is_whole:
+    if wanted.is_part:
         headers["Content-Range"] = f"bytes {wanted.start}-{wanted.end - 1}/{size_bytes}"
-    status = 200 if wanted.is_whole else 206
+    status = 206 if wanted.is_part else 200
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type="application/octet-stream")
     return StreamingResponse(body(wanted), status, headers, media_type="application/octet-stream")

@@ -6,15 +6,31 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from skerry.adapters import files
+from skerry.core import errors
+
 # A unix socket's path must fit into sockaddr_un (108 bytes on Linux).
 _MAX_SOCKET_PATH = 100
+_STORAGE = "storage.url"
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Paths below the state folder `root`."""
+    """Paths below the state folder `root`. `storage`: the URL below which blobs and the model repository lie instead."""
 
     root: Path
+    storage: str = ""
+
+    @classmethod
+    def found(cls, root: Path, storage: str = "") -> "Layout":
+        """The layout of a state folder, which remembers its storage. Raises RejectedError when another one is given."""
+        try:
+            known = (root / _STORAGE).read_text().strip()
+        except FileNotFoundError:
+            known = "" if (root / "objects.db").exists() else storage
+        if storage and storage.rstrip("/") != known:
+            raise errors.RejectedError(f"{root} keeps its data in {known or 'itself'}, not in {storage}: take another")
+        return cls(root, known.rstrip("/"))
 
     @property
     def objects_url(self) -> str:
@@ -22,7 +38,7 @@ class Layout:
 
     @property
     def blobs_url(self) -> str:
-        return f"file://{self.root / 'blobs'}"
+        return f"{self.storage or f'file://{self.root}'}/blobs"
 
     @property
     def repository(self) -> Path:
@@ -30,7 +46,7 @@ class Layout:
 
     @property
     def repository_url(self) -> str:
-        return f"file://{self.repository}"
+        return f"{self.storage or f'file://{self.root}'}/repository"
 
     @property
     def keys(self) -> Path:
@@ -39,7 +55,11 @@ class Layout:
     @property
     def trust_root(self) -> Path:
         """The first root metadata; what an agent is given when it is set up, out of band."""
-        return self.repository / "metadata" / "1.root.json"
+        return self.root / "root.json"
+
+    @property
+    def jobs(self) -> Path:
+        return self.root / "jobs"
 
     @property
     def valkey(self) -> Path:
@@ -76,3 +96,5 @@ class Layout:
         """Create the folders, private to this user."""
         for folder in (self.root, self.valkey, self.logs, self.teacher_models, self.root / "blobs", self.socket.parent):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.storage:
+            files.write(self.root / _STORAGE, f"{self.storage}\n".encode())

@@ -21,7 +21,7 @@ _WATCH_S = 0.5
 
 def main(root: Path, nodes: int, transport: str) -> int:
     """Run until SIGTERM or Ctrl-C. Returns the exit code."""
-    layout = Layout(root)
+    layout = Layout.found(root)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

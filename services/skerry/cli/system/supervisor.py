@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from skerry.adapters import blobs, files
 from skerry.cli.system import ownership, parts
 from skerry.cli.system.layout import Layout
 from skerry.cli.system.process import Process, wait_ready
@@ -60,6 +61,8 @@ class System:
         self._wait_valkey()
         self._spawn("controller")
         wait_ready(self.processes["controller"], READY_S)
+        root = blobs.open_shared(self.layout.repository_url).read("metadata/1.root.json", max_bytes=1 << 20)
+        files.write(self.layout.trust_root, root)
         progress("controller and Valkey are ready")
         rest = [name for name in self._table if name not in ("valkey", "controller")]
         for name in rest:
