@@ -75,15 +75,19 @@ async def test_loading_a_second_version_leaves_the_first_ready(tmp_path: Path) -
 async def test_not_ready_with_no_models_with_one_missing_and_while_draining(tmp_path: Path) -> None:
     plane = Plane(tmp_path)
     assert not plane.registry.is_ready
+    assert plane.registry.is_settled, "nothing is missing yet"
     plane.registry.expect(["digits", "other"])
     await plane.registry.swap("digits", 1, models.write_linear(tmp_path, "digits", 1))
     assert not plane.registry.is_ready
+    assert not plane.registry.is_settled
     assert plane.registry.is_model_ready("digits")
     assert not plane.registry.is_model_ready("other")
     await plane.registry.swap("other", 1, models.write_linear(tmp_path, "other", 1))
     assert plane.registry.is_ready
+    assert plane.registry.is_settled
     plane.registry.drain()
     assert not plane.registry.is_ready
+    assert not plane.registry.is_settled
     reply_of((await plane.answers([InferRequest("digits", (ROW,))]))[0])
 
 

@@ -83,7 +83,7 @@ async def _pages(settings: Settings, serves: parts.Serving) -> AsyncIterator[str
     pages: http.Pages = {
         "/metrics": lambda: (200, metrics.CONTENT_TYPE, serves.instruments.metrics.render()),
         "/healthz": http.probe(lambda: True),
-        "/readyz": http.probe(lambda: serves.registry.is_ready),
+        "/readyz": http.probe(lambda: serves.registry.is_settled),
     }
     listening = await http.serve(*settings.http, pages)
     try:

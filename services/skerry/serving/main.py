@@ -85,7 +85,7 @@ async def _open_pages(settings: Settings, registry: Registry, instruments: Instr
     pages: http.Pages = {
         "/metrics": lambda: (200, metrics.CONTENT_TYPE, instruments.metrics.render()),
         "/healthz": http.probe(lambda: True),
-        "/readyz": http.probe(lambda: registry.is_ready),
+        "/readyz": http.probe(lambda: registry.is_settled),
     }
     return await http.serve(*settings.http, pages)
 

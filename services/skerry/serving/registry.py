@@ -177,6 +177,12 @@ class Registry:
         return bool(entries) and not self.is_draining and all(entry.active is not None for entry in entries)
 
     @property
+    def is_settled(self) -> bool:
+        """Every expected model has a version that answers; a server that was given none yet is settled too, so that
+        what waits for its readiness (an update of its pod, an installer) does not wait for a model."""
+        return not self.is_draining and all(entry.active is not None for entry in self._entries.values())
+
+    @property
     def models(self) -> list[str]:
         return list(self._entries)
 
