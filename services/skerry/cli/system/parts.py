@@ -75,7 +75,11 @@ def cloud(layout: Layout, ports: Ports, transport: str) -> Sequence[Part]:
     """Controller first: it makes the keys and the empty repository that agents need a root of."""
     shared = cloud_environment(layout, ports) | {"SKERRY_TRANSPORT": transport}
     return (
-        Part("controller", _python("skerry.controller.main"), shared | {"SKERRY_KEYS": str(layout.keys), "SKERRY_JOBS_DIR": str(layout.jobs)}),
+        Part(
+            "controller",
+            _python("skerry.controller.main"),
+            shared | {"SKERRY_KEYS": str(layout.keys), "SKERRY_JOBS_DIR": str(layout.jobs)},
+        ),
         Part(
             "gateway",
             _python("skerry.gateway.main"),
