@@ -11,7 +11,7 @@ from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.adapters.streams.memory import MemoryStreams
 from skerry.core import digests, errors
-from skerry.gateway import desired, ingest, liveness, methods, metrics, sessions
+from skerry.gateway import desired, identity, ingest, liveness, methods, metrics, sessions
 from skerry.proto import fleet_pb2
 from skerry.rpc.methods import CallError, Status
 
@@ -44,16 +44,18 @@ class AwayBlobs(MemoryBlobs):
 
 
 def service(blobs: MemoryBlobs) -> Any:
-    numbers = metrics.Numbers()
+    numbers, view = metrics.Numbers(), desired.View()
+    guard = identity.Guard(view)
     fleet = sessions.Sessions(
         MemoryObjects(),
-        desired.View(),
+        view,
         liveness.Readings(MemoryFleetState()),
         numbers,
+        guard=guard,
         clock=lambda: 0,
         report_timeout_s=1.0,
     )
-    return methods.build(fleet, ingest.Ingest(blobs, MemoryStreams()), numbers)
+    return methods.build(fleet, ingest.Ingest(blobs, MemoryStreams()), numbers, guard, None)
 
 
 def request(count: int = 1, node: str = "north") -> bytes:

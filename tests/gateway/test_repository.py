@@ -58,7 +58,7 @@ def app(tmp_path: Path) -> Any:
     (root / "private.key").write_text("key")
     (tmp_path / "secret").write_text("secret")
     (root / "targets" / "link").symlink_to(tmp_path / "secret")
-    return repository.build(f"file://{root}", Numbers(), lambda: 0.5)
+    return repository.build(f"file://{root}", Numbers(), lambda: 0.5, lambda: True)
 
 
 async def test_metadata_is_fresh_and_targets_may_be_kept(app: Any) -> None:
@@ -108,7 +108,7 @@ async def test_nothing_can_be_written(app: Any) -> None:
 
 
 async def test_a_repository_that_is_not_there_yet_is_not_found(tmp_path: Path) -> None:
-    app = repository.build(f"file://{tmp_path}/none", Numbers(), lambda: 0.0)
+    app = repository.build(f"file://{tmp_path}/none", Numbers(), lambda: 0.0, lambda: True)
     assert (await ask(app, "/repository/metadata/timestamp.json")).status == 404
 
 
@@ -116,7 +116,7 @@ async def test_a_repository_that_is_not_there_yet_is_not_found(tmp_path: Path) -
 async def test_health_is_the_age_of_the_last_answer_of_the_object_store(
     tmp_path: Path, silent_s: float, status: int
 ) -> None:
-    answer = await ask(repository.build(f"file://{tmp_path}", Numbers(), lambda: silent_s), "/healthz")
+    answer = await ask(repository.build(f"file://{tmp_path}", Numbers(), lambda: silent_s, lambda: True), "/healthz")
     assert answer.status == status
     assert b'"objectsSilentSeconds":' in answer.body
 

@@ -11,7 +11,7 @@ import pytest
 from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.core import errors, specs
-from skerry.gateway import desired, liveness, metrics, reports, sessions
+from skerry.gateway import desired, identity, liveness, metrics, reports, sessions
 from skerry.proto import edge_pb2, fleet_pb2
 from skerry.rpc.methods import CallError, Status
 
@@ -72,6 +72,7 @@ class Gateway:
             self.view,
             self.readings,
             self.numbers,
+            guard=identity.Guard(self.view),
             clock=lambda: self.now_ms,
             report_timeout_s=report_timeout_s,
         )

@@ -37,6 +37,18 @@ def write(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         raise errors.UnavailableError(f"cannot write {path}: {exc.strerror}; free space or fix permissions") from exc
 
 
+def read(path: Path, *, max_bytes: int) -> bytes:
+    """A whole small file. Raises UnavailableError (not there, not readable) and TooLargeError."""
+    try:
+        with path.open("rb") as source:
+            data = source.read(max_bytes + 1)
+    except OSError as exc:
+        raise errors.UnavailableError(f"cannot read {path}: {exc.strerror}") from exc
+    if len(data) > max_bytes:
+        raise errors.TooLargeError(f"{path} has more than {max_bytes} bytes")
+    return data
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames and removals inside `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)

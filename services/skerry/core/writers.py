@@ -26,6 +26,8 @@ WRITERS: dict[tuple[str, str], str] = {
     ("ModelRollout", "status"): CONTROLLER,
     ("TrainingRun", "spec"): OPERATOR,
     ("TrainingRun", "status"): CONTROLLER,
+    ("JoinToken", "spec"): OPERATOR,
+    ("JoinToken", "status"): GATEWAY,
 }
 
 # Who may create an object of a kind besides its spec's writer: the controller proposes on behalf of a policy that a
@@ -37,6 +39,7 @@ CREATORS: dict[str, frozenset[str]] = {
     "EdgeNode": frozenset({GATEWAY}),
     "ModelRollout": frozenset({OPERATOR, CONTROLLER}),
     "TrainingRun": frozenset({OPERATOR, CONTROLLER}),
+    "JoinToken": frozenset({OPERATOR}),
 }
 
 

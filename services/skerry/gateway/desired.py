@@ -46,6 +46,11 @@ class View:
         """EdgeNode.status as last seen; None when there is no such node."""
         return self._statuses.get(node)
 
+    def standing(self, node: str) -> tuple[str, bool] | None:
+        """The key that may speak for the node, and whether it is revoked; None when there is no such node."""
+        known = self._nodes.get(node)
+        return None if known is None else (known.approved_key, known.revoked)
+
     def note(self, node: str, status: Mapping[str, Any]) -> None:
         """What was just written, before the watch brings it back."""
         self._statuses[node] = status
@@ -76,7 +81,8 @@ class View:
         for one in node.assignments:
             for epoch in (one.permit and one.permit.epoch, one.lease and one.lease.epoch):
                 self._raise_epoch(epoch)
-        return {thing.name} if before is None or before.assignments != node.assignments else set()
+        same = before is not None and _concerns_node(before) == _concerns_node(node)
+        return set() if same else {thing.name}
 
     def _apply_model(self, change: Change) -> bool:
         thing = change.object
@@ -99,6 +105,11 @@ class View:
             return False
         self.epoch = epoch
         return True
+
+
+def _concerns_node(node: specs.EdgeNode) -> tuple[object, ...]:
+    """What of its object the node itself must hear of."""
+    return node.assignments, node.approved_key, node.revoked
 
 
 def _assignment(one: specs.Assignment, offload_json: bytes) -> fleet_pb2.Assignment:

@@ -2,16 +2,19 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from skerry.adapters.telemetry import logs
 from skerry.core import errors
-from skerry.gateway import ingest, metrics, sessions
+from skerry.gateway import enrol, ingest, metrics, sessions
+from skerry.gateway.identity import Guard
 from skerry.proto import fleet_pb2
 from skerry.rpc.methods import Call, CallError, Kind, Method, Methods, Status
 
 _STATUS: tuple[tuple[type[errors.SkerryError], Status], ...] = (
+    (enrol.NotLetInError, Status.PERMISSION_DENIED),
     (errors.NotFoundError, Status.NOT_FOUND),
     (errors.TooLargeError, Status.RESOURCE_EXHAUSTED),
     (errors.UnsupportedError, Status.UNIMPLEMENTED),
@@ -27,11 +30,19 @@ _STATUS: tuple[tuple[type[errors.SkerryError], Status], ...] = (
 MAX_UPLOADS = 32  # at once, running and waiting: each holds its request in memory
 _UPLOAD_THREADS = 4
 
+_MessageT = TypeVar("_MessageT", bound=Message)
+
 _log = logs.logger("gateway")
 
 
-def build(fleet: sessions.Sessions, intake: ingest.Ingest, numbers: metrics.Numbers) -> Methods:
-    """`/skerry.fleet.v1.Fleet/Sync` and `/Upload`."""
+def build(
+    fleet: sessions.Sessions,
+    intake: ingest.Ingest,
+    numbers: metrics.Numbers,
+    guard: Guard,
+    enrolment: enrol.Enrolment | None,
+) -> Methods:
+    """`/skerry.fleet.v1.Fleet/Sync`, `/Upload` and, where nodes are enrolled here, `/Renew`."""
 
     async def sync(call: Call) -> None:
         try:
@@ -47,8 +58,9 @@ def build(fleet: sessions.Sessions, intake: ingest.Ingest, numbers: metrics.Numb
             if waiting.locked():
                 raise errors.OverloadedError(f"{MAX_UPLOADS} uploads are being stored: try again later")
             async with waiting:
-                loop = asyncio.get_running_loop()
-                reply = await loop.run_in_executor(threads, intake.upload, _request(data))
+                request = _request(data, fleet_pb2.UploadRequest)
+                guard.check(call, request.node)
+                reply = await asyncio.get_running_loop().run_in_executor(threads, intake.upload, request)
         except errors.SkerryError as exc:
             numbers.failed.inc()
             raise _ended(exc) from exc
@@ -58,15 +70,38 @@ def build(fleet: sessions.Sessions, intake: ingest.Ingest, numbers: metrics.Numb
             _log.warning("record_refused", peer=call.peer_address, id=refused.id, message=refused.reason)
         return bytes(reply.SerializeToString())
 
+    async def renew(call: Call, data: bytes) -> bytes:
+        assert enrolment is not None
+        peer = guard.peer(call)
+        try:
+            made = await asyncio.to_thread(enrolment.renew, peer, _request(data, fleet_pb2.RenewRequest))
+        except errors.SkerryError as exc:
+            raise _ended(exc) from exc
+        return bytes(made.SerializeToString())
+
     service = "/skerry.fleet.v1.Fleet"
-    return {f"{service}/Sync": Method(Kind.BIDI, sync), f"{service}/Upload": Method(Kind.UNARY, upload)}
+    methods = {f"{service}/Sync": Method(Kind.BIDI, sync), f"{service}/Upload": Method(Kind.UNARY, upload)}
+    return methods if enrolment is None else methods | {f"{service}/Renew": Method(Kind.UNARY, renew)}
 
 
-def _request(data: bytes) -> fleet_pb2.UploadRequest:
+def build_enrolment(enrolment: enrol.Enrolment) -> Methods:
+    """`/skerry.fleet.v1.Enrolment/Enrol`, for a listener of its own."""
+
+    async def enter(_: Call, data: bytes) -> bytes:
+        try:
+            made = await asyncio.to_thread(enrolment.enrol, _request(data, fleet_pb2.EnrolRequest))
+        except errors.SkerryError as exc:
+            raise _ended(exc) from exc
+        return bytes(made.SerializeToString())
+
+    return {"/skerry.fleet.v1.Enrolment/Enrol": Method(Kind.UNARY, enter)}
+
+
+def _request(data: bytes, kind: type[_MessageT]) -> _MessageT:
     try:
-        return fleet_pb2.UploadRequest.FromString(data)
+        return kind.FromString(data)
     except DecodeError as exc:
-        raise errors.InputError(f"the upload cannot be read: {exc}") from exc
+        raise errors.InputError(f"the {kind.__name__} cannot be read: {exc}") from exc
 
 
 def _ended(exc: errors.SkerryError) -> CallError:

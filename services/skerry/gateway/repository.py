@@ -38,25 +38,32 @@ class _Files(StaticFiles):
         return response
 
 
-def build(repository_url: str, numbers: metrics.Numbers, silent_s: Callable[[], float]) -> Starlette:
-    """`/repository/{metadata,targets}/…`, `/healthz` (503: the object store has been silent too long), `/metrics`."""
+def build(
+    repository_url: str, numbers: metrics.Numbers, silent_s: Callable[[], float], is_ready: Callable[[], bool]
+) -> Starlette:
+    """`/repository/{metadata,targets}/…` and the pages of `build_pages`."""
+    return Starlette(routes=[*files(repository_url), *_pages(numbers, silent_s, is_ready)])
 
+
+def build_pages(numbers: metrics.Numbers, silent_s: Callable[[], float], is_ready: Callable[[], bool]) -> Starlette:
+    """`/healthz` (503: the object store has been silent too long), `/readyz` (503: it ends), `/metrics`."""
+    return Starlette(routes=_pages(numbers, silent_s, is_ready))
+
+
+def _pages(numbers: metrics.Numbers, silent_s: Callable[[], float], is_ready: Callable[[], bool]) -> list[BaseRoute]:
     async def health(_: Request) -> Response:
         silent = silent_s()
         ok = silent < LONGEST_SILENCE_S
         return JSONResponse({"ok": ok, "objectsSilentSeconds": round(silent, 1)}, status_code=200 if ok else 503)
 
+    async def ready(_: Request) -> Response:
+        return JSONResponse({"ok": is_ready()}, status_code=200 if is_ready() else 503)
+
     async def show(_: Request) -> Response:
         numbers.objects_silent_s.set(silent_s())
         return Response(numbers.text(), media_type="text/plain; version=0.0.4")
 
-    return Starlette(
-        routes=[
-            *files(repository_url),
-            Route("/healthz", health),
-            Route("/metrics", show),
-        ]
-    )
+    return [Route("/healthz", health), Route("/readyz", ready), Route("/metrics", show)]
 
 
 def files(url: str) -> list[BaseRoute]:

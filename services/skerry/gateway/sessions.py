@@ -15,6 +15,7 @@ from skerry.adapters.objects.protocol import Change, Objects
 from skerry.adapters.telemetry import logs
 from skerry.core import errors, writers
 from skerry.gateway import desired, liveness, metrics, reports
+from skerry.gateway.identity import Guard
 from skerry.proto import fleet_pb2
 from skerry.rpc.methods import Call, CallError, Status
 
@@ -53,10 +54,12 @@ class Sessions:
         readings: liveness.Readings,
         numbers: metrics.Numbers,
         *,
+        guard: Guard,
         clock: Callable[[], int],
         report_timeout_s: float,
     ) -> None:
         self._objects, self._view, self._readings, self._numbers = objects, view, readings, numbers
+        self._guard = guard
         self._clock, self._report_timeout_s = clock, report_timeout_s
         self._open: dict[str, _Session] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -67,7 +70,12 @@ class Sessions:
         """Take in what the watch saw, and wake the streams that it concerns."""
         touched = self._view.apply(changes, revision)
         for node in self._open if touched is None else touched & self._open.keys():
-            self._open[node].wake.set()
+            session = self._open[node]
+            try:
+                self._guard.check(session.call, node)
+            except CallError as exc:
+                session.end(exc.status, exc.message)
+            session.wake.set()
 
     def end_all(self) -> None:
         """Ask every node to connect anew: this process ends."""
@@ -85,6 +93,7 @@ class Sessions:
         if data is None:
             return
         report = _parse(data)
+        self._guard.check(call, report.node)
         session = _Session(report.node, call)
         if (older := self._open.get(report.node)) is not None:
             older.end(Status.ABORTED, f"another stream of node {report.node} took over")
@@ -154,13 +163,13 @@ class Sessions:
         self._numbers.reports.inc()
         session.last_report = report
         self._readings.offer(reports.readings(report, self._clock(), connected=True))
-        await self._write(session, reports.status(report))
+        await self._write(session, {**reports.status(report), **self._guard.about(session.call)})
 
     async def _write(self, session: _Session, status: Mapping[str, Any]) -> None:
         """Write the status if it says something new or is five seconds old. Trouble is told once, and tried again with
         the next report: the stream does not end for it."""
         known, now = self._view.status(session.node), self._clock()
-        shown = {key: value for key, value in (known or {}).items() if key != "lastSeenUnixMs"}
+        shown = {key: value for key, value in (known or {}).items() if key in status}
         if shown == status and now - session.written_unix_ms < LAST_SEEN_MS:
             return
         try:

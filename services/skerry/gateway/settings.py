@@ -1,5 +1,6 @@
 """What the gateway is told by its environment. Nothing else in the gateway reads it."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -28,7 +29,43 @@ class Settings(BaseSettings):
     """`host:port` of the gRPC listener; port 0: any."""
 
     http: str = "127.0.0.1:0"
-    """`host:port` of the HTTP listener: repository, health and metrics; port 0: any."""
+    """`host:port` of the HTTP listener: the repository, health and metrics; port 0: any."""
+
+    health: str = ""
+    """`host:port` of a plain HTTP listener for /healthz, /readyz and /metrics; empty: they are on `http`."""
+
+    enrol: str = ""
+    """`host:port` of the gRPC listener where nodes enrol; empty: none."""
+
+    jobs: str = ""
+    """`host:port` of the HTTPS listener where training jobs reach their blobs; empty: none."""
+
+    tls_cert: str = ""
+    """File of the server's certificate and its chain (PEM); with `tls_key` and `client_ca` nodes must show theirs."""
+
+    tls_key: str = ""
+
+    client_ca: str = ""
+    """File of the CA that nodes' certificates are signed by."""
+
+    issuer: Path | None = None
+    """Folder of the CA that signs nodes' certificates (`ca.crt`, `ca.key`)."""
+
+    trust_domain: str = "skerry.local"
+
+    tenant: str = "default"
+
+    trust_root: Path | None = None
+    """File of the repository's root metadata, given to nodes that enrol."""
+
+    certificate_days: float = Field(default=30.0, gt=0, le=3650)
+    """How long a node's certificate is good; it is renewed at half of that."""
+
+    tickets_key: Path | None = None
+    """File of the key of training jobs' tickets; needed with `jobs`."""
+
+    insecure: bool = False
+    """Listen beyond loopback without certificates: for a network that is trusted otherwise."""
 
     transport: Literal["h2", "grpcio"] = "h2"
 

@@ -36,6 +36,38 @@ CAPTURE_KIND_UNSPECIFIED: CaptureKind
 HARD: CaptureKind
 EXPLORATION: CaptureKind
 
+class EnrolRequest(_message.Message):
+    __slots__ = ("token_id", "secret", "node", "csr")
+    TOKEN_ID_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    CSR_FIELD_NUMBER: _ClassVar[int]
+    token_id: str
+    secret: str
+    node: str
+    csr: bytes
+    def __init__(self, token_id: _Optional[str] = ..., secret: _Optional[str] = ..., node: _Optional[str] = ..., csr: _Optional[bytes] = ...) -> None: ...
+
+class RenewRequest(_message.Message):
+    __slots__ = ("csr",)
+    CSR_FIELD_NUMBER: _ClassVar[int]
+    csr: bytes
+    def __init__(self, csr: _Optional[bytes] = ...) -> None: ...
+
+class Membership(_message.Message):
+    __slots__ = ("certificate", "ca", "trust_root", "renew_after_unix_ms", "not_after_unix_ms")
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    CA_FIELD_NUMBER: _ClassVar[int]
+    TRUST_ROOT_FIELD_NUMBER: _ClassVar[int]
+    RENEW_AFTER_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    NOT_AFTER_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    certificate: bytes
+    ca: bytes
+    trust_root: bytes
+    renew_after_unix_ms: int
+    not_after_unix_ms: int
+    def __init__(self, certificate: _Optional[bytes] = ..., ca: _Optional[bytes] = ..., trust_root: _Optional[bytes] = ..., renew_after_unix_ms: _Optional[int] = ..., not_after_unix_ms: _Optional[int] = ...) -> None: ...
+
 class Runtime(_message.Message):
     __slots__ = ("arch", "cpu_class", "onnxruntime", "max_ir_version", "max_opset")
     ARCH_FIELD_NUMBER: _ClassVar[int]

@@ -105,11 +105,13 @@ Methods = Mapping[str, Method]  # full path -> method
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Files of PEM; read again when they change. `client_ca` set: a client certificate is required (mTLS)."""
+    """Files of PEM; read again when they change. `client_ca` set: a client certificate is required (mTLS).
+    `modern`: TLS 1.3 or nothing (the grpcio transport cannot promise it)."""
 
     certificate: str
     key: str
     client_ca: str | None = None
+    modern: bool = False
 
 
 class Server(Protocol):

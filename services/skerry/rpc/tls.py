@@ -7,7 +7,7 @@ off: a resumed session would keep a client's certificate trusted after its CA wa
 import logging
 import pathlib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from skerry.core import errors
@@ -25,15 +25,15 @@ def stamp(tls: Tls) -> Stamp:
     return tuple((one.st_ino, one.st_size, one.st_mtime_ns) for one in stats)
 
 
-def context(tls: Tls) -> ssl.SSLContext:
-    """TLS 1.3 or 1.2 with ALPN h2. Raises UnavailableError when a file is missing or the pair does not fit."""
+def context(tls: Tls, protocols: Sequence[str] = ("h2",)) -> ssl.SSLContext:
+    """TLS 1.3 or 1.2 with ALPN. Raises UnavailableError when a file is missing or the pair does not fit."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.minimum_version = ssl.TLSVersion.TLSv1_3 if tls.modern else ssl.TLSVersion.TLSv1_2
     # RFC 9113 §9.2.2 forbids the ciphers of TLS 1.2 without forward secrecy and authenticated encryption
     made.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
     made.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_NO_TICKET
     made.num_tickets = 0
-    made.set_alpn_protocols(["h2"])
+    made.set_alpn_protocols(list(protocols))
     try:
         made.load_cert_chain(tls.certificate, tls.key)
         if tls.client_ca:
@@ -51,22 +51,22 @@ class Renewal(Generic[LoadedT]):
 
     def __init__(self, tls: Tls, load: Callable[[Tls], LoadedT]) -> None:
         """Raises what `load` raises."""
-        self._tls, self._load = tls, load
+        self.tls, self._load = tls, load
         self._seen = _stamp_or_none(tls)
         self.current = load(tls)
 
     def fresh(self) -> LoadedT | None:
         """What was loaded anew just now, or None while nothing changed (or the new files are no good)."""
-        seen = _stamp_or_none(self._tls)
+        seen = _stamp_or_none(self.tls)
         if seen is None or seen == self._seen:
             return None
         self._seen = seen
         try:
-            self.current = self._load(self._tls)
+            self.current = self._load(self.tls)
         except errors.UnavailableError as exc:
             _log.warning("certificate_not_renewed", extra={"fields": {"message": str(exc)}})
             return None
-        _log.info("certificate_renewed", extra={"fields": {"certificate": self._tls.certificate}})
+        _log.info("certificate_renewed", extra={"fields": {"certificate": self.tls.certificate}})
         return self.current
 
     def latest(self) -> LoadedT:

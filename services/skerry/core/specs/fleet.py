@@ -4,7 +4,7 @@ A node's own report comes from outside: what is missing counts as never reported
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from skerry.core.specs.reader import Amount, Reader, read
@@ -88,11 +88,14 @@ class ModelReport:
 
 @dataclass(frozen=True, slots=True)
 class EdgeNode:
-    """`last_seen_ms` is 0 for a node that was never seen."""
+    """`last_seen_ms` is 0 for a node that was never seen. `approved_key`: digest of the public key that may speak for
+    the node; empty where nodes need no certificate."""
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
     cordoned: bool = False
+    approved_key: str = ""
+    revoked: bool = False
     connected: bool = False
     last_seen_ms: int = 0
     assignments: tuple[Assignment, ...] = ()
@@ -112,9 +115,9 @@ def parse_fleet(name: str, spec: Mapping[str, Any]) -> EdgeFleet:
 
 def parse_node(name: str, spec: Mapping[str, Any], status: Mapping[str, Any]) -> EdgeNode:
     """Both halves of an EdgeNode. Raises InputError naming the field."""
-    labels, cordoned, assignments = read("EdgeNode", name, "spec", spec, _node_spec)
+    node = read("EdgeNode", name, "spec", spec, lambda reader: _node_spec(name, reader))
     connected, last_seen_ms, reports = read("EdgeNode", name, "status", status, _node_status)
-    return EdgeNode(name, labels, cordoned, connected, last_seen_ms, assignments, reports)
+    return replace(node, connected=connected, last_seen_ms=last_seen_ms, reports=reports)
 
 
 def assignment_json(one: Assignment) -> dict[str, Any]:
@@ -167,9 +170,15 @@ def _labels(reader: Reader, name: str) -> Mapping[str, str]:
     return found
 
 
-def _node_spec(reader: Reader) -> tuple[Mapping[str, str], bool, tuple[Assignment, ...]]:
-    assignments = reader.each("assignments", _assignment, limit=1000)
-    return _labels(reader, "labels"), reader.flag("cordoned", False), assignments
+def _node_spec(name: str, reader: Reader) -> EdgeNode:
+    return EdgeNode(
+        name=name,
+        labels=_labels(reader, "labels"),
+        cordoned=reader.flag("cordoned", False),
+        approved_key=reader.digest("approvedKey", ""),
+        revoked=reader.flag("revoked", False),
+        assignments=reader.each("assignments", _assignment, limit=1000),
+    )
 
 
 def _assignment(reader: Reader) -> Assignment:
@@ -204,8 +213,9 @@ def _lease(reader: Reader) -> Lease:
 
 
 def _node_status(reader: Reader) -> tuple[bool, int, tuple[ModelReport, ...]]:
-    for shown in ("agentVersion", "bootId", "servingAddress"):
+    for shown in ("agentVersion", "bootId", "servingAddress", "waitingKey"):
         reader.text(shown, "")
+    reader.integer("certNotAfterUnixMs", 0)
     reader.mapping("runtime", {})
     connected = reader.flag("connected", False)
     return connected, reader.integer("lastSeenUnixMs", 0), reader.each("models", _report, limit=1000)

@@ -1,0 +1,51 @@
+"""Who a certificate says its holder is: SPIFFE-shaped ids of nodes, and whether one may speak for a node now."""
+
+import re
+from dataclasses import dataclass
+
+from skerry.core import errors
+
+_PART = r"[a-z0-9]([a-z0-9.-]{0,118}[a-z0-9])?"
+_FORM = re.compile(rf"spiffe://(?P<domain>{_PART})/tenant/(?P<tenant>{_PART})/node/(?P<node>{_PART})")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeId:
+    """`spiffe://<trust domain>/tenant/<tenant>/node/<node>`."""
+
+    domain: str
+    tenant: str
+    node: str
+
+    def __str__(self) -> str:
+        return f"spiffe://{self.domain}/tenant/{self.tenant}/node/{self.node}"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A verified certificate: whose it is, the digest of its public key, and until when it is good."""
+
+    id: NodeId
+    key: str
+    not_after_ms: int
+
+
+def parse(uri: str) -> NodeId:
+    """Raises InputError."""
+    found = _FORM.fullmatch(uri)
+    if found is None or len(uri) > 512:
+        raise errors.InputError(f"{uri[:120]!r} is no id of a node (spiffe://<domain>/tenant/<tenant>/node/<node>)")
+    return NodeId(found["domain"], found["tenant"], found["node"])
+
+
+def fault(peer: Peer, domain: str, tenant: str, approved_key: str | None, *, revoked: bool) -> str:
+    """Why this peer may not speak for its node now; empty: it may. `approved_key` None: there is no such node."""
+    if (peer.id.domain, peer.id.tenant) != (domain, tenant):
+        return f"{peer.id} belongs to another tenant than {domain}/{tenant}"
+    if approved_key is None:
+        return f"node {peer.id.node} is not known here: enrol it"
+    if revoked:
+        return f"node {peer.id.node} is revoked"
+    if peer.key != approved_key:
+        return f"node {peer.id.node} is known with another key"
+    return ""

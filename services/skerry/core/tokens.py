@@ -1,0 +1,152 @@
+"""May this node enrol with this token? Join tokens as text, and the decision, with a reason for people.
+
+`skr1.<id>.<secret>.<sha256 hex of the CA's certificate>`: the id finds the JoinToken object, which holds only the
+secret's hash; the last part lets a node that knows nobody check whom it tells the secret. A token is used once per
+node; who comes later, or comes back with another key, waits until a person approves its key.
+"""
+
+import enum
+import fnmatch
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from skerry.core import digests, errors
+from skerry.core.specs.reader import Reader, read
+
+MAX_USES = 100_000
+_FORM = re.compile(r"skr1\.([a-z0-9]{4,32})\.([A-Za-z0-9_-]{20,64})\.([0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a person hands to a node. `ca_digest`: `sha256:` of the CA certificate's DER."""
+
+    id: str
+    secret: str
+    ca_digest: str
+
+    def __str__(self) -> str:
+        return f"skr1.{self.id}.{self.secret}.{digests.hex_of(self.ca_digest)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A node that has used a token, and the digest of the key it came with."""
+
+    node: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class JoinToken:
+    """JoinToken.spec and its status. `node_pattern` has `*` and `?`; `labels` are given to the nodes."""
+
+    id: str
+    secret_hash: str
+    expires_ms: int
+    uses: int = 1
+    node_pattern: str = "*"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    used: tuple[Use, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What EdgeNode.spec says of a node that exists: the key that may speak for it (empty: none yet)."""
+
+    approved_key: str
+    revoked: bool
+
+
+class Outcome(enum.Enum):
+    ISSUE = "Issue"
+    WAIT = "Wait"
+    REFUSE = "Refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`consumes`: the token has one use less from now on."""
+
+    outcome: Outcome
+    reason: str
+    consumes: bool = False
+
+
+def parse(text: str) -> Token:
+    """Raises InputError without repeating the secret."""
+    found = _FORM.fullmatch(text.strip())
+    if found is None:
+        raise errors.InputError("a join token looks like skr1.<id>.<secret>.<64 hex digits>; copy it whole")
+    return Token(found[1], found[2], f"sha256:{found[3]}")
+
+
+def secret_hash(secret: str) -> str:
+    return "sha256:" + hashlib.sha256(secret.encode()).hexdigest()
+
+
+def parse_object(name: str, spec: Mapping[str, Any], status: Mapping[str, Any]) -> JoinToken:
+    """A JoinToken as stored. Raises InputError naming the field."""
+    used = read("JoinToken", name, "status", status, lambda reader: reader.each("nodes", _use, MAX_USES))
+    return read("JoinToken", name, "spec", spec, lambda reader: _token(name, reader, used))
+
+
+def use_json(use: Use, now_ms: int) -> dict[str, Any]:
+    """As JoinToken.status.nodes holds it."""
+    return {"name": use.node, "keyDigest": use.key, "atUnixMs": now_ms}
+
+
+def decide(token: JoinToken | None, secret: str, known: Known | None, node: str, key: str, *, now_ms: int) -> Decision:
+    """`key` is the digest of the public key that asks. A wrong secret and an unknown token are told alike."""
+    if token is None or not hmac.compare_digest(secret_hash(secret), token.secret_hash):
+        return Decision(Outcome.REFUSE, "no such join token: make one with `skerry nodes token create`")
+    if known is not None and known.revoked:
+        return Decision(Outcome.REFUSE, f"node {node} is revoked")
+    mine = next((use for use in token.used if use.node == node), None)
+    if known is not None and known.approved_key == key:
+        return Decision(Outcome.ISSUE, "the key is approved")
+    if known is None and mine is not None and mine.key == key:
+        return Decision(Outcome.ISSUE, "the token was used by this very node and key")
+    if now_ms >= token.expires_ms:
+        return Decision(Outcome.REFUSE, f"join token {token.id} has expired: make another one")
+    if not fnmatch.fnmatchcase(node, token.node_pattern):
+        return Decision(Outcome.REFUSE, f"join token {token.id} is for nodes {token.node_pattern!r}, not {node!r}")
+    approve = f"a person must approve it: skerry nodes approve {node}"
+    if known is not None and known.approved_key:
+        return Decision(Outcome.WAIT, f"node {node} has enrolled before with another key; {approve}")
+    if mine is not None:
+        return Decision(Outcome.WAIT, f"node {node} has used join token {token.id} with another key; {approve}")
+    if len(token.used) >= token.uses:
+        return Decision(Outcome.WAIT, f"join token {token.id} is used up ({token.uses}); {approve}")
+    if known is not None:
+        return Decision(Outcome.WAIT, f"node {node} is known and its key is not approved; {approve}")
+    return Decision(Outcome.ISSUE, f"join token {token.id} lets it in", consumes=True)
+
+
+def _token(name: str, reader: Reader, used: Sequence[Use]) -> JoinToken:
+    return JoinToken(
+        id=name,
+        secret_hash=reader.digest("secretHash"),
+        expires_ms=reader.integer("expiresUnixMs", None, 1),
+        uses=reader.integer("uses", 1, 1, MAX_USES),
+        node_pattern=reader.text("nodePattern", "*", limit=120),
+        labels=_texts(reader),
+        used=tuple(used),
+    )
+
+
+def _texts(reader: Reader) -> Mapping[str, str]:
+    found = reader.mapping("labels", {})
+    for key, value in found.items():
+        if not isinstance(value, str):
+            raise reader.fault(f"labels.{key}", f"must be a text, not {value!r}")
+    return dict(found)
+
+
+def _use(reader: Reader) -> Use:
+    reader.integer("atUnixMs", 0)
+    return Use(reader.text("name", None), reader.digest("keyDigest"))

@@ -1,0 +1,161 @@
+"""Lets nodes in: a join token and a key become a certificate, once per node; later ones wait for a person.
+
+What is decided stands in objects (`JoinToken.status`, `EdgeNode`) before a certificate leaves, so that replicas agree
+and a lost answer can be asked for again. Blocking: called on threads.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from skerry.adapters import files
+from skerry.adapters.objects import rules
+from skerry.adapters.objects.protocol import Object, Objects
+from skerry.adapters.pki import authority, nodes
+from skerry.adapters.telemetry import logs
+from skerry.core import errors, identity, tokens, writers
+from skerry.proto import fleet_pb2
+
+_TRIES = 10
+_PER_S, _BURST = 20.0, 100.0  # attempts that this process looks at; a flood of guesses costs little
+
+_log = logs.logger("gateway")
+
+
+class NotLetInError(errors.RejectedError):
+    """Never with this token."""
+
+
+class WaitingError(errors.RejectedError):
+    """A person must approve the node first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """`lifetime` of certificates; `trust_root`: file of the metadata that nodes begin to trust with."""
+
+    authority: authority.Authority
+    domain: str
+    tenant: str
+    lifetime: timedelta
+    trust_root: Path | None
+
+
+class Enrolment:
+    """`clock` is wall time in Unix ms."""
+
+    def __init__(self, objects: Objects, office: Office, clock: Callable[[], int]) -> None:
+        self._objects, self._office, self._clock = objects, office, clock
+        self._lock, self._tokens, self._at_s = threading.Lock(), _BURST, time.monotonic()
+
+    def enrol(self, request: fleet_pb2.EnrolRequest) -> fleet_pb2.Membership:
+        """Raises InputError, NotLetInError, WaitingError, OverloadedError, UnavailableError."""
+        self._admit()
+        rules.check_name("EdgeNode", request.node)
+        key = nodes.digest_of_key(authority.read_request(request.csr).public_key())
+        for _ in range(_TRIES):
+            try:
+                self._decide(request, key)
+                break
+            except errors.ConflictError:
+                continue
+        else:
+            raise errors.UnavailableError("too many nodes enrol at once: ask again")
+        made = self._issue(request.node, request.csr)
+        made.trust_root = self._root()
+        _log.info("node_enrolled", node=request.node, token=request.token_id, key=key)
+        return made
+
+    def renew(self, peer: identity.Peer, request: fleet_pb2.RenewRequest) -> fleet_pb2.Membership:
+        """The caller's certificate was checked; its key stays. Raises InputError, RejectedError, UnavailableError."""
+        key = nodes.digest_of_key(authority.read_request(request.csr).public_key())
+        if key != peer.key:
+            raise errors.RejectedError(f"node {peer.id.node} renews with another key: enrol it anew instead")
+        made = self._issue(peer.id.node, request.csr)
+        _log.info("certificate_renewed", node=peer.id.node, not_after_unix_ms=made.not_after_unix_ms)
+        return made
+
+    def _decide(self, request: fleet_pb2.EnrolRequest, key: str) -> None:
+        now_ms = self._clock()
+        found, token = self._token(request.token_id)
+        node = self._node(request.node)
+        known = None
+        if node is not None:
+            known = tokens.Known(str(node.spec.get("approvedKey", "")), bool(node.spec.get("revoked", False)))
+        decision = tokens.decide(token, request.secret, known, request.node, key, now_ms=now_ms)
+        if decision.outcome is tokens.Outcome.REFUSE:
+            _log.warning("node_refused", node=request.node, token=request.token_id[:40], message=decision.reason)
+            raise NotLetInError(decision.reason)
+        assert found is not None and token is not None
+        if decision.outcome is tokens.Outcome.WAIT:
+            self._let_wait(request.node, node, token, key, decision.reason)
+            raise WaitingError(decision.reason)
+        if decision.consumes:
+            self._consume(found, token, tokens.Use(request.node, key), now_ms)
+        if node is None:
+            self._create(request.node, token, key)
+
+    def _token(self, name: str) -> tuple[Object | None, tokens.JoinToken | None]:
+        try:
+            rules.check_name("JoinToken", name)
+            found = self._objects.get("JoinToken", name)
+            return found, tokens.parse_object(found.name, found.spec, found.status)
+        except errors.InputError:  # not found, or no name at all: told as a wrong secret is
+            return None, None
+
+    def _node(self, name: str) -> Object | None:
+        try:
+            return self._objects.get("EdgeNode", name)
+        except errors.NotFoundError:
+            return None
+
+    def _consume(self, found: Object, token: tokens.JoinToken, use: tokens.Use, now_ms: int) -> None:
+        """Noted against the version that was read: of two nodes that come at once, one decides again."""
+        used = [*found.status.get("nodes", []), tokens.use_json(use, now_ms)]
+        self._objects.patch(
+            "JoinToken",
+            token.id,
+            manager=writers.GATEWAY,
+            status={"nodes": used},
+            resource_version=found.resource_version,
+        )
+
+    def _create(self, name: str, token: tokens.JoinToken, key: str) -> None:
+        spec = {"labels": dict(token.labels), "cordoned": False, "assignments": [], "approvedKey": key}
+        self._objects.create("EdgeNode", name, spec, manager=writers.GATEWAY)
+
+    def _let_wait(self, name: str, node: Object | None, token: tokens.JoinToken, key: str, reason: str) -> None:
+        """The key that asks stands in the node's status, where a person finds it and may approve it."""
+        if node is None:
+            self._create(name, token, "")
+        elif node.status.get("waitingKey") == key:
+            return
+        _log.warning("node_waits", node=name, key=key, message=reason)
+        self._objects.patch("EdgeNode", name, manager=writers.GATEWAY, status={"waitingKey": key})
+
+    def _issue(self, node: str, csr: bytes) -> fleet_pb2.Membership:
+        office, now = self._office, datetime.fromtimestamp(self._clock() / 1000, UTC)
+        uri = str(identity.NodeId(office.domain, office.tenant, node))
+        certificate = office.authority.issue(csr, uri, office.lifetime, now=now)
+        return fleet_pb2.Membership(
+            certificate=certificate,
+            ca=office.authority.certificate(),
+            renew_after_unix_ms=int((now + office.lifetime / 2).timestamp() * 1000),
+            not_after_unix_ms=int((now + office.lifetime).timestamp() * 1000),
+        )
+
+    def _root(self) -> bytes:
+        if self._office.trust_root is None:
+            return b""
+        return files.read(self._office.trust_root, max_bytes=64 << 10)
+
+    def _admit(self) -> None:
+        with self._lock:
+            now_s = time.monotonic()
+            self._tokens, self._at_s = min(_BURST, self._tokens + (now_s - self._at_s) * _PER_S), now_s
+            if self._tokens < 1:
+                raise errors.OverloadedError("too many nodes ask to enrol: ask again later")
+            self._tokens -= 1

@@ -1,0 +1,90 @@
+"""HTTP listeners: uvicorn on a socket of ours, in clear or over TLS, with the peer's certificate in the state.
+
+Certificates are read again when their files change, also the CA of the clients; a connection that is open stays.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from skerry.core import errors
+from skerry.rpc import tls as rpc_tls
+from skerry.rpc.methods import Tls
+
+_LOOK_S = 5.0  # how often the files of certificates are looked at
+
+
+class _Server(uvicorn.Server):
+    """Without signal handlers of its own: the process has one owner of its signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Protocol(H11Protocol):
+    """Tells the application whose certificate the connection was made with (`request.state.peer_certificate`, DER)."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        connection = transport.get_extra_info("ssl_object")
+        certificate = connection.getpeercert(binary_form=True) if connection is not None else None
+        self.app_state = {**self.app_state, "peer_certificate": certificate}
+        super().connection_made(transport)
+
+
+@contextlib.asynccontextmanager
+async def listening(application: Any, address: tuple[str, int], tls: Tls | None = None) -> AsyncIterator[str]:
+    """Serve until the block is left; gives the `host:port` that was bound. Raises UnavailableError."""
+    with _bind(address) as bound:
+        config = uvicorn.Config(
+            application, http=_Protocol, ws="none", log_config=None, access_log=False, lifespan="off",
+            timeout_keep_alive=30, h11_max_incomplete_event_size=64 << 10, timeout_graceful_shutdown=10,
+        )  # fmt: skip
+        config.load()
+        renewing = None
+        if tls is not None:
+            renewal = rpc_tls.Renewal(tls, lambda files: rpc_tls.context(files, ("http/1.1",)))
+            config.ssl = renewal.current
+            renewing = asyncio.create_task(_renew(renewal, renewal.current))
+        server = _Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[bound]))
+        try:
+            yield "{}:{}".format(*bound.getsockname()[:2])
+        finally:
+            if renewing is not None:
+                renewing.cancel()
+            server.should_exit = True
+            await serving
+
+
+async def _renew(renewal: rpc_tls.Renewal[ssl.SSLContext], served: ssl.SSLContext) -> None:
+    """The listener keeps its context: what was loaded anew is put into it, for the connections that come."""
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        if renewal.fresh() is not None:
+            with contextlib.suppress(OSError):  # replaced once more just now: the next look finds it
+                served.load_cert_chain(renewal.tls.certificate, renewal.tls.key)
+                if renewal.tls.client_ca:
+                    served.load_verify_locations(renewal.tls.client_ca)
+
+
+def split(address: str) -> tuple[str, int]:
+    """`host:port`. Raises InputError."""
+    host, separator, port = address.rpartition(":")
+    if not separator or not port.isdigit() or int(port) > 65_535:
+        raise errors.InputError(f"address {address!r} must be host:port")
+    return host.strip("[]"), int(port)
+
+
+def _bind(address: tuple[str, int]) -> socket.socket:
+    host, port = address
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as exc:
+        raise errors.UnavailableError(f"cannot listen on {host}:{port}: {exc.strerror}") from exc

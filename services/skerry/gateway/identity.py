@@ -1,0 +1,92 @@
+"""May this caller speak for that node? Asked for every call and request, and again when a node's object changes.
+
+The transport has verified the certificate against the fleet's CA; what counts beside it is the node's object: a
+revoked node, or one known with another key, is refused at once, however long its certificate is good. Without TLS (one
+machine, loopback) every caller is believed.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from skerry.adapters import pki
+from skerry.core import errors, identity
+from skerry.gateway import desired
+from skerry.rpc.methods import Call, CallError, Status
+
+_REMEMBERED = 20_000  # certificates that need not be parsed again
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """`domain` and `tenant`: whose nodes these are. `enforced` False: everybody is believed."""
+
+    view: desired.View
+    domain: str = "skerry.local"
+    tenant: str = "default"
+    enforced: bool = False
+
+    def check(self, call: Call, node: str) -> None:
+        """Raises CallError (UNAUTHENTICATED, PERMISSION_DENIED) unless the caller may speak for `node`."""
+        if not self.enforced:
+            return
+        peer = self.peer(call)
+        if peer.id.node != node:
+            raise CallError(Status.PERMISSION_DENIED, f"node {peer.id.node} may not speak for {node[:120]!r}")
+
+    def about(self, call: Call) -> Mapping[str, Any]:
+        """What of the caller's certificate belongs into its EdgeNode.status."""
+        if not self.enforced:
+            return {}
+        return {"certNotAfterUnixMs": self.peer(call).not_after_ms, "waitingKey": ""}
+
+    def peer(self, call: Call) -> identity.Peer:
+        """Whose call it is. Raises CallError."""
+        try:
+            return self.admit(call.peer_certificate)
+        except errors.InputError as exc:
+            raise CallError(Status.UNAUTHENTICATED, str(exc)) from exc
+        except errors.RejectedError as exc:
+            raise CallError(Status.PERMISSION_DENIED, str(exc)) from exc
+
+    def admit(self, certificate: bytes | None) -> identity.Peer:
+        """The holder of a verified certificate. Raises InputError (it is no node's) or RejectedError (not now)."""
+        if certificate is None:
+            raise errors.InputError("a client certificate is needed: enrol this node")
+        peer = _parsed(certificate)
+        known = self.view.standing(peer.id.node)
+        approved, revoked = known if known is not None else (None, False)
+        if why := identity.fault(peer, self.domain, self.tenant, approved, revoked=revoked):
+            raise errors.RejectedError(why)
+        return peer
+
+
+class Guarded:
+    """An ASGI application behind the guard: 401 or 403 with the reason for whoever is not let in."""
+
+    def __init__(self, application: Any, guard: Guard) -> None:
+        self._application, self._guard = application, guard
+
+    async def __call__(self, scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        if scope["type"] == "http":
+            try:
+                self._guard.admit(scope.get("state", {}).get("peer_certificate"))
+            except errors.InputError as exc:
+                await _refuse(send, 401, str(exc))
+                return
+            except errors.RejectedError as exc:
+                await _refuse(send, 403, str(exc))
+                return
+        await self._application(scope, receive, send)
+
+
+async def _refuse(send: Callable[..., Any], status: int, text: str) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": f"{text}\n".encode()})
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _parsed(certificate: bytes) -> identity.Peer:
+    return pki.peer_of(certificate)

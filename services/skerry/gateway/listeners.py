@@ -1,0 +1,160 @@
+"""Which doors the gateway opens, and in which order they close: each listener with what it serves and whom it lets in.
+
+With certificates: the fleet's streams and the repository want a node's certificate, TLS 1.3; enrolment and the jobs'
+door are TLS without one; health is plain. Without certificates everything is plain and bound to loopback, unless
+somebody says that the network is to be trusted.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from skerry import rpc
+from skerry.adapters import blobs
+from skerry.adapters.objects.protocol import Objects
+from skerry.adapters.pki import Authority
+from skerry.core import errors
+from skerry.gateway import door, enrol, https, ingest, methods, metrics, repository, sessions
+from skerry.gateway.identity import Guard, Guarded
+from skerry.gateway.settings import Settings
+from skerry.rpc.methods import Methods, Server, Tls
+
+MAX_MESSAGE_BYTES = 4 << 20
+_LOOPBACK = ("localhost", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the listeners serve. `silent_s`: seconds since the object store answered last."""
+
+    store: Objects
+    fleet: sessions.Sessions
+    intake: ingest.Ingest
+    numbers: metrics.Numbers
+    guard: Guard
+    silent_s: Callable[[], float]
+
+
+class Listeners:
+    """Raises InputError when the settings do not belong together."""
+
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        self._settings, self._parts = settings, parts
+        self._ready = False
+        self._check()
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[dict[str, str]]:
+        """Open all doors; gives where each was bound. Leaving says "not ready" first, then lets running calls end."""
+        settings, bound = self._settings, dict[str, str]()
+        async with contextlib.AsyncExitStack() as stack:
+            if settings.health:
+                pages = repository.build_pages(self._parts.numbers, self._parts.silent_s, self._is_ready)
+                bound["health"] = await stack.enter_async_context(https.listening(pages, https.split(settings.health)))
+            files = repository.build(settings.repository, self._parts.numbers, self._parts.silent_s, self._is_ready)
+            application = Guarded(files, self._parts.guard) if settings.client_ca else files
+            address = https.split(settings.http)
+            bound["http"] = await stack.enter_async_context(
+                https.listening(application, address, self._tls(nodes=True))
+            )
+            if settings.jobs:
+                bound["jobs"] = await stack.enter_async_context(self._jobs())
+            enrolment = self._enrolment()
+            if enrolment is not None and settings.enrol:
+                desk = await self._serve(stack, methods.build_enrolment(enrolment), drain=self._drain)
+                bound["enrol"] = await _listen(desk, settings.enrol, self._tls(nodes=False))
+            table = methods.build(
+                self._parts.fleet, self._parts.intake, self._parts.numbers, self._parts.guard, enrolment
+            )
+            streams = await self._serve(stack, table, drain=self._drain_fleet)
+            bound["listen"] = await _listen(streams, settings.listen, self._tls(nodes=True))
+            self._ready = True
+            try:
+                yield bound
+            finally:
+                self._ready = False
+
+    async def _serve(
+        self, stack: contextlib.AsyncExitStack, table: Methods, *, drain: Callable[[Server], Awaitable[None]]
+    ) -> Server:
+        server = rpc.open_server(self._settings.transport, table, max_message_bytes=MAX_MESSAGE_BYTES)
+        stack.push_async_callback(drain, server)
+        return server
+
+    async def _drain(self, server: Server) -> None:
+        await server.drain(self._settings.drain_seconds)
+
+    async def _drain_fleet(self, server: Server) -> None:
+        """Ask every node to connect elsewhere, and write down that it is gone from here."""
+        draining = asyncio.create_task(server.drain(self._settings.drain_seconds))
+        self._parts.fleet.end_all()
+        await draining
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._parts.fleet.closed(), self._settings.drain_seconds)
+
+    def _jobs(self) -> contextlib.AbstractAsyncContextManager[str]:
+        settings = self._settings
+        assert settings.tickets_key is not None
+        store = blobs.open_blobs(settings.blobs)
+        application = door.build(store, door.read_key(settings.tickets_key), lambda: int(time.time()))
+        return https.listening(application, https.split(settings.jobs), self._tls(nodes=False))
+
+    def _enrolment(self) -> enrol.Enrolment | None:
+        settings = self._settings
+        if settings.issuer is None:
+            return None
+        office = enrol.Office(
+            authority=Authority(settings.issuer),
+            domain=settings.trust_domain,
+            tenant=settings.tenant,
+            lifetime=timedelta(days=settings.certificate_days),
+            trust_root=settings.trust_root,
+        )
+        return enrol.Enrolment(self._parts.store, office, lambda: time.time_ns() // 1_000_000)
+
+    def _tls(self, *, nodes: bool) -> Tls | None:
+        settings = self._settings
+        if not settings.tls_cert:
+            return None
+        return Tls(settings.tls_cert, settings.tls_key, settings.client_ca if nodes else None, modern=True)
+
+    def _is_ready(self) -> bool:
+        return self._ready
+
+    def _check(self) -> None:
+        settings = self._settings
+        if bool(settings.tls_cert) != bool(settings.client_ca) or bool(settings.tls_cert) != bool(settings.tls_key):
+            raise errors.InputError("SKERRY_TLS_CERT, SKERRY_TLS_KEY and SKERRY_CLIENT_CA go together: set all or none")
+        if settings.enrol and (settings.issuer is None or not settings.tls_cert):
+            raise errors.InputError(
+                "SKERRY_ENROL needs SKERRY_ISSUER and SKERRY_TLS_CERT: nodes are given certificates"
+            )
+        if settings.jobs and settings.tickets_key is None:
+            raise errors.InputError("SKERRY_JOBS needs SKERRY_TICKETS_KEY: the key that jobs' tickets are made with")
+        if settings.tls_cert or settings.insecure:
+            return
+        for name in ("listen", "http", "jobs"):
+            value = getattr(settings, name)
+            if value and not _is_loopback(https.split(value)[0]):
+                raise errors.InputError(
+                    f"SKERRY_{name.upper()} is {value}: without SKERRY_TLS_CERT the gateway listens on loopback only; "
+                    "SKERRY_INSECURE=1 allows it on a network that is trusted otherwise"
+                )
+
+
+async def _listen(server: Server, address: str, tls: Tls | None) -> str:
+    host, port = https.split(address)
+    return f"{host}:{await server.listen(host, port, tls)}"
+
+
+def _is_loopback(host: str) -> bool:
+    if host in _LOOPBACK:
+        return host == "localhost"
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
