@@ -162,7 +162,7 @@ def test_the_job_is_what_was_asked_for_in_the_words_of_the_api(place: Place) -> 
         "limits": {"memory": "2Gi", "nvidia.com/gpu": "1"},
     }
     assert pod["spec"]["automountServiceAccountToken"] is False
-    assert (found["spec"]["activeDeadlineSeconds"], found["spec"]["backoffLimit"]) == (900, 0)
+    assert (found["spec"]["activeDeadlineSeconds"], found["spec"]["backoffLimit"]) == (960, 0)
 
 
 def test_the_ticket_opens_the_door_for_this_run_while_a_queue_may_hold_it(place: Place) -> None:

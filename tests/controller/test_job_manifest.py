@@ -72,7 +72,7 @@ def test_a_job_holds_nothing_and_may_do_nothing() -> None:
 
 def test_a_job_ends_in_time_is_not_repeated_by_the_cluster_and_goes_away_by_itself() -> None:
     spec = made(order(timeout_s=77))["spec"]
-    assert (spec["activeDeadlineSeconds"], spec["backoffLimit"], spec["ttlSecondsAfterFinished"]) == (77, 0, 86_400)
+    assert (spec["activeDeadlineSeconds"], spec["backoffLimit"], spec["ttlSecondsAfterFinished"]) == (137, 0, 86_400)
     assert pod(order())["restartPolicy"] == "Never"
 
 

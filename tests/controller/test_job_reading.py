@@ -188,14 +188,18 @@ QUEUED = {"kueue.x-k8s.io/queue-name": "nightly"}
             "longer than specified deadline",
             id="out of time",
         ),
+        *(
+            pytest.param(job(true(kind)), [], State.RUNNING, None, "", "", id=f"{kind} is not yet the end")
+            for kind in ("FailureTarget", "SuccessCriteriaMet")
+        ),
         pytest.param(
-            job(true("FailureTarget", "BackoffLimitExceeded")),
-            [pod("Running")],
+            job(),
+            [pod("Failed", containerStatuses=ended(1))],
             State.RUNNING,
             None,
             "",
             "",
-            id="about to fail is not failed",
+            id="a pod that failed, before its Job has",
         ),
         pytest.param(
             job(deletionTimestamp="2026-01-01T00:00:00Z"), [pod("Running")], State.ABSENT, None, "", "", id="deleted"

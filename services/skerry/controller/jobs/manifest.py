@@ -27,6 +27,7 @@ SELECTOR = ",".join(f"{key}={value}" for key, value in OURS.items())
 SERVICE = "skerry-workers"
 CONTAINER = "trainer"
 USER = 10_001
+MARGIN_S = 60  # after which the cluster ends a job that no controller has: it takes the pods' logs with it
 KEPT_S = 86_400  # a Job that ended, in case nobody is there to collect it
 TMP_SIZE, WORK_SIZE = "2Gi", "8Gi"
 DEFAULT_REQUESTS: Mapping[str, str] = {"cpu": "500m", "memory": "1Gi"}
@@ -63,7 +64,7 @@ def job(order: Order, site: Site, ticket: str) -> Json:
     spec: Json = {
         "suspend": _suspended(order),
         "backoffLimit": 0,  # whether it is started again is decided here, where starts are counted
-        "activeDeadlineSeconds": order.timeout_s,
+        "activeDeadlineSeconds": order.timeout_s + MARGIN_S,
         "ttlSecondsAfterFinished": KEPT_S,
         "parallelism": workers,
         "completions": workers,

@@ -12,6 +12,8 @@ _MAX_CHARS = 400
 # A pod that was ended from outside ends with these; its Job may be started again.
 _DISRUPTED = "DisruptionTarget"
 _SIGNAL_BASE = 128
+_BEGUN = ("Running", "Succeeded", "Failed")
+_ENDING = frozenset({"FailureTarget", "SuccessCriteriaMet"})  # its pods are on their way out
 
 
 def read(job: Json, pods: Sequence[Json]) -> Job:
@@ -27,8 +29,8 @@ def read(job: Json, pods: Sequence[Json]) -> Job:
     if job["spec"].get("suspend"):
         return Job(State.SUSPENDED, reason="Suspended", message=_who_suspends(job, asked), suspend=asked)
     workers = int(job["spec"].get("parallelism") or 1)
-    running = sum(_phase(pod) in ("Running", "Succeeded") for pod in pods)
-    if running >= workers:
+    running = sum(_phase(pod) in _BEGUN for pod in pods)
+    if running >= workers or _ENDING & conditions.keys():
         return Job(State.RUNNING, suspend=asked)
     reason, message = next(filter(None, map(_waits_for, pods)), ("Starting", _pods_missing(len(pods), workers, job)))
     return Job(State.WAITING, reason=reason, message=message[:_MAX_CHARS], suspend=asked)
