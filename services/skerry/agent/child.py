@@ -24,11 +24,13 @@ COMMAND = (sys.executable, "-m", "skerry.agent.fetch")
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """Where versions come from and what is believed of it. `trust_state` is this node's folder of trusted metadata."""
+    """Where versions come from and what is believed of it. `trust_state` is this node's folder of trusted metadata,
+    `identity` that of its certificate (None: the repository asks for none)."""
 
     url: str
     trust_root: Path
     trust_state: Path
+    identity: Path | None = None
 
 
 def environment() -> dict[str, str]:
@@ -63,6 +65,7 @@ class Fetcher:
             trust_state=str(self._repository.trust_state),
             trust_root=str(self._repository.trust_root),
             repository_url=self._repository.url,
+            identity=str(self._repository.identity or ""),
             now_unix_s=self._clock(),
             timeout_s=self._timeout_s,
             memory_bytes=self._memory_bytes,

@@ -1,12 +1,15 @@
 """The node's one connection to its gateway: the long-lived Sync stream and uploads share a channel.
 
+With an identity it is TLS with the node's certificate; when that was renewed, the next stream opens a channel anew.
+
 Only skerry's errors come out. A link that went silent is found by a ping a minute, an interval that gRPC servers take
 without complaint while a stream is open.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 
@@ -16,6 +19,7 @@ from skerry.proto import fleet_pb2
 SERVICE = "/skerry.fleet.v1.Fleet/"
 _MAX_MESSAGE_BYTES = 8 << 20
 _UPLOAD_TIMEOUT_S = 30.0
+_GRACE_S = 5.0  # what runs on a channel that is given up may end by itself
 _SLOWEST_BYTES_PER_S = 4096  # a link of 64 kbit/s that the rest of the node uses too still gets a whole request through
 _OPTIONS = (
     ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
@@ -55,11 +59,36 @@ class Stream:
         return found
 
 
-class Cloud:
-    """`address` is the gateway's `host:port`."""
+class Identity(Protocol):
+    """The node's certificate. `credentials` raises UnavailableError while there is none."""
 
-    def __init__(self, address: str) -> None:
-        self._channel = grpc.aio.insecure_channel(address, list(_OPTIONS))
+    def credentials(self) -> grpc.ChannelCredentials: ...
+
+
+class Cloud:
+    """`address` is the gateway's `host:port`. `identity` None: in clear."""
+
+    def __init__(self, address: str, identity: Identity | None = None) -> None:
+        self._address, self._identity = address, identity
+        self._channel: grpc.aio.Channel | None = None
+        self._retired: set[asyncio.Task[None]] = set()
+
+    def renewed(self) -> None:
+        """There is another certificate: end what runs with the old one; whoever needs the gateway connects again."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            closing = asyncio.get_running_loop().create_task(channel.close(grace=_GRACE_S))
+            self._retired.add(closing)
+            closing.add_done_callback(self._retired.discard)
+
+    def _open(self) -> None:
+        """Raises UnavailableError while this node may not connect."""
+        if self._channel is not None:
+            return
+        if self._identity is None:
+            self._channel = grpc.aio.insecure_channel(self._address, list(_OPTIONS))
+        else:
+            self._channel = grpc.aio.secure_channel(self._address, self._identity.credentials(), list(_OPTIONS))
         self._sync = self._channel.stream_stream(
             SERVICE + "Sync",
             request_serializer=fleet_pb2.NodeReport.SerializeToString,
@@ -74,6 +103,7 @@ class Cloud:
     @contextlib.asynccontextmanager
     async def stream(self) -> AsyncIterator[Stream]:
         """A Sync stream, cancelled when the block is left."""
+        self._open()
         call = self._sync()
         try:
             yield Stream(call)
@@ -83,12 +113,14 @@ class Cloud:
     async def upload(self, request: fleet_pb2.UploadRequest) -> fleet_pb2.UploadReply:
         """An `upload.Send`. Raises UnavailableError, or InputError: the gateway refuses this request as it is."""
         timeout_s = _UPLOAD_TIMEOUT_S + request.ByteSize() / _SLOWEST_BYTES_PER_S
+        self._open()
         with _translated():
             reply: fleet_pb2.UploadReply = await self._upload(request, timeout=timeout_s)
         return reply
 
     async def close(self) -> None:
-        await self._channel.close()
+        if self._channel is not None:
+            await self._channel.close()
 
 
 @contextlib.contextmanager

@@ -37,6 +37,7 @@ class Job:
     onnxruntime: str
     max_ir_version: int
     max_opset: int
+    identity: str = ""
 
 
 class _IncompatibleError(errors.RejectedError):
@@ -52,7 +53,13 @@ def run(job: Job, say: Callable[[dict[str, Any]], None]) -> tuple[str, str]:
         root = Path(job.trust_root).read_bytes()
     except OSError as exc:
         return "FETCH_FAILED", f"cannot read the trusted root {job.trust_root}: {exc.strerror}; put it there"
-    node = client.TrustClient(Path(job.trust_state), root, job.repository_url, timeout_s=job.timeout_s)
+    node = client.TrustClient(
+        Path(job.trust_state),
+        root,
+        job.repository_url,
+        timeout_s=job.timeout_s,
+        identity=Path(job.identity) if job.identity else None,
+    )
     try:
         now = datetime.fromtimestamp(job.now_unix_s, UTC)
         with files.locked(Path(job.trust_state) / "lock", timeout_s=job.timeout_s):

@@ -65,7 +65,9 @@ async def _linked(settings: Settings, serves: parts.Serving, address: str) -> As
     starts it anew."""
     here = await probe.limits(child.environment())
     link = parts.link(settings, serves, here, address)
-    loops = (serves.collector.run(), link.uploader.run(), link.updater.run(), link.sync.run())
+    loops = [serves.collector.run(), link.uploader.run(), link.updater.run(), link.sync.run()]
+    if link.membership is not None:
+        loops.append(link.membership.run())
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(loop) for loop in loops]
         yield

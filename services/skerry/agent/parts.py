@@ -23,6 +23,7 @@ from skerry.agent import (
     keeping,
     ledger,
     loading,
+    membership,
     metrics,
     readings,
     reporting,
@@ -74,6 +75,7 @@ class Link:
     updater: updater.Updater
     sync: sync.Sync
     uploader: upload.Uploader
+    membership: membership.Membership | None
 
 
 def serving(settings: Settings) -> Serving:
@@ -86,7 +88,9 @@ def serving(settings: Settings) -> Serving:
     kept = collector.Collector(store, collector.Identity(settings.node, boot_id))
     counted = readings.Readings(loop.time)
     sampler = keeping.Sampler(kept, random.Random().random, lambda: time.time_ns() // 1_000_000)
-    remote = RemoteModel(settings.teacher) if settings.teacher else None
+    identity = _identity(settings)
+    credentials = identity.credentials if identity is not None else None
+    remote = RemoteModel(settings.teacher, credentials=credentials) if settings.teacher else None
     answers = cascade.Cascade(DataPlane(registry, instruments), remote, sampler, counted)
     return Serving(
         instruments,
@@ -105,8 +109,10 @@ def serving(settings: Settings) -> Serving:
 
 def link(settings: Settings, serves: Serving, here: compatibility.Limits, address: str) -> Link:
     """`here`: what this node's runtime can load. `address`: where clients reach it."""
-    gateway, draw = cloud.Cloud(settings.gateway), random.Random().random
-    repository = child.Repository(settings.repository_url, settings.trust_root, settings.state / "trust")
+    identity, draw = _identity(settings), random.Random().random
+    gateway = cloud.Cloud(settings.gateway, identity)
+    folder = identity.folder if identity is not None else None
+    repository = child.Repository(settings.repository_url, settings.trust_root, settings.state / "trust", folder)
     fetch = child.Fetcher(
         repository, here, timeout_s=settings.fetch_timeout_s, memory_bytes=settings.fetch_memory_bytes
     )
@@ -138,7 +144,34 @@ def link(settings: Settings, serves: Serving, here: compatibility.Limits, addres
         cap_s=min(30.0, max(2.0, 5 * settings.beat_s)),
     )
     metrics.register(serves.instruments.metrics, serves.store, serves.collector, serves.readings, streams, updates)
-    return Link(gateway, updates, streams, uploads)
+    return Link(gateway, updates, streams, uploads, _membership(settings, identity, gateway, serves.remote))
+
+
+def _identity(settings: Settings) -> membership.Identity | None:
+    """The node's certificate, where its fleet asks for one."""
+    return membership.Identity(settings.identity) if settings.enrol else None
+
+
+def _membership(
+    settings: Settings, identity: membership.Identity | None, gateway: cloud.Cloud, remote: RemoteModel | None
+) -> membership.Membership | None:
+    if identity is None:
+        return None
+
+    def renewed() -> None:
+        gateway.renewed()
+        if remote is not None:
+            remote.renewed()
+
+    return membership.Membership(
+        identity,
+        settings.node,
+        enrol_address=settings.enrol,
+        gateway=settings.gateway,
+        token_file=settings.join_token_file,
+        draw=random.Random().random,
+        renewed=renewed,
+    )
 
 
 def _options(settings: Settings) -> Options:

@@ -21,13 +21,18 @@ class Settings:
     state: Path
     """SKERRY_STATE: folder of versions, ledger, spool and trusted metadata; one agent at a time."""
     trust_root: Path
-    """SKERRY_TRUST_ROOT: file of the root metadata that this node was given when it was set up."""
+    """SKERRY_TRUST_ROOT: file of the root metadata that this node was given when it was set up. A node that enrols may
+    go without one: it is given it then."""
     gateway: str
     """SKERRY_GATEWAY: `host:port`."""
     repository_url: str
     """SKERRY_REPOSITORY_URL: where the model repository is served, e.g. `http://host:port/repository`."""
     listen: tuple[str, int]
     """SKERRY_LISTEN: `host:port` of the gRPC listener; port 0 takes any, the ready line says which."""
+    enrol: str = ""
+    """SKERRY_ENROL: `host:port` where this node gets its certificate; not set: the cloud is spoken to in clear."""
+    join_token_file: Path | None = None
+    """SKERRY_JOIN_TOKEN_FILE: file of the join token; needed until the node has its certificate."""
     teacher: str = ""
     """SKERRY_TEACHER: `host:port` of an OIP v2 server with the larger model; not set: nothing is offloaded."""
     http: tuple[str, int] | None = None
@@ -57,6 +62,11 @@ class Settings:
     log_level: str = "INFO"
     """SKERRY_LOG_LEVEL"""
 
+    @property
+    def identity(self) -> Path:
+        """Where the node's certificate lies."""
+        return self.state / "identity"
+
 
 def read(environment: Mapping[str, str] = os.environ) -> Settings:
     """Raises InputError naming the variable."""
@@ -64,10 +74,16 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
     if transport not in _TRANSPORTS:
         raise errors.InputError(f"SKERRY_TRANSPORT must be one of {', '.join(_TRANSPORTS)}, not {transport!r}")
     listen = environment.get("SKERRY_LISTEN") or "127.0.0.1:8001"
+    node = files.check_name(_required("SKERRY_NODE", environment, "the node's name"), "SKERRY_NODE")
+    state = Path(_required("SKERRY_STATE", environment, "the folder that this agent keeps"))
+    enrol = _address("SKERRY_ENROL", environment.get("SKERRY_ENROL", ""))
+    token_file = environment.get("SKERRY_JOIN_TOKEN_FILE", "")
     return Settings(
-        node=files.check_name(_required("SKERRY_NODE", environment, "the node's name"), "SKERRY_NODE"),
-        state=Path(_required("SKERRY_STATE", environment, "the folder that this agent keeps")),
-        trust_root=Path(_required("SKERRY_TRUST_ROOT", environment, "the file of the trusted root metadata")),
+        node=node,
+        state=state,
+        trust_root=_trust_root(environment, state, enrol),
+        enrol=enrol,
+        join_token_file=Path(token_file) if token_file else None,
         gateway=_address("SKERRY_GATEWAY", _required("SKERRY_GATEWAY", environment, "host:port of the gateway")),
         repository_url=_required("SKERRY_REPOSITORY_URL", environment, "the URL of the model repository"),
         listen=serving_settings.address("SKERRY_LISTEN", listen),
@@ -86,6 +102,12 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         grace_s=_number("SKERRY_GRACE_SECONDS", environment, 20.0),
         log_level=environment.get("SKERRY_LOG_LEVEL") or "INFO",
     )
+
+
+def _trust_root(environment: Mapping[str, str], state: Path, enrol: str) -> Path:
+    if enrol and not environment.get("SKERRY_TRUST_ROOT"):
+        return state / "identity" / "root.json"
+    return Path(_required("SKERRY_TRUST_ROOT", environment, "the file of the trusted root metadata"))
 
 
 def _required(name: str, environment: Mapping[str, str], what: str) -> str:

@@ -118,6 +118,10 @@ class RemoteModel:
             return grpc.aio.insecure_channel(self._address, options)
         return grpc.aio.secure_channel(self._address, self._credentials(), options)
 
+    def renewed(self) -> None:
+        """There are other credentials: the next call connects with them."""
+        self._drop_link()
+
     def _drop_link(self) -> None:
         """Forget the channel. Calls that still run on it end by their own deadlines."""
         channel, self._channel, self._failures = self._channel, None, 0

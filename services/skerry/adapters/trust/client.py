@@ -59,14 +59,24 @@ class FetchedVersion:
 class TrustClient:
     """Fetches versions from one repository, believing `trusted_root` and what follows from it.
 
-    `timeout_s` bounds a whole `fetch`. Not for concurrent use of one state folder.
+    `timeout_s` bounds a whole `fetch`; `identity` is the folder of this node's certificate, for a repository that asks
+    for one. Not for concurrent use of one state folder.
     """
 
-    def __init__(self, state_dir: Path, trusted_root: bytes, repository_url: str, *, timeout_s: float = 120.0) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        trusted_root: bytes,
+        repository_url: str,
+        *,
+        timeout_s: float = 120.0,
+        identity: Path | None = None,
+    ) -> None:
         self._state_dir = state_dir
         self._trusted_root = trusted_root
         self._url = repository_url.rstrip("/")
         self._timeout_s = timeout_s
+        self._identity = identity
 
     def fetch(
         self,
@@ -88,7 +98,7 @@ class TrustClient:
         InputError (malformed prefix).
         """
         repository.parse_target_path(target_prefix)
-        with contextlib.closing(fetcher.Fetcher(time.monotonic() + self._timeout_s)) as http:
+        with contextlib.closing(fetcher.Fetcher(time.monotonic() + self._timeout_s, self._identity)) as http:
             with _translated("the repository's metadata"):
                 updater = self._refresh(now, http)
             return self._fetch(updater, target_prefix, dest_dir, max_bytes, accept)

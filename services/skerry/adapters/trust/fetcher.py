@@ -4,23 +4,41 @@ A server that sends a byte a second is cut off by the deadline, which covers eve
 Redirects are refused: the repository is where the operator said it is. Resuming a broken download is left out.
 """
 
+import ssl
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import urllib3
 from tuf.api import exceptions
 from tuf.ngclient.fetcher import FetcherInterface
 
+from skerry.core import errors
+
 _CHUNK_BYTES = 64 * 1024
 _GAP_S = 10.0  # longest silence of the server
+
+
+def _context(identity: Path | None) -> ssl.SSLContext | None:
+    """TLS 1.3 with the node's certificate, believing its fleet's CA alone."""
+    if identity is None:
+        return None
+    try:
+        made = ssl.create_default_context(cafile=identity / "ca.pem")
+        made.minimum_version = ssl.TLSVersion.TLSv1_3
+        made.load_cert_chain(identity / "cert.pem", identity / "key.pem")
+    except OSError as exc:  # ssl.SSLError is one
+        raise errors.UnavailableError(f"the certificate in {identity} cannot be used: {exc}") from exc
+    return made
 
 
 class Fetcher(FetcherInterface):
     """Downloads until `deadline_s` (on the monotonic clock) has passed; only tuf's DownloadErrors come out."""
 
-    def __init__(self, deadline_s: float) -> None:
+    def __init__(self, deadline_s: float, identity: Path | None = None) -> None:
+        """`identity`: folder of `cert.pem`, `key.pem`, `ca.pem`. Raises UnavailableError when they cannot be used."""
         self._deadline_s = deadline_s
-        self._pool = urllib3.PoolManager(num_pools=2, retries=False)
+        self._pool = urllib3.PoolManager(num_pools=2, retries=False, ssl_context=_context(identity))
 
     def close(self) -> None:
         self._pool.clear()

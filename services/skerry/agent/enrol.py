@@ -1,0 +1,167 @@
+"""The short-lived process that gets this node its certificate: makes the key, finds the CA it was told of, asks.
+
+`python -m skerry.agent.enrol` reads one JSON job from standard input and writes one JSON line: `{"state": "ENROLLED" |
+"WAITING" | "REFUSED" | "FAILED", "reason": …}`. A process of its own, because certificates and a second gRPC channel
+are heavy and needed twice a month. The key never leaves its file; nothing is told to a server that does not show the
+CA whose digest the join token carries.
+"""
+
+import contextlib
+import json
+import socket
+import ssl
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skerry.adapters import files
+from skerry.core import digests, errors, tokens
+
+ENROLLED, WAITING, REFUSED, FAILED = "ENROLLED", "WAITING", "REFUSED", "FAILED"
+KEY, CERTIFICATE, CA, ROOT, TERMS = "key.pem", "cert.pem", "ca.pem", "root.json", "terms.json"
+_MAX_JOB_BYTES = 64 << 10
+_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`token` empty: renew at `address` (the fleet's listener) with the certificate that is there."""
+
+    folder: str
+    node: str
+    address: str
+    token: str = ""
+
+
+def run(job: Job) -> tuple[str, str]:
+    """(state, reason)."""
+    from skerry.adapters import pki
+
+    folder = Path(job.folder)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key_file = folder / KEY
+    if not key_file.exists():
+        files.write(key_file, pki.make_key(), mode=0o600)
+    request = pki.make_request(files.read(key_file, max_bytes=16 << 10))
+    try:
+        return _enrol(job, folder, request) if job.token else _renew(job, folder, request)
+    except errors.InputError as exc:
+        return REFUSED, str(exc)
+    except errors.SkerryError as exc:
+        return FAILED, str(exc)
+
+
+def _enrol(job: Job, folder: Path, request: bytes) -> tuple[str, str]:
+    from skerry.proto import fleet_pb2
+
+    token = tokens.parse(job.token)
+    ca = find_ca(job.address, token.ca_digest)
+    asked = fleet_pb2.EnrolRequest(token_id=token.id, secret=token.secret, node=job.node, csr=request)
+    return _ask(job, folder, "/skerry.fleet.v1.Enrolment/Enrol", asked, ca, None)
+
+
+def _renew(job: Job, folder: Path, request: bytes) -> tuple[str, str]:
+    from skerry.proto import fleet_pb2
+
+    ca, certificate, key = (files.read(folder / name, max_bytes=64 << 10) for name in (CA, CERTIFICATE, KEY))
+    asked = fleet_pb2.RenewRequest(csr=request)
+    return _ask(job, folder, "/skerry.fleet.v1.Fleet/Renew", asked, ca, (key, certificate))
+
+
+def _ask(
+    job: Job, folder: Path, method: str, request: Any, ca: bytes, own: tuple[bytes, bytes] | None
+) -> tuple[str, str]:
+    import grpc
+
+    from skerry.proto import fleet_pb2
+
+    key, certificate = own or (None, None)
+    credentials = grpc.ssl_channel_credentials(ca, key, certificate)
+    with grpc.secure_channel(job.address, credentials, [("grpc.enable_retries", 0)]) as channel:
+        call = channel.unary_unary(
+            method,
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=fleet_pb2.Membership.FromString,
+        )
+        try:
+            made = call(request, timeout=_TIMEOUT_S)
+        except grpc.RpcError as exc:
+            return _refused(exc.code(), exc.details() or "", job.address)
+    _keep(folder, made)
+    return ENROLLED, f"certificate good until {_date(made.not_after_unix_ms)}"
+
+
+def _refused(code: Any, details: str, address: str) -> tuple[str, str]:
+    import grpc
+
+    if code is grpc.StatusCode.FAILED_PRECONDITION:
+        return WAITING, details
+    if code in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNAUTHENTICATED):
+        return REFUSED, details
+    return FAILED, f"{address} answered {code.name}: {details[:500]}{_clock_hint(details)}"
+
+
+def _keep(folder: Path, made: Any) -> None:
+    """The certificate last: while it is not there, the node is not enrolled."""
+    terms = {"renewAfterUnixMs": made.renew_after_unix_ms, "notAfterUnixMs": made.not_after_unix_ms}
+    if made.trust_root:
+        files.write(folder / ROOT, made.trust_root)
+    files.write(folder / CA, made.ca)
+    files.write(folder / TERMS, json.dumps(terms).encode())
+    files.write(folder / CERTIFICATE, made.certificate)
+
+
+def find_ca(address: str, digest: str) -> bytes:
+    """The CA with that digest from the chain that a server shows, PEM; nothing is sent to it. Raises UnavailableError
+    (no server) or IntegrityError (another CA)."""
+    host, _, port = address.rpartition(":")
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # only looked at: the digest decides
+    context.set_alpn_protocols(["h2"])
+    try:
+        with (
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_TIMEOUT_S) as plain,
+            context.wrap_socket(plain, server_hostname=host.strip("[]")) as connection,
+        ):
+            chain = _chain(connection)
+    except OSError as exc:
+        raise errors.UnavailableError(f"cannot reach {address} to enrol: {exc}") from exc
+    for certificate in chain:
+        if digests.sha256(certificate) == digest:
+            return ssl.DER_cert_to_PEM_cert(certificate).encode()
+    raise errors.IntegrityError(
+        f"{address} does not show the CA that the join token names ({digest[:19]}…): it is another gateway, or "
+        "somebody stands between"
+    )
+
+
+def _chain(connection: ssl.SSLSocket) -> list[bytes]:
+    """What the server showed, DER. Public since Python 3.13; the same call is below the surface before."""
+    if hasattr(connection, "get_unverified_chain"):
+        return list(connection.get_unverified_chain())
+    inner: Any = connection._sslobj  # type: ignore[attr-defined]
+    return [ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in inner.get_unverified_chain() or []]
+
+
+def _clock_hint(details: str) -> str:
+    if "not yet valid" in details or "expired" in details or "CERTIFICATE_VERIFY_FAILED" in details:
+        return "; is this node's clock right?"
+    return ""
+
+
+def _date(unix_ms: int) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).strftime("%Y-%m-%d")
+
+
+def main() -> None:
+    job = Job(**json.loads(sys.stdin.buffer.read(_MAX_JOB_BYTES)))
+    state, reason = run(job)
+    with contextlib.suppress(BrokenPipeError):
+        print(json.dumps({"state": state, "reason": reason}))  # noqa: T201 - for who started us
+
+
+if __name__ == "__main__":
+    main()
