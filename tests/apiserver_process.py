@@ -17,6 +17,7 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import require
 from cryptography import x509
@@ -70,6 +71,21 @@ class ApiServer:
             self._server.wait()
             self._server = None
 
+    def save(self) -> Path:
+        """Stop everything, copy etcd's data, go on. Returns the copy."""
+        self._stop()
+        copy = Path(tempfile.mkdtemp(prefix="etcd-", dir=self.folder)) / "etcd"
+        shutil.copytree(self.folder / "etcd", copy)
+        self.start()
+        return copy
+
+    def restore(self, copy: Path) -> None:
+        """Go on from an older state, as after a disaster."""
+        self._stop()
+        shutil.rmtree(self.folder / "etcd")
+        shutil.copytree(copy, self.folder / "etcd")
+        self.start()
+
     def kubectl(self, *arguments: str, stdin: str = "", check: bool = True) -> str:
         """Run kubectl as the administrator; returns what it printed, its errors too unless `check` fails the test."""
         done = subprocess.run(
@@ -83,19 +99,24 @@ class ApiServer:
     def namespace(self) -> str:
         """A new, empty namespace."""
         name = f"test-{uuid.uuid4().hex[:12]}"
-        self.kubectl("create", "namespace", name)
-        return name
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        with self._open("/api/v1/namespaces", json.dumps(body).encode()):
+            return name
 
     def token(self, namespace: str, service_account: str) -> str:
         """A bearer token of a service account that exists."""
         return self.kubectl("create", "token", "-n", namespace, service_account).strip()
 
     def close(self) -> None:
+        self._stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _stop(self) -> None:
         self.kill()
         if self._etcd is not None:
             self._etcd.kill()
             self._etcd.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
+            self._etcd = None
 
     def _spawn(self, program: str, arguments: list[str]) -> subprocess.Popen[bytes]:
         with (self.folder / f"{program}.log").open("ab") as log:
@@ -125,14 +146,17 @@ class ApiServer:
         ]  # fmt: skip
 
     def _is_ready(self) -> bool:
+        with contextlib.suppress(OSError), self._open("/readyz") as answer:
+            return bool(answer.read() == b"ok")
+        return False
+
+    def _open(self, path: str, body: bytes | None = None) -> Any:
         context = ssl.create_default_context(cafile=self.ca_file)
-        request = urllib.request.Request(f"{self.url}/readyz", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": "application/json"}
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )
-        with contextlib.suppress(OSError), opener.open(request, timeout=5) as answer:
-            return bool(answer.read() == b"ok")
-        return False
+        return opener.open(urllib.request.Request(f"{self.url}{path}", body, headers), timeout=5)
 
     def _log(self, program: str) -> str:
         return (self.folder / f"{program}.log").read_text(errors="replace")[-3000:]

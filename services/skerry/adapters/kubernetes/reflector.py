@@ -2,8 +2,9 @@
 
 List at the newest version, then watch from it. The server ends a watch after a few minutes, bookmarks come about every
 minute, and a line that stays silent longer than that is cut by us: a half-open connection costs a minute and loses
-nothing. 410 in whatever form, an ERROR event and a line that is no JSON mean: list again. Every ten minutes everything
-is listed again anyway.
+nothing. However a watch ends but by the server's own leave (a cut line, a refusal, 410, an ERROR event, a line that is
+no JSON), everything is listed again: an API server that was restored from a backup no longer knows the version where we
+were, and would not say so. Every ten minutes everything is listed again anyway.
 """
 
 import json
@@ -26,8 +27,8 @@ _SHORT_S = 1.0  # a watch that ends so soon is none: without a pause it would be
 class Sink(Protocol):
     """Who is told. Called from the reflector's thread."""
 
-    def replace(self, manifests: Sequence[Manifest], version: str) -> None:
-        """Everything that existed at this resource version."""
+    def replace(self, manifests: Sequence[Manifest], version: str, *, restored: bool) -> None:
+        """Everything that existed at this resource version. `restored`: versions told before are of another history."""
         ...
 
     def put(self, manifest: Manifest) -> None: ...
@@ -87,9 +88,13 @@ class Reflector:
         self._list()
 
     def _list(self) -> str:
+        before = int(self._version or 0)
         document = self._api.get(self._path)
         version = str(document["metadata"]["resourceVersion"])
-        self._sink.replace(document.get("items", []), version)
+        # A list is read past all caches, so its version is never below one that we were told before we asked.
+        if restored := int(version) < before:
+            log.warning("objects_restored", path=self._path, version=version, before=before)
+        self._sink.replace(document.get("items", []), version, restored=restored)
         self._heard()
         self.is_synced.set()
         return version
@@ -99,15 +104,9 @@ class Reflector:
         end_s = time.monotonic() + self._resync_s * (0.9 + 0.2 * self._draw())
         while not self._stopping.is_set() and time.monotonic() < end_s:
             began_s = time.monotonic()
-            try:
-                self._watch()
-            except GoneError:
-                raise
-            except errors.UnavailableError as exc:  # cut or silent: nothing is lost, the version says where we were
-                self._failed(str(exc))
-            else:
-                if time.monotonic() - began_s < _SHORT_S:
-                    self._pause()
+            self._watch()
+            if time.monotonic() - began_s < _SHORT_S:
+                self._pause()
 
     def _watch(self) -> None:
         query = {

@@ -7,7 +7,7 @@ that passes the last step it got misses nothing, although each kind has a watch 
 import copy
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from skerry.adapters.objects import resources
@@ -53,10 +53,13 @@ class Cache:
             self._put(thing, deleted)
             self._changed.notify_all()
 
-    def replace(self, kind: str, things: Sequence[Object], version: int) -> None:
-        """Take in all objects of a kind as listed at resource version `version`: older ones not among them are gone."""
+    def replace(self, kind: str, things: Sequence[Object], version: int, *, restored: bool = False) -> None:
+        """Take in all objects of a kind as listed at resource version `version`: older ones not among them are gone.
+        `restored`: the versions known so far are of a history that the API server no longer has."""
         names = {one.name for one in things}
         with self._changed:
+            if restored:
+                self._forget_versions(kind)
             for thing in things:
                 self._put(thing, deleted=False)
             for known in self._living(kind):
@@ -80,6 +83,13 @@ class Cache:
         self._step += 1
         self._entries[thing.kind, thing.name] = _Entry(self._step, Change(thing.resource_version, deleted, thing))
 
+    def _forget_versions(self, kind: str) -> None:
+        """Whatever comes next is newer."""
+        for key, entry in self._entries.items():
+            if key[0] == kind:
+                old = replace(entry.change.object, resource_version=0)
+                self._entries[key] = _Entry(entry.step, replace(entry.change, resource_version=0, object=old))
+
     def _forget(self) -> None:
         """Bound the memory of what is gone: the oldest tombstones go first."""
         gone = sorted((one.step, key) for key, one in self._entries.items() if one.change.deleted)
@@ -94,8 +104,9 @@ class KindSink:
     cache: Cache
     kind: str
 
-    def replace(self, manifests: Sequence[Mapping[str, Any]], version: str) -> None:
-        self.cache.replace(self.kind, [resources.parse(self.kind, one) for one in manifests], int(version))
+    def replace(self, manifests: Sequence[Mapping[str, Any]], version: str, *, restored: bool) -> None:
+        things = [resources.parse(self.kind, one) for one in manifests]
+        self.cache.replace(self.kind, things, int(version), restored=restored)
 
     def put(self, manifest: Mapping[str, Any]) -> None:
         self.cache.put(resources.parse(self.kind, manifest))
