@@ -27,9 +27,10 @@ NOW_S = 1_790_000_000
 class DoorWorld:
     """`blobs` is the gateway's storage with one run going on; `ticket` opens the door for it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.blobs, self.now_s = MemoryBlobs(), NOW_S
-        self.blobs.write(tickets.snapshot_path(RUN), b"{}")
+    def __init__(self, folder: Path, blobs: MemoryBlobs | None = None) -> None:
+        self.blobs, self.now_s = blobs or MemoryBlobs(), NOW_S
+        if not self.blobs.exists(tickets.snapshot_path(RUN)):
+            self.blobs.write(tickets.snapshot_path(RUN), b"{}")
         self.ca = certificate(folder)
         self.ticket = tickets.make(KEY, RUN, NOW_S + 100)
         self.app: ASGIApp = door.build(self.blobs, KEY, lambda: self.now_s)
@@ -57,7 +58,7 @@ class DoorWorld:
             time.sleep(0.01)
 
     def close(self) -> None:
-        self._server.should_exit = True
+        self._server.should_exit = self._server.force_exit = True
         self._thread.join(10)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from door_world import DoorWorld
 from training_world import MODEL, World, spec
 
 from skerry.adapters import blobs as blob_store
@@ -51,6 +52,18 @@ def test_a_run_as_a_process_leaves_a_proposal_and_exits_with_zero(tmp_path: Path
     assert lines[-1]["event"] == "proposed" and lines[-1]["verdict"] == "Pass"
     proposal = json.loads(world.blobs.read("proposals/run-1.json", max_bytes=1 << 20))
     assert proposal["digest"] == lines[-1]["digest"]
+
+
+def test_a_job_of_a_cluster_needs_a_ticket_and_nothing_else(tmp_path: Path) -> None:
+    world = World()
+    world.ask("run-1", world.standard())
+    door = DoorWorld(tmp_path, world.blobs)
+    door.open()
+    given = {"SKERRY_RUN": "run-1", "SKERRY_BLOBS": door.url, "SKERRY_TICKET": door.ticket, "SKERRY_CA": door.ca}
+    code, lines = run(tmp_path, "skerry.trainer.main", **given)
+    door.close()
+    assert code == 0, lines[-1]
+    assert json.loads(world.blobs.read("proposals/run-1.json", max_bytes=1 << 20))["verdict"]["outcome"] == "Pass"
 
 
 @pytest.mark.parametrize(
