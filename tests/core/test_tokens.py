@@ -22,15 +22,64 @@ ROWS = [
     pytest.param(FRESH, SECRET, None, "edge-1", Outcome.ISSUE, "lets it in", True, id="a new node with a good token"),
     pytest.param(None, SECRET, None, "edge-1", Outcome.REFUSE, "no such", False, id="a token that nobody made"),
     pytest.param(FRESH, "x" * 32, None, "edge-1", Outcome.REFUSE, "no such", False, id="a wrong secret is told alike"),
-    pytest.param(token(uses=1, used=(Use("edge-2", OTHER),)), SECRET, None, "edge-1", Outcome.WAIT, "used up", False, id="a token that is used up"),
+    pytest.param(
+        token(uses=1, used=(Use("edge-2", OTHER),)),
+        SECRET,
+        None,
+        "edge-1",
+        Outcome.WAIT,
+        "used up",
+        False,
+        id="a token that is used up",
+    ),
     pytest.param(FRESH, SECRET, None, "core-1", Outcome.REFUSE, "edge-*", False, id="a node whose name does not fit"),
-    pytest.param(token(used=(Use("edge-1", MINE),)), SECRET, None, "edge-1", Outcome.ISSUE, "this very node", False, id="the answer was lost before the node was made"),
-    pytest.param(token(used=(Use("edge-1", OTHER),)), SECRET, None, "edge-1", Outcome.WAIT, "another key", False, id="the same name with another key after the node was deleted"),
-    pytest.param(FRESH, SECRET, Known(MINE, False), "edge-1", Outcome.ISSUE, "approved", False, id="the approved key asks again"),
-    pytest.param(FRESH, SECRET, Known(OTHER, False), "edge-1", Outcome.WAIT, "skerry nodes approve edge-1", False, id="a node that was reset"),
-    pytest.param(FRESH, SECRET, Known("", False), "edge-1", Outcome.WAIT, "not approved", False, id="a node that waits"),
-    pytest.param(FRESH, SECRET, Known(MINE, True), "edge-1", Outcome.REFUSE, "revoked", False, id="a revoked node, whatever its key"),
-]  # fmt: skip
+    pytest.param(
+        token(used=(Use("edge-1", MINE),)),
+        SECRET,
+        None,
+        "edge-1",
+        Outcome.ISSUE,
+        "this very node",
+        False,
+        id="the answer was lost before the node was made",
+    ),
+    pytest.param(
+        token(used=(Use("edge-1", OTHER),)),
+        SECRET,
+        None,
+        "edge-1",
+        Outcome.WAIT,
+        "another key",
+        False,
+        id="the same name with another key after the node was deleted",
+    ),
+    pytest.param(
+        FRESH, SECRET, Known(MINE, False), "edge-1", Outcome.ISSUE, "approved", False, id="the approved key asks again"
+    ),
+    pytest.param(
+        FRESH,
+        SECRET,
+        Known(OTHER, False),
+        "edge-1",
+        Outcome.WAIT,
+        "skerry nodes approve edge-1",
+        False,
+        id="a node that was reset",
+    ),
+    pytest.param(
+        FRESH, SECRET, Known("", False), "edge-1", Outcome.WAIT, "not approved", False, id="a node that waits"
+    ),
+    pytest.param(
+        FRESH,
+        SECRET,
+        Known(MINE, True),
+        "edge-1",
+        Outcome.REFUSE,
+        "revoked",
+        False,
+        id="a revoked node, whatever its key",
+    ),
+]
 
 
 @pytest.mark.parametrize(("given_token", "secret", "known", "node", "outcome", "reason", "consumes"), ROWS)
@@ -57,8 +106,11 @@ def test_an_expired_token_lets_nobody_new_in_but_an_approved_key_may_still_use_i
 
 @given(
     uses=st.integers(1, 3),
-    asks=st.lists(st.tuples(st.sampled_from(["edge-1", "edge-2", "edge-3", "edge-4"]), st.sampled_from([MINE, OTHER])), max_size=12),
-)  # fmt: skip
+    asks=st.lists(
+        st.tuples(st.sampled_from(["edge-1", "edge-2", "edge-3", "edge-4"]), st.sampled_from([MINE, OTHER])),
+        max_size=12,
+    ),
+)
 def test_a_token_is_consumed_at_most_as_often_as_it_says_and_once_per_node(
     uses: int, asks: list[tuple[str, str]]
 ) -> None:

@@ -18,7 +18,9 @@ COMMANDS = {
     "retrain": Entry("skerry.cli.runs:retrain", "Ask for a training run."),
     "runs": Entry("skerry.cli.runs:runs", "List training runs."),
     "rollout": Entry("skerry.cli.ops:rollout", "See and steer rollouts."),
-    "nodes": Entry("skerry.cli.ops:nodes", "List edge nodes and what each serves."),
+    "backup": Entry("skerry.cli.backup.command:backup", "Save what nobody may lose, also of a running system."),
+    "restore": Entry("skerry.cli.backup.command:restore", "Put a backup back, or check one."),
+    "nodes": Entry("skerry.cli.nodes:nodes", "List edge nodes; let them in and keep them out."),
 }
 
 

@@ -1,6 +1,5 @@
-"""`skerry nodes` and `skerry rollout`: what the fleet does, and what an operator may ask of it."""
+"""`skerry rollout`: what the fleet is doing, and what an operator may ask of it."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,73 +11,7 @@ from skerry.cli.up import state_option
 if TYPE_CHECKING:
     from skerry.adapters.objects.protocol import Object
 
-_STATE_STYLES = {"Online": "green", "Stale": "yellow", "Offline": "red", "Unknown": "dim"}
 _PHASE_STYLES = {"Succeeded": "green", "RolledBack": "red", "RollbackIncomplete": "red", "Paused": "yellow"}
-
-
-@click.command()
-@output.json_option
-@state_option
-def nodes(as_json: bool, state: Path) -> None:
-    """List edge nodes: whether each lives, and what it says it serves."""
-    from skerry.adapters import fleetstate
-    from skerry.cli import acting, system_file
-    from skerry.core import errors, liveness
-
-    system = system_file.read(state)
-    now = acting.now_ms()
-    try:
-        spools = fleetstate.open_fleetstate(system.redis).get("spool:")
-    except errors.UnavailableError:
-        spools = {}
-    addresses = {agent.node: agent.address for agent in system.agents}
-    rows = []
-    store = acting.store_of(state)
-    for node in store.list("EdgeNode"):
-        last_seen = int(node.status.get("lastSeenUnixMs", 0))
-        judged = liveness.judge(
-            connected=bool(node.status.get("connected")),
-            last_seen_ms=last_seen,
-            now_ms=now,
-            offline_after_s=acting.offline_after_s(store, node),
-        )
-        rows.append(
-            {
-                "node": node.name,
-                "state": judged.state.value,
-                "lastSeenUnixMs": last_seen or None,
-                "address": addresses.get(node.name, node.status.get("servingAddress", "")),
-                "cordoned": bool(node.spec.get("cordoned", False)),
-                "models": node.status.get("models", []),
-                "spool": json.loads(spools.get(f"spool:{node.name}", "null")),
-            }
-        )
-    output.show(as_json, rows, lambda found: _node_table(found, now), "no node has enrolled yet")
-
-
-def _node_table(rows: Any, now: int) -> None:
-    output.print_table(
-        "nodes",
-        ["node", "state", "last sign of life", "serves", "bringing up", "address"],
-        (
-            [
-                row["node"],
-                output.styled(row["state"], _STATE_STYLES.get(row["state"], "")),
-                output.age(row["lastSeenUnixMs"], now),
-                ", ".join(f"{one['model']} v{one['version']}" for one in row["models"] if one.get("digest"))
-                or output.DASH,
-                ", ".join(_target(one) for one in row["models"] if one.get("targetState") not in ("", None, "Serving"))
-                or output.DASH,
-                row["address"],
-            ]
-            for row in rows
-        ),
-    )
-
-
-def _target(report: Any) -> str:
-    reason = f": {report['reason']}" if report.get("reason") else ""
-    return f"{report['model']} {output.short(report.get('targetDigest'))} {report['targetState']}{reason}"
 
 
 @click.group()

@@ -45,11 +45,6 @@ class Authority:
         """The CA's certificate, PEM. Raises UnavailableError."""
         return _read(self.folder, "ca.crt", "tls.crt")
 
-    def digest(self) -> str:
-        """`sha256:` of the certificate's DER: what join tokens pin."""
-        found = x509.load_pem_x509_certificate(self.certificate())
-        return digests.sha256(found.public_bytes(serialization.Encoding.DER))
-
     def issue(self, request_pem: bytes, uri: str, lifetime: timedelta, *, now: datetime) -> bytes:
         """A client certificate for the key of a request, PEM with the CA behind it. Raises InputError (the request),
         UnavailableError or IntegrityError (the CA's files)."""
@@ -74,6 +69,15 @@ class Authority:
         ):
             raise errors.IntegrityError(f"certificate and key of the CA in {self.folder} do not belong together")
         return certificate, key
+
+
+def digest_of_ca(file: Path) -> str:
+    """`sha256:` of the DER of the CA certificate in a PEM file: what join tokens pin. Raises UnavailableError."""
+    try:
+        found = x509.load_pem_x509_certificate(_read(file.parent, file.name))
+    except ValueError as exc:
+        raise errors.IntegrityError(f"{file} holds no certificate: {exc}") from exc
+    return digests.sha256(found.public_bytes(serialization.Encoding.DER))
 
 
 def make_ca(name: str, *, now: datetime) -> Pair:

@@ -1,0 +1,257 @@
+"""`skerry nodes`: the fleet's nodes, who may join it, and who may no longer."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from skerry.cli import output
+from skerry.cli.up import state_option
+
+_STATE_STYLES = {"Online": "green", "Stale": "yellow", "Offline": "red", "Unknown": "dim"}
+_TRIES = 5
+
+
+@click.group(invoke_without_command=True)
+@output.json_option
+@state_option
+@click.pass_context
+def nodes(context: click.Context, as_json: bool, state: Path) -> None:
+    """List edge nodes: whether each lives, and what it says it serves. Subcommands let nodes in and keep them out."""
+    if context.invoked_subcommand is None:
+        _list(as_json, state)
+
+
+def _list(as_json: bool, state: Path) -> None:
+    from skerry.adapters import fleetstate
+    from skerry.cli import acting, system_file
+    from skerry.core import errors, liveness
+
+    system = system_file.read(state)
+    now = acting.now_ms()
+    try:
+        spools = fleetstate.open_fleetstate(system.redis).get("spool:")
+    except errors.UnavailableError:
+        spools = {}
+    addresses = {agent.node: agent.address for agent in system.agents}
+    rows = []
+    store = acting.store_of(state)
+    for node in store.list("EdgeNode"):
+        last_seen = int(node.status.get("lastSeenUnixMs", 0))
+        judged = liveness.judge(
+            connected=bool(node.status.get("connected")),
+            last_seen_ms=last_seen,
+            now_ms=now,
+            offline_after_s=acting.offline_after_s(store, node),
+        )
+        rows.append(
+            {
+                "node": node.name,
+                "state": judged.state.value,
+                "lastSeenUnixMs": last_seen or None,
+                "address": addresses.get(node.name, node.status.get("servingAddress", "")),
+                "cordoned": bool(node.spec.get("cordoned", False)),
+                "models": node.status.get("models", []),
+                "spool": json.loads(spools.get(f"spool:{node.name}", "null")),
+            }
+        )
+    output.show(as_json, rows, lambda found: _node_table(found, now), "no node has enrolled yet")
+
+
+def _node_table(rows: Any, now: int) -> None:
+    output.print_table(
+        "nodes",
+        ["node", "state", "last sign of life", "serves", "bringing up", "address"],
+        (
+            [
+                row["node"],
+                output.styled(row["state"], _STATE_STYLES.get(row["state"], "")),
+                output.age(row["lastSeenUnixMs"], now),
+                ", ".join(f"{one['model']} v{one['version']}" for one in row["models"] if one.get("digest"))
+                or output.DASH,
+                ", ".join(_target(one) for one in row["models"] if one.get("targetState") not in ("", None, "Serving"))
+                or output.DASH,
+                row["address"],
+            ]
+            for row in rows
+        ),
+    )
+
+
+def _target(report: Any) -> str:
+    reason = f": {report['reason']}" if report.get("reason") else ""
+    return f"{report['model']} {output.short(report.get('targetDigest'))} {report['targetState']}{reason}"
+
+
+@nodes.command()
+@click.argument("name")
+@state_option
+def approve(name: str, state: Path) -> None:
+    """Let NAME speak with the key that it last asked with: it was reset, or came after its token was used up."""
+    from skerry.core import errors
+
+    def decide(spec: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, Any]:
+        waiting = status.get("waitingKey")
+        if not waiting:
+            raise errors.RejectedError(f"no key of node {name} waits for approval")
+        if spec.get("approvedKey") == waiting:
+            raise errors.RejectedError(f"the key of node {name} is approved already")
+        return {"approvedKey": waiting, "revoked": False}
+
+    made = _change(state, name, decide)
+    click.echo(f"node {name} may enrol with key {output.short(made['approvedKey'])}; it asks again by itself")
+
+
+@nodes.command()
+@click.argument("name")
+@state_option
+def revoke(name: str, state: Path) -> None:
+    """Refuse NAME at every door of the gateway, from now on, whatever certificate it has."""
+    _change(state, name, lambda spec, _: {"revoked": True})
+    click.echo(f"node {name} is revoked; `skerry nodes readmit {name}` takes that back")
+
+
+@nodes.command()
+@click.argument("name")
+@state_option
+def readmit(name: str, state: Path) -> None:
+    """Take a revocation of NAME back: its approved key counts again."""
+    _change(state, name, lambda spec, _: {"revoked": False})
+    click.echo(f"node {name} may connect again")
+
+
+@nodes.command()
+@click.argument("name")
+@click.argument("labels", nargs=-1, required=True)
+@state_option
+def label(name: str, labels: tuple[str, ...], state: Path) -> None:
+    """Set LABELS of NAME, as key=value; key- removes one. Fleets select nodes by them."""
+    wanted: dict[str, str | None] = {}
+    for one in labels:
+        key, equals, value = one.partition("=")
+        if not equals and not one.endswith("-"):
+            raise click.BadParameter(f"{one!r} must be key=value, or key- to remove it")
+        wanted[key if equals else one[:-1]] = value if equals else None
+    _change(state, name, lambda spec, _: {"labels": wanted})
+    click.echo(f"labels of {name}: set {', '.join(labels)}")
+
+
+@nodes.command()
+@click.argument("name")
+@click.option("--off", is_flag=True, help="Let new versions come again.")
+@state_option
+def cordon(name: str, off: bool, state: Path) -> None:
+    """Let no new version come to NAME."""
+    _change(state, name, lambda spec, _: {"cordoned": not off})
+    click.echo(f"node {name} {'takes new versions again' if off else 'gets no new version'}")
+
+
+@nodes.group()
+def token() -> None:
+    """Join tokens: leave for nodes to enrol."""
+
+
+@token.command("create")
+@click.option("--pattern", default="*", show_default=True, help="Names that may enrol with it, with * and ?.")
+@click.option(
+    "--uses", default=1, show_default=True, type=click.IntRange(1, 100_000), help="How many nodes, each once."
+)
+@click.option(
+    "--hours", default=1.0, show_default=True, type=click.FloatRange(0.01, 24 * 30), help="How long it is good."
+)
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label of the nodes; may be repeated.")
+@click.option(
+    "--ca",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="SKERRY_CLIENT_CA",
+    required=True,
+    help="The fleet's CA certificate (PEM); nodes check the gateway by it.",
+)
+@state_option
+def create(pattern: str, uses: int, hours: float, labels: tuple[str, ...], ca: Path, state: Path) -> None:
+    """Make a join token and print it, once: only its hash is kept."""
+    import secrets
+
+    from skerry.adapters import pki
+    from skerry.cli import acting
+    from skerry.core import tokens, writers
+
+    given = dict(one.partition("=")[::2] for one in labels)
+    made = tokens.Token(secrets.token_hex(6), secrets.token_urlsafe(24), pki.digest_of_ca(ca))
+    spec = {
+        "secretHash": tokens.secret_hash(made.secret),
+        "expiresUnixMs": acting.now_ms() + int(hours * 3_600_000),
+        "uses": uses,
+        "nodePattern": pattern,
+        "labels": given,
+    }
+    acting.store_of(state).create("JoinToken", made.id, spec, manager=writers.OPERATOR)
+    click.echo(str(made))
+
+
+@token.command("list")
+@output.json_option
+@state_option
+def list_(as_json: bool, state: Path) -> None:
+    """List join tokens and which nodes used them."""
+    from skerry.cli import acting
+
+    now = acting.now_ms()
+    rows = [
+        {
+            "token": one.name,
+            "pattern": one.spec.get("nodePattern", "*"),
+            "uses": one.spec.get("uses", 1),
+            "usedBy": [use["name"] for use in one.status.get("nodes", [])],
+            "expired": now >= int(one.spec.get("expiresUnixMs", 0)),
+        }
+        for one in acting.oldest_first(acting.store_of(state).list("JoinToken"))
+    ]
+    output.show(as_json, rows, _token_table, "there is no join token: `skerry nodes token create` makes one")
+
+
+@token.command("delete")
+@click.argument("name")
+@state_option
+def delete(name: str, state: Path) -> None:
+    """Forget the join token NAME: nobody enrols with it any more. Nodes that did stay."""
+    from skerry.cli import acting
+
+    acting.store_of(state).delete("JoinToken", name)
+    click.echo(f"join token {name} is gone")
+
+
+def _token_table(rows: Any) -> None:
+    output.print_table(
+        "join tokens",
+        ["token", "for nodes", "uses", "used by", "state"],
+        (
+            [
+                row["token"],
+                row["pattern"],
+                f"{len(row['usedBy'])}/{row['uses']}",
+                ", ".join(row["usedBy"]) or output.DASH,
+                output.styled("expired", "red") if row["expired"] else output.styled("good", "green"),
+            ]
+            for row in rows
+        ),
+    )
+
+
+def _change(state: Path, name: str, decide: Any) -> dict[str, Any]:
+    """Patch EdgeNode.spec as `decide(spec, status)` says; decided again when somebody wrote meanwhile."""
+    from skerry.cli import acting
+    from skerry.core import errors, writers
+
+    store = acting.store_of(state)
+    for _ in range(_TRIES):
+        node = store.get("EdgeNode", name)
+        patch: dict[str, Any] = decide(node.spec, node.status)
+        try:
+            store.patch("EdgeNode", name, manager=writers.OPERATOR, spec=patch, resource_version=node.resource_version)
+            return patch
+        except errors.ConflictError:
+            continue
+    raise errors.UnavailableError(f"node {name} is written by others all the time; try again")
