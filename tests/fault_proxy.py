@@ -183,9 +183,11 @@ class FaultProxy:
             holds = [fault for _, fault, _ in self._faults if isinstance(fault, Hold)]
         for one in holds:
             one.release()
-        for task in list(self._open):
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in others:
+                task.cancel()
+            await asyncio.wait(others)
+        await asyncio.sleep(0.01)  # aborted transports close in the loop's next rounds
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -197,9 +199,9 @@ class FaultProxy:
         except asyncio.CancelledError:
             pass
         finally:
+            await _closed(writer, at_once=bool(task.cancelling()))
             self._open.pop(task, None)
             self._frozen.discard(task)
-            await _closed(writer, at_once=bool(task.cancelling()))
 
     async def _request(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, task: asyncio.Task[None]
@@ -266,12 +268,14 @@ class FaultProxy:
 
 
 async def _closed(writer: asyncio.StreamWriter, *, at_once: bool) -> None:
-    if not at_once:
-        writer.close()
-        with contextlib.suppress(OSError, ssl.SSLError):
-            async with asyncio.timeout(1):
-                await writer.wait_closed()
-    writer.transport.abort()
+    try:
+        if not at_once:
+            writer.close()
+            with contextlib.suppress(OSError, ssl.SSLError):
+                async with asyncio.timeout(1):
+                    await writer.wait_closed()
+    finally:
+        writer.transport.abort()
 
 
 def _written(fault: Answer | Body) -> bytes:
