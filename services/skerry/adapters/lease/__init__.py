@@ -1,6 +1,7 @@
 """Leadership: one acting controller at a time, and a rising epoch that fences what an old one still tries to write."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from skerry.adapters.lease.protocol import Lease
 from skerry.core import errors
@@ -22,6 +23,15 @@ def open_lease(objects_url: str, name: str) -> Lease:
     from skerry.adapters.lease import local
 
     return local.LocalLease(Path(path).parent, name)
+
+
+def begin_above(objects_url: str, name: str, epoch: int) -> None:
+    """Let the next leader's epoch be higher than `epoch`, which objects out of a backup may name. In Kubernetes there
+    is nothing to do: a Lease begins above what the objects name."""
+    if not objects_url.startswith("kubernetes://"):
+        from skerry.adapters.lease import local
+
+        local.LocalLease(Path(urlsplit(objects_url).path).parent, name).begin_above(epoch)
 
 
 def _kubernetes_lease(url: str, name: str) -> Lease:

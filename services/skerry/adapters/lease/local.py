@@ -58,6 +58,11 @@ class LocalLease:
             os.close(self._descriptor)
             self._descriptor = None
 
+    def begin_above(self, epoch: int) -> None:
+        """Let the next leader's epoch be higher than `epoch`: the objects came from a system that knew it."""
+        if epoch > self._last_epoch():
+            files.write(self._epoch_path, f"{epoch} restored\n".encode())
+
     def _last_epoch(self) -> int:
         try:
             text = self._epoch_path.read_text()

@@ -1,16 +1,30 @@
 """Custom resources: opening their store by URL."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from skerry.adapters.objects.protocol import Change, Object, Objects
+from skerry.adapters.objects.protocol import Change, Object, Objects, Restorer
 from skerry.core import errors
 
-__all__ = ["Change", "Object", "Objects", "open_objects"]
+if TYPE_CHECKING:
+    from skerry.adapters.objects.kubernetes import KubernetesObjects
+    from skerry.adapters.objects.sqlite import SqliteObjects
+
+__all__ = ["Change", "Object", "Objects", "Restorer", "open_objects", "open_restorer"]
 
 
 def open_objects(url: str) -> Objects:
     """`sqlite:///path/objects.db` or `kubernetes://<namespace>`. Raises InputError for anything else."""
+    return _open(url)
+
+
+def open_restorer(url: str) -> Restorer:
+    """As `open_objects`, for a restore: every field may be written, so hold the controller's lease meanwhile."""
+    return _open(url)
+
+
+def _open(url: str) -> "KubernetesObjects | SqliteObjects":
     parts = urlsplit(url)
     if parts.scheme == "kubernetes":
         from skerry.adapters import kubernetes

@@ -84,6 +84,20 @@ class KubernetesObjects:
         finally:
             self._refresh(kind, name)
 
+    def restore(self, thing: Object) -> None:
+        made = rules.restored(thing, "")
+        collection = resources.path(self._api.namespace, made.kind)
+        body = resources.manifest(made.kind, made.name, made.spec, made.labels, created_unix_ms=made.created_unix_ms)
+        try:
+            found = self._api.create(collection, body, {"fieldManager": "skerry-restore"})
+        except errors.ConflictError:
+            found = self._api.get(f"{collection}/{made.name}")
+            body["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
+            found = self._api.put(f"{collection}/{made.name}", body)
+        found["status"] = made.status
+        self._api.put(resources.path(self._api.namespace, made.kind, made.name, status=True), found)
+        self._refresh(made.kind, made.name)
+
     def changes(self, since: int, *, timeout_s: float, kinds: Sequence[str] = ()) -> tuple[Sequence[Change], int]:
         """`since` is what an earlier call on this very object returned; 0 also lists everything anew, so that a new
         leader begins with what is, not with what a silent watch last saw."""

@@ -58,6 +58,10 @@ class MemoryObjects:
         with self._changed:
             self._store(self._living(kind, name), deleted=True)
 
+    def restore(self, thing: Object) -> None:
+        with self._changed:
+            self._store(rules.restored(thing, str(uuid.uuid4())), deleted=False)
+
     def changes(self, since: int, *, timeout_s: float, kinds: Sequence[str] = ()) -> tuple[Sequence[Change], int]:
         with self._changed:
             self._changed.wait_for(lambda: self._version > since, timeout_s)

@@ -68,3 +68,12 @@ class Objects(Protocol):
         Returns the changes and the resource version to pass next. Only the newest state of each object is promised.
         """
         ...
+
+
+class Restorer(Protocol):
+    """The one way past the table of writers: putting back what a backup holds, while nobody else writes."""
+
+    def restore(self, thing: Object) -> None:
+        """Let there be `thing`, spec, status and labels, whatever was there by its name. Its time of creation is kept;
+        resource version and generation begin anew."""
+        ...

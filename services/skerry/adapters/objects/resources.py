@@ -8,6 +8,7 @@ from skerry.adapters.objects.protocol import Json, Object
 from skerry.core import errors, writers
 
 GROUP, VERSION = "skerry.dev", "v1alpha1"
+CREATED = f"{GROUP}/created-unix-ms"  # annotation: of an object out of a backup, older than the API server knows
 PLURALS: Mapping[str, str] = {kind: f"{kind.lower()}s" for kind in writers.CREATORS}
 
 
@@ -19,9 +20,13 @@ def path(namespace: str, kind: str, name: str = "", *, status: bool = False) -> 
     return f"{collection}{f'/{name}' if name else ''}{'/status' if status else ''}"
 
 
-def manifest(kind: str, name: str, spec: Json, labels: Mapping[str, str]) -> Json:
-    """What is sent to create an object."""
-    metadata = {"name": name, "labels": dict(labels)} if labels else {"name": name}
+def manifest(
+    kind: str, name: str, spec: Json, labels: Mapping[str, str], *, created_unix_ms: int | None = None
+) -> Json:
+    """What is sent to create an object; `created_unix_ms` is when it was first made, of one out of a backup."""
+    metadata: Json = {"name": name, "labels": dict(labels)} if labels else {"name": name}
+    if created_unix_ms is not None:
+        metadata["annotations"] = {CREATED: str(created_unix_ms)}
     return {"apiVersion": f"{GROUP}/{VERSION}", "kind": kind, "metadata": metadata, "spec": spec}
 
 
@@ -38,5 +43,12 @@ def parse(kind: str, found: Mapping[str, Any]) -> Object:
         generation=int(metadata.get("generation", 1)),
         # Opaque by convention, but the API promises since 1.35 that it is a number that rises (KEP-5504).
         resource_version=int(metadata["resourceVersion"]),
-        created_unix_ms=int(datetime.fromisoformat(metadata["creationTimestamp"]).timestamp() * 1000),
+        created_unix_ms=_created_unix_ms(metadata),
     )
+
+
+def _created_unix_ms(metadata: Mapping[str, Any]) -> int:
+    told = str((metadata.get("annotations") or {}).get(CREATED, ""))
+    if told.isascii() and told.isdigit() and len(told) <= 15:
+        return int(told)
+    return int(datetime.fromisoformat(metadata["creationTimestamp"]).timestamp() * 1000)

@@ -61,6 +61,17 @@ def patched(
     return changed
 
 
+def restored(thing: Object, uid: str) -> Object:
+    """An object out of a backup, as a store may take it. Raises InputError: unknown kind, bad name, too large."""
+    if thing.kind not in writers.CREATORS:
+        raise errors.InputError(f"unknown kind {thing.kind!r}: this backup is of another version of skerry")
+    check_name(thing.kind, thing.name)
+    spec, status = (encodable(thing.kind, thing.name, part) for part in (thing.spec, thing.status))
+    made = replace(thing, uid=uid, spec=spec, status=status, labels=dict(thing.labels), generation=1)
+    _check_size(made)
+    return made
+
+
 def encodable(kind: str, name: str, value: Json) -> Json:
     """A deep copy through JSON, so that nothing is stored that another reader would see differently."""
     try:

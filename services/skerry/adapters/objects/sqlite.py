@@ -85,6 +85,10 @@ class SqliteObjects:
                 "DELETE FROM objects WHERE deleted AND resource_version < ?", (stored.resource_version - _TOMBSTONES,)
             )
 
+    def restore(self, thing: Object) -> None:
+        with self._transaction() as connection:
+            _store(connection, rules.restored(thing, str(uuid.uuid4())), deleted=False)
+
     def changes(self, since: int, *, timeout_s: float, kinds: Sequence[str] = ()) -> tuple[Sequence[Change], int]:
         end = time.monotonic() + timeout_s
         while True:

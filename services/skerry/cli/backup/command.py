@@ -1,0 +1,104 @@
+"""`skerry backup` and `skerry restore`: one archive, of a state folder or of a cluster's storage."""
+
+import contextlib
+import gzip
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from skerry.cli import output
+from skerry.cli.places import Places, places_options
+from skerry.core import errors
+
+
+@click.command()
+@click.argument("to", type=click.Path(dir_okay=False, allow_dash=True))
+@click.option("--keys", is_flag=True, help="The signing keys too. Whoever reads the archive can then sign.")
+@output.json_option
+@places_options
+def backup(places: Places, to: str, keys: bool, as_json: bool) -> None:
+    """Save custom resources, blobs, the model repository and the teacher's models to TO.
+
+    TO is a file that does not exist (.tar, or .tar.gz to compress), or - for standard output. The system may run
+    meanwhile. In a cluster: kubectl exec deploy/skerry-toolbox -- skerry backup - > b.tar
+    """
+    from skerry.cli.backup import saving
+
+    if keys:
+        click.echo("the archive holds private keys: keep it as you keep them", err=True)
+    with _sink(to) as out:
+        told = saving.save(places, out, with_keys=keys, now_unix_ms=time.time_ns() // 1_000_000)
+    _tell(told, as_json, f"saved to {to}", to_stderr=to == "-")
+    if told["missing"]:
+        click.echo(f"objects name content that is nowhere: {', '.join(told['missing'])}", err=True)
+
+
+@click.command()
+@click.argument("source", metavar="FROM", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.option("--merge", is_flag=True, help="Over what is there: replaces objects of the same name, keeps others.")
+@click.option("--check", is_flag=True, help="Only verify the archive.")
+@output.json_option
+@places_options
+def restore(places: Places, source: str, merge: bool, check: bool, as_json: bool) -> None:
+    """Put the backup FROM (a file, or - for standard input) into an empty system whose controller is stopped.
+
+    Nothing counts before the whole archive is verified. It may be run again after it was interrupted.
+    """
+    from skerry.cli.backup import restoring
+
+    with contextlib.ExitStack() as stack:
+        opened: IO[bytes] = sys.stdin.buffer if source == "-" else stack.enter_context(Path(source).open("rb"))
+        if check:
+            _tell(restoring.check(opened), as_json, f"{source} is whole", to_stderr=False)
+            return
+        done = restoring.restore(places, opened, merge=merge)
+    counts = {"objects": done.objects, "blobs": done.blobs, "files": done.files, "keys": done.keys}
+    _tell(counts, as_json, "restored", to_stderr=False)
+    if not as_json:
+        click.echo("start the system again; nodes that saw a newer model repository need `skerry keys rotate online`")
+
+
+def _tell(told: Mapping[str, Any], as_json: bool, what: str, *, to_stderr: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(told, indent=2), err=to_stderr)
+        return
+    size = f" ({output.size(told['sizeBytes'])})" if "sizeBytes" in told else ""
+    counted = ", ".join(f"{told[part]} {part}" for part in ("objects", "blobs", "files", "keys"))
+    click.echo(f"{what}: {counted}{size}", err=to_stderr)
+
+
+@contextlib.contextmanager
+def _sink(to: str) -> Iterator[IO[bytes]]:
+    """Standard output, or a new file that appears under its name when it is complete, readable by its owner alone."""
+    if to == "-":
+        if sys.stdout.isatty():
+            raise errors.InputError("a backup is no text: send it to a file, as in `skerry backup - > b.tar`")
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    path = Path(to)
+    if path.exists():
+        raise errors.InputError(f"{path} is there already: name another file")
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise errors.UnavailableError(f"cannot write {path}: {exc.strerror}") from exc
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if path.suffix == ".gz":
+                with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1) as packed:
+                    yield packed  # type: ignore[misc]  # it writes
+            else:
+                yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

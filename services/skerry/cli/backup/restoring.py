@@ -1,0 +1,157 @@
+"""Putting a backup back. Content goes in as it is read, for it is named by its digest or follows from it; what makes it
+count, the repository's metadata and the objects, is held back until the whole archive has been verified.
+
+While objects are written the controller's lease is held, so nobody acts on half a system. Running it again is harmless.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+
+from skerry.adapters import blobs as blob_store
+from skerry.adapters import files, lease
+from skerry.adapters import objects as object_store
+from skerry.adapters.blobs.protocol import SharedBlobs
+from skerry.adapters.objects.protocol import Object
+from skerry.cli.backup import archive, saving
+from skerry.cli.places import Places
+from skerry.core import errors
+
+# Nodes obey no leader whose epoch is below the highest they have seen, and there were leaders after the backup.
+EPOCH_STEP = 10_000
+_LEASE = "controller"
+_HELD_BACK_BYTES = 64 << 20
+
+
+@dataclass
+class Restored:
+    objects: int = 0
+    blobs: int = 0
+    files: int = 0
+    keys: int = 0
+
+
+def check(source: IO[bytes]) -> Mapping[str, Any]:
+    """Verify a whole archive; returns its manifest. Raises IntegrityError."""
+    reader = archive.Reader(source)
+    for _ in reader:
+        pass
+    return reader.manifest
+
+
+def restore(places: Places, source: IO[bytes], *, merge: bool) -> Restored:
+    """Put the backup at `source` into `places`.
+
+    With `merge` objects of the same name are replaced, others stay, and a model repository that is there is kept: it
+    is at least as new. Raises RejectedError (something is there, or a controller leads), IntegrityError (the archive;
+    nothing counts then), UnavailableError.
+    """
+    held = lease.open_lease(places.objects, _LEASE)
+    if held.acquire(f"restore-{os.getpid()}") is None:
+        raise errors.RejectedError(
+            "a controller leads: stop it first (`skerry down`; `kubectl scale deploy/skerry-controller --replicas=0`)"
+        )
+    try:
+        known = object_store.open_objects(places.objects)
+        repository = blob_store.open_shared(places.repository)
+        is_founded = repository.exists(saving.TIMESTAMP)
+        if not merge and (is_founded or any(known.list(kind) for kind in saving.KINDS)):
+            raise errors.RejectedError(
+                f"{places.objects} or {places.repository} is not empty: empty it, or use --merge"
+            )
+        return _restore(places, source, repository, is_founded)
+    finally:
+        held.release()
+
+
+def _restore(places: Places, source: IO[bytes], repository: SharedBlobs, is_founded: bool) -> Restored:
+    done, blobs = Restored(), blob_store.open_shared(places.blobs)
+    with tempfile.SpooledTemporaryFile(_HELD_BACK_BYTES) as kept:
+        spans = []
+        for name, data in archive.Reader(source):
+            part, _, path = name.partition("/")
+            if part == "blobs":
+                done.blobs += _put(blobs, path, data)
+            elif part == "repository" and path.startswith("targets/"):
+                done.files += _put(repository, path, data)
+            elif part == "teacher":
+                if places.teacher is not None:
+                    done.files += _put(blob_store.open_shared(f"file://{places.teacher}"), path, data)
+            elif part in ("repository", "objects", "keys"):
+                kept.write(data)
+                spans.append((part, path, len(data)))
+            else:
+                raise errors.InputError(f"the backup holds {name}: it is of another version of skerry")
+        # From here on the archive is known to be whole.
+        kept.seek(0)
+        things = []
+        for part, path, size in spans:
+            data = kept.read(size)
+            if part == "keys":
+                done.keys += _put_key(places, path, data)
+            elif part == "repository" and not is_founded:
+                repository.write(path, data)  # the timestamp is the last of them
+                done.files += 1
+            elif part == "objects":
+                things.append(_parse(data))
+    done.objects = _put_objects(places, things)
+    return done
+
+
+def _put(storage: SharedBlobs, path: str, data: bytes) -> int:
+    """Write unless the very same is there. How many were written."""
+    try:
+        if storage.stat(path).size_bytes == len(data) and storage.read(path, max_bytes=len(data)) == data:
+            return 0
+    except errors.NotFoundError:
+        pass
+    storage.write(path, data)
+    return 1
+
+
+def _put_key(places: Places, path: str, data: bytes) -> int:
+    if places.keys is None:
+        raise errors.InputError("the backup holds keys: --keys-folder (SKERRY_KEYS) must say where they go")
+    file = places.keys / path
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    files.write(file, data, mode=0o600)
+    return 1
+
+
+def _parse(data: bytes) -> Object:
+    try:
+        read = json.loads(data)
+        spec, status, labels = (dict(read[part]) for part in ("spec", "status", "labels"))
+        return Object(str(read["kind"]), str(read["name"]), "", spec, status, labels, 1, 0, int(read["createdUnixMs"]))
+    except (ValueError, KeyError, TypeError) as exc:
+        raise errors.InputError(f"the backup holds an object that cannot be read ({exc!r})") from exc
+
+
+def _put_objects(places: Places, things: list[Object]) -> int:
+    """Who is named before who names, so that a restore that dies leaves nothing that points nowhere."""
+    highest = max((epoch for thing in things for epoch in _epochs(thing)), default=0)
+    restorer = object_store.open_restorer(places.objects)
+    for thing in sorted(things, key=lambda one: (-saving.KINDS.index(one.kind), one.created_unix_ms, one.name)):
+        restorer.restore(awakened(thing, highest + EPOCH_STEP))
+    lease.begin_above(places.objects, _LEASE, highest + EPOCH_STEP)
+    return len(things)
+
+
+def _epochs(thing: Object) -> Iterator[int]:
+    for holder in (thing.status, thing.status.get("catchUp")):
+        if isinstance(holder, Mapping) and isinstance(epoch := holder.get("epoch"), int):
+            yield epoch
+
+
+def awakened(thing: Object, epoch: int) -> Object:
+    """The object as the system that wakes up should find it: no node is connected to it yet, and its leaders begin
+    above every epoch that nodes may have seen."""
+    status = dict(thing.status)
+    if thing.kind == "EdgeNode" and status.get("connected"):
+        status["connected"] = False
+    if thing.kind == "ModelRollout" and "epoch" in status:
+        status["epoch"] = epoch
+    return Object(thing.kind, thing.name, thing.uid, thing.spec, status, thing.labels, 1, 0, thing.created_unix_ms)

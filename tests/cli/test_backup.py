@@ -1,0 +1,422 @@
+"""Backup and restore: all comes back, nothing counts that is not whole, nothing that is there is written over."""
+
+import gzip
+import io
+import json
+import re
+import shutil
+import stat
+import tarfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import manifests
+import pytest
+from apiserver_process import ApiServer, requires_apiserver
+from cli_system import StillSystem
+from click.testing import CliRunner
+
+from skerry.adapters import blobs as blob_store
+from skerry.adapters import files, lease, objects
+from skerry.adapters.objects.memory import MemoryObjects
+from skerry.adapters.trust import ceremony
+from skerry.cli import main
+from skerry.cli.backup import restoring, saving
+from skerry.cli.places import Places
+from skerry.core import errors, manifest, writers
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> StillSystem:
+    """A system with something of everything."""
+    (tmp_path / "state").mkdir()
+    return furnished(StillSystem(tmp_path / "state"))
+
+
+def furnished(still: StillSystem) -> StillSystem:
+    contents = {"model.onnx": b"m" * 3000, "golden.npz": b"g" * 100}
+    named = {name.partition(".")[0]: manifest.file_of(name, data) for name, data in contents.items()}
+    made = manifests.digits(files=named)
+    contents["manifest.json"] = made.to_json()
+    dataset = b'{"schema": 1}'
+    for data in (*contents.values(), b"a run's log"):
+        blob_store.put(still.blobs, data)
+    still.blobs.write(f"datasets/digits/{manifest.digest_of(dataset).removeprefix('sha256:')}", dataset)
+    for path in ("examples/digits/ab", "truths/digits/ab", "labels/digits/ab.json", "runs/one.json"):
+        still.blobs.write(path, path.encode())
+    signing = ceremony.ensure(
+        blob_store.open_shared(still.description.repository), Path(still.description.keys), now=datetime.now(UTC)
+    )
+    path = signing.add_version("retrained", "digits", 1, made.digest, contents, now=datetime.now(UTC))
+    signing.publish(now=datetime.now(UTC))
+    (still.folder / "teacher" / "digits" / "1").mkdir(parents=True)
+    (still.folder / "teacher" / "digits" / "1" / "model.onnx").write_bytes(b"large")
+    store = still.objects
+    store.create("EdgeFleet", "all", {"selector": {}}, manager="operator", labels={"site": "x"})
+    store.create("EdgeModel", "digits", {"datasetDigest": manifest.digest_of(dataset)}, manager="operator")
+    store.patch("EdgeModel", "digits", manager="controller", status={"stableVersion": "digits-v1", "releaseCounter": 1})
+    spec = {"model": "digits", "version": 1, "digest": made.digest, "targetPath": path, "source": "Trained"}
+    store.create("ModelVersion", "digits-v1", spec, manager="controller")
+    available = {"conditions": [{"type": "Available", "status": "True"}]}
+    store.patch("ModelVersion", "digits-v1", manager="controller", status=available)
+    store.create("ModelRollout", "digits-v1-auto", {"model": "digits", "version": "digits-v1"}, manager="controller")
+    store.patch("ModelRollout", "digits-v1-auto", manager="controller", status={"epoch": 7, "state": "Succeeded"})
+    store.create("EdgeNode", "edge-1", {"labels": {"line": "3"}}, manager=writers.GATEWAY)
+    store.patch("EdgeNode", "edge-1", manager="controller", spec={"assignments": [{"model": "digits"}]})
+    store.patch("EdgeNode", "edge-1", manager="gateway", status={"connected": True, "lastSeenUnixMs": 5})
+    return still
+
+
+def empty(folder: Path) -> StillSystem:
+    folder.mkdir()
+    return StillSystem(folder)
+
+
+def told(store: objects.Objects) -> dict[str, Any]:
+    """Everything that the objects say, but for what waking up changes."""
+    found = {}
+    for kind in saving.KINDS:
+        for thing in store.list(kind):
+            status = {key: value for key, value in thing.status.items() if key not in ("epoch", "connected")}
+            found[f"{kind}/{thing.name}"] = (thing.spec, status, thing.labels, thing.created_unix_ms)
+    return found
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Files below a folder by name, without locks."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+def test_everything_comes_back(system: StillSystem, tmp_path: Path) -> None:
+    assert "5 objects, 9 blobs" in system.good("backup", tmp_path / "b.tar")
+    other = empty(tmp_path / "other")
+    said = other.good("restore", tmp_path / "b.tar")
+    assert "restored: 5 objects, 9 blobs" in said
+    assert told(other.objects) == told(system.objects)
+    for part in ("blobs", "repository", "teacher"):
+        assert tree(other.folder / part) == tree(system.folder / part) != {}
+    assert not (other.folder / "keys").exists()
+    assert stat.S_IMODE((tmp_path / "b.tar").stat().st_mode) == 0o600
+
+
+def test_a_system_that_wakes_up_has_no_connected_node_and_leads_above_every_epoch_that_nodes_may_know(
+    system: StillSystem, tmp_path: Path
+) -> None:
+    system.good("backup", tmp_path / "b.tar")
+    other = empty(tmp_path / "other")
+    other.good("restore", tmp_path / "b.tar")
+    assert other.objects.get("EdgeNode", "edge-1").status["connected"] is False
+    assert other.objects.get("ModelRollout", "digits-v1-auto").status["epoch"] == 7 + restoring.EPOCH_STEP
+    epoch = lease.open_lease(other.description.objects, "controller").acquire("next")
+    assert epoch is not None and epoch > 7 + restoring.EPOCH_STEP
+
+
+def test_keys_are_saved_only_when_asked_for_and_come_back_private(system: StillSystem, tmp_path: Path) -> None:
+    result = system.run("backup", tmp_path / "b.tar", "--keys", "--json")
+    assert "private keys" in result.stderr and json.loads(result.stdout)["keys"] == 5
+    other = empty(tmp_path / "other")
+    other.good("restore", tmp_path / "b.tar")
+    assert tree(other.folder / "keys") == tree(system.folder / "keys")
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (other.folder / "keys").rglob("*.pem")} == {0o600}
+
+
+def test_a_compressed_archive_is_restored_alike(system: StillSystem, tmp_path: Path) -> None:
+    system.good("backup", tmp_path / "b.tar.gz")
+    assert b"manifest.json" in gzip.decompress((tmp_path / "b.tar.gz").read_bytes())
+    other = empty(tmp_path / "other")
+    other.good("restore", tmp_path / "b.tar.gz")
+    assert told(other.objects) == told(system.objects)
+
+
+def test_a_pipe_will_do(system: StillSystem, tmp_path: Path) -> None:
+    words = ["--state", str(system.folder)]
+    saved = CliRunner().invoke(main.main, ["backup", "-", *words])
+    assert saved.exit_code == 0, saved.stderr
+    other = empty(tmp_path / "other")
+    back = CliRunner().invoke(main.main, ["restore", "-", "--state", str(other.folder)], input=saved.stdout_bytes)
+    assert back.exit_code == 0, back.output
+    assert told(other.objects) == told(system.objects)
+
+
+def test_an_archive_is_never_written_over(system: StillSystem, tmp_path: Path) -> None:
+    (tmp_path / "b.tar").write_bytes(b"the last one")
+    assert "is there already" in system.bad(2, "backup", tmp_path / "b.tar")
+    assert (tmp_path / "b.tar").read_bytes() == b"the last one"
+
+
+def test_what_was_never_started_cannot_be_saved_and_leaves_no_file(tmp_path: Path) -> None:
+    still = empty(tmp_path / "state")
+    assert "no model repository yet" in still.bad(2, "backup", tmp_path / "b.tar")
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]
+
+
+def test_content_that_objects_name_and_nobody_has_is_told(system: StillSystem, tmp_path: Path) -> None:
+    lost = "sha256:" + "0" * 64
+    system.objects.patch("EdgeModel", "digits", manager="operator", spec={"datasetDigest": lost})
+    result = system.run("backup", tmp_path / "b.tar")
+    assert result.exit_code == 0 and lost in result.stderr
+
+
+def test_a_damaged_blob_is_found_when_it_is_saved(system: StillSystem, tmp_path: Path) -> None:
+    path = next((system.folder / "blobs" / "sha256").rglob("*/*"))
+    path.write_bytes(b"other")
+    assert path.name in system.bad(5, "backup", tmp_path / "b.tar")
+    assert not (tmp_path / "b.tar").exists()
+
+
+def test_a_restore_into_what_is_not_empty_is_refused_and_changes_nothing(system: StillSystem, tmp_path: Path) -> None:
+    system.good("backup", tmp_path / "b.tar")
+    other = empty(tmp_path / "other")
+    other.objects.create("EdgeFleet", "mine", {"selector": {}}, manager="operator")
+    assert "is not empty" in other.bad(3, "restore", tmp_path / "b.tar")
+    assert list(told(other.objects)) == ["EdgeFleet/mine"]
+    assert not (other.folder / "blobs").exists()
+
+
+def test_a_merge_replaces_what_has_the_same_name_and_keeps_the_rest(system: StillSystem, tmp_path: Path) -> None:
+    system.good("backup", tmp_path / "b.tar")
+    before = told(system.objects)
+    system.objects.create("EdgeFleet", "later", {"selector": {}}, manager="operator")
+    system.objects.patch("EdgeNode", "edge-1", manager="operator", spec={"labels": {"line": "9"}})
+    signing = ceremony.ensure(
+        blob_store.open_shared(system.description.repository), Path(system.description.keys), now=datetime.now(UTC)
+    )
+    signing.retire({"retrained/digits/1"}, now=datetime.now(UTC))
+    signing.publish(now=datetime.now(UTC))
+    newer = tree(system.folder / "repository")
+    system.good("restore", tmp_path / "b.tar", "--merge")
+    after = told(system.objects)
+    assert after.pop("EdgeFleet/later") and after == before
+    assert tree(system.folder / "repository") == newer, "a repository that is there is at least as new"
+    system.good("restore", tmp_path / "b.tar", "--merge")
+    assert before == {key: value for key, value in told(system.objects).items() if key in before}
+
+
+def test_nobody_acts_on_half_a_system(system: StillSystem, tmp_path: Path) -> None:
+    system.good("backup", tmp_path / "b.tar")
+    other = empty(tmp_path / "other")
+    leading = lease.open_lease(other.description.objects, "controller")
+    assert leading.acquire("controller")
+    assert "a controller leads: stop it first" in other.bad(3, "restore", tmp_path / "b.tar")
+    assert told(other.objects) == {}
+    leading.release()
+    other.good("restore", tmp_path / "b.tar")
+
+
+def is_untouched(folder: Path) -> bool:
+    """No object, and no repository that a reader could begin with."""
+    store = objects.open_objects(f"sqlite:///{folder}/objects.db")
+    return told(store) == {} and not (folder / "repository" / "metadata").exists()
+
+
+def refused(archived: bytes, tmp_path: Path) -> str:
+    """The reason why an archive is not restored; nothing of it counts."""
+    folder = tmp_path / "other"
+    shutil.rmtree(folder, ignore_errors=True)
+    places = Places(f"sqlite:///{folder}/objects.db", f"file://{folder}/blobs", f"file://{folder}/repository")
+    with pytest.raises((errors.IntegrityError, errors.InputError)) as caught:
+        restoring.restore(places, io.BytesIO(archived), merge=False)
+    assert is_untouched(folder)
+    with pytest.raises((errors.IntegrityError, errors.InputError)):
+        restoring.check(io.BytesIO(archived))
+    return str(caught.value)
+
+
+@pytest.fixture
+def archived(system: StillSystem, tmp_path: Path) -> bytes:
+    system.good("backup", tmp_path / "b.tar")
+    return (tmp_path / "b.tar").read_bytes()
+
+
+def test_a_flipped_byte_is_found_wherever_it_is_or_means_nothing(archived: bytes, tmp_path: Path) -> None:
+    with tarfile.open(fileobj=io.BytesIO(archived)) as tar:
+        entries = [(one.offset, one.offset_data, one.size, one.name) for one in tar]
+    found = 0
+    for _, start, size, name in entries:
+        for position in {start, start + size // 2, start + size - 1}:
+            flipped = archived[:position] + bytes([archived[position] ^ 1]) + archived[position + 1 :]
+            assert refused(flipped, tmp_path), name
+            found += 1
+    assert found > 40
+    for position in range(0, len(archived), 4099):  # headers and padding too
+        flipped = archived[:position] + bytes([archived[position] ^ 4]) + archived[position + 1 :]
+        try:
+            manifest_ = restoring.check(io.BytesIO(flipped))
+        except (errors.IntegrityError, errors.InputError):
+            continue
+        assert manifest_ == restoring.check(io.BytesIO(archived)), "padding and times are nobody's business"
+
+
+def test_an_archive_that_was_cut_anywhere_is_refused(archived: bytes, tmp_path: Path) -> None:
+    end = archived.rstrip(b"\0")
+    for length in [*range(0, len(end), 5003), *range(0, len(end), 10_240), len(end) - 1]:
+        assert refused(archived[:length], tmp_path)
+
+
+def rewritten(archived: bytes, edit: Callable[[list[tuple[tarfile.TarInfo, bytes]]], None]) -> bytes:
+    """The archive with other entries, each with a digest that is right."""
+    with tarfile.open(fileobj=io.BytesIO(archived)) as tar:
+        entries = [(one, source.read()) for one in tar if (source := tar.extractfile(one)) is not None]
+    edit(entries)
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for one, data in entries:
+            tar.addfile(one, io.BytesIO(data))
+    return out.getvalue()
+
+
+def _add(name: str) -> Callable[[list[tuple[tarfile.TarInfo, bytes]]], None]:
+    def edit(entries: list[tuple[tarfile.TarInfo, bytes]]) -> None:
+        fresh = tarfile.TarInfo(name)
+        fresh.size, fresh.pax_headers = (
+            0,
+            {"SKERRY.sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+        )
+        entries.insert(1, (fresh, b""))
+
+    return edit
+
+
+def _link(entries: list[tuple[tarfile.TarInfo, bytes]]) -> None:
+    entries[0][0].type, entries[0][0].linkname = tarfile.SYMTYPE, "/etc/passwd"
+
+
+EDITS: dict[str, tuple[Callable[[list[tuple[tarfile.TarInfo, bytes]]], None], str]] = {
+    "an entry is missing": (lambda entries: entries.pop(3) and None, "something is missing"),
+    "an entry was added": (_add("blobs/sha256/aa/bb"), "something is missing or was moved"),
+    "two entries changed places": (lambda entries: entries.insert(0, entries.pop(2)), "something is missing"),
+    "an entry was renamed": (lambda entries: setattr(entries[-2][0], "name", "blobs/x"), "something is missing"),
+    "an entry climbs out": (_add("blobs/../../etc/cron"), "which no backup does"),
+    "an absolute entry": (_add("/etc/passwd"), "which no backup does"),
+    "a link": (_link, "is no file"),
+    "the manifest is missing": (lambda entries: entries.pop() and None, "ends before its manifest"),
+    "something behind the manifest": (lambda entries: entries.append(entries[0]), "goes on behind its manifest"),
+    "another part": (_add("elsewhere/x"), "another version of skerry|something is missing"),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_archive_that_somebody_put_together_otherwise_is_refused(archived: bytes, tmp_path: Path, name: str) -> None:
+    edit, reason = EDITS[name]
+    assert re.search(reason, refused(rewritten(archived, edit), tmp_path))
+
+
+@pytest.mark.parametrize("data", [b"", b"no archive", b"\x1f\x8b broken", b"\0" * 10_240])
+def test_what_is_no_archive_is_refused(tmp_path: Path, data: bytes) -> None:
+    assert refused(data, tmp_path)
+
+
+def test_check_only_reads(system: StillSystem, tmp_path: Path) -> None:
+    system.good("backup", tmp_path / "b.tar")
+    other = empty(tmp_path / "other")
+    assert "is whole" in other.good("restore", tmp_path / "b.tar", "--check")
+    assert is_untouched(other.folder)
+
+
+def test_a_restore_that_died_is_run_again(system: StillSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system.good("backup", tmp_path / "b.tar")
+    other = empty(tmp_path / "other")
+    real, count = files.write, 0
+
+    def write(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+        nonlocal count
+        count += 1
+        if count == 8:
+            raise KeyboardInterrupt
+        real(path, data, mode=mode)
+
+    monkeypatch.setattr(files, "write", write)
+    with pytest.raises(KeyboardInterrupt), (tmp_path / "b.tar").open("rb") as source:
+        restoring.restore(places_of(other), source, merge=False)
+    monkeypatch.undo()
+    other.good("restore", tmp_path / "b.tar")
+    assert told(other.objects) == told(system.objects)
+
+
+def places_of(still: StillSystem) -> Places:
+    described = still.description
+    return Places(described.objects, described.blobs, described.repository)
+
+
+class Appearing(MemoryObjects):
+    """Objects that change while they are looked at."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        super().__init__()
+        self._meanwhile = meanwhile
+
+    def list(self, kind: str) -> Any:
+        found = super().list(kind)
+        self._meanwhile()
+        return found
+
+
+def test_whatever_an_object_names_is_in_the_archive_though_writers_go_on(
+    system: StillSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version is published after the objects were read, and its content is cleaned up before blobs are: neither
+    leaves a name without content."""
+    store, count = system.objects, 0
+
+    def publish_more() -> None:
+        nonlocal count
+        count += 1
+        digest = blob_store.put(system.blobs, f"content {count}".encode())
+        store.create("ModelVersion", f"later-v{count}", {"digest": digest, "model": "x"}, manager="controller")
+
+    watched = Appearing(publish_more)
+    for kind in saving.KINDS:
+        for thing in store.list(kind):
+            watched.restore(thing)
+    monkeypatch.setattr(saving.object_store, "open_objects", lambda url: watched)
+    with (tmp_path / "b.tar").open("wb") as out:
+        manifest_ = saving.save(places_of(system), out, with_keys=False, now_unix_ms=0)
+    assert count == len(saving.KINDS) and manifest_["missing"] == []
+
+
+def settled(url: str) -> None:
+    """Wait until a young API server answers for every kind."""
+    store, end = objects.open_objects(url), time.monotonic() + 20
+    for kind in saving.KINDS:
+        while True:
+            try:
+                store.list(kind)
+                break
+            except errors.UnavailableError:
+                assert time.monotonic() < end
+                time.sleep(0.2)
+
+
+@requires_apiserver
+def test_a_cluster_gets_everything_back_and_knows_when_it_was_made(
+    system: StillSystem, tmp_path: Path, permissive_apiserver: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(permissive_apiserver.kubeconfig))
+    system.good("backup", tmp_path / "b.tar")
+    url = f"kubernetes://{permissive_apiserver.namespace()}"
+    settled(url)
+    where = ("--objects", url, "--blobs", f"file://{tmp_path}/b", "--repository", f"file://{tmp_path}/r")
+    system.good("restore", tmp_path / "b.tar", *where)
+    there = objects.open_objects(url)
+    assert told(there) == told(system.objects)
+    assert "is not empty" in system.bad(3, "restore", tmp_path / "b.tar", *where)
+    system.good("restore", tmp_path / "b.tar", *where, "--merge")
+    assert told(there) == told(system.objects)
+    system.good("backup", tmp_path / "again.tar", *where)
+    home = empty(tmp_path / "home")
+    home.good("restore", tmp_path / "again.tar")
+    assert told(home.objects) == told(system.objects)
+    epoch = lease.open_lease(url, "controller").acquire("next")
+    assert epoch is not None and epoch > 7 + restoring.EPOCH_STEP
+
+
+def test_half_of_where_a_system_is_is_refused(system: StillSystem, tmp_path: Path) -> None:
+    text = system.bad(2, "backup", tmp_path / "b.tar", "--objects", "kubernetes://x", "--blobs", "file:///x")
+    assert "--blobs and --repository" in text
