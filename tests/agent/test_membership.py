@@ -1,0 +1,152 @@
+"""A whole agent joins a fleet with a token: it serves meanwhile, then syncs and fetches with its certificate."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import agent_cascade
+import pytest
+import valkey
+from gateway_tls import Gateway
+
+from skerry.adapters.blobs.directory import DirectoryBlobs
+from skerry.adapters.trust import ceremony, store
+
+pytestmark = pytest.mark.slow
+NOW = datetime.now(UTC)
+
+
+class Agent:
+    """Started as a site starts it: told where to enrol and a token's file, and no root of the repository."""
+
+    def __init__(self, gateway: Gateway, folder: Path, node: str, token: str) -> None:
+        (folder / "token").write_text(token + "\n")
+        repository = f"https://{gateway.addresses['http']}/repository"
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "OMP_NUM_THREADS": "1",
+            "SKERRY_NODE": node,
+            "SKERRY_STATE": str(folder / "state"),
+            "SKERRY_ENROL": gateway.addresses["enrol"],
+            "SKERRY_JOIN_TOKEN_FILE": str(folder / "token"),
+            "SKERRY_GATEWAY": gateway.addresses["listen"],
+            "SKERRY_REPOSITORY_URL": repository,
+            "SKERRY_LISTEN": "127.0.0.1:0",
+            "SKERRY_BEAT_SECONDS": "0.2",
+        }
+        self.log_file = folder / "agent.log"
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "skerry.agent.main"], env=environment, stdout=subprocess.PIPE, stderr=log
+            )
+        assert self.process.stdout is not None
+        self.ready = json.loads(self.process.stdout.readline())
+
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(30)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    server = valkey.Valkey()
+    made = Gateway(tmp_path, server.url)
+    repository = ceremony.ensure(DirectoryBlobs(tmp_path / "repository"), tmp_path / "keys", now=NOW)
+    (made.pki / "root.json").write_bytes((tmp_path / "repository" / "metadata" / "1.root.json").read_bytes())
+    slot = agent_cascade.write(tmp_path / "made", 1, scale=1.0, threshold=0.8)
+    files = {path.name: path.read_bytes() for path in slot.folder.iterdir()}
+    repository.add_version(store.RETRAINED, slot.model, slot.version, slot.digest, files, now=NOW)
+    repository.publish(now=NOW)
+    made.assignment = {  # type: ignore[attr-defined]
+        "model": slot.model, "digest": slot.digest, "version": 1, "targetPath": f"retrained/{slot.model}/1",
+        "rollout": "r", "attempt": 1,
+    }  # fmt: skip
+    made.start()
+    yield made
+    made.stop()
+    server.close()
+
+
+def until(what: str, condition: Callable[[], Any], agent: Agent, timeout_s: float = 40.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, f"{what}\n{agent.log()[-3000:]}"
+        time.sleep(0.05)
+
+
+def reported(gateway: Gateway, node: str) -> dict[str, Any]:
+    try:
+        return gateway.store.get("EdgeNode", node).status
+    except Exception:
+        return {}
+
+
+def test_a_node_joins_fetches_over_tls_and_is_thrown_out_when_it_is_revoked(gateway: Gateway, tmp_path: Path) -> None:
+    agent = Agent(gateway, tmp_path, "edge-1", gateway.token("join01", uses=1))
+    try:
+        until("it reports", lambda: reported(gateway, "edge-1").get("connected"), agent)
+        assert reported(gateway, "edge-1")["certNotAfterUnixMs"] > time.time() * 1000
+        key = tmp_path / "state" / "identity" / "key.pem"
+        assert key.stat().st_mode & 0o077 == 0
+        spec = {"assignments": [gateway.assignment]}  # type: ignore[attr-defined]
+        gateway.store.patch("EdgeNode", "edge-1", manager="controller", spec=spec)
+        until(
+            "it stages the version it fetched",
+            lambda: [one["targetState"] for one in reported(gateway, "edge-1").get("models", [])] == ["Staged"],
+            agent,
+        )
+        gateway.store.patch("EdgeNode", "edge-1", manager="operator", spec={"revoked": True})
+        until("it is cut off", lambda: not reported(gateway, "edge-1")["connected"], agent)
+        until("it says why", lambda: "is revoked" in agent.log(), agent)
+    finally:
+        assert agent.stop() == 0
+
+
+def test_a_node_that_nobody_lets_in_serves_and_says_what_a_person_must_do(gateway: Gateway, tmp_path: Path) -> None:
+    token = gateway.token("join02", uses=1)
+    assert gateway.enrol("other", token)[0] == "ENROLLED"
+    agent = Agent(gateway, tmp_path, "edge-2", token)
+    try:
+        assert agent.ready["event"] == "ready"
+        until("it says so", lambda: "skerry nodes approve edge-2" in agent.log(), agent)
+        waiting = reported(gateway, "edge-2")["waitingKey"]
+        gateway.store.patch("EdgeNode", "edge-2", manager="operator", spec={"approvedKey": waiting})
+        until("it comes by itself", lambda: reported(gateway, "edge-2").get("connected"), agent, 60)
+    finally:
+        assert agent.stop() == 0
+
+
+def test_a_certificate_is_renewed_without_a_restart_and_used_at_once(gateway: Gateway, tmp_path: Path) -> None:
+    agent = Agent(gateway, tmp_path, "edge-3", gateway.token("join03", uses=1))
+    try:
+        until("it reports", lambda: reported(gateway, "edge-3").get("connected"), agent)
+        first = (tmp_path / "state" / "identity" / "cert.pem").read_bytes()
+    finally:
+        assert agent.stop() == 0
+    terms = tmp_path / "state" / "identity" / "terms.json"
+    due = json.loads(terms.read_text()) | {"renewAfterUnixMs": 1, "notAfterUnixMs": int(time.time() * 1000) + 60_000}
+    terms.write_text(json.dumps(due))
+    (tmp_path / "token").unlink()
+    gateway.store.delete("JoinToken", "join03")
+    (tmp_path / "token").write_text("gone")
+    agent = Agent(gateway, tmp_path, "edge-3", "gone")
+    try:
+        path = tmp_path / "state" / "identity" / "cert.pem"
+        until("it renews", lambda: path.read_bytes() != first, agent)
+        until("it reports again", lambda: reported(gateway, "edge-3").get("connected"), agent)
+    finally:
+        assert agent.stop() == 0
