@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rollout-long check fix stubs setup test-conformance test-interop fuzz images images-archive
+.PHONY: help demo test test-rollout-long check fix stubs setup test-conformance test-arm test-interop fuzz images images-archive test-images
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -27,6 +27,10 @@ test-rollout-long: .venv/.ready ## 20,000 random histories of rollouts instead o
 test-conformance: .venv/.ready ## gRPC and HTTP/2 by h2spec, grpc-go's interop client, grpcurl, ghz … from the PATH; fails without them
 	@SKERRY_REQUIRE=conformance,nghttp $(BIN)/python -m pytest tests/conformance
 
+test-arm: .venv/.ready ## the serving path on emulated aarch64 with real wheels: starts, answers as x86 does (260 MB in .cache)
+	@scripts/arm
+	@SKERRY_REQUIRE=arm $(BIN)/python -m pytest tests/arm
+
 test-interop: .venv/.ready ## clients of Triton, KServe, MLServer and grpcio, each in an environment of its own in .cache (about 1 GB)
 	@SKERRY_REQUIRE=interop $(BIN)/python -m pytest tests/interop
 
@@ -36,6 +40,9 @@ fuzz: .venv/.ready ## coverage-guided fuzzing of a gRPC connection (SECONDS=60)
 
 images: ## container images skerry-{agent,cloud,trainer,valkey} with Docker (TAG=dev BASE_IMAGE=… WHEELS=folder)
 	@scripts/images $(IMAGES)
+
+test-images: .venv/.ready ## what is in the images, and that the agent's can be built for arm64; after `make images` (TAG=dev)
+	@SKERRY_REQUIRE=images,index $(BIN)/python -m pytest tests/images
 
 images-archive: ## all images in one file for sites without a registry (ARCHIVE=skerry-images.tar)
 	@ARCHIVE=$(or $(ARCHIVE),skerry-images.tar) scripts/images

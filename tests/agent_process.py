@@ -111,13 +111,14 @@ class Gateway:
 
 @dataclass
 class World:
-    """Everything around one agent. `env` is added to its environment."""
+    """Everything around one agent. `env` is added to its environment, the interpreter `python` runs it."""
 
     tmp: Path
     gateway: Gateway
     served: mirror.Mirror
     teacher: str = ""
     env: dict[str, str] = field(default_factory=dict)
+    python: str = sys.executable
     process: subprocess.Popen[bytes] | None = None
 
     def make(self, number: int, *, scale: float = 1.0, threshold: float = 0.8) -> slots.Slot:
@@ -150,7 +151,7 @@ class World:
             "SKERRY_TRANSPORT": "h2",
             "SKERRY_BEAT_SECONDS": "0.2",
         }
-        command = [sys.executable, "-m", "skerry.agent.main"]
+        command = [self.python, "-m", "skerry.agent.main"]
         with (self.tmp / "agent.log").open("ab") as errors:
             self.process = subprocess.Popen(  # noqa: ASYNC220 - it starts at once
                 command, stdout=subprocess.PIPE, stderr=errors, env=environment | self.env | env

@@ -50,8 +50,8 @@ class Teacher:
 
 
 @contextlib.contextmanager
-def started(root: Path, transport: str, **environment: str) -> Iterator[Teacher]:
-    """A server of the models below `root`; ended when the block ends."""
+def started(root: Path, transport: str, python: str = sys.executable, **environment: str) -> Iterator[Teacher]:
+    """A server of the models below `root`, run by the interpreter `python`; ended when the block ends."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("SKERRY_", "ORT_"))}
     env |= {
         "PYTHONPATH": str(_SERVICES),
@@ -65,7 +65,7 @@ def started(root: Path, transport: str, **environment: str) -> Iterator[Teacher]
         log = Path(folder) / "log"
         with log.open("w") as err:
             process = subprocess.Popen(
-                [sys.executable, "-m", "skerry.serving.main"], env=env, stdout=subprocess.PIPE, stderr=err, text=True
+                [python, "-m", "skerry.serving.main"], env=env, stdout=subprocess.PIPE, stderr=err, text=True
             )
         try:
             yield Teacher(process, log)

@@ -6,7 +6,6 @@ import random
 import time
 import uuid
 from dataclasses import dataclass
-from importlib import metadata
 
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.telemetry import logs
@@ -36,7 +35,7 @@ from skerry.agent import (
 from skerry.agent.settings import Settings
 from skerry.proto import edge_pb2, fleet_pb2
 from skerry.rpc.methods import Methods
-from skerry.serving import probe, runtime, server, threads
+from skerry.serving import probe, runtime, server, servicer, threads
 from skerry.serving.dataplane import DataPlane
 from skerry.serving.instruments import Instruments
 from skerry.serving.memory import Memory
@@ -125,7 +124,7 @@ def link(settings: Settings, serves: Serving, here: compatibility.Limits, addres
         max_ir_version=here.max_ir_version,
         max_opset=here.max_opset,
     )
-    me = reporting.Self(settings.node, metadata.version("skerry"), serves.boot_id, runtime_here, address)
+    me = reporting.Self(settings.node, servicer.release(), serves.boot_id, runtime_here, address)
     # Differs per boot, so that a permit for a request of an earlier boot fits none of this one.
     reporter = reporting.Reporter(
         me, updates, serves.store, serves.readings.read, first_sequence=random.randrange(1 << 40)

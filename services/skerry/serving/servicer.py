@@ -93,7 +93,7 @@ class Servicer:
         return pb.ModelReadyResponse(ready=ready).SerializeToString()
 
     async def server_metadata(self, call: Call, data: bytes) -> bytes:
-        reply = pb.ServerMetadataResponse(name="skerry", version=_release(), extensions=EXTENSIONS)
+        reply = pb.ServerMetadataResponse(name="skerry", version=release(), extensions=EXTENSIONS)
         return reply.SerializeToString()
 
     async def model_metadata(self, call: Call, data: bytes) -> bytes:
@@ -144,7 +144,7 @@ def _context(call: Call) -> Context:
     return Context(call.deadline, *tracing.incoming(metadata), call)
 
 
-def _release() -> str:
+def release() -> str:
     """The installed release; asked rarely, so the import waits until then."""
     from importlib import metadata
 
