@@ -235,6 +235,17 @@ def _names(host: str, port: int) -> object:
     return found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
 
 
+def test_a_server_certificate_without_its_ca_still_shows_the_ca_that_tokens_pin(tmp_path: Path, redis_url: str) -> None:
+    made = Gateway(tmp_path, redis_url)
+    leaf = (made.pki / "tls.crt").read_text().split("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n"
+    (made.pki / "tls.crt").write_text(leaf)
+    made.start()
+    try:
+        assert made.enrol("edge-1", made.token("leaf01"))[0] == "ENROLLED"
+    finally:
+        made.stop()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

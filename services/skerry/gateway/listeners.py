@@ -120,7 +120,10 @@ class Listeners:
         settings = self._settings
         if not settings.tls_cert:
             return None
-        return Tls(settings.tls_cert, settings.tls_key, settings.client_ca if nodes else None, modern=True)
+        if nodes:
+            return Tls(settings.tls_cert, settings.tls_key, settings.client_ca, modern=True)
+        # A node that enrols looks for the CA it pins in the chain; cert-manager's chains end below a self-signed one.
+        return Tls(settings.tls_cert, settings.tls_key, modern=True, chain=settings.client_ca)
 
     def _is_ready(self) -> bool:
         return self._ready

@@ -106,12 +106,14 @@ Methods = Mapping[str, Method]  # full path -> method
 @dataclass(frozen=True, slots=True)
 class Tls:
     """Files of PEM; read again when they change. `client_ca` set: a client certificate is required (mTLS).
-    `modern`: TLS 1.3 or nothing (the grpcio transport cannot promise it)."""
+    `modern`: TLS 1.3 or nothing (the grpcio transport cannot promise it). `chain`: certificates that complete the chain
+    that is shown, where `certificate` holds the leaf alone (not on grpcio)."""
 
     certificate: str
     key: str
     client_ca: str | None = None
     modern: bool = False
+    chain: str | None = None
 
 
 class Server(Protocol):

@@ -36,6 +36,8 @@ def context(tls: Tls, protocols: Sequence[str] = ("h2",)) -> ssl.SSLContext:
     made.set_alpn_protocols(list(protocols))
     try:
         made.load_cert_chain(tls.certificate, tls.key)
+        if tls.chain:
+            made.load_verify_locations(tls.chain)  # nobody is verified by it: OpenSSL shows what leads to it
         if tls.client_ca:
             made.load_verify_locations(tls.client_ca)
             made.verify_mode = ssl.CERT_REQUIRED
