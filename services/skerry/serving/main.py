@@ -37,6 +37,8 @@ async def serve(settings: Settings) -> None:
     )
     listener = rpc.open_server(settings.transport, methods)
     port = await listener.listen(*settings.listen)
+    if settings.tls_listen is not None:
+        await listener.listen(*settings.tls_listen, settings.tls)
     pages = await _open_pages(settings, registry, instruments)
     loading = asyncio.create_task(_load_all(settings, registry, port, pages))
     await stopping.wait()

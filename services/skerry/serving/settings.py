@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skerry.core import errors
+from skerry.rpc.methods import Tls
 
 _TRANSPORTS = ("h2", "grpcio")
 
@@ -18,6 +19,11 @@ class Settings:
     """SKERRY_MODELS: folder `<model>/<version>/{manifest.json, …}`; the latest version of each is served."""
     listen: tuple[str, int]
     """SKERRY_LISTEN: `host:port` of the gRPC listener; port 0 takes any, the ready line says which."""
+    tls_listen: tuple[str, int] | None = None
+    """SKERRY_TLS_LISTEN: `host:port` of a second gRPC listener, TLS 1.3 for holders of a certificate of the fleet; not
+    set: none."""
+    tls: Tls | None = None
+    """SKERRY_TLS_CERT, SKERRY_TLS_KEY, SKERRY_CLIENT_CA: PEM files of the certificate and of the nodes' CA."""
     http: tuple[str, int] | None = None
     """SKERRY_HTTP: `host:port` of /metrics, /healthz, /readyz; not set: none."""
     transport: str = "h2"
@@ -38,13 +44,15 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
     """Raises InputError naming the variable."""
     if not environment.get("SKERRY_MODELS"):
         raise errors.InputError("SKERRY_MODELS is not set: the folder of models to serve")
-    http = environment.get("SKERRY_HTTP", "")
+    http, tls_listen = environment.get("SKERRY_HTTP", ""), environment.get("SKERRY_TLS_LISTEN", "")
     transport = environment.get("SKERRY_TRANSPORT") or "h2"
     if transport not in _TRANSPORTS:
         raise errors.InputError(f"SKERRY_TRANSPORT must be one of {', '.join(_TRANSPORTS)}, not {transport!r}")
     return Settings(
         models=Path(environment["SKERRY_MODELS"]),
         listen=address("SKERRY_LISTEN", environment.get("SKERRY_LISTEN") or "127.0.0.1:8001"),
+        tls_listen=address("SKERRY_TLS_LISTEN", tls_listen) if tls_listen else None,
+        tls=_tls(environment) if tls_listen else None,
         http=address("SKERRY_HTTP", http) if http else None,
         transport=transport,
         threads=_whole("SKERRY_THREADS", environment),
@@ -53,6 +61,14 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         grace_s=float(_whole("SKERRY_GRACE_SECONDS", environment, 20)),
         log_level=environment.get("SKERRY_LOG_LEVEL") or "INFO",
     )
+
+
+def _tls(environment: Mapping[str, str]) -> Tls:
+    names = ("SKERRY_TLS_CERT", "SKERRY_TLS_KEY", "SKERRY_CLIENT_CA")
+    if missing := [name for name in names if not environment.get(name)]:
+        raise errors.InputError(f"SKERRY_TLS_LISTEN needs {', '.join(missing)} beside it")
+    certificate, key, client_ca = (environment[name] for name in names)
+    return Tls(certificate, key, client_ca, modern=True)
 
 
 def address(name: str, text: str) -> tuple[str, int]:
