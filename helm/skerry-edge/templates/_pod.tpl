@@ -1,0 +1,174 @@
+{{- /* The agent's pod, the same in both modes but for where its state lies. */ -}}
+
+{{- define "edge.nodeVariable" -}}
+{{- if and .Values.nodeName (not (include "edge.joined" .)) }}
+- {name: SKERRY_NODE, value: {{ .Values.nodeName | quote }}}
+{{- else }}
+- name: SKERRY_NODE
+  valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
+{{- end }}
+{{- end -}}
+
+{{- define "edge.environment" -}}
+{{- $agent := .Values.agent | default dict -}}
+{{- $ports := .Values.ports | default dict -}}
+{{- $at := .Values.listenAddress | default "0.0.0.0" -}}
+{{- $host := .Values.gateway | required "gateway is not set: the host of the cloud's gateway, as its certificate names it" -}}
+{{ include "edge.nodeVariable" . | trim }}
+- {name: SKERRY_STATE, value: /var/lib/skerry}
+- {name: SKERRY_LISTEN, value: "{{ $at }}:8001"}
+- {name: SKERRY_HTTP, value: "{{ $at }}:8002"}
+- {name: SKERRY_GATEWAY, value: "{{ $host }}:{{ $ports.fleet | default 8443 }}"}
+- {name: SKERRY_REPOSITORY_URL, value: "https://{{ $host }}:{{ $ports.repository | default 8444 }}/repository"}
+- {name: SKERRY_ENROL, value: "{{ $host }}:{{ $ports.enrol | default 8445 }}"}
+- {name: SKERRY_JOIN_TOKEN_FILE, value: /etc/skerry/join/token}
+{{- if .Values.offload }}
+- {name: SKERRY_TEACHER, value: "{{ .Values.teacher | default $host }}:{{ $ports.teacher | default 8447 }}"}
+{{- end }}
+{{- with .Values.address }}
+- {name: SKERRY_ADDRESS, value: {{ . | quote }}}
+{{- end }}
+- {name: SKERRY_BEAT_SECONDS, value: {{ $agent.beatSeconds | default 1 | quote }}}
+- {name: SKERRY_SPOOL_MB, value: {{ $agent.spoolMb | default 64 | quote }}}
+- {name: SKERRY_MODELS_MB, value: {{ $agent.modelsMb | default 1024 | quote }}}
+- {name: SKERRY_THREADS, value: {{ $agent.threads | default 0 | quote }}}
+- {name: SKERRY_GRACE_SECONDS, value: {{ $agent.graceSeconds | default 20 | quote }}}
+- {name: SKERRY_LOG_LEVEL, value: {{ .Values.logLevel | default "INFO" | quote }}}
+{{- with .Values.proxy }}
+{{- if or .http .https }}
+{{- range $name, $value := dict "HTTP_PROXY" .http "HTTPS_PROXY" .https "NO_PROXY" (join "," (compact (list "localhost,127.0.0.1,.svc" (printf ".%s" ($.Values.clusterDomain | default "cluster.local")) .no))) }}
+{{- if $value }}
+- {name: {{ $name }}, value: {{ $value | quote }}}
+- {name: {{ lower $name }}, value: {{ $value | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if include "edge.hasCaBundle" . }}
+- {name: SSL_CERT_FILE, value: /etc/skerry/ca-bundle/ca.crt}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "edge.podTemplate" -}}
+{{- $agent := .Values.agent | default dict -}}
+{{- $joined := include "edge.joined" . -}}
+{{- $access := .Values.clientAccess | default "none" -}}
+{{- $service := .Values.service | default dict -}}
+metadata:
+  labels:
+    {{- include "edge.labels" (list . "agent") | nindent 4 }}
+    skerry.dev/metrics: "true"
+    {{- with .Values.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  annotations:
+    kubectl.kubernetes.io/default-container: agent
+    {{- with .Values.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "edge.fullname" . }}
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  terminationGracePeriodSeconds: {{ add ($agent.graceSeconds | default 20) ($agent.preStopSeconds | default 4) 6 }}
+  securityContext: {{- include "edge.podSecurity" . | nindent 4 }}
+  {{- include "edge.pullSecrets" . | trim | nindent 2 }}
+  {{- $joinedBlock := .Values.joined | default dict }}
+  {{- with ternary (merge (dict) (.Values.nodeSelector | default dict) ($joinedBlock.nodeSelector | default (dict "skerry.dev/edge" "true"))) (.Values.nodeSelector | default dict) (not (empty $joined)) }}
+  nodeSelector: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.tolerations }}
+  tolerations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.affinity }}
+  affinity: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  {{- if and $joined $joinedBlock.prepareDirectory }}
+  initContainers:
+    # kubelet makes the folder as root; this gives it to the agent. It may do nothing else (admission policy).
+    - name: own-state
+      image: {{ include "edge.image" . }}
+      imagePullPolicy: {{ (.Values.image | default dict).pullPolicy | default "IfNotPresent" }}
+      command: [chown, "10001:10001", /var/lib/skerry]
+      env: {{- include "edge.nodeVariable" . | trim | nindent 8 }}
+      resources:
+        requests: {cpu: 10m, memory: 16Mi}
+        limits: {memory: 64Mi}
+      securityContext:
+        runAsNonRoot: false
+        runAsUser: 0
+        runAsGroup: 0
+        allowPrivilegeEscalation: false
+        readOnlyRootFilesystem: true
+        capabilities: {drop: [ALL], add: [CHOWN]}
+      volumeMounts:
+        - {name: state, mountPath: /var/lib/skerry, subPathExpr: $(SKERRY_NODE)}
+  {{- end }}
+  containers:
+    - name: agent
+      image: {{ include "edge.image" . }}
+      imagePullPolicy: {{ (.Values.image | default dict).pullPolicy | default "IfNotPresent" }}
+      command: [python, -m, skerry.agent.main]
+      env: {{- include "edge.environment" . | trim | nindent 8 }}
+      ports:
+        - name: grpc
+          containerPort: 8001
+          {{- if eq $access "hostPort" }}
+          hostPort: {{ $service.hostPort | default 8001 }}
+          {{- end }}
+        - {name: health, containerPort: 8002}
+      # Alive says nothing of models or of the cloud; ready says that every model on the disk answers.
+      startupProbe:
+        httpGet: {path: /healthz, port: health}
+        periodSeconds: 1
+        failureThreshold: 180
+      livenessProbe:
+        httpGet: {path: /healthz, port: health}
+        periodSeconds: 10
+        timeoutSeconds: 5
+        failureThreshold: 6
+      readinessProbe:
+        httpGet: {path: /readyz, port: health}
+        periodSeconds: 1
+        timeoutSeconds: 3
+        failureThreshold: 2
+      lifecycle: {preStop: {sleep: {seconds: {{ $agent.preStopSeconds | default 4 }}}}}
+      resources: {{- toYaml (.Values.resources | default dict) | nindent 8 }}
+      securityContext: {{- include "edge.containerSecurity" . | nindent 8 }}
+      volumeMounts:
+        - {name: tmp, mountPath: /tmp}
+        - {name: join, mountPath: /etc/skerry/join, readOnly: true}
+        {{- if include "edge.hasCaBundle" . }}
+        - {name: ca-bundle, mountPath: /etc/skerry/ca-bundle, readOnly: true}
+        {{- end }}
+        {{- if $joined }}
+        - {name: state, mountPath: /var/lib/skerry, subPathExpr: $(SKERRY_NODE)}
+        {{- else }}
+        - {name: state, mountPath: /var/lib/skerry}
+        {{- end }}
+  volumes:
+    - name: tmp
+      emptyDir: {sizeLimit: 1Gi}
+    # A node that has its certificate needs no token any more: the Secret may be taken away.
+    - name: join
+      secret: {secretName: {{ include "edge.tokenSecret" . }}, optional: true, defaultMode: 0440}
+    {{- with .Values.caBundle }}
+    {{- if .configMap }}
+    - name: ca-bundle
+      configMap: {name: {{ .configMap }}, items: [{key: {{ .key | default "ca.crt" }}, path: ca.crt}]}
+    {{- else if .secret }}
+    - name: ca-bundle
+      secret: {secretName: {{ .secret }}, items: [{key: {{ .key | default "ca.crt" }}, path: ca.crt}]}
+    {{- end }}
+    {{- end }}
+    {{- if $joined }}
+    - name: state
+      hostPath: {path: {{ $joinedBlock.hostPath | default "/var/lib/skerry" }}, type: {{ ternary "DirectoryOrCreate" "Directory" (not (empty $joinedBlock.prepareDirectory)) }}}
+    {{- end }}
+{{- end -}}
