@@ -13,6 +13,7 @@ import ssl
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -146,8 +147,13 @@ class ApiServer:
         ]  # fmt: skip
 
     def _is_ready(self) -> bool:
-        with contextlib.suppress(OSError), self._open("/readyz") as answer:
-            return bool(answer.read() == b"ok")
+        try:
+            with self._open("/readyz") as answer:
+                return bool(answer.read() == b"ok")
+        except urllib.error.HTTPError as exc:
+            exc.close()
+        except OSError:
+            pass
         return False
 
     def _open(self, path: str, body: bytes | None = None) -> Any:

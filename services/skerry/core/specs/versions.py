@@ -66,9 +66,9 @@ def _version(name: str, reader: Reader) -> ModelVersion:
         model=reader.name("model"),
         version=reader.integer("version", None, 1),
         digest=reader.digest("digest"),
-        target_path=reader.text("targetPath", None),
+        target_path=reader.text("targetPath", None, limit=512),
         source=reader.text("source", "Trained", among=SOURCES),
-        run=reader.text("run", ""),
+        run=reader.text("run", "", limit=253),
         size_bytes=reader.integer("sizeBytes", 0),
     )
 
@@ -82,7 +82,7 @@ def _run(name: str, reader: Reader) -> TrainingRun:
         name=name,
         model=reader.name("model"),
         dataset_digest=reader.digest("datasetDigest"),
-        base_version=reader.text("baseVersion", ""),
+        base_version=reader.text("baseVersion", "", limit=120),
         reason=reader.text("reason", ""),
         mode=reader.text("mode", "Standard", among=MODES),
         overrides=overrides,

@@ -1,0 +1,315 @@
+"""The schemas: they take what core takes, refuse what core refuses, and say why in words for people."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import custom_resources
+import pytest
+import require
+import yaml
+from apiserver_process import ApiServer, requires_apiserver
+from custom_resources import Json
+
+from skerry.adapters import kubernetes
+from skerry.adapters.kubernetes import Api
+from skerry.adapters.objects import resources
+from skerry.core import errors, specs
+from skerry.core.specs import strategy
+
+pytestmark = requires_apiserver
+KINDS = sorted(custom_resources.crds())
+STRICT = {"fieldValidation": "Strict", "dryRun": "All"}
+
+
+@pytest.fixture(scope="module")
+def api(server: ApiServer) -> Iterator[Api]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(server.kubeconfig))
+        made = kubernetes.connect(f"kubernetes://{server.namespace()}")
+    yield made
+    made.close()
+
+
+def made(kind: str, spec: Json, name: str = "x") -> Json:
+    return resources.manifest(kind, name, spec, {})
+
+
+def tried(api: Api, kind: str, spec: Json) -> str:
+    """What the API server says to an object that it is not to keep; empty: welcome."""
+    try:
+        api.create(resources.path(api.namespace, kind), made(kind, spec), STRICT)
+    except errors.InputError as exc:
+        return str(exc)
+    return ""
+
+
+def parsed(kind: str, spec: Json) -> str:
+    """What core says; empty: welcome."""
+    try:
+        custom_resources.PARSERS[kind]("x", spec)
+    except (errors.InputError, errors.IntegrityError) as exc:
+        return str(exc)
+    return ""
+
+
+def test_every_kind_has_a_schema() -> None:
+    assert set(KINDS) == set(resources.PLURALS)
+    for kind, crd in custom_resources.crds().items():
+        names = crd["spec"]["names"]
+        assert (crd["spec"]["group"], names["plural"]) == (resources.GROUP, resources.PLURALS[kind])
+        assert names["categories"] == ["skerry"]
+        assert len(names["shortNames"][0]) == 2
+        assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+@pytest.mark.parametrize("document", custom_resources.documents(custom_resources.EXAMPLES), ids=lambda one: one["kind"])
+def test_every_example_is_taken_by_the_api_server_and_by_core(api: Api, document: Json) -> None:
+    kind, spec = document["kind"], document["spec"]
+    assert tried(api, kind, spec) == ""
+    assert parsed(kind, spec) == ""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_example_of_a_kind_names_every_field(kind: str) -> None:
+    """What is not in an example is not tried by the tests below, and not shown to anybody."""
+    spec = custom_resources.example(kind)["spec"]
+    for path, _ in custom_resources.leaves(custom_resources.schema(kind)):
+        if path[0] == "overrides":
+            continue  # fields of EdgeModel.spec.retrain
+        at: Any = spec
+        for step in path[:-1]:
+            at = at[step]
+        assert path[-1] in at, f"{kind}: {path}"
+
+
+def _bounds(one: Json) -> Iterator[object]:
+    """Values at the edges of a field, and of other types."""
+    if one.get("type") == "integer":
+        yield from (one[edge] + step for edge in ("minimum", "maximum") if edge in one for step in (-1, 0, 1))
+        yield from ("1", 1.5, True)
+    elif one.get("type") == "boolean":
+        yield from (True, False, "true", 1)
+    elif one.get("type") == "string":
+        yield from one.get("enum", ())
+        yield from ("", "Bogus", 7)
+        if "maxLength" in one:
+            yield from ("a" * one["maxLength"], "a" * (one["maxLength"] + 1))
+    elif one.get("x-kubernetes-int-or-string"):
+        yield from (-1, 0, 1, "0", "1", "-1", "0%", "1%", "100%", "101%", "050%", "1.5", "many", "", True)
+    elif one.get("type") == "array":
+        yield from (5, "x")
+        yield [] if "minItems" in one else [{}]
+    elif one.get("type") == "object":
+        yield from (5, "x", [])
+
+
+# Where core is stricter than a schema can be, or says so later: (field, value) as written there.
+_ONLY_CORE = {
+    "factory": "a name of a function",
+    "key": "and operator belong together",
+    "operator": "and key belong together",
+    "value": "has no meaning with Exists",
+    "effect": "and tolerationSeconds belong together",
+    "tolerationSeconds": "and effect belong together",
+    "queue": "is a DNS label",
+    "name": "has no slash, and may be empty where it is an input's",
+    "preprocessing": "is checked step by step",
+    "classNames": "differ",
+    "op": "and the fields of the step belong together",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_schema_and_core_agree_at_every_bound(api: Api, kind: str) -> None:
+    """What one refuses and the other takes would be an object that is there and does nothing."""
+    base, differ, compared = custom_resources.example(kind)["spec"], [], 0
+    for path, one in custom_resources.leaves(custom_resources.schema(kind)):
+        for value in _bounds(one):
+            spec = custom_resources.put(base, path, value)
+            if spec is None:
+                continue
+            compared += 1
+            said, thought = tried(api, kind, spec), parsed(kind, spec)
+            excused = path[-1] in _ONLY_CORE and not said
+            if bool(said) != bool(thought) and not excused:
+                differ.append(f"{path} = {value!r}: API server: {said or 'welcome'}; core: {thought or 'welcome'}")
+    assert not differ, "\n".join(differ)
+    assert compared > 5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_field_that_is_required_is_required_by_both(api: Api, kind: str) -> None:
+    base = custom_resources.example(kind)["spec"]
+    for field in custom_resources.schema(kind)["properties"]:
+        spec = {key: value for key, value in base.items() if key != field}
+        assert bool(tried(api, kind, spec)) == bool(parsed(kind, spec)), field
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_typo_is_caught_at_every_level(api: Api, kind: str) -> None:
+    base = custom_resources.example(kind)["spec"]
+    parents = {path[:-1] for path, _ in custom_resources.leaves(custom_resources.schema(kind))}
+    for parent in parents - {("preprocessing", 0)}:  # each step has fields of its own, which core knows
+        spec = custom_resources.put(base, (*parent, "maxUnavailble"), 1)
+        if spec is not None:
+            assert 'unknown field "spec' in tried(api, kind, spec), parent
+            assert "maxUnavailble is not a known field" in parsed(kind, spec), parent
+
+
+def test_kubectl_prunes_a_typo_only_when_it_is_told_to_be_lax(server: ApiServer, namespace: str) -> None:
+    text = json.dumps(made("EdgeFleet", {"maxUnavailble": 3}))
+    said = server.kubectl("apply", "-n", namespace, "-f", "-", stdin=text, check=False)
+    assert 'unknown field "spec.maxUnavailble"' in said
+    server.kubectl("apply", "-n", namespace, "--validate=ignore", "-f", "-", stdin=text)
+    spec = json.loads(server.kubectl("get", "-n", namespace, "ef", "x", "-o", "json"))["spec"]
+    assert spec == {"maxUnavailable": 1, "offlineAfterSeconds": 15}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_default_of_the_schema_is_the_default_of_core(kind: str) -> None:
+    base = custom_resources.example(kind)["spec"]
+    for path, one in custom_resources.leaves(custom_resources.schema(kind)):
+        if "default" not in one:
+            continue
+        given = custom_resources.put(base, path, one["default"])
+        absent = custom_resources.put(base, path, None)
+        assert given is not None
+        assert absent is not None
+        parse = custom_resources.PARSERS[kind]
+        a, b = parse("x", given), parse("x", absent)
+        if isinstance(a, specs.ModelRollout) and isinstance(b, specs.ModelRollout):
+            assert a.fingerprint == b.fingerprint, f"{path}: its default would begin another attempt of old rollouts"
+        assert a == b, path
+
+
+def test_defaults_of_a_rollout_are_of_what_people_do_while_it_runs() -> None:
+    """A default beside the waves would change the fingerprint of rollouts that are under way."""
+    fields = dict(custom_resources.leaves(custom_resources.schema("ModelRollout")))
+    assert {path[0] for path, one in fields.items() if "default" in one} <= strategy.LIVE
+
+
+def test_defaults_are_filled_in(server: ApiServer, api: Api) -> None:
+    fleet = api.create(resources.path(api.namespace, "EdgeFleet"), made("EdgeFleet", {}, "d"), {"dryRun": "All"})
+    assert fleet["spec"] == {"maxUnavailable": 1, "offlineAfterSeconds": 15}
+    rollout = made("ModelRollout", {"model": "m", "version": "m-v1"}, "d")
+    found = api.create(resources.path(api.namespace, "ModelRollout"), rollout, {"dryRun": "All"})
+    assert found["spec"] == {"model": "m", "version": "m-v1", "paused": False, "desired": "Proceed"}
+
+
+DIGEST, OTHER = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+REFUSED_CHANGES = [
+    ("ModelVersion", {"digest": OTHER}, "the spec of a ModelVersion cannot be changed: make another version"),
+    ("ModelVersion", {"sizeBytes": 1}, "the spec of a ModelVersion cannot be changed"),
+    ("ModelRollout", {"model": "other"}, "model cannot be changed: make another ModelRollout"),
+    ("ModelRollout", {"version": "press-v4"}, "version cannot be changed: make another ModelRollout"),
+    ("ModelRollout", {"fleet": "all"}, "fleet cannot be changed: make another ModelRollout"),
+    ("ModelRollout", {"fleet": None}, "fleet cannot be changed: make another ModelRollout"),
+    ("TrainingRun", {"datasetDigest": OTHER}, "datasetDigest is pinned: make another TrainingRun"),
+    ("TrainingRun", {"model": "other"}, "model cannot be changed: make another TrainingRun"),
+    ("JoinToken", {"uses": 99}, "a JoinToken cannot be changed: delete it and make another"),
+    ("JoinToken", {"expiresUnixMs": 1}, "a JoinToken cannot be changed"),
+]
+
+
+@pytest.mark.parametrize(("kind", "patch", "message"), REFUSED_CHANGES, ids=lambda one: json.dumps(one)[:40])
+def test_what_must_not_change_is_refused_with_what_to_do(api: Api, kind: str, patch: Json, message: str) -> None:
+    path = resources.path(api.namespace, kind)
+    api.create(path, made(kind, custom_resources.example(kind)["spec"], "kept"))
+    with pytest.raises(errors.InputError, match=message):
+        api.patch(f"{path}/kept", {"spec": patch})
+    api.delete(f"{path}/kept")
+
+
+REFUSED_SPECS = [
+    ("EdgeFleet", ("maxUnavailable",), 0, 'must be at least 1, like 2 or "10%": with 0 no node could ever swap'),
+    ("EdgeFleet", ("maxUnavailable",), "0%", "with 0 no node could ever swap"),
+    (
+        "EdgeModel",
+        ("rollout", "waves", 2, "size"),
+        "50%",
+        'the last wave must have size "100%", or nodes would be left',
+    ),
+    ("EdgeModel", ("rollout", "waves", 1, "name"), "canary", "waves must have names that differ"),
+    ("ModelRollout", ("waves", 1, "size"), 5, 'the last wave must have size "100%", or nodes would be left out'),
+    ("ModelRollout", ("waves", 0, "size"), 0, 'size must be a count like 3 or a percentage like "30%", at least 1'),
+    (
+        "ModelRollout",
+        ("waves", 0, "maxFailures"),
+        "some",
+        'maxFailures must be a count like 0 or a percentage like "5%"',
+    ),
+    ("ModelRollout", ("desired",), "Rollback", 'Unsupported value: "Rollback": supported values: "Proceed", "Abort"'),
+]
+
+
+@pytest.mark.parametrize(("kind", "path", "value", "message"), REFUSED_SPECS, ids=lambda one: json.dumps(one)[:40])
+def test_what_could_never_work_is_refused_in_words(
+    api: Api, kind: str, path: tuple[str | int, ...], value: object, message: str
+) -> None:
+    spec = custom_resources.put(custom_resources.example(kind)["spec"], path, value)
+    assert spec is not None
+    assert message in tried(api, kind, spec)
+    assert parsed(kind, spec)
+
+
+def test_pausing_and_aborting_is_no_change_of_what_is_rolled_out(server: ApiServer, namespace: str) -> None:
+    text = json.dumps(made("ModelRollout", {"model": "m", "version": "m-v1"}, "r"))
+    server.kubectl("apply", "-n", namespace, "-f", "-", stdin=text)
+    for patch in ({"paused": True}, {"paused": False}, {"desired": "Abort"}):
+        server.kubectl("patch", "-n", namespace, "mr", "r", "--type=merge", "-p", json.dumps({"spec": patch}))
+
+
+def test_a_leader_of_the_past_is_refused_whatever_it_read(api: Api) -> None:
+    """Also a write that names no resource version."""
+    path = resources.path(api.namespace, "ModelRollout", "fenced")
+    api.create(
+        resources.path(api.namespace, "ModelRollout"), made("ModelRollout", {"model": "m", "version": "v"}, "fenced")
+    )
+    api.patch(f"{path}/status", {"status": {"epoch": 3, "attempt": 1}})
+    api.patch(f"{path}/status", {"status": {"epoch": 3, "attempt": 2}})
+    for stale in ({"epoch": 2, "attempt": 9}, {"epoch": None}):
+        with pytest.raises(errors.InputError, match="from a controller that no longer leads"):
+            api.patch(f"{path}/status", {"status": stale})
+    api.patch(f"{path}/status", {"status": {"epoch": 4}})
+    assert api.get(path)["status"] == {"epoch": 4, "attempt": 2}
+
+
+def test_what_settling_remembers_is_fenced_too(api: Api) -> None:
+    path = resources.path(api.namespace, "EdgeModel")
+    api.create(path, made("EdgeModel", custom_resources.example("EdgeModel")["spec"], "fenced"))
+    api.patch(f"{path}/fenced/status", {"status": {"catchUp": {"epoch": 3, "permits": []}}})
+    with pytest.raises(errors.InputError, match="no longer leads"):
+        api.patch(f"{path}/fenced/status", {"status": {"catchUp": {"epoch": 2}}})
+
+
+def test_a_permit_of_the_past_does_not_reach_a_node(api: Api) -> None:
+    path = resources.path(api.namespace, "EdgeNode")
+    spec = custom_resources.example("EdgeNode")["spec"]
+    api.create(path, made("EdgeNode", spec, "fenced"))
+    stale = custom_resources.put(spec, ("assignments", 0, "permit", "epoch"), 1)
+    assert stale is not None
+    with pytest.raises(errors.InputError, match="this permit is from a controller that no longer leads"):
+        api.patch(f"{path}/fenced", {"spec": {"assignments": stale["assignments"]}})
+
+
+def test_one_assignment_per_model(api: Api) -> None:
+    spec = custom_resources.example("EdgeNode")["spec"]
+    assert "Duplicate value" in tried(api, "EdgeNode", spec | {"assignments": spec["assignments"] * 2})
+
+
+requires_helm = require.requires("helm", shutil.which("helm") is not None, "there is no helm on the PATH")
+
+
+@requires_helm
+def test_the_chart_carries_the_very_same_definitions_and_keeps_them() -> None:
+    chart = custom_resources.ROOT / "helm" / "skerry-crds"
+    done = subprocess.run(["helm", "template", "crds", str(chart)], capture_output=True, text=True, check=True)
+    rendered = [one for one in yaml.safe_load_all(done.stdout) if one]
+    assert sorted(rendered, key=_name) == sorted(custom_resources.documents(custom_resources.CRDS), key=_name)
+
+
+def _name(crd: Json) -> str:
+    return str(crd["metadata"]["name"])
