@@ -14,7 +14,7 @@ from pathlib import Path
 from skerry.adapters import files
 from skerry.adapters.objects import rules
 from skerry.adapters.objects.protocol import Object, Objects
-from skerry.adapters.pki import authority, nodes
+from skerry.adapters.pki import authority
 from skerry.adapters.telemetry import logs
 from skerry.core import errors, identity, tokens, writers
 from skerry.proto import fleet_pb2
@@ -55,7 +55,7 @@ class Enrolment:
         """Raises InputError, NotLetInError, WaitingError, OverloadedError, UnavailableError."""
         self._admit()
         rules.check_name("EdgeNode", request.node)
-        key = nodes.digest_of_key(authority.read_request(request.csr).public_key())
+        key = authority.digest_of_request(request.csr)
         for _ in range(_TRIES):
             try:
                 self._decide(request, key)
@@ -71,7 +71,7 @@ class Enrolment:
 
     def renew(self, peer: identity.Peer, request: fleet_pb2.RenewRequest) -> fleet_pb2.Membership:
         """The caller's certificate was checked; its key stays. Raises InputError, RejectedError, UnavailableError."""
-        key = nodes.digest_of_key(authority.read_request(request.csr).public_key())
+        key = authority.digest_of_request(request.csr)
         if key != peer.key:
             raise errors.RejectedError(f"node {peer.id.node} renews with another key: enrol it anew instead")
         made = self._issue(peer.id.node, request.csr)

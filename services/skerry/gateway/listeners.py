@@ -21,9 +21,12 @@ from skerry.core import errors
 from skerry.gateway import door, enrol, https, ingest, methods, metrics, repository, sessions
 from skerry.gateway.identity import Guard, Guarded
 from skerry.gateway.settings import Settings
+from skerry.rpc import limits
 from skerry.rpc.methods import Methods, Server, Tls
 
 MAX_MESSAGE_BYTES = 4 << 20
+# A load balancer or a site's NAT puts a whole fleet behind one address: who gets in is for certificates to say.
+_LIMITS = limits.Limits(max_connections_per_address=limits.Limits().max_connections)
 _LOOPBACK = ("localhost", "")
 
 
@@ -81,7 +84,7 @@ class Listeners:
     async def _serve(
         self, stack: contextlib.AsyncExitStack, table: Methods, *, drain: Callable[[Server], Awaitable[None]]
     ) -> Server:
-        server = rpc.open_server(self._settings.transport, table, max_message_bytes=MAX_MESSAGE_BYTES)
+        server = rpc.open_server(self._settings.transport, table, max_message_bytes=MAX_MESSAGE_BYTES, limits=_LIMITS)
         stack.push_async_callback(drain, server)
         return server
 

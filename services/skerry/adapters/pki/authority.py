@@ -105,6 +105,11 @@ def make_server_certificate(ca: Pair, names: Sequence[str], *, now: datetime) ->
     return Pair(certificate.public_bytes(serialization.Encoding.PEM) + ca.certificate, nodes.pem_of(key))
 
 
+def digest_of_request(pem: bytes) -> str:
+    """The name of the key that a request asks for. Raises InputError."""
+    return nodes.digest_of_key(read_request(pem).public_key())
+
+
 def read_request(pem: bytes) -> x509.CertificateSigningRequest:
     """A node's request, its signature checked. Raises InputError."""
     if len(pem) > MAX_REQUEST_BYTES:
