@@ -1,5 +1,10 @@
 {{- /* Names, labels and what every pod has. */ -}}
 
+{{- /* Is a switch on that is on by default? (list block key): a null or missing block or key leaves it on. */ -}}
+{{- define "edge.on" -}}
+{{- if ne (toString (get (index . 0 | default dict) (index . 1))) "false" -}}true{{- end -}}
+{{- end -}}
+
 {{- define "edge.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}

@@ -22,7 +22,7 @@
 - {name: SKERRY_REPOSITORY_URL, value: "https://{{ $host }}:{{ $ports.repository | default 8444 }}/repository"}
 - {name: SKERRY_ENROL, value: "{{ $host }}:{{ $ports.enrol | default 8445 }}"}
 - {name: SKERRY_JOIN_TOKEN_FILE, value: /etc/skerry/join/token}
-{{- if .Values.offload }}
+{{- if include "edge.on" (list .Values "offload") }}
 - {name: SKERRY_TEACHER, value: "{{ .Values.teacher | default $host }}:{{ $ports.teacher | default 8447 }}"}
 {{- end }}
 {{- with .Values.address }}
@@ -36,7 +36,7 @@
 - {name: SKERRY_LOG_LEVEL, value: {{ .Values.logLevel | default "INFO" | quote }}}
 {{- with .Values.proxy }}
 {{- if or .http .https }}
-{{- range $name, $value := dict "HTTP_PROXY" .http "HTTPS_PROXY" .https "NO_PROXY" (join "," (compact (list "localhost,127.0.0.1,.svc" (printf ".%s" ($.Values.clusterDomain | default "cluster.local")) .no))) }}
+{{- range $name, $value := dict "HTTP_PROXY" .http "HTTPS_PROXY" .https "NO_PROXY" (join "," (compact (list "localhost,127.0.0.1,.svc" (printf ".%s" ($.Values.clusterDomain | default "cluster.local")) .exclude))) }}
 {{- if $value }}
 - {name: {{ $name }}, value: {{ $value | quote }}}
 - {name: {{ lower $name }}, value: {{ $value | quote }}}

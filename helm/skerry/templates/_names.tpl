@@ -13,6 +13,11 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* Is a switch on that is on by default? (list block key): a null or missing block or key leaves it on. */ -}}
+{{- define "skerry.on" -}}
+{{- if ne (toString (get (index . 0 | default dict) (index . 1))) "false" -}}true{{- end -}}
+{{- end -}}
+
 {{- /* (list root part) */ -}}
 {{- define "skerry.name" -}}
 {{- printf "%s-%s" (include "skerry.fullname" (index . 0)) (index . 1) -}}
@@ -92,7 +97,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- define "skerry.ownValkey" -}}
 {{- $redis := .Values.redis | default dict -}}
 {{- if and (not $redis.url) (not ($redis.existingSecret | default dict).name) -}}
-{{- if not (.Values.valkey | default dict).enabled -}}
+{{- if not (include "skerry.on" (list .Values.valkey "enabled")) -}}
 {{- fail "valkey.enabled is false: give your own server by redis.url or redis.existingSecret.name" -}}
 {{- end -}}
 true
@@ -124,5 +129,5 @@ true
 
 {{- define "skerry.ownTeacher" -}}
 {{- $teacher := .Values.teacher | default dict -}}
-{{- if and $teacher.enabled (not $teacher.address) -}}true{{- end -}}
+{{- if and (include "skerry.on" (list $teacher "enabled")) (not $teacher.address) -}}true{{- end -}}
 {{- end -}}

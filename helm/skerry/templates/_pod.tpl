@@ -51,7 +51,7 @@ affinity: {{- toYaml . | nindent 2 }}
 - {name: SKERRY_LOG_LEVEL, value: {{ $root.Values.logLevel | default "INFO" | quote }}}
 {{- with $root.Values.proxy }}
 {{- if or .http .https }}
-{{- range $name, $value := dict "HTTP_PROXY" .http "HTTPS_PROXY" .https "NO_PROXY" (join "," (compact (list "localhost,127.0.0.1,.svc" (printf ".%s" ($root.Values.clusterDomain | default "cluster.local")) (include "skerry.shortNames" $root) .no))) }}
+{{- range $name, $value := dict "HTTP_PROXY" .http "HTTPS_PROXY" .https "NO_PROXY" (join "," (compact (list "localhost,127.0.0.1,.svc" (printf ".%s" ($root.Values.clusterDomain | default "cluster.local")) (include "skerry.shortNames" $root) .exclude))) }}
 {{- if $value }}
 - {name: {{ $name }}, value: {{ $value | quote }}}
 - {name: {{ lower $name }}, value: {{ $value | quote }}}
@@ -131,7 +131,7 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- define "skerry.teacherAddress" -}}
 {{- $teacher := .Values.teacher | default dict -}}
 {{- if $teacher.address -}}{{- $teacher.address -}}
-{{- else if $teacher.enabled -}}{{- printf "%s.%s.svc:8001" (include "skerry.name" (list . "teacher")) .Release.Namespace -}}
+{{- else if include "skerry.on" (list $teacher "enabled") -}}{{- printf "%s.%s.svc:8001" (include "skerry.name" (list . "teacher")) .Release.Namespace -}}
 {{- end -}}
 {{- end -}}
 
