@@ -75,12 +75,15 @@ def empty(folder: Path) -> StillSystem:
     return StillSystem(folder)
 
 
+AWAKENED = ("epoch", "connected", "releaseCounter")
+
+
 def told(store: objects.Objects) -> dict[str, Any]:
     """Everything that the objects say, but for what waking up changes."""
     found = {}
     for kind in saving.KINDS:
         for thing in store.list(kind):
-            status = {key: value for key, value in thing.status.items() if key not in ("epoch", "connected")}
+            status = {key: value for key, value in thing.status.items() if key not in AWAKENED}
             found[f"{kind}/{thing.name}"] = (thing.spec, status, thing.labels, thing.created_unix_ms)
     return found
 
@@ -106,7 +109,7 @@ def test_everything_comes_back(system: StillSystem, tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "b.tar").stat().st_mode) == 0o600
 
 
-def test_a_system_that_wakes_up_has_no_connected_node_and_leads_above_every_epoch_that_nodes_may_know(
+def test_a_system_that_wakes_up_has_no_connected_node_and_goes_on_above_every_number_that_nodes_may_know(
     system: StillSystem, tmp_path: Path
 ) -> None:
     system.good("backup", tmp_path / "b.tar")
@@ -114,6 +117,7 @@ def test_a_system_that_wakes_up_has_no_connected_node_and_leads_above_every_epoc
     other.good("restore", tmp_path / "b.tar")
     assert other.objects.get("EdgeNode", "edge-1").status["connected"] is False
     assert other.objects.get("ModelRollout", "digits-v1-auto").status["epoch"] == 7 + restoring.EPOCH_STEP
+    assert other.objects.get("EdgeModel", "digits").status["releaseCounter"] == 1 + restoring.RELEASE_STEP
     epoch = lease.open_lease(other.description.objects, "controller").acquire("next")
     assert epoch is not None and epoch > 7 + restoring.EPOCH_STEP
 

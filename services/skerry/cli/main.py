@@ -20,6 +20,7 @@ COMMANDS = {
     "rollout": Entry("skerry.cli.ops:rollout", "See and steer rollouts."),
     "backup": Entry("skerry.cli.backup.command:backup", "Save what nobody may lose, also of a running system."),
     "restore": Entry("skerry.cli.backup.command:restore", "Put a backup back, or check one."),
+    "keys": Entry("skerry.cli.keys.command:keys", "Secrets of an installation; renew and rotate signing keys."),
     "nodes": Entry("skerry.cli.nodes:nodes", "List edge nodes; let them in and keep them out."),
 }
 

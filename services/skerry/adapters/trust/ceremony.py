@@ -37,6 +37,33 @@ def ensure(blobs: SharedBlobs, key_folder: Path, *, now: datetime, seed: Path | 
     return repository.Repository(blobs, keys.Ring(key_folder / keys.ONLINE))
 
 
+def renew(blobs: SharedBlobs, key_folder: Path, *, now: datetime, everything: bool = False) -> list[str]:
+    """Sign anew, with the root and publisher keys that are here, what is due (or `everything`). Returns the roles."""
+    signers = {**keys.load(key_folder / keys.ROOT), **keys.load(key_folder / keys.PUBLISHER)}
+    if not signers:
+        raise errors.RejectedError(f"neither the root key nor the publisher's is in {key_folder}: bring one of them")
+
+    def again() -> list[str]:
+        metadata, renewed = store.Store(blobs, signers), []
+        root = metadata.root().signed
+        if (everything or store.is_due(Root.type, root, now)) and metadata.can_sign(Root.type):
+            _write_root(metadata, root, [one for one in root.roles[Root.type].keyids if one in signers], now)
+            renewed.append(Root.type)
+        for role in (Targets.type, store.IMPORTED):
+            signed = metadata.verified(Targets, role, metadata.newest(role))[0].signed
+            if (everything or store.is_due(role, signed, now)) and metadata.can_sign(role):
+                signed.version += 1
+                metadata.write(role, signed, now)
+                renewed.append(role)
+        if not metadata.signers:
+            raise errors.RejectedError(
+                f"neither the root key nor the publisher's is in {key_folder}: bring one of them"
+            )
+        return renewed
+
+    return store.written(blobs, again)
+
+
 def rotate_root(blobs: SharedBlobs, key_folder: Path, *, now: datetime) -> int:
     """Replace the root key; the new root is signed by the old key and the new. Returns the root's new version."""
     folder = key_folder / keys.ROOT

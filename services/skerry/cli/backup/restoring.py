@@ -22,6 +22,8 @@ from skerry.core import errors
 
 # Nodes obey no leader whose epoch is below the highest they have seen, and there were leaders after the backup.
 EPOCH_STEP = 10_000
+# Nor do they take other content under a release number they know, and numbers were given after the backup.
+RELEASE_STEP = 1000
 _LEASE = "controller"
 _HELD_BACK_BYTES = 64 << 20
 
@@ -147,11 +149,13 @@ def _epochs(thing: Object) -> Iterator[int]:
 
 
 def awakened(thing: Object, epoch: int) -> Object:
-    """The object as the system that wakes up should find it: no node is connected to it yet, and its leaders begin
-    above every epoch that nodes may have seen."""
+    """The object as the system that wakes up should find it: no node is connected to it yet, and epochs and release
+    numbers go on above all that nodes may have seen."""
     status = dict(thing.status)
     if thing.kind == "EdgeNode" and status.get("connected"):
         status["connected"] = False
+    if thing.kind == "EdgeModel":
+        status["releaseCounter"] = int(status.get("releaseCounter") or 0) + RELEASE_STEP
     if thing.kind == "ModelRollout" and "epoch" in status:
         status["epoch"] = epoch
     return Object(thing.kind, thing.name, thing.uid, thing.spec, status, thing.labels, 1, 0, thing.created_unix_ms)
