@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from skerry.adapters.objects import Objects
 from skerry.adapters.telemetry import logs
 from skerry.core import errors
+from skerry.dashboard import queries
 
 log = logs.logger("dashboard")
 
@@ -51,7 +52,7 @@ class Feed:
         version = 0
         while not self._stop.is_set():
             try:
-                _, newer = self._store.changes(version, timeout_s=_WATCH_S)
+                _, newer = self._store.changes(version, timeout_s=_WATCH_S, kinds=queries.KINDS)
             except errors.SkerryError as exc:
                 log.warning("watch_failed", error=str(exc))
                 self._stop.wait(_RETRY_S)
