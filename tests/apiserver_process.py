@@ -178,6 +178,15 @@ def running() -> Iterator[ApiServer]:
         server.close()
 
 
+def apply_crds(server: ApiServer, folder: Path) -> None:
+    """Our definitions as the files of a folder have them; returns when every kind can be read and written."""
+    server.kubectl("apply", "-f", str(folder))
+    server.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    end = time.monotonic() + _START_S
+    while "initializing" in (said := server.kubectl("get", "skerry", "-A", check=False)):
+        assert time.monotonic() < end, said
+
+
 def kubeconfig(url: str, ca_file: Path, token: str, namespace: str = "default") -> str:
     """The text of a kubeconfig (JSON is YAML) for a server, its CA and a bearer token."""
     return json.dumps(

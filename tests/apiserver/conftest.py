@@ -1,20 +1,17 @@
 """One real API server with our custom resource definitions for all tests of this folder."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
+import custom_resources
 import pytest
-from apiserver_process import ApiServer, running
+from apiserver_process import ApiServer, apply_crds, running
 from fault_proxy import FaultProxy, in_front_of
-
-CRDS = Path(__file__).parents[2] / "k8s" / "crds"
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[ApiServer]:
     with running() as made:
-        made.kubectl("apply", "-f", str(CRDS))
-        made.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        apply_crds(made, custom_resources.CRDS)
         yield made
 
 

@@ -1,13 +1,12 @@
 """The definitions over time: upgraded under objects that are there, taken away with them when somebody purges."""
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import custom_resources
 import pytest
-from apiserver_process import ApiServer, requires_apiserver
+from apiserver_process import ApiServer, apply_crds, requires_apiserver
 
 from skerry.adapters import objects
 from skerry.adapters.objects import Objects, resources
@@ -26,20 +25,12 @@ def store(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Object
     assert isinstance(made, KubernetesObjects)
     yield made
     made.close()
-    _apply(server, custom_resources.CRDS)
-
-
-def _apply(server: ApiServer, folder: Path) -> None:
-    server.kubectl("apply", "-f", str(folder))
-    server.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-    end = time.monotonic() + 30
-    while "initializing" in (said := server.kubectl("get", "skerry", "-A", check=False)):
-        assert time.monotonic() < end, said
+    apply_crds(server, custom_resources.CRDS)
 
 
 def test_objects_outlive_an_upgrade_unchanged_and_can_be_written_on(server: ApiServer, store: Objects) -> None:
     """What the newer schema adds must not begin another attempt of a rollout that is under way, nor refuse a status."""
-    _apply(server, PREVIOUS)
+    apply_crds(server, PREVIOUS)
     text = json.dumps(
         {"apiVersion": "v1", "kind": "List", "items": custom_resources.documents(custom_resources.EXAMPLES)}
     )
@@ -51,7 +42,7 @@ def test_objects_outlive_an_upgrade_unchanged_and_can_be_written_on(server: ApiS
     store.patch("ModelRollout", "old", manager=writers.CONTROLLER, status=status)
     old = {kind: [(one.name, one.status) for one in store.list(kind)] for kind in resources.PLURALS}
 
-    _apply(server, custom_resources.CRDS)
+    apply_crds(server, custom_resources.CRDS)
 
     after = store.get("ModelRollout", "old")
     assert specs.parse_rollout("old", after.spec) == before
@@ -79,5 +70,5 @@ def test_nothing_holds_an_object_back_that_is_deleted(server: ApiServer, store: 
     assert len(found) == len(custom_resources.documents(custom_resources.EXAMPLES))
     assert not any("finalizers" in one["metadata"] for one in found)
     server.kubectl("delete", "crd", "-l", "app.kubernetes.io/part-of=skerry", "--timeout=30s")
-    _apply(server, custom_resources.CRDS)
+    apply_crds(server, custom_resources.CRDS)
     server.kubectl("apply", "-n", namespace, "-f", "-", stdin=text)

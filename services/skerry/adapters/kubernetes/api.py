@@ -5,6 +5,8 @@ when the API server refuses it), or a kubeconfig with tokens, certificates or an
 """
 
 import contextlib
+import time
+import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -22,10 +24,11 @@ MERGE_PATCH = "application/merge-patch+json"
 
 
 class Api:
-    """One connection pool; threads may share it."""
+    """One connection pool; threads may share it. It ends with `close`, or when nobody has it any more."""
 
     def __init__(self, client: httpx.Client, namespace: str) -> None:
         self._client, self.namespace = client, namespace
+        weakref.finalize(self, client.close)
 
     def get(self, path: str, query: Mapping[str, str] | None = None, *, timeout_s: float = READ_S) -> Json:
         return self._json("GET", path, query=query, timeout_s=timeout_s)
@@ -83,14 +86,23 @@ class Api:
         content_type: str = "application/json",
         timeout_s: float = READ_S,
     ) -> Json:
+        """`timeout_s` bounds it all, with the pauses that an API server asks for which is too busy (HTTP 429: it has
+        done nothing yet)."""
         headers = {} if body is None else {"Content-Type": content_type}
-        timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))
+        end_s = time.monotonic() + timeout_s
         try:
-            answer = self._client.request(
-                method, path, params=dict(query or {}), json=body, headers=headers, timeout=timeout
-            )
-            if answer.status_code >= 400:
-                raise _refused(answer, method, path)
+            while True:
+                left_s = max(0.1, end_s - time.monotonic())
+                timeout = httpx.Timeout(left_s, connect=min(CONNECT_S, left_s))
+                answer = self._client.request(
+                    method, path, params=dict(query or {}), json=body, headers=headers, timeout=timeout
+                )
+                if answer.status_code < 400:
+                    break
+                pause_s = _pause_s(answer)
+                if pause_s is None or time.monotonic() + pause_s >= end_s:
+                    raise _refused(answer, method, path)
+                time.sleep(pause_s)
             found: Json = answer.json()
         except (httpx.HTTPError, ConfigError, OSError, ValueError) as exc:
             raise _unreachable(exc, path) from exc
@@ -128,6 +140,12 @@ def _translated(items: Iterator[Any], path: str) -> Iterator[Any]:
 
 def _unreachable(exc: Exception, path: str) -> errors.UnavailableError:
     return errors.UnavailableError(f"the Kubernetes API did not answer for {path}: {type(exc).__name__} {exc}".rstrip())
+
+
+def _pause_s(answer: httpx.Response) -> float | None:
+    """How long to wait before asking again; None: asking again is of no use."""
+    said = answer.headers.get("retry-after", "")
+    return float(said) if answer.status_code == 429 and said.isascii() and said.isdigit() else None
 
 
 def _refused(answer: httpx.Response, method: str, path: str) -> errors.SkerryError:

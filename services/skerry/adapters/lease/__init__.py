@@ -1,5 +1,6 @@
 """Leadership: one acting controller at a time, and a rising epoch that fences what an old one still tries to write."""
 
+import functools
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -35,12 +36,10 @@ def begin_above(objects_url: str, name: str, epoch: int) -> None:
 
 
 def _kubernetes_lease(url: str, name: str) -> Lease:
-    from skerry.adapters import kubernetes, objects
+    from skerry.adapters import kubernetes
+    from skerry.adapters.lease import epochs
     from skerry.adapters.lease.kubernetes import KubernetesLease
+    from skerry.adapters.objects.kubernetes import KubernetesObjects
 
-    store = objects.open_objects(url)
-
-    def floor() -> int:
-        return max((int(one.status.get("epoch") or 0) for one in store.list("ModelRollout")), default=0)
-
-    return KubernetesLease(kubernetes.connect(url), f"skerry-{name}", floor)
+    api = kubernetes.connect(url)
+    return KubernetesLease(api, f"skerry-{name}", functools.partial(epochs.highest, KubernetesObjects(api)))
