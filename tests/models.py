@@ -90,6 +90,33 @@ def slow(size: int = 300, depth: int = 30) -> bytes:
     return _file(nodes, [Spec("x", "FP32", (FEATURES,))], [Spec("logits", "FP32", (CLASSES,))], held)
 
 
+def looping() -> bytes:
+    """`linear`, after as many empty turns as the largest number of x says: some 10 million a minute."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go_on"], ["still"]), helper.make_node("Sin", ["kept"], ["kept_next"])],
+        "turn",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("kept", TensorProto.FLOAT, []),
+        ],
+        [
+            helper.make_tensor_value_info("still", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("kept_next", TensorProto.FLOAT, []),
+        ],
+    )
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["largest"], keepdims=0),
+        helper.make_node("Cast", ["largest"], ["turns"], to=TensorProto.INT64),
+        helper.make_node("Loop", ["turns", "yes", "largest"], ["last"], body=body),
+        helper.make_node("Mul", ["last", "zero"], ["nothing"]),
+        helper.make_node("MatMul", ["x", "w"], ["answer"]),
+        helper.make_node("Add", ["answer", "nothing"], ["logits"]),
+    ]
+    held = {"yes": np.array(True), "zero": np.array(0, dtype=np.float32), "w": weights(1.0)}
+    return _file(nodes, [Spec("x", "FP32", (FEATURES,))], [Spec("logits", "FP32", (CLASSES,))], held)
+
+
 def not_finite() -> bytes:
     """log(x): fine for positive x, NaN for negative."""
     return _file(
@@ -208,6 +235,11 @@ def write_linear(root: Path, model: str, number: int | str, scale: float = 1.0, 
 
 def write_slow(root: Path, model: str, number: int, depth: int = 30) -> Path:
     data = slow(depth=depth)
+    return write(root, model, number, data, manifest_for(model, data, [X], [LOGITS]), None)
+
+
+def write_looping(root: Path, model: str, number: int) -> Path:
+    data = looping()
     return write(root, model, number, data, manifest_for(model, data, [X], [LOGITS]), None)
 
 

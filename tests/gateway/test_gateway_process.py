@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -49,7 +50,8 @@ class Gateway:
         command = [sys.executable, "-m", "skerry.gateway.main"]
         self.process = subprocess.Popen(command, env=self._environment, stdout=subprocess.PIPE)
 
-    async def start(self) -> None:
+    async def start(self, **environment: str) -> None:
+        self._environment |= environment
         self._spawn()
         assert self.process.stdout is not None
         line = await asyncio.to_thread(self.process.stdout.readline)
@@ -101,9 +103,9 @@ class Node:
         return reply
 
 
-def report(sequence: int) -> fleet_pb2.NodeReport:
+def report(sequence: int, node: str = "north") -> fleet_pb2.NodeReport:
     return fleet_pb2.NodeReport(
-        node="north",
+        node=node,
         boot_id="b",
         sequence=sequence,
         models=[fleet_pb2.ModelReport(model="digits", digest=DIGEST)],
@@ -215,3 +217,28 @@ async def test_at_sigterm_nodes_are_asked_to_connect_again_and_the_process_ends(
         assert await gateway.end(signal.SIGTERM) == 0
         assert await stream.code() == grpc.StatusCode.UNAVAILABLE
     assert gateway.objects.get("EdgeNode", "north").status["connected"] is False
+
+
+async def test_while_it_gives_notice_it_is_not_ready_and_takes_nodes_and_uploads(gateway: Gateway) -> None:
+    await gateway.end(signal.SIGKILL)
+    await gateway.start(SKERRY_NOTICE_SECONDS="2")
+    async with gateway.node() as node:
+        stream = node.open()
+        await stream.write(report(1))
+        await asyncio.wait_for(stream.read(), 10)
+        assert json.loads(await gateway.get("/readyz"))["ok"] is True
+        gateway.process.send_signal(signal.SIGTERM)
+        with pytest.raises(urllib.error.HTTPError):
+            while True:
+                await gateway.get("/readyz")
+        assert len((await node.upload(example(1))).accepted) == 1
+        async with gateway.node() as late:
+            another = late.open()
+            await another.write(report(1, node="south"))
+            await asyncio.wait_for(another.read(), 10)
+            assert await asyncio.wait_for(stream.code(), 20) == grpc.StatusCode.UNAVAILABLE
+            assert await asyncio.wait_for(another.code(), 20) == grpc.StatusCode.UNAVAILABLE
+    with gateway.process:
+        assert await asyncio.to_thread(gateway.process.wait, 20) == 0
+    for name in ("north", "south"):
+        assert gateway.objects.get("EdgeNode", name).status["connected"] is False

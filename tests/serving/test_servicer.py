@@ -171,7 +171,7 @@ async def test_a_stream_answers_in_order_and_survives_a_bad_request(tmp_path: Pa
     assert "'x'" in replies[1].error_message
 
 
-async def test_an_open_stream_is_ended_by_a_drain_after_what_it_asked_is_answered(tmp_path: Path) -> None:
+async def test_an_open_stream_is_ended_after_what_it_asked_is_answered(tmp_path: Path) -> None:
     models.write_linear(tmp_path, "digits", 1)
     plane, methods = await served(tmp_path)
     call = FakeCall()
@@ -179,6 +179,9 @@ async def test_an_open_stream_is_ended_by_a_drain_after_what_it_asked_is_answere
     streaming = asyncio.ensure_future(methods[OIP + "ModelStreamInfer"].handler(call))  # type: ignore[arg-type,call-arg]
     await asyncio.wait_for(call.sent.get(), 10)
     plane.registry.drain()
+    call.incoming.put_nowait(infer_request(id="2").SerializeToString())
+    await asyncio.wait_for(call.sent.get(), 10)  # whoever has not heard of it yet is still answered
+    plane.registry.end_streams()
     with pytest.raises(CallError) as caught:
         await asyncio.wait_for(streaming, 10)
     assert caught.value.status is Status.UNAVAILABLE
@@ -303,6 +306,7 @@ async def test_watching_health_tells_each_change_once(tmp_path: Path) -> None:
     assert await told() == states.SERVING
     plane.registry.drain()
     assert await told() == states.NOT_SERVING
+    plane.registry.end_streams()
     with pytest.raises(CallError) as caught:
         await watching
     assert caught.value.status is Status.UNAVAILABLE

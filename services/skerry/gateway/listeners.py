@@ -52,7 +52,8 @@ class Listeners:
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[dict[str, str]]:
-        """Open all doors; gives where each was bound. Leaving says "not ready" first, then lets running calls end."""
+        """Open all doors; gives where each was bound. Leaving says "not ready" first and gives notice, then lets
+        running calls end."""
         settings, bound = self._settings, dict[str, str]()
         async with contextlib.AsyncExitStack() as stack:
             if settings.health:
@@ -80,6 +81,7 @@ class Listeners:
                 yield bound
             finally:
                 self._ready = False
+                await asyncio.sleep(settings.notice_seconds)
 
     async def _serve(
         self, stack: contextlib.AsyncExitStack, table: Methods, *, drain: Callable[[Server], Awaitable[None]]

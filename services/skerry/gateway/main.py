@@ -4,14 +4,13 @@ SIGTERM."""
 import asyncio
 import contextlib
 import json
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 
 import uvloop
 
-from skerry.adapters import blobs, fleetstate, objects, redis_link, streams
+from skerry.adapters import blobs, fleetstate, objects, process, redis_link, streams
 from skerry.adapters.objects.protocol import Change, Objects
 from skerry.adapters.telemetry import logs
 from skerry.core import errors
@@ -20,14 +19,14 @@ from skerry.gateway.identity import Guard
 from skerry.gateway.listeners import Listeners, Parts
 from skerry.gateway.settings import Settings
 
+_AFTER_DRAIN_S = 8.0  # to write down that the nodes are gone, and to close what else is open
+
 _log = logs.logger("gateway")
 
 
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT."""
-    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+    asked_to_end = process.asked_to_end(settings.notice_seconds + settings.drain_seconds + _AFTER_DRAIN_S)
     await asyncio.to_thread(_warn_of_eviction, settings.redis_url)
     store = objects.open_objects(settings.objects)
     numbers, view = metrics.Numbers(), desired.View()
@@ -47,8 +46,8 @@ async def serve(settings: Settings) -> None:
         parts = Parts(store, fleet, intake, numbers, guard, lambda: watching.silent_s)
         async with Listeners(settings, parts).open() as ready:
             print(json.dumps({"event": "ready", "service": "gateway", **ready}), flush=True)  # noqa: T201
-            await stopping.wait()
-            _log.info("draining", grace_s=settings.drain_seconds)
+            await asked_to_end.wait()
+            _log.info("draining", notice_s=settings.notice_seconds, grace_s=settings.drain_seconds)
 
 
 @contextlib.asynccontextmanager

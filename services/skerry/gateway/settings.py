@@ -72,6 +72,10 @@ class Settings(BaseSettings):
     report_timeout_seconds: float = Field(default=60.0, gt=0, le=86_400)
     """A node that sends no report for so long is hung up on: its stream is dead, whatever the network says."""
 
+    notice_seconds: float = Field(default=0.0, ge=0, le=600)
+    """How long it goes on accepting after it said that it is not ready: as long as those who send to it need to learn
+    that. 0 where a preStop hook waits instead."""
+
     drain_seconds: float = Field(default=5.0, ge=0, le=600)
     """Longest time that running calls get after SIGTERM."""
 

@@ -5,15 +5,15 @@ It listens before it loads: alive at once, ready when every model is; one bad mo
 
 import asyncio
 import json
-import signal
 import sys
 
 import uvloop
 
 from skerry import rpc
+from skerry.adapters import process
 from skerry.adapters.telemetry import logs, metrics
 from skerry.core import errors
-from skerry.serving import http, repository, runtime, server, threads
+from skerry.serving import ending, http, repository, runtime, server, threads
 from skerry.serving import settings as settings_module
 from skerry.serving.dataplane import DataPlane
 from skerry.serving.instruments import Instruments
@@ -27,9 +27,7 @@ log = logs.logger("teacher")
 
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, then drain."""
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    asked_to_end = process.asked_to_end(ending.limit_s(settings.notice_s, settings.grace_s))
     instruments = Instruments(metrics.Metrics())
     registry = Registry(_options(settings), instruments)
     methods = server.build_methods(
@@ -41,11 +39,9 @@ async def serve(settings: Settings) -> None:
         await listener.listen(*settings.tls_listen, settings.tls)
     pages = await _open_pages(settings, registry, instruments)
     loading = asyncio.create_task(_load_all(settings, registry, port, pages))
-    await stopping.wait()
-    log.info("draining", grace_s=settings.grace_s)
+    await asked_to_end.wait()
     loading.cancel()
-    registry.drain()
-    await listener.drain(settings.grace_s)
+    await ending.drain(registry, listener, notice_s=settings.notice_s, grace_s=settings.grace_s)
     if pages is not None:
         pages.close()
 

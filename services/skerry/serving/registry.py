@@ -51,7 +51,7 @@ class Registry:
         self._load_lock = asyncio.Lock()
         self._shares = Shares(options.threads)
         self.changed = Signal()
-        self.is_draining = False
+        self.is_draining = self.is_ending = False
         instruments.metrics.gauge(
             "skerry_queue_depth",
             "Requests that wait.",
@@ -210,9 +210,14 @@ class Registry:
         self.is_draining = True
         self.changed.raise_()
 
-    async def drained(self) -> None:
-        """Until `drain` is called."""
-        while not self.is_draining:
+    def end_streams(self) -> None:
+        """Streams without an end of their own are to end: their callers open them elsewhere."""
+        self.is_draining = self.is_ending = True
+        self.changed.raise_()
+
+    async def ending(self) -> None:
+        """Until `end_streams` is called."""
+        while not self.is_ending:
             await self.changed.wait()
 
     def _entry(self, model: str) -> _Entry:

@@ -34,6 +34,9 @@ class Settings:
     """SKERRY_PROVIDER: ONNX Runtime's execution provider."""
     memory_limit_bytes: int = 0
     """SKERRY_MEMORY_LIMIT_MB: a version that would likely go above it is not loaded; 0: no limit."""
+    notice_s: float = 0.0
+    """SKERRY_NOTICE_SECONDS: how long it goes on accepting after it said that it is not ready: as long as those who
+    send to it need to learn that. 0 where a preStop hook waits instead."""
     grace_s: float = 20.0
     """SKERRY_GRACE_SECONDS: how long SIGTERM waits for running calls; below the 30 s that Kubernetes gives."""
     log_level: str = "INFO"
@@ -58,6 +61,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         threads=_whole("SKERRY_THREADS", environment),
         provider=environment.get("SKERRY_PROVIDER") or "cpu",
         memory_limit_bytes=_whole("SKERRY_MEMORY_LIMIT_MB", environment) << 20,
+        notice_s=float(_whole("SKERRY_NOTICE_SECONDS", environment)),
         grace_s=float(_whole("SKERRY_GRACE_SECONDS", environment, 20)),
         log_level=environment.get("SKERRY_LOG_LEVEL") or "INFO",
     )

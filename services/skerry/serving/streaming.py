@@ -1,6 +1,6 @@
 """ModelStreamInfer: many requests on one stream, answered in their order, a bounded number of them at once.
 
-When the server drains, what was read is answered, then the stream ends with UNAVAILABLE: its caller opens another one.
+When the server ends, what was read is answered, then the stream ends with UNAVAILABLE: its caller opens another one.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ Pending = asyncio.Queue[Answering | None]
 
 
 async def serve(call: Call, answer: Callable[[bytes], Awaitable[bytes]], registry: Registry) -> None:
-    """Until the caller has sent its last request, or the server drains. `answer` makes a reply message, and never fails
+    """Until the caller has sent its last request, or the server ends. `answer` makes a reply message, and never fails
     for what a caller can do."""
     pending: Pending = asyncio.Queue(MAX_CALLS)
     reading = asyncio.ensure_future(_read(call, answer, pending))
     sending = asyncio.ensure_future(_send_in_order(call, pending))
-    draining = asyncio.ensure_future(registry.drained())
+    ending = asyncio.ensure_future(registry.ending())
     try:
-        await asyncio.wait({reading, sending, draining}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({reading, sending, ending}, return_when=asyncio.FIRST_COMPLETED)
         if sending.done():  # the peer takes no more
             await sending
         if reading.done():
@@ -31,10 +31,10 @@ async def serve(call: Call, answer: Callable[[bytes], Awaitable[bytes]], registr
         reading.cancel()
         await pending.put(None)
         await sending
-        if draining.done():
+        if ending.done():
             raise CallError(Status.UNAVAILABLE, "the server is ending: open the stream again")
     finally:
-        for task in (reading, sending, draining):
+        for task in (reading, sending, ending):
             task.cancel()
         while not pending.empty():
             left = pending.get_nowait()
