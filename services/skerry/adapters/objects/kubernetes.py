@@ -91,9 +91,9 @@ class KubernetesObjects:
         try:
             found = self._api.create(collection, body, {"fieldManager": "skerry-restore"})
         except errors.ConflictError:
-            found = self._api.get(f"{collection}/{made.name}")
-            body["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
-            found = self._api.put(f"{collection}/{made.name}", body)
+            # Made anew, not changed: the API server lets no immutable field and no epoch go back.
+            self._api.delete(f"{collection}/{made.name}")
+            found = self._api.create(collection, body, {"fieldManager": "skerry-restore"})
         found["status"] = made.status
         self._api.put(resources.path(self._api.namespace, made.kind, made.name, status=True), found)
         self._refresh(made.kind, made.name)

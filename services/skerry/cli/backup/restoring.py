@@ -134,28 +134,35 @@ def _parse(data: bytes) -> Object:
 
 def _put_objects(places: Places, things: list[Object]) -> int:
     """Who is named before who names, so that a restore that dies leaves nothing that points nowhere."""
-    highest = max((epoch for thing in things for epoch in _epochs(thing)), default=0)
+    known = object_store.open_objects(places.objects)
+    there = [one for kind in saving.KINDS for one in known.list(kind)]
+    epoch = EPOCH_STEP + max((epoch for thing in (*there, *things) for epoch in _epochs(thing)), default=0)
+    counters = {one.name: int(one.status.get("releaseCounter") or 0) for one in there if one.kind == "EdgeModel"}
     restorer = object_store.open_restorer(places.objects)
     for thing in sorted(things, key=lambda one: (-saving.KINDS.index(one.kind), one.created_unix_ms, one.name)):
-        restorer.restore(awakened(thing, highest + EPOCH_STEP))
-    lease.begin_above(places.objects, _LEASE, highest + EPOCH_STEP)
+        restorer.restore(awakened(thing, epoch, counters.get(thing.name, 0)))
+    lease.begin_above(places.objects, _LEASE, epoch)
     return len(things)
 
 
 def _epochs(thing: Object) -> Iterator[int]:
-    for holder in (thing.status, thing.status.get("catchUp")):
+    """Every epoch that an object names: of the leader that wrote it, and of the permits it gave."""
+    holders: list[Any] = [thing.status, thing.status.get("catchUp")]
+    for one in thing.spec.get("assignments") or ():
+        holders += [one.get("permit"), one.get("lease")] if isinstance(one, Mapping) else []
+    for holder in holders:
         if isinstance(holder, Mapping) and isinstance(epoch := holder.get("epoch"), int):
             yield epoch
 
 
-def awakened(thing: Object, epoch: int) -> Object:
+def awakened(thing: Object, epoch: int, release_counter: int) -> Object:
     """The object as the system that wakes up should find it: no node is connected to it yet, and epochs and release
-    numbers go on above all that nodes may have seen."""
+    numbers go on above all that nodes may have seen. `release_counter` is what the model's is at least."""
     status = dict(thing.status)
     if thing.kind == "EdgeNode" and status.get("connected"):
         status["connected"] = False
     if thing.kind == "EdgeModel":
-        status["releaseCounter"] = int(status.get("releaseCounter") or 0) + RELEASE_STEP
+        status["releaseCounter"] = max(release_counter, int(status.get("releaseCounter") or 0) + RELEASE_STEP)
     if thing.kind == "ModelRollout" and "epoch" in status:
         status["epoch"] = epoch
     return Object(thing.kind, thing.name, thing.uid, thing.spec, status, thing.labels, 1, 0, thing.created_unix_ms)
