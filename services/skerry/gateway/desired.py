@@ -3,8 +3,10 @@
 A view is what the watch last saw. A desired state is whole, so a node that misses one misses nothing.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from skerry.adapters.objects.protocol import Change
@@ -17,6 +19,24 @@ KINDS = ("EdgeNode", "EdgeModel", "ModelRollout")
 _log = logs.logger("gateway")
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """An EdgeNode.status, in what the gateway asks of it: is it the same, and when was the node last seen."""
+
+    fingerprint: bytes
+    last_seen_ms: int
+
+    @classmethod
+    def of(cls, status: Mapping[str, Any]) -> "Noted":
+        return cls(fingerprint(status), int(status.get("lastSeenUnixMs", 0)))
+
+
+def fingerprint(status: Mapping[str, Any]) -> bytes:
+    """Of what a node's report and certificate say in EdgeNode.status."""
+    said = {key: value for key, value in status.items() if key not in ("lastSeenUnixMs", "waitingKey")}
+    return hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=16).digest()
+
+
 class View:
     """The objects that desired states are made of, as of `revision`."""
 
@@ -24,7 +44,7 @@ class View:
         self.revision = 0
         self.epoch = 0
         self._nodes: dict[str, specs.EdgeNode] = {}
-        self._statuses: dict[str, Mapping[str, Any]] = {}
+        self._noted: dict[str, Noted] = {}
         self._offload: dict[str, bytes] = {}
 
     def apply(self, changes: Iterable[Change], revision: int) -> frozenset[str] | None:
@@ -42,9 +62,9 @@ class View:
         self.revision = max(self.revision, revision)
         return None if everyone else frozenset(touched)
 
-    def status(self, node: str) -> Mapping[str, Any] | None:
-        """EdgeNode.status as last seen; None when there is no such node."""
-        return self._statuses.get(node)
+    def noted(self, node: str) -> "Noted | None":
+        """What EdgeNode.status said last; None when there is no such node."""
+        return self._noted.get(node)
 
     def standing(self, node: str) -> tuple[str, bool] | None:
         """The key that may speak for the node, and whether it is revoked; None when there is no such node."""
@@ -53,7 +73,7 @@ class View:
 
     def note(self, node: str, status: Mapping[str, Any]) -> None:
         """What was just written, before the watch brings it back."""
-        self._statuses[node] = status
+        self._noted[node] = Noted.of(status)
 
     def desired(self, node: str) -> fleet_pb2.DesiredState:
         known = self._nodes.get(node)
@@ -69,9 +89,9 @@ class View:
         before = self._nodes.get(thing.name)
         if change.deleted:
             self._nodes.pop(thing.name, None)
-            self._statuses.pop(thing.name, None)
+            self._noted.pop(thing.name, None)
             return {thing.name}
-        self._statuses[thing.name] = thing.status
+        self._noted[thing.name] = Noted.of(thing.status)
         try:
             node = specs.parse_node(thing.name, thing.spec, {})
         except errors.InputError as exc:  # the node keeps the state that it was sent last

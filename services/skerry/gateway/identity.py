@@ -39,7 +39,7 @@ class Guard:
         """What of the caller's certificate belongs into its EdgeNode.status."""
         if not self.enforced:
             return {}
-        return {"certNotAfterUnixMs": self.peer(call).not_after_ms, "waitingKey": ""}
+        return {"certNotAfterUnixMs": self.peer(call).not_after_ms}
 
     def peer(self, call: Call) -> identity.Peer:
         """Whose call it is. Raises CallError."""

@@ -6,7 +6,9 @@ One stream per node: the newest wins. The EdgeNode's status is written only when
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -28,20 +30,27 @@ _log = logs.logger("gateway")
 _T = TypeVar("_T")
 
 
+@dataclass(slots=True)
 class _Session:
-    """One stream. `wake` is set when its desired state may differ; `ended` holds why the gateway ends it."""
+    """One stream, kept small: a gateway has thousands. `task` runs it; `ended` holds why the gateway ends it."""
 
-    def __init__(self, node: str, call: Call) -> None:
-        self.node, self.call = node, call
-        self.wake = asyncio.Event()
-        self.ended: asyncio.Future[CallError] = asyncio.get_running_loop().create_future()
-        self.written_unix_ms = 0
-        self.last_report: fleet_pb2.NodeReport | None = None
-        self.status_lost = False
+    node: str
+    call: Call
+    task: "asyncio.Task[Any] | None"
+    ended: CallError | None = None
+    over: bool = False
+    stale: bool = True
+    pushing: "asyncio.Task[None] | None" = None
+    sent: bytes = b""
+    last_report: bytes = b""
+    written_unix_ms: int = 0
+    status_lost: bool = False
 
     def end(self, status: Status, message: str) -> None:
-        if not self.ended.done():
-            self.ended.set_result(CallError(status, message))
+        """End the stream with this; the first word counts."""
+        if self.ended is None and not self.over and self.task is not None:
+            self.ended = CallError(status, message)
+            self.task.cancel()
 
 
 class Sessions:
@@ -75,7 +84,7 @@ class Sessions:
                 self._guard.check(session.call, node)
             except CallError as exc:
                 session.end(exc.status, exc.message)
-            session.wake.set()
+            self._push_soon(session)
 
     def end_all(self) -> None:
         """Ask every node to connect anew: this process ends."""
@@ -94,63 +103,64 @@ class Sessions:
             return
         report = _parse(data)
         self._guard.check(call, report.node)
-        session = _Session(report.node, call)
+        session = _Session(report.node, call, asyncio.current_task())
         if (older := self._open.get(report.node)) is not None:
             older.end(Status.ABORTED, f"another stream of node {report.node} took over")
         self._open[report.node] = session
         self._numbers.streams.set(len(self._open))
         try:
-            await self._run(session, report)
+            self._push_soon(session)
+            await self._read(session, report, data)
+        except asyncio.CancelledError:
+            if session.ended is None:
+                raise  # the caller's doing
+            raise session.ended from None
         finally:
+            session.over = True
             closing = asyncio.create_task(self._close(session))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
             await asyncio.shield(closing)
 
-    async def _run(self, session: _Session, first: fleet_pb2.NodeReport) -> None:
-        """Until the node ends the stream, falls silent or opens another one."""
-        tasks = [asyncio.create_task(self._read(session, first)), asyncio.create_task(self._send(session))]
-        try:
-            ends: list[asyncio.Future[Any]] = [*tasks, session.ended]
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            if session.ended.done():
-                raise session.ended.result()
-            for task in tasks:
-                if task.done():
-                    task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _read(self, session: _Session, report: fleet_pb2.NodeReport) -> None:
+    async def _read(self, session: _Session, report: fleet_pb2.NodeReport, data: bytes) -> None:
+        """Until the node ends the stream or falls silent."""
         while True:
             if report.node != session.node:
                 raise CallError(Status.INVALID_ARGUMENT, f"a stream of node {session.node} reports for {report.node}")
-            await self._take(session, report)
+            await self._take(session, report, data)
             try:
-                data = await asyncio.wait_for(session.call.read(), self._report_timeout_s)
+                async with asyncio.timeout(self._report_timeout_s):
+                    found = await session.call.read()
             except TimeoutError as exc:
                 message = f"node {session.node} sent no report for {self._report_timeout_s:.0f} s"
                 raise CallError(Status.UNAVAILABLE, message) from exc
-            if data is None:
+            if found is None:
                 return
-            report = _parse(data)
+            data, report = found, _parse(found)
 
-    async def _send(self, session: _Session) -> None:
-        """The desired state now and after each change; only its revision is no change."""
-        sent: tuple[int, list[bytes]] | None = None
-        while True:
-            session.wake.clear()
-            state = self._view.desired(session.node)
-            content = (state.epoch, [one.SerializeToString(deterministic=True) for one in state.assignments])
-            if content != sent:
-                await session.call.send(state.SerializeToString())
-                sent = content
-                self._numbers.desired_states.inc()
-            await session.wake.wait()
+    def _push_soon(self, session: _Session) -> None:
+        """The desired state may differ: send it, unless somebody is about to."""
+        session.stale = True
+        if session.pushing is None and not session.over:
+            session.pushing = asyncio.create_task(self._push(session))
 
-    async def _take(self, session: _Session, report: fleet_pb2.NodeReport) -> None:
+    async def _push(self, session: _Session) -> None:
+        """The whole desired state, when it differs from what was sent last; only its revision is no difference."""
+        try:
+            while session.stale:
+                session.stale = False
+                state = self._view.desired(session.node)
+                fingerprint = _fingerprint(state)
+                if fingerprint != session.sent:
+                    await session.call.send(state.SerializeToString())
+                    session.sent = fingerprint
+                    self._numbers.desired_states.inc()
+        except CallError as exc:
+            session.end(exc.status, exc.message)
+        finally:
+            session.pushing = None
+
+    async def _take(self, session: _Session, report: fleet_pb2.NodeReport, data: bytes) -> None:
         """Keep what a report says, unless a newer one of the same boot came before it, on this stream or another."""
         boot_id, sequence = self._boots.get(report.node, ("", -1))
         if report.boot_id == boot_id and report.sequence <= sequence:
@@ -161,16 +171,16 @@ class Sessions:
         if len(self._boots) > _MAX_REMEMBERED:
             del self._boots[next(iter(self._boots))]
         self._numbers.reports.inc()
-        session.last_report = report
+        session.last_report = data
         self._readings.offer(reports.readings(report, self._clock(), connected=True))
         await self._write(session, {**reports.status(report), **self._guard.about(session.call)})
 
     async def _write(self, session: _Session, status: Mapping[str, Any]) -> None:
         """Write the status if it says something new or is five seconds old. Trouble is told once, and tried again with
         the next report: the stream does not end for it."""
-        known, now = self._view.status(session.node), self._clock()
-        shown = {key: value for key, value in (known or {}).items() if key in status}
-        if shown == status and now - session.written_unix_ms < LAST_SEEN_MS:
+        known, now = self._view.noted(session.node), self._clock()
+        same = known is not None and known.fingerprint == desired.fingerprint(status)
+        if same and now - session.written_unix_ms < LAST_SEEN_MS:
             return
         try:
             await self._blocking(self._put, session.node, {**status, "lastSeenUnixMs": now}, known is None)
@@ -202,10 +212,13 @@ class Sessions:
             return
         del self._open[session.node]
         self._numbers.streams.set(len(self._open))
-        if session.last_report is not None:
-            self._readings.offer(reports.readings(session.last_report, self._clock(), connected=False))
-        known = self._view.status(session.node) or {}
-        if int(known.get("lastSeenUnixMs", 0)) > session.written_unix_ms > 0:
+        if session.pushing is not None:
+            session.pushing.cancel()
+        if session.last_report:
+            last = fleet_pb2.NodeReport.FromString(session.last_report)
+            self._readings.offer(reports.readings(last, self._clock(), connected=False))
+        known = self._view.noted(session.node)
+        if known is not None and known.last_seen_ms > session.written_unix_ms > 0:
             return  # another gateway has heard of it since
         try:
             await self._blocking(self._put, session.node, {"connected": False}, False)
@@ -225,6 +238,14 @@ class Sessions:
             except asyncio.CancelledError:
                 await asyncio.wait([work])
                 raise
+
+
+def _fingerprint(state: fleet_pb2.DesiredState) -> bytes:
+    """Of all but the revision."""
+    made = hashlib.blake2b(str(state.epoch).encode(), digest_size=16)
+    for one in state.assignments:
+        made.update(one.SerializeToString(deterministic=True))
+    return made.digest()
 
 
 def _parse(data: bytes) -> fleet_pb2.NodeReport:
