@@ -1,9 +1,11 @@
-"""How a command finds the running system: `<state>/system.json`, written by `skerry up`, gone when it is down.
+"""How a command finds the running system: `<state>/system.json`, written by `skerry up`, gone when it is down; or, where
+there is none, the variables that the services of a cluster have (SKERRY_OBJECTS and so on).
 
 It holds addresses and paths, no secret; `keys` is the path of the folder whose files are private to their owner.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +78,8 @@ def read(state: Path) -> Description:
         with file.open("rb") as source:
             data = source.read(_MAX_BYTES + 1)
     except FileNotFoundError as exc:
+        if os.environ.get("SKERRY_OBJECTS"):
+            return _of_environment(os.environ)
         raise errors.UnavailableError(
             f"no skerry system runs on {state}: `skerry up` starts one, "
             "--state or SKERRY_STATE_DIR names another folder"
@@ -86,6 +90,14 @@ def read(state: Path) -> Description:
         return _parse(json.loads(data[:_MAX_BYTES]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise errors.IntegrityError(f"{file} is damaged ({exc}): `skerry down` and `skerry up` write it anew") from exc
+
+
+def _of_environment(given: Mapping[str, str]) -> Description:
+    """What is not given is empty: the command that needs it says so."""
+    variables = {"objects": "OBJECTS", "blobs": "BLOBS", "redis": "REDIS_URL", "repository": "REPOSITORY"}
+    variables |= {"keys": "KEYS", "gateway": "GATEWAY", "teacher": "TEACHER"}
+    texts = {name: given.get(f"SKERRY_{variable}", "") for name, variable in variables.items()}
+    return Description(**texts, dashboard="", agents=())
 
 
 def _parse(document: Any) -> Description:

@@ -26,7 +26,7 @@ _KINDS = ("EdgeFleet", "EdgeModel", "EdgeNode", "ModelRollout", "ModelVersion", 
 @dataclass(frozen=True, slots=True)
 class Leader:
     """`tick(epoch, now_ms)` does one round, `drain(now_ms)` ends what must not outlive a leader that was told to stop.
-    `tick_s` is the longest time between two rounds."""
+    `tick_s` is the longest time between two rounds. `beat` marks the begin of each, and waiting to lead."""
 
     objects: Objects
     lease: Lease
@@ -34,11 +34,13 @@ class Leader:
     tick: Callable[[int, int], None]
     drain: Callable[[int], None]
     tick_s: float
+    beat: Callable[[], None] = lambda: None
 
     def run(self, stop: threading.Event) -> int:
         """Lead when possible until `stop` is set (0) or the lease is lost (1: the process must end)."""
         waiting = False
         while not stop.is_set():
+            self.beat()
             epoch = self.lease.acquire(self.holder)
             if epoch is not None:
                 return self._lead(epoch, stop)
@@ -53,6 +55,7 @@ class Leader:
         since = 0
         try:
             while not stop.is_set():
+                self.beat()
                 if not self.lease.renew():
                     raise LeadershipLostError(f"{self.holder} lost the lease of epoch {epoch}")
                 self._tick(epoch, stop)

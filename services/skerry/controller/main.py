@@ -19,6 +19,7 @@ from skerry.controller import leader, publish, reconcile, runs, settings
 from skerry.controller.jobs import opening
 from skerry.controller.store import Store
 from skerry.core import errors
+from skerry.serving.pulse import Pulse
 
 log = logs.logger("controller")
 
@@ -58,10 +59,15 @@ def _run(given: settings.Settings, stop: threading.Event) -> int:
         blob_store,
     )
     holder = f"{socket.gethostname()}-{os.getpid()}"
-    ready = {"event": "ready", "service": "controller", "holder": holder}
+    pulse = Pulse("controller", lambda: objects.silent_s(store_of_objects))
+    ready: dict[str, object] = {"event": "ready", "service": "controller", "holder": holder}
+    if given.health:
+        ready["health"] = pulse.serve(given.health)
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
-    ours = leader.Leader(store_of_objects, held, holder, reconciler.tick, reconciler.drain, given.tick_seconds)
+    ours = leader.Leader(
+        store_of_objects, held, holder, reconciler.tick, reconciler.drain, given.tick_seconds, pulse.beat
+    )
     return ours.run(stop)
 
 

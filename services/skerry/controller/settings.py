@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     tick_seconds: float = Field(default=0.5, gt=0, le=60)
     """Longest time between two looks at everything; changes of objects wake the controller at once."""
 
+    health: str = ""
+    """`host:port` of a plain HTTP listener for /healthz, /readyz and /metrics; empty: none."""
+
     log_level: str = "INFO"
 
     @property

@@ -23,6 +23,7 @@ from skerry.curator.labeler import Labeler
 from skerry.curator.settings import Settings
 from skerry.curator.shelf import Shelf
 from skerry.curator.teacher import RemoteTeacher
+from skerry.serving.pulse import Pulse
 
 _TICK_S = 0.25
 _LAST_ROUND_S = 2.0
@@ -39,7 +40,9 @@ async def serve(settings: Settings) -> None:
     store, state = blobs.open_blobs(settings.blobs), fleetstate.open_fleetstate(settings.redis_url)
     evidence = Evidence(state)
     desk = Desk(Shelf(store), evidence, lambda: time.time_ns() // 1_000_000, settings.temperature)
-    keeper = Keeper(desk, objects.open_objects(settings.objects), state, store, settings, time.monotonic)
+    resources = objects.open_objects(settings.objects)
+    keeper = Keeper(desk, resources, state, store, settings, time.monotonic)
+    pulse = Pulse("curator", lambda: objects.silent_s(resources))
     with ThreadPoolExecutor(1, thread_name_prefix="desk") as thread:
 
         def run(function: Callable[..., _T], /, *args: Any) -> Awaitable[_T]:
@@ -57,10 +60,13 @@ async def serve(settings: Settings) -> None:
                 batch_rows=settings.batch_rows,
             )
             await run(keeper.tick)
-            print(json.dumps({"event": "ready", "service": "curator"}), flush=True)  # noqa: T201  # for who started us
+            ready: dict[str, object] = {"event": "ready", "service": "curator"}
+            if settings.health:
+                ready["health"] = pulse.serve(settings.health)
+            print(json.dumps(ready), flush=True)  # noqa: T201  # for who started us
             rounds = [
                 asyncio.create_task(_again(stopping, labeler.step, 0.0)),
-                asyncio.create_task(_again(stopping, lambda: run(keeper.tick), _TICK_S)),
+                asyncio.create_task(_again(stopping, lambda: run(_round, keeper, pulse), _TICK_S)),
             ]
             await stopping.wait()
             _, late = await asyncio.wait(rounds, timeout=_LAST_ROUND_S)
@@ -68,6 +74,11 @@ async def serve(settings: Settings) -> None:
                 task.cancel()
             await asyncio.gather(*rounds, return_exceptions=True)
             await run(keeper.publish_now)
+
+
+def _round(keeper: Keeper, pulse: Pulse) -> None:
+    pulse.beat()
+    keeper.tick()
 
 
 async def _again(stopping: asyncio.Event, act: Callable[[], Awaitable[object]], pause_s: float) -> None:

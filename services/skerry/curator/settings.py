@@ -47,4 +47,7 @@ class Settings(BaseSettings):
     keep_datasets_seconds: float = Field(default=3600.0, ge=60, le=366 * 86_400)
     """How long a dataset stays after another took its place, when no run and no version names it."""
 
+    health: str = ""
+    """`host:port` of a plain HTTP listener for /healthz, /readyz and /metrics; empty: none."""
+
     log_level: str = "INFO"

@@ -11,12 +11,18 @@ if TYPE_CHECKING:
     from skerry.adapters.objects.kubernetes import KubernetesObjects
     from skerry.adapters.objects.sqlite import SqliteObjects
 
-__all__ = ["Change", "Object", "Objects", "Restorer", "open_objects", "open_restorer"]
+__all__ = ["Change", "Object", "Objects", "Restorer", "open_objects", "open_restorer", "silent_s"]
 
 
 def open_objects(url: str) -> Objects:
     """`sqlite:///path/objects.db` or `kubernetes://<namespace>`. Raises InputError for anything else."""
     return _open(url)
+
+
+def silent_s(opened: Objects) -> float:
+    """Seconds since the quietest watch behind these objects heard anything; 0 where none is needed."""
+    silent: float = getattr(opened, "silent_s", 0.0)
+    return silent
 
 
 def open_restorer(url: str) -> Restorer:

@@ -1,0 +1,69 @@
+"""Whether a service that answers no requests still does its rounds: /healthz, /readyz and /metrics for Kubernetes.
+
+Alive is who began a round lately and hears its watches. Listens on a thread of its own, so that a round that is stuck
+is seen from outside. What a round does is the service's own.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+
+from skerry.core import errors
+from skerry.serving import http, settings
+
+ROUND_S = 120.0
+"""A round that has not ended for so long does not end any more."""
+SILENT_S = 600.0
+"""Watches are listed anew well before; beyond it something is broken that only a new process mends."""
+_START_S = 10.0
+
+
+class Pulse:
+    """`beat()` marks the begin of a round. `silent_s` says how long the quietest watch has heard nothing."""
+
+    def __init__(
+        self, service: str, silent_s: Callable[[], float] = lambda: 0.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._service, self._silent_s, self._clock = service, silent_s, clock
+        self._last = clock()
+
+    def beat(self) -> None:
+        self._last = self._clock()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._clock() - self._last < ROUND_S and self._silent_s() < SILENT_S
+
+    def metrics(self) -> bytes:
+        """The two ages in Prometheus' text format."""
+        numbers = {
+            f"skerry_{self._service}_round_age_seconds": self._clock() - self._last,
+            "skerry_watch_last_event_age_seconds": self._silent_s(),
+        }
+        return "".join(f"# TYPE {name} gauge\n{name} {value:.3f}\n" for name, value in numbers.items()).encode()
+
+    def serve(self, address: str) -> int:
+        """Listen on `host:port` until the process ends; the bound port. Raises InputError, UnavailableError."""
+        host, port = settings.address("SKERRY_HEALTH", address)
+        page = http.probe(lambda: self.is_alive)
+        pages = {"/healthz": page, "/readyz": page, "/metrics": lambda: (200, http.TEXT, self.metrics())}
+        bound: list[int] = []
+        listening, trouble = threading.Event(), list[OSError]()
+
+        async def listen() -> None:
+            try:
+                server = await http.serve(host, port, pages)
+                bound.append(server.sockets[0].getsockname()[1])
+            except OSError as exc:
+                trouble.append(exc)
+                return
+            finally:
+                listening.set()
+            await server.serve_forever()
+
+        threading.Thread(target=lambda: asyncio.run(listen()), name="health", daemon=True).start()
+        listening.wait(_START_S)
+        if trouble:
+            raise errors.UnavailableError(f"cannot listen on SKERRY_HEALTH {address}: {trouble[0].strerror}")
+        return bound[0]
