@@ -1,6 +1,7 @@
 """Who gets into the fleet, and who may speak for which node at which door: real gateways, real certificates."""
 
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -159,6 +160,31 @@ def test_a_revoked_node_loses_the_stream_that_is_open(gateway: Gateway) -> None:
         assert "revoked" in raised.value.details()
 
 
+def test_a_deleted_node_does_not_come_back_through_the_stream_that_it_had(gateway: Gateway) -> None:
+    assert gateway.enrol("edge-d", gateway.token("delete", uses=1))[0] == "ENROLLED"
+    me = gateway.identity("edge-d")
+    until(lambda: gateway.sync(me, "edge-d") == "OK")
+    with grpc.secure_channel(gateway.addresses["listen"], me.credentials()) as channel:
+        method = channel.stream_stream(
+            gateway_tls.FLEET + "Sync", response_deserializer=fleet_pb2.DesiredState.FromString
+        )
+        go_on = threading.Event()
+
+        def reports() -> Iterator[bytes]:
+            yield gateway_tls.report("edge-d", 10)
+            go_on.wait(30)
+
+        call = method(reports(), timeout=60)
+        next(call)
+        gateway.store.delete("EdgeNode", "edge-d")
+        with pytest.raises(grpc.RpcError) as raised:
+            next(call)
+        go_on.set()
+    assert raised.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    time.sleep(0.5)  # what the closing stream writes, it has written by now
+    assert "edge-d" not in [one.name for one in gateway.store.list("EdgeNode")]
+
+
 def test_a_reset_node_waits_until_a_person_approves_its_new_key(gateway: Gateway, tmp_path: Path) -> None:
     token = gateway.token("reset", uses=1)
     assert gateway.enrol("edge-7", token, tmp_path / "first")[0] == "ENROLLED"
@@ -201,8 +227,6 @@ def test_a_gateway_that_does_not_show_the_pinned_ca_is_told_nothing(gateway: Gat
 
 
 def test_two_nodes_that_come_at_once_with_one_use_do_not_both_get_in(gateway: Gateway, tmp_path: Path) -> None:
-    import threading
-
     token, found = gateway.token("race", uses=1), dict[str, str]()
 
     def come(node: str) -> None:

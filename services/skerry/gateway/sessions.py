@@ -194,7 +194,7 @@ class Sessions:
         self._numbers.status_writes.inc()
 
     def _put(self, node: str, status: dict[str, Any], create: bool) -> None:
-        if create:
+        if create and not self._guard.enforced:
             with contextlib.suppress(errors.ConflictError):
                 spec = {"labels": {}, "cordoned": False, "assignments": []}
                 self._objects.create("EdgeNode", node, spec, manager=writers.GATEWAY)
@@ -202,6 +202,8 @@ class Sessions:
         try:
             self._objects.patch("EdgeNode", node, manager=writers.GATEWAY, status=status)
         except errors.NotFoundError:
+            if self._guard.enforced:
+                return  # somebody deleted it: only enrolment makes it again
             if create:
                 raise
             self._put(node, status, True)  # somebody deleted it; the node is there all the same
