@@ -4,6 +4,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+
 from skerry.core import errors
 from skerry.serving import pulse
 

@@ -1,5 +1,5 @@
-"""How a command finds the running system: `<state>/system.json`, written by `skerry up`, gone when it is down; or, where
-there is none, the variables that the services of a cluster have (SKERRY_OBJECTS and so on).
+"""How a command finds the running system: `<state>/system.json`, written by `skerry up`, gone when it is down. Where
+there is none: the variables that the services of a cluster have (SKERRY_OBJECTS and its like).
 
 It holds addresses and paths, no secret; `keys` is the path of the folder whose files are private to their owner.
 """
