@@ -1,0 +1,192 @@
+"""What the charts make of their values: snapshots that a person reviews, and rules that hold for every object."""
+
+import difflib
+import os
+import re
+from collections import Counter
+from pathlib import Path
+
+import charts
+import pytest
+
+pytestmark = charts.requires_helm
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+UPDATE = "SKERRY_UPDATE_SNAPSHOTS"
+ALL = list(charts.SETS)
+CLUSTER_WIDE = {"Namespace", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ClusterRole"}
+HOLDERS = {"Deployment", "StatefulSet", "DaemonSet"}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_value_set_renders_as_it_was_reviewed(name: str) -> None:
+    """The first set of a chart is kept whole, the others as their difference from it. SKERRY_UPDATE_SNAPSHOTS=1
+    writes them anew."""
+    base = "cloud" if name.startswith("cloud") else "edge-site"
+    found = charts.text(name)
+    if name != base:
+        lines = difflib.unified_diff(charts.text(base).splitlines(), found.splitlines(), base, name, n=1, lineterm="")
+        found = "\n".join(line for line in lines if not line.startswith("@@")) + "\n"
+    file = SNAPSHOTS / f"{name}.{'yaml' if name == base else 'diff'}"
+    if os.environ.get(UPDATE):
+        SNAPSHOTS.mkdir(exist_ok=True)
+        file.write_text(found)
+    assert file.read_text() == found, f"review what changed, then run this again with {UPDATE}=1"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_object_comes_twice_and_every_name_and_label_is_short_enough(name: str) -> None:
+    seen = Counter(
+        (one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]) for one in charts.manifests(name)
+    )
+    assert [key for key, count in seen.items() if count > 1] == []
+    for one in charts.manifests(name):
+        labels = dict(one["metadata"]["labels"])
+        for more, _ in charts.pod_specs(one):
+            labels |= more
+        assert all(len(str(value)) <= 63 for value in labels.values())
+        assert len(one["metadata"]["name"]) <= (52 if one["kind"] in HOLDERS else 63)
+        assert {"app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component"} <= labels.keys()
+
+
+def test_the_longest_release_name_still_makes_names_that_kubernetes_takes() -> None:
+    release = "a-very-long-name-of-a-release-that-helm-takes-12345x"
+    for chart, values in (("skerry", {"certManager": {"enabled": True}}), ("skerry-edge", charts.JOINED)):
+        done = charts.template(chart, values, release=release, namespace="n" * 54)
+        assert done.returncode == 0, done.stderr
+        for one in charts.parsed(done.stdout):
+            assert len(one["metadata"]["name"]) <= (52 if one["kind"] in HOLDERS else 63), one["metadata"]["name"]
+            assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", one["metadata"]["name"])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_object_lies_in_the_namespace_of_the_release_or_of_training(name: str) -> None:
+    chart, values = charts.SETS[name]
+    done = charts.template(chart, values, release="elsewhere", namespace="elsewhere")
+    own = values.get("training") or {}
+    allowed = {"elsewhere", own.get("namespace") or "elsewhere-training"}
+    for one in charts.parsed(done.stdout):
+        if one["kind"] in CLUSTER_WIDE:
+            assert "namespace" not in one["metadata"]
+        else:
+            assert one["metadata"]["namespace"] in allowed
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_container_runs_restricted_with_resources_and_says_where_it_may_write(name: str) -> None:
+    for one in charts.manifests(name):
+        for _, pod in charts.pod_specs(one):
+            assert pod["securityContext"]["runAsNonRoot"] is True
+            assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+            for container in [*pod["containers"], *pod.get("initContainers", [])]:
+                context = container["securityContext"]
+                assert context["allowPrivilegeEscalation"] is False
+                assert context["readOnlyRootFilesystem"] is True
+                assert context["capabilities"]["drop"] == ["ALL"]
+                if container["name"] != "own-state":
+                    assert "add" not in context["capabilities"]
+                    assert context.get("runAsUser", pod["securityContext"]["runAsUser"]) == 10001
+                assert container["volumeMounts"], "a read-only root needs a place to write"
+                if "nulls" not in name:
+                    assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+                    assert "memory" in container["resources"]["limits"]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_token_of_the_api_is_mounted_only_where_the_api_is_asked(name: str) -> None:
+    asking = {"gateway", "controller", "curator", "dashboard", "toolbox", "secrets"}
+    for one in charts.manifests(name):
+        for labels, pod in charts.pod_specs(one):
+            assert pod["automountServiceAccountToken"] is (labels["app.kubernetes.io/component"] in asking)
+        if one["kind"] == "ServiceAccount":
+            assert one["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_service_selects_pods_that_have_its_ports(name: str) -> None:
+    pods = [pair for one in charts.manifests(name) for pair in charts.pod_specs(one)]
+    for one in charts.manifests(name):
+        if one["kind"] != "Service":
+            continue
+        selected = [pod for labels, pod in pods if one["spec"]["selector"].items() <= labels.items()]
+        assert selected, f"{one['metadata']['name']} selects nobody"
+        for port in one["spec"]["ports"]:
+            for pod in selected:
+                names = {found["name"] for container in pod["containers"] for found in container.get("ports", [])}
+                assert port["targetPort"] in names
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_server_drains_within_its_grace_and_is_probed_on_a_plain_port(name: str) -> None:
+    for one in charts.manifests(name):
+        if one["kind"] not in HOLDERS:
+            continue
+        for labels, pod in charts.pod_specs(one):
+            container = pod["containers"][0]
+            stop_s = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+            given = {found["name"]: found.get("value", "") for found in container["env"]}
+            drain_s = float(given.get("SKERRY_GRACE_SECONDS") or given.get("SKERRY_DRAIN_SECONDS") or 0)
+            assert pod["terminationGracePeriodSeconds"] >= stop_s + drain_s
+            if labels["app.kubernetes.io/component"] in ("toolbox", "valkey"):
+                continue
+            for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                assert container[probe]["httpGet"]["port"] == "health"
+            startup = container["startupProbe"]
+            assert startup["failureThreshold"] * startup["periodSeconds"] >= 180, "a slow node loads for minutes"
+
+
+@pytest.mark.parametrize("name", ["cloud", "edge-site", "edge-joined"])
+def test_what_must_survive_an_uninstall_is_kept(name: str) -> None:
+    for one in charts.manifests(name):
+        if one["kind"] == "PersistentVolumeClaim":
+            assert one["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+        if one["kind"] == "StatefulSet":
+            assert one["spec"]["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] == "Retain"
+        assert one["kind"] != "Secret", "secrets are made beside the release"
+
+
+@pytest.mark.parametrize("name", ["cloud", "edge-site", "edge-joined"])
+def test_a_pod_of_helm_test_leaves_nothing_behind(name: str) -> None:
+    tests = [one for one in charts.manifests(name) if one["kind"] == "Pod"]
+    assert tests
+    for one in tests:
+        policy = one["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
+        assert set(policy.split(",")) == {"before-hook-creation", "hook-succeeded", "hook-failed"}
+        assert one["spec"]["activeDeadlineSeconds"] > 0
+
+
+def test_pods_that_share_a_volume_of_one_node_are_kept_together() -> None:
+    pinned = {
+        labels["app.kubernetes.io/component"]
+        for one in charts.manifests("cloud")
+        for labels, pod in charts.pod_specs(one)
+        if any(volume.get("persistentVolumeClaim") for volume in pod["volumes"])
+    }
+    assert pinned == {"gateway", "controller", "curator", "teacher", "toolbox"}
+    for one in charts.manifests("cloud"):
+        for labels, pod in charts.pod_specs(one):
+            terms = pod.get("affinity", {}).get("podAffinity", {}).get("requiredDuringSchedulingIgnoredDuringExecution")
+            assert bool(terms) == (labels["app.kubernetes.io/component"] in pinned)
+            if terms:
+                assert terms[0]["labelSelector"]["matchLabels"].items() <= labels.items(), (
+                    "the first pod must fit itself"
+                )
+
+
+def test_everything_comes_from_the_mirror_when_there_is_one() -> None:
+    for name in ("cloud-all-options", "edge-joined-all-options"):
+        for one in charts.manifests(name):
+            for _, pod in charts.pod_specs(one):
+                assert pod["imagePullSecrets"] == [{"name": "pull"}]
+                for container in [*pod["containers"], *pod.get("initContainers", [])]:
+                    assert container["image"].startswith("mirror.example:5000/x/")
+
+
+def test_a_host_port_excludes_surge_and_anything_else_never_stops_the_old_agent_first() -> None:
+    updates = {
+        name: next(one for one in charts.manifests(name) if one["kind"] == "DaemonSet")["spec"]["updateStrategy"]
+        for name in ("edge-joined", "edge-joined-hostport", "edge-joined-all-options")
+    }
+    assert updates["edge-joined"]["rollingUpdate"] == {"maxSurge": "100%", "maxUnavailable": 0}
+    assert updates["edge-joined-all-options"]["rollingUpdate"] == {"maxSurge": 2, "maxUnavailable": 0}
+    assert updates["edge-joined-hostport"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 2}
