@@ -8,6 +8,7 @@ may be replayed, expired, forged) and nothing of the version; any other Integrit
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -23,11 +24,12 @@ from tuf.api.metadata import TargetFile
 from tuf.ngclient import Updater, UpdaterConfig
 
 from skerry.adapters import files
-from skerry.adapters.trust import fetcher, repository, store
+from skerry.adapters.trust import fetcher, partial, repository, store
 from skerry.core import errors
 
 _MAX_MANIFEST_BYTES = 1 << 20
 _MAX_FILES = 16
+_MISMATCHES = (exceptions.LengthOrHashMismatchError, exceptions.DownloadLengthMismatchError)
 _CONFIG = UpdaterConfig(
     max_root_rotations=64,
     max_delegations=4,
@@ -98,13 +100,25 @@ class TrustClient:
         InputError (malformed prefix).
         """
         repository.parse_target_path(target_prefix)
-        with contextlib.closing(fetcher.Fetcher(time.monotonic() + self._timeout_s, self._identity)) as http:
+        deadline_s = time.monotonic() + self._timeout_s
+        with contextlib.closing(fetcher.Fetcher(deadline_s, self._identity, self._unfinished)) as http:
             with _translated("the repository's metadata"):
                 updater = self._refresh(now, http)
-            return self._fetch(updater, target_prefix, dest_dir, max_bytes, accept)
+            download = functools.partial(self._download, http, updater, max_bytes)
+            return self._fetch(updater, download, target_prefix, dest_dir, max_bytes, accept)
+
+    @property
+    def _unfinished(self) -> Path:
+        return self._state_dir / "unfinished"
 
     def _fetch(
-        self, updater: Updater, target_prefix: str, dest_dir: Path, max_bytes: int, accept: Callable[[bytes], None]
+        self,
+        updater: Updater,
+        download: Callable[[TargetFile, Path], Path],
+        target_prefix: str,
+        dest_dir: Path,
+        max_bytes: int,
+        accept: Callable[[bytes], None],
     ) -> FetchedVersion:
         role, model, version = repository.parse_target_path(target_prefix)
         listed = self._find(updater, f"{target_prefix}/{repository.MANIFEST}")
@@ -113,7 +127,7 @@ class TrustClient:
         custom = _check_custom(listed, target_prefix, model, version)
         budget = _Budget(target_prefix, max_bytes)
         budget.take(listed, _MAX_MANIFEST_BYTES)
-        manifest = self._download(updater, listed, dest_dir / repository.MANIFEST).read_bytes()
+        manifest = download(listed, dest_dir / repository.MANIFEST).read_bytes()
         if f"sha256:{hashlib.sha256(manifest).hexdigest()}" != custom["digest"]:
             raise errors.IntegrityError(f"{target_prefix}: the manifest is not the one the signer named by digest")
         accept(manifest)
@@ -123,7 +137,7 @@ class TrustClient:
             if target is None or f"sha256:{target.hashes.get('sha256')}" != digest:
                 raise errors.IntegrityError(f"{target_prefix}/{name} is not signed as its manifest says")
             budget.take(target, max_bytes)
-            paths[name] = self._download(updater, target, dest_dir / name)
+            paths[name] = download(target, dest_dir / name)
         return FetchedVersion(manifest, paths, custom)
 
     def _refresh(self, now: datetime, http: fetcher.Fetcher) -> Updater:
@@ -163,12 +177,23 @@ class TrustClient:
         with _translated(f"the metadata of {path}"):
             return updater.get_targetinfo(path)
 
-    def _download(self, updater: Updater, target: TargetFile, path: Path) -> Path:
+    def _download(
+        self, http: fetcher.Fetcher, updater: Updater, max_bytes: int, target: TargetFile, path: Path
+    ) -> Path:
+        """One target file, going on where an earlier attempt broke off. What was kept of that may be damaged, so only
+        a file that was downloaded whole condemns the version."""
+        name = f"{target.hashes['sha256']}.{target.path.rpartition('/')[2]}"
+        kept = partial.Partial(self._unfinished, name)
+        partial.make_room(self._unfinished, name, max(0, max_bytes - target.length))
         with _translated(target.path):
             try:
                 updater.download_target(target, str(path))
-            except (exceptions.LengthOrHashMismatchError, exceptions.DownloadLengthMismatchError) as exc:
-                raise errors.IntegrityError(f"{target.path} is not the file that was signed: {exc}") from exc
+            except _MISMATCHES as exc:
+                kept.forget()
+                if http.went_on is None:
+                    raise errors.IntegrityError(f"{target.path} is not the file that was signed: {exc}") from exc
+                return self._download(http, updater, max_bytes, target, path)
+            kept.forget()
             with path.open("rb+") as written:
                 os.fsync(written.fileno())
             files.sync_folder(path.parent)
