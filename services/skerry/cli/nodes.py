@@ -53,6 +53,8 @@ def _list(as_json: bool, state: Path) -> None:
                 "lastSeenUnixMs": last_seen or None,
                 "address": addresses.get(node.name, node.status.get("servingAddress", "")),
                 "cordoned": bool(node.spec.get("cordoned", False)),
+                "revoked": bool(node.spec.get("revoked", False)),
+                "waiting": node.status.get("waitingKey", "") not in ("", node.spec.get("approvedKey")),
                 "models": node.status.get("models", []),
                 "spool": json.loads(spools.get(f"spool:{node.name}", "null")),
             }
@@ -67,7 +69,7 @@ def _node_table(rows: Any, now: int) -> None:
         (
             [
                 row["node"],
-                output.styled(row["state"], _STATE_STYLES.get(row["state"], "")),
+                output.styled(_state_words(row), _STATE_STYLES.get(row["state"], "")),
                 output.age(row["lastSeenUnixMs"], now),
                 ", ".join(f"{one['model']} v{one['version']}" for one in row["models"] if one.get("digest"))
                 or output.DASH,
@@ -78,6 +80,12 @@ def _node_table(rows: Any, now: int) -> None:
             for row in rows
         ),
     )
+
+
+def _state_words(row: Any) -> str:
+    """The state, and what a person should know or do about the node."""
+    notes = [note for note in ("cordoned", "revoked") if row[note]]
+    return ", ".join([row["state"], *notes, *(["waits for approval"] if row["waiting"] else [])])
 
 
 def _target(report: Any) -> str:
@@ -155,9 +163,7 @@ def token() -> None:
 
 @token.command("create")
 @click.option("--pattern", default="*", show_default=True, help="Names that may enrol with it, with * and ?.")
-@click.option(
-    "--uses", default=1, show_default=True, type=click.IntRange(1, 100_000), help="How many nodes, each once."
-)
+@click.option("--uses", default=1, show_default=True, type=click.IntRange(1, 2_000), help="How many nodes, each once.")
 @click.option(
     "--hours", default=1.0, show_default=True, type=click.FloatRange(0.01, 24 * 30), help="How long it is good."
 )

@@ -1,0 +1,92 @@
+"""Letting nodes in and keeping them out: what an operator types, and what is written for it."""
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cli_system import StillSystem
+
+from skerry.adapters import pki
+from skerry.core import tokens
+
+KEY, OTHER = "sha256:" + "aa" * 32, "sha256:" + "bb" * 32
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> StillSystem:
+    still = StillSystem(tmp_path)
+    (tmp_path / "ca.crt").write_bytes(pki.make_ca("fleet", now=datetime.now(UTC)).certificate)
+    still.objects.create("EdgeNode", "edge-1", {"labels": {"site": "n"}, "approvedKey": KEY}, manager="gateway")
+    return still
+
+
+def wait(system: StillSystem, key: str) -> None:
+    system.objects.patch("EdgeNode", "edge-1", manager="gateway", status={"waitingKey": key})
+
+
+def test_a_token_is_shown_once_and_only_its_hash_is_kept(system: StillSystem, tmp_path: Path) -> None:
+    text = system.good(
+        "nodes",
+        "token",
+        "create",
+        "--pattern",
+        "edge-*",
+        "--uses",
+        "3",
+        "--label",
+        "site=n",
+        "--ca",
+        tmp_path / "ca.crt",
+    ).strip()
+    made = tokens.parse(text)
+    assert made.ca_digest == pki.digest_of_ca(tmp_path / "ca.crt")
+    stored = system.objects.get("JoinToken", made.id)
+    assert made.secret not in json.dumps(stored.spec)
+    token = tokens.parse_object(stored.name, stored.spec, stored.status)
+    assert (token.uses, token.node_pattern, dict(token.labels)) == (3, "edge-*", {"site": "n"})
+    found = tokens.decide(token, made.secret, None, "edge-9", KEY, now_ms=int(time.time() * 1000))
+    assert found.outcome is tokens.Outcome.ISSUE
+    assert made.id in system.good("nodes", "token", "list")
+    system.good("nodes", "token", "delete", made.id)
+    assert json.loads(system.good("nodes", "token", "list", "--json")) == []
+
+
+def test_a_key_that_waits_is_seen_and_approved(system: StillSystem) -> None:
+    wait(system, OTHER)
+    assert "waits for approval" in system.good("nodes")
+    assert "bbbbbbbbbbbb" in system.good("nodes", "approve", "edge-1")
+    assert system.objects.get("EdgeNode", "edge-1").spec["approvedKey"] == OTHER
+    assert "waits for approval" not in system.good("nodes")
+
+
+def test_approving_what_does_not_wait_is_refused_with_the_reason(system: StillSystem) -> None:
+    assert "no key of node edge-1 waits" in system.bad(3, "nodes", "approve", "edge-1")
+    wait(system, KEY)
+    assert "approved already" in system.bad(3, "nodes", "approve", "edge-1")
+
+
+def test_a_node_is_revoked_and_readmitted(system: StillSystem) -> None:
+    system.good("nodes", "revoke", "edge-1")
+    assert system.objects.get("EdgeNode", "edge-1").spec["revoked"] is True
+    assert "revoked" in system.good("nodes")
+    system.good("nodes", "readmit", "edge-1")
+    assert system.objects.get("EdgeNode", "edge-1").spec["revoked"] is False
+
+
+def test_labels_are_set_and_removed_on_the_server_side(system: StillSystem) -> None:
+    system.good("nodes", "label", "edge-1", "line=4", "site-")
+    assert system.objects.get("EdgeNode", "edge-1").spec["labels"] == {"line": "4"}
+    assert "key=value" in system.bad(2, "nodes", "label", "edge-1", "nonsense")
+
+
+def test_a_cordoned_node_is_shown_as_one(system: StillSystem) -> None:
+    system.good("nodes", "cordon", "edge-1")
+    assert "cordoned" in system.good("nodes")
+    system.good("nodes", "cordon", "edge-1", "--off")
+    assert system.objects.get("EdgeNode", "edge-1").spec["cordoned"] is False
+
+
+def test_a_node_that_nobody_knows_is_named(system: StillSystem) -> None:
+    assert "ghost" in system.bad(2, "nodes", "revoke", "ghost")
