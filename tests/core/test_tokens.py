@@ -70,6 +70,15 @@ ROWS = [
         FRESH, SECRET, Known("", False), "edge-1", Outcome.WAIT, "not approved", False, id="a node that waits"
     ),
     pytest.param(
+        None, "", Known(MINE, False), "edge-1", Outcome.ISSUE, "approved", False, id="an approved key needs no token"
+    ),
+    pytest.param(
+        None, "", Known(OTHER, False), "edge-1", Outcome.REFUSE, "no such", False, id="another key does need one"
+    ),
+    pytest.param(
+        None, "", Known(MINE, True), "edge-1", Outcome.REFUSE, "no such", False, id="a revoked key without a token"
+    ),
+    pytest.param(
         FRESH,
         SECRET,
         Known(MINE, True),

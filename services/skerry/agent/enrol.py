@@ -12,6 +12,7 @@ import socket
 import ssl
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,14 @@ _TIMEOUT_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`token` empty: renew at `address` (the fleet's listener) with the certificate that is there."""
+    """`renews`: `address` is the fleet's listener, asked with the certificate that is there. Else it is the enrolment
+    listener; `token` may be empty when this node's key is approved already and its CA is known."""
 
     folder: str
     node: str
     address: str
     token: str = ""
+    renews: bool = False
 
 
 def run(job: Job) -> tuple[str, str]:
@@ -45,7 +48,7 @@ def run(job: Job) -> tuple[str, str]:
         files.write(key_file, pki.make_key(), mode=0o600)
     request = pki.make_request(files.read(key_file, max_bytes=16 << 10))
     try:
-        return _enrol(job, folder, request) if job.token else _renew(job, folder, request)
+        return _renew(job, folder, request) if job.renews else _enrol(job, folder, request)
     except errors.InputError as exc:
         return REFUSED, str(exc)
     except errors.SkerryError as exc:
@@ -55,9 +58,12 @@ def run(job: Job) -> tuple[str, str]:
 def _enrol(job: Job, folder: Path, request: bytes) -> tuple[str, str]:
     from skerry.proto import fleet_pb2
 
-    token = tokens.parse(job.token)
-    ca = find_ca(job.address, token.ca_digest)
-    asked = fleet_pb2.EnrolRequest(token_id=token.id, secret=token.secret, node=job.node, csr=request)
+    if job.token:
+        token = tokens.parse(job.token)
+        ca, token_id, secret = find_ca(job.address, token.ca_digest), token.id, token.secret
+    else:
+        ca, token_id, secret = files.read(folder / CA, max_bytes=64 << 10), "", ""
+    asked = fleet_pb2.EnrolRequest(token_id=token_id, secret=secret, node=job.node, csr=request)
     return _ask(job, folder, "/skerry.fleet.v1.Enrolment/Enrol", asked, ca, None)
 
 
@@ -74,8 +80,11 @@ def _ask(
 ) -> tuple[str, str]:
     import grpc
 
+    from skerry.adapters import pki
     from skerry.proto import fleet_pb2
 
+    if wrong := pki.clock_fault(ca, now=datetime.now(UTC)):
+        return FAILED, wrong
     key, certificate = own or (None, None)
     credentials = grpc.ssl_channel_credentials(ca, key, certificate)
     with grpc.secure_channel(job.address, credentials, [("grpc.enable_retries", 0)]) as channel:
@@ -88,7 +97,7 @@ def _ask(
             made = call(request, timeout=_TIMEOUT_S)
         except grpc.RpcError as exc:
             return _refused(exc.code(), exc.details() or "", job.address)
-    _keep(folder, made)
+    _keep(job, folder, made)
     return ENROLLED, f"certificate good until {_date(made.not_after_unix_ms)}"
 
 
@@ -102,14 +111,43 @@ def _refused(code: Any, details: str, address: str) -> tuple[str, str]:
     return FAILED, f"{address} answered {code.name}: {details[:500]}{_clock_hint(details)}"
 
 
-def _keep(folder: Path, made: Any) -> None:
+def _keep(job: Job, folder: Path, made: Any) -> None:
     """The certificate last: while it is not there, the node is not enrolled."""
-    terms = {"renewAfterUnixMs": made.renew_after_unix_ms, "notAfterUnixMs": made.not_after_unix_ms}
+    terms = {
+        "node": job.node,
+        "token": digests.sha256(job.token.encode()) if job.token else read_terms(folder).token,
+        "renewAfterUnixMs": made.renew_after_unix_ms,
+        "notAfterUnixMs": made.not_after_unix_ms,
+    }
     if made.trust_root:
         files.write(folder / ROOT, made.trust_root)
     files.write(folder / CA, made.ca)
     files.write(folder / TERMS, json.dumps(terms).encode())
     files.write(folder / CERTIFICATE, made.certificate)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What this node noted of its certificate: for which name, by which token (digest of its text, empty: not known),
+    when to renew it and until when it is good (Unix ms)."""
+
+    node: str = ""
+    token: str = ""
+    renew_after_ms: int = 0
+    not_after_ms: int = 0
+
+
+def read_terms(folder: Path) -> Terms:
+    """All empty when they cannot be read: then it is time to renew."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        found = json.loads((folder / TERMS).read_text())
+        return Terms(
+            str(found.get("node", "")),
+            str(found.get("token", "")),
+            int(found["renewAfterUnixMs"]),
+            int(found["notAfterUnixMs"]),
+        )
+    return Terms()
 
 
 def find_ca(address: str, digest: str) -> bytes:
@@ -151,8 +189,6 @@ def _clock_hint(details: str) -> str:
 
 
 def _date(unix_ms: int) -> str:
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(unix_ms / 1000, UTC).strftime("%Y-%m-%d")
 
 

@@ -18,7 +18,7 @@ import grpc
 from skerry.adapters import files
 from skerry.adapters.telemetry import logs
 from skerry.agent import backoff, child, enrol
-from skerry.core import errors
+from skerry.core import digests, errors
 
 log = logs.logger("agent")
 
@@ -26,6 +26,7 @@ COMMAND = (sys.executable, "-m", "skerry.agent.enrol")
 _TIMEOUT_S = 60.0
 _LOOK_S = 60.0  # a clock that is put right is noticed this soon
 _WARN_MS = 7 * 86_400_000
+_SKEW_MS = 3_600_000  # certificates are good from an hour before they are made
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +57,13 @@ class Identity:
         )
         return grpc.ssl_channel_credentials(ca, key, certificate)
 
-    def terms(self) -> tuple[int, int]:
-        """(renew after, good until), Unix ms; zeros when they cannot be read: then it is time to renew."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            found = json.loads((self.folder / enrol.TERMS).read_text())
-            return int(found["renewAfterUnixMs"]), int(found["notAfterUnixMs"])
-        return 0, 0
+    def terms(self) -> enrol.Terms:
+        return enrol.read_terms(self.folder)
 
 
 class Membership:
-    """`token_file` may be gone once the node is enrolled. `draw` gives uniform numbers for jitter, `clock` wall time in
-    Unix ms, `renewed` is called when there is another certificate."""
+    """`token_file` may be gone once the node is enrolled; another token in it enrols it anew. `draw` gives uniform
+    numbers for jitter, `clock` wall time in Unix ms, `renewed` is called when there is another certificate."""
 
     def __init__(
         self,
@@ -85,17 +82,20 @@ class Membership:
         self._enrol_address, self._gateway, self._token_file = enrol_address, gateway, token_file
         self._draw, self._renewed, self._clock, self._command = draw, renewed, clock, command
         self._told = ("", "")
+        self._declined = ""  # a token that did not let this node in again: its certificate is what it has
+        self._clock_told = False
 
     async def run(self) -> None:
         """Until cancelled."""
         failures = 0
         while True:
-            if self._identity.stamp() is not None and not self._is_due():
+            self._look_at_clock()
+            if self._identity.stamp() is not None and not self._is_due() and not self._other_token():
                 failures = 0
                 await asyncio.sleep(_LOOK_S)
                 continue
-            state, reason = await self._ask()
-            self._tell(state, reason)
+            job, state, reason = await self._try()
+            self._tell(job, state, reason)
             if state == enrol.ENROLLED:
                 failures = 0
                 self._renewed()
@@ -105,19 +105,52 @@ class Membership:
 
     def _is_due(self) -> bool:
         """Half of its time has passed, and up to a tenth more: a fleet that enrolled at once does not renew at once."""
-        renew_ms, until_ms = self._identity.terms()
-        return self._clock() >= renew_ms + int((until_ms - renew_ms) * 0.2 * self._jitter())
+        terms = self._identity.terms()
+        spread_ms = int((terms.not_after_ms - terms.renew_after_ms) * 0.2 * self._jitter())
+        return self._clock() >= terms.renew_after_ms + spread_ms
+
+    def _other_token(self) -> str:
+        """A token that this node was not enrolled with: somebody wants it to enrol anew (its cloud was rebuilt, or its
+        object deleted). Empty: none."""
+        with contextlib.suppress(errors.SkerryError):
+            token, terms = self._token(), self._identity.terms()
+            known = terms.token in ("", _digest(token)) and terms.node in ("", self._node)
+            return "" if known or _digest(token) == self._declined else token
+        return ""
+
+    def _token(self) -> str:
+        """Raises UnavailableError when there is none."""
+        if self._token_file is None:
+            raise errors.UnavailableError("SKERRY_JOIN_TOKEN_FILE is not set")
+        return files.read(self._token_file, max_bytes=1024).decode(errors="replace").strip()
+
+    def _look_at_clock(self) -> None:
+        """Without a clock nothing can be verified, and no word of TLS says so."""
+        terms = self._identity.terms()
+        made_ms = 2 * terms.renew_after_ms - terms.not_after_ms  # it is renewed at half of its time
+        behind_ms = made_ms - _SKEW_MS - self._clock()
+        if behind_ms > 0 and not self._clock_told:
+            log.error(
+                "clock_is_wrong",
+                behind_s=behind_ms // 1000,
+                message="this node's clock is behind the time when its certificate was made: it serves, and reaches "
+                "its gateway when the clock is set",
+            )
+        self._clock_told = behind_ms > 0
 
     def _jitter(self) -> float:
         """The same number for as long as the certificate is the same."""
         stamp = self._identity.stamp() or (0, 0)
         return (stamp[1] // 1000 % 1000) / 1000
 
-    async def _ask(self) -> tuple[str, str]:
+    async def _try(self) -> tuple[enrol.Job | None, str, str]:
         try:
             job = self._job()
         except errors.SkerryError as exc:
-            return enrol.FAILED, str(exc)
+            return None, enrol.FAILED, str(exc)
+        return job, *await self._ask(job)
+
+    async def _ask(self, job: enrol.Job) -> tuple[str, str]:
         process = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=asyncio.subprocess.PIPE,
@@ -139,18 +172,24 @@ class Membership:
             await process.wait()
 
     def _job(self) -> enrol.Job:
-        folder = str(self._identity.folder)
-        if self._identity.stamp() is not None and self._clock() < self._identity.terms()[1]:
-            return enrol.Job(folder, self._node, self._gateway)
-        if self._token_file is None:
-            raise errors.UnavailableError(
-                "this node has no valid certificate and no join token: set SKERRY_JOIN_TOKEN_FILE"
-            )
-        token = files.read(self._token_file, max_bytes=1024).decode(errors="replace").strip()
+        folder, terms = str(self._identity.folder), self._identity.terms()
+        has_certificate = self._identity.stamp() is not None
+        if has_certificate and self._clock() < terms.not_after_ms and not self._other_token():
+            return enrol.Job(folder, self._node, self._gateway, renews=True)
+        try:
+            token = self._token()
+        except errors.SkerryError as exc:
+            if not has_certificate:
+                raise errors.UnavailableError(
+                    f"this node has neither a certificate nor a join token (SKERRY_JOIN_TOKEN_FILE): {exc}"
+                ) from exc
+            token = ""  # its certificate has ended; its key may still be approved
         return enrol.Job(folder, self._node, self._enrol_address, token)
 
-    def _tell(self, state: str, reason: str) -> None:
-        until_ms = self._identity.terms()[1]
+    def _tell(self, job: enrol.Job | None, state: str, reason: str) -> None:
+        until_ms = self._identity.terms().not_after_ms
+        if state == enrol.REFUSED and job is not None and job.token and self._identity.stamp() is not None:
+            self._declined = _digest(job.token)
         if self._identity.stamp() is not None and state != enrol.ENROLLED and until_ms - self._clock() < _WARN_MS:
             log.error("certificate_ends", not_after_unix_ms=until_ms, state=state, message=reason)
         elif state == enrol.ENROLLED:
@@ -158,3 +197,7 @@ class Membership:
         elif (state, reason) != self._told:
             log.warning("not_enrolled", node=self._node, state=state, message=reason)
         self._told = (state, reason)
+
+
+def _digest(token: str) -> str:
+    return digests.sha256(token.encode())

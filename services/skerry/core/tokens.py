@@ -2,7 +2,9 @@
 
 `skr1.<id>.<secret>.<sha256 hex of the CA's certificate>`: the id finds the JoinToken object, which holds only the
 secret's hash; the last part lets a node that knows nobody check whom it tells the secret. A token is used once per
-node; who comes later, or comes back with another key, waits until a person approves its key.
+node; who comes later, or comes back with another key, waits until a person approves its key. A key that is approved
+needs no token any more: its request is signed by it, and a node that was away for longer than its certificate was good
+comes back.
 """
 
 import enum
@@ -17,7 +19,7 @@ from typing import Any
 from skerry.core import digests, errors
 from skerry.core.specs.reader import Reader, read
 
-MAX_USES = 100_000
+MAX_USES = 2_000  # each use stands in the object's status, which has a bound
 _FORM = re.compile(r"skr1\.([a-z0-9]{4,32})\.([A-Za-z0-9_-]{20,64})\.([0-9a-f]{64})")
 
 
@@ -102,13 +104,13 @@ def use_json(use: Use, now_ms: int) -> dict[str, Any]:
 
 def decide(token: JoinToken | None, secret: str, known: Known | None, node: str, key: str, *, now_ms: int) -> Decision:
     """`key` is the digest of the public key that asks. A wrong secret and an unknown token are told alike."""
+    if known is not None and known.approved_key == key and not known.revoked:
+        return Decision(Outcome.ISSUE, "the key is approved")
     if token is None or not hmac.compare_digest(secret_hash(secret), token.secret_hash):
         return Decision(Outcome.REFUSE, "no such join token: make one with `skerry nodes token create`")
     if known is not None and known.revoked:
         return Decision(Outcome.REFUSE, f"node {node} is revoked")
     mine = next((use for use in token.used if use.node == node), None)
-    if known is not None and known.approved_key == key:
-        return Decision(Outcome.ISSUE, "the key is approved")
     if known is None and mine is not None and mine.key == key:
         return Decision(Outcome.ISSUE, "the token was used by this very node and key")
     if now_ms >= token.expires_ms:

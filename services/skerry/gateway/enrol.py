@@ -89,13 +89,15 @@ class Enrolment:
         if decision.outcome is tokens.Outcome.REFUSE:
             _log.warning("node_refused", node=request.node, token=request.token_id[:40], message=decision.reason)
             raise NotLetInError(decision.reason)
-        assert found is not None and token is not None
         if decision.outcome is tokens.Outcome.WAIT:
+            assert token is not None
             self._let_wait(request.node, node, token, key, decision.reason)
             raise WaitingError(decision.reason)
         if decision.consumes:
+            assert found is not None and token is not None
             self._consume(found, token, tokens.Use(request.node, key), now_ms)
         if node is None:
+            assert token is not None
             self._create(request.node, token, key)
 
     def _token(self, name: str) -> tuple[Object | None, tokens.JoinToken | None]:

@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from skerry.adapters.pki import nodes
@@ -52,7 +53,7 @@ class Authority:
         issuer, key = self._load()
         until = min(now + lifetime, issuer.not_valid_after_utc)
         names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)])
-        builder = _builder(x509.Name([]), issuer.subject, request.public_key(), now - _SKEW, until)
+        builder = _builder(x509.Name([]), request.public_key(), issuer, now - _SKEW, until)
         builder = builder.add_extension(names, critical=True)  # RFC 5280 §4.1.2.6: critical where the subject is empty
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         made = builder.sign(key, _hash(key)).public_bytes(serialization.Encoding.PEM)
@@ -84,7 +85,7 @@ def make_ca(name: str, *, now: datetime) -> Pair:
     """A new CA (P-256) that signs leaves only."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    builder = _builder(subject, subject, key.public_key(), now - _SKEW, now + CA_LIFETIME, path_length=0)
+    builder = _builder(subject, key.public_key(), None, now - _SKEW, now + CA_LIFETIME)
     certificate = builder.sign(key, hashes.SHA256())
     return Pair(certificate.public_bytes(serialization.Encoding.PEM), nodes.pem_of(key))
 
@@ -98,7 +99,7 @@ def make_server_certificate(ca: Pair, names: Sequence[str], *, now: datetime) ->
         raise errors.InputError("a server's certificate needs the names it is reached by, and a CA's key")
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
-    builder = _builder(subject, issuer.subject, key.public_key(), now - _SKEW, now + SERVER_LIFETIME)
+    builder = _builder(subject, key.public_key(), issuer, now - _SKEW, now + SERVER_LIFETIME)
     builder = builder.add_extension(x509.SubjectAlternativeName([_name(one) for one in names]), critical=False)
     builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     certificate = builder.sign(ca_key, _hash(ca_key))
@@ -129,30 +130,38 @@ def read_request(pem: bytes) -> x509.CertificateSigningRequest:
 
 
 def _builder(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: object,
-    begin: datetime,
-    end: datetime,
-    *,
-    path_length: int | None = None,
+    subject: x509.Name, key: PublicKeyTypes, issuer: x509.Certificate | None, begin: datetime, end: datetime
 ) -> x509.CertificateBuilder:
-    is_ca = path_length is not None
+    """`issuer` None: a CA that signs itself. Strict verifiers (Python's own since 3.13) want both key identifiers, RFC
+    5280 §4.2.1."""
+    is_ca = issuer is None
     usage = x509.KeyUsage(
         digital_signature=not is_ca, key_cert_sign=is_ca, crl_sign=is_ca, content_commitment=False,
         key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
     )  # fmt: skip
+    own = x509.SubjectKeyIdentifier.from_public_key(key)  # type: ignore[arg-type]  # as below
+    own_issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(_key_id(issuer) if issuer else own)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)  # type: ignore[arg-type]  # any public key that read_request let through, or our own
+        .issuer_name(issuer.subject if issuer else subject)
+        .public_key(key)  # type: ignore[arg-type]  # any that read_request let through, or our own
         .serial_number(x509.random_serial_number())
         .not_valid_before(begin)
         .not_valid_after(end)
-        .add_extension(x509.BasicConstraints(is_ca, path_length), critical=True)
+        .add_extension(x509.BasicConstraints(is_ca, 0 if is_ca else None), critical=True)
         .add_extension(usage, critical=True)
+        .add_extension(own, critical=False)
+        .add_extension(own_issuer, critical=False)
     )
+
+
+def _key_id(issuer: x509.Certificate) -> x509.SubjectKeyIdentifier:
+    """As the issuer's certificate says it: whoever made that may have counted otherwise."""
+    try:
+        return issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return x509.SubjectKeyIdentifier.from_public_key(issuer.public_key())
 
 
 def _name(text: str) -> x509.GeneralName:

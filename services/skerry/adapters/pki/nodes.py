@@ -1,5 +1,7 @@
 """A node's key and its request for a certificate; and who the holder of a verified certificate is."""
 
+from datetime import datetime
+
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -37,6 +39,21 @@ def peer_of(certificate_der: bytes) -> identity.Peer:
         id=identity.parse(uris[0]),
         key=digest_of_key(found.public_key()),
         not_after_ms=int(found.not_valid_after_utc.timestamp() * 1000),
+    )
+
+
+def clock_fault(ca_pem: bytes, *, now: datetime) -> str:
+    """Why nothing can be verified at this time: before the fleet's CA was made, or after its end. Empty: it is fine."""
+    try:
+        found = x509.load_pem_x509_certificate(ca_pem)
+    except ValueError as exc:
+        raise errors.IntegrityError(f"the fleet's CA cannot be read: {exc}") from exc
+    begin, end = found.not_valid_before_utc, found.not_valid_after_utc
+    if begin <= now <= end:
+        return ""
+    return (
+        f"this node's clock says {now:%Y-%m-%d %H:%M}, but the fleet's CA is good from {begin:%Y-%m-%d} to "
+        f"{end:%Y-%m-%d}: set the clock; it is tried again"
     )
 
 
