@@ -1,0 +1,175 @@
+"""The enrolment desk by itself: what stands in objects before a certificate leaves, races, lost answers, floods."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skerry.adapters import pki
+from skerry.adapters.objects.memory import MemoryObjects
+from skerry.adapters.objects.protocol import Object
+from skerry.core import errors, identity, tokens
+from skerry.gateway import enrol
+from skerry.proto import fleet_pb2
+
+SECRET = "s" * 32
+DAY_MS = 86_400_000
+
+
+class Desk:
+    """One gateway's desk on shared objects; `now_ms` is its clock."""
+
+    def __init__(self, folder: Path, objects: Any | None = None) -> None:
+        self.now_ms = 1_795_608_000_000
+        self.objects = objects or MemoryObjects()
+        if not (folder / "ca.crt").exists():
+            from datetime import UTC, datetime
+
+            made = pki.make_ca("fleet", now=datetime.fromtimestamp(self.now_ms / 1000, UTC))
+            (folder / "ca.crt").write_bytes(made.certificate)
+            (folder / "ca.key").write_bytes(made.key)
+            (folder / "root.json").write_bytes(b"{}")
+        office = enrol.Office(
+            pki.Authority(folder), "skerry.local", "default", timedelta(days=30), folder / "root.json"
+        )
+        self.desk = enrol.Enrolment(self.objects, office, lambda: self.now_ms)
+
+    def token(self, name: str = "t00001", uses: int = 1) -> None:
+        spec = {"secretHash": tokens.secret_hash(SECRET), "expiresUnixMs": self.now_ms + DAY_MS, "uses": uses}
+        self.objects.create("JoinToken", name, spec, manager="operator")
+
+    def come(self, node: str, key: bytes, token: str = "t00001", secret: str = SECRET) -> fleet_pb2.Membership:
+        asked = fleet_pb2.EnrolRequest(token_id=token, secret=secret, node=node, csr=pki.make_request(key))
+        return self.desk.enrol(asked)
+
+    def used_by(self, token: str = "t00001") -> list[str]:
+        return [use["name"] for use in self.objects.get("JoinToken", token).status.get("nodes", [])]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    made = Desk(tmp_path)
+    made.token()
+    return made
+
+
+def test_a_membership_is_whole(desk: Desk) -> None:
+    made = desk.come("edge-1", pki.make_key())
+    assert (made.ca, made.trust_root) == ((desk.desk._office.authority.folder / "ca.crt").read_bytes(), b"{}")
+    assert made.not_after_unix_ms - desk.now_ms == 30 * DAY_MS
+    assert made.renew_after_unix_ms - desk.now_ms == 15 * DAY_MS
+
+
+def test_a_node_whose_answer_was_lost_before_its_object_was_made_gets_in_with_the_same_key_only(desk: Desk) -> None:
+    mine, create = pki.make_key(), desk.objects.create
+
+    def dies(*given: Any, **named: Any) -> Object:
+        raise errors.UnavailableError("the gateway was killed here")
+
+    desk.objects.create = dies
+    with pytest.raises(errors.UnavailableError):
+        desk.come("edge-1", mine)
+    desk.objects.create = create
+    with pytest.raises(enrol.WaitingError, match="another key"):
+        desk.come("edge-1", pki.make_key())
+    desk.objects.delete("EdgeNode", "edge-1")
+    assert desk.come("edge-1", mine).certificate
+    assert desk.used_by() == ["edge-1"]
+
+
+def test_of_two_gateways_that_see_the_last_use_at_once_one_decides_again(desk: Desk, tmp_path: Path) -> None:
+    other, get = Desk(tmp_path, desk.objects), desk.objects.get
+    raced = False
+
+    def overtaken(kind: str, name: str) -> Object:
+        nonlocal raced
+        found = get(kind, name)
+        if kind == "JoinToken" and not raced:
+            raced = True
+            other.come("edge-2", pki.make_key())
+        return found
+
+    desk.objects.get = overtaken
+    with pytest.raises(enrol.WaitingError, match="used up"):
+        desk.come("edge-1", pki.make_key())
+    assert desk.used_by() == ["edge-2"]
+
+
+def test_a_store_that_never_agrees_is_an_answer_to_come_back_later(desk: Desk) -> None:
+    def contested(*given: Any, **named: Any) -> Object:
+        raise errors.ConflictError("somebody was faster")
+
+    desk.objects.patch = contested
+    with pytest.raises(errors.UnavailableError, match="at once"):
+        desk.come("edge-1", pki.make_key())
+
+
+def test_a_key_that_waits_is_written_once_however_often_it_asks(desk: Desk) -> None:
+    desk.come("edge-1", pki.make_key())
+    reset = pki.make_key()
+    for _ in range(3):
+        with pytest.raises(enrol.WaitingError, match="skerry nodes approve edge-1"):
+            desk.come("edge-1", reset)
+    node = desk.objects.get("EdgeNode", "edge-1")
+    assert node.status["waitingKey"] == pki.authority.digest_of_request(pki.make_request(reset))
+    version = node.resource_version
+    with pytest.raises(enrol.WaitingError):
+        desk.come("edge-1", reset)
+    assert desk.objects.get("EdgeNode", "edge-1").resource_version == version
+
+
+def test_an_approved_key_comes_back_years_later_without_its_token(desk: Desk) -> None:
+    key = pki.make_key()
+    desk.come("edge-1", key)
+    desk.objects.delete("JoinToken", "t00001")
+    desk.now_ms += 700 * DAY_MS
+    assert desk.come("edge-1", key, token="", secret="").certificate
+    desk.objects.patch("EdgeNode", "edge-1", manager="operator", spec={"revoked": True})
+    with pytest.raises(enrol.NotLetInError, match="no such join token"):
+        desk.come("edge-1", key, token="", secret="")
+
+
+REFUSED: dict[str, tuple[Callable[[Desk], object], type[Exception]]] = {
+    "a token that nobody made": (lambda desk: desk.come("e", pki.make_key(), token="nothing"), enrol.NotLetInError),
+    "a token's name that is none": (lambda desk: desk.come("e", pki.make_key(), token="../x"), enrol.NotLetInError),
+    "a wrong secret": (lambda desk: desk.come("e", pki.make_key(), secret="no"), enrol.NotLetInError),
+    "a node's name that is none": (lambda desk: desk.come("Edge_1", pki.make_key()), errors.InputError),
+    "no name": (lambda desk: desk.come("", pki.make_key()), errors.InputError),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_who_is_refused_leaves_nothing_behind(desk: Desk, what: str) -> None:
+    ask, kind = REFUSED[what]
+    with pytest.raises(kind):
+        ask(desk)
+    assert (desk.objects.list("EdgeNode"), desk.used_by()) == ([], [])
+
+
+def test_a_certificate_is_renewed_for_its_own_key_alone(desk: Desk) -> None:
+    key = pki.make_key()
+    me = identity.Peer(
+        identity.NodeId("skerry.local", "default", "edge-1"),
+        pki.authority.digest_of_request(pki.make_request(key)),
+        desk.now_ms + DAY_MS,
+    )
+    desk.now_ms += DAY_MS
+    made = desk.desk.renew(me, fleet_pb2.RenewRequest(csr=pki.make_request(key)))
+    assert made.not_after_unix_ms == desk.now_ms + 30 * DAY_MS
+    with pytest.raises(errors.RejectedError, match="another key"):
+        desk.desk.renew(me, fleet_pb2.RenewRequest(csr=pki.make_request(pki.make_key())))
+
+
+def test_a_flood_of_guesses_is_turned_away_before_it_costs_anything(desk: Desk) -> None:
+    key, refused = pki.make_key(), 0
+    asked = fleet_pb2.EnrolRequest(token_id="t00001", secret="guess", node="e", csr=pki.make_request(key))
+    for _ in range(300):
+        try:
+            desk.desk.enrol(asked)
+        except errors.OverloadedError:
+            refused += 1
+        except enrol.NotLetInError:
+            pass
+    assert refused > 100
