@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rollout-long check fix stubs setup test-conformance test-arm test-interop fuzz images images-archive test-images
+.PHONY: help demo test test-rollout-long check fix stubs setup bench bench-quick test-conformance test-arm test-interop fuzz images images-archive test-images
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -33,6 +33,12 @@ test-arm: .venv/.ready ## the serving path on emulated aarch64 with real wheels:
 
 test-interop: .venv/.ready ## clients of Triton, KServe, MLServer and grpcio, each in an environment of its own in .cache (about 1 GB)
 	@SKERRY_REQUIRE=interop $(BIN)/python -m pytest tests/interop
+
+bench: .venv/.ready ## ours beside other servers with the same model: CPU per request, latency, memory (15 minutes; peers in .cache)
+	@$(BIN)/python -m bench.main $(ARGS)
+
+bench-quick: .venv/.ready ## the same for ours, raw ONNX Runtime and plain grpcio only (2 minutes)
+	@$(BIN)/python -m bench.main --quick $(ARGS)
 
 SECONDS ?= 60
 fuzz: .venv/.ready ## coverage-guided fuzzing of a gRPC connection (SECONDS=60)

@@ -1,0 +1,45 @@
+"""MLServer with a custom runtime of ONNX Runtime: one process (`parallel_workers` 0 is its documented choice for one
+core), gRPC, no adaptive batching (measured: it waits for a batch and costs more than it saves here)."""
+
+import asyncio
+import sys
+
+import onnxruntime
+from mlserver import MLModel, MLServer, ModelSettings, Settings
+from mlserver.codecs import NumpyCodec
+from mlserver.types import InferenceRequest, InferenceResponse
+
+_PORT, _KIND, _MODEL = sys.argv[1:4]
+
+
+class Onnx(MLModel):
+    async def load(self) -> bool:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self._run = onnxruntime.InferenceSession(_MODEL, options, providers=["CPUExecutionProvider"]).run
+        return True
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        x = NumpyCodec.decode_input(payload.inputs[0])
+        logits = self._run(["logits"], {"input": x})[0]
+        return InferenceResponse(
+            model_name=self.name, id=payload.id, outputs=[NumpyCodec.encode_output("logits", logits)]
+        )
+
+
+async def _main() -> None:
+    port = int(_PORT)
+    settings = Settings(
+        host="127.0.0.1",
+        grpc_port=port,
+        http_port=port + 1,
+        metrics_port=port + 2,
+        parallel_workers=0,
+        debug=False,
+        logging_settings=None,
+    )
+    await MLServer(settings).start([ModelSettings(name=_KIND, implementation=Onnx)])
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

@@ -1,0 +1,28 @@
+"""The agent's own path: cascade, sampling and spool around the data plane, without a cloud. PORT KIND MODEL."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import uvloop
+
+from skerry import rpc
+from skerry.agent import parts
+from skerry.agent.settings import Settings
+
+
+async def _main(state: Path) -> None:
+    port, kind, model = sys.argv[1:4]
+    nowhere = "127.0.0.1:9"
+    settings = Settings("bench", state, state / "root.json", nowhere, f"http://{nowhere}/", ("127.0.0.1", int(port)))
+    serves = parts.serving(settings)
+    version = await serves.registry.load(kind, 1, Path(model).parent)
+    serves.cascade.know(version.digest, version.manifest)
+    serves.registry.activate(kind, 1)
+    await rpc.open_server(settings.transport, serves.methods()).listen(*settings.listen)
+    await serves.collector.run()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        uvloop.run(_main(Path(folder)))
