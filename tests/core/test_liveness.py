@@ -30,6 +30,16 @@ def test_state_by_age(connected: bool, age_s: int, state: State) -> None:
     assert found.age_s == max(0, age_s)
 
 
+def test_a_node_that_is_marked_seldom_is_believed_for_two_marks() -> None:
+    """A large fleet writes less: its gateway says how often it marks, and everybody counts with that."""
+
+    def at(age_s: int) -> State:
+        seen = NOW - age_s * 1000
+        return liveness.judge(connected=True, last_seen_ms=seen, now_ms=NOW, offline_after_s=15, mark_s=30).state
+
+    assert (at(60), at(61)) == (State.ONLINE, State.OFFLINE)
+
+
 @pytest.mark.parametrize("connected", [True, False])
 def test_never_heard_of_is_a_state_of_its_own(connected: bool) -> None:
     found = liveness.judge(connected=connected, last_seen_ms=0, now_ms=NOW, offline_after_s=15)

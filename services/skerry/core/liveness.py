@@ -6,7 +6,7 @@ import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-FRESH_S = 10  # twice the longest pause between two marks of a connected node
+MARK_S = 5  # longest pause between two marks of a connected node, where its status says no other (`markSeconds`)
 
 
 class State(enum.StrEnum):
@@ -25,17 +25,20 @@ class Liveness:
     reason: str
 
 
-def judge(*, connected: bool, last_seen_ms: int, now_ms: int, offline_after_s: int) -> Liveness:
-    """Online: connected and heard of lately. Offline: not heard of for `offline_after_s`. Stale: between the two.
+def judge(*, connected: bool, last_seen_ms: int, now_ms: int, offline_after_s: int, mark_s: int = MARK_S) -> Liveness:
+    """Online: connected and heard of within two marks. Offline: not heard of for `offline_after_s`, and two marks.
+    Stale: between the two.
 
     `last_seen_ms` 0 means never. A last mark in the future (clocks differ) counts as now.
     """
     if not last_seen_ms:
         return Liveness(State.UNKNOWN, None, "never heard of")
     age_s = max(0, now_ms - last_seen_ms) // 1000
-    if age_s > max(offline_after_s, FRESH_S):
-        return Liveness(State.OFFLINE, age_s, f"not heard of for more than {max(offline_after_s, FRESH_S)} s")
-    if connected and age_s <= FRESH_S:
+    fresh_s = 2 * mark_s
+    gone_s = max(offline_after_s, fresh_s)
+    if age_s > gone_s:
+        return Liveness(State.OFFLINE, age_s, f"not heard of for more than {gone_s} s")
+    if connected and age_s <= fresh_s:
         return Liveness(State.ONLINE, age_s, "connected")
     return Liveness(State.STALE, age_s, "connected, but silent" if connected else "the connection ended")
 

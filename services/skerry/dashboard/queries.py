@@ -75,7 +75,11 @@ def _node(thing: Object, fleets: Sequence[specs.EdgeFleet], live: Readings, now_
         return views.Node(thing.name, unknown, 0, False, "", [], None, str(exc))
     offline_after_s = min((one.offline_after_s for one in fleets if one.selects(node)), default=15)
     alive = liveness.judge(
-        connected=node.connected, last_seen_ms=node.last_seen_ms, now_ms=now_ms, offline_after_s=offline_after_s
+        connected=node.connected,
+        last_seen_ms=node.last_seen_ms,
+        now_ms=now_ms,
+        offline_after_s=offline_after_s,
+        mark_s=node.mark_s,
     )
     serving = [
         views.Serving(

@@ -1,7 +1,7 @@
 """The open streams of nodes: reports in, the whole desired state out at once and whenever it changes.
 
 One stream per node: the newest wins. The EdgeNode's status is written only when what it says changes, and its
-`lastSeenUnixMs` every five seconds, so that a steady fleet costs the object store almost nothing.
+`lastSeenUnixMs` every `mark_s` seconds: what a steady fleet costs the object store is this setting's.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from google.protobuf.message import DecodeError
 from skerry.adapters.objects.protocol import Change, Objects
 from skerry.adapters.telemetry import logs
 from skerry.core import errors, writers
+from skerry.core.liveness import MARK_S
 from skerry.gateway import desired, liveness, metrics, reports
 from skerry.gateway.identity import Guard
 from skerry.proto import fleet_pb2
 from skerry.rpc.methods import Call, CallError, Status
 
-LAST_SEEN_MS = 5000
 _CLOSING_POLL_S = 0.02
 _MAX_WRITERS = 4
 _MAX_REMEMBERED = 100_000  # nodes whose last sequence is known; the longest silent one is forgotten first
@@ -66,10 +66,11 @@ class Sessions:
         guard: Guard,
         clock: Callable[[], int],
         report_timeout_s: float,
+        mark_s: int = MARK_S,
     ) -> None:
         self._objects, self._view, self._readings, self._numbers = objects, view, readings, numbers
         self._guard = guard
-        self._clock, self._report_timeout_s = clock, report_timeout_s
+        self._clock, self._report_timeout_s, self._mark_s = clock, report_timeout_s, mark_s
         self._open: dict[str, _Session] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._boots: dict[str, tuple[str, int]] = {}
@@ -173,14 +174,15 @@ class Sessions:
         self._numbers.reports.inc()
         session.last_report = data
         self._readings.offer(reports.readings(report, self._clock(), connected=True))
-        await self._write(session, {**reports.status(report), **self._guard.about(session.call)})
+        marks = {} if self._mark_s == MARK_S else {"markSeconds": self._mark_s}
+        await self._write(session, {**reports.status(report), **self._guard.about(session.call), **marks})
 
     async def _write(self, session: _Session, status: Mapping[str, Any]) -> None:
         """Write the status if it says something new or is five seconds old. Trouble is told once, and tried again with
         the next report: the stream does not end for it."""
         known, now = self._view.noted(session.node), self._clock()
         same = known is not None and known.fingerprint == desired.fingerprint(status)
-        if same and now - session.written_unix_ms < LAST_SEEN_MS:
+        if same and now - session.written_unix_ms < 1000 * self._mark_s:
             return
         try:
             await self._blocking(self._put, session.node, {**status, "lastSeenUnixMs": now}, known is None)

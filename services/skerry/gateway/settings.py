@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     """How long it goes on accepting after it said that it is not ready: as long as those who send to it need to learn
     that. 0 where a preStop hook waits instead."""
 
+    mark_seconds: int = Field(default=5, ge=1, le=600)
+    """How often the object of a connected node that says nothing new is marked as seen: every mark is a write."""
+
     drain_seconds: float = Field(default=5.0, ge=0, le=600)
     """Longest time that running calls get after SIGTERM."""
 

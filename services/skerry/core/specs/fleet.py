@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from skerry.core import liveness
 from skerry.core.specs.reader import Amount, Reader, read
 
 ONE = Amount(1)
@@ -89,7 +90,7 @@ class ModelReport:
 @dataclass(frozen=True, slots=True)
 class EdgeNode:
     """`last_seen_ms` is 0 for a node that was never seen. `approved_key`: digest of the public key that may speak for
-    the node; empty where nodes need no certificate."""
+    the node; empty where nodes need no certificate. `mark_s`: longest pause between two marks while it is connected."""
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -98,6 +99,7 @@ class EdgeNode:
     revoked: bool = False
     connected: bool = False
     last_seen_ms: int = 0
+    mark_s: int = liveness.MARK_S
     assignments: tuple[Assignment, ...] = ()
     reports: tuple[ModelReport, ...] = ()
 
@@ -116,8 +118,7 @@ def parse_fleet(name: str, spec: Mapping[str, Any]) -> EdgeFleet:
 def parse_node(name: str, spec: Mapping[str, Any], status: Mapping[str, Any]) -> EdgeNode:
     """Both halves of an EdgeNode. Raises InputError naming the field."""
     node = read("EdgeNode", name, "spec", spec, lambda reader: _node_spec(name, reader))
-    connected, last_seen_ms, reports = read("EdgeNode", name, "status", status, _node_status)
-    return replace(node, connected=connected, last_seen_ms=last_seen_ms, reports=reports)
+    return read("EdgeNode", name, "status", status, lambda reader: _node_status(node, reader))
 
 
 def assignment_json(one: Assignment) -> dict[str, Any]:
@@ -212,13 +213,18 @@ def _lease(reader: Reader) -> Lease:
     )
 
 
-def _node_status(reader: Reader) -> tuple[bool, int, tuple[ModelReport, ...]]:
+def _node_status(node: EdgeNode, reader: Reader) -> EdgeNode:
     for shown in ("agentVersion", "bootId", "servingAddress", "waitingKey"):
         reader.text(shown, "")
     reader.integer("certNotAfterUnixMs", 0)
     reader.mapping("runtime", {})
-    connected = reader.flag("connected", False)
-    return connected, reader.integer("lastSeenUnixMs", 0), reader.each("models", _report, limit=1000)
+    return replace(
+        node,
+        connected=reader.flag("connected", False),
+        last_seen_ms=reader.integer("lastSeenUnixMs", 0),
+        mark_s=reader.integer("markSeconds", liveness.MARK_S, 1, 3600),
+        reports=reader.each("models", _report, limit=1000),
+    )
 
 
 def _report(reader: Reader) -> ModelReport:
