@@ -20,6 +20,7 @@ from skerry.adapters import blobs as blob_store
 from skerry.adapters import files
 from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.blobs.memory import MemoryBlobs
+from skerry.adapters.events.memory import MemoryEvents
 from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.adapters.lease.memory import Board, MemoryLease
 from skerry.adapters.objects.memory import MemoryObjects
@@ -59,9 +60,10 @@ class Counted:
 
 
 class World:
-    def __init__(self, tmp: Path, nodes: int = 2) -> None:
-        self.tmp, self.now_ms, self.effects, self.die_before = tmp, T0_MS, 0, 0
-        self.objects, self.blobs, self.fleetstate = MemoryObjects(), MemoryBlobs(), MemoryFleetState()
+    def __init__(self, tmp: Path, nodes: int = 2, objects: Any = None, now_ms: int = T0_MS) -> None:
+        self.tmp, self.now_ms, self.effects, self.die_before = tmp, now_ms, 0, 0
+        self.objects, self.blobs, self.fleetstate = objects or MemoryObjects(), MemoryBlobs(), MemoryFleetState()
+        self.events = MemoryEvents()
         self.jobs, self.board = MemoryJobs(), Board()
         self.nodes = [f"edge-{number + 1}" for number in range(nodes)]
         self.bad: set[str] = set()  # digests that answer worse
@@ -105,7 +107,7 @@ class World:
         self.reconciler = self.controller(self.lease)
 
     def controller(self, lease: MemoryLease) -> reconcile.Reconciler:
-        store = Store(Counted(self.objects, self._effect, ("create", "patch", "delete")), lease)
+        store = Store(Counted(self.objects, self._effect, ("create", "patch", "delete")), lease, self.events)
         blobs: Any = Counted(self.blobs, self._effect, ("write", "delete"))
         jobs: Any = Counted(self.jobs, self._effect, ("start", "stop"))
         signing = repository.Repository(

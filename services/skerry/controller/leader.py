@@ -38,15 +38,20 @@ class Leader:
 
     def run(self, stop: threading.Event) -> int:
         """Lead when possible until `stop` is set (0) or the lease is lost (1: the process must end)."""
-        waiting = False
+        told = ""
         while not stop.is_set():
             self.beat()
-            epoch = self.lease.acquire(self.holder)
+            try:
+                epoch = self.lease.acquire(self.holder)
+            except (errors.UnavailableError, errors.RejectedError) as exc:
+                epoch, waits_for = None, str(exc)
+            else:
+                waits_for = "somebody else leads"
             if epoch is not None:
                 return self._lead(epoch, stop)
-            if not waiting:
-                log.info("waiting_for_lease", holder=self.holder)
-                waiting = True
+            if waits_for != told:
+                log.info("waiting_for_lease", holder=self.holder, message=waits_for)
+                told = waits_for
             stop.wait(self.tick_s)
         return 0
 

@@ -12,7 +12,7 @@ import sys
 import threading
 from datetime import UTC, datetime
 
-from skerry.adapters import blobs, fleetstate, lease, objects
+from skerry.adapters import blobs, events, fleetstate, lease, objects
 from skerry.adapters.telemetry import logs
 from skerry.adapters.trust import ceremony
 from skerry.controller import leader, publish, reconcile, runs, settings
@@ -46,7 +46,7 @@ def _run(given: settings.Settings, stop: threading.Event) -> int:
         blobs.open_shared(given.repository), given.keys, now=datetime.now(UTC), seed=given.trust_seed
     )
     jobs = opening.open_jobs(given)
-    store = Store(store_of_objects, held)
+    store = Store(store_of_objects, held, events.open_events(given.objects, "skerry-controller"))
     publisher = publish.Publisher(store, blob_store, repository)
     reconciler = reconcile.Reconciler(
         store,

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from skerry.adapters.fleetstate.protocol import FleetState
+from skerry.adapters.lease import epochs
 from skerry.adapters.objects.protocol import Object
 from skerry.adapters.telemetry import logs
-from skerry.controller import marks, observe
+from skerry.controller import announcing, marks, observe
 from skerry.controller.store import LeadershipLostError, Store
 from skerry.controller.told import Told
 from skerry.core import errors, evidence, rollout, specs
@@ -143,10 +144,11 @@ class Rollouts:
             return {node.name for node in world.nodes}
         if made.stable and model is not None:
             self._store.put_status(model, {**model.status, "stableVersion": made.stable})
-        self._store.put_status(thing, rollout.to_json(made.status))
+        written = self._store.put_status(thing, rollout.to_json(made.status))
         for event in made.events:
             log.info("rollout", rollout=spec.name, reason=event.reason, message=event.message, node=event.node)
-        self._assign(spec.model, made.assignments)
+        self._store.tell(written, announcing.steps(made.events))
+        self._assign(spec.model, made.assignments, epoch)
         return set(made.assignments)
 
     def _answer(self, spec: specs.ModelRollout, asked: rollout.Question, now_ms: int) -> evidence.Evidence:
@@ -174,19 +176,22 @@ class Rollouts:
             self._store.put_status(model, {**model.status, "catchUp": rollout.settled_to_json(made.settled)})
         for event in made.events:
             log.info("settled", model=model.name, reason=event.reason, message=event.message, node=event.node)
-        self._assign(model.name, made.assignments)
+        self._assign(model.name, made.assignments, epoch)
 
-    def _assign(self, model: str, assignments: Assignments) -> None:
+    def _assign(self, model: str, assignments: Assignments, epoch: int) -> None:
         for node, wanted in sorted(assignments.items()):
-            self._assign_node(node, model, wanted)
+            self._assign_node(node, model, wanted, epoch)
 
-    def _assign_node(self, node: str, model: str, wanted: specs.Assignment | None) -> None:
+    def _assign_node(self, node: str, model: str, wanted: specs.Assignment | None, epoch: int) -> None:
         """One entry of EdgeNode.spec.assignments, the others left as they are. The gateway writes the same object's
-        status often: a conflict with it is read again at once."""
+        status often: a conflict with it is read again at once. Raises LeadershipLostError when a later leader has
+        written there."""
         for attempt in range(_TRIES):
             thing = self._store.find("EdgeNode", node)
             if thing is None:
                 return
+            if (later := max(epochs.named_by(thing), default=0)) > epoch:
+                raise LeadershipLostError(f"EdgeNode {node} was written by a leader of epoch {later}, ours is {epoch}")
             kept = [one for one in thing.spec.get("assignments", []) if one.get("model") != model]
             mine = [] if wanted is None else [specs.assignment_json(wanted)]
             entries = sorted([*kept, *mine], key=lambda one: str(one["model"]))

@@ -3,11 +3,13 @@
 A write that would change nothing is not sent; a write after the lease is lost raises instead of happening.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from skerry.adapters.events import Events, Silent
 from skerry.adapters.lease.protocol import Lease
 from skerry.adapters.objects.protocol import Json, Object, Objects
+from skerry.controller import announcing
 from skerry.core import errors, writers
 
 
@@ -16,11 +18,13 @@ class LeadershipLostError(errors.UnavailableError):
 
 
 class Store:
-    """Every read goes to the object store; every write is fenced by the lease."""
+    """Every read goes to the object store; every write is fenced by the lease. What a write turned is told to people,
+    after it was done: once, or not at all when the process ends there."""
 
-    def __init__(self, objects: Objects, lease: Lease) -> None:
+    def __init__(self, objects: Objects, lease: Lease, events: Events | None = None) -> None:
         self._objects = objects
         self._lease = lease
+        self._events = events or Silent()
 
     def get(self, kind: str, name: str) -> Object:
         return self._objects.get(kind, name)
@@ -43,7 +47,14 @@ class Store:
         """Make `status` the whole status of `thing`, and note which generation of the spec it speaks of (`kubectl wait`
         asks). Raises ConflictError when it was written since it was read."""
         stamped = {**status, "observedGeneration": thing.generation}
-        return self._patch(thing, "status", difference(thing.status, stamped))
+        written = self._patch(thing, "status", difference(thing.status, stamped))
+        self.tell(written, announcing.turned(thing.kind, thing.status, written.status))
+        return written
+
+    def tell(self, thing: Object, announcements: Iterable[announcing.Announcement]) -> None:
+        """Events for people. Raises nothing."""
+        for one in announcements:
+            self._events.tell(thing, one.reason, one.message, warning=one.warning)
 
     def put_spec(self, thing: Object, fields: Json) -> Object:
         """Set the given fields of the spec (only the controller's own). Raises as `put_status`."""
