@@ -362,6 +362,23 @@ def ceremony_keys(system: StillSystem) -> list[str]:
     return list(root["signed"]["roles"]["timestamp"]["keyids"])
 
 
+@pytest.mark.parametrize("what", ["publisher", "online"])
+def test_keys_that_were_lost_are_replaced_with_the_root_key(founded: StillSystem, tmp_path: Path, what: str) -> None:
+    served = mirror.Mirror(founded.folder / "repository")
+    try:
+        node, prefix = Node(founded, tmp_path, served), published(founded, 1)
+        node.fetch(prefix)
+        (Path(founded.description.keys) / what).rename(tmp_path / "lost")
+        if what == "publisher":
+            assert "kept offline" in founded.bad(3, "keys", "rotate", what)
+        founded.good("keys", "rotate", what, *(["--lost"] if what == "publisher" else []))
+        assert node.fetch(prefix) == 1
+        assert node.fetch(published(founded, 2)) == 2
+        assert all(row["here"] for row in shown(founded).values())
+    finally:
+        served.close()
+
+
 def test_the_publishers_rotation_waits_for_a_controller_that_runs(founded: StillSystem, tmp_path: Path) -> None:
     """As in a cluster, where the online keys are the controller's alone."""
     storage = blobs.open_shared(founded.description.repository)

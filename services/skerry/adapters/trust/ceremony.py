@@ -112,28 +112,36 @@ def rotate_online(blobs: SharedBlobs, key_folder: Path, *, now: datetime) -> int
 
 
 def rotate_publisher(
-    blobs: SharedBlobs, key_folder: Path, *, now: datetime, await_published: Callable[[Callable[[], bool]], None]
+    blobs: SharedBlobs,
+    key_folder: Path,
+    *,
+    now: datetime,
+    await_published: Callable[[Callable[[], bool]], None],
+    lost: bool = False,
 ) -> int:
-    """Replace the publisher's key. Returns the root's new version. Needs the root key and the publisher's old one.
+    """Replace the publisher's key. Returns the root's new version. Needs the root key and, unless it is `lost`, the
+    publisher's old one.
 
     What it signed is signed by both first. Only when that is published does the root name the new key alone: without
-    the online keys here, `await_published` waits until its argument is true, which is the controller's doing.
+    the online keys here, `await_published` waits until its argument is true, which is the controller's doing. When the
+    old key is lost the root comes first, and nodes that ask in between are told to come again.
     """
     folder, root_folder = key_folder / keys.PUBLISHER, key_folder / keys.ROOT
     metadata = store.Store(blobs, {**keys.load(root_folder), **keys.load(folder)})
     _require(metadata, Root.type)
-    _require(metadata, Targets.type)
+    if not lost:
+        _require(metadata, Targets.type)
     new = keys.create(folder, keys.PUBLISHER)
 
-    def sign_with_both() -> None:
+    def sign() -> None:
         signing = store.Store(blobs, keys.load(folder))
         _delegate(signing, store.IMPORTED, new, now, also=new.public_key.keyid)
 
-    store.written(blobs, sign_with_both)
-    online = repository.Repository(blobs, keys.load(key_folder / keys.ONLINE))
-    if online.store.can_sign(Timestamp.type):
-        online.publish(now=now)
-    await_published(lambda: _names_newest(online.store))
+    def publish() -> None:
+        online = repository.Repository(blobs, keys.load(key_folder / keys.ONLINE))
+        if online.store.can_sign(Timestamp.type):
+            online.publish(now=now)
+        await_published(lambda: _names_newest(online.store))
 
     def name_the_new() -> int:
         root = metadata.root().signed
@@ -142,7 +150,12 @@ def rotate_publisher(
         _write_root(metadata, root, root_keys, now)
         return root.version
 
+    store.written(blobs, sign)
+    if not lost:
+        publish()
     version = store.written(blobs, name_the_new)
+    if lost:
+        publish()
     keys.forget(folder, {new.public_key.keyid})
     return version
 

@@ -16,6 +16,7 @@ from tuf.ngclient.fetcher import FetcherInterface
 
 from skerry.adapters.trust import partial
 from skerry.core import errors
+from skerry.core import identity as names
 
 _CHUNK_BYTES = 64 * 1024
 _GAP_S = 10.0  # longest silence of the server
@@ -84,7 +85,7 @@ class Fetcher(FetcherInterface):
                 "GET", url, headers=dict(headers), preload_content=False, redirect=False, timeout=timeout
             )
         except urllib3.exceptions.HTTPError as exc:
-            raise exceptions.DownloadError(f"{url}: {exc}") from exc
+            raise exceptions.DownloadError(f"{url}: {exc}{names.hint(str(exc))}") from exc
         if response.status != 200 and not (headers and response.status in (206, _RANGE_NOT_SATISFIABLE)):
             response.close()
             raise exceptions.DownloadHTTPError(f"{url} answered HTTP {response.status}", response.status)

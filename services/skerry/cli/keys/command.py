@@ -128,8 +128,9 @@ def renew(places: Places, everything: bool) -> None:
 
 @keys.command()
 @click.argument("what", type=click.Choice(["root", "publisher", "online"]))
+@click.option("--lost", is_flag=True, help="Of the publisher: the old key is gone.")
 @places_options
-def rotate(places: Places, what: str) -> None:
+def rotate(places: Places, what: str, lost: bool) -> None:
     """Replace the keys of a custodian; what they signed stays valid. Needs the root key in the keys' folder.
 
     `online` is the way back after the controller's keys were stolen, and after a restore that nodes take for a replay.
@@ -144,7 +145,7 @@ def rotate(places: Places, what: str) -> None:
     elif what == "online":
         version = ceremony.rotate_online(storage, folder, now=now)
     else:
-        version = ceremony.rotate_publisher(storage, folder, now=now, await_published=_await_published)
+        version = ceremony.rotate_publisher(storage, folder, now=now, await_published=_await_published, lost=lost)
     click.echo(f"the {what} keys are new; root is now version {version}")
     click.echo(f"put {folder / what} where {what} keys are kept; the old ones sign nothing any more")
 
