@@ -45,7 +45,14 @@ JOINED = {"gateway": "skerry-gateway.skerry.svc", "existingSecret": "skerry-join
 # (chart, values) by name; the first of each chart is what the others are compared with.
 SETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "cloud": ("skerry", {}),
-    "cloud-s3": ("skerry", {"storage": _S3, "gateway": {"replicas": 3}}),
+    "cloud-s3": (
+        "skerry",
+        {
+            "storage": _S3,
+            "gateway": {"replicas": 3},
+            "networkPolicy": {"apiServer": {"cidrs": ["192.0.2.1/32"], "ports": [6443]}},
+        },
+    ),
     "cloud-own-redis": ("skerry", {"redis": {"existingSecret": {"name": "redis"}}}),
     "cloud-cert-manager": ("skerry", {"certManager": {"enabled": True}, "hosts": ["gw.example", "192.0.2.7"]}),
     "cloud-own-everything": (
