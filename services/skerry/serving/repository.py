@@ -28,7 +28,7 @@ class Found:
 
 
 def scan(root: Path) -> list[Found]:
-    """Every model below `root`. Raises UnavailableError when it cannot be listed."""
+    """Every model below `root`; none when it is not there yet. Raises UnavailableError when it cannot be listed."""
     return [scan_model(root, folder.name) for folder in _folders(root) if not folder.name.startswith(".")]
 
 
@@ -60,5 +60,7 @@ def _odd(path: Path) -> str:
 def _folders(root: Path) -> list[Path]:
     try:
         return sorted(path for path in root.iterdir() if path.is_dir())
+    except FileNotFoundError:  # nobody has put a model there yet
+        return []
     except OSError as exc:
         raise errors.UnavailableError(f"cannot list {root}: {exc.strerror}") from exc
