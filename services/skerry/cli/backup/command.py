@@ -48,7 +48,8 @@ def backup(places: Places, to: str, keys: bool, as_json: bool) -> None:
 def restore(places: Places, source: str, merge: bool, check: bool, as_json: bool) -> None:
     """Put the backup FROM (a file, or - for standard input) into an empty system whose controller is stopped.
 
-    Nothing counts before the whole archive is verified. It may be run again after it was interrupted.
+    Nothing counts before the whole archive is verified. After an interruption it is run again, with --merge when it
+    finds something there by then.
     """
     from skerry.cli.backup import restoring
 

@@ -13,7 +13,7 @@ from skerry.adapters.kubernetes import Api
 from skerry.core import errors
 
 _TLS = {"tls.crt", "tls.key"}
-MAX_SECRET_BYTES = 1 << 20
+_LABELS = {"app.kubernetes.io/part-of": "skerry", "app.kubernetes.io/managed-by": "skerry"}
 
 
 class Vault(Protocol):
@@ -71,7 +71,7 @@ def _manifest(name: str, data: Mapping[str, bytes]) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": name, "labels": {"app.kubernetes.io/managed-by": "skerry"}},
+        "metadata": {"name": name, "labels": dict(_LABELS)},
         "type": "kubernetes.io/tls" if set(data) >= _TLS else "Opaque",
         "data": {key: base64.b64encode(value).decode() for key, value in sorted(data.items())},
     }
