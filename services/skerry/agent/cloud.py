@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import grpc
 
-from skerry.core import errors
+from skerry.core import errors, identity
 from skerry.proto import fleet_pb2
 
 SERVICE = "/skerry.fleet.v1.Fleet/"
@@ -128,7 +128,8 @@ def _translated() -> Any:
     try:
         yield
     except grpc.aio.AioRpcError as exc:
-        text = f"the gateway answered {exc.code().name}: {(exc.details() or '')[:500]}"
+        details = exc.details() or ""
+        text = f"the gateway answered {exc.code().name}: {details[:500]}{identity.hint(details)}"
         raise (errors.InputError if exc.code() in _FAULTS else errors.UnavailableError)(text) from exc
     except (grpc.aio.UsageError, grpc.aio.InternalError) as exc:
         raise errors.UnavailableError(f"the stream to the gateway is over: {exc}") from exc

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from skerry.adapters import files
-from skerry.core import digests, errors, tokens
+from skerry.core import digests, errors, identity, tokens
 
 ENROLLED, WAITING, REFUSED, FAILED = "ENROLLED", "WAITING", "REFUSED", "FAILED"
 KEY, CERTIFICATE, CA, ROOT, TERMS = "key.pem", "cert.pem", "ca.pem", "root.json", "terms.json"
@@ -108,7 +108,7 @@ def _refused(code: Any, details: str, address: str) -> tuple[str, str]:
         return WAITING, details
     if code in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNAUTHENTICATED):
         return REFUSED, details
-    return FAILED, f"{address} answered {code.name}: {details[:500]}{_clock_hint(details)}"
+    return FAILED, f"{address} answered {code.name}: {details[:500]}{identity.hint(details)}"
 
 
 def _keep(job: Job, folder: Path, made: Any) -> None:
@@ -180,12 +180,6 @@ def _chain(connection: ssl.SSLSocket) -> list[bytes]:
         return list(connection.get_unverified_chain())
     inner: Any = connection._sslobj  # type: ignore[attr-defined]
     return [ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in inner.get_unverified_chain() or []]
-
-
-def _clock_hint(details: str) -> str:
-    if "not yet valid" in details or "expired" in details or "CERTIFICATE_VERIFY_FAILED" in details:
-        return "; is this node's clock right?"
-    return ""
 
 
 def _date(unix_ms: int) -> str:

@@ -1,4 +1,5 @@
-"""Who a certificate says its holder is: SPIFFE-shaped ids of nodes, and whether one may speak for a node now."""
+"""Who a certificate says its holder is: SPIFFE-shaped ids of nodes, whether one may speak for a node now, and what a
+person shall look at when a handshake fails."""
 
 import re
 from dataclasses import dataclass
@@ -48,4 +49,15 @@ def fault(peer: Peer, domain: str, tenant: str, approved_key: str | None, *, rev
         return f"node {peer.id.node} is revoked"
     if peer.key != approved_key:
         return f"node {peer.id.node} is known with another key"
+    return ""
+
+
+def hint(failure: str) -> str:
+    """What most likely stands behind a TLS library's words, to be added to them. Empty: nothing to add."""
+    if "not yet valid" in failure or "has expired" in failure:
+        return "; is the clock right here? If it is, the certificate must be renewed there"
+    if "ostname" in failure or "address mismatch" in failure:
+        return "; the certificate there has other names than the one that this node is told to reach it by"
+    if "CERTIFICATE_VERIFY_FAILED" in failure:
+        return "; the certificate there is of another authority than the one that this node enrolled with"
     return ""
