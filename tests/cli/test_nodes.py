@@ -61,6 +61,14 @@ def test_a_key_that_waits_is_seen_and_approved(system: StillSystem) -> None:
     assert "waits for approval" not in system.good("nodes")
 
 
+def test_a_key_is_approved_only_when_it_is_the_one_that_was_named(system: StillSystem) -> None:
+    wait(system, OTHER)
+    assert "another key of node edge-1 waits" in system.bad(3, "nodes", "approve", "edge-1", "--key", "cccc")
+    assert system.objects.get("EdgeNode", "edge-1").spec["approvedKey"] == KEY
+    system.good("nodes", "approve", "edge-1", "--key", OTHER[:20])
+    assert system.objects.get("EdgeNode", "edge-1").spec["approvedKey"] == OTHER
+
+
 def test_approving_what_does_not_wait_is_refused_with_the_reason(system: StillSystem) -> None:
     assert "no key of node edge-1 waits" in system.bad(3, "nodes", "approve", "edge-1")
     wait(system, KEY)

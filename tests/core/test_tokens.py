@@ -86,7 +86,17 @@ ROWS = [
         Outcome.REFUSE,
         "revoked",
         False,
-        id="a revoked node, whatever its key",
+        id="a revoked key, whatever its token",
+    ),
+    pytest.param(
+        FRESH,
+        SECRET,
+        Known(OTHER, True),
+        "edge-1",
+        Outcome.WAIT,
+        "skerry nodes approve edge-1",
+        False,
+        id="whoever replaces a revoked node",
     ),
 ]
 

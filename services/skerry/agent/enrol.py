@@ -48,11 +48,14 @@ def run(job: Job) -> tuple[str, str]:
         files.write(key_file, pki.make_key(), mode=0o600)
     request = pki.make_request(files.read(key_file, max_bytes=16 << 10))
     try:
-        return _renew(job, folder, request) if job.renews else _enrol(job, folder, request)
+        state, reason = _renew(job, folder, request) if job.renews else _enrol(job, folder, request)
     except errors.InputError as exc:
         return REFUSED, str(exc)
     except errors.SkerryError as exc:
         return FAILED, str(exc)
+    if state == WAITING:  # whoever approves can see that it is this key that asks
+        reason += f" --key {pki.authority.digest_of_request(request)}"
+    return state, reason
 
 
 def _enrol(job: Job, folder: Path, request: bytes) -> tuple[str, str]:

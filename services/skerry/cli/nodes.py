@@ -96,9 +96,11 @@ def _target(report: Any) -> str:
 
 @nodes.command()
 @click.argument("name")
+@click.option("--key", default="", help="Approve only this key, as the node itself tells it (its beginning will do).")
 @state_option
-def approve(name: str, state: Path) -> None:
-    """Let NAME speak with the key that it last asked with: it was reset, or came after its token was used up."""
+def approve(name: str, key: str, state: Path) -> None:
+    """Let NAME speak with the key that it last asked with: it was reset, replaced, or came after its token was used up.
+    The key that was approved before counts no longer."""
     from skerry.core import errors
 
     def decide(spec: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,6 +109,8 @@ def approve(name: str, state: Path) -> None:
             raise errors.RejectedError(f"no key of node {name} waits for approval")
         if spec.get("approvedKey") == waiting:
             raise errors.RejectedError(f"the key of node {name} is approved already")
+        if not waiting.removeprefix("sha256:").startswith(key.removeprefix("sha256:")):
+            raise errors.RejectedError(f"another key of node {name} waits: {waiting}")
         return {"approvedKey": waiting, "revoked": False}
 
     made = _change(state, name, decide)

@@ -108,7 +108,7 @@ def decide(token: JoinToken | None, secret: str, known: Known | None, node: str,
         return Decision(Outcome.ISSUE, "the key is approved")
     if token is None or not hmac.compare_digest(secret_hash(secret), token.secret_hash):
         return Decision(Outcome.REFUSE, "no such join token: make one with `skerry nodes token create`")
-    if known is not None and known.revoked:
+    if known is not None and known.revoked and known.approved_key == key:
         return Decision(Outcome.REFUSE, f"node {node} is revoked")
     mine = next((use for use in token.used if use.node == node), None)
     if known is None and mine is not None and mine.key == key:
@@ -118,6 +118,8 @@ def decide(token: JoinToken | None, secret: str, known: Known | None, node: str,
     if not fnmatch.fnmatchcase(node, token.node_pattern):
         return Decision(Outcome.REFUSE, f"join token {token.id} is for nodes {token.node_pattern!r}, not {node!r}")
     approve = f"a person must approve it: skerry nodes approve {node}"
+    if known is not None and known.revoked:  # with another key: whoever replaces it may be approved, it may not
+        return Decision(Outcome.WAIT, f"node {node} is revoked; {approve}")
     if known is not None and known.approved_key:
         return Decision(Outcome.WAIT, f"node {node} has enrolled before with another key; {approve}")
     if mine is not None:
