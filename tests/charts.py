@@ -157,8 +157,15 @@ def template(
     chart: str, values: Mapping[str, Any], *, release: str = "skerry", namespace: str = "skerry"
 ) -> "subprocess.CompletedProcess[str]":
     """`helm template` of `values`, whatever comes of it."""
-    command = ["helm", "template", release, str(HELM / chart), "--namespace", namespace, "--values", "-"]
-    return subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, timeout=60, check=False)
+    arguments = ("template", release, str(HELM / chart), "--namespace", namespace, "--values", "-")
+    return helm(*arguments, values=values)
+
+
+def helm(*arguments: str, values: Mapping[str, Any]) -> "subprocess.CompletedProcess[str]":
+    """Any helm command that needs no cluster, with `values` on its standard input."""
+    return subprocess.run(
+        ["helm", *arguments], input=json.dumps(values), capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def parsed(rendered: str) -> Iterator[Manifest]:

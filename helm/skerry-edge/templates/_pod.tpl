@@ -28,7 +28,7 @@
 {{- with .Values.address }}
 - {name: SKERRY_ADDRESS, value: {{ . | quote }}}
 {{- end }}
-- {name: SKERRY_BEAT_SECONDS, value: {{ $agent.beatSeconds | default 1 | quote }}}
+- {name: SKERRY_BEAT_SECONDS, value: {{ $agent.beatSeconds | default 10 | quote }}}
 - {name: SKERRY_SPOOL_MB, value: {{ $agent.spoolMb | default 64 | quote }}}
 - {name: SKERRY_MODELS_MB, value: {{ $agent.modelsMb | default 1024 | quote }}}
 - {name: SKERRY_THREADS, value: {{ $agent.threads | default 0 | quote }}}
