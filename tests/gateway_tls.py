@@ -29,7 +29,7 @@ class Gateway:
     """Files of the CA lie in `pki`, objects in SQLite. `addresses` are the doors, once it is started."""
 
     def __init__(self, folder: Path, redis_url: str, transport: str = "h2") -> None:
-        self.folder, self.pki = folder, folder / "pki"
+        self.folder, self.pki, self.transport = folder, folder / "pki", transport
         self.store = objects.open_objects(f"sqlite://{folder}/objects.db")
         self.ca = pki.make_ca("test fleet", now=NOW)
         server = pki.make_server_certificate(self.ca, ["127.0.0.1", "localhost"], now=NOW)

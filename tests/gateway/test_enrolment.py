@@ -1,9 +1,11 @@
 """Who gets into the fleet, and who may speak for which node at which door: real gateways, real certificates."""
 
+import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import gateway_tls
@@ -127,6 +129,27 @@ def test_the_repository_takes_no_tls_below_1_3(gateway: Gateway) -> None:
     assert gateway.page(gateway.identity("edge-1"), "/healthz", ssl.TLSVersion.TLSv1_2).startswith("refused")
 
 
+def test_no_other_door_takes_tls_below_1_3(gateway: Gateway) -> None:
+    # grpcio cannot be told a lowest version of TLS
+    doors = ["jobs"] if gateway.transport == "grpcio" else ["listen", "enrol", "jobs"]
+    for door in doors:
+        assert not _handshake(gateway, door, ssl.TLSVersion.TLSv1_2), door
+        assert _handshake(gateway, door, ssl.TLSVersion.TLSv1_3), door
+
+
+def _handshake(gateway: Gateway, door: str, highest: ssl.TLSVersion) -> bool:
+    host, _, port = gateway.addresses[door].rpartition(":")
+    context = ssl.create_default_context(cadata=gateway.ca.certificate.decode())
+    context.maximum_version = highest
+    gateway.identity("edge-1").load(context, gateway.folder)
+    try:
+        with socket.create_connection((host, int(port)), 10) as plain:
+            context.wrap_socket(plain, server_hostname=host).close()
+    except OSError:
+        return False
+    return True
+
+
 def test_health_is_a_plain_local_page(gateway: Gateway) -> None:
     import urllib.request
 
@@ -183,6 +206,58 @@ def test_a_deleted_node_does_not_come_back_through_the_stream_that_it_had(gatewa
     assert raised.value.code() is grpc.StatusCode.PERMISSION_DENIED
     time.sleep(0.5)  # what the closing stream writes, it has written by now
     assert "edge-d" not in [one.name for one in gateway.store.list("EdgeNode")]
+
+
+def test_a_node_whose_object_is_deleted_loses_its_stream_and_comes_back_with_another_token(gateway: Gateway) -> None:
+    assert gateway.enrol("edge-10", gateway.token("gone01"))[0] == "ENROLLED"
+    me = gateway.identity("edge-10")
+    until(lambda: gateway.sync(me, "edge-10") == "OK")
+    with grpc.secure_channel(gateway.addresses["listen"], me.credentials()) as channel:
+        method = channel.stream_stream(
+            gateway_tls.FLEET + "Sync", response_deserializer=fleet_pb2.DesiredState.FromString
+        )
+        open_end = threading.Event()
+
+        def reports() -> Iterator[bytes]:
+            yield gateway_tls.report("edge-10", 50)
+            open_end.wait(30)
+
+        call = method(reports(), timeout=60)
+        next(call)
+        gateway.store.delete("EdgeNode", "edge-10")
+        with pytest.raises(grpc.RpcError) as raised:
+            next(call)
+        open_end.set()
+        assert (raised.value.code(), "enrol it" in raised.value.details()) == (grpc.StatusCode.PERMISSION_DENIED, True)
+    until(lambda: gateway.upload(me, "edge-10") == "PERMISSION_DENIED")
+    assert "edge-10" not in [one.name for one in gateway.store.list("EdgeNode")]
+    assert gateway.enrol("edge-10", gateway.token("gone02"))[0] == "ENROLLED"
+    until(lambda: gateway.sync(gateway.identity("edge-10"), "edge-10") == "OK")
+
+
+def test_an_approved_key_gets_a_certificate_without_a_token(gateway: Gateway) -> None:
+    assert gateway.enrol("edge-11", gateway.token("lent01"))[0] == "ENROLLED"
+    gateway.store.delete("JoinToken", "lent01")
+    (gateway.folder / "nodes" / "edge-11" / "cert.pem").unlink()
+    assert gateway.enrol("edge-11", "")[0] == "ENROLLED"
+    until(lambda: gateway.sync(gateway.identity("edge-11"), "edge-11") == "OK")
+    assert gateway.enrol("edge-12", "", gateway.folder / "nodes" / "edge-11")[0] == "REFUSED"
+
+
+def test_a_gateway_with_other_names_or_a_clock_that_is_wrong_is_named(gateway: Gateway, tmp_path: Path) -> None:
+    token = gateway.token("named1")
+    shown = {name: (gateway.pki / name).read_bytes() for name in ("tls.crt", "tls.key")}
+    for names, made_at, said in (
+        (["elsewhere.example"], gateway_tls.NOW, "other names"),
+        (["127.0.0.1"], gateway_tls.NOW + timedelta(days=9), "is the clock right"),
+    ):
+        other = pki.make_server_certificate(gateway.ca, names, now=made_at)
+        (gateway.pki / "tls.key").write_bytes(other.key)
+        (gateway.pki / "tls.crt").write_bytes(other.certificate)
+        until(lambda said=said: said in gateway.enrol("edge-13", token, tmp_path)[1], 20)
+    for name, data in shown.items():
+        (gateway.pki / name).write_bytes(data)
+    until(lambda: gateway.enrol("edge-13", token, tmp_path)[0] == "ENROLLED", 20)
 
 
 def test_a_reset_node_waits_until_a_person_approves_its_new_key(gateway: Gateway, tmp_path: Path) -> None:
