@@ -46,7 +46,7 @@ class Store:
     def put_status(self, thing: Object, status: Json) -> Object:
         """Make `status` the whole status of `thing`, and note which generation of the spec it speaks of (`kubectl wait`
         asks). Raises ConflictError when it was written since it was read."""
-        stamped = {**status, "observedGeneration": thing.generation}
+        stamped = without_nulls({**status, "observedGeneration": thing.generation})
         written = self._patch(thing, "status", difference(thing.status, stamped))
         self.tell(written, announcing.turned(thing.kind, thing.status, written.status))
         return written
@@ -58,7 +58,8 @@ class Store:
 
     def put_spec(self, thing: Object, fields: Json) -> Object:
         """Set the given fields of the spec (only the controller's own). Raises as `put_status`."""
-        patch = {key: value for key, value in fields.items() if thing.spec.get(key) != value}
+        wanted = without_nulls(fields)
+        patch = {key: value for key, value in wanted.items() if thing.spec.get(key) != value}
         return self._patch(thing, "spec", patch)
 
     def _patch(self, thing: Object, part: str, patch: Json) -> Object:
@@ -77,6 +78,14 @@ class Store:
     def _check_leading(self) -> None:
         if not self._lease.renew():
             raise LeadershipLostError("this controller no longer holds the lease; it must not write")
+
+
+def without_nulls(value: Any) -> Any:
+    """A null field is an absent one. The Kubernetes API drops those inside lists too, and what never equals what is
+    stored would be written for ever."""
+    if isinstance(value, Mapping):
+        return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Json:

@@ -122,7 +122,8 @@ def parse_node(name: str, spec: Mapping[str, Any], status: Mapping[str, Any]) ->
 
 
 def assignment_json(one: Assignment) -> dict[str, Any]:
-    """As EdgeNode.spec.assignments holds it; `parse_node` reads it back."""
+    """As EdgeNode.spec.assignments holds it; `parse_node` reads it back. What is None is left out: the Kubernetes API
+    keeps no null inside a list, and an assignment that never equals what is stored would be written for ever."""
     permit, lease = one.permit, one.lease
     made: dict[str, Any] = {
         "model": one.model,
@@ -132,7 +133,6 @@ def assignment_json(one: Assignment) -> dict[str, Any]:
         "rollout": one.rollout,
         "attempt": one.attempt,
         "rollback": one.rollback,
-        "permit": None,
     }
     if permit is not None:
         made["permit"] = {
