@@ -1,5 +1,6 @@
 """A whole agent joins a fleet with a token: it serves meanwhile, then syncs and fetches with its certificate."""
 
+import asyncio
 import json
 import os
 import signal
@@ -12,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import agent_cascade
+import models
 import pytest
 import valkey
 from gateway_tls import Gateway
 
 from skerry.adapters.blobs.directory import DirectoryBlobs
+from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.trust import ceremony, store
+from skerry.core.inference import InferRequest
 
 pytestmark = pytest.mark.slow
 NOW = datetime.now(UTC)
@@ -52,6 +56,17 @@ class Agent:
 
     def log(self) -> str:
         return self.log_file.read_text()
+
+    def ask(self, name: str) -> None:
+        """A request that the model is unsure of: captured as a hard example."""
+
+        async def call() -> None:
+            async with RemoteModel(self.ready["address"]) as remote:
+                await remote.infer(
+                    InferRequest("digits", (models.tensor([agent_cascade.UNSURE]),), id=name), timeout_s=10
+                )
+
+        asyncio.run(call())
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -88,6 +103,21 @@ def until(what: str, condition: Callable[[], Any], agent: Agent, timeout_s: floa
         time.sleep(0.05)
 
 
+def assign(gateway: Gateway, node: str, request: int | None) -> None:
+    """The version of the fixture, with a permit for this request or without one."""
+    permit = None if request is None else {"number": 1, "ttlMs": 60_000, "request": request, "epoch": 1}
+    spec = {"assignments": [gateway.assignment | {"permit": permit}]}  # type: ignore[attr-defined]
+    gateway.store.patch("EdgeNode", node, manager="controller", spec=spec)
+
+
+def target(gateway: Gateway, node: str) -> dict[str, Any]:
+    return next(iter(reported(gateway, node).get("models", [])), {"targetState": ""})
+
+
+def uploaded(folder: Path) -> int:
+    return sum(1 for _ in (folder / "blobs" / "examples").glob("digits/*")) if (folder / "blobs").exists() else 0
+
+
 def reported(gateway: Gateway, node: str) -> dict[str, Any]:
     try:
         return gateway.store.get("EdgeNode", node).status
@@ -95,23 +125,29 @@ def reported(gateway: Gateway, node: str) -> dict[str, Any]:
         return {}
 
 
-def test_a_node_joins_fetches_over_tls_and_is_thrown_out_when_it_is_revoked(gateway: Gateway, tmp_path: Path) -> None:
+def test_a_node_joins_fetches_serves_and_uploads_over_tls_and_is_thrown_out_when_it_is_revoked(
+    gateway: Gateway, tmp_path: Path
+) -> None:
     agent = Agent(gateway, tmp_path, "edge-1", gateway.token("join01", uses=1))
     try:
         until("it reports", lambda: reported(gateway, "edge-1").get("connected"), agent)
         assert reported(gateway, "edge-1")["certNotAfterUnixMs"] > time.time() * 1000
         key = tmp_path / "state" / "identity" / "key.pem"
         assert key.stat().st_mode & 0o077 == 0
-        spec = {"assignments": [gateway.assignment]}  # type: ignore[attr-defined]
-        gateway.store.patch("EdgeNode", "edge-1", manager="controller", spec=spec)
-        until(
-            "it stages the version it fetched",
-            lambda: [one["targetState"] for one in reported(gateway, "edge-1").get("models", [])] == ["Staged"],
-            agent,
-        )
+        assign(gateway, "edge-1", None)
+        until("it stages what it fetched", lambda: target(gateway, "edge-1")["targetState"] == "Staged", agent)
+        assign(gateway, "edge-1", target(gateway, "edge-1")["permitRequest"])
+        until("it serves", lambda: target(gateway, "edge-1")["targetState"] == "Serving", agent)
+        agent.ask("hard-1")
+        until("its hard example is in the cloud", lambda: uploaded(tmp_path) == 1, agent)
         gateway.store.patch("EdgeNode", "edge-1", manager="operator", spec={"revoked": True})
         until("it is cut off", lambda: not reported(gateway, "edge-1")["connected"], agent)
         until("it says why", lambda: "is revoked" in agent.log(), agent)
+        agent.ask("hard-2")
+        until("its upload is refused and kept", lambda: "upload_waits" in agent.log(), agent)
+        assert uploaded(tmp_path) == 1
+        gateway.store.patch("EdgeNode", "edge-1", manager="operator", spec={"revoked": False})
+        until("what it kept is there once it is readmitted", lambda: uploaded(tmp_path) == 2, agent, 60)
     finally:
         assert agent.stop() == 0
 
