@@ -68,7 +68,8 @@ class Reader:
         """Each entry, its digest checked; the manifest is checked last. Raises IntegrityError."""
         seal = _Seal()
         with _our_read_errors(), tarfile.open(fileobj=_unzipped(self._source), mode="r|") as tar:
-            for entry in tar:
+            while (entry := tar.next()) is not None:
+                tar.members.clear()  # what tarfile remembers of each entry would outgrow memory before the entries do
                 if self.manifest:
                     raise errors.IntegrityError(f"the archive goes on behind its manifest, with {entry.name[:80]!r}")
                 data = _content(tar, entry)
