@@ -154,7 +154,9 @@ secret:
 {{- include "skerry.secret" (list . "gatewayTls" (ternary "server-tls" "gateway-tls" (not (empty $managed)))) -}}
 {{- end -}}
 
-{{- /* Probes on the plain health port: (dict live ready) with paths. */ -}}
+{{- /* Probes on the plain health port: (dict live ready patience). `patience`: how often in a row, ten seconds apart, it
+       may be unwell before it is restarted. A service that is unwell because the API server is away is not mended by
+       a restart, which needs the API server: it gets minutes. */ -}}
 {{- define "skerry.probes" -}}
 startupProbe:
   httpGet: {path: {{ .live }}, port: health}
@@ -164,7 +166,7 @@ livenessProbe:
   httpGet: {path: {{ .live }}, port: health}
   periodSeconds: 10
   timeoutSeconds: 5
-  failureThreshold: 6
+  failureThreshold: {{ .patience | default 6 }}
 readinessProbe:
   httpGet: {path: {{ .ready }}, port: health}
   periodSeconds: 2
