@@ -69,6 +69,9 @@ class Cloud:
             raise errors.UnavailableError("the reply was lost")
         return reply
 
+    def examples(self) -> list[fleet_pb2.Example]:
+        return [fleet_pb2.Example.FromString(self.records[i]) for i in self.order if self.kinds[i] == "example"]
+
     def truths(self) -> list[fleet_pb2.Truth]:
         return [fleet_pb2.Truth.FromString(self.records[i]) for i in self.order if self.kinds[i] == "truth"]
 

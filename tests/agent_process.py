@@ -38,6 +38,9 @@ class Gateway:
         self.wanted: list[fleet_pb2.Assignment] = []
         self.permits = 0
         self.grants = True
+        self.sessions: list[str] = []  # boot ids, as their streams opened
+        self.open_streams: list[str] = []
+        self.most_streams = 0
         self._changed = asyncio.Event()
         self._server: grpc.aio.Server | None = None
         self.port = 0
@@ -76,8 +79,15 @@ class Gateway:
         return await self.cloud.send(request)
 
     async def _sync(self, reports: Any, context: Any) -> AsyncIterator[fleet_pb2.DesiredState]:
+        mine: list[str] = []
+
         async def read() -> None:
             async for report in reports:
+                if not mine:
+                    mine.append(report.boot_id)
+                    self.sessions.append(report.boot_id)
+                    self.open_streams.append(report.boot_id)
+                    self.most_streams = max(self.most_streams, len(self.open_streams))
                 self.reports.append(report)
                 self._permit(report)
 
@@ -89,6 +99,8 @@ class Gateway:
                 await self._changed.wait()
         finally:
             reading.cancel()
+            for boot in mine:
+                self.open_streams.remove(boot)
 
     def _permit(self, report: fleet_pb2.NodeReport) -> None:
         for model in report.models:
@@ -111,7 +123,7 @@ class Gateway:
 
 @dataclass
 class World:
-    """Everything around one agent. `env` is added to its environment, the interpreter `python` runs it."""
+    """Everything around one agent. `env` is added to its environment, the interpreter `python` runs `program`."""
 
     tmp: Path
     gateway: Gateway
@@ -119,6 +131,9 @@ class World:
     teacher: str = ""
     env: dict[str, str] = field(default_factory=dict)
     python: str = sys.executable
+    program: tuple[str, ...] = ("-m", "skerry.agent.main")
+    address: str = ""
+    others: list["World"] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
 
     def make(self, number: int, *, scale: float = 1.0, threshold: float = 0.8) -> slots.Slot:
@@ -151,7 +166,7 @@ class World:
             "SKERRY_TRANSPORT": "h2",
             "SKERRY_BEAT_SECONDS": "0.2",
         }
-        command = [self.python, "-m", "skerry.agent.main"]
+        command = [self.python, *self.program]
         with (self.tmp / "agent.log").open("ab") as errors:
             self.process = subprocess.Popen(  # noqa: ASYNC220 - it starts at once
                 command, stdout=subprocess.PIPE, stderr=errors, env=environment | self.env | env
@@ -162,6 +177,20 @@ class World:
         found: dict[str, Any] = json.loads(line)
         self.address = found["address"]
         return found
+
+    def beside(self) -> "World":
+        """Another agent on the same state folder, not yet started; killed with this one at the end."""
+        self.others.append(World(self.tmp, self.gateway, self.served, self.teacher, self.env, self.python))
+        return self.others[-1]
+
+    def kill(self) -> None:
+        for other in self.others:
+            other.kill()
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process.stdout.close()  # type: ignore[union-attr]
+            self.process = None
 
     def log(self) -> str:
         return (self.tmp / "agent.log").read_text()
@@ -205,9 +234,6 @@ async def world(tmp: Path) -> AsyncIterator[World]:
     try:
         yield made
     finally:
-        if made.process is not None:
-            made.process.kill()
-            made.process.wait()
-            made.process.stdout.close()  # type: ignore[union-attr]
+        made.kill()
         await gateway.stop()
         served.close()

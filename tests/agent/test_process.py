@@ -163,14 +163,6 @@ async def test_a_refused_version_is_reported_once_tried_and_the_old_one_serves_o
     assert (await world.ask(SURE)).version == "1"
 
 
-async def test_a_second_agent_on_the_same_folder_is_told_so(world: World) -> None:
-    await world.start()
-    other = World(world.tmp, world.gateway, world.served)
-    with pytest.raises(AssertionError, match="held by another"):
-        await other.start()
-    assert await other.stop(0) == 1
-
-
 async def test_the_serving_process_stays_small(world: World) -> None:
     await world.start()
     await serving(world, 1)

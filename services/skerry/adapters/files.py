@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from skerry.core import errors
 
@@ -67,19 +68,50 @@ def check_name(name: str, what: str) -> str:
     return name
 
 
+class Lock:
+    """The writers' lock at `path`, which is made when it is not there. The system frees it when the process dies."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: TextIO | None = None
+
+    @property
+    def is_held(self) -> bool:
+        return self._file is not None
+
+    def take(self) -> bool:
+        """Hold it from now on, without waiting; False while another holds it. Raises UnavailableError when the folder
+        cannot be used."""
+        if self._file is not None:
+            return True
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.ExitStack() as stack:
+                opened = stack.enter_context(self.path.open("a"))
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stack.pop_all()
+                self._file = opened
+        except BlockingIOError:
+            return False
+        except OSError as exc:
+            raise errors.UnavailableError(f"cannot lock {self.path}: {exc.strerror}") from exc
+        return True
+
+    def release(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
 @contextlib.contextmanager
 def locked(path: Path, *, timeout_s: float = 30.0) -> Iterator[None]:
-    """Hold the writers' lock at `path`; the system frees it when the process dies. Raises UnavailableError after
-    `timeout_s` seconds of waiting."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + timeout_s
-    with path.open("a") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as exc:
-                if time.monotonic() > deadline:
-                    raise errors.UnavailableError(f"{path} is held by another writer for {timeout_s:.0f} s") from exc
-                time.sleep(_LOCK_POLL_S)
+    """Hold the writers' lock at `path`. Raises UnavailableError after `timeout_s` seconds of waiting."""
+    lock, deadline = Lock(path), time.monotonic() + timeout_s
+    while not lock.take():
+        if time.monotonic() > deadline:
+            raise errors.UnavailableError(f"{path} is held by another writer for {timeout_s:.0f} s")
+        time.sleep(_LOCK_POLL_S)
+    try:
         yield
+    finally:
+        lock.release()

@@ -84,7 +84,21 @@ class Collector:
         self._truths: list[_Truth] = []
         self._queued_bytes = self._sequence = 0
         self._disk_refuses = False
+        self.is_standing_by = False
         self._wake = asyncio.Event()
+
+    def stand_by(self) -> None:
+        """Another agent has the spool: until `run`, answers wait in memory and labels are refused."""
+        self.is_standing_by = True
+
+    @property
+    def is_queueing(self) -> bool:
+        return bool(self._answers)
+
+    def check_open(self) -> None:
+        """Raises UnavailableError while it stands by."""
+        if self.is_standing_by:
+            raise errors.UnavailableError("this agent stands by until the one before it has ended; try again")
 
     def offer(self, answered: Answered) -> bool:
         """Queue an answer without waiting; False when there is no room."""
@@ -101,8 +115,9 @@ class Collector:
     async def feedback(self, model: str, request_id: str, label: int) -> bool:
         """Record the true class of an earlier request, durably; False: that request was not captured.
 
-        Raises UnavailableError (disk full) and OverloadedError: try again later.
+        Raises UnavailableError (disk full, standing by) and OverloadedError: try again later.
         """
+        self.check_open()
         if len(self._truths) >= self._max_queued:
             raise errors.OverloadedError(f"{self._max_queued} labels are waiting for the disk; try again later")
         recorded: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -111,7 +126,8 @@ class Collector:
         return await recorded
 
     async def run(self) -> None:
-        """Write what is queued, group by group, until cancelled."""
+        """Write what is queued, group by group, until cancelled. The spool is ours from now on."""
+        self.is_standing_by = False
         await self._open()
         while True:
             await self._wake.wait()
@@ -139,6 +155,14 @@ class Collector:
             await self._store_answers(answers)
         if truths:
             await self._store_truths(truths)
+
+    def give_up(self) -> None:
+        """Drop all that is queued, counted and aloud: the spool never became ours."""
+        if self._answers:
+            self.refused += len(self._answers)
+            log.error("captures_lost", count=len(self._answers), message="another agent held the spool to the end")
+        self._answers.clear()
+        self._queued_bytes = 0
 
     async def _store_answers(self, answers: list[tuple[int, Answered]]) -> None:
         def write(store: spool.Spool) -> int:

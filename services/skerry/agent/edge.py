@@ -31,11 +31,15 @@ class Edge:
         except DecodeError as exc:
             raise CallError(statuses.of(errors.InputError()), f"the request cannot be read: {exc}") from exc
         except errors.SkerryError as exc:
-            raise CallError(statuses.of(exc), statuses.text(exc)) from exc
+            raise statuses.call_error(exc) from exc
         outcome = edge_pb2.FeedbackReply.RECORDED if recorded else edge_pb2.FeedbackReply.NOT_CAPTURED
         return bytes(edge_pb2.FeedbackReply(outcome=outcome).SerializeToString())
 
     async def spool_status(self, call: Call, data: bytes) -> bytes:
+        try:
+            self._collector.check_open()
+        except errors.UnavailableError as exc:
+            raise statuses.call_error(exc) from exc
         return bytes(reporting.spool_state(self._store).SerializeToString())
 
     def _check(self, request: edge_pb2.FeedbackRequest) -> None:

@@ -55,10 +55,11 @@ class Pointers:
 
 
 class Ledger:
-    """Raises UnavailableError when the disk does not take an entry: then nothing may rest on it."""
+    """Raises UnavailableError when the disk does not take an entry: then nothing may rest on it. `read_only`: it is
+    another agent's, which may be writing to it right now; it takes no entry, and nothing in it is mended."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self._path, self._read_only = path, read_only
         self._refusals: dict[Key, Refusal] = {}
         self._pointers: dict[str, Pointers] = {}
         self._policies: dict[str, str] = {}
@@ -66,6 +67,8 @@ class Ledger:
         self._permit = self._epoch = 0
         self._lines = 0
         damaged = self._load()
+        if read_only:
+            return
         if damaged:
             log.error(
                 "ledger_damaged",
@@ -128,6 +131,8 @@ class Ledger:
             self._append({"policy": {"model": model, "json": policy}})
 
     def _append(self, entry: dict[str, Any]) -> None:
+        if self._read_only:
+            raise errors.UnavailableError(f"{self._path} is another agent's")
         line = _line(entry)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

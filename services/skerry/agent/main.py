@@ -1,12 +1,16 @@
-"""The edge agent's process: serves first, from its own disk; then finds its gateway; drains and flushes on SIGTERM."""
+"""The edge agent's process: serves first, from its own disk; then finds its gateway; drains and flushes on SIGTERM.
+
+The state folder has one owner by a lock. While another agent holds it, this one stands by: it serves, and takes over
+when the other has ended.
+"""
 
 import asyncio
 import contextlib
 import json
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator
+from typing import Any
 
 # Children are started by exec alone: gRPC's own handlers around fork only complain. Before it is imported.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -14,66 +18,106 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 import uvloop
 
 from skerry import rpc
-from skerry.adapters import files
+from skerry.adapters import files, process
 from skerry.adapters.telemetry import logs, metrics
-from skerry.agent import child, intake, parts, probe, restore
+from skerry.agent import child, intake, parts, probe, restore, standby
 from skerry.agent import settings as settings_module
 from skerry.agent.settings import Settings
 from skerry.core import errors
-from skerry.serving import http
+from skerry.serving import ending, http
 
 log = logs.logger("agent")
 
 
 async def serve(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT, then drain. Raises UnavailableError when another agent uses the state folder."""
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    with files.locked(settings.state / "lock", timeout_s=2.0):
-        serves = parts.serving(settings)
-        listener = rpc.open_server(settings.transport, serves.methods())
-        port = await listener.listen(*settings.listen)
-        try:
-            async with _pages(settings, serves) as page_address:
-                await _cold_start(serves)
-                address = f"{settings.listen[0]}:{port}"
-                _say_ready(settings, serves, address, page_address)
-                async with _linked(settings, serves, settings.address or address):
-                    await stopping.wait()
-                    log.info("draining", grace_s=settings.grace_s)
-                    serves.registry.drain()
-                    await listener.drain(settings.grace_s)
-        finally:
-            await serves.collector.flush()
-            await serves.store.close()
-            if serves.remote is not None:
-                await serves.remote.close()
+    """Run until SIGTERM or SIGINT, then drain. Raises UnavailableError when the state folder cannot be used."""
+    loop = asyncio.get_running_loop()
+    asked_to_end = process.asked_to_end(ending.limit_s(settings.notice_s, settings.grace_s))
+    lock = files.Lock(settings.state / "lock")
+    serves = parts.serving(settings)
+    listener = rpc.open_server(settings.transport, serves.methods())
+    address = f"{settings.listen[0]}:{await listener.listen(*settings.listen)}"
+    patience_s = 0.0
+    try:
+        async with _pages(settings, serves) as page_address:
+            living = asyncio.ensure_future(_live(settings, serves, lock, address, page_address))
+            try:
+                await _first(asked_to_end, living)
+                until_s = loop.time() + settings.notice_s + settings.grace_s
+                await ending.drain(serves.registry, listener, notice_s=settings.notice_s, grace_s=settings.grace_s)
+                patience_s = until_s - loop.time()
+            finally:
+                living.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await living
+    finally:
+        await _let_go(serves, lock, patience_s)
 
 
-async def _cold_start(serves: parts.Serving) -> None:
+async def _first(asked_to_end: asyncio.Event, living: asyncio.Future[None]) -> None:
+    """Until the process is asked to end. Raises what `living` failed of before that."""
+    asked = asyncio.ensure_future(asked_to_end.wait())
+    either: list[asyncio.Future[Any]] = [asked, living]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    if living.done():
+        living.result()
+
+
+async def _live(settings: Settings, serves: parts.Serving, lock: files.Lock, address: str, page_address: str) -> None:
+    """Serve from the disk, at first beside another agent if need be; then capture, upload, report and update. A bug in
+    any of them ends the process: whoever supervises it starts it anew."""
+
+    async def follow() -> None:
+        await _bring_up(parts.state(settings, read_only=True), serves)
+
+    is_alone = lock.take()
+    if not is_alone:
+        serves.collector.stand_by()
+        await follow()
+        _say_ready(settings, serves, address, page_address)
+        await standby.until_free(lock, parts.ledger_path(settings), follow)
+    mine = parts.state(settings)
+    mine.disk.clean()
+    await _bring_up(mine, serves)
+    if is_alone:
+        _say_ready(settings, serves, address, page_address)
+    await _run_linked(settings, serves, mine, settings.address or address)
+
+
+async def _bring_up(state: parts.State, serves: parts.Serving) -> None:
     """Serve what is on the disk. No name is resolved and nobody is asked."""
-    serves.disk.clean()
-    serves.registry.expect(serves.book.models())
-    intake.restore(serves.book, serves.cascade)
-    await restore.restore(serves.book, serves.disk, serves.loader)
+    serves.registry.expect(state.book.models())
+    intake.restore(state.book, serves.cascade)
+    await restore.restore(state.book, state.disk, serves.loader)
 
 
-@contextlib.asynccontextmanager
-async def _linked(settings: Settings, serves: parts.Serving, address: str) -> AsyncIterator[None]:
-    """Capture, upload, report and update beside serving. A bug in any of them ends the process: whoever supervises it
-    starts it anew."""
+async def _run_linked(settings: Settings, serves: parts.Serving, mine: parts.State, address: str) -> None:
+    """Until cancelled."""
     here = await probe.limits(child.environment())
-    link = parts.link(settings, serves, here, address)
+    link = parts.link(settings, serves, mine, here, address)
     loops = [serves.collector.run(), link.uploader.run(), link.updater.run(), link.sync.run()]
     if link.membership is not None:
         loops.append(link.membership.run())
-    async with asyncio.TaskGroup() as group:
-        running = [group.create_task(loop) for loop in loops]
-        yield
-        for task in running:
-            task.cancel()
-    await link.cloud.close()
+    try:
+        async with asyncio.TaskGroup() as group:
+            for loop in loops:
+                group.create_task(loop)
+    finally:
+        await link.cloud.close()
+
+
+async def _let_go(serves: parts.Serving, lock: files.Lock, patience_s: float) -> None:
+    """Flush, and leave the state folder to the next agent when nothing of ours writes there any more."""
+    if lock.is_held or (serves.collector.is_queueing and await standby.freed(lock, patience_s)):
+        await serves.collector.flush()
+    else:
+        serves.collector.give_up()
+    await serves.store.close()
+    if serves.remote is not None:
+        await serves.remote.close()
+    await asyncio.get_running_loop().shutdown_default_executor()  # what was cancelled still runs on its thread
+    lock.release()
 
 
 @contextlib.asynccontextmanager
@@ -101,6 +145,7 @@ def _say_ready(settings: Settings, serves: parts.Serving, address: str, page_add
         "node": settings.node,
         "address": address,
         "http": page_address,
+        "standby": serves.collector.is_standing_by,
         "models": {
             model: pointer.version
             for model in serves.registry.models

@@ -4,15 +4,26 @@ from skerry.adapters.telemetry.metrics import Metrics
 from skerry.agent import collector, keeper, readings, sync, updater
 
 
+def register_capture(metrics: Metrics, kept: collector.Collector) -> None:
+    """The gauges of an agent that need no state folder."""
+    metrics.gauge(
+        "skerry_capture_refused", "Answers that found no room in queue or disk since the start.", (),
+        lambda: {(): kept.refused},
+    )  # fmt: skip
+    metrics.gauge(
+        "skerry_standing_by", "1: another agent holds the state folder, this one serves beside it.", (),
+        lambda: {(): float(kept.is_standing_by)},
+    )  # fmt: skip
+
+
 def register(
     metrics: Metrics,
     store: keeper.Keeper,
-    kept: collector.Collector,
     counted: readings.Readings,
     link: sync.Sync,
     updates: updater.Updater,
 ) -> None:
-    """Add the agent's gauges."""
+    """The gauges of an agent that holds its state folder and is linked to its gateway."""
     metrics.gauge(
         "skerry_spool", "The spool, exact and over restarts.", ("what",),
         lambda: {
@@ -24,10 +35,6 @@ def register(
             ("refused_by_cloud",): store.counts.refused,
             ("damaged",): store.counts.damaged,
         },
-    )  # fmt: skip
-    metrics.gauge(
-        "skerry_capture_refused", "Answers that found no room in queue or disk since the start.", (),
-        lambda: {(): kept.refused},
     )  # fmt: skip
     metrics.gauge("skerry_gateway_connected", "1: the gateway is heard.", (), lambda: {(): float(link.is_connected)})
     metrics.gauge(

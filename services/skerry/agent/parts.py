@@ -6,6 +6,7 @@ import random
 import time
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.telemetry import logs
@@ -56,14 +57,20 @@ class Serving:
     store: keeper.Keeper
     collector: collector.Collector
     readings: readings.Readings
-    book: ledger.Ledger
-    disk: slots.Slots
     loader: loading.RegistryLoader
     boot_id: str
 
     def methods(self) -> Methods:
         table = server.build_methods(self.cascade, self.registry, self.instruments, services=[edge_pb2.DESCRIPTOR])
         return {**table, **edge.Edge(self.collector, self.store, self.registry).methods()}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a node remembers: written by the agent that holds the folder's lock, and by no other."""
+
+    book: ledger.Ledger
+    disk: slots.Slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +85,14 @@ class Link:
 
 
 def serving(settings: Settings) -> Serving:
-    """Raises UnavailableError (the ledger cannot be read) and InputError (no such execution provider)."""
+    """Raises InputError (no such execution provider)."""
     loop, boot_id = asyncio.get_running_loop(), uuid.uuid4().hex
     instruments = Instruments(telemetry.Metrics())
     registry = Registry(_options(settings), instruments)
     limits = spool.Limits(max_bytes=settings.spool_bytes)
     store = keeper.Keeper(settings.state / "spool" / "spool.db", limits, lambda: time.strftime("%Y%m%dT%H%M%S"))
     kept = collector.Collector(store, collector.Identity(settings.node, boot_id))
+    metrics.register_capture(instruments.metrics, kept)
     counted = readings.Readings(loop.time)
     sampler = keeping.Sampler(kept, random.Random().random, lambda: time.time_ns() // 1_000_000)
     identity = _identity(settings)
@@ -99,14 +107,22 @@ def serving(settings: Settings) -> Serving:
         store,
         kept,
         counted,
-        ledger.Ledger(settings.state / "ledger"),
-        slots.Slots(settings.state / "models"),
         loading.RegistryLoader(registry, answers),
         boot_id,
     )
 
 
-def link(settings: Settings, serves: Serving, here: compatibility.Limits, address: str) -> Link:
+def state(settings: Settings, *, read_only: bool = False) -> State:
+    """Raises UnavailableError when the ledger cannot be read."""
+    book = ledger.Ledger(ledger_path(settings), read_only=read_only)
+    return State(book, slots.Slots(settings.state / "models"))
+
+
+def ledger_path(settings: Settings) -> Path:
+    return settings.state / "ledger"
+
+
+def link(settings: Settings, serves: Serving, mine: State, here: compatibility.Limits, address: str) -> Link:
     """`here`: what this node's runtime can load. `address`: where clients reach it."""
     identity, draw = _identity(settings), random.Random().random
     gateway = cloud.Cloud(settings.gateway, identity)
@@ -116,7 +132,7 @@ def link(settings: Settings, serves: Serving, here: compatibility.Limits, addres
         repository, here, timeout_s=settings.fetch_timeout_s, memory_bytes=settings.fetch_memory_bytes
     )
     limits = updater.Limits(quota_bytes=settings.models_bytes)
-    updates = updater.Updater(serves.book, serves.disk, fetch, serves.loader, draw, limits)
+    updates = updater.Updater(mine.book, mine.disk, fetch, serves.loader, draw, limits)
     runtime_here = fleet_pb2.Runtime(
         arch=platform.machine(),
         cpu_class=probe.cpu_class(),
@@ -142,7 +158,7 @@ def link(settings: Settings, serves: Serving, here: compatibility.Limits, addres
         # A fleet that reports often is small or near: it may also come back quickly.
         cap_s=min(30.0, max(2.0, 5 * settings.beat_s)),
     )
-    metrics.register(serves.instruments.metrics, serves.store, serves.collector, serves.readings, streams, updates)
+    metrics.register(serves.instruments.metrics, serves.store, serves.readings, streams, updates)
     return Link(gateway, updates, streams, uploads, _membership(settings, identity, gateway, serves.remote))
 
 

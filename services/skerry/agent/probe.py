@@ -32,14 +32,20 @@ async def limits(environment: dict[str, str], *, command: Sequence[str] = COMMAN
             out, _ = await child.communicate()
         return compatibility.Limits(**json.loads(out))
     except (TimeoutError, ValueError, TypeError):
-        if child.returncode is None:
-            child.kill()
+        _kill(child)
         code = await child.wait()
         log.error(
             "runtime_unknown",
             message=f"the runtime's probe ended with {code} and no answer: no new version can be judged on this node",
         )
         return compatibility.Limits("", 0, 0)
+    finally:
+        _kill(child)
+
+
+def _kill(child: asyncio.subprocess.Process) -> None:
+    if child.returncode is None:
+        child.kill()
 
 
 def main() -> None:

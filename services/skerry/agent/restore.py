@@ -1,9 +1,11 @@
-"""Cold start: serve from the node's own disk, before and without any network.
+"""Serve from the node's own disk, before and without any network: at a cold start, and when another agent that held
+the disk has changed something or let go of it.
 
 The active slot is hashed again and loaded; when it is damaged, does not load, or killed this process at its last
 starts, the last known good takes its place. What the cloud wants comes later, through `agent.updater`.
 """
 
+import asyncio
 import contextlib
 
 from skerry.adapters.telemetry import logs
@@ -18,6 +20,8 @@ async def restore(book: ledger.Ledger, disk: slots.Slots, loader: updater.Loader
     """Bring every model of the ledger into service, as far as its slots allow. Never raises a SkerryError."""
     for model in book.models():
         pointers = book.pointers(model)
+        if pointers.active is not None and loader.serving(model) == pointers.active:
+            continue
         for candidate in (pointers.active, pointers.last_known_good):
             if candidate is not None and await _serves(book, disk, loader, model, candidate):
                 after = pointers if candidate == pointers.active else ledger.fallen_back(pointers)
@@ -39,7 +43,7 @@ async def _serves(
             raise errors.IntegrityError(f"{slot.folder} killed this process at its last {_MAX_STARTS} starts")
         with contextlib.suppress(errors.UnavailableError):
             book.begin(start)
-        slots.check(slot)
+        await asyncio.to_thread(slots.check, slot)
         await loader.swap(slot)
     except errors.SkerryError as exc:
         log.error("slot_unusable", model=model, version=candidate.version, message=str(exc))

@@ -19,7 +19,7 @@ class Settings:
     node: str
     """SKERRY_NODE: the node's name."""
     state: Path
-    """SKERRY_STATE: folder of versions, ledger, spool and trusted metadata; one agent at a time."""
+    """SKERRY_STATE: folder of versions, ledger, spool and trusted metadata; of two agents on it one stands by."""
     trust_root: Path
     """SKERRY_TRUST_ROOT: file of the root metadata that this node was given when it was set up. A node that enrols may
     go without one: it is given it then."""
@@ -57,6 +57,9 @@ class Settings:
     """SKERRY_THREADS: CPUs that slow models may use; 0: from the cgroup's quota and the affinity."""
     provider: str = "cpu"
     """SKERRY_PROVIDER: ONNX Runtime's execution provider."""
+    notice_s: float = 0.0
+    """SKERRY_NOTICE_SECONDS: how long it goes on accepting after it said that it is not ready: as long as those who
+    send to it need to learn that. 0 where a preStop hook waits instead."""
     grace_s: float = 20.0
     """SKERRY_GRACE_SECONDS: how long SIGTERM waits for running calls; below the 30 s that Kubernetes gives."""
     log_level: str = "INFO"
@@ -99,6 +102,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         fetch_memory_bytes=int(_number("SKERRY_FETCH_MEMORY_MB", environment, 2048)) << 20,
         threads=int(_number("SKERRY_THREADS", environment, 0)),
         provider=environment.get("SKERRY_PROVIDER") or "cpu",
+        notice_s=_number("SKERRY_NOTICE_SECONDS", environment, 0.0),
         grace_s=_number("SKERRY_GRACE_SECONDS", environment, 20.0),
         log_level=environment.get("SKERRY_LOG_LEVEL") or "INFO",
     )

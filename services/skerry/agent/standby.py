@@ -1,0 +1,56 @@
+"""Serving beside another agent that still holds the state folder, until it lets go of it: when a pod or a package is
+updated, the new agent serves before the old one ends.
+
+It writes nothing: it serves what the other one has on the disk, and follows when that changes. Answers to be captured
+wait in memory, labels are refused for now, and the cloud hears of the other one alone. Sequences begun there go on
+there: a step that comes here is refused, and its sequence is to be started again. What follows when the lock is free is
+the composition root's.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from skerry.adapters import files
+from skerry.adapters.telemetry import logs
+
+log = logs.logger("agent.standby")
+_LOOK_S = 0.1
+
+
+async def until_free(lock: files.Lock, watched: Path, follow: Callable[[], Awaitable[None]]) -> None:
+    """Returns holding the lock. `follow` is called at once and whenever the file `watched` has changed. Raises what
+    `follow` raises."""
+    log.warning(
+        "standing_by",
+        lock=str(lock.path),
+        message="another agent holds the state folder: this one serves beside it and takes over when it ends",
+    )
+    seen: object = None
+    while True:
+        stamp = _stamp(watched)  # before it is read: what changes meanwhile is read again
+        if seen != (stamp,):
+            await follow()
+            seen = (stamp,)
+        if lock.take():
+            log.info("taking_over", lock=str(lock.path))
+            return
+        await asyncio.sleep(_LOOK_S)
+
+
+async def freed(lock: files.Lock, timeout_s: float) -> bool:
+    """Is the lock ours, after `timeout_s` at the latest?"""
+    deadline_s = asyncio.get_running_loop().time() + timeout_s
+    while not lock.take():
+        if asyncio.get_running_loop().time() >= deadline_s:
+            return False
+        await asyncio.sleep(_LOOK_S)
+    return True
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
