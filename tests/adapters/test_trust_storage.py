@@ -15,7 +15,7 @@ from tuf.api.metadata import Snapshot, Targets, Timestamp
 from skerry.adapters import blobs
 from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.blobs.memory import MemoryBlobs
-from skerry.adapters.blobs.protocol import SharedBlobs
+from skerry.adapters.blobs.protocol import Entry, SharedBlobs
 from skerry.adapters.blobs.remote import RemoteBlobs
 from skerry.adapters.trust import ceremony, keys, repository, store, sweep
 from skerry.core import errors
@@ -167,6 +167,42 @@ def test_a_storage_that_ignores_conditions_is_refused_before_anything_is_written
         ceremony.ensure(storage, tmp_path, now=T0)
     assert list(storage.entries("")) == []
     assert not (tmp_path / "root").exists()
+
+
+class Counting(MemoryBlobs):
+    """Counts what object storage would be asked."""
+
+    reads = writes = 0
+
+    def read(self, path: str, *, max_bytes: int) -> bytes:
+        self.reads += 1
+        return super().read(path, max_bytes=max_bytes)
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        self.reads += 1
+        return super().entries(prefix)
+
+    def list(self, prefix: str) -> Iterator[str]:
+        self.reads += 1
+        return super().list(prefix)
+
+    def write(self, path: str, data: bytes) -> None:
+        self.writes += 1
+        super().write(path, data)
+
+
+def test_keeping_house_at_rest_writes_nothing_and_asks_little(tmp_path: Path) -> None:
+    storage = Counting()
+    online = ceremony.ensure(storage, tmp_path, now=T0)
+    add(online, 1)
+    online.publish(now=T0)
+    storage.reads = storage.writes = 0
+    online.refresh_if_due(now=T0)
+    online.publish(now=T0)
+    sweep.sweep(online, now=T0)
+    online.expiring(now=T0)
+    assert storage.writes == 0
+    assert storage.reads < 40, "this comes every half minute"
 
 
 @pytest.fixture

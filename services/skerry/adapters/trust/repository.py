@@ -7,9 +7,10 @@ elsewhere (`controller.publish`); serving the files is the gateway's.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from tuf.api.metadata import MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
@@ -20,6 +21,7 @@ from skerry.core import errors
 
 MANIFEST = "manifest.json"
 _HASH = "sha256"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,13 @@ class Repository:
     def __init__(self, blobs: SharedBlobs, signers: keys.Signers) -> None:
         self.blobs = blobs
         self.store = store.Store(blobs, signers)
+
+    def _written(self, attempt: Callable[[], T]) -> T:
+        def remembering() -> T:
+            with self.store.remembering():
+                return attempt()
+
+        return store.written(self.blobs, remembering)
 
     def add_version(
         self, role: str, model: str, version: int, digest: str, contents: Mapping[str, bytes], *, now: datetime
@@ -70,7 +79,7 @@ class Repository:
                 if not self.blobs.exists(target_file(target)):
                     self.blobs.write(target_file(target), data)  # taken by a sweep that had not seen it named
 
-        store.written(self.blobs, add)
+        self._written(add)
         return prefix
 
     def find_version(self, path: str) -> SignedVersion:
@@ -91,7 +100,8 @@ class Repository:
 
     def highest_version(self, model: str) -> int:
         """The highest release number that either role ever signed for `model` and still lists; 0 for none."""
-        paths = {path for role in store.DELEGATED for path in self.listed(role)}
+        with self.store.remembering():
+            paths = {path for role in store.DELEGATED for path in self.listed(role)}
         return max((number for _, name, number in map(parse_target_path, paths) if name == model), default=0)
 
     def listed(self, role: str) -> set[str]:
@@ -116,14 +126,14 @@ class Repository:
                 del targets.targets[path]
             self._save(store.RETRAINED, targets, before, now)
 
-        store.written(self.blobs, take_out)
+        self._written(take_out)
 
     def publish(self, *, now: datetime) -> bool:
         """Make the newest signed metadata what clients see; False when they already do and nothing is due for renewal.
 
         Raises IntegrityError when a role's newest file is not signed by its keys: nothing is published then.
         """
-        return store.written(self.blobs, lambda: self.publish_once(now=now))
+        return self._written(lambda: self.publish_once(now=now))
 
     def refresh_if_due(self, *, now: datetime) -> bool:
         """Renew, before they expire, the signatures whose keys are here. Whether anything was written."""
@@ -134,22 +144,25 @@ class Repository:
                 return self.publish_once(now=now) or bool(renewed)
             return bool(renewed)
 
-        return store.written(self.blobs, renew)
+        return self._written(renew)
 
     def expiring(self, *, now: datetime) -> list[tuple[str, datetime]]:
         """Roles due for renewal whose key is not here, with the time they expire: somebody must be told."""
         due = []
-        expiries: dict[str, Root | Targets] = {Root.type: self.store.root().signed}
-        expiries |= {role: self._targets(role) for role in (Targets.type, *store.DELEGATED)}
-        for role, signed in expiries.items():
-            if store.is_due(role, signed, now) and not self.store.can_sign(role):
-                due.append((role, signed.expires))
+        with self.store.remembering():
+            expiries: dict[str, Root | Targets] = {Root.type: self.store.root().signed}
+            expiries |= {role: self._targets(role) for role in (Targets.type, *store.DELEGATED)}
+            for role, signed in expiries.items():
+                if store.is_due(role, signed, now) and not self.store.can_sign(role):
+                    due.append((role, signed.expires))
         return due
 
     def publish_once(self, *, now: datetime) -> bool:
         """As `publish`, for a caller that runs within `store.written`."""
         # From the end to the beginning: who publishes newer roles in between makes one of our two writes a conflict.
-        tag, version = self.store.timestamp_tag(), self.store.newest(Snapshot.type)
+        tag = self.store.timestamp_tag()
+        self.store.look_anew()
+        version = self.store.newest(Snapshot.type)
         return self._timestamp(self._snapshot(newest_meta(self.store), version, now), tag, now)
 
     def _snapshot(self, meta: dict[str, MetaFile], version: int, now: datetime) -> MetaFile:

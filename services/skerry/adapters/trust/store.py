@@ -8,7 +8,8 @@ clients' floor for a clock that is wrong.
 import contextlib
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -48,6 +49,14 @@ RENEW_AFTER = {
 }
 
 
+@dataclass
+class _Memory:
+    """What one operation has seen."""
+
+    names: list[str] | None = None
+    contents: dict[str, bytes] = field(default_factory=dict)
+
+
 class Store:
     """The metadata of one repository. A numbered file is never written twice with other content, and `timestamp.json`
     only over the one that was read: on any storage the writer who comes second gets a ConflictError."""
@@ -55,12 +64,34 @@ class Store:
     def __init__(self, blobs: SharedBlobs, signers: keys.Signers) -> None:
         self.blobs = blobs
         self.signers = signers
+        self._memory: _Memory | None = None
+
+    @contextlib.contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Within, the list of files and every numbered file is asked for once: one look at what there is."""
+        before, self._memory = self._memory, self._memory or _Memory()
+        try:
+            yield
+        finally:
+            self._memory = before
+
+    def look_anew(self) -> None:
+        """Forget which files there were. What numbered files say never changes."""
+        if self._memory is not None:
+            self._memory.names = None
 
     def newest(self, role: str) -> int:
         """The highest version of `role` that was written, 0 when there is none. A crash may leave it unreferenced."""
         found = re.compile(rf"{_FOLDER}/([1-9][0-9]{{0,14}})\.{re.escape(role)}\.json")
-        names = [found.fullmatch(path) for path in self.blobs.list(_FOLDER)]
+        names = [found.fullmatch(path) for path in self._names()]
         return max((int(name[1]) for name in names if name), default=0)
+
+    def _names(self) -> list[str]:
+        if self._memory is None:
+            return list(self.blobs.list(_FOLDER))
+        if self._memory.names is None:
+            self._memory.names = list(self.blobs.list(_FOLDER))
+        return self._memory.names
 
     def path(self, role: str, version: int) -> str:
         return f"{_FOLDER}/timestamp.json" if role == Timestamp.type else f"{_FOLDER}/{version}.{role}.json"
@@ -77,7 +108,7 @@ class Store:
     def load(self, kind: type[T], role: str, version: int) -> tuple[Metadata[T], bytes]:
         """The parsed file and its bytes, signatures unchecked. Raises IntegrityError when it cannot be parsed."""
         path = self.path(role, version)
-        data = self.read_bytes(path)
+        data = self._numbered(path) if version else self.read_bytes(path)
         try:
             parsed = Metadata[T].from_bytes(data)
         except DeserializationError as exc:
@@ -85,6 +116,13 @@ class Store:
         if parsed.signed.type != kind.type:
             raise errors.IntegrityError(f"{path} holds {parsed.signed.type} metadata, not {kind.type}")
         return parsed, data
+
+    def _numbered(self, path: str) -> bytes:
+        if self._memory is None:
+            return self.read_bytes(path)
+        if path not in self._memory.contents:
+            self._memory.contents[path] = self.read_bytes(path)
+        return self._memory.contents[path]
 
     def root(self) -> Metadata[Root]:
         return self.load(Root, Root.type, self.newest(Root.type))[0]
@@ -130,8 +168,11 @@ class Store:
 
     def write(self, role: str, signed: Signed, now: datetime) -> bytes:
         """Sign and write one numbered file. Returns its bytes. Raises ConflictError when another writer was first."""
-        data = self.sign(role, signed, now)
-        self.blobs.create(self.path(role, signed.version), data)
+        path, data = self.path(role, signed.version), self.sign(role, signed, now)
+        self.blobs.create(path, data)
+        if self._memory is not None:
+            self._memory.contents[path] = data
+            self._names().append(path)
         return data
 
     def timestamp_tag(self) -> str:

@@ -22,7 +22,8 @@ def sweep(repository: trust.Repository, *, now: datetime) -> int:
     def remove() -> int:
         # Listed before it is asked what is followed: what a writer names in between is then kept.
         found = [one for folder in ("metadata", "targets") for one in blobs.entries(folder)]
-        keep = _followed(repository)
+        with repository.store.remembering():
+            keep = _followed(repository)
         gone = [one.path for one in found if one.path not in keep and one.modified_unix_s < oldest_unix_s]
         for path in gone:
             blobs.delete(path)

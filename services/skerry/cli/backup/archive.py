@@ -69,7 +69,8 @@ class Reader:
         seal = _Seal()
         with _our_read_errors(), tarfile.open(fileobj=_unzipped(self._source), mode="r|") as tar:
             while (entry := tar.next()) is not None:
-                tar.members.clear()  # what tarfile remembers of each entry would outgrow memory before the entries do
+                # What tarfile remembers of each entry would outgrow memory before the entries do.
+                tar.members.clear()  # type: ignore[attr-defined]  # not in its stubs
                 if self.manifest:
                     raise errors.IntegrityError(f"the archive goes on behind its manifest, with {entry.name[:80]!r}")
                 data = _content(tar, entry)
