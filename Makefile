@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-helm test-rollout-long check fix stubs setup bench bench-quick test-conformance test-arm test-interop fuzz images images-archive test-images
+.PHONY: help demo test test-helm test-rollout-long check fix stubs setup bench bench-quick test-conformance test-arm test-interop test-apiserver fuzz images images-archive test-images
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ bench-quick: .venv/.ready ## the same for ours, raw ONNX Runtime and plain grpci
 
 test-helm: .venv/.ready ## the charts: schemas, snapshots, network matrix, rights, a real API server (helm, KUBEBUILDER_ASSETS)
 	@SKERRY_REQUIRE=helm,apiserver $(BIN)/python -m pytest tests/helm
+
+test-apiserver: .venv/.ready ## custom resources and controller on a real API server of KUBEBUILDER_ASSETS, behind a fault proxy
+	@SKERRY_REQUIRE=apiserver $(BIN)/python -m pytest tests/apiserver tests/adapters/test_objects.py tests/adapters/test_lease.py $(PYTEST)
 
 SECONDS ?= 60
 fuzz: .venv/.ready ## coverage-guided fuzzing of a gRPC connection (SECONDS=60)

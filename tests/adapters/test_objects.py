@@ -64,6 +64,16 @@ def test_what_is_not_there_is_not_found(store: Objects) -> None:
             attempt()
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "../edgenodes/n", "a/status", "a?b=c", "a%2Fb", "A"])
+def test_what_is_no_name_leads_nowhere(store: Objects, name: str) -> None:
+    """Names come from other objects' fields: none may become another path of an API."""
+    fleet(store)
+    for attempt in (lambda: store.get("EdgeFleet", name), lambda: store.delete("EdgeFleet", name)):
+        with pytest.raises(errors.NotFoundError, match="there is no EdgeFleet"):
+            attempt()
+    assert len(store.list("EdgeFleet")) == 1
+
+
 def test_a_patch_merges_and_only_a_change_of_spec_moves_the_generation(store: Objects) -> None:
     fleet(store, selector={"a": "1", "b": "2"}, keep=1)
     spec = store.patch("EdgeFleet", "all", manager="operator", spec={"selector": {"a": None, "c": "3"}})

@@ -78,7 +78,7 @@ class KubernetesObjects:
 
     def delete(self, kind: str, name: str) -> None:
         try:
-            self._api.delete(resources.path(self._api.namespace, kind, name))
+            self._api.delete(self._path(kind, name))
         except errors.NotFoundError as exc:
             raise errors.NotFoundError(f"there is no {kind} {name}") from exc
         finally:
@@ -138,15 +138,21 @@ class KubernetesObjects:
 
     def _read(self, kind: str, name: str) -> Object:
         try:
-            return resources.parse(kind, self._api.get(resources.path(self._api.namespace, kind, name)))
+            return resources.parse(kind, self._api.get(self._path(kind, name)))
         except errors.NotFoundError as exc:
             raise errors.NotFoundError(f"there is no {kind} {name}") from exc
+
+    def _path(self, kind: str, name: str, *, status: bool = False) -> str:
+        """Of one object. A name that none can have is not looked for: as part of a path it could lead elsewhere."""
+        if not rules.is_name(name):
+            raise errors.NotFoundError(f"there is no {kind} {name[:120]}")
+        return resources.path(self._api.namespace, kind, name, status=status)
 
     def _patch(self, thing: Object, part: str, patch: Json, manager: str, resource_version: int | None) -> Object:
         body: Json = {part: patch}
         if resource_version is not None:
             body["metadata"] = {"resourceVersion": str(resource_version)}
-        path = resources.path(self._api.namespace, thing.kind, thing.name, status=part == "status")
+        path = self._path(thing.kind, thing.name, status=part == "status")
         try:
             return self._keep(resources.parse(thing.kind, self._api.patch(path, body, _query(manager))))
         except errors.NotFoundError as exc:

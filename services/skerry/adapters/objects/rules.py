@@ -14,9 +14,14 @@ IMMUTABLE_SPECS = frozenset({"ModelVersion"})
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,118}[a-z0-9])?")
 
 
+def is_name(name: str) -> bool:
+    """Names are DNS-like, as in Kubernetes."""
+    return _NAME.fullmatch(name) is not None
+
+
 def check_name(kind: str, name: str) -> None:
-    """Names are DNS-like, as in Kubernetes. Raises InputError."""
-    if not _NAME.fullmatch(name):
+    """Raises InputError."""
+    if not is_name(name):
         raise errors.InputError(
             f"{kind} name {name[:80]!r} must be 1-120 lower-case letters, digits, '-' or '.', "
             "beginning and ending with a letter or digit"
