@@ -96,7 +96,7 @@ def _of_environment(given: Mapping[str, str]) -> Description:
     """What is not given is empty: the command that needs it says so."""
     variables = {"objects": "OBJECTS", "blobs": "BLOBS", "redis": "REDIS_URL", "repository": "REPOSITORY"}
     variables |= {"keys": "KEYS", "gateway": "GATEWAY", "teacher": "TEACHER"}
-    texts = {name: given.get(f"SKERRY_{variable}", "") for name, variable in variables.items()}
+    texts: dict[str, Any] = {name: given.get(f"SKERRY_{variable}", "") for name, variable in variables.items()}
     return Description(**texts, dashboard="", agents=())
 
 
