@@ -4,7 +4,8 @@
 
 A real gateway process; agents are grpcio streams of this process that report as often as real ones do (every ten
 seconds here), with one model, its readings and the state of the spool. Memory is what belongs to the process alone
-(RssAnon), taken when all streams are open and quiet, less what it was before the first.
+(RssAnon), taken when all streams are open and quiet, less what it was with the first tenth of them: what threads, their
+database connections and modules take once is in the whole process's number, which stands beside.
 """
 
 import argparse
@@ -38,6 +39,7 @@ class Figures:
     agents: int
     report_bytes: int
     kib_per_agent: float
+    process_mib: float
     cpu_us_per_report: float
 
 
@@ -129,19 +131,19 @@ async def measure(world: World, seconds: float, *, tls: bool) -> Figures:
     try:
         assert process.stdout is not None
         address = json.loads(process.stdout.readline())["listen"]
-        before, ready, opened = anonymous_kib(process.pid), asyncio.Event(), asyncio.Semaphore(50)
-        channels = [world.channel(name, address, tls=tls) for name in world.names]
-        tasks = [
-            asyncio.create_task(agent(channel, name, opened, ready))
-            for channel, name in zip(channels, world.names, strict=True)
-        ]
-        while not all(await connected(world, tls=tls)):
-            await asyncio.sleep(0.5)
-            for task in tasks:
-                if task.done():
-                    task.result()
-        await asyncio.sleep(3.0)
-        after = anonymous_kib(process.pid)
+        ready, opened = asyncio.Event(), asyncio.Semaphore(50)
+        channels, tasks, sizes = list[grpc.aio.Channel](), list[asyncio.Task[None]](), list[int]()
+        for count in (len(world.names) // 10, len(world.names)):
+            for name in world.names[len(channels) : count]:
+                channels.append(world.channel(name, address, tls=tls))
+                tasks.append(asyncio.create_task(agent(channels[-1], name, opened, ready)))
+            while await connected(world, tls=tls) < count:
+                await asyncio.sleep(0.5)
+                for task in tasks:
+                    if task.done():
+                        task.result()
+            await asyncio.sleep(3.0)
+            sizes.append(anonymous_kib(process.pid))
         ready.set()
         await asyncio.sleep(BEAT_S)  # all are in step
         began = processes.cpu_us([process.pid])
@@ -155,13 +157,15 @@ async def measure(world: World, seconds: float, *, tls: bool) -> Figures:
         process.wait(30)
     reports = len(world.names) * seconds / BEAT_S
     size = report("edge-1000", 1).ByteSize()
-    return Figures(len(world.names), size, (after - before) / len(world.names), used / reports)
+    each = (sizes[1] - sizes[0]) / (len(world.names) - len(world.names) // 10)
+    return Figures(len(world.names), size, each, sizes[1] / 1024, used / reports)
 
 
-async def connected(world: World, *, tls: bool) -> list[bool]:
+async def connected(world: World, *, tls: bool) -> int:
+    """How many nodes are connected in this round."""
     store = objects.open_objects(f"sqlite://{world.folder}/objects.db")
-    found = await asyncio.to_thread(store.list, "EdgeNode")
-    return [bool(one.status.get("connected")) and (not tls or "certNotAfterUnixMs" in one.status) for one in found]
+    found = [one.status for one in await asyncio.to_thread(store.list, "EdgeNode")]
+    return sum(bool(one.get("connected")) and (not tls or "certNotAfterUnixMs" in one) for one in found)
 
 
 def anonymous_kib(pid: int) -> int:
@@ -188,7 +192,8 @@ def main() -> None:
                 found = asyncio.run(measure(world, given.seconds, tls=tls))
                 print(
                     f"{'certificates' if tls else 'clear':13} {found.agents} agents, reports of {found.report_bytes} "
-                    f"bytes: {found.kib_per_agent:.1f} KiB per agent, {found.cpu_us_per_report:.0f} CPU µs per report"
+                    f"bytes: {found.kib_per_agent:.1f} KiB per agent, {found.process_mib:.0f} MiB in all, "
+                    f"{found.cpu_us_per_report:.0f} CPU µs per report"
                 )
         finally:
             server.terminate()
