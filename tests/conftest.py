@@ -5,9 +5,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import apiserver_process
+import hypothesis
 import permissive_crds
 import pytest
 import require
+
+# How long an example may take says how busy the machine is, not whether the code is right.
+hypothesis.settings.register_profile("skerry", deadline=None)
+hypothesis.settings.load_profile("skerry")
 
 
 def pytest_configure(config: pytest.Config) -> None:

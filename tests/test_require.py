@@ -32,7 +32,11 @@ def suite(tmp_path: Path) -> Path:
 
 def run(suite: Path, asked: str) -> "subprocess.CompletedProcess[str]":
     command = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", ".", "-q", ".")
-    environment = {**os.environ, "SKERRY_REQUIRE": asked, "PYTHONPATH": str(suite)}
+    environment = {
+        **os.environ,
+        "SKERRY_REQUIRE": asked,
+        "PYTHONPATH": os.pathsep.join((str(suite), str(HERE), *sys.path)),
+    }
     return subprocess.run(command, cwd=suite, env=environment, capture_output=True, text=True, check=False)
 
 
