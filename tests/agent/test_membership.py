@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +45,7 @@ class Agent:
             "SKERRY_GATEWAY": gateway.addresses["listen"],
             "SKERRY_REPOSITORY_URL": repository,
             "SKERRY_LISTEN": "127.0.0.1:0",
+            "SKERRY_HTTP": "127.0.0.1:0",
             "SKERRY_BEAT_SECONDS": "0.2",
         }
         self.log_file = folder / "agent.log"
@@ -56,6 +58,10 @@ class Agent:
 
     def log(self) -> str:
         return self.log_file.read_text()
+
+    def page(self, name: str) -> str:
+        with urllib.request.urlopen(f"http://{self.ready['http']}/{name}", timeout=10) as answer:
+            return str(answer.read().decode())
 
     def ask(self, name: str) -> None:
         """A request that the model is unsure of: captured as a hard example."""
@@ -132,6 +138,8 @@ def test_a_node_joins_fetches_serves_and_uploads_over_tls_and_is_thrown_out_when
     try:
         until("it reports", lambda: reported(gateway, "edge-1").get("connected"), agent)
         assert reported(gateway, "edge-1")["certNotAfterUnixMs"] > time.time() * 1000
+        ends_s = next(line for line in agent.page("metrics").splitlines() if line.startswith("skerry_certificate_ends"))
+        assert float(ends_s.split()[1]) > time.time() + 29 * 86_400
         key = tmp_path / "state" / "identity" / "key.pem"
         assert key.stat().st_mode & 0o077 == 0
         assign(gateway, "edge-1", None)

@@ -1,7 +1,7 @@
 """What the agent counts for Prometheus beside the serving path: read from the parts when asked, never kept twice."""
 
 from skerry.adapters.telemetry.metrics import Metrics
-from skerry.agent import collector, keeper, readings, sync, updater
+from skerry.agent import collector, keeper, membership, readings, sync, updater
 
 
 def register_capture(metrics: Metrics, kept: collector.Collector) -> None:
@@ -48,4 +48,12 @@ def register(
     metrics.gauge(
         "skerry_target_state", "1: how the assigned version stands.", ("model", "state"),
         lambda: {(model, target.shown.state): 1.0 for model, target in updates.targets.items()},
+    )  # fmt: skip
+
+
+def register_identity(metrics: Metrics, identity: membership.Identity) -> None:
+    """The gauge of a node that has a certificate, or should have one."""
+    metrics.gauge(
+        "skerry_certificate_ends_seconds", "Unix time at which this node's certificate ends; 0: it has none.", (),
+        lambda: {(): identity.terms().not_after_ms / 1000},
     )  # fmt: skip

@@ -159,6 +159,8 @@ def link(settings: Settings, serves: Serving, mine: State, here: compatibility.L
         cap_s=min(30.0, max(2.0, 5 * settings.beat_s)),
     )
     metrics.register(serves.instruments.metrics, serves.store, serves.readings, streams, updates)
+    if identity is not None:
+        metrics.register_identity(serves.instruments.metrics, identity)
     return Link(gateway, updates, streams, uploads, _membership(settings, identity, gateway, serves.remote))
 
 
