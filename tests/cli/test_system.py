@@ -118,3 +118,20 @@ def test_the_agents_get_no_key_no_object_store_and_no_redis(tmp_path: Path) -> N
         assert not given & {"SKERRY_KEYS", "SKERRY_OBJECTS", "SKERRY_REDIS_URL", "SKERRY_BLOBS"}
     keys = [part.name for part in system._table.values() if "SKERRY_KEYS" in part.environment]
     assert keys == ["controller"]
+
+
+def test_a_state_folder_remembers_where_it_keeps_its_data(tmp_path: Path) -> None:
+    made = Layout.found(tmp_path, "s3://bucket/site/")
+    made.make()
+    again = Layout.found(tmp_path)
+    assert (again.blobs_url, again.repository_url) == ("s3://bucket/site/blobs", "s3://bucket/site/repository")
+    assert Layout.found(tmp_path, "s3://bucket/site") == again
+    with pytest.raises(errors.RejectedError, match="keeps its data in s3://bucket/site"):
+        Layout.found(tmp_path, "s3://other")
+
+
+def test_a_state_folder_that_keeps_its_data_itself_is_not_moved_by_an_option(tmp_path: Path) -> None:
+    assert Layout.found(tmp_path).blobs_url == f"file://{tmp_path}/blobs"
+    (tmp_path / "objects.db").touch()
+    with pytest.raises(errors.RejectedError, match="keeps its data in itself"):
+        Layout.found(tmp_path, "s3://other")

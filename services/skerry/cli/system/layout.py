@@ -16,7 +16,7 @@ _STORAGE = "storage.url"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Paths below the state folder `root`. `storage`: the URL below which blobs and the model repository lie instead."""
+    """Paths below the state folder `root`. `storage`: URL below which blobs and the model repository lie instead."""
 
     root: Path
     storage: str = ""
@@ -24,13 +24,14 @@ class Layout:
     @classmethod
     def found(cls, root: Path, storage: str = "") -> "Layout":
         """The layout of a state folder, which remembers its storage. Raises RejectedError when another one is given."""
+        storage = storage.rstrip("/")
         try:
             known = (root / _STORAGE).read_text().strip()
         except FileNotFoundError:
             known = "" if (root / "objects.db").exists() else storage
-        if storage and storage.rstrip("/") != known:
+        if storage and storage != known:
             raise errors.RejectedError(f"{root} keeps its data in {known or 'itself'}, not in {storage}: take another")
-        return cls(root, known.rstrip("/"))
+        return cls(root, known)
 
     @property
     def objects_url(self) -> str:
