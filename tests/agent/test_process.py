@@ -163,6 +163,31 @@ async def test_a_refused_version_is_reported_once_tried_and_the_old_one_serves_o
     assert (await world.ask(SURE)).version == "1"
 
 
+HANGING = """
+import sys, time
+from skerry.agent import main
+from skerry.serving import registry
+registry.open_version = lambda *_: (print("loading", file=sys.stderr, flush=True), time.sleep(1000))
+main.main()
+"""
+
+
+async def test_a_cold_start_that_hangs_in_a_load_ends_all_the_same(world: World) -> None:
+    await world.start()
+    await serving(world, 1)
+    await world.stop(signal.SIGKILL)
+    world.program = ("-c", HANGING)
+    began = len(world.log())
+    starting = asyncio.ensure_future(world.start(SKERRY_GRACE_SECONDS="0"))
+    await agent_fakes.until(lambda: "loading" in world.log()[began:], timeout_s=30)
+    assert world.process is not None
+    world.process.send_signal(signal.SIGTERM)
+    with pytest.raises(AssertionError):  # it ends without a ready line
+        await asyncio.wait_for(starting, 30)
+    assert await asyncio.to_thread(world.process.wait, 10) == 1
+    assert "ended_by_force" in world.log()[began:]
+
+
 async def test_the_serving_process_stays_small(world: World) -> None:
     await world.start()
     await serving(world, 1)
