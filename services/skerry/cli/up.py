@@ -38,8 +38,8 @@ def up(state: Path, nodes: int, transport: str, storage: str, foreground: bool) 
     """Start the platform on this machine: cloud side, edge agents, dashboard.
 
     Everything listens on loopback only and keeps its data in the state folder. Running it again after a crash or a
-    reboot goes on where it was. `skerry down` stops all of it. Object storage is found by AWS_ENDPOINT_URL and the other
-    variables of AWS's own tools.
+    reboot goes on where it was. `skerry down` stops all of it. Object storage is found by AWS_ENDPOINT_URL and the
+    other variables of AWS's own tools.
     """
     layout = Layout.found(state.absolute(), storage)
     layout.make()
