@@ -1,6 +1,7 @@
 """The agent as its users meet it: a process that installs, answers, captures, survives, and comes back by itself."""
 
 import asyncio
+import contextlib
 import signal
 import subprocess
 import sys
@@ -210,6 +211,29 @@ def test_the_serving_process_never_imports_what_only_its_child_or_the_cloud_need
     assert "onnxruntime" in imported
     heavy = {"torch", "pydantic", "pydantic_settings", "redis", "tuf", "securesystemslib", "cryptography", "urllib3"}
     assert not imported & (heavy | {"pandas", "onnx", "starlette", "uvicorn", "obstore", "kubernetes"})
+
+
+async def test_the_agent_and_its_children_connect_to_nobody_but_their_own_cloud(world: World) -> None:
+    """While it starts, fetches and tries a version, answers and rests; to ask a name server would be to connect too."""
+    seen: set[tuple[str, int]] = set()
+
+    async def watch(process: psutil.Process) -> None:
+        while True:
+            for one in [process, *process.children(recursive=True)]:
+                with contextlib.suppress(psutil.Error):
+                    to = [found.raddr for found in one.net_connections("inet") if found.raddr]
+                    seen.update((peer.ip.removeprefix("::ffff:"), peer.port) for peer in to)
+            await asyncio.sleep(0.02)
+
+    await world.start()
+    watching = asyncio.ensure_future(watch(psutil.Process(world.process.pid)))  # type: ignore[union-attr]
+    await serving(world, 1)
+    await world.ask(SURE)
+    await asyncio.sleep(1.0)
+    watching.cancel()
+    repository = int(world.served.url.rpartition(":")[2])
+    assert {("127.0.0.1", world.gateway.port), ("127.0.0.1", repository)} <= seen
+    assert {ip for ip, _ in seen} == {"127.0.0.1"} and 53 not in {port for _, port in seen}
 
 
 async def test_an_idle_agent_writes_nothing(world: World) -> None:

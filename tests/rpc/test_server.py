@@ -173,6 +173,22 @@ def test_a_black_hole_is_noticed_by_a_ping_and_an_honest_silence_kept() -> None:
         assert honest.fields_of(1)[b"grpc-status"] == b"0"
 
 
+def test_a_client_that_pings_on_an_idle_link_keeps_it() -> None:
+    """grpc-core with its most eager keepalive: its own server would say too_many_pings after three of them."""
+    eager = [("grpc.keepalive_time_ms", 300), ("grpc.http2.max_pings_without_data", 0)]
+    eager += [("grpc.keepalive_permit_without_calls", 1), ("grpc.use_local_subchannel_pool", 1)]
+    with (
+        rpc_world.serving("h2") as running,
+        grpc.insecure_channel(f"127.0.0.1:{running.port}", eager) as channel,
+    ):
+        call = channel.unary_unary(rpc_world.SERVICE + "Same")
+        assert call(b"x", timeout=20) == b"x"
+        threading.Event().wait(4.0)  # ten times its interval and more
+        assert call(b"x", timeout=20) == b"x"
+        before, after = (one.peer_address for one in running.seen.calls)
+        assert before == after  # the same connection
+
+
 def test_a_drain_under_load_loses_no_call() -> None:
     with rpc_world.serving("h2") as running:
         served, ends = [], []
