@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -59,6 +60,8 @@ async def serve(settings: Settings) -> None:
                 consumer=f"{socket.gethostname()}-{os.getpid()}",
                 batch_rows=settings.batch_rows,
             )
+            # Followed, models are read from a watch and not asked for in every round; what the sweep reads is not.
+            await run(functools.partial(resources.changes, 0, timeout_s=0.0, kinds=("EdgeModel",)))
             await run(keeper.tick)
             ready: dict[str, object] = {"event": "ready", "service": "curator"}
             if settings.health:
