@@ -216,7 +216,7 @@ def _helm(verb: str, release: str, chart: str, namespace: str, values: dict[str,
 
 @contextlib.contextmanager
 def installed() -> Iterator[Site]:
-    """A fresh installation for the length of the block; with SKERRY_CLUSTER_KEEP the one that is there, and it stays."""
+    """A fresh installation for the length of the block; with SKERRY_CLUSTER_KEEP one that is there, and it stays."""
     site = Site()
     if os.environ.get("SKERRY_CLUSTER_KEEP") and kube.run("helm", "list", "-q", "-n", EDGE).strip() == "edge":
         yield site
