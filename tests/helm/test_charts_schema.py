@@ -138,3 +138,12 @@ def test_the_chart_of_resources_has_no_values() -> None:
     done = charts.template("skerry-crds", {"replicas": 1})
     assert done.returncode != 0
     assert "additional properties 'replicas' not allowed" in done.stderr
+
+
+def test_a_label_that_helm_kept_as_null_is_left_out_of_the_selector() -> None:
+    """`--set joined.nodeSelector.x=null` and later `--reuse-values`: Helm then hands the null on."""
+    values = {**charts.JOINED, "joined": {"nodeSelector": {"skerry.dev/edge": None, "hall": "3"}}}
+    done = charts.template("skerry-edge", values)
+    assert done.returncode == 0, done.stderr
+    agent = next(one for one in charts.parsed(done.stdout) if one["kind"] == "DaemonSet")
+    assert agent["spec"]["template"]["spec"]["nodeSelector"] == {"hall": "3"}

@@ -77,7 +77,12 @@ spec:
   securityContext: {{- include "edge.podSecurity" . | nindent 4 }}
   {{- include "edge.pullSecrets" . | trim | nindent 2 }}
   {{- $joinedBlock := .Values.joined | default dict }}
-  {{- with ternary (merge (dict) (.Values.nodeSelector | default dict) ($joinedBlock.nodeSelector | default (dict "skerry.dev/edge" "true"))) (.Values.nodeSelector | default dict) (not (empty $joined)) }}
+  {{- /* A label set to null is taken away: Helm keeps nulls of an earlier release with --reuse-values. */}}
+  {{- $selector := dict }}
+  {{- range $key, $value := ternary (merge (dict) (.Values.nodeSelector | default dict) ($joinedBlock.nodeSelector | default (dict "skerry.dev/edge" "true"))) (.Values.nodeSelector | default dict) (not (empty $joined)) }}
+  {{- if $value }}{{- $selector = set $selector $key $value }}{{- end }}
+  {{- end }}
+  {{- with $selector }}
   nodeSelector: {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- with .Values.tolerations }}
