@@ -59,6 +59,23 @@ def test_calls_of_one_turn_are_one_batch_and_one_write(running: rpc_world.Runnin
         assert replies == [b"%d" % number for number in range(1, 41, 2)]
 
 
+def test_answering_needs_no_turn_of_its_own(running: rpc_world.Running) -> None:
+    turns: list[None] = []
+    take_turn = running.server._turn
+
+    def counted() -> None:
+        turns.append(None)
+        take_turn()
+
+    with connected(running.port) as raw:
+        raw.settle()
+        running.server._turn = counted
+        raw.send(headers(1, "/test.Echo/Batch") + data(1, message(b"a")))
+        raw.frames_until(ended=1)
+        raw.settle()  # a PING and its answer: another turn
+        assert len(turns) == 2
+
+
 def test_a_stream_of_many_messages_is_few_writes(running: rpc_world.Running) -> None:
     with connected(running.port, {frames.INITIAL_WINDOW_SIZE: 1 << 20}) as raw:
         raw.send(frames.window_update(0, 1 << 20))

@@ -11,6 +11,7 @@ from plane import FakeCall, Plane, error_of, reply_of
 
 from skerry.core import errors
 from skerry.core.inference import InferRequest
+from skerry.serving import batching
 from skerry.serving.batching import Policy
 from skerry.serving.predictor import Context
 from skerry.serving.version import Options, Version
@@ -70,6 +71,33 @@ async def test_a_run_has_at_most_32_rows_and_a_larger_request_runs_alone(tmp_pat
     answers = await plane.answers([InferRequest("digits", (tensor(np.ones((n, 4))),)) for n in rows])
     assert [reply_of(one).outputs[0].shape[0] for one in answers] == rows
     assert runs == [20, 20, 100, 2]
+
+
+@pytest.mark.parametrize(
+    ("row_us", "rows"),
+    [
+        pytest.param(0, 32, id="a time too short to be seen sets no bound"),
+        pytest.param(40, 32, id="what runs quickly runs 32 rows at once"),
+        pytest.param(80, 25, id="a run stays within the time that it may take on the loop"),
+        pytest.param(120, 16, id="fewer rows of a slower network"),
+        pytest.param(250, 8, id="eight rows are enough to save what batching saves"),
+        pytest.param(260, 32, id="a network too slow for eight rows gets a thread, and whole batches"),
+        pytest.param(5_000, 32, id="so does one whose single row takes too long"),
+    ],
+)
+def test_a_run_is_as_large_as_its_time_allows(row_us: int, rows: int) -> None:
+    assert batching.most_rows(row_us / 1e6, Policy()) == rows
+
+
+async def test_a_quick_network_answers_many_callers_on_the_loop(tmp_path: Path) -> None:
+    models.write_linear(tmp_path, "digits", 1)
+    plane = await Plane(tmp_path).load_all()
+    version = plane.registry.lookup("digits")
+    version.batcher._row_times_s.extend([200e-6] * 8)
+    runs = _watched(plane, "digits")
+    futures = plane.submit([InferRequest("digits", (tensor([[1, 2, 3, 4]]),))] * 64)
+    assert all(future.done() for future in futures)
+    assert runs[0] == 10 and sum(runs) == 64  # then it turns out to be quicker
 
 
 async def test_expired_work_is_dropped_before_it_runs(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from models import tensor
 from plane import Plane, error_of, reply_of
 
-from skerry.core import errors, preprocessing
+from skerry.core import errors, preprocessing, tensors
 from skerry.core.inference import InferRequest
 from skerry.core.tensors import Spec, Tensor
 
@@ -153,3 +153,36 @@ async def test_free_axes_of_different_length_are_not_mixed(tmp_path: Path) -> No
     answers = await plane.answers([InferRequest("echo", (Tensor.of("x", one),)) for one in inputs])
     for answer, sent in zip(answers, inputs, strict=True):
         np.testing.assert_array_equal(reply_of(answer).outputs[0].data, sent)
+
+
+async def test_a_form_is_checked_once_for_each_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models.write_linear(tmp_path, "digits", 1)
+    models.write_not_finite(tmp_path, "log", 1)
+    plane = await Plane(tmp_path).load_all()
+    checks = []
+    check = tensors.check
+    monkeypatch.setattr(tensors, "check", lambda *given: checks.append(check(*given)))
+    form = object()
+    for value in range(1, 6):
+        row = tensor([[value, 0, 0, 0]])
+        reply = reply_of((await plane.answers([InferRequest("digits", (row,), form=form)]))[0])
+        np.testing.assert_allclose(reply.outputs[0].data, np.array([[value, 0, 0, 0]]) @ models.weights(1.0))
+    await plane.answers([InferRequest("log", (tensor([[1, 1, 1, 1]]),), form=form)])
+    assert len(checks) == 2
+
+
+async def test_a_form_that_does_not_fit_is_refused_each_time(tmp_path: Path) -> None:
+    models.write_linear(tmp_path, "digits", 1)
+    plane = await Plane(tmp_path).load_all()
+    form = object()
+    for _ in range(3):
+        (answer,) = await plane.answers([InferRequest("digits", (tensor([[1, 2]]),), form=form)])
+        assert isinstance(error_of(answer), errors.InputError)
+
+
+async def test_forms_that_are_remembered_are_bounded(tmp_path: Path) -> None:
+    models.write_linear(tmp_path, "digits", 1)
+    plane = await Plane(tmp_path).load_all()
+    for _ in range(600):
+        plane.submit([InferRequest("digits", (tensor([[1, 2, 3, 4]]),), form=object())])
+    assert len(plane.registry.lookup("digits").admitted) <= 256

@@ -131,7 +131,7 @@ class Cascade:
     async def _ask(self, remote: Remote, local: _Local, model: _Model, decision: offload.Decision) -> None:
         """The cloud's answer, or the local one when it does not come, is an error, or is no answer to this request."""
         context, loop = local.job.context, asyncio.get_running_loop()
-        asked = replace(local.job.request, version="", outputs=(), parameters={})
+        asked = replace(local.job.request, version="", outputs=(), parameters={}, form=None)
         try:
             async with asyncio.timeout(decision.timeout_s):
                 reply = await remote.infer(

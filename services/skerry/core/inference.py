@@ -10,7 +10,8 @@ Parameter = bool | int | float | str
 
 @dataclass(slots=True)  # a value; not frozen, because that triples the cost of making one
 class InferRequest:
-    """`version` empty: the active one. `outputs` empty: all. `raw`: inputs came as raw bytes, so outputs leave so."""
+    """`version` empty: the active one. `outputs` empty: all. `raw`: inputs came as raw bytes, so outputs leave so.
+    Requests of one `form` (an object; None: unknown) differ in their id and their numbers and in nothing else."""
 
     model: str
     inputs: tuple[Tensor, ...]
@@ -19,6 +20,7 @@ class InferRequest:
     outputs: tuple[str, ...] = ()
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     raw: bool = True
+    form: object = field(default=None, compare=False, repr=False)
 
 
 @dataclass(slots=True)  # a value; not frozen, because that triples the cost of making one

@@ -38,6 +38,7 @@ class Policy:
     expected to take longer than `max_inline_s` gets the thread."""
 
     max_rows: int = 32
+    enough_rows: int = 8
     max_queue: int = 1024
     max_queue_bytes: int = 96 << 20
     max_inline_s: float = 0.002
@@ -70,6 +71,14 @@ class Label:
         return self.model, self.version
 
 
+def most_rows(row_s: float, policy: Policy) -> int:
+    """Rows of the next run of a network that takes `row_s` for one. A quick network gets as many as it answers within
+    `max_inline_s`, so that it stays on the loop's thread; from `enough_rows` on more in a run would save nothing. A
+    slower one gets `max_rows`, on a thread of its own."""
+    inline = int(policy.max_inline_s / row_s) if row_s > 0 else policy.max_rows
+    return min(inline, policy.max_rows) if inline >= policy.enough_rows else policy.max_rows
+
+
 Outcome = tuple[Sequence[NDArray[Any]], Sequence[NDArray[Any]]] | errors.SkerryError
 
 
@@ -89,6 +98,7 @@ class Batcher:
         self._network, self._label, self._policy = network, label, policy
         self._row_times_s = deque([row_s], _REMEMBERED_RUNS)
         self._instruments, self._states, self._series = instruments, states, label.labels
+        self._runs = instruments.runs(label.labels)
         self._output_types = tuple((spec.name, spec.datatype) for spec in network.manifest.outputs)
         self._queue: deque[Work] = deque()
         self._queued_bytes = 0
@@ -122,12 +132,13 @@ class Batcher:
             return
         loop = asyncio.get_running_loop()
         while self._queue:
-            batch = self._take(loop.time())
+            # The quickest of the latest runs: a busy machine makes single ones slow, which is no reason for a thread.
+            row_s = min(self._row_times_s)
+            batch = self._take(loop.time(), most_rows(row_s, self._policy))
             if not batch:
                 continue
             self._busy = True
-            # The quickest of the latest runs: a busy machine makes single ones slow, which is no reason for a thread.
-            if min(self._row_times_s) * sum([work.rows for work in batch]) >= self._policy.max_inline_s:
+            if row_s * sum([work.rows for work in batch]) > self._policy.max_inline_s:
                 running = loop.run_in_executor(self._own_thread(), self._run, batch)
                 running.add_done_callback(partial(self._came_back, batch))
                 return
@@ -143,14 +154,14 @@ class Batcher:
         self._closing = True
         self._close_if_idle()
 
-    def _take(self, now: float) -> list[Work]:
+    def _take(self, now: float, most: int) -> list[Work]:
         """The next run: in order, one shape, at most one step of a sequence, without what nobody waits for."""
         batch: list[Work] = []
         left: deque[Work] = deque()
         rows, taken = 0, set[Key]()
         while self._queue:
             work = self._queue.popleft()
-            if batch and rows + work.rows > self._policy.max_rows:
+            if batch and rows + work.rows > most:
                 left.append(work)
                 break
             if (batch and work.shape != batch[0].shape) or (work.ask is not None and work.ask.key in taken):
@@ -223,9 +234,6 @@ class Batcher:
     def _deliver(self, batch: list[Work], outcomes: list[Outcome], seconds: float, now: float) -> None:
         rows = sum([work.rows for work in batch])
         self._row_times_s.append(seconds / rows)
-        self._instruments.run_s.observe(self._series, seconds)
-        self._instruments.batch_rows.observe(self._series, rows)
-        self._instruments.queue_s.observe(self._series, now - seconds - batch[0].queued_s)
         answered = 0
         for work, outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, errors.SkerryError):
@@ -233,7 +241,7 @@ class Batcher:
             else:
                 answered += 1
                 self._succeeded(work, *outcome, now)
-        self._instruments.requests.add((*self._series, "ok"), answered)
+        self._runs.ran(seconds, rows, now - seconds - batch[0].queued_s, answered)
 
     def _succeeded(self, work: Work, outputs: Sequence[NDArray[Any]], state: State, now: float) -> None:
         if work.ask is not None and self._states is not None:

@@ -5,15 +5,19 @@ Everything that is the caller's fault is found here, before the request can shar
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
 
 from skerry.core import errors, sequences, tensors
 from skerry.core.inference import InferRequest
-from skerry.core.sequences import Ask
 from skerry.serving.batching import Batcher, Work
 from skerry.serving.instruments import OTHER, Instruments, outcome_of
 from skerry.serving.predictor import Job
 from skerry.serving.registry import Registry
-from skerry.serving.version import Version
+from skerry.serving.version import Admitted, Version
+
+_MAX_FORMS = 256
 
 
 class DataPlane:
@@ -43,28 +47,53 @@ class DataPlane:
 
     def _admit(self, version: Version, job: Job, now: float) -> tuple[Batcher, Work]:
         """Raises InputError naming what is wrong."""
-        request, made = job.request, version.manifest
-        ask: Ask | None = None
+        request = job.request
         if version.states is not None:
-            ask = sequences.read(request.parameters, request.model)
-            version = self._registry.holder(version, ask)
-            made = version.manifest
-        given = _in_order(request, made.inputs)
-        rows = given[0].shape[0]
-        shape: tuple[int, ...] = ()
-        size_bytes = 0
-        for tensor, spec in zip(given, made.inputs, strict=True):
-            if tensor.shape[0] != rows:
-                raise errors.InputError(
-                    f"input {spec.name!r} has {tensor.shape[0]} rows, input {given[0].name!r} has {rows}"
-                )
-            if tensors.FREE in spec.shape:
-                shape += tensor.shape[1:]
-            size_bytes += tensor.data.nbytes
+            return self._admit_step(version, job, now)
+        inputs, (rows, shape, size_bytes) = _fitting(request, version)
+        return version.batcher, Work(job, inputs, rows, shape, size_bytes, now)
+
+    def _admit_step(self, version: Version, job: Job, now: float) -> tuple[Batcher, Work]:
+        request = job.request
+        ask = sequences.read(request.parameters, request.model)
+        version = self._registry.holder(version, ask)
+        inputs, (rows, shape, size_bytes) = _fitting(request, version)
         if ask is not None and rows != 1:
             raise errors.InputError(f"a step of a sequence is one row; sequence {ask.key!r} sent {rows}")
-        _check_outputs(request, made.outputs)
-        return version.batcher, Work(job, [one.data for one in given], rows, shape, size_bytes, now, ask)
+        return version.batcher, Work(job, inputs, rows, shape, size_bytes, now, ask)
+
+
+def _fitting(request: InferRequest, version: Version) -> tuple[list[NDArray[Any]], Admitted]:
+    """The inputs in the manifest's order. What was found of a form once holds for all its requests. Raises
+    InputError."""
+    if request.form is not None:
+        known = version.admitted.get(request.form)
+        if known is not None:
+            return [one.data for one in request.inputs], known
+    given = _in_order(request, version.manifest.inputs)
+    admitted = _check(request, version, given)
+    if request.form is not None and given is request.inputs:
+        if len(version.admitted) >= _MAX_FORMS:
+            version.admitted.clear()
+        version.admitted[request.form] = admitted
+    return [one.data for one in given], admitted
+
+
+def _check(request: InferRequest, version: Version, given: Sequence[tensors.Tensor]) -> Admitted:
+    rows = given[0].shape[0]
+    shape: tuple[int, ...] = ()
+    size_bytes = 0
+    for tensor, spec in zip(given, version.manifest.inputs, strict=True):
+        if tensor.shape[0] != rows:
+            raise errors.InputError(
+                f"input {spec.name!r} has {tensor.shape[0]} rows, input {given[0].name!r} has {rows}"
+            )
+        if tensors.FREE in spec.shape:
+            shape += tensor.shape[1:]
+        size_bytes += tensor.data.nbytes
+    if request.outputs:
+        _check_outputs(request, version.manifest.outputs)
+    return Admitted(rows, shape, size_bytes)
 
 
 def _in_order(request: InferRequest, specs: Sequence[tensors.Spec]) -> Sequence[tensors.Tensor]:
@@ -87,8 +116,6 @@ def _in_order(request: InferRequest, specs: Sequence[tensors.Spec]) -> Sequence[
 
 
 def _check_outputs(request: InferRequest, specs: Sequence[tensors.Spec]) -> None:
-    if not request.outputs:
-        return
     names = {spec.name for spec in specs}
     if unknown := [name for name in request.outputs if name not in names]:
         raise errors.InputError(

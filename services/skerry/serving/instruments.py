@@ -1,6 +1,6 @@
 """What the serving path counts, for Prometheus. Labels: model and version as loaded here, outcome from a fixed list."""
 
-from skerry.adapters.telemetry.metrics import SECONDS, SIZES, Metrics
+from skerry.adapters.telemetry.metrics import SECONDS, SIZES, Counter, Labels, Metrics, Series
 from skerry.core import errors
 
 OTHER = "unknown"  # instead of a model name that a caller made up
@@ -25,6 +25,25 @@ class Instruments:
         self.swaps = metrics.counter("skerry_swaps_total", "Versions that began to serve.", ("model",))
         self.load_failures = metrics.counter("skerry_load_failures_total", "Versions that were not loaded.", ("model",))
         self.malformed = metrics.counter("skerry_malformed_requests_total", "Requests that could not be read.")
+
+    def runs(self, labels: Labels) -> "Runs":
+        """What the runs of one version count."""
+        run_s, rows, queue_s = (family.series(labels) for family in (self.run_s, self.batch_rows, self.queue_s))
+        return Runs(run_s, rows, queue_s, self.requests, labels)
+
+
+class Runs:
+    """The runs of one version, whose series are looked up once."""
+
+    def __init__(self, run_s: Series, rows: Series, queue_s: Series, requests: Counter, labels: Labels) -> None:
+        self._run_s, self._rows, self._queue_s, self._requests = run_s, rows, queue_s, requests
+        self._answered = (*labels, "ok")
+
+    def ran(self, seconds: float, rows: int, waited_s: float, answered: int) -> None:
+        self._run_s.observe(seconds)
+        self._rows.observe(rows)
+        self._queue_s.observe(waited_s)
+        self._requests.add(self._answered, answered)
 
 
 def outcome_of(error: errors.SkerryError) -> str:

@@ -30,10 +30,10 @@ class Network:
         self.state_names = tuple(state.input for state in made.state)
         self._session = session
         self._steps = made.preprocessing
-        self._first = made.inputs[0]
         self._client_names = tuple(spec.name for spec in made.inputs)
-        self._feed_names = tuple(spec.name for spec in made.network_inputs)
-        self._dtypes = tuple(tensors.DTYPES[spec.datatype] for spec in made.network_inputs)
+        dtypes = (tensors.DTYPES[spec.datatype] for spec in made.network_inputs)
+        feed_names = (spec.name for spec in made.network_inputs)
+        self._feeding = tuple(zip(self._client_names, feed_names, dtypes, strict=True))
         self._fetched = (*self.output_names, *(state.output for state in made.state))
 
     @classmethod
@@ -60,23 +60,24 @@ class Network:
         Raises InputError (an input is not finite, does not fit the preprocessing, or is refused by the network);
         NotFiniteError; IntegrityError (the network failed).
         """
-        for name, rows in zip(self._client_names, inputs, strict=True):
+        feeds: dict[str, NDArray[Any]] = {}
+        for (name, feed_name, dtype), rows in zip(self._feeding, inputs, strict=True):
             if not tensors.is_finite(rows):
                 raise errors.InputError(f"input {name!r} holds NaN or an infinity: send finite numbers only")
-        first = preprocessing.apply(self._steps, inputs[0]) if self._steps else inputs[0]
-        feeds = dict(zip(self._feed_names, (first, *inputs[1:]), strict=True))
-        for name, dtype in zip(self._feed_names, self._dtypes, strict=True):
-            if feeds[name].dtype != dtype:
-                raise errors.InputError(f"network input {name!r} must be {dtype}, not {feeds[name].dtype}")
-        feeds.update(zip(self.state_names, state, strict=True))
-        found = self._session.run(self._fetched, feeds)
+            fed = rows if feeds or not self._steps else preprocessing.apply(self._steps, rows)
+            if fed.dtype != dtype:
+                raise errors.InputError(f"network input {feed_name!r} must be {dtype}, not {fed.dtype}")
+            feeds[feed_name] = fed
+        if self.state_names:
+            feeds.update(zip(self.state_names, state, strict=True))
+        found, count = self._session.run(self._fetched, feeds), len(inputs[0])
         for name, values in zip(self._fetched, found, strict=True):
-            if not tensors.is_finite(values) or values.shape[:1] != inputs[0].shape[:1]:
+            if not tensors.is_finite(values) or not values.ndim or len(values) != count:
                 raise NotFiniteError(
                     f"model {self.manifest.model!r} gave no usable {name!r} (NaN, an infinity, or too few rows)"
                 )
-        count = len(self.output_names)
-        return found[:count], found[count:]
+        outputs = len(self.output_names)
+        return found[:outputs], found[outputs:]
 
     def fresh_state(self, rows: int) -> list[NDArray[Any]]:
         """Zeros for `rows` sequences; empty for a network without state."""

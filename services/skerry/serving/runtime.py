@@ -68,6 +68,8 @@ class Session:
             self._session = onnxruntime.InferenceSession(data, options, providers=providers, enable_fallback=0)
         except _FAILURES as exc:
             raise errors.IntegrityError(f"{what} cannot be loaded by onnxruntime {VERSION}: {str(exc)[:500]}") from exc
+        # Not by the public `run`, which checks again in Python what the network's inputs were checked for already.
+        self._run = self._session._sess.run
         self._what = what
         self.inputs = tuple(_spec(one) for one in self._session.get_inputs())
         self.outputs = tuple(_spec(one) for one in self._session.get_outputs())
@@ -75,7 +77,7 @@ class Session:
     def run(self, names: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """The outputs `names` for one batch. Raises InputError (the network takes no such input) or IntegrityError."""
         try:
-            found: list[NDArray[Any]] = self._session.run(names, feeds)
+            found: list[NDArray[Any]] = self._run(names, feeds, None)
         except _state.InvalidArgument as exc:
             raise errors.InputError(f"{self._what} does not take these inputs: {str(exc)[:300]}") from exc
         except _FAILURES as exc:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from google.protobuf.message import DecodeError
 
-from skerry.adapters.oip import codec, repeats
+from skerry.adapters.oip import codec, repeats, replies
 from skerry.adapters.telemetry import logs, tracing
 from skerry.core import errors
 from skerry.core.inference import InferReply, InferRequest
@@ -32,7 +32,7 @@ class Servicer:
 
     def __init__(self, predictor: Predictor, registry: Registry, instruments: Instruments) -> None:
         self._predictor, self._registry, self._instruments = predictor, registry, instruments
-        self._decoder = repeats.Decoder()
+        self._decoder, self._encoder = repeats.Decoder(), replies.Encoder()
 
     def methods(self) -> Methods:
         return {
@@ -53,7 +53,7 @@ class Servicer:
             except errors.SkerryError as exc:
                 call.fail(statuses.of(exc), statuses.text(exc))
             else:
-                jobs.append(Job(request, _context(call), partial(_finish, call, request)))
+                jobs.append(Job(request, _context(call), partial(self._finish, call, request)))
         try:
             self._predictor.submit(jobs)
         except Exception:  # the servicer's last line: a bug must not leave callers without an answer
@@ -124,17 +124,16 @@ class Servicer:
             self._instruments.malformed.add()
             raise
 
-
-def _finish(call: Call, request: InferRequest, answer: Answer) -> None:
-    if call.done:
-        return
-    if isinstance(answer, InferReply):
-        try:
-            call.reply(codec.encode_reply(answer, request).SerializeToString())
+    def _finish(self, call: Call, request: InferRequest, answer: Answer) -> None:
+        if call.done:
             return
-        except errors.SkerryError as exc:
-            answer = exc
-    call.fail(statuses.of(answer), statuses.text(answer))
+        if isinstance(answer, InferReply):
+            try:
+                call.reply(self._encoder.encode(answer, request))
+                return
+            except errors.SkerryError as exc:
+                answer = exc
+        call.fail(statuses.of(answer), statuses.text(answer))
 
 
 def _context(call: Call) -> Context:

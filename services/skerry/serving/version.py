@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from skerry.core import digests, errors, manifest
 from skerry.core.manifest import Manifest
@@ -28,10 +29,18 @@ class Options:
     memory: Memory = field(default_factory=Memory)
 
 
+class Admitted(NamedTuple):
+    """A request that fits a version: its rows, the sizes of its free axes, the bytes of its inputs."""
+
+    rows: int
+    shape: tuple[int, ...]
+    size_bytes: int
+
+
 @dataclass(slots=True, eq=False)
 class Version:
     """`number` is the release counter, `digest` that of the manifest. `states` only for a network with state.
-    `is_kept`: stays in memory when another version is activated."""
+    `is_kept`: stays in memory when another version is activated. `admitted`: forms of requests that fit it."""
 
     model: str
     number: int
@@ -42,6 +51,7 @@ class Version:
     selftest: selftest.Result
     threads: int = 1
     is_kept: bool = False
+    admitted: dict[object, Admitted] = field(default_factory=dict)
 
     @property
     def manifest(self) -> Manifest:

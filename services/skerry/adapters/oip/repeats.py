@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skerry.adapters.oip import codec
+from skerry.adapters.oip import codec, wire
 from skerry.core import tensors
 from skerry.core.inference import InferRequest
 from skerry.core.tensors import Tensor
@@ -17,13 +17,12 @@ from skerry.proto import open_inference_pb2 as pb
 
 MAX_HEAD_BYTES = 1024
 _MAX_LENGTHS, _MAX_PER_LENGTH = 64, 4
-_RAW_TAG, _ID_TAG = b"\x3a", 0x1A  # raw_input_contents = 7, id = 3, both length-delimited
 _MAX_ID_BYTES = 127  # whose length is one byte
 # Any bits are a number of these; the others need a look at every element.
 _PLAIN = frozenset(tensors.DTYPES) - {"BOOL", "BYTES", "BF16"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Template:
     """`head`, then an id of `id_bytes`, then `rest`, then the raw contents of the one input of `request`, whose numbers
     are not kept."""
@@ -60,13 +59,15 @@ class Decoder:
         raw, id_bytes = message.raw_input_contents[0], len(message.id.encode())
         start = len(data) - len(raw)
         head = pb.ModelInferRequest(model_name=message.model_name, model_version=message.model_version)
-        head_data = head.SerializeToString() + (bytes((_ID_TAG, id_bytes)) if 0 < id_bytes <= _MAX_ID_BYTES else b"")
+        head_data = head.SerializeToString() + (
+            wire.head(wire.REQUEST_ID, id_bytes) if 0 < id_bytes <= _MAX_ID_BYTES else b""
+        )
         rest = data[len(head_data) + id_bytes : start]
         is_usual = (
             start <= MAX_HEAD_BYTES
             and data.startswith(head_data)
             and id_bytes <= _MAX_ID_BYTES
-            and rest.endswith(_RAW_TAG + _varint(len(raw)))
+            and rest.endswith(wire.head(wire.REQUEST_RAW, len(raw)))
             and data.endswith(raw)
         )
         if not is_usual:
@@ -90,12 +91,4 @@ def _filled(template: _Template, data: bytes, after: int) -> InferRequest | None
         request_id = data[len(template.head) : after].decode()
     except UnicodeDecodeError:
         return None
-    return InferRequest(form.model, (tensor,), form.version, request_id, form.outputs, form.parameters, True)
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes((*out, value))
+    return InferRequest(form.model, (tensor,), form.version, request_id, form.outputs, form.parameters, True, template)

@@ -6,7 +6,7 @@ Labels are bounded: a family that has `MAX_SERIES` label sets counts further one
 """
 
 import bisect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 MAX_SERIES = 256
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -50,33 +50,45 @@ class Gauge:
             yield f"{self.name}{_labels(self.labels, labels)} {_number(value)}"
 
 
+class Series:
+    """One label set of a histogram: whoever observes often keeps it."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds, self.counts, self.total = bounds, [0] * (len(bounds) + 1), 0.0
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect.bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+
 class Histogram:
     kind = "histogram"
 
     def __init__(self, name: str, text: str, labels: Sequence[str], bounds: Sequence[float]) -> None:
         self.name, self.text, self.labels, self._bounds = name, text, tuple(labels), tuple(bounds)
-        self._counts: dict[Labels, list[int]] = {}
-        self._sums: dict[Labels, float] = {}
+        self._series: dict[Labels, Series] = {}
+
+    def series(self, labels: Labels) -> Series:
+        found = self._series.get(labels)
+        return self._series.setdefault(_bounded(labels, self._series), Series(self._bounds)) if found is None else found
 
     def observe(self, labels: Labels, value: float) -> None:
-        counts = self._counts.get(labels)
-        if counts is None:
-            labels = _bounded(labels, self._counts)
-            counts = self._counts.setdefault(labels, [0] * (len(self._bounds) + 1))
-        counts[bisect.bisect_left(self._bounds, value)] += 1
-        self._sums[labels] = self._sums.get(labels, 0.0) + value
+        self.series(labels).observe(value)
 
     def count(self, labels: Labels = ()) -> int:
-        return sum(self._counts.get(labels, ()))
+        found = self._series.get(labels)
+        return 0 if found is None else sum(found.counts)
 
     def lines(self) -> Iterator[str]:
         names = (*self.labels, "le")
-        for labels, counts in self._counts.items():
+        for labels, series in self._series.items():
             total = 0
-            for bound, count in zip((*map(_number, self._bounds), "+Inf"), counts, strict=True):
+            for bound, count in zip((*map(_number, self._bounds), "+Inf"), series.counts, strict=True):
                 total += count
                 yield f"{self.name}_bucket{_labels(names, (*labels, bound))} {total}"
-            yield f"{self.name}_sum{_labels(self.labels, labels)} {_number(self._sums[labels])}"
+            yield f"{self.name}_sum{_labels(self.labels, labels)} {_number(series.total)}"
             yield f"{self.name}_count{_labels(self.labels, labels)} {total}"
 
 
@@ -106,7 +118,7 @@ class Metrics:
         return ("\n".join(lines) + "\n").encode()
 
 
-def _bounded(labels: Labels, seen: dict[Labels, float] | dict[Labels, list[int]]) -> Labels:
+def _bounded(labels: Labels, seen: Mapping[Labels, float | Series]) -> Labels:
     return labels if labels in seen or len(seen) < MAX_SERIES else ("other",) * len(labels)
 
 

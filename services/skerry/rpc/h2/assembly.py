@@ -4,10 +4,13 @@ What is held is reserved from a budget of the whole process, announced sizes inc
 half a message cannot fill the memory.
 """
 
+import struct
+
 from skerry.rpc.h2 import wire
 from skerry.rpc.methods import CallError, Status
 
 PREFIX_BYTES = 5
+read_prefix = struct.Struct(">BI").unpack_from  # compressed, size
 
 
 class Budget:

@@ -18,7 +18,6 @@ _log = logging.getLogger("skerry.rpc")
 
 _GZIP_FIELD = hpack.encode([(b"grpc-encoding", b"gzip")])
 _OK_TRAILERS = wire.trailers(Status.OK)
-_ROOM_CHECK_BYTES = 16_384  # smaller replies are bounded by the number of streams
 
 
 class Call(Incoming):
@@ -77,11 +76,12 @@ class Call(Incoming):
     def reply(self, message: bytes) -> None:
         if self.done:
             return
-        try:
-            self._check_reply(message)
-        except CallError as error:
-            self.fail(error.status, error.message)
-            return
+        if len(message) > self.peer.server.small_reply_bytes:
+            try:
+                self._check_reply(message)
+            except CallError as error:
+                self.fail(error.status, error.message)
+                return
         if self._gzip or self._head_sent or self._initial or self._trailing:
             self._send_head()
             self.connection.send_data(self, self._framed(message))
@@ -89,7 +89,7 @@ class Call(Incoming):
             return
         self._end()
         self.connection.send_reply(self, OK_HEAD, wire.framed(message), _OK_TRAILERS)
-        self.peer.touch()
+        self.peer.server.touch(self.peer)
 
     def fail(self, status: Status, message: str) -> None:
         if not self.done:
@@ -167,11 +167,9 @@ class Call(Incoming):
         size, limits = len(message), self.connection.limits
         if size > limits.max_message_bytes:
             raise wire.too_large("reply", f"{size} bytes", limits.max_message_bytes)
-        if (
-            size > _ROOM_CHECK_BYTES
-            and self.peer.waiting_bytes
-            and self.peer.waiting_bytes + size > limits.unsent_bytes
-        ):
+        if size <= self.peer.server.small_reply_bytes:
+            return
+        if self.peer.waiting_bytes and self.peer.waiting_bytes + size > limits.unsent_bytes:
             text = f"{limits.unsent_bytes} bytes of replies wait for you to read them"
             raise CallError(Status.RESOURCE_EXHAUSTED, text)
 
@@ -200,7 +198,8 @@ class Call(Incoming):
         if self._timer is not None:
             self._timer.cancel()
         self.release()
-        self.wake_writer()
+        if self._writer is not None:
+            self.wake_writer()
 
     def _cancel_task(self) -> None:
         if self._task is not None:

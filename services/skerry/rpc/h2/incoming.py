@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from skerry.rpc.h2.assembly import PREFIX_BYTES, Assembly
+from skerry.rpc.h2.assembly import PREFIX_BYTES, Assembly, read_prefix
 from skerry.rpc.h2.connection import Connection
 from skerry.rpc.h2.routing import Request, Route
 from skerry.rpc.h2.stream import Stream
@@ -86,6 +86,8 @@ class Incoming(Stream):
 
     def release(self) -> None:
         """The call has ended: give back what it held."""
+        if self._reader is None and self._assembly is None and not self._held_bytes:
+            return
         if self._assembly is not None:
             self._assembly.close()
             self._assembly = None
@@ -99,11 +101,7 @@ class Incoming(Stream):
     def _is_whole(self, chunk: bytes) -> bool:
         """An uncompressed message, exactly."""
         size = len(chunk) - PREFIX_BYTES
-        return (
-            size >= 0
-            and chunk[0] == 0
-            and int.from_bytes(chunk[1:PREFIX_BYTES], "big") == size <= self.connection.limits.max_message_bytes
-        )
+        return size >= 0 and read_prefix(chunk) == (0, size) and size <= self.connection.limits.max_message_bytes
 
     def _collect(self, chunk: bytes) -> None:
         limits, budget = self.connection.limits, self.peer.server.budget

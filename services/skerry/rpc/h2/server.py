@@ -23,6 +23,7 @@ _log = logging.getLogger("skerry.rpc")
 _SWEEP_S = 1.0
 _READ_BYTES = 128 << 10
 _HANG_UP_S = 2.0
+_SMALL_REPLY_BYTES = 16 << 10
 
 
 class H2Server:
@@ -35,6 +36,8 @@ class H2Server:
         self.budget = Budget(limits.unread_bytes)
         self.admission = Admission(limits)
         self.peers: set[Peer] = set()
+        # Replies up to this are not checked one by one: the number of streams bounds them.
+        self.small_reply_bytes = min(_SMALL_REPLY_BYTES, limits.max_message_bytes)
         self.open_calls = 0
         self.timed: list[Call] = []  # calls with a deadline that may yet end within this turn
         self._batches: dict[BatchHandler | AsyncHandler, list[tuple[Call, bytes]]] = {}
@@ -67,10 +70,19 @@ class H2Server:
     # ---- a turn
 
     def _turn(self) -> None:
-        self._turn_due = False
-        timed, now = self.timed, self.time()
+        """Until its end the turn stays due: replies that its handlers give need no turn of their own."""
+        try:
+            self._answer()
+        finally:
+            self._turn_due = False
+            touched, self._touched = self._touched, set()
+            for peer in touched:
+                peer.flush()
+
+    def _answer(self) -> None:
+        timed = self.timed
         if timed:
-            self.timed = []
+            self.timed, now = [], self.time()
             for call in timed:
                 if call.deadline is not None and call.deadline <= now:
                     call.expire()
@@ -81,9 +93,6 @@ class H2Server:
         for call in timed:
             if not call.done:
                 call.arm()
-        touched, self._touched = self._touched, set()
-        for peer in touched:
-            peer.flush()
 
     def _run_batch(self, handler: BatchHandler | AsyncHandler, batch: list[tuple[Call, bytes]]) -> None:
         try:

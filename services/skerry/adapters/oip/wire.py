@@ -1,0 +1,22 @@
+"""The little of protobuf's wire format that is written by hand: tags of fields that hold bytes, and their lengths.
+
+(https://protobuf.dev/programming-guides/encoding/)
+"""
+
+REQUEST_ID, REQUEST_RAW = b"\x1a", b"\x3a"  # ModelInferRequest: id = 3, raw_input_contents = 7
+REPLY_ID, REPLY_RAW = b"\x1a", b"\x32"  # ModelInferResponse: id = 3, raw_output_contents = 6
+
+
+def head(tag: bytes, size: int) -> bytes:
+    """What stands before `size` bytes of a field."""
+    if size < 0x80:
+        return tag + _SHORT[size]
+    out = bytearray(tag)
+    while size > 0x7F:
+        out.append(size & 0x7F | 0x80)
+        size >>= 7
+    out.append(size)
+    return bytes(out)
+
+
+_SHORT = tuple(bytes((size,)) for size in range(0x80))
