@@ -61,8 +61,15 @@ def items(*words: str) -> list[dict[str, Any]]:
 
 
 def apply(*objects: Any) -> None:
-    """Apply objects (dicts)."""
-    kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
+    """Apply objects (dicts), on the server's side: large ones have no room in an annotation."""
+    kubectl(
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "-f",
+        "-",
+        stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}),
+    )
 
 
 def execute(namespace: str, target: str, *command: str, stdin: bytes | str = "", timeout_s: float = _TIMEOUT_S) -> str:

@@ -44,6 +44,16 @@ def site(teaching: kube_digits.Teaching) -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def serving(site: Site, data: kube_digits.Digits, teaching: kube_digits.Teaching) -> Serving:
+    if site.rollout("digits-v1-auto") is None:
+        _first_version(site, data, teaching)
+    site.succeeded("digits-v1-auto")
+    kube.kubectl("-n", CLOUD, "rollout", "status", "deploy/skerry-teacher", "--timeout=60s", timeout_s=70)
+    cameras = site.cameras(MODEL, data.images)
+    cameras.roll(kube_site.EDGE, kube_site.AGENTS, RATE)
+    return Serving(site, cameras, time.time())
+
+
+def _first_version(site: Site, data: kube_digits.Digits, teaching: kube_digits.Teaching) -> None:
     fleet = {"apiVersion": "skerry.dev/v1alpha1", "kind": "EdgeFleet", "metadata": {"name": "all", "namespace": CLOUD}}
     kube.apply(fleet | {"spec": {"maxUnavailable": 1, "offlineAfterSeconds": 8}})
     site.skerry("models", "apply", site.put("digits.json", json.dumps(kube_digits.edge_model(site.cloud)).encode()))
@@ -53,8 +63,3 @@ def serving(site: Site, data: kube_digits.Digits, teaching: kube_digits.Teaching
     kube.execute(CLOUD, TOOLBOX, "sh", "-c", unpack, stdin=teaching.archive())
     kube.kubectl("-n", CLOUD, "rollout", "restart", "deploy/skerry-teacher")
     site.waits("the rollout of version 1", lambda: site.rollout("digits-v1-auto"), 120)
-    site.succeeded("digits-v1-auto")
-    kube.kubectl("-n", CLOUD, "rollout", "status", "deploy/skerry-teacher", "--timeout=60s", timeout_s=70)
-    cameras = site.cameras(MODEL, data.images)
-    cameras.roll(kube_site.EDGE, kube_site.AGENTS, RATE)
-    return Serving(site, cameras, time.time())
