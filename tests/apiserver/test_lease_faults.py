@@ -63,6 +63,7 @@ def test_a_leader_that_is_cut_off_stops_before_anybody_else_begins(open_one: Ope
     first, second = open_one(proxy), open_one(None)
     assert first.acquire("a") == 1
     assert second.acquire("b") is None
+    until(lambda: len(proxy.seen("PUT .*leases")) >= 3)  # taken, and renewed twice
     proxy.cut_off()
     led_at_once = 0
 
