@@ -77,7 +77,7 @@ def _bodies(made: Mapping[str, models.Model], folder: Path) -> dict[tuple[str, s
     found = {("echo", "echo"): _files(folder, "echo", models.echo_requests())}
     for name, model in made.items():
         found[name, "oip"] = _files(folder, f"{name}-oip", models.oip_requests(model))
-        found[name, "binary"] = _files(folder, f"{name}-binary", models.binary_requests(model))
+        found[name, "base64"] = _files(folder, f"{name}-base64", models.json_requests(model))
     return found
 
 

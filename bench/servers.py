@@ -31,7 +31,7 @@ class NotAvailableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """`requests` names the form of a request: `oip`, `binary` or `echo`."""
+    """`requests` names the form of a request: `oip`, `base64` or `echo`."""
 
     command: Sequence[str]
     port: int
@@ -132,7 +132,7 @@ def _cpp(wanted: Wanted, world: World) -> Launch:
     return Launch([str(program), *_arguments(wanted)], wanted.port)
 
 
-_HTTP = {"path": "/predict", "http1": True, "content_type": "application/octet-stream", "requests": "binary"}
+_HTTP = {"path": "/predict", "http1": True, "content_type": "application/json", "requests": "base64"}
 
 SERVERS: Mapping[str, Make] = {
     "skerry": _skerry("h2"),

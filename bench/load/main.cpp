@@ -121,8 +121,9 @@ class Loop {
     --waiting_;
     const std::string& message = one.protocol->message();
     if (reply_bytes_ < 0) keep(message);
-    // Every request is of one form, so a reply of another size is another answer: an error told in the body, say.
-    if (found == Protocol::Found::reply && static_cast<long>(message.size()) == reply_bytes_)
+    // Requests are of one form, so a message of another size is another kind of answer. Numbers in JSON vary in length.
+    const bool fits = options_.http1 || static_cast<long>(message.size()) == reply_bytes_;
+    if (found == Protocol::Found::reply && fits)
       counted.latencies.push_back(now() - one.sent_at);
     else
       ++counted.errors;

@@ -29,5 +29,5 @@ class Onnx(Model):
 
 if __name__ == "__main__":
     port = int(_PORT)
-    server = ModelServer(grpc_port=port, http_port=port + 1, workers=1, enable_docs_url=False, log_config_file=None)
+    server = ModelServer(grpc_port=port, http_port=port + 1, workers=1, enable_docs_url=False)
     server.start([Onnx()])
