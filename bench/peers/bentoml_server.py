@@ -1,7 +1,7 @@
-"""BentoML with ONNX Runtime: one worker, no access log and no metrics; the row travels as base64 in JSON. Its adaptive
-batching is off: it waits for a batch, and costs more than it saves here.
+"""BentoML with ONNX Runtime: one worker, no access log and no metrics; the row travels as base64 in JSON.
 
-Run as a program it becomes `bentoml serve` for the service below.
+Its adaptive batching is off: it takes about 5 % off a request at 16 connections and adds a quarter at one. Run as a
+program this becomes `bentoml serve` for the service below.
 """
 
 import base64
@@ -34,14 +34,6 @@ class Bench:
 if __name__ == "__main__":
     port, kind, model = sys.argv[1:4]
     os.environ.update(BENCH_KIND=kind, BENCH_MODEL=model, BENTOML_DO_NOT_TRACK="True")
-    serve = [
-        "serve",
-        "bentoml_server:Bench",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        port,
-        "--working-dir",
-        str(Path(__file__).parent),
-    ]
+    here = str(Path(__file__).parent)
+    serve = ["serve", "bentoml_server:Bench", "--host", "127.0.0.1", "--port", port, "--working-dir", here]
     os.execv(sys.executable, [sys.executable, "-m", "bentoml", *serve])

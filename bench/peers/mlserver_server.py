@@ -1,5 +1,7 @@
-"""MLServer with a custom runtime of ONNX Runtime: one process (`parallel_workers` 0 is its documented choice for one
-core), gRPC, no adaptive batching (measured: it waits for a batch and costs more than it saves here)."""
+"""MLServer with a custom runtime of ONNX Runtime: gRPC, in one process (`parallel_workers` 0).
+
+Its adaptive batching is off: it takes about 15 % off a request at 16 connections and adds a quarter at one.
+"""
 
 import asyncio
 import sys
