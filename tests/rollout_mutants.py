@@ -156,7 +156,7 @@ MUTANTS = (
         "two rollouts run at once",
         planner,
         "superseded_by",
-        '"" if newest[rollout.model][1] == rollout.name else newest[rollout.model][1]',
+        '"" if newest[rollout.model][2] == rollout.name else newest[rollout.model][2]',
         '""',
     ),
     Mutant(

@@ -12,6 +12,7 @@ planning twice is planning once, nothing is remembered outside the status and th
 nodes report as loaded. Each rule has its own module; this one puts them in order.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -93,15 +94,22 @@ def active(rollout: specs.ModelRollout, status: Status) -> bool:
 
 def superseded_by(rollouts: Sequence[tuple[int, specs.ModelRollout, Status]]) -> Mapping[str, str]:
     """Which rollout each active one yields to ("": none), by name. Given are (createdUnixMs, spec, status); of one
-    model's active rollouts the one created last goes on."""
-    newest: dict[str, tuple[int, str]] = {}
+    model's active rollouts the one created last goes on. Kubernetes knows that to the second: of one second it is the
+    one with the higher numbers in its name, as the release counter is."""
+    newest: dict[str, tuple[int, tuple[tuple[int, str], ...], str]] = {}
     wanting = [(created_ms, rollout) for created_ms, rollout, status in rollouts if active(rollout, status)]
     for created_ms, rollout in wanting:
-        newest[rollout.model] = max(newest.get(rollout.model, (0, "")), (created_ms, rollout.name))
+        mine = (created_ms, _by_number(rollout.name), rollout.name)
+        newest[rollout.model] = max(newest.get(rollout.model, mine), mine)
     return {
-        rollout.name: "" if newest[rollout.model][1] == rollout.name else newest[rollout.model][1]
+        rollout.name: "" if newest[rollout.model][2] == rollout.name else newest[rollout.model][2]
         for _, rollout in wanting
     }
+
+
+def _by_number(name: str) -> tuple[tuple[int, str], ...]:
+    """For sorting: v10 comes after v9."""
+    return tuple((int(part) if part.isascii() and part.isdigit() else -1, part) for part in re.split(r"([0-9]+)", name))
 
 
 def _attempt(rollout: specs.ModelRollout, status: Status) -> Status:
