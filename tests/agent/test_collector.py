@@ -1,6 +1,7 @@
 """Capture and late truths: off the caller's path, grouped, and safe against a full queue or disk."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -175,3 +176,36 @@ async def test_damage_found_while_running_is_moved_aside_and_capture_goes_on(tmp
     await made.flush()
     assert store.counts.pending == 1
     await store.close()
+
+
+async def test_a_group_that_is_on_its_way_to_a_busy_disk_is_not_lost_at_the_end(tmp_path: Path) -> None:
+    store, busy = agent_fakes.make_keeper(tmp_path), threading.Event()
+    made = make(store)
+    async with agent_fakes.running(made.run()):
+        await store.call(lambda s: None)
+        holding = asyncio.ensure_future(store.call(lambda s: busy.wait(10)))
+        made.offer(agent_fakes.answered(1))
+        await agent_fakes.until(lambda: not made.is_queueing)
+    busy.set()
+    await holding
+    await store.close()
+    again = agent_fakes.make_keeper(tmp_path)
+    assert [example.request_id for example in await bodies(again)] == ["r1"]
+    await again.close()
+
+
+async def test_standing_by_answers_wait_labels_are_refused_and_what_is_given_up_is_counted(
+    store: keeper.Keeper,
+) -> None:
+    made = make(store)
+    made.stand_by()
+    assert made.offer(agent_fakes.answered(1))
+    with pytest.raises(errors.UnavailableError, match="stands by"):
+        await made.feedback("digits", "r1", 2)
+    async with agent_fakes.running(made.run()):
+        await agent_fakes.until(lambda: not made.is_standing_by)
+        assert await made.feedback("digits", "r1", 2)
+    made.stand_by()
+    made.offer(agent_fakes.answered(2))
+    made.give_up()
+    assert (made.refused, made.is_queueing, store.counts.captured) == (1, False, 1)

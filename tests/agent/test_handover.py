@@ -208,6 +208,21 @@ async def test_the_new_one_goes_on_while_the_old_one_is_killed(old: World, new: 
     assert set(requests_in_cloud(old).values()) == {1}
 
 
+async def test_who_was_next_puts_down_what_it_captured_though_it_is_told_to_end_first(old: World, new: World) -> None:
+    """Two updates in quick succession: the first new one ends without ever having had the folder to itself."""
+    third = old.beside()
+    await new.start()
+    await third.start()
+    await new.ask(UNSURE, id="of-the-second")
+    await third.ask(UNSURE, id="of-the-third")
+    assert old.process is not None and new.process is not None
+    for one in (new, old):
+        one.process.send_signal(signal.SIGTERM)  # type: ignore[union-attr]
+    for request_id in ("of-the-second", "of-the-third"):
+        await agent_fakes.until(lambda name=request_id: requests_in_cloud(old)[name] == 1, timeout_s=30)  # type: ignore[misc]
+    assert events(old, "captures_lost") == []
+
+
 async def test_what_was_captured_while_standing_by_survives_the_end_of_both(old: World, new: World) -> None:
     await old.gateway.stop()
     await new.start()
@@ -279,7 +294,7 @@ async def step(remote: RemoteModel, row: Any, *, start: bool = False) -> Any:
 
 
 STEPS_OF_THE_NEW = [
-    ("skerry.agent.standby:until_free", "before", "as it begins to stand by"),
+    ("skerry.agent.standby:until_first", "before", "as it begins to stand by"),
     ("skerry.agent.parts:State", "after", "as it has read what the old one serves"),
     ("skerry.agent.slots:Slots.clean", "before", "as it holds the folder"),
     ("skerry.agent.slots:Slots.clean", "after", "as it has cleaned it"),
@@ -328,8 +343,8 @@ STEPS_OF_THE_OLD = [
     ("skerry.serving.ending:drain", "after", "as it has drained"),
     ("skerry.agent.main:_let_go", "before", "before it flushes"),
     ("skerry.agent.keeper:Keeper.close", "before", "as it has flushed"),
-    ("skerry.adapters.files:Lock.release", "before", "before it lets go of the folder"),
-    ("skerry.adapters.files:Lock.release", "after", "as it has let go of the folder"),
+    ("skerry.agent.standby:Place.leave", "before", "before it lets go of the folder"),
+    ("skerry.agent.standby:Place.leave", "after", "as it has let go of the folder"),
 ]
 
 

@@ -29,9 +29,10 @@ class Keeper:
         self._spool: spool.Spool | None = None
 
     async def call(self, use: Callable[[spool.Spool], T]) -> T:
-        """Run `use` in the spool's thread. Raises what it raises; damage is salvaged and `use` tried once more."""
+        """Run `use` in the spool's thread. Raises what it raises; damage is salvaged and `use` tried once more. It is
+        run even when whoever waits for it is cancelled: a group taken from the queue is not lost at the end."""
         loop = asyncio.get_running_loop()
-        result, counts = await loop.run_in_executor(self._thread, self._run, use)
+        result, counts = await asyncio.shield(loop.run_in_executor(self._thread, self._run, use))
         self.counts = counts
         if counts.pending:
             self.has_pending.set()

@@ -18,7 +18,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 import uvloop
 
 from skerry import rpc
-from skerry.adapters import files, process
+from skerry.adapters import process
 from skerry.adapters.telemetry import logs, metrics
 from skerry.agent import child, intake, parts, probe, restore, standby
 from skerry.agent import settings as settings_module
@@ -33,14 +33,14 @@ async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, then drain. Raises UnavailableError when the state folder cannot be used."""
     loop = asyncio.get_running_loop()
     asked_to_end = process.asked_to_end(ending.limit_s(settings.notice_s, settings.grace_s))
-    lock = files.Lock(settings.state / "lock")
+    place = standby.Place(settings.state)
     serves = parts.serving(settings)
     listener = rpc.open_server(settings.transport, serves.methods())
     address = f"{settings.listen[0]}:{await listener.listen(*settings.listen)}"
     patience_s = 0.0
     try:
         async with _pages(settings, serves) as page_address:
-            living = asyncio.ensure_future(_live(settings, serves, lock, address, page_address))
+            living = asyncio.ensure_future(_live(settings, serves, place, address, page_address))
             try:
                 await _first(asked_to_end, living)
                 until_s = loop.time() + settings.notice_s + settings.grace_s
@@ -51,7 +51,7 @@ async def serve(settings: Settings) -> None:
                 with contextlib.suppress(asyncio.CancelledError):
                     await living
     finally:
-        await _let_go(serves, lock, patience_s)
+        await _let_go(serves, place, patience_s)
 
 
 async def _first(asked_to_end: asyncio.Event, living: asyncio.Future[None]) -> None:
@@ -64,19 +64,21 @@ async def _first(asked_to_end: asyncio.Event, living: asyncio.Future[None]) -> N
         living.result()
 
 
-async def _live(settings: Settings, serves: parts.Serving, lock: files.Lock, address: str, page_address: str) -> None:
+async def _live(
+    settings: Settings, serves: parts.Serving, place: standby.Place, address: str, page_address: str
+) -> None:
     """Serve from the disk, at first beside another agent if need be; then capture, upload, report and update. A bug in
     any of them ends the process: whoever supervises it starts it anew."""
 
     async def follow() -> None:
         await _bring_up(parts.state(settings, read_only=True), serves)
 
-    is_alone = lock.take()
+    is_alone = place.advance()
     if not is_alone:
         serves.collector.stand_by()
         await follow()
         _say_ready(settings, serves, address, page_address)
-        await standby.until_free(lock, parts.ledger_path(settings), follow)
+        await standby.until_first(place, parts.ledger_path(settings), follow)
     mine = parts.state(settings)
     mine.disk.clean()
     await _bring_up(mine, serves)
@@ -107,9 +109,9 @@ async def _run_linked(settings: Settings, serves: parts.Serving, mine: parts.Sta
         await link.cloud.close()
 
 
-async def _let_go(serves: parts.Serving, lock: files.Lock, patience_s: float) -> None:
+async def _let_go(serves: parts.Serving, place: standby.Place, patience_s: float) -> None:
     """Flush, and leave the state folder to the next agent when nothing of ours writes there any more."""
-    if lock.is_held or (serves.collector.is_queueing and await standby.freed(lock, patience_s)):
+    if place.is_first or (serves.collector.is_queueing and await standby.is_first_within(place, patience_s)):
         await serves.collector.flush()
     else:
         serves.collector.give_up()
@@ -117,7 +119,7 @@ async def _let_go(serves: parts.Serving, lock: files.Lock, patience_s: float) ->
     if serves.remote is not None:
         await serves.remote.close()
     await asyncio.get_running_loop().shutdown_default_executor()  # what was cancelled still runs on its thread
-    lock.release()
+    place.leave()
 
 
 @contextlib.asynccontextmanager

@@ -18,12 +18,39 @@ log = logs.logger("agent.standby")
 _LOOK_S = 0.1
 
 
-async def until_free(lock: files.Lock, watched: Path, follow: Callable[[], Awaitable[None]]) -> None:
-    """Returns holding the lock. `follow` is called at once and whenever the file `watched` has changed. Raises what
-    `follow` raises."""
+class Place:
+    """This agent's place in the line for a state folder: one holds its lock, one is next, others wait to be next. Who
+    is next keeps that place when it is told to end, so that it can still put down what it has captured."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "lock"
+        self._lock, self._next = files.Lock(self.path), files.Lock(folder / "lock.next")
+
+    @property
+    def is_first(self) -> bool:
+        """Is the folder ours?"""
+        return self._lock.is_held
+
+    def advance(self) -> bool:
+        """Take what is free; True when the folder is ours. Raises UnavailableError when it cannot be used."""
+        if self.is_first:
+            return True
+        if not (self._next.take() and self._lock.take()):
+            return False
+        self._next.release()
+        return True
+
+    def leave(self) -> None:
+        self._next.release()
+        self._lock.release()
+
+
+async def until_first(place: Place, watched: Path, follow: Callable[[], Awaitable[None]]) -> None:
+    """Returns when the folder is ours. `follow` is called at once and whenever the file `watched` has changed. Raises
+    what `follow` raises, and UnavailableError."""
     log.warning(
         "standing_by",
-        lock=str(lock.path),
+        lock=str(place.path),
         message="another agent holds the state folder: this one serves beside it and takes over when it ends",
     )
     seen: object = None
@@ -32,16 +59,16 @@ async def until_free(lock: files.Lock, watched: Path, follow: Callable[[], Await
         if seen != (stamp,):
             await follow()
             seen = (stamp,)
-        if lock.take():
-            log.info("taking_over", lock=str(lock.path))
+        if place.advance():
+            log.info("taking_over", lock=str(place.path))
             return
         await asyncio.sleep(_LOOK_S)
 
 
-async def freed(lock: files.Lock, timeout_s: float) -> bool:
-    """Is the lock ours, after `timeout_s` at the latest?"""
+async def is_first_within(place: Place, timeout_s: float) -> bool:
+    """Is the folder ours, after `timeout_s` at the latest?"""
     deadline_s = asyncio.get_running_loop().time() + timeout_s
-    while not lock.take():
+    while not place.advance():
         if asyncio.get_running_loop().time() >= deadline_s:
             return False
         await asyncio.sleep(_LOOK_S)
