@@ -11,10 +11,10 @@ from plane import FakeCall, Plane, error_of, reply_of
 
 from skerry.core import errors
 from skerry.core.inference import InferRequest
-from skerry.serving import batching
-from skerry.serving.batching import Policy
+from skerry.serving import work
 from skerry.serving.predictor import Context
 from skerry.serving.version import Options, Version
+from skerry.serving.work import Policy
 
 THREADED = Options(batching=Policy(max_inline_s=0.0))
 
@@ -86,7 +86,7 @@ async def test_a_run_has_at_most_32_rows_and_a_larger_request_runs_alone(tmp_pat
     ],
 )
 def test_a_run_is_as_large_as_its_time_allows(row_us: int, rows: int) -> None:
-    assert batching.most_rows(row_us / 1e6, Policy()) == rows
+    assert work.most_rows(row_us / 1e6, Policy()) == rows
 
 
 async def test_a_quick_network_answers_many_callers_on_the_loop(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from plane import Plane, reply_of
 from skerry.core import errors, manifest
 from skerry.core.inference import InferRequest
 from skerry.serving import repository
-from skerry.serving.batching import Policy
 from skerry.serving.memory import Memory
 from skerry.serving.version import Options
+from skerry.serving.work import Policy
 
 ROW = tensor([[1, 2, 3, 4]])
 

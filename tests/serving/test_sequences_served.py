@@ -16,10 +16,10 @@ from plane import Plane, error_of, reply_of
 from skerry.core import errors, sequences
 from skerry.core.inference import InferRequest
 from skerry.core.sequences import Ask
-from skerry.serving.batching import Policy
 from skerry.serving.predictor import Context
 from skerry.serving.states import States
 from skerry.serving.version import Options
+from skerry.serving.work import Policy
 
 
 def step(x: NDArray[Any], key: int | str, *, start: bool = False, end: bool = False, version: str = "") -> InferRequest:

@@ -26,7 +26,8 @@ class InferRequest:
 @dataclass(slots=True)  # a value; not frozen, because that triples the cost of making one
 class InferReply:
     """All outputs of the version `version` (release counter as text) whose manifest has `digest`; which of them the
-    caller asked for is the servicer's to select. `id` is the request's, put in by the servicer."""
+    caller asked for is the servicer's to select. `id` is the request's, put in by the servicer. Replies of one `form`
+    (an object; None: unknown) differ in id, parameters and numbers and in nothing else."""
 
     model: str
     version: str
@@ -34,3 +35,4 @@ class InferReply:
     id: str = ""
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     digest: str = ""
+    form: object = field(default=None, compare=False, repr=False)

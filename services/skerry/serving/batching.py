@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,64 +19,17 @@ from numpy.typing import NDArray
 from skerry.adapters.telemetry import logs
 from skerry.core import errors
 from skerry.core.inference import InferReply
-from skerry.core.sequences import Ask, Key
+from skerry.core.sequences import Key
 from skerry.core.tensors import Tensor
 from skerry.serving.instruments import Instruments, outcome_of
 from skerry.serving.network import Network, NotFiniteError
-from skerry.serving.predictor import Job
 from skerry.serving.states import State, States
+from skerry.serving.work import Label, Policy, Work, most_rows, split
 
 _REMEMBERED_RUNS = 8
+_MAX_FORMS = 64
 
 log = logs.logger("serving")
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Bounds of one version's queue and of one run. A request of more rows than a run's runs alone; a run that is
-    expected to take longer than `max_inline_s` gets the thread."""
-
-    max_rows: int = 32
-    enough_rows: int = 8
-    max_queue: int = 1024
-    max_queue_bytes: int = 96 << 20
-    max_inline_s: float = 0.002
-
-
-@dataclass(slots=True)
-class Work:
-    """An admitted request: inputs in the manifest's order, checked. Works of one `shape` may share a run."""
-
-    job: Job
-    inputs: Sequence[NDArray[Any]]
-    rows: int
-    shape: tuple[int, ...]
-    size_bytes: int
-    queued_s: float
-    ask: Ask | None = None
-    state: State = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """Who answers: as replies and metrics name it."""
-
-    model: str
-    version: str
-    digest: str
-
-    @property
-    def labels(self) -> tuple[str, str]:
-        return self.model, self.version
-
-
-def most_rows(row_s: float, policy: Policy) -> int:
-    """Rows of the next run of a network that takes `row_s` for one. A quick network gets as many as it answers within
-    `max_inline_s`, so that it stays on the loop's thread; from `enough_rows` on more in a run would save nothing. A
-    slower one gets `max_rows`, on a thread of its own."""
-    inline = int(policy.max_inline_s / row_s) if row_s > 0 else policy.max_rows
-    return min(inline, policy.max_rows) if inline >= policy.enough_rows else policy.max_rows
-
 
 Outcome = tuple[Sequence[NDArray[Any]], Sequence[NDArray[Any]]] | errors.SkerryError
 
@@ -100,6 +52,7 @@ class Batcher:
         self._instruments, self._states, self._series = instruments, states, label.labels
         self._runs = instruments.runs(label.labels)
         self._output_types = tuple((spec.name, spec.datatype) for spec in network.manifest.outputs)
+        self._forms: dict[tuple[int, ...], object] = {}
         self._queue: deque[Work] = deque()
         self._queued_bytes = 0
         self._busy = False
@@ -111,8 +64,31 @@ class Batcher:
         """Requests that wait."""
         return len(self._queue)
 
-    def add(self, work: Work) -> None:
-        """Queue it; `kick` runs it. Raises OverloadedError."""
+    def submit(self, works: list[Work]) -> None:
+        """Run what arrived together; what cannot run at once is queued. Each is answered by its job's `finish`."""
+        now = asyncio.get_running_loop().time()
+        row_s = min(self._row_times_s)
+        if not self._busy and not self._queue and self._is_one_run(works, most_rows(row_s, self._policy), now):
+            self._start(works, row_s)
+            return
+        for work in works:
+            try:
+                self._add(work)
+            except errors.OverloadedError as exc:
+                self._refuse(work, exc)
+        self._kick()
+
+    def _is_one_run(self, works: list[Work], most: int, now: float) -> bool:
+        """No step of a sequence, one shape, not too many rows, and somebody waits for each of them."""
+        shape, rows = works[0].shape, 0
+        for work in works:
+            if work.ask is not None or work.shape != shape or work.job.context.is_over(now):
+                return False
+            rows += work.rows
+        return rows <= most or len(works) == 1
+
+    def _add(self, work: Work) -> None:
+        """Queue it. Raises OverloadedError."""
         policy = self._policy
         if len(self._queue) >= policy.max_queue or (
             self._queue and self._queued_bytes + work.size_bytes > policy.max_queue_bytes
@@ -126,28 +102,30 @@ class Batcher:
         if work.ask is not None and self._states is not None:
             self._states.expect(work.ask)
 
-    def kick(self) -> None:
-        """Run what waits: quick batches now, a slow one on the thread, which comes back for more."""
-        if self._busy:
-            return
+    def _kick(self) -> None:
+        """Run what waits."""
         loop = asyncio.get_running_loop()
-        while self._queue:
+        while self._queue and not self._busy:
             # The quickest of the latest runs: a busy machine makes single ones slow, which is no reason for a thread.
             row_s = min(self._row_times_s)
             batch = self._take(loop.time(), most_rows(row_s, self._policy))
-            if not batch:
-                continue
-            self._busy = True
-            if row_s * sum([work.rows for work in batch]) > self._policy.max_inline_s:
-                running = loop.run_in_executor(self._own_thread(), self._run, batch)
-                running.add_done_callback(partial(self._came_back, batch))
-                return
-            try:
-                outcomes, seconds = self._run(batch)
-            finally:
-                self._busy = False
-            self._deliver(batch, outcomes, seconds, loop.time())
+            if batch:
+                self._start(batch, row_s)
         self._close_if_idle()
+
+    def _start(self, batch: list[Work], row_s: float) -> None:
+        """A quick batch now, a slow one on the thread, which comes back for more."""
+        loop = asyncio.get_running_loop()
+        self._busy = True
+        if row_s * sum([work.rows for work in batch]) > self._policy.max_inline_s:
+            running = loop.run_in_executor(self._own_thread(), self._run, batch)
+            running.add_done_callback(partial(self._came_back, batch))
+            return
+        try:
+            outcomes, seconds = self._run(batch)
+        finally:
+            self._busy = False
+        self._deliver(batch, outcomes, seconds, loop.time())
 
     def close(self) -> None:
         """Take the thread down once everything queued is answered."""
@@ -211,13 +189,13 @@ class Batcher:
             return [self._network.run(batch[0].inputs)]
         inputs = [np.concatenate(column) for column in zip(*[work.inputs for work in batch], strict=True)]
         if self._states is None:
-            return [(mine, ()) for mine in _split(batch, self._network.run(inputs)[0])]
+            return [(mine, ()) for mine in split(batch, self._network.run(inputs)[0])]
         fresh = self._network.fresh_state(1)
         state = [np.concatenate(column) for column in zip(*(work.state or fresh for work in batch), strict=True)]
         outputs, after = self._network.run(inputs, state)
         # A step is one row. Copies of the state, or one held sequence would keep the whole batch in memory.
         states = [[one[at : at + 1].copy() for one in after] for at in range(len(batch))]
-        return list(zip(_split(batch, outputs), states, strict=True))
+        return list(zip(split(batch, outputs), states, strict=True))
 
     def _came_back(self, batch: list[Work], running: "asyncio.Future[tuple[list[Outcome], float]]") -> None:
         self._busy = False
@@ -229,7 +207,7 @@ class Batcher:
             failed = errors.IntegrityError(f"model {self._label.model!r} failed on this request")
             outcomes, seconds = [failed for _ in batch], 0.0
         self._deliver(batch, outcomes, seconds, asyncio.get_running_loop().time())
-        self.kick()
+        self._kick()
 
     def _deliver(self, batch: list[Work], outcomes: list[Outcome], seconds: float, now: float) -> None:
         rows = sum([work.rows for work in batch])
@@ -246,12 +224,26 @@ class Batcher:
     def _succeeded(self, work: Work, outputs: Sequence[NDArray[Any]], state: State, now: float) -> None:
         if work.ask is not None and self._states is not None:
             self._states.after(work.ask, state, now_s=now)
-        label = self._label
-        made = [
-            Tensor(name, datatype, data.shape, data)
-            for (name, datatype), data in zip(self._output_types, outputs, strict=True)
-        ]
-        work.job.finish(InferReply(label.model, label.version, tuple(made), digest=label.digest))
+        made = tuple(
+            [
+                Tensor(name, datatype, data.shape, data)
+                for (name, datatype), data in zip(self._output_types, outputs, strict=True)
+            ]
+        )
+        label, form = self._label, self._form(made)
+        work.job.finish(InferReply(label.model, label.version, made, "", {}, label.digest, form))
+
+    def _form(self, outputs: Sequence[Tensor]) -> object:
+        """One object for all replies whose outputs have these shapes; None for networks with several outputs."""
+        if len(outputs) != 1:
+            return None
+        shape = outputs[0].shape
+        found = self._forms.get(shape)
+        if found is None:
+            if len(self._forms) >= _MAX_FORMS:
+                self._forms.clear()
+            found = self._forms[shape] = object()
+        return found
 
     def _failed(self, work: Work, error: errors.SkerryError) -> None:
         if work.ask is not None and self._states is not None:
@@ -273,13 +265,3 @@ class Batcher:
         if self._closing and not self._busy and not self._queue and self._thread is not None:
             self._thread.shutdown(wait=False)
             self._thread = None
-
-
-def _split(batch: list[Work], outputs: Sequence[NDArray[Any]]) -> list[list[NDArray[Any]]]:
-    """Each request's own rows."""
-    found, start = [], 0
-    for work in batch:
-        end = start + work.rows
-        found.append([one[start:end] for one in outputs])
-        start = end
-    return found

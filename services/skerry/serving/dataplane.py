@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from skerry.core import errors, sequences, tensors
 from skerry.core.inference import InferRequest
-from skerry.serving.batching import Batcher, Work
+from skerry.serving.batching import Batcher
 from skerry.serving.instruments import OTHER, Instruments, outcome_of
 from skerry.serving.predictor import Job
 from skerry.serving.registry import Registry
 from skerry.serving.version import Admitted, Version
+from skerry.serving.work import Work
 
 _MAX_FORMS = 256
 
@@ -27,23 +28,22 @@ class DataPlane:
         self._registry, self._instruments = registry, instruments
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Queue all of them, then run what waits: one turn of the loop is one run."""
+        """Answer all of them: what arrived in one turn of the loop is one run."""
         now = asyncio.get_running_loop().time()
-        touched: dict[Batcher, None] = {}
+        admitted: dict[Batcher, list[Work]] = {}
         for job in jobs:
             version: Version | None = None
             try:
                 version = self._registry.find(job.request)
                 batcher, work = self._admit(version, job, now)
-                batcher.add(work)
             except errors.SkerryError as exc:
                 series = (version.model, str(version.number)) if version is not None else (OTHER, OTHER)
                 self._instruments.requests.add((*series, outcome_of(exc)))
                 job.finish(exc)
             else:
-                touched[batcher] = None
-        for batcher in touched:
-            batcher.kick()
+                admitted.setdefault(batcher, []).append(work)
+        for batcher, works in admitted.items():
+            batcher.submit(works)
 
     def _admit(self, version: Version, job: Job, now: float) -> tuple[Batcher, Work]:
         """Raises InputError naming what is wrong."""

@@ -8,11 +8,12 @@ from skerry.core import digests, errors, manifest
 from skerry.core.manifest import Manifest
 from skerry.core.sequences import Policy as SequencePolicy
 from skerry.serving import selftest
-from skerry.serving.batching import Batcher, Label, Policy
+from skerry.serving.batching import Batcher
 from skerry.serving.instruments import Instruments
 from skerry.serving.memory import Memory
 from skerry.serving.network import Network
 from skerry.serving.states import States
+from skerry.serving.work import Label, Policy
 
 # Above this a row is slow enough for more threads to pay for their waking.
 _SLOW_ROW_MS = 1.0

@@ -6,6 +6,7 @@ that is most of the codec's time. Everything else goes through `codec`, which de
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -24,13 +25,16 @@ _PLAIN = frozenset(tensors.DTYPES) - {"BOOL", "BYTES", "BF16"}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Template:
-    """`head`, then an id of `id_bytes`, then `rest`, then the raw contents of the one input of `request`, whose numbers
-    are not kept."""
+    """`head`, then an id up to `id_end`, then `rest` up to `raw_start`, then the raw contents of the one input of
+    `request`, whose numbers are not kept."""
 
     head: bytes
-    id_bytes: int
+    id_start: int
+    id_end: int
     rest: bytes
+    raw_start: int
     request: InferRequest
+    dtype: np.dtype[Any]
 
 
 class Decoder:
@@ -42,12 +46,10 @@ class Decoder:
     def decode(self, data: bytes) -> InferRequest:
         """As `codec.decode_request` on the parsed message. Raises protobuf's DecodeError, and InputError."""
         for template in self._known.get(len(data), ()):
-            if data.startswith(template.head):
-                after = len(template.head) + template.id_bytes
-                if data.startswith(template.rest, after):
-                    made = _filled(template, data, after)
-                    if made is not None:
-                        return made
+            if data.startswith(template.head) and data.startswith(template.rest, template.id_end):
+                made = _filled(template, data)
+                if made is not None:
+                    return made
         message = pb.ModelInferRequest.FromString(data)
         request = codec.decode_request(message)
         if len(message.raw_input_contents) == len(request.inputs) == 1 and request.inputs[0].datatype in _PLAIN:
@@ -78,17 +80,18 @@ class Decoder:
         del templates[: max(0, len(templates) - _MAX_PER_LENGTH + 1)]
         sent = request.inputs[0]
         emptied = replace(request, inputs=(replace(sent, data=np.empty(0, sent.data.dtype)),))
-        templates.append(_Template(head_data, id_bytes, rest, emptied))
+        id_start = len(head_data)
+        templates.append(_Template(head_data, id_start, id_start + id_bytes, rest, start, emptied, sent.data.dtype))
 
 
-def _filled(template: _Template, data: bytes, after: int) -> InferRequest | None:
+def _filled(template: _Template, data: bytes) -> InferRequest | None:
     """The request with the id and the numbers of `data`; None when the id is no text."""
     form = template.request
     sent = form.inputs[0]
-    raw = data[after + len(template.rest) :]  # a copy, so that the numbers are aligned in memory
-    tensor = Tensor(sent.name, sent.datatype, sent.shape, np.frombuffer(raw, sent.data.dtype).reshape(sent.shape))
+    raw = data[template.raw_start :]  # a copy, so that the numbers are aligned in memory
+    tensor = Tensor(sent.name, sent.datatype, sent.shape, np.frombuffer(raw, template.dtype).reshape(sent.shape))
     try:
-        request_id = data[len(template.head) : after].decode()
+        request_id = data[template.id_start : template.id_end].decode()
     except UnicodeDecodeError:
         return None
     return InferRequest(form.model, (tensor,), form.version, request_id, form.outputs, form.parameters, True, template)

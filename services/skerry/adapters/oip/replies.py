@@ -4,6 +4,7 @@ A protobuf message may be written in pieces, one after the other. What replies o
 once, each parameter with its value too; a reply joins the pieces. `codec` decides what a reply holds.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from skerry.adapters.oip import codec, wire
@@ -15,15 +16,15 @@ from skerry.proto import open_inference_pb2 as pb
 _MAX_FORMS, _MAX_PARAMETERS = 256, 1024
 _DIGEST = "skerry_digest"
 
-_Shapes = tuple[tuple[str, str, tuple[int, ...]], ...]
-_Key = tuple[str, str, str, _Shapes]
-
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """`common` to every reply: names, shapes and the digest; `raw_heads` stand before each output's numbers."""
+    """Pieces in the order of a reply: who answers, (id, parameters,) the digest as a parameter, names and shapes of the
+    outputs, and what stands before the numbers of each."""
 
-    common: bytes
+    head: bytes
+    digest: bytes
+    outputs: bytes
     raw_heads: tuple[bytes, ...]
 
 
@@ -31,39 +32,40 @@ class Encoder:
     """Makes ModelInferResponse messages, and remembers a bounded number of pieces."""
 
     def __init__(self) -> None:
-        self._forms: dict[_Key, _Form] = {}
+        self._forms: dict[object, _Form] = {}
         self._parameters: dict[tuple[str, type, Parameter], bytes] = {}
 
     def encode(self, reply: InferReply, request: InferRequest) -> bytes:
         """What `codec.encode_reply` makes, serialized. Raises InputError as it does."""
-        digest = "" if _DIGEST in reply.parameters else reply.digest
-        shapes = tuple([(one.name, one.datatype, one.shape) for one in reply.outputs])
-        form = self._forms.get((reply.model, reply.version, digest, shapes))
-        if form is None or not request.raw or request.outputs:
-            return self._encode_anew(reply, request, digest, shapes)
-        parts = [form.common]
+        form = self._forms.get(reply.form)
+        if form is None or request.outputs or not request.raw:
+            return self._encode_anew(reply, request)
+        parts = [form.head]
         if request.id:
             text = request.id.encode()
             parts += (wire.head(wire.REPLY_ID, len(text)), text)
-        for name, value in reply.parameters.items():
-            known = self._parameters.get((name, type(value), value))
-            parts.append(self._parameter(name, value) if known is None else known)
+        if reply.parameters:
+            for name, value in reply.parameters.items():
+                known = self._parameters.get((name, type(value), value))
+                parts.append(self._parameter(name, value) if known is None else known)
+        if _DIGEST not in reply.parameters:
+            parts.append(form.digest)
+        parts.append(form.outputs)
         for head, tensor in zip(form.raw_heads, reply.outputs, strict=True):
             parts += (head, tensors.to_raw(tensor))
         return b"".join(parts)
 
-    def _encode_anew(self, reply: InferReply, request: InferRequest, digest: str, shapes: _Shapes) -> bytes:
+    def _encode_anew(self, reply: InferReply, request: InferRequest) -> bytes:
         data = codec.encode_reply(reply, request).SerializeToString()
-        if request.raw and not request.outputs and all(one.datatype != "BYTES" for one in reply.outputs):
+        is_new = reply.form is not None and reply.form not in self._forms
+        if is_new and all(one.datatype != "BYTES" for one in reply.outputs):
             if len(self._forms) >= _MAX_FORMS:
                 self._forms.clear()
-            self._forms[reply.model, reply.version, digest, shapes] = _form(reply, digest)
+            self._forms[reply.form] = _form(reply)
         return data
 
     def _parameter(self, name: str, value: Parameter) -> bytes:
-        made = pb.ModelInferResponse()
-        codec.encode_parameters({name: value}, made.parameters)
-        data = made.SerializeToString()
+        data = _serialized({name: value})
         if not isinstance(value, float):  # 0.0 equals -0.0, and NaN not itself
             if len(self._parameters) >= _MAX_PARAMETERS:
                 self._parameters.clear()
@@ -71,11 +73,20 @@ class Encoder:
         return data
 
 
-def _form(reply: InferReply, digest: str) -> _Form:
-    empty = InferReply(reply.model, reply.version, reply.outputs, digest=digest)
-    made = codec.encode_reply(empty, InferRequest(reply.model, ()))
-    made.ClearField("raw_output_contents")
-    return _Form(made.SerializeToString(), tuple(_raw_head(one) for one in reply.outputs))
+def _form(reply: InferReply) -> _Form:
+    request = InferRequest(reply.model, ())
+    head = codec.encode_reply(InferReply(reply.model, reply.version, ()), request)
+    outputs = codec.encode_reply(InferReply("", "", reply.outputs), request)
+    outputs.ClearField("raw_output_contents")
+    digest = _serialized({_DIGEST: reply.digest}) if reply.digest else b""
+    raw_heads = tuple(_raw_head(one) for one in reply.outputs)
+    return _Form(head.SerializeToString(), digest, outputs.SerializeToString(), raw_heads)
+
+
+def _serialized(parameters: Mapping[str, Parameter]) -> bytes:
+    made = pb.ModelInferResponse()
+    codec.encode_parameters(parameters, made.parameters)
+    return made.SerializeToString()
 
 
 def _raw_head(tensor: Tensor) -> bytes:

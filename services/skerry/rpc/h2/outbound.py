@@ -11,6 +11,8 @@ from skerry.rpc.h2.frames import Code, FatalError, pack_head
 from skerry.rpc.h2.stream import Stream
 from skerry.rpc.limits import Limits
 
+_DATA, _HEADERS, _END_HEADERS = frames.DATA, frames.HEADERS, frames.END_HEADERS
+_END = frames.END_HEADERS | frames.END_STREAM
 _REMEMBERED_RESETS = 256
 _MAX_FRAME_BYTES = 65_536  # of ours, whatever the peer would take: replies of many streams stay interleaved
 
@@ -70,24 +72,11 @@ class Outbound:
         self._send_window -= size
         self.credit.earned_frames += 1
         stream.local_closed = True
-        self.out.append(
-            b"".join(
-                (
-                    pack_head(0, len(head), frames.HEADERS, frames.END_HEADERS, stream_id),
-                    head,
-                    pack_head(size >> 8, size & 255, frames.DATA, 0, stream_id),
-                    message,
-                    pack_head(
-                        len(trailers) >> 8,
-                        len(trailers) & 255,
-                        frames.HEADERS,
-                        frames.END_HEADERS | frames.END_STREAM,
-                        stream_id,
-                    ),
-                    trailers,
-                )
-            )
-        )
+        end = len(trailers)
+        first = pack_head(0, len(head), _HEADERS, _END_HEADERS, stream_id)
+        data = pack_head(size >> 8, size & 255, _DATA, 0, stream_id)
+        last = pack_head(end >> 8, end & 255, _HEADERS, _END, stream_id)
+        self.out.append(b"".join((first, head, data, message, last, trailers)))
         if stream.remote_closed:
             self.streams.pop(stream_id, None)
         else:

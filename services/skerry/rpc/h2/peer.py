@@ -21,7 +21,6 @@ _FULL_BYTES = 256 << 10  # of DATA for one write: above it a handler that sends 
 class Peer(asyncio.BufferedProtocol):
     __slots__ = (
         "_closing_at",
-        "_counted_calls",
         "_is_paused",
         "_left",
         "_pinged_at",
@@ -47,7 +46,6 @@ class Peer(asyncio.BufferedProtocol):
         self._stuck_at = 0.0  # while paused: when the peer has taken too little for too long
         self._pinged_at: float | None = None
         self._closing_at: float | None = None
-        self._counted_calls = 0
 
     def _make_stream(self, connection: Connection, stream_id: int, request: Request) -> Stream:
         route = request.route
@@ -102,7 +100,6 @@ class Peer(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.connection.lost()
         self.connection.out.clear()
-        self._count_calls()
         self.server.forget(self)
         self._left()
 
@@ -137,7 +134,6 @@ class Peer(asyncio.BufferedProtocol):
             self._wake_writers()
         if connection.closed or (connection.draining and not connection.streams):
             self._close(transport)
-        self._count_calls()
 
     def sweep(self, now: float) -> None:
         """Called about once a second."""
@@ -188,8 +184,3 @@ class Peer(asyncio.BufferedProtocol):
         writers, self.writers = self.writers, []
         for call in writers:
             call.wake_writer()
-
-    def _count_calls(self) -> None:
-        now = len(self.connection.streams)
-        self.server.open_calls += now - self._counted_calls
-        self._counted_calls = now

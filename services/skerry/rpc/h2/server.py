@@ -38,7 +38,6 @@ class H2Server:
         self.peers: set[Peer] = set()
         # Replies up to this are not checked one by one: the number of streams bounds them.
         self.small_reply_bytes = min(_SMALL_REPLY_BYTES, limits.max_message_bytes)
-        self.open_calls = 0
         self.timed: list[Call] = []  # calls with a deadline that may yet end within this turn
         self._batches: dict[BatchHandler | AsyncHandler, list[tuple[Call, bytes]]] = {}
         self._touched: set[Peer] = set()
@@ -48,6 +47,10 @@ class H2Server:
         self._sweeper = self.loop.call_later(_SWEEP_S, self._sweep)
         self.read_buffer = memoryview(bytearray(_READ_BYTES))  # of all peers: what was read is copied out at once
         memory.return_large_blocks()
+
+    @property
+    def open_calls(self) -> int:
+        return sum(len(peer.connection.streams) for peer in self.peers)
 
     # ---- used by peers and calls
 

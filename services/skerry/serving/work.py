@@ -1,0 +1,68 @@
+"""Admitted requests as values: what waits for a run, how large a run may be, and which rows of it are whose."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from skerry.core.sequences import Ask
+from skerry.serving.predictor import Job
+from skerry.serving.states import State
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Bounds of one version's queue and of one run. A request of more rows than a run's runs alone; a run that is
+    expected to take longer than `max_inline_s` gets the thread."""
+
+    max_rows: int = 32
+    enough_rows: int = 8
+    max_queue: int = 1024
+    max_queue_bytes: int = 96 << 20
+    max_inline_s: float = 0.002
+
+
+@dataclass(slots=True)
+class Work:
+    """An admitted request: inputs in the manifest's order, checked. Works of one `shape` may share a run."""
+
+    job: Job
+    inputs: Sequence[NDArray[Any]]
+    rows: int
+    shape: tuple[int, ...]
+    size_bytes: int
+    queued_s: float
+    ask: Ask | None = None
+    state: State = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Who answers: as replies and metrics name it."""
+
+    model: str
+    version: str
+    digest: str
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        return self.model, self.version
+
+
+def most_rows(row_s: float, policy: Policy) -> int:
+    """Rows of the next run of a network that takes `row_s` for one. A quick network gets as many as it answers within
+    `max_inline_s`, so that it stays on the loop's thread; from `enough_rows` on more in a run would save nothing. A
+    slower one gets `max_rows`, on a thread of its own."""
+    inline = int(policy.max_inline_s / row_s) if row_s > 0 else policy.max_rows
+    return min(inline, policy.max_rows) if inline >= policy.enough_rows else policy.max_rows
+
+
+def split(batch: list[Work], outputs: Sequence[NDArray[Any]]) -> list[list[NDArray[Any]]]:
+    """Each request's own rows."""
+    found, start = [], 0
+    for work in batch:
+        end = start + work.rows
+        found.append([one[start:end] for one in outputs])
+        start = end
+    return found
