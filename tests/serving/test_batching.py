@@ -1,7 +1,9 @@
 """Batching: each caller gets its own rows, a bad request fails alone, expired work is not run, queues are bounded."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import models
 import numpy as np
@@ -11,11 +13,13 @@ from plane import FakeCall, Plane, error_of, reply_of
 
 from skerry.core import errors
 from skerry.core.inference import InferRequest
+from skerry.core.sequences import Ask
 from skerry.serving import work
-from skerry.serving.predictor import Context
+from skerry.serving.predictor import Context, Job
 from skerry.serving.version import Options, Version
-from skerry.serving.work import Policy
+from skerry.serving.work import Policy, Work
 
+EXPIRED = Job(InferRequest("m", ()), Context(deadline=4.0), print)
 THREADED = Options(batching=Policy(max_inline_s=0.0))
 
 
@@ -76,10 +80,9 @@ async def test_a_run_has_at_most_32_rows_and_a_larger_request_runs_alone(tmp_pat
 @pytest.mark.parametrize(
     ("row_us", "rows"),
     [
-        pytest.param(0, 32, id="a time too short to be seen sets no bound"),
-        pytest.param(40, 32, id="what runs quickly runs 32 rows at once"),
-        pytest.param(80, 25, id="a run stays within the time that it may take on the loop"),
-        pytest.param(120, 16, id="fewer rows of a slower network"),
+        pytest.param(0, 16, id="a time too short to be seen is a quick one"),
+        pytest.param(40, 16, id="what runs quickly runs 16 rows at once: more cost more each"),
+        pytest.param(160, 12, id="a run stays within the time that it may take on the loop"),
         pytest.param(250, 8, id="eight rows are enough to save what batching saves"),
         pytest.param(260, 32, id="a network too slow for eight rows gets a thread, and whole batches"),
         pytest.param(5_000, 32, id="so does one whose single row takes too long"),
@@ -87,6 +90,27 @@ async def test_a_run_has_at_most_32_rows_and_a_larger_request_runs_alone(tmp_pat
 )
 def test_a_run_is_as_large_as_its_time_allows(row_us: int, rows: int) -> None:
     assert work.most_rows(row_us / 1e6, Policy()) == rows
+
+
+@pytest.mark.parametrize(
+    ("rows", "change", "count"),
+    [
+        pytest.param([1, 1, 1], {}, 3, id="all together"),
+        pytest.param([8, 8, 1], {}, 2, id="up to as many rows as a run has"),
+        pytest.param([40, 1], {}, 1, id="a larger request alone"),
+        pytest.param([1, 1, 1], {"shape": (7,)}, 1, id="not another shape"),
+        pytest.param([1, 1, 1], {"ask": Ask("s", True, False)}, 1, id="no step of a sequence"),
+        pytest.param(
+            [1, 1, 1], {"job": Job(InferRequest("m", ()), Context(deadline=4.0), print)}, 1, id="nobody waits"
+        ),
+    ],
+)
+def test_the_first_works_share_a_run(rows: list[int], change: dict[str, Any], count: int) -> None:
+    """`change` is of the second one."""
+    job = Job(InferRequest("m", ()), Context(), print)
+    works = [Work(job, [], one, (), 0, 0.0) for one in rows]
+    works[1] = replace(works[1], **change)
+    assert work.leading(works, 16, 5.0) == count
 
 
 async def test_a_quick_network_answers_many_callers_on_the_loop(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from skerry.core.tensors import Tensor
 from skerry.serving.instruments import Instruments, outcome_of
 from skerry.serving.network import Network, NotFiniteError
 from skerry.serving.states import State, States
-from skerry.serving.work import Label, Policy, Work, most_rows, split
+from skerry.serving.work import Label, Policy, Work, leading, most_rows, split
 
 _REMEMBERED_RUNS = 8
 _MAX_FORMS = 64
@@ -66,26 +66,25 @@ class Batcher:
 
     def submit(self, works: list[Work]) -> None:
         """Run what arrived together; what cannot run at once is queued. Each is answered by its job's `finish`."""
-        now = asyncio.get_running_loop().time()
-        row_s = min(self._row_times_s)
-        if not self._busy and not self._queue and self._is_one_run(works, most_rows(row_s, self._policy), now):
-            self._start(works, row_s)
-            return
+        done, now = 0, asyncio.get_running_loop().time()
+        while done < len(works) and not self._queue and not self._busy:
+            row_s = min(self._row_times_s)
+            count = leading(works[done:] if done else works, most_rows(row_s, self._policy), now)
+            if not count:
+                break
+            batch = works[done : done + count]
+            done += count
+            self._start(batch, row_s)
+        if done < len(works):
+            self._enqueue(works[done:])
+
+    def _enqueue(self, works: list[Work]) -> None:
         for work in works:
             try:
                 self._add(work)
             except errors.OverloadedError as exc:
                 self._refuse(work, exc)
         self._kick()
-
-    def _is_one_run(self, works: list[Work], most: int, now: float) -> bool:
-        """No step of a sequence, one shape, not too many rows, and somebody waits for each of them."""
-        shape, rows = works[0].shape, 0
-        for work in works:
-            if work.ask is not None or work.shape != shape or work.job.context.is_over(now):
-                return False
-            rows += work.rows
-        return rows <= most or len(works) == 1
 
     def _add(self, work: Work) -> None:
         """Queue it. Raises OverloadedError."""

@@ -17,6 +17,7 @@ class Policy:
     expected to take longer than `max_inline_s` gets the thread."""
 
     max_rows: int = 32
+    inline_rows: int = 16
     enough_rows: int = 8
     max_queue: int = 1024
     max_queue_bytes: int = 96 << 20
@@ -51,11 +52,22 @@ class Label:
 
 
 def most_rows(row_s: float, policy: Policy) -> int:
-    """Rows of the next run of a network that takes `row_s` for one. A quick network gets as many as it answers within
-    `max_inline_s`, so that it stays on the loop's thread; from `enough_rows` on more in a run would save nothing. A
-    slower one gets `max_rows`, on a thread of its own."""
-    inline = int(policy.max_inline_s / row_s) if row_s > 0 else policy.max_rows
-    return min(inline, policy.max_rows) if inline >= policy.enough_rows else policy.max_rows
+    """Rows of the next run of a network that takes `row_s` for one. A quick one gets as many as it answers within
+    `max_inline_s` on the loop's thread, up to `inline_rows`: above, they leave the caches and each costs more. One that
+    cannot answer `enough_rows` in that time gets `max_rows`, on a thread of its own."""
+    inline = int(policy.max_inline_s / row_s) if row_s > 0 else policy.inline_rows
+    return min(inline, policy.inline_rows) if inline >= policy.enough_rows else policy.max_rows
+
+
+def leading(works: Sequence[Work], most: int, now: float) -> int:
+    """How many of the first works may share a run at once: one shape, up to `most` rows (a larger one alone), no steps
+    of sequences, and somebody waits for each."""
+    shape, rows = works[0].shape, 0
+    for count, work in enumerate(works):
+        rows += work.rows
+        if work.ask is not None or work.shape != shape or (rows > most and count) or work.job.context.is_over(now):
+            return count
+    return len(works)
 
 
 def split(batch: list[Work], outputs: Sequence[NDArray[Any]]) -> list[list[NDArray[Any]]]:

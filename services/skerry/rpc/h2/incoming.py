@@ -30,8 +30,10 @@ class Incoming(Stream):
     _reader: "asyncio.Future[None] | None" = None
 
     def __init__(self, peer: "Peer", connection: Connection, stream_id: int, request: Request, route: Route) -> None:
-        self.peer, self.route = peer, route
-        super().__init__(connection, stream_id, request)
+        # As Stream's, without the detour: every request pays for it.
+        self.peer, self.connection, self.id, self.head, self.route = peer, connection, stream_id, request, route
+        self.send_window = connection.peer_window_bytes
+        self.receive_window = connection.limits.stream_window_bytes
 
     def complete(self, message: bytes) -> None:
         """The only message of a unary request, with nothing after it."""
