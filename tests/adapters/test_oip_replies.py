@@ -108,4 +108,4 @@ def test_what_is_remembered_is_bounded() -> None:
         encoder.encode(reply, InferRequest("m", ()))
         encoder.encode(reply, InferRequest("m", ()))
     assert len(encoder._forms) <= 256
-    assert len(encoder._parameters) <= 1024
+    assert len(encoder._texts) <= 1024

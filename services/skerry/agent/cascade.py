@@ -47,7 +47,7 @@ class _Model:
     cap: offload.TokenBucket
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # a value; not frozen, because that triples the cost of making one
 class _Local:
     """A local answer and how sure it is. `started_s`: when the request came (time.perf_counter)."""
 
@@ -152,7 +152,10 @@ class Cascade:
 
     def _finish(self, local: _Local, reply: InferReply, decision: offload.Decision, *, capture: bool = True) -> None:
         """Answer the caller, then count and perhaps keep what was answered."""
-        local.job.finish(replace(reply, parameters={**reply.parameters, **_parameters(local, reply, decision)}))
+        parameters = {**reply.parameters, **_parameters(local, reply, decision)}
+        local.job.finish(
+            InferReply(reply.model, reply.version, reply.outputs, reply.id, parameters, reply.digest, reply.form)
+        )
         self._readings.answered(
             local.reply.model,
             local.reply.digest,
@@ -204,8 +207,8 @@ def _as_local(reply: InferReply, local: _Local) -> InferReply:
 
 def _parameters(local: _Local, reply: InferReply, decision: offload.Decision) -> dict[str, Parameter]:
     found: dict[str, Parameter] = {
-        "skerry_route": decision.route.value,
-        "skerry_reason": decision.reason.value,
+        "skerry_route": decision.route,
+        "skerry_reason": decision.reason,
         "skerry_confidence": f"{min(local.confidences):.6f}",
         "skerry_digest": reply.digest,
         "skerry_degraded": decision.degraded,

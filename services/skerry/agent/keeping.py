@@ -16,7 +16,7 @@ from skerry.core.inference import InferRequest
 MAX_REQUEST_ID_CHARS = 200
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # a value; not frozen, because that triples the cost of making one
 class Answer:
     """One request as it was answered. `digest`, `logits` [rows, classes] and `confidences` are of the local answer."""
 

@@ -48,10 +48,8 @@ def max_softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float
 
 def max_softmax_of(logits: Sequence[float], temperature: float = 1.0) -> float:
     """`max_softmax` of one row in plain Python: for a few classes ten times as fast, and every request pays for it."""
-    highest = max(logits)
-    total = 0.0
-    for one in logits:
-        total += math.exp((one - highest) / temperature)
+    highest, exp = max(logits), math.exp
+    total = sum([exp((one - highest) / temperature) for one in logits])
     # A NaN anywhere makes the sum NaN (or, as the highest, every term): neither compares as at least 1.
     finite = total >= 1.0 and math.isfinite(highest) and math.isfinite(min(logits))
     return 1.0 / total if finite else 0.0

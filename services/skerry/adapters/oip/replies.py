@@ -6,6 +6,7 @@ once, each parameter with its value too; a reply joins the pieces. `codec` decid
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from skerry.adapters.oip import codec, wire
 from skerry.core import tensors
@@ -33,7 +34,8 @@ class Encoder:
 
     def __init__(self) -> None:
         self._forms: dict[object, _Form] = {}
-        self._parameters: dict[tuple[str, type, Parameter], bytes] = {}
+        self._texts: dict[tuple[str, Parameter], bytes] = {}
+        self._numbers: dict[tuple[str, type, Parameter], bytes] = {}
 
     def encode(self, reply: InferReply, request: InferRequest) -> bytes:
         """What `codec.encode_reply` makes, serialized. Raises InputError as it does."""
@@ -45,9 +47,9 @@ class Encoder:
             text = request.id.encode()
             parts += (wire.head(wire.REPLY_ID, len(text)), text)
         if reply.parameters:
-            for name, value in reply.parameters.items():
-                known = self._parameters.get((name, type(value), value))
-                parts.append(self._parameter(name, value) if known is None else known)
+            for parameter in reply.parameters.items():
+                known = self._texts.get(parameter)
+                parts.append(self._parameter(*parameter) if known is None else known)
         if _DIGEST not in reply.parameters:
             parts.append(form.digest)
         parts.append(form.outputs)
@@ -65,12 +67,20 @@ class Encoder:
         return data
 
     def _parameter(self, name: str, value: Parameter) -> bytes:
-        data = _serialized({name: value})
-        if not isinstance(value, float):  # 0.0 equals -0.0, and NaN not itself
-            if len(self._parameters) >= _MAX_PARAMETERS:
-                self._parameters.clear()
-            self._parameters[name, type(value), value] = data
-        return data
+        """One that is not among the texts. True is 1 as a key, so those of numbers tell their type."""
+        if isinstance(value, float):  # 0.0 is -0.0, and NaN not itself
+            return _serialized({name: value})
+        if isinstance(value, str):
+            return _remembered(self._texts, (name, value), name, value)
+        key = (name, type(value), value)
+        return self._numbers.get(key) or _remembered(self._numbers, key, name, value)
+
+
+def _remembered(known: dict[Any, bytes], key: tuple[object, ...], name: str, value: Parameter) -> bytes:
+    if len(known) >= _MAX_PARAMETERS:
+        known.clear()
+    data = known[key] = _serialized({name: value})
+    return data
 
 
 def _form(reply: InferReply) -> _Form:
