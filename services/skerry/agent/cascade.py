@@ -60,10 +60,11 @@ class _Local:
 
 
 class Cascade:
-    """Used on the loop's thread. `remote` None: no larger model is known."""
+    """Made and used on the loop's thread. `remote` None: no larger model is known."""
 
     def __init__(self, local: Predictor, remote: Remote | None, keep: keeping.Keep, counted: readings.Readings) -> None:
         self._local, self._remote, self._keep, self._readings = local, remote, keep, counted
+        self._clock = asyncio.get_running_loop().time  # to ask for the running loop each time is a system call
         self._models: dict[str, _Model] = {}
         self._versions: dict[str, Manifest] = {}
         self._latest: dict[str, str] = {}
@@ -79,7 +80,7 @@ class Cascade:
 
     def set_policy(self, model: str, spec: specs.OffloadSpec) -> None:
         """Take over EdgeModel.spec.offload. A spent budget stays spent, an open circuit open."""
-        current, now_s = self._model(model), asyncio.get_running_loop().time()
+        current, now_s = self._model(model), self._clock()
         if (current.policy, current.capture) == (spec.policy, spec.capture):
             return
         current.policy, current.capture = spec.policy, spec.capture
@@ -87,7 +88,7 @@ class Cascade:
         current.cap = sampling.start(spec.capture, now_s)
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        now_s = asyncio.get_running_loop().time()
+        now_s = self._clock()
         self._local.submit([Job(job.request, job.context, partial(self._locally_answered, job, now_s)) for job in jobs])
 
     def _locally_answered(self, job: Job, started_s: float, answer: Answer) -> None:
@@ -110,7 +111,7 @@ class Cascade:
 
     def _decide(self, local: _Local, *, stateful: bool) -> None:
         model, context = self._model(local.reply.model), local.job.context
-        now_s = asyncio.get_running_loop().time()
+        now_s = self._clock()
         remaining_s = None if context.deadline is None else context.remaining_s(now_s)
         question = offload.Question(
             confidence=min(local.confidences),
@@ -130,7 +131,7 @@ class Cascade:
 
     async def _ask(self, remote: Remote, local: _Local, model: _Model, decision: offload.Decision) -> None:
         """The cloud's answer, or the local one when it does not come, is an error, or is no answer to this request."""
-        context, loop = local.job.context, asyncio.get_running_loop()
+        context = local.job.context
         asked = replace(local.job.request, version="", outputs=(), parameters={}, form=None)
         try:
             async with asyncio.timeout(decision.timeout_s):
@@ -140,7 +141,7 @@ class Cascade:
             reply = _as_local(reply, local)
         except (errors.SkerryError, TimeoutError) as exc:
             before = model.state.breaker.circuit
-            decision, model.state = offload.unanswered(model.policy, model.state, now_s=loop.time())
+            decision, model.state = offload.unanswered(model.policy, model.state, now_s=self._clock())
             if model.state.breaker.circuit is not before:
                 log.warning("circuit_opened", model=local.reply.model, message=str(exc))
             self._finish(local, local.reply, decision)
@@ -169,12 +170,12 @@ class Cascade:
             answered = keeping.Answer(
                 local.job.request, local.reply.digest, local.logits, local.confidences, local.threshold, decision
             )
-            model.cap = self._keep(answered, model.capture, model.cap, asyncio.get_running_loop().time())
+            model.cap = self._keep(answered, model.capture, model.cap, self._clock())
 
     def _model(self, name: str) -> _Model:
         found = self._models.get(name)
         if found is None:
-            now_s, spec = asyncio.get_running_loop().time(), specs.OffloadSpec()
+            now_s, spec = self._clock(), specs.OffloadSpec()
             state, cap = offload.State.start(spec.policy, now_s), sampling.start(spec.capture, now_s)
             found = self._models[name] = _Model(spec.policy, spec.capture, state, cap)
         return found

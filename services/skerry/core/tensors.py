@@ -112,7 +112,8 @@ def to_raw(tensor: Tensor) -> bytes:
         return b"".join(struct.pack("<I", len(part)) + part for part in parts)
     if tensor.datatype == "BF16":
         return _narrow(tensor.data)
-    return tensor.data.astype(DTYPES[tensor.datatype], copy=False).tobytes()
+    data, dtype = tensor.data, DTYPES[tensor.datatype]
+    return data.tobytes() if data.dtype is dtype else data.astype(dtype, copy=False).tobytes()
 
 
 def dtype_of(name: str, datatype: str) -> np.dtype[Any]:

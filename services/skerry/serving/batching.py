@@ -64,9 +64,10 @@ class Batcher:
         """Requests that wait."""
         return len(self._queue)
 
-    def submit(self, works: list[Work]) -> None:
-        """Run what arrived together; what cannot run at once is queued. Each is answered by its job's `finish`."""
-        done, now = 0, asyncio.get_running_loop().time()
+    def submit(self, works: list[Work], now: float) -> None:
+        """Run what arrived together; what cannot run at once is queued. Each is answered by its job's `finish`. `now`
+        is the loop's time."""
+        done = 0
         while done < len(works) and not self._queue and not self._busy:
             row_s = min(self._row_times_s)
             count = leading(works[done:] if done else works, most_rows(row_s, self._policy), now)
@@ -74,7 +75,7 @@ class Batcher:
                 break
             batch = works[done : done + count]
             done += count
-            self._start(batch, row_s)
+            now += self._start(batch, row_s, now)
         if done < len(works):
             self._enqueue(works[done:])
 
@@ -106,25 +107,26 @@ class Batcher:
         loop = asyncio.get_running_loop()
         while self._queue and not self._busy:
             # The quickest of the latest runs: a busy machine makes single ones slow, which is no reason for a thread.
-            row_s = min(self._row_times_s)
-            batch = self._take(loop.time(), most_rows(row_s, self._policy))
+            row_s, now = min(self._row_times_s), loop.time()
+            batch = self._take(now, most_rows(row_s, self._policy))
             if batch:
-                self._start(batch, row_s)
+                self._start(batch, row_s, now)
         self._close_if_idle()
 
-    def _start(self, batch: list[Work], row_s: float) -> None:
-        """A quick batch now, a slow one on the thread, which comes back for more."""
-        loop = asyncio.get_running_loop()
+    def _start(self, batch: list[Work], row_s: float, now: float) -> float:
+        """A quick batch now, a slow one on the thread, which comes back for more. Gives the seconds that it took."""
         self._busy = True
         if row_s * sum([work.rows for work in batch]) > self._policy.max_inline_s:
+            loop = asyncio.get_running_loop()
             running = loop.run_in_executor(self._own_thread(), self._run, batch)
             running.add_done_callback(partial(self._came_back, batch))
-            return
+            return 0.0
         try:
             outcomes, seconds = self._run(batch)
         finally:
             self._busy = False
-        self._deliver(batch, outcomes, seconds, loop.time())
+        self._deliver(batch, outcomes, seconds, now + seconds)
+        return seconds
 
     def close(self) -> None:
         """Take the thread down once everything queued is answered."""

@@ -22,14 +22,15 @@ _MAX_FORMS = 256
 
 
 class DataPlane:
-    """A Predictor that answers with the versions of `registry`."""
+    """A Predictor that answers with the versions of `registry`, on the running loop."""
 
     def __init__(self, registry: Registry, instruments: Instruments) -> None:
         self._registry, self._instruments = registry, instruments
+        self._clock = asyncio.get_running_loop().time  # to ask for the running loop each time is a system call
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """Answer all of them: what arrived in one turn of the loop is one run."""
-        now = asyncio.get_running_loop().time()
+        now = self._clock()
         admitted: dict[Batcher, list[Work]] = {}
         for job in jobs:
             version: Version | None = None
@@ -43,7 +44,7 @@ class DataPlane:
             else:
                 admitted.setdefault(batcher, []).append(work)
         for batcher, works in admitted.items():
-            batcher.submit(works)
+            batcher.submit(works, now)
 
     def _admit(self, version: Version, job: Job, now: float) -> tuple[Batcher, Work]:
         """Raises InputError naming what is wrong."""
