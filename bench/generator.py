@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench import processes
 from bench.results import Sample
@@ -60,13 +61,15 @@ class Generator:
     def first_reply(self, target: Target, into: Path) -> bytes | None:
         """The message that answers the first body; None when there is no good answer (yet)."""
         into.unlink(missing_ok=True)
-        more = ["--warmup", "0", "--requests", "1", "--seconds", "20", "--save-reply", str(into)]
-        done = subprocess.run(
-            self._command(target, 1, more), capture_output=True, text=True, timeout=_TIMEOUT_S, preexec_fn=self._pin
-        )
-        if done.returncode != 0 or json.loads(done.stdout)["errors"]:
-            return None
-        return into.read_bytes()
+        found = self.ask(target, 1, 1, "--save-reply", str(into))
+        return into.read_bytes() if found is not None and not found["errors"] else None
+
+    def ask(self, target: Target, connections: int, requests: int, *more: str) -> dict[str, Any] | None:
+        """So many requests without warming up, as the generator tells of them; None when it cannot connect."""
+        limits = ["--warmup", "0", "--requests", str(requests), "--seconds", "20", *more]
+        command = self._command(target, connections, limits)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, preexec_fn=self._pin)
+        return json.loads(done.stdout) if done.returncode == 0 else None
 
     def _command(self, target: Target, connections: int, more: Sequence[str]) -> list[str]:
         command = [str(self.program), "--port", str(target.port), "--path", target.path]
