@@ -12,7 +12,7 @@ from typing import Any
 from skerry.rpc.h2 import hpack, wire
 from skerry.rpc.h2.incoming import Incoming
 from skerry.rpc.h2.refusal import OK_HEAD
-from skerry.rpc.methods import CallError, Kind, Status
+from skerry.rpc.methods import CallError, Status
 
 _log = logging.getLogger("skerry.rpc")
 
@@ -29,6 +29,7 @@ class Call(Incoming):
     _trailing: wire.Metadata = ()
     _head_sent = False
     _gzip = False
+    _is_plain = True  # none of the four above was touched
 
     # ---- what a handler uses
 
@@ -49,15 +50,15 @@ class Call(Incoming):
         return self.peer.certificate
 
     def set_initial_metadata(self, metadata: wire.Metadata) -> None:
-        self._initial = wire.encode_metadata(metadata)
+        self._initial, self._is_plain = wire.encode_metadata(metadata), False
 
     def set_trailing_metadata(self, metadata: wire.Metadata) -> None:
         wire.encode_metadata(metadata)  # what cannot be sent is the handler's fault, here and now
-        self._trailing = tuple(metadata)
+        self._trailing, self._is_plain = tuple(metadata), False
 
     def compress(self) -> None:
         if not self._head_sent:  # the initial metadata promise the encoding
-            self._gzip = self.route.takes_gzip
+            self._gzip, self._is_plain = self.route.takes_gzip, False
 
     async def send(self, message: bytes) -> None:
         """Raises CallError when the call has ended, or when the peer takes nothing and too much waits for it."""
@@ -82,7 +83,7 @@ class Call(Incoming):
             except CallError as error:
                 self.fail(error.status, error.message)
                 return
-        if self._gzip or self._head_sent or self._initial or self._trailing:
+        if not self._is_plain:
             self._send_head()
             self.connection.send_data(self, self._framed(message))
             self._finish(Status.OK, "")
@@ -108,7 +109,7 @@ class Call(Incoming):
             self._start()
 
     def complete(self, message: bytes) -> None:
-        if self.route.method.kind is Kind.BATCH:
+        if self.route.is_batch:
             self.peer.server.enqueue(self, message)
         else:
             self._start(message)
@@ -181,7 +182,7 @@ class Call(Incoming):
 
     def _send_head(self) -> None:
         if not self._head_sent:
-            self._head_sent = True
+            self._head_sent, self._is_plain = True, False
             self.connection.send_headers(self, self._head_block())
 
     def _finish(self, status: Status, message: str) -> None:
@@ -197,7 +198,8 @@ class Call(Incoming):
         self.done = True
         if self._timer is not None:
             self._timer.cancel()
-        self.release()
+        if self._reader is not None or self._assembly is not None or self._held_bytes:
+            self.release()
         if self._writer is not None:
             self.wake_writer()
 

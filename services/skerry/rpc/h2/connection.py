@@ -16,6 +16,7 @@ from skerry.rpc.h2.outbound import Outbound
 from skerry.rpc.h2.stream import Stream
 from skerry.rpc.limits import Limits
 
+_DATA, _LARGEST_FRAME = frames.DATA, frames.HEAD_BYTES + frames.DEFAULT_FRAME_BYTES
 _POLITE_BYTES = 16_384  # of a request whose reply is complete: taken before we stop it
 
 ParseHead = Callable[[Fields], Any]
@@ -80,42 +81,50 @@ class Connection(Outbound):
     def _parse(self, data: bytes) -> None:
         at, size = 0, len(data)
         if self._preface_due:
-            if not frames.PREFACE.startswith(data[:24]):
-                raise FatalError(Code.PROTOCOL_ERROR, "this is no HTTP/2 connection preface")
-            if size < 24:
+            at = self._after_preface(data)
+            if not at:
                 self._tail = data
                 return
-            self._preface_due, at = False, 24
         while size - at >= frames.HEAD_BYTES:
             high, low, kind, flags, stream_id = unpack_head(data, at)
-            length = high << 8 | low
-            if length > frames.DEFAULT_FRAME_BYTES:
+            end = at + 9 + (high << 8 | low)
+            if end - at > _LARGEST_FRAME:
                 raise FatalError(Code.FRAME_SIZE_ERROR, "frame is larger than SETTINGS_MAX_FRAME_SIZE")
-            end = at + 9 + length
             if end > size:
                 break
-            self._on_frame(kind, flags, stream_id & 0x7FFFFFFF, data[at + 9 : end])
+            payload, stream_id = data[at + 9 : end], stream_id & 0x7FFFFFFF
+            try:
+                if kind == _DATA and self.settled and self._block is None:
+                    self._on_data(flags, stream_id, payload)
+                else:
+                    self._on_frame(kind, flags, stream_id, payload)
+            except StreamError as fault:
+                self.reset(stream_id, fault.code)
             if self.closed:
                 return
             at = end
         self._tail = data[at:] if at < size else b""
+
+    def _after_preface(self, data: bytes) -> int:
+        """Where the frames begin; 0 while the preface is not complete."""
+        if not frames.PREFACE.startswith(data[:24]):
+            raise FatalError(Code.PROTOCOL_ERROR, "this is no HTTP/2 connection preface")
+        self._preface_due = len(data) < 24
+        return 0 if self._preface_due else 24
 
     def _on_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         if self._block is not None and (kind != frames.CONTINUATION or stream_id != self._block[0]):
             raise FatalError(Code.PROTOCOL_ERROR, "a header block was left unfinished")
         if not self.settled and kind != frames.SETTINGS:
             raise FatalError(Code.PROTOCOL_ERROR, "the first frame must be SETTINGS")
-        try:
-            if kind == frames.DATA:
-                self._on_data(flags, stream_id, payload)
-            elif kind == frames.HEADERS:
-                self._on_headers(flags, stream_id, payload)
-            elif kind == frames.CONTINUATION:
-                self._on_continuation(flags, stream_id, payload)
-            else:
-                control.receive(self, kind, flags, stream_id, payload)
-        except StreamError as fault:
-            self.reset(stream_id, fault.code)
+        if kind == frames.HEADERS:
+            self._on_headers(flags, stream_id, payload)
+        elif kind == _DATA:
+            self._on_data(flags, stream_id, payload)
+        elif kind == frames.CONTINUATION:
+            self._on_continuation(flags, stream_id, payload)
+        else:
+            control.receive(self, kind, flags, stream_id, payload)
 
     def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
         size, full = len(payload), self.limits.connection_window_bytes
@@ -140,7 +149,7 @@ class Connection(Outbound):
         if not payload and not end:
             self.credit.spend(1, self.now)
         if stream.body_left is not None:
-            _count_body(stream, len(payload), end)
+            stream.count_body(len(payload), end)
         stream.remote_closed = end
         if not stream.local_closed:
             stream.received(payload, end)
@@ -211,7 +220,7 @@ class Connection(Outbound):
         stream = self.streams[stream_id] = self._make_stream(self, stream_id, head)
         if head.content_length is not None:
             stream.body_left = head.content_length
-            _count_body(stream, 0, end)
+            stream.count_body(0, end)
         stream.remote_closed = end
         stream.opened()
         if end and not stream.local_closed:
@@ -288,10 +297,3 @@ class Connection(Outbound):
                 stream.sweep(now)
         except FatalError as fault:
             self.shut(fault.code, fault.why)
-
-
-def _count_body(stream: Stream, size: int, end: bool) -> None:
-    assert stream.body_left is not None
-    stream.body_left -= size
-    if stream.body_left < 0 or (end and stream.body_left):
-        raise StreamError(Code.PROTOCOL_ERROR, "the body differs from content-length")

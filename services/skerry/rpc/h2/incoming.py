@@ -88,8 +88,6 @@ class Incoming(Stream):
 
     def release(self) -> None:
         """The call has ended: give back what it held."""
-        if self._reader is None and self._assembly is None and not self._held_bytes:
-            return
         if self._assembly is not None:
             self._assembly.close()
             self._assembly = None

@@ -21,6 +21,7 @@ class Route:
     path: str
     method: Method
     streams_in: bool
+    is_batch: bool
     metadata: Mapping[str, str | bytes]
     encoding: bytes
     takes_gzip: bool
@@ -99,7 +100,8 @@ class Router:
             text = f"grpc-encoding {encoding.decode('latin-1')} is not one of {wire.ACCEPTED.decode()}"
             raise CallError(Status.UNIMPLEMENTED, text)
         takes_gzip = b"gzip" in values.get(b"grpc-accept-encoding", b"")
-        return Route(name, method, method.kind in _STREAMS_IN, wire.metadata(fields), encoding, takes_gzip)
+        kind, metadata = method.kind, wire.metadata(fields)
+        return Route(name, method, kind in _STREAMS_IN, kind is Kind.BATCH, metadata, encoding, takes_gzip)
 
 
 def _timed(request: Request, timeout: bytes) -> Request:

@@ -3,6 +3,8 @@
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
+from skerry.rpc.h2.frames import Code, StreamError
+
 if TYPE_CHECKING:
     from skerry.rpc.h2.connection import Connection
 
@@ -29,6 +31,13 @@ class Stream:
         self.connection, self.id, self.head = connection, stream_id, head
         self.send_window = connection.peer_window_bytes
         self.receive_window = connection.limits.stream_window_bytes
+
+    def count_body(self, size: int, end: bool) -> None:
+        """`size` bytes of the body have come. Raises StreamError when they are not what content-length promised."""
+        assert self.body_left is not None
+        self.body_left -= size
+        if self.body_left < 0 or (end and self.body_left):
+            raise StreamError(Code.PROTOCOL_ERROR, "the body differs from content-length")
 
     def opened(self) -> None:
         """The header list is complete."""
