@@ -8,7 +8,7 @@ fails is run again request by request, so that a bad one fails alone.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from skerry.adapters.telemetry import logs
 from skerry.core import errors
-from skerry.core.inference import InferReply, Parameter
+from skerry.core.inference import InferReply
 from skerry.core.sequences import Key
 from skerry.core.tensors import Tensor
 from skerry.serving.instruments import Instruments, outcome_of
@@ -28,7 +28,6 @@ from skerry.serving.work import Label, Policy, Work, leading, most_rows, split
 
 _REMEMBERED_RUNS = 8
 _MAX_FORMS = 64
-_NO_PARAMETERS: Mapping[str, Parameter] = {}
 
 log = logs.logger("serving")
 
@@ -226,22 +225,26 @@ class Batcher:
     def _succeeded(self, work: Work, outputs: Sequence[NDArray[Any]], state: State, now: float) -> None:
         if work.ask is not None and self._states is not None:
             self._states.after(work.ask, state, now_s=now)
-        label, data = self._label, outputs[0]
-        if len(outputs) == 1:
-            name, datatype = self._output_types[0]
-            form = self._forms.get(data.shape) or self._new_form(data.shape)
-            made: tuple[Tensor, ...] = (Tensor(name, datatype, data.shape, data),)
-        else:
-            form, pairs = None, zip(self._output_types, outputs, strict=True)
-            made = tuple(Tensor(name, datatype, one.shape, one) for (name, datatype), one in pairs)
-        work.job.finish(InferReply(label.model, label.version, made, "", _NO_PARAMETERS, label.digest, form))
+        made = tuple(
+            [
+                Tensor(name, datatype, data.shape, data)
+                for (name, datatype), data in zip(self._output_types, outputs, strict=True)
+            ]
+        )
+        label, form = self._label, self._form(made)
+        work.job.finish(InferReply(label.model, label.version, made, "", {}, label.digest, form))
 
-    def _new_form(self, shape: tuple[int, ...]) -> object:
-        """One object for all replies whose only output has this shape."""
-        if len(self._forms) >= _MAX_FORMS:
-            self._forms.clear()
-        self._forms[shape] = made = object()
-        return made
+    def _form(self, outputs: Sequence[Tensor]) -> object:
+        """One object for all replies whose outputs have these shapes; None for networks with several outputs."""
+        if len(outputs) != 1:
+            return None
+        shape = outputs[0].shape
+        found = self._forms.get(shape)
+        if found is None:
+            if len(self._forms) >= _MAX_FORMS:
+                self._forms.clear()
+            found = self._forms[shape] = object()
+        return found
 
     def _failed(self, work: Work, error: errors.SkerryError) -> None:
         if work.ask is not None and self._states is not None:

@@ -47,11 +47,9 @@ class Decoder:
         """As `codec.decode_request` on the parsed message. Raises protobuf's DecodeError, and InputError."""
         for template in self._known.get(len(data), ()):
             if data.startswith(template.head) and data.startswith(template.rest, template.id_end):
-                try:
-                    request_id = data[template.id_start : template.id_end].decode()
-                except UnicodeDecodeError:
-                    break
-                return _filled(template, request_id, data)
+                made = _filled(template, data)
+                if made is not None:
+                    return made
         message = pb.ModelInferRequest.FromString(data)
         request = codec.decode_request(message)
         if len(message.raw_input_contents) == len(request.inputs) == 1 and request.inputs[0].datatype in _PLAIN:
@@ -86,10 +84,14 @@ class Decoder:
         templates.append(_Template(head_data, id_start, id_start + id_bytes, rest, start, emptied, sent.data.dtype))
 
 
-def _filled(template: _Template, request_id: str, data: bytes) -> InferRequest:
-    """The request with this id and the numbers of `data`."""
+def _filled(template: _Template, data: bytes) -> InferRequest | None:
+    """The request with the id and the numbers of `data`; None when the id is no text."""
     form = template.request
     sent = form.inputs[0]
     raw = data[template.raw_start :]  # a copy, so that the numbers are aligned in memory
     tensor = Tensor(sent.name, sent.datatype, sent.shape, np.frombuffer(raw, template.dtype).reshape(sent.shape))
+    try:
+        request_id = data[template.id_start : template.id_end].decode()
+    except UnicodeDecodeError:
+        return None
     return InferRequest(form.model, (tensor,), form.version, request_id, form.outputs, form.parameters, True, template)

@@ -98,10 +98,10 @@ class Connection(Outbound):
                     self._on_data(flags, stream_id, payload)
                 else:
                     self._on_frame(kind, flags, stream_id, payload)
-                    if self.closed:
-                        return
             except StreamError as fault:
                 self.reset(stream_id, fault.code)
+            if self.closed:
+                return
             at = end
         self._tail = data[at:] if at < size else b""
 
@@ -109,8 +109,8 @@ class Connection(Outbound):
         """Where the frames begin; 0 while the preface is not complete."""
         if not frames.PREFACE.startswith(data[:24]):
             raise FatalError(Code.PROTOCOL_ERROR, "this is no HTTP/2 connection preface")
-        self._preface_due = len(data) < len(frames.PREFACE)
-        return 0 if self._preface_due else len(frames.PREFACE)
+        self._preface_due = len(data) < 24
+        return 0 if self._preface_due else 24
 
     def _on_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         if self._block is not None and (kind != frames.CONTINUATION or stream_id != self._block[0]):
@@ -184,12 +184,10 @@ class Connection(Outbound):
             if flags & frames.HAS_PRIORITY:
                 control.check_priority(stream_id, payload[:5])
                 payload = payload[5:]
-        if not flags & frames.END_HEADERS:
-            self._block, self._waiting_since = (stream_id, flags, payload, 0), self.now
-        elif stream_id > self._highest:
-            self._open(stream_id, payload, bool(flags & frames.END_STREAM))
-        else:
+        if flags & frames.END_HEADERS:
             self._on_block(flags, stream_id, payload)
+        else:
+            self._block, self._waiting_since = (stream_id, flags, payload, 0), self.now
 
     def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
         if self._block is None:
@@ -228,6 +226,13 @@ class Connection(Outbound):
         if end and not stream.local_closed:
             stream.received(b"", True)
 
+    def _end_request(self, stream: Stream) -> None:
+        stream.remote_closed = True
+        if not stream.local_closed:
+            stream.received(b"", True)
+        elif stream.pending is None:
+            self.streams.pop(stream.id, None)
+
     def _on_trailers(self, stream: Stream, end: bool, block: bytes) -> None:
         self._headers.trailers(block)
         if stream.remote_closed:
@@ -236,11 +241,7 @@ class Connection(Outbound):
             raise StreamError(Code.PROTOCOL_ERROR, "trailers must end the stream")
         if stream.body_left:
             raise StreamError(Code.PROTOCOL_ERROR, "the body is shorter than content-length")
-        stream.remote_closed = True
-        if not stream.local_closed:
-            stream.received(b"", True)
-        elif stream.pending is None:
-            self.streams.pop(stream.id, None)
+        self._end_request(stream)
 
     def _on_late_headers(self, stream_id: int, block: bytes) -> None:
         if stream_id == 0 or not stream_id & 1:

@@ -56,9 +56,15 @@ class Outbound:
         return out[0] if len(out) == 1 else b"".join(out)
 
     def send_reply(self, stream: Stream, head: bytes, message: bytes, trailers: bytes) -> None:
-        """A whole reply: header block, framed message, trailer block. The blocks are short ones."""
+        """A whole reply: header block, framed message, trailer block."""
         size, stream_id = len(message), stream.id
-        if size > self._send_window or size > stream.send_window or size > self._peer_frame_bytes or self._size_update:
+        if (
+            size > self._send_window
+            or size > stream.send_window
+            or size > self._peer_frame_bytes
+            or len(trailers) > frames.DEFAULT_FRAME_BYTES
+            or self._size_update
+        ):
             self.send_headers(stream, head)
             self.send_data(stream, message)
             self.send_end(stream, trailers)
@@ -66,9 +72,10 @@ class Outbound:
         self._send_window -= size
         self.credit.earned_frames += 1
         stream.local_closed = True
+        end = len(trailers)
         first = pack_head(0, len(head), _HEADERS, _END_HEADERS, stream_id)
         data = pack_head(size >> 8, size & 255, _DATA, 0, stream_id)
-        last = pack_head(0, len(trailers), _HEADERS, _END, stream_id)
+        last = pack_head(end >> 8, end & 255, _HEADERS, _END, stream_id)
         self.out.append(b"".join((first, head, data, message, last, trailers)))
         if stream.remote_closed:
             self.streams.pop(stream_id, None)
