@@ -53,8 +53,9 @@ fuzz: .venv/.ready ## coverage-guided fuzzing of a gRPC connection (SECONDS=60)
 images: ## container images skerry-{agent,cloud,trainer,valkey} with Docker (TAG=dev BASE_IMAGE=… WHEELS=folder)
 	@scripts/images $(IMAGES)
 
-test-cluster: .venv/.ready ## the whole system on the Kubernetes cluster of KUBECONFIG, after `make images` (docs/cluster-tests.md)
-	@SKERRY_REQUIRE=cluster,cluster-faults $(BIN)/python -m pytest tests/cluster --durations=10
+CLUSTER ?= tests/cluster
+test-cluster: .venv/.ready ## the whole system on the Kubernetes cluster of KUBECONFIG, after `make images` (docs/cluster-tests.md; CLUSTER=files)
+	@SKERRY_REQUIRE=cluster,cluster-faults $(BIN)/python -m pytest $(CLUSTER) --durations=10
 
 test-kind: .venv/.ready ## install, enrol and infer on a kind cluster of its own, after `make images` (KIND_NODE_IMAGE=…)
 	@scripts/kind test
