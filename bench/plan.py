@@ -50,7 +50,7 @@ def full() -> Plan:
         *_cells((*_OURS, *_PLAIN), "echo", tls=True),
         *_cells((*_OURS, *_PLAIN), "echo", deadlines=VARYING),
     ]
-    return Plan("full", _grouped(cnn, rnn, echo), rounds=4, seconds=0.8)
+    return Plan("full", _grouped(cnn, rnn, echo), rounds=4, seconds=1.0)
 
 
 def _cells(
