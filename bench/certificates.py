@@ -1,14 +1,10 @@
-"""A certificate for loopback, signed by itself: the generator trusts anybody, for handshakes are not measured."""
+"""A certificate for loopback: the generator trusts anybody, as the time of a handshake is not asked."""
 
-import datetime
-import ipaddress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from skerry.adapters import pki
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,25 +14,10 @@ class Pair:
 
 
 def make(folder: Path) -> Pair:
-    """ECDSA on P-256, good for a day."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
+    """ECDSA on P-256, with its CA behind it, as gateways have it."""
+    now = datetime.now(UTC)
+    made = pki.make_server_certificate(pki.make_ca("bench", now=now), ["127.0.0.1"], now=now)
     pair = Pair(folder / "server.pem", folder / "server.key")
-    pair.certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    pair.key.write_bytes(secret)
+    pair.certificate.write_bytes(made.certificate)
+    pair.key.write_bytes(made.key)
     return pair

@@ -1,20 +1,16 @@
 """The door of a gateway in a thread of this process: its real application, over real TLS, on a port of its own."""
 
-import datetime
-import ipaddress
 import socket
 import ssl
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import uvicorn
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from starlette.types import ASGIApp
 
+from skerry.adapters import pki
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.core import tickets
 from skerry.gateway import door
@@ -63,25 +59,10 @@ class DoorWorld:
 
 
 def certificate(folder: Path) -> str:
-    """Make `tls.crt` and `tls.key` for 127.0.0.1, signed by themselves; returns the certificate as PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "door")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = made.public_bytes(serialization.Encoding.PEM)
-    (folder / "tls.crt").write_bytes(pem)
-    (folder / "tls.key").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return pem.decode()
+    """Make `tls.crt` and `tls.key` for 127.0.0.1; returns the CA's certificate as PEM."""
+    now = datetime.now(UTC)
+    ca = pki.make_ca("door", now=now)
+    made = pki.make_server_certificate(ca, ["127.0.0.1"], now=now)
+    (folder / "tls.crt").write_bytes(made.certificate)
+    (folder / "tls.key").write_bytes(made.key)
+    return ca.certificate.decode()

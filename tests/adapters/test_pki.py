@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import require
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -109,7 +110,7 @@ def test_a_certificate_is_good_from_an_hour_ago_and_not_longer_than_its_ca(offic
     assert last.not_valid_after_utc == NOW + authority.CA_LIFETIME
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="another program's opinion, where there is one")
+@require.requires("openssl", lambda: shutil.which("openssl") is not None, "openssl on the PATH verifies what we issue")
 def test_openssl_believes_the_certificates(office: pki.Authority, tmp_path: Path) -> None:
     now = datetime.now(UTC)
     ca = pki.Pair((tmp_path / "ca.crt").read_bytes(), (tmp_path / "ca.key").read_bytes())
