@@ -123,9 +123,16 @@ class Site:
             "volumes": [{"name": "lib", "hostPath": {"path": "/var/lib"}}],
         }  # fmt: skip
         kube.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": TEST}, "spec": spec})
-        done = ("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--timeout=60s")
-        kube.kubectl("-n", TEST, *done, timeout_s=70)
+
+        def ended() -> str:
+            phase = str(kube.get("-n", TEST, "pod", name)["status"].get("phase"))
+            return phase if phase in ("Succeeded", "Failed") else ""
+
+        phase = kube.wait_until(f"the administrator's work on {node}", ended, 60)
+        said = kube.kubectl("-n", TEST, "logs", name, check=False)
         kube.kubectl("-n", TEST, "delete", "pod", name, "--grace-period=0")
+        if phase == "Failed":
+            raise kube.FailedError(f"{script} on {node} failed: {said}")
 
     # ---- asking
 
@@ -202,10 +209,12 @@ class Site:
         for release, namespace in (("edge", EDGE), ("skerry", CLOUD), ("skerry-crds", CLOUD)):
             kube.run("helm", "uninstall", release, "-n", namespace, "--ignore-not-found", timeout_s=90, check=False)
         kube.kubectl("delete", "crd", "-l", "app.kubernetes.io/part-of=skerry", "--timeout=60s", check=False)
+        # First everything that writes there: a folder cannot be removed while a pod fills it.
+        kube.kubectl("delete", "namespace", CLOUD, EDGE, TRAINING, "--ignore-not-found", timeout_s=120)
         if kube.kubectl("get", "namespace", TEST, "--ignore-not-found", "-o", "name"):
             for node in (self.cloud, *self.edges):
                 self.on_node(node, f"rm -rf {FOLDER}")
-        kube.kubectl("delete", "namespace", CLOUD, EDGE, TEST, TRAINING, "--ignore-not-found", timeout_s=120)
+            kube.kubectl("delete", "namespace", TEST, timeout_s=120)
         kube.kubectl("delete", "pv", "skerry-data", "skerry-valkey", "--ignore-not-found")
 
 

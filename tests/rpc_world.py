@@ -177,6 +177,16 @@ def serving(
         made.close()
 
 
+def until(condition: Callable[[], Any], turns: int = 1_000) -> None:
+    """Poll up to ten seconds."""
+    pause = threading.Event()
+    for _ in range(turns):
+        if condition():
+            return
+        pause.wait(0.01)
+    raise AssertionError("it did not happen in time")
+
+
 class Authority:
     """A CA that writes leaf certificates for 127.0.0.1 and localhost as PEM files into a folder."""
 

@@ -24,18 +24,12 @@ def test_a_node_is_cut_off_during_a_rollout(serving, capsys: pytest.CaptureFixtu
     site = serving.site
     if site.store.get("EdgeModel", MODEL).status["stableVersion"] != "digits-v2":
         site.succeeded(_rolled(site, "start", "digits-v2"))
-    name = _rolled(site, "rollback", MODEL, "--to", "digits-v1")
-
-    def first_permit() -> str:
-        permits = site.store.get("ModelRollout", name).status.get("permits", [])
-        return str(permits[0]["node"]) if permits else ""
-
-    # One node at a time may swap: the one that has the permit goes on, the other is cut off before its turn.
-    first = site.waits("the first permit", first_permit, 30)
-    away = next(node for node in site.edges if node != first)
+    first, away = site.edges[0], site.edges[-1]
     began = time.time()
     kube_faults.cut(away)
     try:
+        # For the cloud the node is still there: it is a member of the wave, and lost before it can swap.
+        name = _rolled(site, "rollback", MODEL, "--to", "digits-v1")
         site.succeeded(name, 180)
         status = site.store.get("ModelRollout", name).status
         assert status["deferred"] == [away]

@@ -1,4 +1,4 @@
-"""`helm upgrade` under load: the gateway loses no request; nobody waits for a node that is cut off."""
+"""`helm upgrade` under load: neither gateway nor agents lose a request; nobody waits for a node that is cut off."""
 
 import time
 
@@ -9,7 +9,7 @@ import pytest
 from kube_site import AGENT_IMAGE, CLOUD, EDGE, TEST, Site
 
 pytestmark = [kube.requires_cluster, kube_faults.requires_faults]
-RATE = KNOCKS = 20.0  # per second; RATE is the cameras'
+KNOCKS = 20.0  # per second
 
 
 def _is_updated(site: Site, node: str, mark: str) -> bool:
@@ -62,9 +62,5 @@ def test_agents_are_updated_under_load_while_a_node_is_away(serving, capsys: pyt
         print(f"\n  agents upgraded with {away} away: {here} after {took_s:.1f} s")  # noqa: T201
         for node, asked in books.items():
             print(f"  {node}: {len(asked)} requests, {len(kube_cameras.lost(asked))} lost")  # noqa: T201
-    # Clients reach both agents of a node while one follows the other (`publishNotReadyAddresses`, or a node that heals
-    # would lose more): for about a second some find the old one's door closed. Nothing else goes wrong.
     for asked in books.values():
-        lost = kube_cameras.lost(asked)
-        assert all("refused" in one["error"] for one in lost)
-        assert len(lost) <= 2 * RATE
+        assert kube_cameras.lost(asked) == []

@@ -92,9 +92,9 @@ def test_an_idle_call_costs_a_timer_only_when_it_outlives_its_turn(running: rpc_
         raw.send(headers(1, "/test.Echo/Batch", (b"grpc-timeout", b"9S")) + data(1, message(b"now")))
         raw.send(headers(3, "/test.Echo/Never", (b"grpc-timeout", b"9S")) + data(3, message(b"later")))
         raw.fields_of(1)
-        _until(lambda: running.seen.calls)
+        rpc_world.until(lambda: running.seen.calls)
         (waiting,) = running.seen.calls
-        _until(lambda: waiting._timer is not None)
+        rpc_world.until(lambda: waiting._timer is not None)
         assert not running.server.timed
 
 
@@ -106,14 +106,14 @@ def test_connections_of_one_address_are_limited_and_leave_room_when_they_go(
     with rpc_world.serving("h2", tls=files, max_connections_per_address=5) as running:
         port = running.tls_port if secured else running.port
         open_ones = [Raw(port, greet=not secured) for _ in range(5)]
-        _until(lambda: running.server.admission.connections == 5)
+        rpc_world.until(lambda: running.server.admission.connections == 5)
         assert _is_refused(port)
         open_ones.pop().close()
-        _until(lambda: running.server.admission.connections == 4)
+        rpc_world.until(lambda: running.server.admission.connections == 4)
         rpc_raw.check_alive(running.port)
         for raw in open_ones:
             raw.close()
-        _until(lambda: running.server.admission.connections == 0)
+        rpc_world.until(lambda: running.server.admission.connections == 0)
 
 
 def _is_refused(port: int) -> bool:
@@ -141,8 +141,8 @@ def test_who_counts_as_one_address(one: str, other: str, same: bool) -> None:
 def test_a_full_process_refuses_new_calls_so_that_clients_retry_elsewhere() -> None:
     with rpc_world.serving("h2", max_calls=20) as running, connected(running.port) as raw:
         raw.send(b"".join(headers(n, "/test.Echo/Sleep") + data(n, message(b"")) for n in range(1, 41, 2)))
-        _until(lambda: running.server.open_calls == 20)
-        _until(lambda: all(peer.connection.refusing for peer in running.server.peers))
+        rpc_world.until(lambda: running.server.open_calls == 20)
+        rpc_world.until(lambda: all(peer.connection.refusing for peer in running.server.peers))
         raw.send(headers(101) + data(101, message(b"")))
         refused = [frame for frame in raw.frames_until(ended=101) if frame.kind == frames.RST_STREAM]
         assert [(frame.stream_id, frame.code) for frame in refused] == [(101, Code.REFUSED_STREAM)]
@@ -185,7 +185,7 @@ def test_a_black_hole_is_noticed_by_a_ping_and_an_honest_silence_kept() -> None:
         honest.frames_until(kind=frames.PING)
         honest.send(frames.frame(frames.PING, frames.ACK, 0, b"skerry-k"))
         assert [f.payload for f in hole.frames_until(closed=True) if f.kind == frames.PING] == [b"skerry-k"]
-        _until(lambda: running.seen.cancelled == ["/test.Echo/Sleep"])
+        rpc_world.until(lambda: running.seen.cancelled == ["/test.Echo/Sleep"])
         honest.send(frames.frame(frames.PING, frames.ACK, 0, b"skerry-k") + headers(1) + data(1, message(b"")))
         assert honest.fields_of(1)[b"grpc-status"] == b"0"
 
@@ -223,7 +223,7 @@ def test_a_drain_under_load_loses_no_call() -> None:
         threads = [threading.Thread(target=load, args=(name,)) for name in ("Same",) * 8]
         for thread in threads:
             thread.start()
-        _until(lambda: len(served) > 400)
+        rpc_world.until(lambda: len(served) > 400)
         running.ask(lambda: running.server.drain(10))
         for thread in threads:
             thread.join(20)
@@ -235,7 +235,7 @@ def test_a_drain_under_load_loses_no_call() -> None:
 def test_what_outlives_the_grace_is_cancelled(running: rpc_world.Running) -> None:
     with connected(running.port) as raw:
         raw.send(headers(1, "/test.Echo/Sleep") + data(1, message(b"")))
-        _until(lambda: running.seen.calls)
+        rpc_world.until(lambda: running.seen.calls)
         running.ask(lambda: running.server.drain(0.1))
         assert running.seen.cancelled == ["/test.Echo/Sleep"]
         assert [frame.code for frame in raw.frames_until(closed=True) if frame.kind == frames.GOAWAY][
@@ -276,13 +276,3 @@ def test_a_tls_client_must_agree_on_h2(tmp_path: pathlib.Path) -> None:
                 except (ssl.SSLError, ConnectionError):
                     pass
         rpc_raw.check_alive(running.port)
-
-
-def _until(condition: Any, turns: int = 1_000) -> None:
-    """Poll up to ten seconds."""
-    pause = threading.Event()
-    for _ in range(turns):
-        if condition():
-            return
-        pause.wait(0.01)
-    raise AssertionError("it did not happen in time")

@@ -143,18 +143,18 @@ def test_a_deadline_ends_the_call_and_its_handler(channel: Any, running: Running
     running.seen.calls.clear()
     running.seen.cancelled.clear()
     assert _refused(_unary(channel, name), b"", timeout=0.2)[0] == "DEADLINE_EXCEEDED"
-    _until(lambda: running.seen.calls and running.seen.calls[-1].done)
+    rpc_world.until(lambda: running.seen.calls and running.seen.calls[-1].done)
     if name == "Sleep":
-        _until(lambda: running.seen.cancelled == ["/test.Echo/Sleep"])
+        rpc_world.until(lambda: running.seen.cancelled == ["/test.Echo/Sleep"])
 
 
 def test_a_cancelled_call_cancels_its_handler(channel: Any, running: Running) -> None:
     running.seen.calls.clear()
     running.seen.cancelled.clear()
     call = _unary(channel, "Sleep").future(b"", timeout=20)
-    _until(lambda: running.seen.calls)
+    rpc_world.until(lambda: running.seen.calls)
     call.cancel()
-    _until(lambda: running.seen.cancelled == ["/test.Echo/Sleep"])
+    rpc_world.until(lambda: running.seen.cancelled == ["/test.Echo/Sleep"])
     assert running.seen.calls[-1].done
 
 
@@ -221,13 +221,3 @@ def test_a_renewed_certificate_serves_new_connections_and_a_damaged_one_does_not
     assert second == pathlib.Path(tls.certificate).read_text() != first
     pathlib.Path(tls.key).write_text("-----BEGIN")
     assert served() == second
-
-
-def _until(condition: Any, turns: int = 1_000) -> None:
-    """Poll up to ten seconds."""
-    pause = threading.Event()
-    for _ in range(turns):
-        if condition():
-            return
-        pause.wait(0.01)
-    raise AssertionError("it did not happen in time")

@@ -9,6 +9,11 @@
 {{- end }}
 {{- end -}}
 
+{{- define "edge.lingerSeconds" -}}
+{{- $given := (.Values.agent | default dict).lingerSeconds -}}
+{{- if kindIs "invalid" $given }}{{ ternary 5 0 (not (empty (include "edge.joined" .))) }}{{ else }}{{ int $given }}{{ end -}}
+{{- end -}}
+
 {{- define "edge.environment" -}}
 {{- $agent := .Values.agent | default dict -}}
 {{- $ports := .Values.ports | default dict -}}
@@ -32,6 +37,7 @@
 - {name: SKERRY_SPOOL_MB, value: {{ $agent.spoolMb | default 64 | quote }}}
 - {name: SKERRY_MODELS_MB, value: {{ $agent.modelsMb | default 1024 | quote }}}
 - {name: SKERRY_THREADS, value: {{ $agent.threads | default 0 | quote }}}
+- {name: SKERRY_LINGER_SECONDS, value: {{ include "edge.lingerSeconds" . | quote }}}
 - {name: SKERRY_GRACE_SECONDS, value: {{ $agent.graceSeconds | default 20 | quote }}}
 - {name: SKERRY_LOG_LEVEL, value: {{ .Values.logLevel | default "INFO" | quote }}}
 {{- with .Values.proxy }}
@@ -73,7 +79,7 @@ spec:
   serviceAccountName: {{ include "edge.fullname" . }}
   automountServiceAccountToken: false
   enableServiceLinks: false
-  terminationGracePeriodSeconds: {{ add ($agent.graceSeconds | default 20) ($agent.preStopSeconds | default 4) 6 }}
+  terminationGracePeriodSeconds: {{ add ($agent.graceSeconds | default 20) ($agent.preStopSeconds | default 4) (include "edge.lingerSeconds" . | int) 6 }}
   securityContext: {{- include "edge.podSecurity" . | nindent 4 }}
   {{- include "edge.pullSecrets" . | trim | nindent 2 }}
   {{- $joinedBlock := .Values.joined | default dict }}

@@ -32,7 +32,7 @@ log = logs.logger("agent")
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, then drain. Raises UnavailableError when the state folder cannot be used."""
     loop = asyncio.get_running_loop()
-    asked_to_end = process.asked_to_end(ending.limit_s(settings.notice_s, settings.grace_s))
+    asked_to_end = process.asked_to_end(settings.ending.limit_s)
     place = standby.Place(settings.state)
     serves = parts.serving(settings)
     listener = rpc.open_server(settings.transport, serves.methods())
@@ -43,8 +43,8 @@ async def serve(settings: Settings) -> None:
             living = asyncio.ensure_future(_live(settings, serves, place, address, page_address))
             try:
                 await _first(asked_to_end, living)
-                until_s = loop.time() + settings.notice_s + settings.grace_s
-                await ending.drain(serves.registry, listener, notice_s=settings.notice_s, grace_s=settings.grace_s)
+                until_s = loop.time() + settings.ending.drained_s
+                await ending.drain(serves.registry, listener, times=settings.ending)
                 patience_s = until_s - loop.time()
             finally:
                 living.cancel()

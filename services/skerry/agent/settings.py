@@ -7,6 +7,7 @@ from pathlib import Path
 
 from skerry.adapters import files
 from skerry.core import errors
+from skerry.serving import ending
 from skerry.serving import settings as serving_settings
 
 _TRANSPORTS = ("h2", "grpcio")
@@ -60,10 +61,17 @@ class Settings:
     notice_s: float = 0.0
     """SKERRY_NOTICE_SECONDS: how long it goes on accepting after it said that it is not ready: as long as those who
     send to it need to learn that. 0 where a preStop hook waits instead."""
+    linger_s: float = 0.0
+    """SKERRY_LINGER_SECONDS: how long it then tells its callers to go elsewhere, and still serves whoever its address
+    brings back, before it accepts no more: as long as addresses of it are given out, where another one is there."""
     grace_s: float = 20.0
     """SKERRY_GRACE_SECONDS: how long SIGTERM waits for running calls; below the 30 s that Kubernetes gives."""
     log_level: str = "INFO"
     """SKERRY_LOG_LEVEL"""
+
+    @property
+    def ending(self) -> ending.Times:
+        return ending.Times(self.notice_s, self.linger_s, self.grace_s)
 
     @property
     def identity(self) -> Path:
@@ -103,6 +111,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         threads=int(_number("SKERRY_THREADS", environment, 0)),
         provider=environment.get("SKERRY_PROVIDER") or "cpu",
         notice_s=_number("SKERRY_NOTICE_SECONDS", environment, 0.0),
+        linger_s=_number("SKERRY_LINGER_SECONDS", environment, 0.0),
         grace_s=_number("SKERRY_GRACE_SECONDS", environment, 20.0),
         log_level=environment.get("SKERRY_LOG_LEVEL") or "INFO",
     )

@@ -40,7 +40,8 @@ class GrpcioServer:
         self._servers.append(server)
         return int(bound)
 
-    async def drain(self, grace_s: float) -> None:
+    async def drain(self, grace_s: float, linger_s: float = 0.0) -> None:
+        await asyncio.sleep(linger_s)  # grpcio can tell callers to go only when it stops: they are served meanwhile
         await asyncio.gather(*(server.stop(grace_s) for server in self._servers))
 
 

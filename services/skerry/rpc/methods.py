@@ -121,6 +121,7 @@ class Server(Protocol):
         """Start to accept; returns the bound port. May be called for several listeners."""
         ...
 
-    async def drain(self, grace_s: float) -> None:
-        """Take no new call, let running ones end for up to `grace_s`, then close."""
+    async def drain(self, grace_s: float, linger_s: float = 0.0) -> None:
+        """Take no new call, let running ones end for up to `grace_s`, then close. Before that, for `linger_s`, tell
+        callers to go elsewhere while those who come back, or come late, are still served."""
         ...

@@ -27,7 +27,7 @@ log = logs.logger("teacher")
 
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, then drain."""
-    asked_to_end = process.asked_to_end(ending.limit_s(settings.notice_s, settings.grace_s))
+    asked_to_end = process.asked_to_end(settings.ending.limit_s)
     instruments = Instruments(metrics.Metrics())
     registry = Registry(_options(settings), instruments)
     methods = server.build_methods(
@@ -41,7 +41,7 @@ async def serve(settings: Settings) -> None:
     loading = asyncio.create_task(_load_all(settings, registry, port, pages))
     await asked_to_end.wait()
     loading.cancel()
-    await ending.drain(registry, listener, notice_s=settings.notice_s, grace_s=settings.grace_s)
+    await ending.drain(registry, listener, times=settings.ending)
     if pages is not None:
         pages.close()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from skerry.core import errors
 from skerry.rpc.methods import Tls
+from skerry.serving import ending
 
 _TRANSPORTS = ("h2", "grpcio")
 
@@ -37,10 +38,17 @@ class Settings:
     notice_s: float = 0.0
     """SKERRY_NOTICE_SECONDS: how long it goes on accepting after it said that it is not ready: as long as those who
     send to it need to learn that. 0 where a preStop hook waits instead."""
+    linger_s: float = 0.0
+    """SKERRY_LINGER_SECONDS: how long it then tells its callers to go elsewhere, and still serves whoever its address
+    brings back, before it accepts no more: as long as addresses of it are given out, where another one is there."""
     grace_s: float = 20.0
     """SKERRY_GRACE_SECONDS: how long SIGTERM waits for running calls; below the 30 s that Kubernetes gives."""
     log_level: str = "INFO"
     """SKERRY_LOG_LEVEL"""
+
+    @property
+    def ending(self) -> ending.Times:
+        return ending.Times(self.notice_s, self.linger_s, self.grace_s)
 
 
 def read(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -62,6 +70,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         provider=environment.get("SKERRY_PROVIDER") or "cpu",
         memory_limit_bytes=_whole("SKERRY_MEMORY_LIMIT_MB", environment) << 20,
         notice_s=float(_whole("SKERRY_NOTICE_SECONDS", environment)),
+        linger_s=float(_whole("SKERRY_LINGER_SECONDS", environment)),
         grace_s=float(_whole("SKERRY_GRACE_SECONDS", environment, 20)),
         log_level=environment.get("SKERRY_LOG_LEVEL") or "INFO",
     )

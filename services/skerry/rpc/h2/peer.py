@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from skerry.rpc.h2.server import H2Server
 
 _KEEPALIVE = b"skerry-k"
+# How long who connects to a server that ends may stay. Told to go at once, grpcio's client (1.85) asks again in a loop
+# without end, and in one of ten runs it aborted its process ("request.max() <= MemoryRequest::max_allowed_size()").
+_STAY_S = 0.25
 _FULL_BYTES = 256 << 10  # of DATA for one write: above it a handler that sends on waits for the next turn
 
 
@@ -81,6 +84,8 @@ class Peer(asyncio.BufferedProtocol):
                 return
             self.certificate = tls.getpeercert(binary_form=True)
         self.connection.heard_at = self.server.time()
+        if self.server.parting:
+            self.server.loop.call_later(_STAY_S, self.drain)
         self.touch()
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -166,7 +171,7 @@ class Peer(asyncio.BufferedProtocol):
         self._stuck_at = min(latest, self._stuck_at + taken / limits.slowest_bytes_per_s)
 
     def drain(self) -> None:
-        if not self.connection.closed:
+        if not (self.connection.closed or self.connection.leaving):
             self.connection.drain()
             self.touch()
 

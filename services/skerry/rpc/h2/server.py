@@ -43,6 +43,7 @@ class H2Server:
         self._touched: set[Peer] = set()
         self._turn_due = False
         self._listeners: list[Listener] = []
+        self.parting = False  # whoever connects is told to go elsewhere
         self._gone: asyncio.Future[None] | None = None
         self._sweeper = self.loop.call_later(_SWEEP_S, self._sweep)
         self.read_buffer = memoryview(bytearray(_READ_BYTES))  # of all peers: what was read is copied out at once
@@ -119,12 +120,19 @@ class H2Server:
         listener.start()
         return listener.port
 
-    async def drain(self, grace_s: float) -> None:
-        """Take no new call, let running ones end for up to `grace_s`, then hang up."""
+    async def drain(self, grace_s: float, linger_s: float = 0.0) -> None:
+        """Tell every connection to go elsewhere, for `linger_s` also each one that still comes in; then take no new
+        call, let running ones end for up to `grace_s`, and hang up.
+
+        Whoever has gone and was sent here again is served what it asks before it hears that: a door that is closed
+        while addresses of it are still given out would cost a call.
+        """
+        if linger_s > 0:
+            self._part()
+            await asyncio.sleep(linger_s)
         for listener in self._listeners:
             await listener.close()
-        for peer in tuple(self.peers):
-            peer.drain()
+        self._part()
         await self._until_gone(grace_s)
         for peer in tuple(self.peers):
             peer.end()
@@ -133,6 +141,11 @@ class H2Server:
             if peer.transport is not None:
                 peer.transport.abort()
         self._sweeper.cancel()
+
+    def _part(self) -> None:
+        self.parting = True
+        for peer in tuple(self.peers):
+            peer.drain()
 
     async def _until_gone(self, timeout_s: float) -> None:
         if self.peers:
