@@ -194,3 +194,16 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hole
             writer.write(data)
             await writer.drain()
     writer.close()
+
+
+async def test_a_call_whose_channel_is_closed_fails_and_is_not_taken_for_cancelled() -> None:
+    async def never(data: bytes, context: Any) -> bytes:
+        await asyncio.sleep(3600)
+        return REPLY
+
+    async with peer(never) as port, RemoteModel(f"127.0.0.1:{port}") as model:
+        asking = asyncio.ensure_future(model.infer(REQUEST, 60.0))
+        await asyncio.sleep(0.2)
+        await model.close()
+        with pytest.raises(errors.UnavailableError, match="given up"):
+            await asyncio.wait_for(asking, 10)

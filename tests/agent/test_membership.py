@@ -191,6 +191,12 @@ def test_a_certificate_is_renewed_without_a_restart_and_used_at_once(gateway: Ga
     try:
         path = tmp_path / "state" / "identity" / "cert.pem"
         until("it renews", lambda: path.read_bytes() != first, agent)
-        until("it reports again", lambda: reported(gateway, "edge-3").get("connected"), agent)
+        ends_s = json.loads(terms.read_text())["notAfterUnixMs"] // 1000
+
+        def shown_s() -> int:
+            return int(reported(gateway, "edge-3").get("certNotAfterUnixMs", 0)) // 1000
+
+        until("it reports with it", lambda: shown_s() == ends_s, agent)
+        until("it is connected", lambda: reported(gateway, "edge-3").get("connected"), agent)
     finally:
         assert agent.stop() == 0

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import grpc
 
+from skerry.adapters import tasks
 from skerry.core import errors, identity
 from skerry.proto import fleet_pb2
 
@@ -133,3 +134,7 @@ def _translated() -> Any:
         raise (errors.InputError if exc.code() in _FAULTS else errors.UnavailableError)(text) from exc
     except (grpc.aio.UsageError, grpc.aio.InternalError) as exc:
         raise errors.UnavailableError(f"the stream to the gateway is over: {exc}") from exc
+    except asyncio.CancelledError as exc:
+        if tasks.is_cancelled():
+            raise
+        raise errors.UnavailableError("the channel to the gateway was given up for a new one") from exc

@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 # Children are started by exec alone: gRPC's own handlers around fork only complain. Before it is imported.
@@ -18,7 +18,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 import uvloop
 
 from skerry import rpc
-from skerry.adapters import process
+from skerry.adapters import process, tasks
 from skerry.adapters.telemetry import logs, metrics
 from skerry.agent import child, intake, parts, probe, restore, standby
 from skerry.agent import settings as settings_module
@@ -104,9 +104,20 @@ async def _run_linked(settings: Settings, serves: parts.Serving, mine: parts.Sta
     try:
         async with asyncio.TaskGroup() as group:
             for loop in loops:
-                group.create_task(loop)
+                group.create_task(_for_ever(loop))
     finally:
         await link.cloud.close()
+
+
+async def _for_ever(loop: Coroutine[Any, Any, None]) -> None:
+    """Raises when it ends by itself, also by a cancellation that nobody asked for: without it the node would be half
+    alive."""
+    try:
+        await loop
+    except asyncio.CancelledError:
+        if tasks.is_cancelled():
+            raise
+    raise RuntimeError(f"{loop.__qualname__} has ended")
 
 
 async def _let_go(serves: parts.Serving, place: standby.Place, patience_s: float) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 from google.protobuf import message as protobuf
 
+from skerry.adapters import tasks
 from skerry.adapters.oip import codec
 from skerry.core import errors
 from skerry.core.inference import InferReply, InferRequest
@@ -81,6 +82,10 @@ class RemoteModel:
             answer: bytes = await call(data, timeout=timeout_s, metadata=metadata)
         except grpc.aio.AioRpcError as exc:
             raise self._failed(exc, timeout_s) from exc
+        except asyncio.CancelledError as exc:
+            if tasks.is_cancelled():
+                raise
+            raise errors.UnavailableError(f"the channel to {self._address} was given up for a new one") from exc
         self._failures = 0
         return answer
 

@@ -1,0 +1,10 @@
+"""Whose end is it? `asyncio.CancelledError` also comes out of grpc.aio when a call is cancelled by its channel's end: a
+task that takes that for its own end is gone without a word, and nobody starts it again."""
+
+import asyncio
+
+
+def is_cancelled() -> bool:
+    """Was the running task itself asked to end?"""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
