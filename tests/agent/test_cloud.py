@@ -73,10 +73,13 @@ async def test_a_loop_of_the_agent_that_ends_by_itself_ends_the_agent() -> None:
         raise asyncio.CancelledError
 
     for loop in (ends, hears_of_a_cancellation):
-        with pytest.raises(RuntimeError, match=f"{loop.__name__} has ended"):
-            await main._for_ever(loop())
+        with pytest.raises(RuntimeError, match="the agent's sync has ended"):
+            await main._for_ever("sync", loop)
 
-    asked = asyncio.ensure_future(main._for_ever(asyncio.Event().wait()))
+    async def waits() -> None:
+        await asyncio.Event().wait()
+
+    asked = asyncio.ensure_future(main._for_ever("sync", waits))
     await asyncio.sleep(0)
     asked.cancel()
     with contextlib.suppress(asyncio.CancelledError):

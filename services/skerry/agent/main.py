@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 # Children are started by exec alone: gRPC's own handlers around fork only complain. Before it is imported.
@@ -98,26 +98,31 @@ async def _run_linked(settings: Settings, serves: parts.Serving, mine: parts.Sta
     """Until cancelled."""
     here = await probe.limits(child.environment())
     link = parts.link(settings, serves, mine, here, address)
-    loops = [serves.collector.run(), link.uploader.run(), link.updater.run(), link.sync.run()]
+    loops = {
+        "collector": serves.collector.run,
+        "uploader": link.uploader.run,
+        "updater": link.updater.run,
+        "sync": link.sync.run,
+    }
     if link.membership is not None:
-        loops.append(link.membership.run())
+        loops["membership"] = link.membership.run
     try:
         async with asyncio.TaskGroup() as group:
-            for loop in loops:
-                group.create_task(_for_ever(loop))
+            for name, loop in loops.items():
+                group.create_task(_for_ever(name, loop))
     finally:
         await link.cloud.close()
 
 
-async def _for_ever(loop: Coroutine[Any, Any, None]) -> None:
+async def _for_ever(name: str, loop: Callable[[], Awaitable[None]]) -> None:
     """Raises when it ends by itself, also by a cancellation that nobody asked for: without it the node would be half
     alive."""
     try:
-        await loop
+        await loop()
     except asyncio.CancelledError:
         if tasks.is_cancelled():
             raise
-    raise RuntimeError(f"{loop.__qualname__} has ended")
+    raise RuntimeError(f"the agent's {name} has ended")
 
 
 async def _let_go(serves: parts.Serving, place: standby.Place, patience_s: float) -> None:
