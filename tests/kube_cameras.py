@@ -60,19 +60,20 @@ def _set(kind: str, namespace: str, name: str, pod: dict[str, Any]) -> dict[str,
 
 
 class Cameras:
-    """One on each edge node, asking the agent of its own node by the address of the agents' Service."""
+    """One on each node that `selector` names, all asking one address."""
 
-    def __init__(self, namespace: str, image: str, selector: Mapping[str, str], model: str, images: bytes) -> None:
-        self.namespace, self._images = namespace, images
+    def __init__(
+        self, namespace: str, name: str, image: str, selector: Mapping[str, str], model: str, images: bytes
+    ) -> None:
+        self.namespace, self.name, self._images = namespace, name, images
         self._image, self._selector, self._model = image, dict(selector), model
 
-    def roll(self, service_namespace: str, service: str, rate: float) -> None:
-        """Start them. The cluster's DNS is out of reach of a node that is cut off, so they are told the address."""
-        address = kube.get("-n", service_namespace, "service", service)["spec"]["clusterIP"]
-        pod = _pod("cameras", self._image, ["infer", f"{address}:8001", self._model, str(rate)])
+    def roll(self, address: str, rate: float) -> None:
+        """Start them. The cluster's DNS is out of reach of a node that is cut off: `address` is no name."""
+        pod = _pod(self.name, self._image, ["infer", address, self._model, str(rate)])
         pod |= {"nodeSelector": self._selector, "tolerations": [{"operator": "Exists"}]}
-        kube.apply(_config(self.namespace, "cameras", self._images), _set("DaemonSet", self.namespace, "cameras", pod))
-        kube.kubectl("-n", self.namespace, "rollout", "status", "daemonset/cameras", "--timeout=60s", timeout_s=70)
+        kube.apply(_config(self.namespace, self.name, self._images), _set("DaemonSet", self.namespace, self.name, pod))
+        kube.kubectl("-n", self.namespace, "rollout", "status", f"daemonset/{self.name}", "--timeout=60s", timeout_s=70)
 
     def show(self, scene: str) -> None:
         for name in self._pods().values():
@@ -85,7 +86,7 @@ class Cameras:
         return _books(self.namespace, self._pods()[node], since_s, until_s)
 
     def _pods(self) -> dict[str, str]:
-        found = kube.items("-n", self.namespace, "pods", "-l", f"{LABEL}=cameras")
+        found = kube.items("-n", self.namespace, "pods", "-l", f"{LABEL}={self.name}")
         return {pod["spec"]["nodeName"]: pod["metadata"]["name"] for pod in found}
 
 

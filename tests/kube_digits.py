@@ -19,7 +19,7 @@ import numpy as np
 from skerry.cli.demo import cameras, digits
 
 MODEL = "digits"
-_TRAIN, _HOLDOUT, _SHOWN = 1200, 900, 400
+_TRAIN, _HOLDOUT, _CLEAN, _DRIFTED = 1200, 900, 300, 1100
 _TEACH_S = 240
 
 
@@ -36,13 +36,13 @@ def edge_model(cloud_node: str) -> dict[str, Any]:
         "teacher": network,
         "input": {"name": "image", "datatype": "UINT8", "shape": [28, 28]},
         "preprocessing": [{"op": "affine", "factor": 1 / 255, "offset": 0.0}, {"op": "reshape", "shape": [1, 28, 28]}],
-        "offload": {"explorationPermille": 250, "capturePerSecond": 100, "burst": 30, "timeoutMs": 400},
+        "offload": {"explorationPermille": 50, "capturePerSecond": 100, "burst": 30, "timeoutMs": 400},
         "retrain": {
             "enabled": False, "epochs": 3, "augment": "none", "minNewExamples": 250, "driftMinExamples": 250,
             "cooldownSeconds": 1, "learningRatePpm": 3000, "template": template,
         },
         "gates": {
-            "minHoldout": 300, "minAccuracyPermille": 600, "marginPermille": 100, "classMarginPermille": 500,
+            "minHoldout": 300, "minAccuracyPermille": 600, "marginPermille": 200, "classMarginPermille": 500,
             "maxInt8LossPermille": 100,
         },
         "rollout": {
@@ -68,9 +68,11 @@ class Digits:
         held = io.BytesIO()
         np.savez_compressed(held, x=x, y=y, holdout=np.arange(len(x)) >= _TRAIN)
         self.dataset = held.getvalue()
-        shown = data.early.x[:_SHOWN]
-        drifted = cameras.drift(shown, np.random.default_rng(3), share=1.0)
-        self.images = kube_cameras.scenes({"clean": shown, "drift": drifted})
+        # So many that what is hard does not run out: a run whose verdict stays open is followed by one on more rows.
+        shown = np.concatenate([data.train.x[_TRAIN:], data.early.x, data.late.x])
+        clean, seen = shown[:_CLEAN], shown[_CLEAN : _CLEAN + _DRIFTED]
+        drifted = cameras.drift(seen, np.random.default_rng(3), share=1.0)
+        self.images = kube_cameras.scenes({"clean": clean, "drift": drifted})
 
 
 class Teaching:

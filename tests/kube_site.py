@@ -7,7 +7,7 @@ folders) and takes all of it away at the end, unless SKERRY_CLUSTER_KEEP is set.
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,25 @@ from skerry.adapters.objects.protocol import Object, Objects
 from skerry.core import errors
 
 CHARTS = Path(__file__).parents[1] / "helm"
-CLOUD, EDGE, TEST = "skerry", "skerry-edge", "skerry-test"
+CLOUD, EDGE, SITE, TEST = "skerry", "skerry-edge", "skerry-site", "skerry-test"
 TRAINING = f"{CLOUD}-training"
-SPACES = (CLOUD, EDGE, TRAINING)
+SPACES = (CLOUD, EDGE, SITE, TRAINING)
 AGENTS = "edge-skerry-edge"
 TOOLBOX = "deploy/skerry-toolbox"
 EDGE_LABEL = "skerry.dev/edge"
 FOLDER = "/var/lib/skerry-test"
+_OWNED = "install -d -o 10001 -g 10001 -m 2770"
 TAG = os.environ.get("TAG", "dev")
 AGENT_IMAGE = f"skerry-agent:{TAG}"
+
+
+_EDGE_VALUES = {
+    "image": {"tag": TAG},
+    "gateway": f"skerry-gateway.{CLOUD}.svc",
+    "teacher": f"skerry-teacher-edge.{CLOUD}.svc",
+    "existingSecret": "join",
+    "tolerations": [{"operator": "Exists"}],
+}
 
 
 class Site:
@@ -49,17 +59,13 @@ class Site:
         kube_faults.load_images(images, [self.cloud])
         kube_faults.load_images([AGENT_IMAGE], self.edges)
         self._namespaces()
-        for node in (self.cloud, *self.edges):
-            folders = [f"{FOLDER}/{name}" for name in (("data", "valkey") if node == self.cloud else ("edge",))]
-            self.on_node(node, f"install -d -o 10001 -g 10001 -m 2770 {' '.join(folders)}")
-        kube.apply(*self._volumes())
+        for node in self.edges:
+            self.on_node(node, f"{_OWNED} {FOLDER}/edge")
+        self.volume("data", self.cloud, (CLOUD, "skerry-data"), ["ReadWriteMany", "ReadWriteOnce"])
+        self.volume("valkey", self.cloud, (CLOUD, "data-skerry-valkey-0"), ["ReadWriteOnce"])
         kube.helm("install", "skerry-crds", str(CHARTS / "skerry-crds"), "-n", CLOUD, "--wait")
         self.cloud_chart("install")
-        token = self.skerry(
-            "nodes", "token", "create", "--pattern", "*", "--uses", str(len(self.edges)), "--label", "site=test"
-        )
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "join", "namespace": EDGE}}
-        kube.apply(secret | {"stringData": {"token": token.strip().splitlines()[-1]}})
+        self.join_secret(EDGE, "--pattern", "*", "--uses", str(len(self.edges)), "--label", "site=test")
         self.edge_chart("install")
         self.waits("every node's enrolment", lambda: len(self.nodes()) == len(self.edges), 60)
 
@@ -79,36 +85,43 @@ class Site:
         _helm(verb, "skerry", "skerry", CLOUD, values | changes, wait=wait)
 
     def edge_chart(self, verb: str, *, wait: bool = True, **changes: Any) -> None:
-        values = {
-            "mode": "joined",
-            "image": {"tag": TAG},
-            "gateway": f"skerry-gateway.{CLOUD}.svc",
-            "teacher": f"skerry-teacher-edge.{CLOUD}.svc",
-            "existingSecret": "join",
-            "joined": {"hostPath": f"{FOLDER}/edge", "nodeSelector": {EDGE_LABEL: "true"}},
-            "tolerations": [{"operator": "Exists"}],
-        }
+        """Joined mode: an agent on every edge node."""
+        joined = {"hostPath": f"{FOLDER}/edge", "nodeSelector": {EDGE_LABEL: "true"}}
+        values = {"mode": "joined", "joined": joined} | _EDGE_VALUES
         _helm(verb, "edge", "skerry-edge", EDGE, values | changes, wait=wait)
 
+    def site_chart(self, verb: str, node: str, name: str, **changes: Any) -> None:
+        """Site mode: one agent called `name`, here on a node of the same cluster."""
+        here = {
+            "nodeName": name,
+            "nodeSelector": {"kubernetes.io/hostname": node},
+            "persistence": {"storageClass": "-"},
+        }
+        _helm(verb, "site", "skerry-edge", SITE, {"mode": "site"} | here | _EDGE_VALUES | changes, wait=True)
+
     def _namespaces(self) -> None:
-        for name, level in ((CLOUD, "restricted"), (EDGE, "privileged"), (TEST, "privileged")):
+        for name, level in ((CLOUD, "restricted"), (EDGE, "privileged"), (SITE, "restricted"), (TEST, "privileged")):
             labels = {"pod-security.kubernetes.io/enforce": level}
             kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
 
-    def _volumes(self) -> Iterator[dict[str, Any]]:
-        for name, claim, modes in (
-            ("data", "skerry-data", ["ReadWriteMany", "ReadWriteOnce"]),
-            ("valkey", "data-skerry-valkey-0", ["ReadWriteOnce"]),
-        ):
-            here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [self.cloud]}
-            spec = {
-                "capacity": {"storage": "20Gi"}, "accessModes": modes, "storageClassName": "",
-                "persistentVolumeReclaimPolicy": "Retain", "claimRef": {"namespace": CLOUD, "name": claim},
-                "local": {"path": f"{FOLDER}/{name}"},
-                "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
-            }  # fmt: skip
-            metadata = {"name": f"skerry-{name}"}
-            yield {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": spec}
+    def volume(self, name: str, node: str, claim: tuple[str, str], modes: list[str]) -> None:
+        """A folder of a node for the `claim` (namespace, name) alone, as an administrator without storage makes it."""
+        self.on_node(node, f"{_OWNED} {FOLDER}/{name}")
+        here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
+        spec = {
+            "capacity": {"storage": "20Gi"}, "accessModes": modes, "storageClassName": "",
+            "persistentVolumeReclaimPolicy": "Retain", "claimRef": {"namespace": claim[0], "name": claim[1]},
+            "local": {"path": f"{FOLDER}/{name}"},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
+        }  # fmt: skip
+        metadata = {"name": f"skerry-{name}", "labels": {"skerry-test": "volume"}}
+        kube.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": spec})
+
+    def join_secret(self, namespace: str, *words: str) -> None:
+        """A new join token, as `skerry nodes token create` with these options makes it, in the Secret `join`."""
+        token = self.skerry("nodes", "token", "create", *words)
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "join", "namespace": namespace}}
+        kube.apply(secret | {"stringData": {"token": token.strip().splitlines()[-1]}})
 
     def on_node(self, node: str, script: str) -> None:
         """Run a shell script as the administrator of a node would: as root, with the folder of the tests."""
@@ -188,8 +201,8 @@ class Site:
         pods = kube.items("-n", EDGE, "pods", "-l", "app.kubernetes.io/instance=edge", field)
         return max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
 
-    def cameras(self, model: str, images: bytes) -> kube_cameras.Cameras:
-        return kube_cameras.Cameras(TEST, AGENT_IMAGE, {EDGE_LABEL: "true"}, model, images)
+    def cameras(self, name: str, selector: Mapping[str, str], model: str, images: bytes) -> kube_cameras.Cameras:
+        return kube_cameras.Cameras(TEST, name, AGENT_IMAGE, selector, model, images)
 
     def _why(self) -> str:
         parts = [kube.state_of(SPACES)]
@@ -206,16 +219,16 @@ class Site:
 
     def purge(self) -> None:
         """Whatever is left, also of an installation that broke off."""
-        for release, namespace in (("edge", EDGE), ("skerry", CLOUD), ("skerry-crds", CLOUD)):
+        for release, namespace in (("site", SITE), ("edge", EDGE), ("skerry", CLOUD), ("skerry-crds", CLOUD)):
             kube.run("helm", "uninstall", release, "-n", namespace, "--ignore-not-found", timeout_s=90, check=False)
         kube.kubectl("delete", "crd", "-l", "app.kubernetes.io/part-of=skerry", "--timeout=60s", check=False)
         # First everything that writes there: a folder cannot be removed while a pod fills it.
-        kube.kubectl("delete", "namespace", CLOUD, EDGE, TRAINING, "--ignore-not-found", timeout_s=120)
+        kube.kubectl("delete", "namespace", CLOUD, EDGE, SITE, TRAINING, "--ignore-not-found", timeout_s=120)
         if kube.kubectl("get", "namespace", TEST, "--ignore-not-found", "-o", "name"):
             for node in (self.cloud, *self.edges):
                 self.on_node(node, f"rm -rf {FOLDER}")
             kube.kubectl("delete", "namespace", TEST, timeout_s=120)
-        kube.kubectl("delete", "pv", "skerry-data", "skerry-valkey", "--ignore-not-found")
+        kube.kubectl("delete", "pv", "-l", "skerry-test=volume")
 
 
 def _helm(verb: str, release: str, chart: str, namespace: str, values: dict[str, Any], *, wait: bool) -> None:

@@ -48,8 +48,10 @@ def serving(site: Site, data: kube_digits.Digits, teaching: kube_digits.Teaching
         _first_version(site, data, teaching)
     site.succeeded("digits-v1-auto")
     kube.kubectl("-n", CLOUD, "rollout", "status", "deploy/skerry-teacher", "--timeout=60s", timeout_s=70)
-    cameras = site.cameras(MODEL, data.images)
-    cameras.roll(kube_site.EDGE, kube_site.AGENTS, RATE)
+    cameras = site.cameras("cameras", {kube_site.EDGE_LABEL: "true"}, MODEL, data.images)
+    # The agents' Service: each camera reaches the agent of its own node.
+    address = kube.get("-n", kube_site.EDGE, "service", kube_site.AGENTS)["spec"]["clusterIP"]
+    cameras.roll(f"{address}:8001", RATE)
     return Serving(site, cameras, time.time())
 
 
