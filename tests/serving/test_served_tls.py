@@ -45,6 +45,7 @@ async def test_nodes_of_the_fleet_get_through_and_nobody_else(tmp_path: Path, tr
         "SKERRY_TLS_CERT": str(tmp_path / "tls.crt"),
         "SKERRY_TLS_KEY": str(tmp_path / "tls.key"),
         "SKERRY_CLIENT_CA": str(tmp_path / "ca.crt"),
+        "SKERRY_MEMBERS": "any",
     }
     with teacher.started(tmp_path / "models", transport, **settings) as started:
         started.wait_ready()
@@ -67,3 +68,12 @@ def test_the_listener_wants_all_its_files() -> None:
         settings.read(
             {"SKERRY_MODELS": "x", "SKERRY_TLS_LISTEN": "0.0.0.0:1", "SKERRY_TLS_CERT": "a", "SKERRY_TLS_KEY": "b"}
         )
+
+
+@pytest.mark.parametrize("members", ["", "http://gateway:8446/members", "none"])
+def test_the_listener_wants_to_be_told_whom_to_let_in(members: str) -> None:
+    from skerry.serving import settings
+
+    files = dict.fromkeys(("SKERRY_TLS_CERT", "SKERRY_TLS_KEY", "SKERRY_CLIENT_CA"), "file")
+    with pytest.raises(errors.InputError, match="SKERRY_MEMBERS"):
+        settings.read({"SKERRY_MODELS": "x", "SKERRY_TLS_LISTEN": "0.0.0.0:1", "SKERRY_MEMBERS": members, **files})

@@ -5,7 +5,7 @@ A view is what the watch last saw. A desired state is whole, so a node that miss
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,12 @@ class View:
         """The key that may speak for the node, and whether it is revoked; None when there is no such node."""
         known = self._nodes.get(node)
         return None if known is None else (known.approved_key, known.revoked)
+
+    def members(self) -> Iterator[tuple[str, str]]:
+        """Each node that is not revoked, with the key that may speak for it."""
+        for node, known in self._nodes.items():
+            if known.approved_key and not known.revoked:
+                yield node, known.approved_key
 
     def note(self, node: str, status: Mapping[str, Any]) -> None:
         """What was just written, before the watch brings it back."""

@@ -7,7 +7,7 @@ paths a ticket opens is `core.tickets`.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -47,9 +47,10 @@ def read_key(path: Path) -> bytes:
         raise errors.InputError(f"the key of tickets cannot be read from {path}: {exc.strerror}") from exc
 
 
-def build(blobs: Blobs, key: bytes, now_unix_s: Callable[[], int]) -> Starlette:
-    """The door as an ASGI application: GET, HEAD and PUT of `/<blob path>` with `Authorization: Bearer <ticket>`."""
-    return Starlette(routes=[Route("/{path:path}", _Door(blobs, tickets.check_key(key), now_unix_s))])
+def build(blobs: Blobs, key: bytes, now_unix_s: Callable[[], int], beside: Sequence[Route] = ()) -> Starlette:
+    """The door as an ASGI application: GET, HEAD and PUT of `/<blob path>` with `Authorization: Bearer <ticket>`.
+    `beside`: what else is reached through it, without a ticket."""
+    return Starlette(routes=[*beside, Route("/{path:path}", _Door(blobs, tickets.check_key(key), now_unix_s))])
 
 
 class _Door:

@@ -1,8 +1,8 @@
 """Which doors the gateway opens, and in which order they close: each listener with what it serves and whom it lets in.
 
 With certificates: the fleet's streams and the repository want a node's certificate, TLS 1.3; enrolment and the jobs'
-door are TLS without one; health is plain. Without certificates everything is plain and bound to loopback, unless
-somebody says that the network is to be trusted.
+door, where the teacher reads who is a member, are TLS without one; health is plain. Without certificates everything is
+plain and bound to loopback, unless somebody says that the network is to be trusted.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from skerry.adapters import blobs
 from skerry.adapters.objects.protocol import Objects
 from skerry.adapters.pki import Authority
 from skerry.core import errors
-from skerry.gateway import door, enrol, https, ingest, methods, metrics, repository, sessions
+from skerry.gateway import door, enrol, https, ingest, members, methods, metrics, repository, sessions
 from skerry.gateway.identity import Guard, Guarded
 from skerry.gateway.settings import Settings
 from skerry.rpc import limits
@@ -105,7 +105,8 @@ class Listeners:
         settings = self._settings
         assert settings.tickets_key is not None
         store = blobs.open_blobs(settings.blobs)
-        application = door.build(store, door.read_key(settings.tickets_key), lambda: int(time.time()))
+        beside = [members.route(self._parts.guard)]
+        application = door.build(store, door.read_key(settings.tickets_key), lambda: int(time.time()), beside)
         return https.listening(application, https.split(settings.jobs), self._tls(nodes=False))
 
     def _enrolment(self) -> enrol.Enrolment | None:

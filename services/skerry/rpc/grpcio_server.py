@@ -1,7 +1,7 @@
 """The fallback transport: the same method tables and calls on grpc.aio. Slower, and maintained by others.
 
 What grpcio cannot do stays undone and is said here: no limit per address, no credit against floods, no plain HTTP
-answer to what is no gRPC call.
+answer to what is no gRPC call, no end to the connection of one caller.
 """
 
 import asyncio
@@ -39,6 +39,9 @@ class GrpcioServer:
         await server.start()
         self._servers.append(server)
         return int(bound)
+
+    def hang_up(self, unwanted: Callable[[bytes], bool]) -> None:
+        """grpc.aio has no way to end one connection."""
 
     async def drain(self, grace_s: float, linger_s: float = 0.0) -> None:
         await asyncio.sleep(linger_s)  # grpcio can tell callers to go only when it stops: they are served meanwhile

@@ -121,6 +121,11 @@ class Server(Protocol):
         """Start to accept; returns the bound port. May be called for several listeners."""
         ...
 
+    def hang_up(self, unwanted: Callable[[bytes], bool]) -> None:
+        """End the connections whose client certificate (DER) is `unwanted`, and their calls. On grpcio nothing ends:
+        whoever finds a caller unwanted refuses its calls as well."""
+        ...
+
     async def drain(self, grace_s: float, linger_s: float = 0.0) -> None:
         """Take no new call, let running ones end for up to `grace_s`, then close. Before that, for `linger_s`, tell
         callers to go elsewhere while those who come back, or come late, are still served."""

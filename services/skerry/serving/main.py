@@ -4,8 +4,11 @@ It listens before it loads: alive at once, ready when every model is; one bad mo
 """
 
 import asyncio
+import contextlib
 import json
 import sys
+import time
+from collections.abc import AsyncIterator
 
 import uvloop
 
@@ -13,6 +16,7 @@ from skerry import rpc
 from skerry.adapters import process
 from skerry.adapters.telemetry import logs, metrics
 from skerry.core import errors
+from skerry.rpc.methods import Methods, Server
 from skerry.serving import ending, http, repository, runtime, server, threads
 from skerry.serving import settings as settings_module
 from skerry.serving.dataplane import DataPlane
@@ -35,15 +39,41 @@ async def serve(settings: Settings) -> None:
     )
     listener = rpc.open_server(settings.transport, methods)
     port = await listener.listen(*settings.listen)
-    if settings.tls_listen is not None:
-        await listener.listen(*settings.tls_listen, settings.tls)
-    pages = await _open_pages(settings, registry, instruments)
-    loading = asyncio.create_task(_load_all(settings, registry, port, pages))
-    await asked_to_end.wait()
-    loading.cancel()
-    await ending.drain(registry, listener, times=settings.ending)
+    async with _edges(settings, methods, instruments) as edges:
+        pages = await _open_pages(settings, registry, instruments)
+        loading = asyncio.create_task(_load_all(settings, registry, port, pages))
+        await asked_to_end.wait()
+        loading.cancel()
+        await ending.drain(registry, listener, *edges, times=settings.ending)
     if pages is not None:
         pages.close()
+
+
+@contextlib.asynccontextmanager
+async def _edges(settings: Settings, methods: Methods, instruments: Instruments) -> AsyncIterator[tuple[Server, ...]]:
+    """The listener for nodes with certificates, where there is one."""
+    if settings.tls_listen is None:
+        yield ()
+        return
+    if not settings.members:
+        log.warning(
+            "members_not_asked", message="SKERRY_MEMBERS=any: a revoked node is served until its certificate ends"
+        )
+        server = rpc.open_server(settings.transport, methods)
+        await server.listen(*settings.tls_listen, settings.tls)
+        yield (server,)
+        return
+    from skerry.adapters.members_page import MembersPage
+    from skerry.serving import members
+
+    known = members.Members(time.monotonic)
+    instruments.metrics.gauge(
+        "skerry_members_age_seconds", "Since the list of nodes that may ask was read.", (), lambda: {(): known.age_s}
+    )
+    server = rpc.open_server(settings.transport, members.guarded(methods, known))
+    await server.listen(*settings.tls_listen, settings.tls)
+    async with members.followed(MembersPage(settings.members, settings.members_ca), known, server):
+        yield (server,)
 
 
 async def _load_all(settings: Settings, registry: Registry, port: int, pages: asyncio.Server | None) -> None:

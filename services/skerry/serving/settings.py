@@ -25,6 +25,11 @@ class Settings:
     set: none."""
     tls: Tls | None = None
     """SKERRY_TLS_CERT, SKERRY_TLS_KEY, SKERRY_CLIENT_CA: PEM files of the certificate and of the nodes' CA."""
+    members: str = ""
+    """SKERRY_MEMBERS: where the gateway tells which nodes may ask on that listener, `https://host:port/members`; empty
+    (the variable says `any`): every holder of a certificate until it ends, revoked or not."""
+    members_ca: str = ""
+    """SKERRY_MEMBERS_CA: PEM file of the authority of the gateway's certificate; default: SKERRY_CLIENT_CA."""
     http: tuple[str, int] | None = None
     """SKERRY_HTTP: `host:port` of /metrics, /healthz, /readyz; not set: none."""
     transport: str = "h2"
@@ -64,6 +69,8 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         listen=address("SKERRY_LISTEN", environment.get("SKERRY_LISTEN") or "127.0.0.1:8001"),
         tls_listen=address("SKERRY_TLS_LISTEN", tls_listen) if tls_listen else None,
         tls=_tls(environment) if tls_listen else None,
+        members=_members(environment) if tls_listen else "",
+        members_ca=environment.get("SKERRY_MEMBERS_CA") or environment.get("SKERRY_CLIENT_CA", ""),
         http=address("SKERRY_HTTP", http) if http else None,
         transport=transport,
         threads=_whole("SKERRY_THREADS", environment),
@@ -82,6 +89,18 @@ def _tls(environment: Mapping[str, str]) -> Tls:
         raise errors.InputError(f"SKERRY_TLS_LISTEN needs {', '.join(missing)} beside it")
     certificate, key, client_ca = (environment[name] for name in names)
     return Tls(certificate, key, client_ca, modern=True)
+
+
+def _members(environment: Mapping[str, str]) -> str:
+    found = environment.get("SKERRY_MEMBERS", "")
+    if found == "any":
+        return ""
+    if not found.startswith("https://"):
+        raise errors.InputError(
+            f"SKERRY_TLS_LISTEN needs SKERRY_MEMBERS beside it, not {found!r}: https://<gateway's jobs door>/members"
+            ", or `any` to let in revoked nodes, too, until their certificates end"
+        )
+    return found
 
 
 def address(name: str, text: str) -> tuple[str, int]:

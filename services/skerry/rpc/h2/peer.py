@@ -175,9 +175,9 @@ class Peer(asyncio.BufferedProtocol):
             self.connection.drain()
             self.touch()
 
-    def end(self) -> None:
+    def end(self, why: str = "the server has stopped") -> None:
         """Hang up now; running calls are cancelled."""
-        self.connection.shut(Code.NO_ERROR, "the server has stopped")
+        self.connection.shut(Code.NO_ERROR, why)
         self.flush()
 
     def _close(self, transport: asyncio.Transport) -> None:

@@ -120,6 +120,13 @@ class H2Server:
         listener.start()
         return listener.port
 
+    def hang_up(self, unwanted: Callable[[bytes], bool]) -> None:
+        """End the connections whose client certificate (DER) is `unwanted`, and their calls, waiting for nobody."""
+        for peer in tuple(self.peers):
+            if peer.certificate is not None and unwanted(peer.certificate) and peer.transport is not None:
+                peer.end("this certificate is not taken any more")
+                peer.transport.abort()
+
     async def drain(self, grace_s: float, linger_s: float = 0.0) -> None:
         """Tell every connection to go elsewhere, for `linger_s` also each one that still comes in; then take no new
         call, let running ones end for up to `grace_s`, and hang up.

@@ -1,0 +1,164 @@
+"""Whose calls the listener for edges takes: nodes that are on the gateway's list now, not whoever was given a
+certificate once.
+
+The list is read every two seconds. What was read last stands for five minutes in which nothing can be read: a gateway
+that is restarted stops nobody. Then, and before the first list, nobody is let in: an edge answers by itself meanwhile,
+so that closing costs quality and never an answer, while staying open would undo every revocation just when something is
+wrong.
+"""
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from typing import Any, Protocol
+
+from skerry.adapters import pki
+from skerry.adapters.telemetry import logs
+from skerry.core import errors, members
+from skerry.rpc.methods import Call, CallError, Kind, Method, Methods, Server, Status
+
+LOOK_S = 2.0
+PATIENCE_S = 300.0
+_LAST_WORD_S = 0.1  # in which those whose streams end are told why
+_REMEMBERED = 20_000  # certificates that need not be parsed again
+
+log = logs.logger("teacher")
+
+
+class Page(Protocol):
+    """Where the list is."""
+
+    def changed(self) -> frozenset[str] | None:
+        """The list, or None while it is the one that was read last. Raises UnavailableError."""
+        ...
+
+
+class Members:
+    """The list as it was read last. `clock`: monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._marks: frozenset[str] | None = None
+        self._heard_at_s = clock()
+        self._streams: dict[asyncio.Task[Any], bytes] = {}
+
+    def learn(self, marks: frozenset[str] | None) -> None:
+        """The list was read; None: it is the same."""
+        self._heard_at_s = self._clock()
+        if marks is not None:
+            self._marks = marks
+
+    @property
+    def age_s(self) -> float:
+        """Since the list was read last, or since the start."""
+        return self._clock() - self._heard_at_s
+
+    def is_stranger(self, certificate: bytes) -> bool:
+        """The list is known, and the holder of this certificate is not on it."""
+        return self._marks is not None and _mark(certificate) not in self._marks
+
+    def check(self, certificate: bytes | None) -> None:
+        """Raises CallError unless the holder of this verified certificate is let in now."""
+        if certificate is None:
+            raise CallError(Status.UNAUTHENTICATED, "a client certificate is needed: enrol this node")
+        if self._marks is None or self.age_s > PATIENCE_S:
+            raise CallError(Status.UNAVAILABLE, "the gateway has not said lately which nodes may ask: nobody may")
+        if self.is_stranger(certificate):
+            raise CallError(
+                Status.PERMISSION_DENIED, "this node is not let in: revoked, not known, or known with another key"
+            )
+
+    @contextlib.contextmanager
+    def streaming(self, call: Call) -> Iterator[None]:
+        """While a stream's handler runs: it ends as soon as its caller is not let in any more."""
+        certificate, task = call.peer_certificate, asyncio.current_task()
+        self.check(certificate)
+        assert certificate is not None and task is not None
+        self._streams[task] = certificate
+        try:
+            yield
+        except asyncio.CancelledError:
+            self.check(certificate)
+            raise
+        finally:
+            del self._streams[task]
+
+    def review(self) -> None:
+        """End the streams of those who are not let in any more."""
+        for task, certificate in tuple(self._streams.items()):
+            try:
+                self.check(certificate)
+            except CallError:
+                task.cancel()
+
+
+def guarded(methods: Methods, known: Members) -> Methods:
+    """The same methods, for members."""
+    return {path: replace(method, handler=_guarded(method, known)) for path, method in methods.items()}
+
+
+def _guarded(method: Method, known: Members) -> Callable[..., Any]:
+    run: Callable[..., Any] = method.handler
+
+    def batch(calls: list[tuple[Call, bytes]]) -> None:
+        admitted = []
+        for call, request in calls:
+            try:
+                known.check(call.peer_certificate)
+                admitted.append((call, request))
+            except CallError as error:
+                call.fail(error.status, error.message)
+        if admitted:
+            run(admitted)
+
+    async def unary(call: Call, request: bytes) -> Any:
+        known.check(call.peer_certificate)
+        return await run(call, request)
+
+    async def stream(call: Call, *request: bytes) -> Any:
+        with known.streaming(call):
+            return await run(call, *request)
+
+    if method.kind is Kind.BATCH:
+        return batch
+    return unary if method.kind is Kind.UNARY else stream
+
+
+@contextlib.asynccontextmanager
+async def followed(page: Page, known: Members, server: Server) -> AsyncIterator[None]:
+    """Read the list until the block is left, and end what is open on `server` to those who are not on it."""
+    following = asyncio.create_task(_follow(page, known, server))
+    try:
+        yield
+    finally:
+        following.cancel()
+
+
+async def _follow(page: Page, known: Members, server: Server) -> None:
+    lost = False
+    while True:
+        try:
+            known.learn(await asyncio.to_thread(page.changed))
+            if lost:
+                log.info("members_found")
+            lost = False
+        except errors.UnavailableError as exc:
+            if not lost:
+                log.warning("members_lost", message=str(exc))
+            lost = True
+        known.review()
+        await asyncio.sleep(_LAST_WORD_S)
+        server.hang_up(known.is_stranger)
+        await asyncio.sleep(LOOK_S)
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _mark(certificate: bytes) -> str:
+    """The holder's line in the list; of a certificate that names no node: one that nobody has."""
+    try:
+        peer = pki.peer_of(certificate)
+    except errors.InputError:
+        return ""
+    return members.mark(peer.id, peer.key)

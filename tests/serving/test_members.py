@@ -1,0 +1,99 @@
+"""Whom the teacher's listener for edges lets in, by the list it read and by how long ago that was."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from skerry.adapters import pki
+from skerry.core import members as lists
+from skerry.rpc.methods import CallError, Status
+from skerry.serving import members
+from skerry.serving.members import Members
+
+NOW = datetime.now(UTC)
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return _certificate(tmp_path_factory.mktemp("ca"), "spiffe://skerry.local/tenant/default/node/edge-1")
+
+
+def _certificate(folder: Path, uri: str) -> bytes:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+
+    ca = pki.make_ca("fleet", now=NOW)
+    (folder / "ca.crt").write_bytes(ca.certificate)
+    (folder / "ca.key").write_bytes(ca.key)
+    made = pki.Authority(folder).issue(pki.make_request(pki.make_key()), uri, timedelta(days=1), now=NOW)
+    return x509.load_pem_x509_certificate(made).public_bytes(serialization.Encoding.DER)
+
+
+def _mark(certificate: bytes) -> str:
+    peer = pki.peer_of(certificate)
+    return lists.mark(peer.id, peer.key)
+
+
+def status(known: Members, certificate: bytes | None) -> Status:
+    try:
+        known.check(certificate)
+    except CallError as error:
+        return error.status
+    return Status.OK
+
+
+def test_nobody_is_let_in_before_the_first_list(certificate: bytes) -> None:
+    known = Members(Time())
+    assert status(known, certificate) is Status.UNAVAILABLE
+    assert not known.is_stranger(certificate), "nor hung up on: he may be on the list"
+
+
+def test_who_is_on_the_list_is_let_in_and_nobody_else(certificate: bytes) -> None:
+    known = Members(Time())
+    known.learn(frozenset({_mark(certificate)}))
+    assert status(known, certificate) is Status.OK
+    assert status(known, None) is Status.UNAUTHENTICATED
+    known.learn(frozenset({"f" * 64}))
+    assert status(known, certificate) is Status.PERMISSION_DENIED
+    assert known.is_stranger(certificate)
+
+
+def test_a_list_stands_while_it_cannot_be_read_and_then_closes(certificate: bytes) -> None:
+    clock = Time()
+    known = Members(clock)
+    known.learn(frozenset({_mark(certificate)}))
+    clock.now_s += members.PATIENCE_S
+    assert status(known, certificate) is Status.OK
+    clock.now_s += 1
+    assert status(known, certificate) is Status.UNAVAILABLE
+    known.learn(None)
+    assert status(known, certificate) is Status.OK, "it was read again, and is the same"
+
+
+def test_nobody_is_let_in_who_was_refused_before_the_silence(certificate: bytes) -> None:
+    clock = Time()
+    known = Members(clock)
+    known.learn(frozenset())
+    clock.now_s += members.PATIENCE_S - 1
+    assert status(known, certificate) is Status.PERMISSION_DENIED
+
+
+def test_the_servers_own_certificate_is_no_members() -> None:
+    """It is of the same authority, and names no node."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+
+    server = pki.make_server_certificate(pki.make_ca("fleet", now=NOW), ["gateway"], now=NOW)
+    der = x509.load_pem_x509_certificate(server.certificate).public_bytes(serialization.Encoding.DER)
+    known = Members(Time())
+    known.learn(frozenset({"f" * 64}))
+    assert known.is_stranger(der)
