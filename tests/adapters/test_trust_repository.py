@@ -15,7 +15,7 @@ from tuf.ngclient.config import EnvelopeType
 
 from skerry.adapters import files
 from skerry.adapters.blobs.directory import DirectoryBlobs
-from skerry.adapters.trust import ceremony, keys, repository, sweep
+from skerry.adapters.trust import ceremony, expiry, keys, repository, sweep
 from skerry.core import errors
 
 T0 = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -213,13 +213,21 @@ def test_renewal_writes_what_is_due_and_nothing_else(tmp_path: Path, age: timede
 
 def test_somebody_is_told_of_what_the_controller_cannot_renew(tmp_path: Path) -> None:
     online = founded(tmp_path)
-    assert online.expiring(now=T0) == []
-    assert [role for role, _ in online.expiring(now=T0 + timedelta(days=70))] == ["targets", "imported"]
+
+    def told(days: int) -> list[str]:
+        now = T0 + timedelta(days=days)
+        online.refresh_if_due(now=now)
+        return [one.role for one in expiry.look(online.store) if one.warning(now)]
+
+    assert told(0) == []
+    assert told(61) == [], "that is when a daily renewal comes"
+    assert told(70) == ["targets", "imported"]
     publisher = repository.Repository(
         DirectoryBlobs(tmp_path / "repository"), keys.load(tmp_path / "keys" / "publisher")
     )
     assert publisher.refresh_if_due(now=T0 + timedelta(days=70))
-    assert online.expiring(now=T0 + timedelta(days=70)) == []
+    assert told(70) == []
+    assert told(310) == ["root", "targets", "imported"]
 
 
 def test_metadata_that_somebody_else_wrote_is_never_published(tmp_path: Path) -> None:

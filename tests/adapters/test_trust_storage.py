@@ -17,7 +17,7 @@ from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.adapters.blobs.protocol import Entry, SharedBlobs
 from skerry.adapters.blobs.remote import RemoteBlobs
-from skerry.adapters.trust import ceremony, keys, repository, store, sweep
+from skerry.adapters.trust import ceremony, expiry, keys, repository, store, sweep
 from skerry.core import errors
 
 T0 = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -200,7 +200,7 @@ def test_keeping_house_at_rest_writes_nothing_and_asks_little(tmp_path: Path) ->
     online.refresh_if_due(now=T0)
     online.publish(now=T0)
     sweep.sweep(online, now=T0)
-    online.expiring(now=T0)
+    expiry.look(online.store)
     assert storage.writes == 0
     assert storage.reads < 40, "this comes every half minute"
 

@@ -21,7 +21,7 @@ from tuf.api.metadata import Metadata, Timestamp
 
 from skerry.adapters import blobs, kubernetes, pki
 from skerry.adapters.blobs.memory import MemoryBlobs
-from skerry.adapters.trust import ceremony, client, keys, repository
+from skerry.adapters.trust import ceremony, client, expiry, keys, repository
 from skerry.cli.keys import secrets, showing, vault
 from skerry.core import digests, errors
 
@@ -270,7 +270,7 @@ def test_every_role_is_shown_with_its_keeper_and_its_end(founded: StillSystem, t
         (timedelta(0), set()),
         (timedelta(hours=13), {"timestamp"}),
         (timedelta(days=10), {"timestamp", "snapshot"}),
-        (timedelta(days=62), {"timestamp", "snapshot", "targets", "imported"}),
+        (timedelta(days=63), {"timestamp", "snapshot", "targets", "imported"}),
         (timedelta(days=75), {"timestamp", "snapshot", "targets", "imported", "retrained"}),
         (timedelta(days=400), {"timestamp", "snapshot", "targets", "imported", "retrained", "root"}),
     ],
@@ -352,7 +352,7 @@ def test_the_way_back_after_a_thief_published_enormous_numbers(founded: StillSys
         for what, version in (("publisher", 3), ("root", 4)):
             assert f"root is now version {version}" in founded.good("keys", "rotate", what)
             assert node.fetch(prefix) == 1
-        assert {role: row["here"] for role, row in shown(founded).items()} == dict.fromkeys(showing.ROLES, True)
+        assert {role: row["here"] for role, row in shown(founded).items()} == dict.fromkeys(expiry.ROLES, True)
     finally:
         served.close()
 

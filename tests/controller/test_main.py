@@ -3,10 +3,12 @@ all the time: nothing here needs it."""
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -92,9 +94,14 @@ def opened(tmp: Path) -> Objects:
 
 @pytest.mark.slow
 def test_it_founds_publishes_and_ends_when_told(tmp_path: Path, start: Callable[..., Controller]) -> None:
-    controller = start()
-    controller.wait_for("ready")
+    controller = start(SKERRY_HEALTH="127.0.0.1:0")
+    port = controller.wait_for("ready")["health"]
     assert (tmp_path / "repository/metadata/1.root.json").exists()
+    until(
+        lambda: (
+            ends(port) == {"root": 364, "targets": 89, "imported": 89, "retrained": 89, "snapshot": 13, "timestamp": 1}
+        )
+    )
     objects = opened(tmp_path)
     objects.create("EdgeModel", "digits", controlling.edge_model("sha256:" + "0" * 64), manager=writers.OPERATOR)
     contents, made = controlling.candidate("import-1", "")
@@ -105,6 +112,14 @@ def test_it_founds_publishes_and_ends_when_told(tmp_path: Path, start: Callable[
     assert controller.wait_for("version_published")["version"] == 1
     assert controller.end() == 0
     assert not [one for one in controller.events() if one.get("level") == "error"]
+
+
+def ends(port: int) -> dict[str, int]:
+    """Whole days until each role's signature ends, as its metrics say."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    found = re.findall(r'^skerry_metadata_expires_seconds\{role="(\w+)"\} ([0-9.e+]+)$', text, re.MULTILINE)
+    return {role: int(float(seconds) // 86_400) for role, seconds in found}
 
 
 def controlling_now() -> Any:

@@ -8,7 +8,8 @@ from skerry.core import conditions, errors, rollout
 
 # Of a rollout its own steps are told (`core.rollout.telling`); of its conditions only the one that no step tells of.
 _TOLD_OF_ROLLOUTS = ("Accepted",)
-_TROUBLE_WHEN_FALSE = ("Accepted", "Available", "Ready", "Succeeded")
+_TROUBLE_WHEN_FALSE = ("Accepted", "Available", "Ready", "Succeeded", "TrustFresh")
+_NEWS_WHEN_MENDED = ("TrustFresh",)  # that it is well from the beginning is none
 _ROUTINE = ("NoVersion", "Retired", "NotReady")
 _TROUBLE = ("Invalid", "NodeFailed", "Paused", "RolledBack", "RollbackIncomplete", "RollingBack")
 _MAX_ALIKE = 5
@@ -27,6 +28,7 @@ def turned(kind: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Se
     old = {one.type: (one.status, one.reason) for one in _conditions(before)}
     new = [one for one in _conditions(after) if one.status != conditions.UNKNOWN]
     fresh = [one for one in new if old.get(one.type) != (one.status, one.reason)]
+    fresh = [one for one in fresh if one.type in old or not one.true or one.type not in _NEWS_WHEN_MENDED]
     if kind == "ModelRollout":
         fresh = [one for one in fresh if one.type in _TOLD_OF_ROLLOUTS and (one.type in old or not one.true)]
     ended = [one for one in fresh if one.type == "Succeeded"]

@@ -13,9 +13,9 @@ import threading
 from datetime import UTC, datetime
 
 from skerry.adapters import blobs, events, fleetstate, lease, objects
-from skerry.adapters.telemetry import logs
+from skerry.adapters.telemetry import logs, metrics
 from skerry.adapters.trust import ceremony
-from skerry.controller import leader, publish, reconcile, runs, settings
+from skerry.controller import leader, publish, reconcile, runs, settings, signatures
 from skerry.controller.jobs import opening
 from skerry.controller.store import Store
 from skerry.core import errors
@@ -59,7 +59,7 @@ def _run(given: settings.Settings, stop: threading.Event) -> int:
         blob_store,
     )
     holder = f"{socket.gethostname()}-{os.getpid()}"
-    pulse = Pulse("controller", lambda: objects.silent_s(store_of_objects))
+    pulse = Pulse("controller", lambda: objects.silent_s(store_of_objects), more=_numbers(reconciler).render)
     ready: dict[str, object] = {"event": "ready", "service": "controller", "holder": holder}
     if given.health:
         ready["health"] = pulse.serve(given.health)
@@ -69,6 +69,17 @@ def _run(given: settings.Settings, stop: threading.Event) -> int:
         store_of_objects, held, holder, reconciler.tick, reconciler.drain, given.tick_seconds, pulse.beat
     )
     return ours.run(stop)
+
+
+def _numbers(reconciler: reconcile.Reconciler) -> metrics.Metrics:
+    made = metrics.Metrics()
+    made.gauge(
+        "skerry_metadata_expires_seconds",
+        "Until a role's signature in the model repository ends; the leader knows.",
+        ("role",),
+        lambda: signatures.seconds_left(reconciler.signatures, datetime.now(UTC)),
+    )
+    return made
 
 
 if __name__ == "__main__":

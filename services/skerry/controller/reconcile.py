@@ -4,15 +4,15 @@ Each part is asked on its own, so that one broken object holds up nothing else. 
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.telemetry import logs
+from skerry.adapters.trust import expiry, sweep
 from skerry.adapters.trust import repository as trust
-from skerry.adapters.trust import sweep
-from skerry.controller import marks, policy, publish, retention, rollouts, runs, standing
+from skerry.controller import marks, policy, publish, retention, rollouts, runs, signatures, standing
 from skerry.controller.store import LeadershipLostError, Store
 from skerry.controller.told import Told
 from skerry.core import errors
@@ -24,7 +24,8 @@ _IMPORT_MS = 2_000  # an import that is not right yet is looked at again so ofte
 
 
 class Reconciler:
-    """Remembers nothing that matters: only when it last did the rare things, and what it last complained of."""
+    """Remembers nothing that matters: only when it last did the rare things, what it last complained of, and the
+    `signatures` of the model repository as it saw them last."""
 
     def __init__(
         self,
@@ -39,6 +40,8 @@ class Reconciler:
         self._rollouts = rollouts.Rollouts(store, fleetstate)
         self._policy = policy.Policy(store, fleetstate, blobs)
         self._told = Told()
+        self.signatures: Sequence[expiry.Signature] = ()
+        self._trust: signatures.Standing | None = None
         self._kept_house_ms = 0
         self._imports_ms: dict[str, int] = {}
 
@@ -49,9 +52,10 @@ class Reconciler:
         self._try("imports", lambda: self._check_imports(now_ms))
         self._try("rollouts", lambda: self._rollouts.step(now_ms=now_ms, epoch=epoch))
         self._try("retrain policy", lambda: self._policy.step(now_ms=now_ms))
-        self._try("standing", lambda: standing.step(self._store, now_ms=now_ms))
+        self._try("standing", lambda: standing.step(self._store, now_ms=now_ms, trust=self._trust))
         if not 0 <= now_ms - self._kept_house_ms < _HOUSEKEEPING_MS:
             self._try("model repository", lambda: self._keep_house(now_ms))
+            self._try("signatures", lambda: self._look_at_signatures(now_ms))
             self._kept_house_ms = now_ms
 
     def drain(self, now_ms: int) -> None:
@@ -74,10 +78,14 @@ class Reconciler:
         retention.retire(self._store, self._repository, now_ms=now_ms, now=now)
         if swept := sweep.sweep(self._repository, now=now):
             log.info("repository_swept", files=swept)
-        for role, expires in self._repository.expiring(now=now):
-            if self._told.is_news(f"key of {role}", expires.isoformat()):
-                text = f"the signature of {role} ends then: renew it where its key is kept"
-                log.warning("signature_expiring", role=role, expires=expires.isoformat(), message=text)
+
+    def _look_at_signatures(self, now_ms: int) -> None:
+        now = datetime.fromtimestamp(now_ms / 1000, UTC)
+        self.signatures = expiry.look(self._repository.store)
+        self._trust = signatures.judge(self.signatures, now)
+        for one in self.signatures:
+            if (text := one.warning(now)) and self._told.is_news(f"key of {one.role}", one.expires.isoformat()):
+                log.warning("signature_expiring", role=one.role, expires=one.expires.isoformat(), message=text)
 
     def _try(self, what: str, step: Callable[[], None]) -> None:
         try:

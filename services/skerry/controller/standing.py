@@ -8,20 +8,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skerry.adapters.objects.protocol import Json, Object
-from skerry.controller import marks
+from skerry.controller import marks, signatures
 from skerry.controller.store import Store
 from skerry.core import errors, liveness, specs
 
 _STAMPED = ("EdgeModel", "ModelVersion", "ModelRollout", "TrainingRun")
 
 
-def step(store: Store, *, now_ms: int) -> None:
-    """One look at everything."""
+def step(store: Store, *, now_ms: int, trust: signatures.Standing | None = None) -> None:
+    """One look at everything. `trust`: of the model repository, once somebody looked."""
     nodes = _nodes(store)
     for thing in store.list("EdgeFleet"):
         store.put_status(thing, fleet_status(thing, nodes, now_ms=now_ms))
     for thing in store.list("EdgeModel"):
-        store.put_status(thing, model_status(thing, now_ms=now_ms))
+        store.put_status(thing, trusted(model_status(thing, now_ms=now_ms), trust, now_ms))
     for kind in _STAMPED:
         for thing in store.list(kind):
             if thing.status.get("observedGeneration", thing.generation) != thing.generation:
@@ -54,6 +54,13 @@ def model_status(thing: Object, *, now_ms: int) -> Json:
         text = "no version has been rolled out yet: import one (`skerry models import`) or let a training run make one"
         return _ready(thing.status, "False", "NoVersion", text, now_ms)
     return _ready(thing.status, "True", "Served", f"{stable} is the stable version", now_ms)
+
+
+def trusted(status: Json, trust: signatures.Standing | None, now_ms: int) -> Json:
+    """EdgeModel.status with what signatures are worth. People look at models, and all models share them."""
+    if trust is None:
+        return status
+    return marks.mark(status, signatures.CONDITION, trust.status, trust.reason, trust.message, now_ms)
 
 
 def _ready(status: Mapping[str, Any], value: str, reason: str, message: str, now_ms: int) -> Json:

@@ -20,12 +20,17 @@ _START_S = 10.0
 
 
 class Pulse:
-    """`beat()` marks the begin of a round. `silent_s` says how long the quietest watch has heard nothing."""
+    """`beat()` marks the begin of a round. `silent_s` says how long the quietest watch has heard nothing, `more` what
+    else /metrics shows."""
 
     def __init__(
-        self, service: str, silent_s: Callable[[], float] = lambda: 0.0, clock: Callable[[], float] = time.monotonic
+        self,
+        service: str,
+        silent_s: Callable[[], float] = lambda: 0.0,
+        clock: Callable[[], float] = time.monotonic,
+        more: Callable[[], bytes] = lambda: b"",
     ) -> None:
-        self._service, self._silent_s, self._clock = service, silent_s, clock
+        self._service, self._silent_s, self._clock, self._more = service, silent_s, clock, more
         self._last = clock()
 
     def beat(self) -> None:
@@ -36,12 +41,13 @@ class Pulse:
         return self._clock() - self._last < ROUND_S and self._silent_s() < SILENT_S
 
     def metrics(self) -> bytes:
-        """The two ages in Prometheus' text format."""
+        """The two ages in Prometheus' text format, and what else there is."""
         numbers = {
             f"skerry_{self._service}_round_age_seconds": self._clock() - self._last,
             "skerry_watch_last_event_age_seconds": self._silent_s(),
         }
-        return "".join(f"# TYPE {name} gauge\n{name} {value:.3f}\n" for name, value in numbers.items()).encode()
+        ages = "".join(f"# TYPE {name} gauge\n{name} {value:.3f}\n" for name, value in numbers.items())
+        return ages.encode() + self._more()
 
     def serve(self, address: str) -> int:
         """Listen on `host:port` until the process ends; the bound port. Raises InputError, UnavailableError."""

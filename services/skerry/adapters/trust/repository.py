@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from tuf.api.metadata import MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.metadata import MetaFile, Snapshot, TargetFile, Targets, Timestamp
 
 from skerry.adapters import files
 from skerry.adapters.blobs.protocol import SharedBlobs
@@ -145,17 +145,6 @@ class Repository:
             return bool(renewed)
 
         return self._written(renew)
-
-    def expiring(self, *, now: datetime) -> list[tuple[str, datetime]]:
-        """Roles due for renewal whose key is not here, with the time they expire: somebody must be told."""
-        due = []
-        with self.store.remembering():
-            expiries: dict[str, Root | Targets] = {Root.type: self.store.root().signed}
-            expiries |= {role: self._targets(role) for role in (Targets.type, *store.DELEGATED)}
-            for role, signed in expiries.items():
-                if store.is_due(role, signed, now) and not self.store.can_sign(role):
-                    due.append((role, signed.expires))
-        return due
 
     def publish_once(self, *, now: datetime) -> bool:
         """As `publish`, for a caller that runs within `store.written`."""
