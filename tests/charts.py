@@ -20,7 +20,7 @@ _NULLS = [
     "priorityClassName", "nameOverride", "fullnameOverride", "clusterDomain", "logLevel", "listenAddress",
     "networkPolicy", "serviceMonitor", "tests",
 ]  # fmt: skip
-_CLOUD_NULLS = ["identity", "hosts", "existingSecrets", "secretsJob", "certManager", "redis", "training"]
+_CLOUD_NULLS = ["identity", "hosts", "existingSecrets", "secretsJob", "certManager", "redis", "training", "renewal"]
 _POD_NULLS = ["resources", "nodeSelector", "tolerations", "affinity", "priorityClassName", "podAnnotations", "podLabels", "extraEnv"]  # noqa: E501  # fmt: skip
 _PARTS = ["gateway", "controller", "curator", "teacher", "dashboard", "toolbox", "valkey"]
 _S3 = {"kind": "s3", "s3": {"blobs": "s3://b/blobs", "repository": "s3://b/repository", "existingSecret": "s3"}}
@@ -176,6 +176,8 @@ def pod_specs(manifest: Manifest) -> Iterator[tuple[dict[str, str], Manifest]]:
     """Labels and spec of the pods that an object makes."""
     if manifest["kind"] == "Pod":
         yield manifest["metadata"].get("labels", {}), manifest["spec"]
+    elif manifest["kind"] == "CronJob":
+        yield from pod_specs(manifest["spec"]["jobTemplate"] | {"kind": "Job"})
     elif "template" in manifest.get("spec", {}):
         template = manifest["spec"]["template"]
         yield template["metadata"]["labels"], template["spec"]

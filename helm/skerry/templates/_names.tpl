@@ -127,6 +127,10 @@ true
 {{- if not (has "ReadWriteMany" (include "skerry.accessModes" . | fromJsonArray)) -}}true{{- end -}}
 {{- end -}}
 
+{{- define "skerry.renewal" -}}
+{{- include "skerry.on" (list .Values.renewal "enabled") -}}
+{{- end -}}
+
 {{- define "skerry.ownTeacher" -}}
 {{- $teacher := .Values.teacher | default dict -}}
 {{- if and (include "skerry.on" (list $teacher "enabled")) (not $teacher.address) -}}true{{- end -}}

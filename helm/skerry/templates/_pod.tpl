@@ -78,6 +78,18 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- if or $bundle.configMap $bundle.secret -}}true{{- end -}}
 {{- end -}}
 
+{{- define "skerry.caBundleVolume" -}}
+{{- with .Values.caBundle }}
+{{- if .configMap }}
+- name: ca-bundle
+  configMap: {name: {{ .configMap }}, items: [{key: {{ .key | default "ca.crt" }}, path: ca.crt}]}
+{{- else if .secret }}
+- name: ca-bundle
+  secret: {secretName: {{ .secret }}, items: [{key: {{ .key | default "ca.crt" }}, path: ca.crt}]}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{- define "skerry.objectsEnv" -}}
 - {name: SKERRY_OBJECTS, value: "kubernetes://{{ .Release.Namespace }}"}
 {{- end -}}
@@ -257,15 +269,7 @@ spec:
       volumes:
         - name: tmp
           emptyDir: {sizeLimit: {{ .tmpSize | default "1Gi" }}}
-        {{- with $root.Values.caBundle }}
-        {{- if .configMap }}
-        - name: ca-bundle
-          configMap: {name: {{ .configMap }}, items: [{key: {{ .key | default "ca.crt" }}, path: ca.crt}]}
-        {{- else if .secret }}
-        - name: ca-bundle
-          secret: {secretName: {{ .secret }}, items: [{key: {{ .key | default "ca.crt" }}, path: ca.crt}]}
-        {{- end }}
-        {{- end }}
+        {{- include "skerry.caBundleVolume" $root | trim | nindent 8 }}
         {{- with .volumes | trim }}
         {{- . | nindent 8 }}
         {{- end }}

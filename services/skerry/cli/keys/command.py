@@ -115,7 +115,7 @@ def show(places: Places, issuer: Path | None, as_json: bool) -> None:
 def renew(places: Places, everything: bool) -> None:
     """Sign anew, with the publisher's and the root key where they are here, what is about to expire.
 
-    The controller renews its own roles. Run this from time to time (every month will do) where the publisher's key is.
+    The controller renews its own roles. Run this every week where the publisher's key is; in a cluster a CronJob does.
     """
     from skerry.adapters import blobs
     from skerry.adapters.trust import ceremony
