@@ -1,21 +1,17 @@
-"""Backup and restore: all comes back, nothing counts that is not whole, nothing that is there is written over."""
+"""Backup and restore: all comes back, nothing that is there is written over, nobody acts on half of it."""
 
 import gzip
-import io
 import json
-import re
-import shutil
 import stat
-import tarfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import manifests
 import pytest
 from apiserver_process import ApiServer, requires_apiserver
+from backups import empty, furnished, is_untouched, places_of, told, tree
 from cli_system import StillSystem
 from click.testing import CliRunner
 
@@ -25,8 +21,7 @@ from skerry.adapters.objects.memory import MemoryObjects
 from skerry.adapters.trust import ceremony
 from skerry.cli import main
 from skerry.cli.backup import restoring, saving
-from skerry.cli.places import Places
-from skerry.core import errors, manifest, writers
+from skerry.core import errors
 
 
 @pytest.fixture
@@ -34,67 +29,6 @@ def system(tmp_path: Path) -> StillSystem:
     """A system with something of everything."""
     (tmp_path / "state").mkdir()
     return furnished(StillSystem(tmp_path / "state"))
-
-
-def furnished(still: StillSystem) -> StillSystem:
-    contents = {"model.onnx": b"m" * 3000, "golden.npz": b"g" * 100}
-    named = {name.partition(".")[0]: manifest.file_of(name, data) for name, data in contents.items()}
-    made = manifests.digits(files=named)
-    contents["manifest.json"] = made.to_json()
-    dataset = b'{"schema": 1}'
-    for data in (*contents.values(), b"a run's log"):
-        blob_store.put(still.blobs, data)
-    still.blobs.write(f"datasets/digits/{manifest.digest_of(dataset).removeprefix('sha256:')}", dataset)
-    for path in ("examples/digits/ab", "truths/digits/ab", "labels/digits/ab.json", "runs/one.json"):
-        still.blobs.write(path, path.encode())
-    signing = ceremony.ensure(
-        blob_store.open_shared(still.description.repository), Path(still.description.keys), now=datetime.now(UTC)
-    )
-    path = signing.add_version("retrained", "digits", 1, made.digest, contents, now=datetime.now(UTC))
-    signing.publish(now=datetime.now(UTC))
-    (still.folder / "teacher" / "digits" / "1").mkdir(parents=True)
-    (still.folder / "teacher" / "digits" / "1" / "model.onnx").write_bytes(b"large")
-    store = still.objects
-    store.create("EdgeFleet", "all", {"selector": {}}, manager="operator", labels={"site": "x"})
-    store.create("EdgeModel", "digits", {"datasetDigest": manifest.digest_of(dataset)}, manager="operator")
-    store.patch("EdgeModel", "digits", manager="controller", status={"stableVersion": "digits-v1", "releaseCounter": 1})
-    spec = {"model": "digits", "version": 1, "digest": made.digest, "targetPath": path, "source": "Trained"}
-    store.create("ModelVersion", "digits-v1", spec, manager="controller")
-    available = {"conditions": [{"type": "Available", "status": "True"}]}
-    store.patch("ModelVersion", "digits-v1", manager="controller", status=available)
-    store.create("ModelRollout", "digits-v1-auto", {"model": "digits", "version": "digits-v1"}, manager="controller")
-    store.patch("ModelRollout", "digits-v1-auto", manager="controller", status={"epoch": 7, "state": "Succeeded"})
-    store.create("EdgeNode", "edge-1", {"labels": {"line": "3"}}, manager=writers.GATEWAY)
-    store.patch("EdgeNode", "edge-1", manager="controller", spec={"assignments": [{"model": "digits"}]})
-    store.patch("EdgeNode", "edge-1", manager="gateway", status={"connected": True, "lastSeenUnixMs": 5})
-    return still
-
-
-def empty(folder: Path) -> StillSystem:
-    folder.mkdir()
-    return StillSystem(folder)
-
-
-AWAKENED = ("epoch", "connected", "releaseCounter")
-
-
-def told(store: objects.Objects) -> dict[str, Any]:
-    """Everything that the objects say, but for what waking up changes."""
-    found = {}
-    for kind in saving.KINDS:
-        for thing in store.list(kind):
-            status = {key: value for key, value in thing.status.items() if key not in AWAKENED}
-            found[f"{kind}/{thing.name}"] = (thing.spec, status, thing.labels, thing.created_unix_ms)
-    return found
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    """Files below a folder by name, without locks."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and not path.name.startswith(".")
-    }
 
 
 def test_everything_comes_back(system: StillSystem, tmp_path: Path) -> None:
@@ -214,109 +148,6 @@ def test_nobody_acts_on_half_a_system(system: StillSystem, tmp_path: Path) -> No
     other.good("restore", tmp_path / "b.tar")
 
 
-def is_untouched(folder: Path) -> bool:
-    """No object, and no repository that a reader could begin with."""
-    store = objects.open_objects(f"sqlite:///{folder}/objects.db")
-    return told(store) == {} and not (folder / "repository" / "metadata").exists()
-
-
-def refused(archived: bytes, tmp_path: Path) -> str:
-    """The reason why an archive is not restored; nothing of it counts."""
-    folder = tmp_path / "other"
-    shutil.rmtree(folder, ignore_errors=True)
-    places = Places(f"sqlite:///{folder}/objects.db", f"file://{folder}/blobs", f"file://{folder}/repository")
-    with pytest.raises((errors.IntegrityError, errors.InputError)) as caught:
-        restoring.restore(places, io.BytesIO(archived), merge=False)
-    assert is_untouched(folder)
-    with pytest.raises((errors.IntegrityError, errors.InputError)):
-        restoring.check(io.BytesIO(archived))
-    return str(caught.value)
-
-
-@pytest.fixture
-def archived(system: StillSystem, tmp_path: Path) -> bytes:
-    system.good("backup", tmp_path / "b.tar")
-    return (tmp_path / "b.tar").read_bytes()
-
-
-def test_a_flipped_byte_is_found_wherever_it_is_or_means_nothing(archived: bytes, tmp_path: Path) -> None:
-    with tarfile.open(fileobj=io.BytesIO(archived)) as tar:
-        entries = [(one.offset, one.offset_data, one.size, one.name) for one in tar]
-    found = 0
-    for _, start, size, name in entries:
-        for position in {start, start + size // 2, start + size - 1}:
-            flipped = archived[:position] + bytes([archived[position] ^ 1]) + archived[position + 1 :]
-            assert refused(flipped, tmp_path), name
-            found += 1
-    assert found > 40
-    for position in range(0, len(archived), 4099):  # headers and padding too
-        flipped = archived[:position] + bytes([archived[position] ^ 4]) + archived[position + 1 :]
-        try:
-            manifest_ = restoring.check(io.BytesIO(flipped))
-        except (errors.IntegrityError, errors.InputError):
-            continue
-        assert manifest_ == restoring.check(io.BytesIO(archived)), "padding and times are nobody's business"
-
-
-def test_an_archive_that_was_cut_anywhere_is_refused(archived: bytes, tmp_path: Path) -> None:
-    end = archived.rstrip(b"\0")
-    for length in [*range(0, len(end), 5003), *range(0, len(end), 10_240), len(end) - 1]:
-        assert refused(archived[:length], tmp_path)
-
-
-def rewritten(archived: bytes, edit: Callable[[list[tuple[tarfile.TarInfo, bytes]]], None]) -> bytes:
-    """The archive with other entries, each with a digest that is right."""
-    with tarfile.open(fileobj=io.BytesIO(archived)) as tar:
-        entries = [(one, source.read()) for one in tar if (source := tar.extractfile(one)) is not None]
-    edit(entries)
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for one, data in entries:
-            tar.addfile(one, io.BytesIO(data))
-    return out.getvalue()
-
-
-def _add(name: str) -> Callable[[list[tuple[tarfile.TarInfo, bytes]]], None]:
-    def edit(entries: list[tuple[tarfile.TarInfo, bytes]]) -> None:
-        fresh = tarfile.TarInfo(name)
-        fresh.size, fresh.pax_headers = (
-            0,
-            {"SKERRY.sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
-        )
-        entries.insert(1, (fresh, b""))
-
-    return edit
-
-
-def _link(entries: list[tuple[tarfile.TarInfo, bytes]]) -> None:
-    entries[0][0].type, entries[0][0].linkname = tarfile.SYMTYPE, "/etc/passwd"
-
-
-EDITS: dict[str, tuple[Callable[[list[tuple[tarfile.TarInfo, bytes]]], None], str]] = {
-    "an entry is missing": (lambda entries: entries.pop(3) and None, "something is missing"),
-    "an entry was added": (_add("blobs/sha256/aa/bb"), "something is missing or was moved"),
-    "two entries changed places": (lambda entries: entries.insert(0, entries.pop(2)), "something is missing"),
-    "an entry was renamed": (lambda entries: setattr(entries[-2][0], "name", "blobs/x"), "something is missing"),
-    "an entry climbs out": (_add("blobs/../../etc/cron"), "which no backup does"),
-    "an absolute entry": (_add("/etc/passwd"), "which no backup does"),
-    "a link": (_link, "is no file"),
-    "the manifest is missing": (lambda entries: entries.pop() and None, "ends before its manifest"),
-    "something behind the manifest": (lambda entries: entries.append(entries[0]), "goes on behind its manifest"),
-    "another part": (_add("elsewhere/x"), "another version of skerry|something is missing"),
-}
-
-
-@pytest.mark.parametrize("name", EDITS)
-def test_an_archive_that_somebody_put_together_otherwise_is_refused(archived: bytes, tmp_path: Path, name: str) -> None:
-    edit, reason = EDITS[name]
-    assert re.search(reason, refused(rewritten(archived, edit), tmp_path))
-
-
-@pytest.mark.parametrize("data", [b"", b"no archive", b"\x1f\x8b broken", b"\0" * 10_240])
-def test_what_is_no_archive_is_refused(tmp_path: Path, data: bytes) -> None:
-    assert refused(data, tmp_path)
-
-
 def test_check_only_reads(system: StillSystem, tmp_path: Path) -> None:
     system.good("backup", tmp_path / "b.tar")
     other = empty(tmp_path / "other")
@@ -342,11 +173,6 @@ def test_a_restore_that_died_is_run_again(system: StillSystem, tmp_path: Path, m
     monkeypatch.undo()
     other.good("restore", tmp_path / "b.tar")
     assert told(other.objects) == told(system.objects)
-
-
-def places_of(still: StillSystem) -> Places:
-    described = still.description
-    return Places(described.objects, described.blobs, described.repository)
 
 
 class Appearing(MemoryObjects):

@@ -16,13 +16,20 @@ from skerry.cli import output
 from skerry.cli.places import Places, places_options
 from skerry.core import errors
 
+passphrase_option = click.option(
+    "--passphrase-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The archive is encrypted with the passphrase in this file (AES-256-GCM, scrypt).",
+)
+
 
 @click.command()
 @click.argument("to", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--keys", is_flag=True, help="The signing keys too. Whoever reads the archive can then sign.")
+@passphrase_option
 @output.json_option
 @places_options
-def backup(places: Places, to: str, keys: bool, as_json: bool) -> None:
+def backup(places: Places, to: str, keys: bool, passphrase_file: Path | None, as_json: bool) -> None:
     """Save custom resources, blobs, the model repository and the teacher's models to TO.
 
     TO is a file that does not exist (.tar, or .tar.gz to compress), or - for standard output. The system may run
@@ -30,9 +37,9 @@ def backup(places: Places, to: str, keys: bool, as_json: bool) -> None:
     """
     from skerry.cli.backup import saving
 
-    if keys:
-        click.echo("the archive holds private keys: keep it as you keep them", err=True)
-    with _sink(to) as out:
+    if keys and passphrase_file is None:
+        click.echo("the archive holds private keys, readable by all who get it: give --passphrase-file", err=True)
+    with _sink(to) as file, _sealed(file, passphrase_file) as sealed, _packed(sealed, to) as out:
         told = saving.save(places, out, with_keys=keys, now_unix_ms=time.time_ns() // 1_000_000)
     _tell(told, as_json, f"saved to {to}", to_stderr=to == "-")
     if told["missing"]:
@@ -43,18 +50,21 @@ def backup(places: Places, to: str, keys: bool, as_json: bool) -> None:
 @click.argument("source", metavar="FROM", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option("--merge", is_flag=True, help="Over what is there: replaces objects of the same name, keeps others.")
 @click.option("--check", is_flag=True, help="Only verify the archive.")
+@passphrase_option
 @output.json_option
 @places_options
-def restore(places: Places, source: str, merge: bool, check: bool, as_json: bool) -> None:
+def restore(places: Places, source: str, merge: bool, check: bool, passphrase_file: Path | None, as_json: bool) -> None:
     """Put the backup FROM (a file, or - for standard input) into an empty system whose controller is stopped.
 
     Nothing counts before the whole archive is verified. After an interruption it is run again, with --merge when it
     finds something there by then.
     """
-    from skerry.cli.backup import restoring
+    from skerry.cli.backup import restoring, sealing
 
+    passphrase = sealing.read_passphrase(passphrase_file) if passphrase_file is not None else None
     with contextlib.ExitStack() as stack:
-        opened: IO[bytes] = sys.stdin.buffer if source == "-" else stack.enter_context(Path(source).open("rb"))
+        file: IO[bytes] = sys.stdin.buffer if source == "-" else stack.enter_context(Path(source).open("rb"))
+        opened = sealing.opened(file, passphrase)
         if check:
             _tell(restoring.check(opened), as_json, f"{source} is whole", to_stderr=False)
             return
@@ -93,13 +103,32 @@ def _sink(to: str) -> Iterator[IO[bytes]]:
         raise errors.UnavailableError(f"cannot write {path}: {exc.strerror}") from exc
     try:
         with os.fdopen(descriptor, "wb") as file:
-            if path.suffix == ".gz":
-                with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1) as packed:
-                    yield packed  # type: ignore[misc]  # it writes
-            else:
-                yield file
+            yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _sealed(out: IO[bytes], passphrase_file: Path | None) -> Iterator[IO[bytes]]:
+    """`out`, encrypted where a passphrase is given; what breaks off is left cut."""
+    if passphrase_file is None:
+        yield out
+        return
+    from skerry.cli.backup import sealing
+
+    sealed = sealing.Sealing(out, sealing.read_passphrase(passphrase_file))
+    yield sealed  # type: ignore[misc]  # it writes
+    sealed.finish()
+
+
+@contextlib.contextmanager
+def _packed(out: IO[bytes], to: str) -> Iterator[IO[bytes]]:
+    """`out`, compressed where the name says so."""
+    if not to.endswith(".gz"):
+        yield out
+        return
+    with gzip.GzipFile(fileobj=out, mode="wb", compresslevel=1) as packed:
+        yield packed  # type: ignore[misc]  # it writes
