@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-helm test-rollout-long check fix stubs setup bench bench-quick test-conformance test-arm test-interop test-apiserver test-cluster fuzz images images-archive test-images
+.PHONY: help demo test test-helm test-rollout-long check fix stubs setup bench bench-quick test-conformance test-arm test-interop test-apiserver test-cluster test-kind fuzz images images-archive test-images
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ images: ## container images skerry-{agent,cloud,trainer,valkey} with Docker (TAG
 CLUSTER ?= tests/cluster
 test-cluster: .venv/.ready ## the whole system on the Kubernetes cluster of KUBECONFIG, after `make images` (docs/cluster-tests.md; CLUSTER=files)
 	@SKERRY_REQUIRE=cluster,cluster-faults $(BIN)/python -m pytest $(CLUSTER) --durations=10
+
+test-kind: .venv/.ready ## install, enrol and infer on a kind cluster of its own, after `make images` (KIND_NODE_IMAGE=…)
+	@scripts/kind test
 
 test-images: .venv/.ready ## what is in the images, and that the agent's can be built for arm64; after `make images` (TAG=dev)
 	@SKERRY_REQUIRE=images,index $(BIN)/python -m pytest tests/images
