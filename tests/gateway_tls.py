@@ -143,6 +143,24 @@ class Gateway:
             return f"refused: {exc}"
 
 
+def with_three_nodes(folder: Path, redis_url: str, transport: str) -> Gateway:
+    """One that runs, with edge-1, edge-2 and edge-3 enrolled, the last one revoked since."""
+    made = Gateway(folder, redis_url, transport)
+    made.start()
+    token = made.token("matrix", uses=3, site="north")
+    for node in ("edge-1", "edge-2", "edge-3"):
+        assert made.enrol(node, token)[0] == "ENROLLED"
+    made.store.patch("EdgeNode", "edge-3", manager="operator", spec={"revoked": True})
+    return made
+
+
+def until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 class Caller:
     """A key and a certificate, and the CA that its holder believes."""
 

@@ -4,8 +4,6 @@ As a DaemonSet's surge does it: the new pod is ready before the old one is told 
 """
 
 import asyncio
-import collections
-import json
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,6 +19,7 @@ import psutil
 import pytest
 from agent_cascade import SURE, UNSURE
 from agent_process import World
+from handing_over import CAPTURE_ALL, NOTICE_S, RECORDED, Service, assigned, events, requests_in_cloud, status, written
 
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.agent import slots
@@ -28,11 +27,6 @@ from skerry.core import errors, manifest
 from skerry.core.inference import InferRequest
 from skerry.proto import edge_pb2
 from skerry.serving import selftest
-
-CAPTURE_ALL = json.dumps({"explorationPermille": 1000, "hardPermille": 1000, "capturePerSecond": 10_000}).encode()
-VICTIM = str(Path(agent_process.__file__).with_name("handover_victim.py"))
-NOTICE_S = "0.7"
-RECORDED = edge_pb2.FeedbackReply.RECORDED
 
 
 @pytest.fixture
@@ -51,38 +45,6 @@ def new(old: World) -> World:
     return old.beside()
 
 
-async def assigned(world: World, number: int, **options: Any) -> slots.Slot:
-    """Version `number` is assigned, and reported as serving."""
-    slot = world.publish(world.make(number, **options))
-    world.gateway.assign(slot, offload_json=CAPTURE_ALL)
-    await agent_fakes.until(
-        lambda: bool(world.gateway.reports) and slot.digest in [m.digest for m in world.gateway.reports[-1].models],
-        timeout_s=60,
-    )
-    return slot
-
-
-def written(state: Path) -> dict[str, tuple[int, int]]:
-    """What is in the folder, by size and time; of the spool the old agent's own doing is left out."""
-    return {
-        str(path): (path.stat().st_size, path.stat().st_mtime_ns)
-        for path in state.rglob("*")
-        if path.is_file() and "spool" not in path.parts
-    }
-
-
-def requests_in_cloud(world: World) -> collections.Counter[str]:
-    """How many different examples the cloud holds of each request."""
-    return collections.Counter(example.request_id for example in world.gateway.cloud.examples())
-
-
-async def status(world: World, method: str, request: Any) -> grpc.StatusCode:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await world.call(method, request, edge_pb2.SpoolState)
-    code: grpc.StatusCode = caught.value.code()
-    return code
-
-
 async def test_the_new_one_serves_at_once_and_writes_nothing(old: World, new: World) -> None:
     before = written(old.tmp / "state")
     ready = await new.start(SKERRY_GRACE_SECONDS="1")
@@ -98,11 +60,6 @@ async def test_the_new_one_serves_at_once_and_writes_nothing(old: World, new: Wo
     assert await new.stop() == 0  # an update that is called off: the old one notices nothing
     assert (await old.ask(SURE)).version == "1"
     assert [line["count"] for line in events(new, "captures_lost")] == [1]
-
-
-def events(world: World, name: str) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in world.log().splitlines() if line.startswith("{")]
-    return [line for line in lines if line["event"] == name]
 
 
 async def test_the_new_one_takes_over_when_the_old_one_has_ended(old: World, new: World) -> None:
@@ -131,32 +88,6 @@ async def test_what_the_old_one_swaps_meanwhile_is_served_by_the_new_one(old: Wo
     await old.stop(signal.SIGKILL)
     await agent_fakes.until(lambda: len(old.gateway.sessions) == 2, timeout_s=30)
     assert (await new.ask(SURE)).version == "2"
-
-
-class Service:
-    """Clients that ask one of the `endpoints`, as a Service spreads them, and never ask twice."""
-
-    def __init__(self) -> None:
-        self.endpoints: list[RemoteModel] = []
-        self.asked = 0
-        self.answered: set[str] = set()
-        self.failed: list[str] = []
-
-    async def client(self, name: str) -> None:
-        for number in range(1_000_000):
-            remote, request_id = self.endpoints[number % len(self.endpoints)], f"{name}-{number}"
-            self.asked += 1
-            try:
-                request = InferRequest("digits", (models.tensor([UNSURE]),), id=request_id)
-                await remote.infer(request, 10.0)
-                self.answered.add(request_id)
-            except errors.SkerryError as exc:
-                self.failed.append(f"{request_id}: {exc}")
-            await asyncio.sleep(0.005)
-
-    async def served(self, more: int) -> None:
-        enough = len(self.answered) + more
-        await agent_fakes.until(lambda: len(self.answered) >= enough, timeout_s=30)
 
 
 async def test_an_update_under_load_loses_no_request_and_each_example_is_captured_once(old: World, new: World) -> None:
@@ -188,52 +119,6 @@ async def test_an_update_under_load_loses_no_request_and_each_example_is_capture
     assert set(requests_in_cloud(old).values()) == {1}
     await agent_fakes.until(lambda: len(set(old.gateway.sessions)) == 3, timeout_s=30)
     assert old.gateway.most_streams == 1
-
-
-async def test_the_new_one_goes_on_while_the_old_one_is_killed(old: World, new: World) -> None:
-    await new.start()
-    service = Service()
-    service.endpoints = [RemoteModel(new.address)]
-    async with asyncio.TaskGroup() as group:
-        clients = [group.create_task(service.client(f"c{at}")) for at in range(4)]
-        await service.served(50)
-        await old.stop(signal.SIGKILL)
-        await service.served(50)
-        await agent_fakes.until(lambda: len(set(old.gateway.sessions)) == 2, timeout_s=30)
-        await service.served(50)
-        for client in clients:
-            client.cancel()
-    assert service.failed == []
-    await agent_fakes.until(lambda: set(requests_in_cloud(old)) >= service.answered, timeout_s=40)
-    assert set(requests_in_cloud(old).values()) == {1}
-
-
-async def test_who_was_next_puts_down_what_it_captured_though_it_is_told_to_end_first(old: World, new: World) -> None:
-    """Two updates in quick succession: the first new one ends without ever having had the folder to itself."""
-    third = old.beside()
-    await new.start()
-    await third.start()
-    await new.ask(UNSURE, id="of-the-second")
-    await third.ask(UNSURE, id="of-the-third")
-    assert old.process is not None and new.process is not None
-    for one in (new, old):
-        one.process.send_signal(signal.SIGTERM)  # type: ignore[union-attr]
-    for request_id in ("of-the-second", "of-the-third"):
-        await agent_fakes.until(lambda name=request_id: requests_in_cloud(old)[name] == 1, timeout_s=30)  # type: ignore[misc]
-    assert events(old, "captures_lost") == []
-
-
-async def test_what_was_captured_while_standing_by_survives_the_end_of_both(old: World, new: World) -> None:
-    await old.gateway.stop()
-    await new.start()
-    await new.ask(UNSURE, id="late")
-    assert old.process is not None and new.process is not None
-    for one in (new, old):
-        one.process.send_signal(signal.SIGTERM)  # type: ignore[union-attr]
-    assert [await one.stop(0) for one in (new, old)] == [0, 0]
-    await old.gateway.start()
-    await new.start()
-    await agent_fakes.until(lambda: requests_in_cloud(old)["late"] == 1, timeout_s=30)
 
 
 async def test_of_two_that_stand_by_one_takes_over_and_the_other_stands_by(old: World, new: World) -> None:
@@ -291,81 +176,3 @@ async def step(remote: RemoteModel, row: Any, *, start: bool = False) -> Any:
     parameters = {"sequence_id": 7, "sequence_start": start}
     reply = await remote.infer(InferRequest("rnn", (models.tensor(row[None]),), parameters=parameters), 10.0)
     return reply.outputs[0].data[0]
-
-
-STEPS_OF_THE_NEW = [
-    ("skerry.agent.standby:until_first", "before", "as it begins to stand by"),
-    ("skerry.agent.parts:State", "after", "as it has read what the old one serves"),
-    ("skerry.agent.slots:Slots.clean", "before", "as it holds the folder"),
-    ("skerry.agent.slots:Slots.clean", "after", "as it has cleaned it"),
-    ("skerry.agent.parts:link", "before", "as it is about to be linked"),
-    ("skerry.agent.salvage:open_spool", "before", "before it opens the spool"),
-    ("skerry.agent.salvage:open_spool", "after", "as it has opened the spool"),
-    ("skerry.agent.sync:Sync._both_ways", "before", "as it reports for the first time"),
-]
-
-
-@pytest.mark.parametrize(
-    ("where", "moment"), [row[:2] for row in STEPS_OF_THE_NEW], ids=[row[2] for row in STEPS_OF_THE_NEW]
-)
-async def test_a_new_one_that_is_killed_costs_nothing_but_itself(old: World, where: str, moment: str) -> None:
-    victim, third = old.beside(), old.beside()
-    victim.program = (VICTIM, where, moment)
-    await old.gateway.stop()
-    for at in range(5):
-        await old.ask(UNSURE, id=f"before-{at}")
-    await started_or_dead(victim)
-    if victim.process and victim.process.poll() is None:
-        assert await old.stop() == 0
-    assert victim.process and await asyncio.to_thread(victim.process.wait, 30) == -signal.SIGKILL
-    ready = await third.start()
-    assert ready["models"] == {"digits": 1}
-    if old.process:
-        assert ready["standby"] and (await old.ask(SURE)).version == "1"
-        await old.stop()
-    await old.gateway.start()
-    await agent_fakes.until(lambda: sum(requests_in_cloud(old).values()) >= 5, timeout_s=30)
-    assert {f"before-{at}" for at in range(5)} <= set(requests_in_cloud(old))
-    assert set(requests_in_cloud(old).values()) == {1}
-    await assigned(third, 2, scale=2.0)
-
-
-async def started_or_dead(world: World) -> None:
-    """It may be killed before it says that it is ready."""
-    try:
-        await world.start()
-    except AssertionError:
-        assert world.process and await asyncio.to_thread(world.process.wait, 10) == -signal.SIGKILL
-
-
-STEPS_OF_THE_OLD = [
-    ("skerry.serving.ending:drain", "before", "as it is told to end"),
-    ("skerry.serving.ending:drain", "after", "as it has drained"),
-    ("skerry.agent.main:_let_go", "before", "before it flushes"),
-    ("skerry.agent.keeper:Keeper.close", "before", "as it has flushed"),
-    ("skerry.agent.standby:Place.leave", "before", "before it lets go of the folder"),
-    ("skerry.agent.standby:Place.leave", "after", "as it has let go of the folder"),
-]
-
-
-@pytest.mark.parametrize(
-    ("where", "moment"), [row[:2] for row in STEPS_OF_THE_OLD], ids=[row[2] for row in STEPS_OF_THE_OLD]
-)
-async def test_an_old_one_that_is_killed_as_it_ends_is_succeeded_all_the_same(
-    tmp_path: Path, where: str, moment: str
-) -> None:
-    async with agent_process.world(tmp_path) as old:
-        old.program = (VICTIM, where, moment)
-        await old.start()
-        await assigned(old, 1)
-        new = old.beside()
-        new.program = World.program
-        assert (await new.start())["standby"]
-        for at in range(5):
-            await old.ask(UNSURE, id=f"before-{at}")
-        await agent_fakes.until(lambda: len(requests_in_cloud(old)) >= 5, timeout_s=30)
-        await new.ask(UNSURE, id="beside")
-        assert await old.stop() == -signal.SIGKILL
-        await agent_fakes.until(lambda: requests_in_cloud(old)["beside"] == 1, timeout_s=30)
-        assert set(requests_in_cloud(old).values()) == {1}
-        assert (await new.ask(SURE)).version == "1"

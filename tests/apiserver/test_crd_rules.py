@@ -26,7 +26,7 @@ def api(server: ApiServer) -> Iterator[Api]:
     made.close()
 
 
-DIGEST, OTHER = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+OTHER = "sha256:" + "2" * 64
 
 REFUSED_CHANGES = [
     ("ModelVersion", {"digest": OTHER}, "the spec of a ModelVersion cannot be changed: make another version"),
