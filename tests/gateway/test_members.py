@@ -1,6 +1,9 @@
 """A revoked node loses the teacher as it loses the gateway: real gateway, real teacher, real certificates."""
 
+import contextlib
 import socket
+import ssl
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,7 +54,7 @@ def gateway(tmp_path: Path, redis_url: str) -> Iterator[Gateway]:
 class Listener:
     """The teacher's listener for edges."""
 
-    def __init__(self, gateway: Gateway, transport: str, folder: Path) -> None:
+    def __init__(self, gateway: Gateway, transport: str, folder: Path, **environment: str) -> None:
         models.write_linear(folder / "models", "digits", 1)
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -63,6 +66,7 @@ class Listener:
             SKERRY_TLS_KEY=str(gateway.pki / "tls.key"),
             SKERRY_CLIENT_CA=str(gateway.pki / "ca.crt"),
             SKERRY_MEMBERS=f"https://{gateway.addresses['jobs']}/members",
+            **environment,
         )
 
     def connect(self, caller: Caller) -> grpc.Channel:
@@ -171,6 +175,48 @@ def test_a_teacher_that_never_heard_of_anybody_lets_nobody_in(gateway: Gateway, 
         assert float(age.rpartition(" ")[2]) > 0
 
 
+def test_a_teacher_ends_in_time_though_the_list_never_does(gateway: Gateway, tmp_path: Path) -> None:
+    """A gateway that drips: what waits for it is left behind, and the process ends as it should."""
+    with Dripping(gateway) as dripping:
+        gateway.addresses["jobs"] = dripping.address
+        listener = Listener(gateway, "h2", tmp_path, SKERRY_GRACE_SECONDS="1")
+        with listener.started as running:
+            running.wait_ready()
+            assert dripping.asked.wait(10)
+            assert running.stop() == 0
+            assert "ended_by_force" not in running.log()
+
+
+class Dripping:
+    """Has the gateway's certificate, and sends a list of a megabyte a byte at a time."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(gateway.pki / "tls.crt", gateway.pki / "tls.key")
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        self.asked, self._stop = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> "Dripping":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._socket.close()
+
+    def _run(self) -> None:
+        raw, _ = self._socket.accept()
+        with contextlib.suppress(OSError), self._context.wrap_socket(raw, server_side=True) as asked:
+            asked.recv(4096)
+            asked.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            self.asked.set()
+            while not self._stop.wait(0.2):
+                asked.sendall(b"s")
+
+
 def _plain(address: str) -> bytes:
     with teacher.channel(address) as channel:
         return teacher.call(channel, "ServerLive", b"")
@@ -197,8 +243,8 @@ def read(page: MembersPage, nodes: int) -> frozenset[str]:
     return found
 
 
-def _believing(gateway: Gateway) -> "gateway_tls.ssl.SSLContext":
-    return gateway_tls.ssl.create_default_context(cadata=gateway.ca.certificate.decode())
+def _believing(gateway: Gateway) -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=gateway.ca.certificate.decode())
 
 
 def test_a_gateway_of_another_authority_is_not_believed(gateway: Gateway, tmp_path: Path) -> None:

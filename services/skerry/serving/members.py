@@ -10,9 +10,10 @@ wrong.
 import asyncio
 import contextlib
 import functools
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from skerry.adapters import pki
 from skerry.adapters.telemetry import logs
@@ -24,6 +25,7 @@ PATIENCE_S = 300.0
 _LAST_WORD_S = 0.1  # in which those whose streams end are told why
 _REMEMBERED = 20_000  # certificates that need not be parsed again
 
+ResultT = TypeVar("ResultT")
 log = logs.logger("teacher")
 
 
@@ -140,7 +142,7 @@ async def _follow(page: Page, known: Members, server: Server) -> None:
     lost = False
     while True:
         try:
-            known.learn(await asyncio.to_thread(page.changed))
+            known.learn(await _aside(page.changed))
             if lost:
                 log.info("members_found")
             lost = False
@@ -148,10 +150,33 @@ async def _follow(page: Page, known: Members, server: Server) -> None:
             if not lost:
                 log.warning("members_lost", message=str(exc))
             lost = True
+        except Exception:  # the loop's last line: a list that is read no more closes the listener
+            log.exception("members_broken")
         known.review()
         await asyncio.sleep(_LAST_WORD_S)
         server.hang_up(known.is_stranger)
         await asyncio.sleep(LOOK_S)
+
+
+async def _aside(call: Callable[[], ResultT]) -> ResultT:
+    """What `call` gives, from a thread that a process that ends does not wait for."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[ResultT] = loop.create_future()
+
+    def settle(put: Callable[[Any], None], value: Any) -> None:
+        if not done.done():
+            put(value)
+
+    def run() -> None:
+        try:
+            outcome: tuple[Callable[[Any], None], Any] = (done.set_result, call())
+        except Exception as exc:  # noqa: BLE001  # raised where it is waited for
+            outcome = (done.set_exception, exc)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, *outcome)
+
+    threading.Thread(target=run, name="members", daemon=True).start()
+    return await done
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)
