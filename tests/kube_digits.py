@@ -28,7 +28,7 @@ def edge_model(cloud_node: str) -> dict[str, Any]:
     network = {"factory": "skerry.nets.cnn:reference", "options": {"classes": 10}}
     template = {
         "nodeSelector": {"kubernetes.io/hostname": cloud_node},
-        "resources": {"requests": {"cpu": "500m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}},
+        "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}},
     }
     spec = {
         "classNames": [str(digit) for digit in range(10)],

@@ -4,11 +4,10 @@ import time
 
 import kube
 import kube_cameras
-import kube_faults
 from kube_digits import MODEL
 from kube_site import CLOUD, EDGE, TRAINING
 
-pytestmark = [kube.requires_cluster, kube_faults.requires_faults]
+pytestmark = kube.requires_cluster
 
 
 def test_the_first_version_was_trained_in_a_job_and_rolled_out(serving) -> None:
