@@ -21,6 +21,7 @@ from skerry.rpc.methods import AsyncHandler, BatchHandler, Methods, Status, Tls
 
 _log = logging.getLogger("skerry.rpc")
 _SWEEP_S = 1.0
+_LOOKS = 3
 _READ_BYTES = 128 << 10
 _HANG_UP_S = 2.0
 _SMALL_REPLY_BYTES = 16 << 10
@@ -42,6 +43,7 @@ class H2Server:
         self._batches: dict[BatchHandler | AsyncHandler, list[tuple[Call, bytes]]] = {}
         self._touched: set[Peer] = set()
         self._turn_due = False
+        self._gathered = self._looks = 0  # calls of this turn so far, and how often it was put off for more
         self._listeners: list[Listener] = []
         self.parting = False  # whoever connects is told to go elsewhere
         self._gone: asyncio.Future[None] | None = None
@@ -75,6 +77,9 @@ class H2Server:
 
     def _turn(self) -> None:
         """Until its end the turn stays due: replies that its handlers give need no turn of their own."""
+        if self._is_growing():
+            self.loop.call_soon(self._turn)  # before that the loop reads its sockets once more
+            return
         try:
             self._answer()
         finally:
@@ -82,6 +87,14 @@ class H2Server:
             touched, self._touched = self._touched, set()
             for peer in touched:
                 peer.flush()
+
+    def _is_growing(self) -> bool:
+        """Of several callers some ask again while the others' requests are read: one batch costs less than two. Without
+        waiting, and a few times at most."""
+        calls = sum(map(len, self._batches.values()))
+        grows = calls > max(1, self._gathered) and self._looks < _LOOKS
+        self._gathered, self._looks = (calls, self._looks + 1) if grows else (0, 0)
+        return grows
 
     def _answer(self) -> None:
         timed = self.timed
