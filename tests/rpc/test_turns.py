@@ -1,16 +1,19 @@
-"""What one turn of the loop gathers."""
+"""What one turn of the loop gathers, and when the loop polls instead of sleeping."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import rpc_raw
 from rpc_raw import data, headers, message
 
 from skerry.rpc.h2.peer import Peer
+from skerry.rpc.h2.polling import Poll
 from skerry.rpc.h2.server import H2Server
 from skerry.rpc.limits import Limits
 from skerry.rpc.methods import Call, Kind, Method
+
+A, B = object(), object()
 
 
 class Socket(asyncio.Transport):
@@ -58,3 +61,90 @@ async def test_calls_gather_without_a_timer(arrivals: Sequence[int], batches: Se
     assert (seen, socket.writes - greetings) == (batches, len(batches))
     peer.connection_lost(None)
     await server.drain(0)
+
+
+class Loop:
+    """Turns of a server by a clock in the test's hands; `looks` counts how often the loop was kept from sleeping."""
+
+    def __init__(self, poll_s: float = 200e-6) -> None:
+        self.now, self.looks = 10.0, 0
+        self._next: Callable[[], None] | None = None
+        self.poll = Poll(poll_s, self._again, lambda: self.now)
+
+    def _again(self, look: Callable[[], None]) -> None:
+        assert self._next is None  # one look at a time
+        self._next = look
+
+    def turn(self, after_us: float, *connections: object) -> None:
+        """The next turn begins so long after the latest; a loop that polls looks every 10 µs until then."""
+        begins = self.now + after_us * 1e-6
+        while self._next is not None and self.now + 10e-6 < begins:
+            self.now += 10e-6
+            look, self._next = self._next, None
+            self.looks += 1
+            look()
+        self.now = begins
+        self.poll.turn_begins(set(connections))
+        self.poll.turn_ended()
+
+    def looks_after(self, turns: int, *connections: object) -> int:
+        """Looks of an idle second after so many turns, 50 µs apart."""
+        for _ in range(turns):
+            self.turn(50, *connections)
+        before = self.looks
+        self.turn(1e6, *connections)
+        return self.looks - before
+
+
+def test_a_caller_that_comes_back_at_once_is_waited_for_awake_and_not_for_long() -> None:
+    loop = Loop()
+    assert loop.looks_after(20, A) in range(19, 23)  # 200 µs of them
+
+
+@pytest.mark.parametrize(
+    ("turns", "connections"),
+    [
+        pytest.param(0, [A], id="nobody has come"),
+        pytest.param(5, [A], id="a few requests are no habit"),
+        pytest.param(50, [A, B], id="several callers gather while the loop sleeps"),
+    ],
+)
+def test_else_the_loop_sleeps(turns: int, connections: list[object]) -> None:
+    assert Loop().looks_after(turns, *connections) == 0
+
+
+def test_two_callers_in_turn_are_several() -> None:
+    loop = Loop()
+    for _ in range(50):
+        loop.turn(50, A)
+        loop.turn(50, B)
+    assert loop.looks == 0
+
+
+def test_zero_turns_polling_off() -> None:
+    assert Loop(poll_s=0.0).looks_after(50, A) == 0
+
+
+def test_late_requests_end_it_and_an_idle_process_never_polls() -> None:
+    loop = Loop()
+    loop.looks_after(20, A)
+    for _ in range(3):
+        loop.turn(1e6, A)
+    before = loop.looks
+    for _ in range(100):
+        loop.turn(1e6, A)
+    assert loop.looks == before
+
+
+def test_one_late_request_in_ten_does_not_end_it() -> None:
+    loop = Loop()
+    for number in range(100):
+        loop.turn(1e3 if number % 10 == 9 else 50, A)
+    assert loop.looks_after(5, A) > 0
+
+
+def test_one_late_request_in_four_does() -> None:
+    loop = Loop()
+    for number in range(400):
+        loop.turn(1e3 if number % 4 == 3 else 50, A)
+    assert loop.looks == 0

@@ -53,6 +53,10 @@ class Limits:
     slowest_bytes_per_s: int = 1_024
     """Each byte extends that time by this rate and no more: neither dripped requests nor crumbs of window last."""
 
+    poll_s: float = 200e-6
+    """How long the loop may look for the next request of a caller that asks without a pause, before it sleeps; 0: not
+    at all."""
+
     max_calls: int = 20_000
     """Open calls of the whole process."""
 

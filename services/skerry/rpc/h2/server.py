@@ -15,6 +15,7 @@ from skerry.rpc.h2.assembly import Budget
 from skerry.rpc.h2.call import Call
 from skerry.rpc.h2.listener import Listener
 from skerry.rpc.h2.peer import Peer
+from skerry.rpc.h2.polling import Poll
 from skerry.rpc.h2.routing import Router
 from skerry.rpc.limits import Limits
 from skerry.rpc.methods import AsyncHandler, BatchHandler, Methods, Status, Tls
@@ -44,6 +45,7 @@ class H2Server:
         self._touched: set[Peer] = set()
         self._turn_due = False
         self._gathered = self._looks = 0  # calls of this turn so far, and how often it was put off for more
+        self._poll = Poll(limits.poll_s, self.loop.call_soon)
         self._listeners: list[Listener] = []
         self.parting = False  # whoever connects is told to go elsewhere
         self._gone: asyncio.Future[None] | None = None
@@ -80,6 +82,7 @@ class H2Server:
         if self._is_growing():
             self.loop.call_soon(self._turn)  # before that the loop reads its sockets once more
             return
+        self._poll.turn_begins(self._touched)
         try:
             self._answer()
         finally:
@@ -87,6 +90,7 @@ class H2Server:
             touched, self._touched = self._touched, set()
             for peer in touched:
                 peer.flush()
+            self._poll.turn_ended()
 
     def _is_growing(self) -> bool:
         """Of several callers some ask again while the others' requests are read: one batch costs less than two. Without
