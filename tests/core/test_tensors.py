@@ -112,3 +112,23 @@ def test_another_datatype_is_refused_with_both_named() -> None:
 def test_dtypes_outside_the_protocol_are_refused() -> None:
     with pytest.raises(errors.InputError, match="complex"):
         Tensor.of("x", np.zeros(1, dtype=complex))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64"])
+@pytest.mark.parametrize("size", [3, 5000], ids=["few", "many"])
+@pytest.mark.parametrize(
+    ("last", "finite"),
+    [
+        pytest.param(1.0, True, id="ordinary"),
+        pytest.param(np.nan, False, id="NaN"),
+        pytest.param(-np.inf, False, id="an infinity"),
+        pytest.param("largest", True, id="finite, but its square is not"),
+    ],
+)
+def test_an_array_is_finite_when_every_number_is(datatype: str, size: int, last: float | str, finite: bool) -> None:
+    dtype = tensors.DTYPES[datatype]
+    data = np.full((size, 2), -1.0, dtype)
+    data[-1, -1] = np.finfo(dtype).max if last == "largest" else last
+    assert tensors.is_finite(data) is finite
+    assert tensors.is_finite(data[::2, ::-1][:1])

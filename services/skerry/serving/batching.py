@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -190,7 +191,7 @@ class Batcher:
             return [self._network.run(batch[0].inputs)]
         inputs = [np.concatenate(column) for column in zip(*[work.inputs for work in batch], strict=True)]
         if self._states is None:
-            return [(mine, ()) for mine in split(batch, self._network.run(inputs)[0])]
+            return list(zip(split(batch, self._network.run(inputs)[0]), repeat(())))
         fresh = self._network.fresh_state(1)
         state = [np.concatenate(column) for column in zip(*(work.state or fresh for work in batch), strict=True)]
         outputs, after = self._network.run(inputs, state)
@@ -219,31 +220,30 @@ class Batcher:
                 self._failed(work, outcome)
             else:
                 answered += 1
-                self._succeeded(work, *outcome, now)
+                outputs, state = outcome
+                self._succeeded(work, outputs, state, now)
         self._runs.ran(seconds, rows, now - seconds - batch[0].queued_s, answered)
 
     def _succeeded(self, work: Work, outputs: Sequence[NDArray[Any]], state: State, now: float) -> None:
         if work.ask is not None and self._states is not None:
             self._states.after(work.ask, state, now_s=now)
-        made = tuple(
-            [
-                Tensor(name, datatype, data.shape, data)
-                for (name, datatype), data in zip(self._output_types, outputs, strict=True)
-            ]
-        )
-        label, form = self._label, self._form(made)
+        form: object = None
+        if len(outputs) == 1:
+            (name, datatype), data = self._output_types[0], outputs[0]
+            shape = data.shape
+            made: tuple[Tensor, ...] = (Tensor(name, datatype, shape, data),)
+            form = self._forms.get(shape) or self._new_form(shape)
+        else:
+            pairs = zip(self._output_types, outputs, strict=True)
+            made = tuple([Tensor(name, datatype, data.shape, data) for (name, datatype), data in pairs])
+        label = self._label
         work.job.finish(InferReply(label.model, label.version, made, "", {}, label.digest, form))
 
-    def _form(self, outputs: Sequence[Tensor]) -> object:
-        """One object for all replies whose outputs have these shapes; None for networks with several outputs."""
-        if len(outputs) != 1:
-            return None
-        shape = outputs[0].shape
-        found = self._forms.get(shape)
-        if found is None:
-            if len(self._forms) >= _MAX_FORMS:
-                self._forms.clear()
-            found = self._forms[shape] = object()
+    def _new_form(self, shape: tuple[int, ...]) -> object:
+        """One object for all replies whose only output has this shape."""
+        if len(self._forms) >= _MAX_FORMS:
+            self._forms.clear()
+        found = self._forms[shape] = object()
         return found
 
     def _failed(self, work: Work, error: errors.SkerryError) -> None:

@@ -89,7 +89,7 @@ def _filled(template: _Template, data: bytes) -> InferRequest | None:
     form = template.request
     sent = form.inputs[0]
     raw = data[template.raw_start :]  # a copy, so that the numbers are aligned in memory
-    tensor = Tensor(sent.name, sent.datatype, sent.shape, np.frombuffer(raw, template.dtype).reshape(sent.shape))
+    tensor = Tensor(sent.name, sent.datatype, sent.shape, np.ndarray(sent.shape, template.dtype, raw))
     try:
         request_id = data[template.id_start : template.id_end].decode()
     except UnicodeDecodeError:

@@ -20,13 +20,12 @@ _DIGEST = "skerry_digest"
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """Pieces in the order of a reply: who answers, (id, parameters,) the digest as a parameter, names and shapes of the
-    outputs, and what stands before the numbers of each."""
+    """Pieces in the order of a reply: who answers, (id, parameters,) the digest as a parameter, name and shape of the
+    output and what stands before its numbers."""
 
     head: bytes
     digest: bytes
-    outputs: bytes
-    raw_heads: tuple[bytes, ...]
+    output: bytes
 
 
 class Encoder:
@@ -42,25 +41,24 @@ class Encoder:
         form = self._forms.get(reply.form)
         if form is None or request.outputs or not request.raw:
             return self._encode_anew(reply, request)
-        parts = [form.head]
-        if request.id:
-            text = request.id.encode()
-            parts += (wire.head(wire.REPLY_ID, len(text)), text)
-        if reply.parameters:
-            for parameter in reply.parameters.items():
-                known = self._texts.get(parameter)
-                parts.append(self._parameter(*parameter) if known is None else known)
-        if _DIGEST not in reply.parameters:
+        text, raw = request.id.encode(), tensors.to_raw(reply.outputs[0])
+        id_head = wire.head(wire.REPLY_ID, len(text)) if text else b""
+        parameters = self._parameters(reply.parameters, form) if reply.parameters else form.digest
+        return b"".join((form.head, id_head, text, parameters, form.output, raw))
+
+    def _parameters(self, parameters: Mapping[str, Parameter], form: _Form) -> bytes:
+        parts = []
+        for parameter in parameters.items():
+            known = self._texts.get(parameter)
+            parts.append(self._parameter(*parameter) if known is None else known)
+        if _DIGEST not in parameters:
             parts.append(form.digest)
-        parts.append(form.outputs)
-        for head, tensor in zip(form.raw_heads, reply.outputs, strict=True):
-            parts += (head, tensors.to_raw(tensor))
         return b"".join(parts)
 
     def _encode_anew(self, reply: InferReply, request: InferRequest) -> bytes:
         data = codec.encode_reply(reply, request).SerializeToString()
         is_new = reply.form is not None and reply.form not in self._forms
-        if is_new and all(one.datatype != "BYTES" for one in reply.outputs):
+        if is_new and len(reply.outputs) == 1 and reply.outputs[0].datatype != "BYTES":
             if len(self._forms) >= _MAX_FORMS:
                 self._forms.clear()
             self._forms[reply.form] = _form(reply)
@@ -86,11 +84,10 @@ def _remembered(known: dict[Any, bytes], key: tuple[object, ...], name: str, val
 def _form(reply: InferReply) -> _Form:
     request = InferRequest(reply.model, ())
     head = codec.encode_reply(InferReply(reply.model, reply.version, ()), request)
-    outputs = codec.encode_reply(InferReply("", "", reply.outputs), request)
-    outputs.ClearField("raw_output_contents")
+    output = codec.encode_reply(InferReply("", "", reply.outputs), request)
+    output.ClearField("raw_output_contents")
     digest = _serialized({_DIGEST: reply.digest}) if reply.digest else b""
-    raw_heads = tuple(_raw_head(one) for one in reply.outputs)
-    return _Form(head.SerializeToString(), digest, outputs.SerializeToString(), raw_heads)
+    return _Form(head.SerializeToString(), digest, output.SerializeToString() + _raw_head(reply.outputs[0]))
 
 
 def _serialized(parameters: Mapping[str, Parameter]) -> bytes:
