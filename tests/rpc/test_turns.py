@@ -1,14 +1,14 @@
 """What one turn of the loop gathers, and when the loop polls instead of sleeping."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 import rpc_raw
 from rpc_raw import data, headers, message
 
 from skerry.rpc.h2.peer import Peer
-from skerry.rpc.h2.polling import Poll
+from skerry.rpc.h2.polling import Polling
 from skerry.rpc.h2.server import H2Server
 from skerry.rpc.limits import Limits
 from skerry.rpc.methods import Call, Kind, Method
@@ -63,29 +63,42 @@ async def test_calls_gather_without_a_timer(arrivals: Sequence[int], batches: Se
     await server.drain(0)
 
 
+@pytest.mark.parametrize(("poll_s", "looks"), [(3600.0, True), (0.0, False)], ids=["on", "off"])
+async def test_the_loop_of_a_server_goes_round_while_polling_goes_on(poll_s: float, looks: bool) -> None:
+    server = H2Server({}, Limits(poll_s=poll_s))
+    peer = Peer(server, "127.0.0.1:1", lambda: None)
+    peer.connection_made(Socket())
+    for _ in range(20):
+        server.touch(peer)
+        await asyncio.sleep(0)
+    seen, look = list[None](), server._look
+    server._look = lambda: (seen.append(None), look())  # type: ignore[method-assign]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (len(seen) >= 18) is looks
+    server._polling = Polling(0.0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not server._is_looking
+    peer.connection_lost(None)
+    await server.drain(0)
+
+
 class Loop:
     """Turns of a server by a clock in the test's hands; `looks` counts how often the loop was kept from sleeping."""
 
     def __init__(self, poll_s: float = 200e-6) -> None:
-        self.now, self.looks = 10.0, 0
-        self._next: Callable[[], None] | None = None
-        self.poll = Poll(poll_s, self._again, lambda: self.now)
-
-    def _again(self, look: Callable[[], None]) -> None:
-        assert self._next is None  # one look at a time
-        self._next = look
+        self.now, self.looks, self.polling = 10.0, 0, Polling(poll_s)
 
     def turn(self, after_us: float, *connections: object) -> None:
         """The next turn begins so long after the latest; a loop that polls looks every 10 µs until then."""
         begins = self.now + after_us * 1e-6
-        while self._next is not None and self.now + 10e-6 < begins:
+        while self.now + 10e-6 < begins and self.polling.goes_on(self.now):
             self.now += 10e-6
-            look, self._next = self._next, None
             self.looks += 1
-            look()
         self.now = begins
-        self.poll.turn_begins(set(connections))
-        self.poll.turn_ended()
+        self.polling.turn_begins(set(connections), self.now)
+        self.polling.turn_ended(self.now)
 
     def looks_after(self, turns: int, *connections: object) -> int:
         """Looks of an idle second after so many turns, 50 µs apart."""

@@ -7,44 +7,33 @@ that soon after the turn before. An idle process never does, and one whose reque
 Several callers do not count: while the loop sleeps, their requests gather into one run.
 """
 
-import os
-import time
-from collections.abc import Callable, Set
+from collections.abc import Set
 
 _LATE_COSTS, _ENOUGH, _MOST = 4, 8, 16  # a turn that begins soon gives 1
 
 
-class Poll:
-    """Told of each turn. While it polls, it asks the loop for `_look` again and again, which keeps it from sleeping."""
+class Polling:
+    """Told of each turn, with the time; `goes_on` decides."""
 
-    __slots__ = ("_again", "_caller", "_clock", "_ended_s", "_is_on", "_poll_s", "_score")
+    __slots__ = ("_caller", "_ended_s", "_poll_s", "_score")
 
-    def __init__(
-        self, poll_s: float, again: Callable[[Callable[[], None]], object], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        """`again` is the loop's `call_soon`; `poll_s` 0: never poll."""
-        self._poll_s, self._again, self._clock = poll_s, again, clock
+    def __init__(self, poll_s: float) -> None:
+        """`poll_s` 0: never."""
+        self._poll_s = poll_s
         self._ended_s = 0.0  # when the latest turn ended
         self._caller = 0
         self._score = 0
-        self._is_on = False
 
-    def turn_begins(self, connections: Set[object]) -> None:
+    def turn_begins(self, connections: Set[object], now: float) -> None:
         """Something came on these."""
         before, self._caller = self._caller, id(*connections) if len(connections) == 1 else 0
-        if before == self._caller != 0 and self._clock() - self._ended_s <= self._poll_s:
+        if before == self._caller != 0 and now - self._ended_s <= self._poll_s:
             self._score = min(self._score + 1, _MOST)
         else:
             self._score = max(self._score - _LATE_COSTS, 0)
 
-    def turn_ended(self) -> None:
-        self._ended_s = self._clock()
-        if self._score >= _ENOUGH and not self._is_on:
-            self._is_on = True
-            self._again(self._look)
+    def turn_ended(self, now: float) -> None:
+        self._ended_s = now
 
-    def _look(self) -> None:
-        self._is_on = self._score >= _ENOUGH and self._clock() - self._ended_s <= self._poll_s
-        if self._is_on:
-            os.sched_yield()  # who shares our core goes first: it may be the caller
-            self._again(self._look)
+    def goes_on(self, now: float) -> bool:
+        return self._score >= _ENOUGH and now - self._ended_s < self._poll_s

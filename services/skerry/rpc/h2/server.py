@@ -5,6 +5,8 @@ It also keeps the listeners, gives up what waits too long (once a second), and d
 
 import asyncio
 import logging
+import os
+import time
 from collections.abc import Callable
 
 from skerry.core import errors
@@ -15,7 +17,7 @@ from skerry.rpc.h2.assembly import Budget
 from skerry.rpc.h2.call import Call
 from skerry.rpc.h2.listener import Listener
 from skerry.rpc.h2.peer import Peer
-from skerry.rpc.h2.polling import Poll
+from skerry.rpc.h2.polling import Polling
 from skerry.rpc.h2.routing import Router
 from skerry.rpc.limits import Limits
 from skerry.rpc.methods import AsyncHandler, BatchHandler, Methods, Status, Tls
@@ -45,7 +47,8 @@ class H2Server:
         self._touched: set[Peer] = set()
         self._turn_due = False
         self._gathered = self._looks = 0  # calls of this turn so far, and how often it was put off for more
-        self._poll = Poll(limits.poll_s, self.loop.call_soon)
+        self._polling = Polling(limits.poll_s)
+        self._is_looking = False
         self._listeners: list[Listener] = []
         self.parting = False  # whoever connects is told to go elsewhere
         self._gone: asyncio.Future[None] | None = None
@@ -82,7 +85,7 @@ class H2Server:
         if self._is_growing():
             self.loop.call_soon(self._turn)  # before that the loop reads its sockets once more
             return
-        self._poll.turn_begins(self._touched)
+        self._polling.turn_begins(self._touched, time.monotonic())
         try:
             self._answer()
         finally:
@@ -90,7 +93,16 @@ class H2Server:
             touched, self._touched = self._touched, set()
             for peer in touched:
                 peer.flush()
-            self._poll.turn_ended()
+            self._polling.turn_ended(time.monotonic())
+            if not self._is_looking:
+                self._look()
+
+    def _look(self) -> None:
+        """While polling goes on, the loop reads its sockets between one call of this and the next, without a sleep."""
+        self._is_looking = not self._turn_due and self._polling.goes_on(time.monotonic())
+        if self._is_looking:
+            os.sched_yield()  # who shares our core goes first: it may be the caller
+            self.loop.call_soon(self._look)
 
     def _is_growing(self) -> bool:
         """Of several callers some ask again while the others' requests are read: one batch costs less than two. Without
