@@ -65,12 +65,18 @@ async def test_calls_gather_without_a_timer(arrivals: Sequence[int], batches: Se
 
 @pytest.mark.parametrize(("poll_s", "looks"), [(3600.0, True), (0.0, False)], ids=["on", "off"])
 async def test_the_loop_of_a_server_goes_round_while_polling_goes_on(poll_s: float, looks: bool) -> None:
-    server = H2Server({}, Limits(poll_s=poll_s))
+    """Who is waited for so is answered as soon as its bytes are read, without another turn of the loop."""
+    table = {"/e/Echo": Method(Kind.BATCH, lambda calls: [call.reply(request) for call, request in calls])}
+    server, socket = H2Server(table, Limits(poll_s=poll_s)), Socket()
     peer = Peer(server, "127.0.0.1:1", lambda: None)
-    peer.connection_made(Socket())
+    peer.connection_made(socket)
+    peer.data_received(rpc_raw.SETTLED)
     for _ in range(20):
         server.touch(peer)
         await asyncio.sleep(0)
+    before = socket.writes
+    peer.data_received(headers(1, "/e/Echo") + data(1, message(b"a")))
+    assert (socket.writes == before + 1) is looks
     seen, look = list[None](), server._look
     server._look = lambda: (seen.append(None), look())  # type: ignore[method-assign]
     for _ in range(20):

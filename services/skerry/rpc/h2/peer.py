@@ -97,7 +97,7 @@ class Peer(asyncio.BufferedProtocol):
     def data_received(self, data: bytes) -> None:
         self._pinged_at = None
         self.connection.receive(data, self.server.time())
-        self.server.touch(self)
+        self.server.received(self)
 
     def eof_received(self) -> bool:
         return False

@@ -68,6 +68,15 @@ class H2Server:
             self._turn_due = True
             self.loop.call_soon(self._turn)
 
+    def received(self, peer: Peer) -> None:
+        """As `touch`, of bytes that came. While the loop polls for one caller nobody else is there to be gathered."""
+        if self._is_looking and not self._turn_due:
+            self._turn_due = True
+            self._touched.add(peer)
+            self._turn()
+        else:
+            self.touch(peer)
+
     def enqueue(self, call: Call, message: bytes) -> None:
         """For the batch of this turn. The turn is due already, for the call's bytes have just come."""
         self._batches.setdefault(call.route.method.handler, []).append((call, message))
