@@ -137,7 +137,8 @@ class Fuzz:
         peer.connection_lost(None)
 
     def _connect(self) -> tuple[Peer, Socket]:
-        peer = Peer(self.server, "127.0.0.1:1", lambda: None)
+        assert self.server.admission.enter("127.0.0.1")
+        peer = Peer(self.server, "127.0.0.1:1", "127.0.0.1")
         socket = Socket(peer)
         peer.connection_made(socket)  # type: ignore[arg-type]
         return peer, socket

@@ -33,10 +33,36 @@ class Seen:
     batches: list[int] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
+    told: list["Told"] = field(default_factory=list)
+
+
+class Told:
+    """A receiver that tells the size of all messages when the caller has said the last one."""
+
+    def __init__(self, call: Call) -> None:
+        self.call, self.size, self.ends = call, 0, 0
+
+    def received(self, message: bytes) -> None:
+        assert not self.ends
+        self.size += len(message)
+        if message == b"fail":
+            raise CallError(Status.FAILED_PRECONDITION, "you said fail")
+        if message == b"raise":
+            raise RuntimeError("a secret")
+
+    def finished(self) -> None:
+        self._answering = asyncio.create_task(self._answer())
+
+    async def _answer(self) -> None:
+        await self.call.send(b"%d" % self.size)
+        self.call.finish()
+
+    def closed(self) -> None:
+        self.ends += 1
 
 
 def methods(seen: Seen) -> Methods:
-    """Batch, Same, Sleep, Raise, Fail, Count, Sum, Talk, About, Gzip, Never under /test.Echo/."""
+    """Batch, Same, Sleep, Raise, Fail, Count, Sum, Talk, Told, About, Gzip, Never under /test.Echo/."""
 
     def batch(calls: Sequence[tuple[Call, bytes]]) -> None:
         seen.batches.append(len(calls))
@@ -90,6 +116,12 @@ def methods(seen: Seen) -> Methods:
         while (message := await call.read()) is not None:
             await call.send(message)
 
+    def told(call: Call) -> Told:
+        if call.metadata.get("x-refuse"):
+            raise CallError(Status.PERMISSION_DENIED, "not you")
+        seen.told.append(Told(call))
+        return seen.told[-1]
+
     async def about(call: Call, _request: bytes) -> bytes:
         seen.calls.append(call)
         call.set_initial_metadata([("x-initial", "first"), ("x-initial-bin", bytes(range(256)))])
@@ -115,6 +147,7 @@ def methods(seen: Seen) -> Methods:
         "Large": Method(Kind.SERVER_STREAM, large),
         "Sum": Method(Kind.CLIENT_STREAM, total),
         "Talk": Method(Kind.BIDI, talk),
+        "Told": Method(Kind.RECEIVER, told),
         "About": Method(Kind.UNARY, about),
         "Gzip": Method(Kind.UNARY, gzip),
         "ReplyOf": Method(Kind.UNARY, reply_of),

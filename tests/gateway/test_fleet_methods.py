@@ -17,15 +17,10 @@ from skerry.rpc.methods import CallError, Status
 
 
 class Call:
-    """A call with one message to read."""
+    peer_address, is_finished = "10.0.0.1:1", False
 
-    peer_address = "10.0.0.1:1"
-
-    def __init__(self, message: bytes | None = None) -> None:
-        self._messages = [message]
-
-    async def read(self) -> bytes | None:
-        return self._messages.pop(0)
+    def finish(self) -> None:
+        self.is_finished = True
 
 
 class SlowBlobs(MemoryBlobs):
@@ -108,10 +103,13 @@ async def test_more_uploads_than_are_held_are_told_to_come_later(monkeypatch: py
 
 
 async def test_a_report_that_cannot_be_read_ends_the_stream_with_a_status() -> None:
+    stream = service(MemoryBlobs())["/skerry.fleet.v1.Fleet/Sync"].handler(Call())
     with pytest.raises(CallError, match="cannot be read") as caught:
-        await service(MemoryBlobs())["/skerry.fleet.v1.Fleet/Sync"].handler(Call(b"\xff\xff"))
+        stream.received(b"\xff\xff")
     assert caught.value.status is Status.INVALID_ARGUMENT
 
 
 async def test_a_stream_without_any_report_just_ends() -> None:
-    await service(MemoryBlobs())["/skerry.fleet.v1.Fleet/Sync"].handler(Call(None))
+    call = Call()
+    service(MemoryBlobs())["/skerry.fleet.v1.Fleet/Sync"].handler(call).finished()
+    assert call.is_finished

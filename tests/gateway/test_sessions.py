@@ -13,7 +13,7 @@ from skerry.adapters.objects.memory import MemoryObjects
 from skerry.core import errors, specs
 from skerry.gateway import desired, identity, liveness, metrics, reports, sessions
 from skerry.proto import edge_pb2, fleet_pb2
-from skerry.rpc.methods import CallError, Status
+from skerry.rpc.methods import CallError, Receiver, Status
 
 DIGEST = "sha256:" + "ab" * 32
 ASSIGNMENT = {"model": "digits", "digest": DIGEST, "version": 3, "targetPath": "retrained/digits/3"}
@@ -37,27 +37,36 @@ def report(sequence: int = 1, **changes: Any) -> fleet_pb2.NodeReport:
 
 
 class FakeCall:
-    """A node's side of a stream: reports go in by `say`, states come out by `hear`."""
+    """A node's side of a stream: reports go in by `say`, states come out by `hear`, and `ended` is why it was ended."""
 
     method, metadata, deadline, done, peer_address, peer_certificate = "", {}, None, False, "10.0.0.1:1", None
 
-    def __init__(self) -> None:
-        self.reports: asyncio.Queue[bytes | None] = asyncio.Queue()
+    def __init__(self, fleet: sessions.Sessions) -> None:
         self.states: asyncio.Queue[bytes] = asyncio.Queue()
-        self.read_calls = 0
+        self.ended: CallError | None = None
+        self._receiver: Receiver = fleet.open(self)  # type: ignore[arg-type]  # a fake has what is used
 
-    def say(self, one: fleet_pb2.NodeReport | bytes | None) -> None:
-        self.reports.put_nowait(one.SerializeToString() if isinstance(one, fleet_pb2.NodeReport) else one)
+    def say(self, one: fleet_pb2.NodeReport | bytes) -> None:
+        try:
+            self._receiver.received(one.SerializeToString() if isinstance(one, fleet_pb2.NodeReport) else one)
+        except CallError as exc:
+            self.fail(exc.status, exc.message)
+
+    def hang_up(self) -> None:
+        if not self.done:
+            self.done = True
+            self._receiver.closed()
 
     async def hear(self) -> fleet_pb2.DesiredState:
         return fleet_pb2.DesiredState.FromString(await asyncio.wait_for(self.states.get(), 5))
 
-    async def read(self) -> bytes | None:
-        self.read_calls += 1
-        return await self.reports.get()
-
     async def send(self, message: bytes) -> None:
         self.states.put_nowait(message)
+
+    def fail(self, status: Status, message: str) -> None:
+        if not self.done:
+            self.ended = CallError(status, message)
+            self.hang_up()
 
 
 class Gateway:
@@ -81,18 +90,14 @@ class Gateway:
         self.sessions.apply(*self.objects.changes(self.view.revision, timeout_s=0, kinds=desired.KINDS))
 
     @contextlib.asynccontextmanager
-    async def stream(self, *reports: fleet_pb2.NodeReport) -> AsyncIterator[FakeCall]:
-        call = FakeCall()
-        for one in reports:
-            call.say(one)
-        task = asyncio.create_task(self.sessions.sync(call))  # type: ignore[arg-type]  # a fake has what is used
-        call.task = task  # type: ignore[attr-defined]
+    async def stream(self, report: fleet_pb2.NodeReport) -> AsyncIterator[FakeCall]:
+        call = FakeCall(self.sessions)
+        call.say(report)
         await call.hear()
-        await settled(lambda: call.read_calls > len(reports))  # the reports were taken
+        await self.sessions.written()
         yield call
-        call.say(None)
-        with contextlib.suppress(CallError, errors.SkerryError, asyncio.CancelledError):
-            await asyncio.wait_for(task, 5)
+        call.hang_up()
+        await self.sessions.written()
 
     @property
     def node(self) -> Any:
@@ -129,7 +134,7 @@ async def test_the_desired_state_comes_at_once_and_when_it_changes() -> None:
         gateway.objects.patch("EdgeNode", "north", spec={"labels": {"a": "b"}}, manager="operator")
         gateway.look()
         call.say(report(2))
-        await settled(lambda: call.reports.empty())
+        await gateway.sessions.written()
         assert call.states.empty()
 
 
@@ -141,9 +146,10 @@ async def test_a_steady_fleet_writes_a_sign_of_life_every_five_seconds_and_nothi
         for sequence in range(2, 62):  # a minute of reports, one a second
             gateway.now_ms += 1000
             call.say(report(sequence))
-            await settled(lambda wanted=sequence: gateway.numbers.reports._value.get() == wanted)
+            await gateway.sessions.written()
             gateway.look()
-        await settled(lambda: gateway.node.status["lastSeenUnixMs"] == 1_060_000)
+        assert gateway.numbers.reports._value.get() == 61
+        assert gateway.node.status["lastSeenUnixMs"] == 1_060_000
         assert gateway.objects.writes - before == 12
         assert gateway.node.generation == 1
 
@@ -172,10 +178,28 @@ async def test_a_stream_that_ends_leaves_the_node_disconnected() -> None:
 async def test_a_node_that_falls_silent_is_hung_up_on() -> None:
     gateway = Gateway(MemoryObjects(), report_timeout_s=0.05)
     async with gateway.stream(report()) as call:
-        with pytest.raises(CallError, match="sent no report") as caught:
-            await call.task  # type: ignore[attr-defined]
-    assert caught.value.status is Status.UNAVAILABLE
+        await settled(lambda: call.ended)
+    assert call.ended is not None and call.ended.status is Status.UNAVAILABLE
+    assert "sent no report" in call.ended.message
     assert gateway.node.status["connected"] is False
+
+
+async def test_who_goes_on_reporting_is_not_taken_for_silent() -> None:
+    gateway = Gateway(MemoryObjects(), report_timeout_s=0.2)
+    async with gateway.stream(report()) as silent, gateway.stream(report(node="south")) as talking:
+        for sequence in range(2, 22):
+            talking.say(report(sequence, node="south"))
+            await asyncio.sleep(0.02)
+        assert silent.ended is not None and talking.ended is None
+        assert len(gateway.sessions._open) == 1
+
+
+async def test_streams_in_silence_have_no_task_and_one_timer_for_all() -> None:
+    gateway = Gateway(MemoryObjects())
+    async with gateway.stream(report()), gateway.stream(report(node="south")), gateway.stream(report(node="west")):
+        assert len(asyncio.all_tasks()) == 1
+        assert gateway.sessions._silence is not None
+        assert gateway.sessions._silence.when() == gateway.sessions._open["north"].heard_at_s + 60
 
 
 async def test_a_report_of_the_past_is_ignored_on_any_stream() -> None:
@@ -183,7 +207,9 @@ async def test_a_report_of_the_past_is_ignored_on_any_stream() -> None:
     async with gateway.stream(report(7)) as call:
         call.say(report(6, agent_version="old"))
         call.say(report(7, agent_version="old"))
-        await settled(lambda: gateway.numbers.stale_reports._value.get() == 2)
+        assert gateway.numbers.stale_reports._value.get() == 2
+        async with gateway.stream(report(7, agent_version="old")):
+            assert gateway.numbers.stale_reports._value.get() == 3
     async with gateway.stream(report(5, agent_version="old")):
         assert gateway.node.status["agentVersion"] == "0.1"
     async with gateway.stream(report(1, boot_id="b2", agent_version="new")):
@@ -193,9 +219,8 @@ async def test_a_report_of_the_past_is_ignored_on_any_stream() -> None:
 async def test_the_newest_stream_of_a_node_wins() -> None:
     gateway = Gateway(MemoryObjects())
     async with gateway.stream(report(1)) as old, gateway.stream(report(2)) as new:
-        with pytest.raises(CallError, match="another stream") as caught:
-            await old.task  # type: ignore[attr-defined]
-        assert caught.value.status is Status.ABORTED
+        assert old.ended is not None and old.ended.status is Status.ABORTED
+        assert "another stream" in old.ended.message
         assert gateway.node.status["connected"] is True
         gateway.look()
         gateway.objects.patch("EdgeNode", "north", spec={"assignments": [ASSIGNMENT]}, manager="controller")
@@ -285,7 +310,8 @@ async def test_while_the_object_store_is_away_the_stream_stays_and_the_status_is
         gateway.look()
         objects.away = True
         call.say(report(2, agent_version="next"))
-        await settled(lambda: gateway.numbers.reports._value.get() == 2)
+        await gateway.sessions.written()
+        assert gateway.node.status["agentVersion"] == "0.1" and call.ended is None
         objects.away = False
         call.say(report(3, agent_version="next"))
         await settled(lambda: gateway.node.status["agentVersion"] == "next")
@@ -309,10 +335,10 @@ BAD_REPORTS: dict[str, Any] = {
 @pytest.mark.parametrize("bad", BAD_REPORTS.values(), ids=BAD_REPORTS.keys())
 async def test_a_bad_first_report_is_an_error_of_the_node_and_leaves_nothing(bad: Any) -> None:
     gateway = Gateway(MemoryObjects())
-    call = FakeCall()
+    call = FakeCall(gateway.sessions)
     call.say(bad)
-    with pytest.raises(errors.InputError):
-        await gateway.sessions.sync(call)  # type: ignore[arg-type]  # a fake has what is used
+    assert call.ended is not None
+    assert call.ended.status in (Status.INVALID_ARGUMENT, Status.RESOURCE_EXHAUSTED)
     assert gateway.objects.writes == 0
 
 
@@ -320,6 +346,5 @@ async def test_a_stream_cannot_report_for_another_node() -> None:
     gateway = Gateway(MemoryObjects())
     async with gateway.stream(report(1)) as call:
         call.say(report(1, node="south"))
-        with pytest.raises(CallError, match="reports for south"):
-            await call.task  # type: ignore[attr-defined]
+        assert call.ended is not None and "reports for south" in call.ended.message
     assert [one.name for one in gateway.objects.list("EdgeNode")] == ["north"]

@@ -52,8 +52,8 @@ class World:
         table = {"/e/Echo": Method(Kind.BATCH, lambda calls: [call.reply(request) for call, request in calls])}
         self.server = H2Server(table, Limits(**limits))
         self.server.time = lambda: self.now
-        self.left: list[str] = []
-        self.peer, self.socket = Peer(self.server, "127.0.0.1:1", lambda: self.left.append("left")), Socket()
+        assert self.server.admission.enter("127.0.0.1")
+        self.peer, self.socket = Peer(self.server, "127.0.0.1:1", "127.0.0.1"), Socket()
         self.peer.connection_made(self.socket)  # type: ignore[arg-type]
         self.peer.data_received(rpc_raw.SETTLED)
         self.peer.flush()
@@ -117,7 +117,7 @@ async def test_a_drained_connection_closes_with_its_last_reply() -> None:
     world.server._turn()
     assert message(b"last") in world.socket.written and not world.socket.is_open
     world.peer.connection_lost(None)
-    assert world.left == ["left"] and world.server.open_calls == 0
+    assert world.server.admission.connections == 0 and world.server.open_calls == 0
 
 
 def _pings(world: World) -> list[bytes]:

@@ -1,5 +1,6 @@
 """The server on its event loop: batches and writes per loop turn, limits of connections and calls, time-outs, drain."""
 
+import asyncio
 import pathlib
 import ssl
 import threading
@@ -15,7 +16,7 @@ from rpc_raw import Raw, connected, data, headers, message
 from skerry import rpc
 from skerry.core import errors
 from skerry.rpc import tls
-from skerry.rpc.h2 import admission, frames
+from skerry.rpc.h2 import admission, frames, incoming
 from skerry.rpc.h2.frames import Code
 from skerry.rpc.limits import Limits
 from skerry.rpc.methods import Tls
@@ -96,6 +97,22 @@ def test_an_idle_call_costs_a_timer_only_when_it_outlives_its_turn(running: rpc_
         (waiting,) = running.seen.calls
         rpc_world.until(lambda: waiting._timer is not None)
         assert not running.server.timed
+
+
+def test_told_streams_in_silence_hold_no_task_and_no_message(running: rpc_world.Running) -> None:
+    async def tasks() -> int:
+        return len(asyncio.all_tasks())
+
+    with connected(running.port) as raw:
+        half = message(b"abc")[:6]
+        burst = [headers(n, "/test.Echo/Told") + data(n, message(b"one"), end=False) for n in range(1, 201, 2)]
+        burst += [data(n, half, end=False) + data(n, message(b"abc")[6:], end=False) for n in range(1, 201, 2)]
+        raw.send(b"".join(burst))
+        _until(lambda: [one.size for one in running.seen.told] == [6] * 100)
+        _until(lambda: running.ask(tasks) == 2)  # the listener's, and this question
+        assert running.server.budget.taken_bytes == 0
+        calls = [one.call for one in running.seen.told]
+        assert all(call._inbox is incoming.NOTHING and call._assembly is None for call in calls)
 
 
 @pytest.mark.parametrize("secured", [False, True], ids=["clear", "half a TLS handshake"])

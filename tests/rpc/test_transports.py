@@ -13,6 +13,8 @@ import pytest
 import rpc_world
 from rpc_world import Running
 
+from skerry.rpc.methods import Status
+
 _LIMIT = 20 << 20
 _UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
@@ -87,6 +89,52 @@ def test_client_stream(channel: Any) -> None:
 def test_bidirectional_stream(channel: Any) -> None:
     messages = [os.urandom(number) for number in range(300)]
     assert list(channel.stream_stream(rpc_world.SERVICE + "Talk")(iter(messages), timeout=20)) == messages
+
+
+def test_a_told_stream(channel: Any, running: Running) -> None:
+    messages = [os.urandom(size) for size in (0, 1, 40_000, 5 << 20, 405)]
+    told = channel.stream_stream(rpc_world.SERVICE + "Told")
+    assert list(told(iter(messages), timeout=30)) == [b"%d" % sum(map(len, messages))]
+    assert list(told(iter([]), timeout=20)) == [b"0"]
+    _until(lambda: [one.ends for one in running.seen.told[-2:]] == [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("said", "metadata", "status"),
+    [
+        ([b"1", b"fail", b"2"], None, ("FAILED_PRECONDITION", "you said fail")),
+        ([b"1", b"raise", b"2"], None, ("INTERNAL", "internal error")),
+        ([], [("x-refuse", "yes")], ("PERMISSION_DENIED", "not you")),
+    ],
+    ids=["refused", "broken", "not let in"],
+)
+def test_what_a_receiver_raises_ends_its_call(
+    channel: Any, running: Running, said: list[bytes], metadata: Any, status: tuple[str, str]
+) -> None:
+    before = len(running.seen.told)
+    told = channel.stream_stream(rpc_world.SERVICE + "Told")
+    assert _refused(lambda **kwargs: list(told(iter(said), metadata=metadata, **kwargs))) == status
+    _until(lambda: all(one.ends == 1 for one in running.seen.told[before:]))
+
+
+@pytest.mark.parametrize("by", ["server", "client"])
+def test_a_receiver_hears_that_its_stream_was_ended_from_elsewhere(channel: Any, running: Running, by: str) -> None:
+    before, silence = len(running.seen.told), threading.Event()
+
+    def said() -> Iterator[bytes]:
+        yield b"1"
+        silence.wait(20)
+
+    call = channel.stream_stream(rpc_world.SERVICE + "Told")(said(), timeout=20)
+    _until(lambda: [one.size for one in running.seen.told[before:]] == [1])
+    (receiver,) = running.seen.told[before:]
+    if by == "server":
+        running.loop.call_soon_threadsafe(receiver.call.fail, Status.ABORTED, "another took over")
+        assert _refused(lambda **_: list(call)) == ("ABORTED", "another took over")
+    else:
+        call.cancel()
+    _until(lambda: receiver.ends == 1 and receiver.call.done)
+    silence.set()
 
 
 @pytest.mark.parametrize("text", ["plain", "ünïcode ☃ 100 %", "line\nbreak\tand \x7f", ""], ids=ascii)

@@ -99,7 +99,7 @@ class Listeners:
         self._parts.fleet.end_all()
         await draining
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._parts.fleet.closed(), self._settings.drain_seconds)
+            await asyncio.wait_for(self._parts.fleet.written(), self._settings.drain_seconds)
 
     def _jobs(self) -> contextlib.AbstractAsyncContextManager[str]:
         settings = self._settings

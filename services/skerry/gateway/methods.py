@@ -1,4 +1,4 @@
-"""The Fleet service as methods of a transport: bytes to messages and back, and which status an error becomes."""
+"""The Fleet service as methods of a transport: bytes to messages and back."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -8,24 +8,10 @@ from google.protobuf.message import DecodeError, Message
 
 from skerry.adapters.telemetry import logs
 from skerry.core import errors
-from skerry.gateway import enrol, ingest, metrics, sessions
+from skerry.gateway import enrol, faults, ingest, metrics, sessions
 from skerry.gateway.identity import Guard
 from skerry.proto import fleet_pb2
-from skerry.rpc.methods import Call, CallError, Kind, Method, Methods, Status
-
-_STATUS: tuple[tuple[type[errors.SkerryError], Status], ...] = (
-    (enrol.NotLetInError, Status.PERMISSION_DENIED),
-    (errors.NotFoundError, Status.NOT_FOUND),
-    (errors.TooLargeError, Status.RESOURCE_EXHAUSTED),
-    (errors.UnsupportedError, Status.UNIMPLEMENTED),
-    (errors.InputError, Status.INVALID_ARGUMENT),
-    (errors.OverloadedError, Status.RESOURCE_EXHAUSTED),
-    (errors.DeadlineError, Status.DEADLINE_EXCEEDED),
-    (errors.UnavailableError, Status.UNAVAILABLE),
-    (errors.ConflictError, Status.ABORTED),
-    (errors.RejectedError, Status.FAILED_PRECONDITION),
-    (errors.IntegrityError, Status.DATA_LOSS),
-)
+from skerry.rpc.methods import Call, Kind, Method, Methods
 
 MAX_UPLOADS = 32  # at once, running and waiting: each holds its request in memory
 _UPLOAD_THREADS = 4
@@ -44,12 +30,6 @@ def build(
 ) -> Methods:
     """`/skerry.fleet.v1.Fleet/Sync`, `/Upload` and, where nodes are enrolled here, `/Renew`."""
 
-    async def sync(call: Call) -> None:
-        try:
-            await fleet.sync(call)
-        except errors.SkerryError as exc:
-            raise _ended(exc) from exc
-
     threads = ThreadPoolExecutor(_UPLOAD_THREADS, thread_name_prefix="upload")
     waiting = asyncio.Semaphore(MAX_UPLOADS)
 
@@ -63,7 +43,7 @@ def build(
                 reply = await asyncio.get_running_loop().run_in_executor(threads, intake.upload, request)
         except errors.SkerryError as exc:
             numbers.failed.inc()
-            raise _ended(exc) from exc
+            raise faults.call_error(exc) from exc
         numbers.accepted.inc(len(reply.accepted))
         numbers.refused.inc(len(reply.refused))
         for refused in reply.refused:
@@ -76,11 +56,11 @@ def build(
         try:
             made = await asyncio.to_thread(enrolment.renew, peer, _request(data, fleet_pb2.RenewRequest))
         except errors.SkerryError as exc:
-            raise _ended(exc) from exc
+            raise faults.call_error(exc) from exc
         return bytes(made.SerializeToString())
 
     service = "/skerry.fleet.v1.Fleet"
-    methods = {f"{service}/Sync": Method(Kind.BIDI, sync), f"{service}/Upload": Method(Kind.UNARY, upload)}
+    methods = {f"{service}/Sync": Method(Kind.RECEIVER, fleet.open), f"{service}/Upload": Method(Kind.UNARY, upload)}
     return methods if enrolment is None else methods | {f"{service}/Renew": Method(Kind.UNARY, renew)}
 
 
@@ -91,7 +71,7 @@ def build_enrolment(enrolment: enrol.Enrolment) -> Methods:
         try:
             made = await asyncio.to_thread(enrolment.enrol, _request(data, fleet_pb2.EnrolRequest))
         except errors.SkerryError as exc:
-            raise _ended(exc) from exc
+            raise faults.call_error(exc) from exc
         return bytes(made.SerializeToString())
 
     return {"/skerry.fleet.v1.Enrolment/Enrol": Method(Kind.UNARY, enter)}
@@ -102,7 +82,3 @@ def _request(data: bytes, kind: type[_MessageT]) -> _MessageT:
         return kind.FromString(data)
     except DecodeError as exc:
         raise errors.InputError(f"the {kind.__name__} cannot be read: {exc}") from exc
-
-
-def _ended(exc: errors.SkerryError) -> CallError:
-    return CallError(next((status for kind, status in _STATUS if isinstance(exc, kind)), Status.INTERNAL), str(exc))

@@ -1,56 +1,61 @@
 """The open streams of nodes: reports in, the whole desired state out at once and whenever it changes.
 
-One stream per node: the newest wins. The EdgeNode's status is written only when what it says changes, and its
-`lastSeenUnixMs` every `mark_s` seconds: what a steady fleet costs the object store is this setting's.
+One stream per node: the newest wins. A gateway has thousands of streams that are silent most of the time: each is one
+small object, without a task or a timer of its own. What reports say is written by `statuses`.
 """
 
 import asyncio
-import contextlib
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+import itertools
+from collections.abc import Callable, Sequence
 
 from google.protobuf.message import DecodeError
 
 from skerry.adapters.objects.protocol import Change, Objects
-from skerry.adapters.telemetry import logs
-from skerry.core import errors, writers
+from skerry.core import errors
 from skerry.core.liveness import MARK_S
-from skerry.gateway import desired, liveness, metrics, reports
+from skerry.gateway import desired, faults, liveness, metrics, reports, statuses
 from skerry.gateway.identity import Guard
 from skerry.proto import fleet_pb2
 from skerry.rpc.methods import Call, CallError, Status
 
-_CLOSING_POLL_S = 0.02
-_MAX_WRITERS = 4
-_MAX_REMEMBERED = 100_000  # nodes whose last sequence is known; the longest silent one is forgotten first
-
-_log = logs.logger("gateway")
-_T = TypeVar("_T")
+_MAX_REMEMBERED = 100_000  # nodes that are gone whose last sequence is known; the one gone longest is forgotten first
 
 
-@dataclass(slots=True)
-class _Session:
-    """One stream, kept small: a gateway has thousands. `task` runs it; `ended` holds why the gateway ends it."""
+class Stream:
+    """One node's stream, as the transport tells it (`methods.Receiver`); of no node until the first report."""
 
-    node: str
-    call: Call
-    task: "asyncio.Task[Any] | None"
-    ended: CallError | None = None
-    over: bool = False
-    stale: bool = True
-    pushing: "asyncio.Task[None] | None" = None
-    sent: bytes = b""
-    last_report: bytes = b""
-    written_unix_ms: int = 0
-    status_lost: bool = False
+    __slots__ = (
+        "_sessions", "boot_id", "call", "heard_at_s", "is_finished", "is_stale", "last_report", "node", "pushing",
+        "sent", "sequence", "status_lost", "written_unix_ms",
+    )  # fmt: skip
 
-    def end(self, status: Status, message: str) -> None:
-        """End the stream with this; the first word counts."""
-        if self.ended is None and not self.over and self.task is not None:
-            self.ended = CallError(status, message)
-            self.task.cancel()
+    def __init__(self, sessions: "Sessions", call: Call) -> None:
+        self._sessions, self.call = sessions, call
+        self.node = ""
+        self.boot_id, self.sequence = "", -1  # of the newest report
+        self.last_report = b""
+        self.heard_at_s = 0.0  # by the loop's clock
+        self.is_finished = False  # the node says no more
+        self.sent = b""  # fingerprint of the desired state that the node has
+        self.is_stale = False  # that state may differ from what it should have
+        self.pushing: asyncio.Task[None] | None = None
+        self.written_unix_ms = 0
+        self.status_lost = False
+
+    def received(self, message: bytes) -> None:
+        try:
+            self._sessions.take(self, message)
+        except errors.SkerryError as exc:
+            raise faults.call_error(exc) from exc
+
+    def finished(self) -> None:
+        self.is_finished = True
+        if self.pushing is None:
+            self.call.finish()
+
+    def closed(self) -> None:
+        self._sessions.leave(self)
 
 
 class Sessions:
@@ -68,180 +73,131 @@ class Sessions:
         report_timeout_s: float,
         mark_s: int = MARK_S,
     ) -> None:
-        self._objects, self._view, self._readings, self._numbers = objects, view, readings, numbers
-        self._guard = guard
-        self._clock, self._report_timeout_s, self._mark_s = clock, report_timeout_s, mark_s
-        self._open: dict[str, _Session] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._view, self._readings, self._numbers, self._guard = view, readings, numbers, guard
+        self._statuses = statuses.Statuses(objects, view, numbers, enrols=not guard.enforced, mark_s=mark_s)
+        self._clock, self._report_timeout_s = clock, report_timeout_s
+        self._open: dict[str, Stream] = {}  # who was heard last is last
+        self._silence: asyncio.TimerHandle | None = None
         self._boots: dict[str, tuple[str, int]] = {}
-        self._writing = asyncio.Semaphore(_MAX_WRITERS)
+
+    def open(self, call: Call) -> Stream:
+        """Fleet.Sync."""
+        return Stream(self, call)
 
     def apply(self, changes: Sequence[Change], revision: int) -> None:
-        """Take in what the watch saw, and wake the streams that it concerns."""
+        """Take in what the watch saw, and send to the streams that it concerns."""
         touched = self._view.apply(changes, revision)
-        for node in self._open if touched is None else touched & self._open.keys():
-            session = self._open[node]
+        for node in tuple(self._open) if touched is None else touched & self._open.keys():
+            stream = self._open[node]
             try:
-                self._guard.check(session.call, node)
+                self._guard.check(stream.call, node)
             except CallError as exc:
-                session.end(exc.status, exc.message)
-            self._push_soon(session)
+                self._end(stream, exc.status, exc.message)
+            else:
+                self._push_soon(stream)
 
     def end_all(self) -> None:
         """Ask every node to connect anew: this process ends."""
-        for session in self._open.values():
-            session.end(Status.UNAVAILABLE, "this gateway shuts down: connect again")
+        for stream in tuple(self._open.values()):
+            self._end(stream, Status.UNAVAILABLE, "this gateway shuts down: connect again")
 
-    async def closed(self) -> None:
-        """Wait until every stream that has ended is written down as ended, also those whose call was cancelled."""
-        while self._open or self._closing:
-            await asyncio.wait([*self._closing, asyncio.create_task(asyncio.sleep(_CLOSING_POLL_S))])
+    async def written(self) -> None:
+        """Wait until every stream that has ended is written down as ended."""
+        await self._statuses.written()
 
-    async def sync(self, call: Call) -> None:
-        """Fleet.Sync. Raises CallError when the stream must end for a reason that the node should know."""
-        data = await call.read()
-        if data is None:
-            return
+    def take(self, stream: Stream, data: bytes) -> None:
+        """A report. Raises CallError or SkerryError when the stream must end for a reason that the node should know."""
         report = _parse(data)
-        self._guard.check(call, report.node)
-        session = _Session(report.node, call, asyncio.current_task())
-        if (older := self._open.get(report.node)) is not None:
-            older.end(Status.ABORTED, f"another stream of node {report.node} took over")
-        self._open[report.node] = session
-        self._numbers.streams.set(len(self._open))
-        try:
-            self._push_soon(session)
-            await self._read(session, report, data)
-        except asyncio.CancelledError:
-            if session.ended is None:
-                raise  # the caller's doing
-            raise session.ended from None
-        finally:
-            session.over = True
-            closing = asyncio.create_task(self._close(session))
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
-            await asyncio.shield(closing)
+        if not stream.node:
+            self._guard.check(stream.call, report.node)
+            self._enter(stream, report.node)
+        elif report.node != stream.node:
+            raise CallError(Status.INVALID_ARGUMENT, f"a stream of node {stream.node} reports for {report.node}")
+        stream.heard_at_s = asyncio.get_running_loop().time()
+        self._open[stream.node] = self._open.pop(stream.node)
+        self._watch_silence()
+        self._keep(stream, report, data)
 
-    async def _read(self, session: _Session, report: fleet_pb2.NodeReport, data: bytes) -> None:
-        """Until the node ends the stream or falls silent."""
-        while True:
-            if report.node != session.node:
-                raise CallError(Status.INVALID_ARGUMENT, f"a stream of node {session.node} reports for {report.node}")
-            await self._take(session, report, data)
-            try:
-                async with asyncio.timeout(self._report_timeout_s):
-                    found = await session.call.read()
-            except TimeoutError as exc:
-                message = f"node {session.node} sent no report for {self._report_timeout_s:.0f} s"
-                raise CallError(Status.UNAVAILABLE, message) from exc
-            if found is None:
-                return
-            data, report = found, _parse(found)
-
-    def _push_soon(self, session: _Session) -> None:
-        """The desired state may differ: send it, unless somebody is about to."""
-        session.stale = True
-        if session.pushing is None and not session.over:
-            session.pushing = asyncio.create_task(self._push(session))
-
-    async def _push(self, session: _Session) -> None:
-        """The whole desired state, when it differs from what was sent last; only its revision is no difference."""
-        try:
-            while session.stale:
-                session.stale = False
-                state = self._view.desired(session.node)
-                fingerprint = _fingerprint(state)
-                if fingerprint != session.sent:
-                    await session.call.send(state.SerializeToString())
-                    session.sent = fingerprint
-                    self._numbers.desired_states.inc()
-        except CallError as exc:
-            session.end(exc.status, exc.message)
-        finally:
-            session.pushing = None
-
-    async def _take(self, session: _Session, report: fleet_pb2.NodeReport, data: bytes) -> None:
-        """Keep what a report says, unless a newer one of the same boot came before it, on this stream or another."""
-        boot_id, sequence = self._boots.get(report.node, ("", -1))
-        if report.boot_id == boot_id and report.sequence <= sequence:
-            self._numbers.stale_reports.inc()
+    def leave(self, stream: Stream) -> None:
+        """The stream has ended: say that the node is gone, unless it has another stream by now."""
+        node = stream.node
+        if self._open.get(node) is not stream:
             return
-        self._boots.pop(report.node, None)
-        self._boots[report.node] = (report.boot_id, report.sequence)
+        del self._open[node]
+        self._numbers.streams.set(len(self._open))
+        if stream.pushing is not None:
+            stream.pushing.cancel()
+        self._boots[node] = (stream.boot_id, stream.sequence)
         if len(self._boots) > _MAX_REMEMBERED:
             del self._boots[next(iter(self._boots))]
-        self._numbers.reports.inc()
-        session.last_report = data
-        self._readings.offer(reports.readings(report, self._clock(), connected=True))
-        marks = {} if self._mark_s == MARK_S else {"markSeconds": self._mark_s}
-        await self._write(session, {**reports.status(report), **self._guard.about(session.call), **marks})
-
-    async def _write(self, session: _Session, status: Mapping[str, Any]) -> None:
-        """Write the status if it says something new or is five seconds old. Trouble is told once, and tried again with
-        the next report: the stream does not end for it."""
-        known, now = self._view.noted(session.node), self._clock()
-        same = known is not None and known.fingerprint == desired.fingerprint(status)
-        if same and now - session.written_unix_ms < 1000 * self._mark_s:
-            return
-        try:
-            await self._blocking(self._put, session.node, {**status, "lastSeenUnixMs": now}, known is None)
-        except errors.SkerryError as exc:
-            if not session.status_lost:
-                _log.error("status_not_written", node=session.node, message=str(exc))
-            session.status_lost = True
-            return
-        session.written_unix_ms, session.status_lost = now, False
-        self._view.note(session.node, {**status, "lastSeenUnixMs": now})
-        self._numbers.status_writes.inc()
-
-    def _put(self, node: str, status: dict[str, Any], create: bool) -> None:
-        if create and not self._guard.enforced:
-            with contextlib.suppress(errors.ConflictError):
-                spec = {"labels": {}, "cordoned": False, "assignments": []}
-                self._objects.create("EdgeNode", node, spec, manager=writers.GATEWAY)
-                _log.info("node_enrolled", node=node)
-        try:
-            self._objects.patch("EdgeNode", node, manager=writers.GATEWAY, status=status)
-        except errors.NotFoundError:
-            if self._guard.enforced:
-                return  # somebody deleted it: only enrolment makes it again
-            if create:
-                raise
-            self._put(node, status, True)  # somebody deleted it; the node is there all the same
-
-    async def _close(self, session: _Session) -> None:
-        """Say that the node is gone, unless it has another stream by now, here or at another gateway."""
-        if self._open.get(session.node) is not session:
-            return
-        del self._open[session.node]
-        self._numbers.streams.set(len(self._open))
-        if session.pushing is not None:
-            session.pushing.cancel()
-        if session.last_report:
-            last = fleet_pb2.NodeReport.FromString(session.last_report)
+        if stream.last_report:
+            last = fleet_pb2.NodeReport.FromString(stream.last_report)
             self._readings.offer(reports.readings(last, self._clock(), connected=False))
-        known = self._view.noted(session.node)
-        if known is not None and known.last_seen_ms > session.written_unix_ms > 0:
-            return  # another gateway has heard of it since
+        self._statuses.tell_gone(stream)
+
+    def _enter(self, stream: Stream, node: str) -> None:
+        """The stream's first report has named its node."""
+        older, stream.node = self._open.pop(node, None), node
+        stream.boot_id, stream.sequence = self._boots.pop(node, ("", -1))
+        self._open[node] = stream
+        if older is not None:
+            stream.boot_id, stream.sequence = older.boot_id, older.sequence
+            self._end(older, Status.ABORTED, f"another stream of node {node} took over")
+        self._numbers.streams.set(len(self._open))
+        self._push_soon(stream)
+
+    def _end(self, stream: Stream, status: Status, message: str) -> None:
+        stream.call.fail(status, message)
+        self.leave(stream)
+
+    def _keep(self, stream: Stream, report: fleet_pb2.NodeReport, data: bytes) -> None:
+        """Keep what a report says, unless a newer one of the same boot came before it, on this stream or another."""
+        if report.boot_id == stream.boot_id and report.sequence <= stream.sequence:
+            self._numbers.stale_reports.inc()
+            return
+        stream.boot_id, stream.sequence, stream.last_report = report.boot_id, report.sequence, data
+        self._numbers.reports.inc()
+        now = self._clock()
+        self._readings.offer(reports.readings(report, now, connected=True))
+        self._statuses.tell(stream, {**reports.status(report), **self._guard.about(stream.call)}, now)
+
+    def _watch_silence(self) -> None:
+        """One timer for all: for the stream that was heard the longest ago."""
+        if self._silence is None and self._open:
+            first = next(iter(self._open.values()))
+            due = first.heard_at_s + self._report_timeout_s
+            self._silence = asyncio.get_running_loop().call_at(due, self._end_silent)
+
+    def _end_silent(self) -> None:
+        self._silence, since = None, asyncio.get_running_loop().time() - self._report_timeout_s
+        for stream in tuple(itertools.takewhile(lambda one: one.heard_at_s <= since, self._open.values())):
+            message = f"node {stream.node} sent no report for {self._report_timeout_s:.0f} s"
+            self._end(stream, Status.UNAVAILABLE, message)
+        self._watch_silence()
+
+    def _push_soon(self, stream: Stream) -> None:
+        """The desired state may differ: send it, unless somebody is about to."""
+        stream.is_stale = True
+        if stream.pushing is None:
+            stream.pushing = asyncio.create_task(self._push(stream))
+
+    async def _push(self, stream: Stream) -> None:
+        """The whole desired state, when it differs from what was sent last; only its revision is no difference."""
         try:
-            await self._blocking(self._put, session.node, {"connected": False}, False)
-        except errors.SkerryError as exc:
-            _log.error("status_not_written", node=session.node, message=str(exc))
-
-    async def _blocking(self, function: Callable[..., _T], *args: Any) -> _T:
-        """On a thread, and not on many at once: they would only wait for one another's lock.
-
-        A thread cannot be cancelled: whoever is cancelled here leaves only when the write is done, so that what is
-        written next (that the node is gone) is written last.
-        """
-        async with self._writing:
-            work = asyncio.ensure_future(asyncio.to_thread(function, *args))
-            try:
-                return await asyncio.shield(work)
-            except asyncio.CancelledError:
-                await asyncio.wait([work])
-                raise
+            while stream.is_stale:
+                stream.is_stale = False
+                state = self._view.desired(stream.node)
+                fingerprint = _fingerprint(state)
+                if fingerprint != stream.sent:
+                    await stream.call.send(state.SerializeToString())
+                    stream.sent = fingerprint
+                    self._numbers.desired_states.inc()
+        except CallError as exc:
+            self._end(stream, exc.status, exc.message)
+        finally:
+            stream.pushing = None
+            if stream.is_finished:
+                stream.call.finish()
 
 
 def _fingerprint(state: fleet_pb2.DesiredState) -> bytes:

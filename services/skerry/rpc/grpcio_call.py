@@ -65,6 +65,9 @@ class GrpcioCall:
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(message)
 
+    def finish(self) -> None:
+        self.reply(b"")
+
     def fail(self, status: Status, message: str) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(CallError(status, message))
@@ -99,7 +102,7 @@ class GrpcioCall:
         return message
 
     def answer(self) -> "asyncio.Future[bytes]":
-        """What `reply` or `fail` will say."""
+        """What `reply`, `finish` or `fail` will say."""
         self._answer = self._loop.create_future()
         return self._answer
 

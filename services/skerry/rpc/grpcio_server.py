@@ -16,7 +16,7 @@ from skerry.core import errors
 from skerry.rpc import tls as tls_module
 from skerry.rpc.grpcio_call import GrpcioCall
 from skerry.rpc.limits import Limits
-from skerry.rpc.methods import CallError, Kind, Method, Methods, Status, Tls
+from skerry.rpc.methods import CallError, Kind, Method, Methods, Receiver, Status, Tls
 
 _log = logging.getLogger("skerry.rpc")
 
@@ -99,6 +99,9 @@ def _handler(path: str, method: Method, max_message_bytes: int) -> Any:
     async def stream(_requests: Any, context: Any) -> bytes | None:
         return await _guarded(run, GrpcioCall(path, context, max_message_bytes))
 
+    async def told(_requests: Any, context: Any) -> None:
+        await _guarded(_told, GrpcioCall(path, context, max_message_bytes), method.handler)
+
     match method.kind:
         case Kind.BATCH | Kind.UNARY:
             return grpc.unary_unary_rpc_method_handler(unary)
@@ -108,11 +111,36 @@ def _handler(path: str, method: Method, max_message_bytes: int) -> Any:
             return grpc.stream_unary_rpc_method_handler(stream)
         case Kind.BIDI:
             return grpc.stream_stream_rpc_method_handler(stream)
+        case Kind.RECEIVER:
+            return grpc.stream_stream_rpc_method_handler(told)
 
 
-async def _guarded(run: Callable[..., Awaitable[Any]], call: GrpcioCall, *request: bytes) -> bytes | None:
+async def _told(call: GrpcioCall, handler: Callable[[GrpcioCall], Receiver]) -> None:
+    """A RECEIVER method, by a coroutine that reads."""
+    ended = call.answer()
+    receiver = handler(call)
+    reading: asyncio.Future[bytes | None] | None = None
     try:
-        reply = await run(call, *request)
+        while True:
+            reading = asyncio.ensure_future(call.read())
+            await asyncio.wait((ended, reading), return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                break
+            message = reading.result()
+            if message is None:
+                receiver.finished()
+                break
+            receiver.received(message)
+        await ended
+    finally:
+        if reading is not None:
+            reading.cancel()
+        receiver.closed()
+
+
+async def _guarded(run: Callable[..., Awaitable[Any]], call: GrpcioCall, *given: Any) -> bytes | None:
+    try:
+        reply = await run(call, *given)
         await call.send_head()
         return None if reply is None else call.checked(reply)
     except CallError as error:

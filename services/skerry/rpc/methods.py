@@ -63,12 +63,14 @@ class Call(Protocol):
     @property
     def peer_certificate(self) -> bytes | None: ...  # DER, only after a verified mTLS handshake
 
-    # BATCH handlers finish each call by exactly one of these, at once or later:
+    # BATCH handlers end each call by `reply` or `fail`, at once or later; receivers by `finish` (OK) or `fail`:
     def reply(self, message: bytes) -> None: ...
+
+    def finish(self) -> None: ...
 
     def fail(self, status: Status, message: str) -> None: ...
 
-    # async handlers:
+    # async handlers; receivers use `send` alone:
     async def read(self) -> bytes | None: ...  # the next request message; None after the last
 
     async def send(self, message: bytes) -> None: ...  # waits while the peer does not take it
@@ -80,6 +82,23 @@ class Call(Protocol):
     def compress(self) -> None: ...  # gzip the replies if the caller takes that; before the first of them
 
 
+class Receiver(Protocol):
+    """What a RECEIVER method hears of its stream by: plain functions on the event loop, so that a stream in silence is
+    this object and its call, and no task, coroutine, queue or timer."""
+
+    def received(self, message: bytes) -> None:
+        """The next message. What it raises ends the call, as from an async handler."""
+        ...
+
+    def finished(self) -> None:
+        """The caller says no more: end the call, now or later."""
+        ...
+
+    def closed(self) -> None:
+        """The call has ended, for whatever reason: the last word, said once."""
+        ...
+
+
 class Kind(enum.Enum):
     BATCH = (
         "batch"  # def f([(call, request)]): all calls that arrived in one loop turn; finish each by reply() or fail()
@@ -88,16 +107,19 @@ class Kind(enum.Enum):
     SERVER_STREAM = "server_stream"  # async def f(call, request) -> None
     CLIENT_STREAM = "client_stream"  # async def f(call) -> bytes
     BIDI = "bidi"  # async def f(call) -> None
+    RECEIVER = "receiver"  # def f(call) -> Receiver: BIDI for thousands of streams that are mostly silent
 
 
 BatchHandler = Callable[[Sequence[tuple[Call, bytes]]], None]
 AsyncHandler = Callable[..., Awaitable[Any]]
+ReceiverHandler = Callable[..., Receiver]
+Handler = BatchHandler | AsyncHandler | ReceiverHandler
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
     kind: Kind
-    handler: BatchHandler | AsyncHandler
+    handler: Handler
 
 
 Methods = Mapping[str, Method]  # full path -> method

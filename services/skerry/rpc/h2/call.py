@@ -5,7 +5,6 @@ A batch method's call is the short way: `complete`, `reply`. Tasks, timers and m
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -92,6 +91,9 @@ class Call(Incoming):
         self.connection.send_reply(self, OK_HEAD, wire.framed(message), _OK_TRAILERS)
         self.peer.server.touch(self.peer)
 
+    def finish(self) -> None:
+        raise NotImplementedError("only a stream that is told ends without a reply")
+
     def fail(self, status: Status, message: str) -> None:
         if not self.done:
             self.connection.drop_unsent(self)
@@ -104,9 +106,6 @@ class Call(Incoming):
         if timeout_s is not None:
             self.deadline = self.connection.now + timeout_s
             self.peer.server.timed.append(self)
-        if self.route.streams_in:
-            self._inbox = deque()
-            self._start()
 
     def complete(self, message: bytes) -> None:
         if self.route.is_batch:
@@ -157,10 +156,14 @@ class Call(Incoming):
         except asyncio.CancelledError:
             self.fail(Status.CANCELLED, "cancelled")
         except Exception:  # noqa: BLE001  # the last line between a handler and the wire
-            _log.exception("handler_failed", extra={"fields": {"method": self.method}})
-            self.fail(Status.INTERNAL, "internal error")
+            self._broke()
         finally:
             self._task = None
+
+    def _broke(self) -> None:
+        """The handler has raised what it should not."""
+        _log.exception("handler_failed", extra={"fields": {"method": self.method}})
+        self.fail(Status.INTERNAL, "internal error")
 
     # ---- the reply
 

@@ -17,6 +17,8 @@ from skerry.rpc.methods import CallError, Status
 if TYPE_CHECKING:
     from skerry.rpc.h2.peer import Peer
 
+NOTHING: deque[bytes] = deque(maxlen=0)  # the inbox of every stream for which nothing waits
+
 
 class Incoming(Stream):
     """Class attributes are the defaults: what a call does not need costs it no memory."""
@@ -24,7 +26,7 @@ class Incoming(Stream):
     done = False
     _assembly: Assembly | None = None
     _message: bytes | None = None  # a unary request whose END_STREAM has not come
-    _inbox: deque[bytes] | None = None  # of a method that reads a stream
+    _inbox: deque[bytes] | None = None  # of a method that takes a stream
     _held_bytes = 0  # of the process's budget, by `_message` and `_inbox`
     _due: float | None = None  # when an unfinished request is given up
     _reader: "asyncio.Future[None] | None" = None
@@ -51,6 +53,8 @@ class Incoming(Stream):
             self._reader = self.peer.server.loop.create_future()
             await self._reader
         message = self._inbox.popleft()
+        if not self._inbox:
+            self._inbox = NOTHING
         self._give(len(message))
         if not self.remote_closed:
             self._grant()
@@ -71,16 +75,16 @@ class Incoming(Stream):
             self._collect(chunk)
             if end:
                 self._ended()
-            else:
+            elif not self.done:
                 self._grant()
         except CallError as error:
             self.give_up(error.status, error.message)
 
     def sweep(self, now: float) -> None:
-        inside = self._assembly is not None and self._assembly.is_inside
-        unfinished = inside or self._inbox is None
+        unfinished = self._assembly is not None or self._inbox is None
         if self.done or self.remote_closed or not unfinished or self.receive_window <= 0:
-            self._due = None
+            if self._due is not None:  # written only where it changes: a silent stream has no such attribute of its own
+                self._due = None
         elif self._due is None:
             self._due = now + self.connection.limits.stalled_s
         elif now > self._due:
@@ -115,11 +119,15 @@ class Incoming(Stream):
             self._assembly = Assembly(limits.max_message_bytes, budget, self.route.encoding)
         for message in self._assembly.feed(chunk):
             self._hold(message)
+        if self._assembly is not None and not self._assembly.is_inside:
+            self._assembly = None
 
     def _hold(self, message: bytes) -> None:
         self.peer.server.budget.take(len(message))
         self._held_bytes += len(message)
         if self._inbox is not None:
+            if self._inbox is NOTHING:
+                self._inbox = deque()
             self._inbox.append(message)
             self._wake_reader()
         elif self._message is not None:
@@ -128,16 +136,19 @@ class Incoming(Stream):
             self._message = message
 
     def _ended(self) -> None:
-        if self._assembly is not None and self._assembly.is_inside:
+        if self._assembly is not None:
             raise CallError(Status.INTERNAL, "the request ends inside a message")
         if self._inbox is not None:
-            self._wake_reader()
+            self._stream_ended()
         elif self._message is None:
             raise CallError(Status.INTERNAL, "the request has no message")
         else:
             self._give(self._held_bytes)
             message, self._message = self._message, None
             self.complete(message)
+
+    def _stream_ended(self) -> None:
+        self._wake_reader()
 
     def _grant(self) -> None:
         """Let the peer send what we would hold: a window less what is unread, or the whole of an announced message."""

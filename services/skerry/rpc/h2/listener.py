@@ -67,7 +67,7 @@ class Listener:
     async def _welcome(self, accepted: socket.socket, address: tuple[str, int], place: str) -> None:
         server, host = self._server, address[0]
         text = f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
-        peer = Peer(server, text, lambda: server.admission.leave(place))
+        peer = Peer(server, text, place)
         context = self._certificates.latest() if self._certificates else None
         timeout_s = server.limits.handshake_s if context else None
         try:

@@ -1,7 +1,6 @@
 """One socket: moves bytes between the event loop and a `Connection`, hangs up on those who do not read or answer."""
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from skerry.rpc.h2.call import Call
@@ -10,6 +9,7 @@ from skerry.rpc.h2.frames import Code
 from skerry.rpc.h2.refusal import FailedCall, PlainAnswer
 from skerry.rpc.h2.routing import Request
 from skerry.rpc.h2.stream import Stream
+from skerry.rpc.h2.streaming import call_of_stream
 
 if TYPE_CHECKING:
     from skerry.rpc.h2.server import H2Server
@@ -25,21 +25,21 @@ class Peer(asyncio.BufferedProtocol):
     __slots__ = (
         "_closing_at",
         "_is_paused",
-        "_left",
         "_pinged_at",
         "_socket_bytes",
         "_stuck_at",
         "address",
         "certificate",
         "connection",
+        "place",
         "server",
         "transport",
         "writers",
     )
 
-    def __init__(self, server: "H2Server", address: str, left: Callable[[], None]) -> None:
-        """`left` is called once, when the socket is gone."""
-        self.server, self.address, self._left = server, address, left
+    def __init__(self, server: "H2Server", address: str, place: str) -> None:
+        """`place`: whom its connection is counted for."""
+        self.server, self.address, self.place = server, address, place
         self.certificate: bytes | None = None
         self.connection = Connection(server.limits, server.router, self._make_stream, server.time())
         self.transport: asyncio.Transport | None = None
@@ -53,7 +53,8 @@ class Peer(asyncio.BufferedProtocol):
     def _make_stream(self, connection: Connection, stream_id: int, request: Request) -> Stream:
         route = request.route
         if route is not None:
-            return Call(self, connection, stream_id, request, route)
+            make = call_of_stream(route) if route.streams_in else Call
+            return make(self, connection, stream_id, request, route)
         return (PlainAnswer if request.http_status else FailedCall)(connection, stream_id, request)
 
     # ---- used by calls
@@ -106,7 +107,6 @@ class Peer(asyncio.BufferedProtocol):
         self.connection.lost()
         self.connection.out.clear()
         self.server.forget(self)
-        self._left()
 
     def pause_writing(self) -> None:
         """The peer does not read: stop reading from it, so that its requests cannot pile up replies here."""

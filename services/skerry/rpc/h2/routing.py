@@ -11,7 +11,7 @@ from skerry.rpc.methods import CallError, Kind, Method, Methods, Status
 _KNOWN_LISTS = 256
 _KNOWN_LIST_BYTES = 1_024
 _TYPES = (b"application/grpc", b"application/grpc+proto")
-_STREAMS_IN = (Kind.CLIENT_STREAM, Kind.BIDI)
+_STREAMS_IN = (Kind.CLIENT_STREAM, Kind.BIDI, Kind.RECEIVER)
 
 
 @dataclass(frozen=True, slots=True)

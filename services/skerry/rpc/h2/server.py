@@ -20,7 +20,7 @@ from skerry.rpc.h2.peer import Peer
 from skerry.rpc.h2.polling import Polling
 from skerry.rpc.h2.routing import Router
 from skerry.rpc.limits import Limits
-from skerry.rpc.methods import AsyncHandler, BatchHandler, Methods, Status, Tls
+from skerry.rpc.methods import Handler, Methods, Status, Tls
 
 _log = logging.getLogger("skerry.rpc")
 _SWEEP_S = 1.0
@@ -43,7 +43,7 @@ class H2Server:
         # Replies up to this are not checked one by one: the number of streams bounds them.
         self.small_reply_bytes = min(_SMALL_REPLY_BYTES, limits.max_message_bytes)
         self.timed: list[Call] = []  # calls with a deadline that may yet end within this turn
-        self._batches: dict[BatchHandler | AsyncHandler, list[tuple[Call, bytes]]] = {}
+        self._batches: dict[Handler, list[tuple[Call, bytes]]] = {}
         self._touched: set[Peer] = set()
         self._turn_due = False
         self._gathered = self._looks = 0  # calls of this turn so far, and how often it was put off for more
@@ -82,6 +82,8 @@ class H2Server:
         self._batches.setdefault(call.route.method.handler, []).append((call, message))
 
     def forget(self, peer: Peer) -> None:
+        """Its socket is gone."""
+        self.admission.leave(peer.place)
         self.peers.discard(peer)
         self._touched.discard(peer)
         if self._gone is not None and not self.peers and not self._gone.done():
@@ -136,7 +138,7 @@ class H2Server:
             if not call.done:
                 call.arm()
 
-    def _run_batch(self, handler: BatchHandler | AsyncHandler, batch: list[tuple[Call, bytes]]) -> None:
+    def _run_batch(self, handler: Handler, batch: list[tuple[Call, bytes]]) -> None:
         try:
             if batch:
                 handler(batch)
