@@ -1,4 +1,4 @@
-"""HPACK (RFC 7541): header blocks to fields and back, over the tables and the Huffman code of the `hpack` library.
+"""HPACK (RFC 7541): header blocks to fields and back, with the static table and Huffman code of the `hpack` library.
 
 The decoding loop is ours because it is the hottest code of a request whose header block was not seen before (grpc-go
 counts its deadlines in microseconds). Its oracle in the tests is the library's own decoder: same fields, same table,
@@ -11,12 +11,15 @@ from hpack.exceptions import HPACKError
 from hpack.huffman_table import decode_huffman
 from hpack.table import HeaderTable
 
-Field = tuple[bytes, bytes]
+from skerry.rpc.h2 import dynamic_table
+from skerry.rpc.h2.dynamic_table import DynamicTable
+
+Field = dynamic_table.Field
 Fields = list[Field]
 
 _STATIC: tuple[Field, ...] = HeaderTable.STATIC_TABLE
 _STATIC_ENTRIES = len(_STATIC)
-TABLE_BYTES = 4_096  # the default of SETTINGS_HEADER_TABLE_SIZE: we announce no other
+TABLE_BYTES = dynamic_table.DEFAULT_BYTES
 _MAX_INTEGER_BYTES = 5  # enough for any size that we would take
 TABLE_EMPTIED = b"\x20"  # "dynamic table size update to 0", which we owe a peer that lowered the size of its table
 
@@ -36,11 +39,11 @@ class Decoder:
 
     def __init__(self, max_list_bytes: int) -> None:
         self._max_list_bytes = max_list_bytes
-        self._table = HeaderTable()
+        self._table = DynamicTable()
         self.version = 0
 
     @property
-    def table(self) -> HeaderTable:
+    def table(self) -> DynamicTable:
         return self._table
 
     def decode(self, block: bytes) -> Fields:
@@ -61,7 +64,7 @@ class Decoder:
                     index, at = _integer(block, at, 0x7F)
                 else:
                     index, at = first & 0x7F, at + 1
-                field = _STATIC[index - 1] if 0 < index <= _STATIC_ENTRIES else table.get_by_index(index)
+                field = _STATIC[index - 1] if 0 < index <= _STATIC_ENTRIES else self._dynamic(index)
             elif first & 0xE0 == 0x20:  # §6.3: a change of the table's size, before the first field
                 at = self._resize(block, at, bool(fields))
                 continue
@@ -69,19 +72,26 @@ class Decoder:
                 keep = first & 0x40
                 index, at = _integer(block, at, 0x3F if keep else 0x0F)
                 if index:
-                    name = table.get_by_index(index)[0]
+                    name = (_STATIC[index - 1] if index <= _STATIC_ENTRIES else self._dynamic(index))[0]
                 else:
                     name, at = _string(block, at)
                 value, at = _string(block, at)
-                field = (name, value)
                 if keep:
-                    table.add(name, value)
+                    field = table.add(name, value)
                     self.version += 1
+                else:
+                    field = (name, value)
             fields.append(field)
             left -= 32 + len(field[0]) + len(field[1])
             if left < 0:
                 raise OversizeError
         return fields
+
+    def _dynamic(self, index: int) -> Field:
+        """Raises IndexError for what is not in the table."""
+        if not index:
+            raise IndexError("index 0 means nothing")
+        return self._table.entries[index - 1 - _STATIC_ENTRIES]
 
     def _resize(self, block: bytes, at: int, after_field: bool) -> int:
         size, at = _integer(block, at, 0x1F)
@@ -89,7 +99,7 @@ class Decoder:
             raise HpackError("a change of the table's size comes after a field")
         if size > TABLE_BYTES:
             raise HpackError("the table would be larger than we allow")
-        self._table.maxsize = size
+        self._table.resize(size)
         self.version += 1
         return at
 
