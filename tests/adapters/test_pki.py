@@ -89,9 +89,8 @@ def test_what_a_request_says_of_its_holder_is_not_believed(
     office: pki.Authority, kind: Callable[[], object], tmp_path: Path
 ) -> None:
     asked = request(kind(), subject="admin", san="spiffe://skerry.local/tenant/default/node/other")
-    chain = x509.load_pem_x509_certificates(office.issue(asked, URI, MONTH, now=NOW))
-    leaf, issuer = chain
-    leaf.verify_directly_issued_by(issuer)
+    (leaf,) = x509.load_pem_x509_certificates(office.issue(asked, URI, MONTH, now=NOW))
+    leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(office.certificate()))
     assert leaf.subject == x509.Name([])
     names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert [one.value for one in names] == [URI]
@@ -134,12 +133,29 @@ def test_a_ca_that_is_renewed_is_used_at_once_and_the_old_one_may_stand_behind_i
     for pair, bundle in ((old, old.certificate), (new, new.certificate + old.certificate)):
         (tmp_path / "ca.crt").write_bytes(bundle)
         (tmp_path / "ca.key").write_bytes(pair.key)
-        leaf, issuer = x509.load_pem_x509_certificates(
-            office.issue(pki.make_request(pki.make_key()), URI, MONTH, now=NOW)
-        )
-        assert issuer == x509.load_pem_x509_certificate(pair.certificate)
-        leaf.verify_directly_issued_by(issuer)
+        leaf = x509.load_pem_x509_certificate(office.issue(pki.make_request(pki.make_key()), URI, MONTH, now=NOW))
+        leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(pair.certificate))
     assert office.certificate() == new.certificate + old.certificate  # nodes are given both
+
+
+def test_a_ca_below_another_one_follows_what_it_signs(tmp_path: Path) -> None:
+    root, key = pki.make_ca("root", now=NOW), ec.generate_private_key(ec.SECP256R1())
+    signer = serialization.load_pem_private_key(root.key, None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    above = x509.load_pem_x509_certificate(root.certificate)
+    builder = x509.CertificateBuilder().subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "below")]))
+    builder = builder.issuer_name(above.subject).public_key(key.public_key()).serial_number(7)
+    builder = builder.not_valid_before(NOW).not_valid_after(NOW + MONTH)
+    below = builder.add_extension(x509.BasicConstraints(True, 0), critical=True).sign(signer, hashes.SHA256())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (tmp_path / "ca.crt").write_bytes(below.public_bytes(serialization.Encoding.PEM))
+    (tmp_path / "ca.key").write_bytes(private)
+    made = pki.Authority(tmp_path).issue(pki.make_request(pki.make_key()), URI, MONTH, now=NOW)
+    leaf, issuer = x509.load_pem_x509_certificates(made)
+    assert issuer == below
+    leaf.verify_directly_issued_by(issuer)
 
 
 def test_cert_managers_file_names_are_known(tmp_path: Path) -> None:

@@ -47,8 +47,9 @@ class Authority:
         return _read(self.folder, "ca.crt", "tls.crt")
 
     def issue(self, request_pem: bytes, uri: str, lifetime: timedelta, *, now: datetime) -> bytes:
-        """A client certificate for the key of a request, PEM with the CA behind it. Raises InputError (the request),
-        UnavailableError or IntegrityError (the CA's files)."""
+        """A client certificate for the key of a request, PEM. A CA below another one follows it; a root does not, for
+        those who verify have it (RFC 8446 §4.4.2) and would keep it again for each connection: 6 KB. Raises InputError
+        (the request), UnavailableError or IntegrityError (the CA's files)."""
         request = read_request(request_pem)
         issuer, key = self._load()
         until = min(now + lifetime, issuer.not_valid_after_utc)
@@ -57,7 +58,8 @@ class Authority:
         builder = builder.add_extension(names, critical=True)  # RFC 5280 §4.1.2.6: critical where the subject is empty
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         made = builder.sign(key, _hash(key)).public_bytes(serialization.Encoding.PEM)
-        return made + issuer.public_bytes(serialization.Encoding.PEM)
+        is_root = issuer.issuer == issuer.subject
+        return made if is_root else made + issuer.public_bytes(serialization.Encoding.PEM)
 
     def _load(self) -> tuple[x509.Certificate, CaKey]:
         try:
