@@ -15,7 +15,7 @@ from skerry.core import errors, identity
 from skerry.gateway import desired
 from skerry.rpc.methods import Call, CallError, Status
 
-_REMEMBERED = 20_000  # certificates that need not be parsed again
+_REMEMBERED = 1_000  # parsed certificates, of nodes that upload or fetch now; a stream keeps its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +27,20 @@ class Guard:
     tenant: str = "default"
     enforced: bool = False
 
-    def check(self, call: Call, node: str) -> None:
-        """Raises CallError (UNAUTHENTICATED, PERMISSION_DENIED) unless the caller may speak for `node`."""
+    def check(self, call: Call, node: str) -> identity.Peer | None:
+        """Who calls, or None where everybody is believed. Raises CallError (UNAUTHENTICATED, PERMISSION_DENIED) unless
+        the caller may speak for `node`."""
         if not self.enforced:
-            return
+            return None
         peer = self.peer(call)
         if peer.id.node != node:
             raise CallError(Status.PERMISSION_DENIED, f"node {peer.id.node} may not speak for {node[:120]!r}")
+        return peer
 
-    def about(self, call: Call) -> Mapping[str, Any]:
-        """What of the caller's certificate belongs into its EdgeNode.status."""
-        if not self.enforced:
-            return {}
-        return {"certNotAfterUnixMs": self.peer(call).not_after_ms}
+    def check_again(self, peer: identity.Peer | None) -> None:
+        """Whom `check` let in. Raises CallError (PERMISSION_DENIED) when its node's object says otherwise by now."""
+        if peer is not None and (why := self._fault(peer)):
+            raise CallError(Status.PERMISSION_DENIED, why)
 
     def peer(self, call: Call) -> identity.Peer:
         """Whose call it is. Raises CallError."""
@@ -55,11 +56,19 @@ class Guard:
         if certificate is None:
             raise errors.InputError("a client certificate is needed: enrol this node")
         peer = _parsed(certificate)
-        known = self.view.standing(peer.id.node)
-        approved, revoked = known if known is not None else (None, False)
-        if why := identity.fault(peer, self.domain, self.tenant, approved, revoked=revoked):
+        if why := self._fault(peer):
             raise errors.RejectedError(why)
         return peer
+
+    def _fault(self, peer: identity.Peer) -> str:
+        known = self.view.standing(peer.id.node)
+        approved, revoked = known if known is not None else (None, False)
+        return identity.fault(peer, self.domain, self.tenant, approved, revoked=revoked)
+
+
+def about(peer: identity.Peer | None) -> Mapping[str, Any]:
+    """What of a caller's certificate belongs into its EdgeNode.status."""
+    return {} if peer is None else {"certNotAfterUnixMs": peer.not_after_ms}
 
 
 class Guarded:

@@ -106,6 +106,14 @@ def _model(model: fleet_pb2.ModelReport) -> dict[str, Any]:
     }
 
 
+def last_words(report: fleet_pb2.NodeReport) -> bytes:
+    """A report of nothing but what `readings` tells: that is what a gateway keeps of each node."""
+    kept = fleet_pb2.NodeReport(node=report.node, readings=report.readings)
+    if report.HasField("spool"):
+        kept.spool.CopyFrom(report.spool)
+    return bytes(kept.SerializeToString())
+
+
 def readings(report: fleet_pb2.NodeReport, now_unix_ms: int, *, connected: bool) -> Mapping[str, str]:
     """Live readings by key: one per model, and the state of the spool."""
     found = {}

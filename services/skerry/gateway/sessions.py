@@ -13,9 +13,10 @@ from google.protobuf.message import DecodeError
 
 from skerry.adapters.objects.protocol import Change, Objects
 from skerry.core import errors
+from skerry.core.identity import Peer
 from skerry.core.liveness import MARK_S
 from skerry.gateway import desired, faults, liveness, metrics, reports, statuses
-from skerry.gateway.identity import Guard
+from skerry.gateway.identity import Guard, about
 from skerry.proto import fleet_pb2
 from skerry.rpc.methods import Call, CallError, Status
 
@@ -26,15 +27,16 @@ class Stream:
     """One node's stream, as the transport tells it (`methods.Receiver`); of no node until the first report."""
 
     __slots__ = (
-        "_sessions", "boot_id", "call", "heard_at_s", "is_finished", "is_stale", "last_report", "node", "pushing",
-        "sent", "sequence", "status_lost", "written_unix_ms",
+        "_sessions", "boot_id", "call", "heard_at_s", "is_finished", "is_stale", "last_words", "node", "peer",
+        "pushing", "sent", "sequence", "status_lost", "written_unix_ms",
     )  # fmt: skip
 
     def __init__(self, sessions: "Sessions", call: Call) -> None:
         self._sessions, self.call = sessions, call
         self.node = ""
+        self.peer: Peer | None = None  # where nodes have certificates
         self.boot_id, self.sequence = "", -1  # of the newest report
-        self.last_report = b""
+        self.last_words = b""  # of the newest report, what is said once more when the node goes
         self.heard_at_s = 0.0  # by the loop's clock
         self.is_finished = False  # the node says no more
         self.sent = b""  # fingerprint of the desired state that the node has
@@ -90,7 +92,7 @@ class Sessions:
         for node in tuple(self._open) if touched is None else touched & self._open.keys():
             stream = self._open[node]
             try:
-                self._guard.check(stream.call, node)
+                self._guard.check_again(stream.peer)
             except CallError as exc:
                 self._end(stream, exc.status, exc.message)
             else:
@@ -109,14 +111,14 @@ class Sessions:
         """A report. Raises CallError or SkerryError when the stream must end for a reason that the node should know."""
         report = _parse(data)
         if not stream.node:
-            self._guard.check(stream.call, report.node)
+            stream.peer = self._guard.check(stream.call, report.node)
             self._enter(stream, report.node)
         elif report.node != stream.node:
             raise CallError(Status.INVALID_ARGUMENT, f"a stream of node {stream.node} reports for {report.node}")
         stream.heard_at_s = asyncio.get_running_loop().time()
         self._open[stream.node] = self._open.pop(stream.node)
         self._watch_silence()
-        self._keep(stream, report, data)
+        self._keep(stream, report)
 
     def leave(self, stream: Stream) -> None:
         """The stream has ended: say that the node is gone, unless it has another stream by now."""
@@ -130,8 +132,8 @@ class Sessions:
         self._boots[node] = (stream.boot_id, stream.sequence)
         if len(self._boots) > _MAX_REMEMBERED:
             del self._boots[next(iter(self._boots))]
-        if stream.last_report:
-            last = fleet_pb2.NodeReport.FromString(stream.last_report)
+        if stream.last_words:
+            last = fleet_pb2.NodeReport.FromString(stream.last_words)
             self._readings.offer(reports.readings(last, self._clock(), connected=False))
         self._statuses.tell_gone(stream)
 
@@ -150,16 +152,16 @@ class Sessions:
         stream.call.fail(status, message)
         self.leave(stream)
 
-    def _keep(self, stream: Stream, report: fleet_pb2.NodeReport, data: bytes) -> None:
+    def _keep(self, stream: Stream, report: fleet_pb2.NodeReport) -> None:
         """Keep what a report says, unless a newer one of the same boot came before it, on this stream or another."""
         if report.boot_id == stream.boot_id and report.sequence <= stream.sequence:
             self._numbers.stale_reports.inc()
             return
-        stream.boot_id, stream.sequence, stream.last_report = report.boot_id, report.sequence, data
+        stream.boot_id, stream.sequence, stream.last_words = report.boot_id, report.sequence, reports.last_words(report)
         self._numbers.reports.inc()
         now = self._clock()
         self._readings.offer(reports.readings(report, now, connected=True))
-        self._statuses.tell(stream, {**reports.status(report), **self._guard.about(stream.call)}, now)
+        self._statuses.tell(stream, {**reports.status(report), **about(stream.peer)}, now)
 
     def _watch_silence(self) -> None:
         """One timer for all: for the stream that was heard the longest ago."""

@@ -29,7 +29,6 @@ class Peer(asyncio.BufferedProtocol):
         "_socket_bytes",
         "_stuck_at",
         "address",
-        "certificate",
         "connection",
         "place",
         "server",
@@ -40,7 +39,6 @@ class Peer(asyncio.BufferedProtocol):
     def __init__(self, server: "H2Server", address: str, place: str) -> None:
         """`place`: whom its connection is counted for."""
         self.server, self.address, self.place = server, address, place
-        self.certificate: bytes | None = None
         self.connection = Connection(server.limits, server.router, self._make_stream, server.time())
         self.transport: asyncio.Transport | None = None
         self.writers: list[Call] = []  # calls that wait to send on
@@ -58,6 +56,12 @@ class Peer(asyncio.BufferedProtocol):
         return (PlainAnswer if request.http_status else FailedCall)(connection, stream_id, request)
 
     # ---- used by calls
+
+    @property
+    def certificate(self) -> bytes | None:
+        """DER, of a verified client; asked for by few, and held by the TLS library anyhow."""
+        tls = self.transport.get_extra_info("ssl_object") if self.transport is not None else None
+        return tls.getpeercert(binary_form=True) if tls is not None else None
 
     @property
     def is_full(self) -> bool:
@@ -83,7 +87,7 @@ class Peer(asyncio.BufferedProtocol):
             if tls.selected_alpn_protocol() != "h2":
                 transport.abort()
                 return
-            self.certificate = tls.getpeercert(binary_form=True)
+            (transport.get_extra_info("peercert") or {}).clear()  # the parsed form: 1.3 KB that nobody reads
         self.connection.heard_at = self.server.time()
         if self.server.parting:
             self.server.loop.call_later(_STAY_S, self.drain)
