@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from skerry.rpc import tls
 from skerry.rpc.h2 import admission
 from skerry.rpc.h2.peer import Peer
+from skerry.rpc.h2.secured import Secured
 
 if TYPE_CHECKING:
     from skerry.rpc.h2.server import H2Server
@@ -68,15 +69,12 @@ class Listener:
         server, host = self._server, address[0]
         text = f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
         peer = Peer(server, text, place)
-        context = self._certificates.latest() if self._certificates else None
-        timeout_s = server.limits.handshake_s if context else None
+        protocol = Secured(server, peer, self._certificates.latest()) if self._certificates else peer
         try:
             with contextlib.suppress(OSError):  # the peer has gone: the transport will tell
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await server.loop.connect_accepted_socket(
-                lambda: peer, accepted, ssl=context, ssl_handshake_timeout=timeout_s
-            )
-        except (OSError, TimeoutError, asyncio.CancelledError):  # ssl.SSLError is an OSError
-            if peer.transport is None:
+            await server.loop.connect_accepted_socket(lambda: protocol, accepted)
+        except (OSError, asyncio.CancelledError):
+            if protocol.transport is None:
                 accepted.close()
                 server.admission.leave(place)

@@ -83,11 +83,9 @@ class Peer(asyncio.BufferedProtocol):
         self.transport = transport
         self.server.peers.add(self)
         tls = transport.get_extra_info("ssl_object")
-        if tls is not None:
-            if tls.selected_alpn_protocol() != "h2":
-                transport.abort()
-                return
-            (transport.get_extra_info("peercert") or {}).clear()  # the parsed form: 1.3 KB that nobody reads
+        if tls is not None and tls.selected_alpn_protocol() != "h2":
+            transport.abort()
+            return
         self.connection.heard_at = self.server.time()
         if self.server.parting:
             self.server.loop.call_later(_STAY_S, self.drain)

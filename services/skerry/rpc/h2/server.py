@@ -19,6 +19,7 @@ from skerry.rpc.h2.listener import Listener
 from skerry.rpc.h2.peer import Peer
 from skerry.rpc.h2.polling import Polling
 from skerry.rpc.h2.routing import Router
+from skerry.rpc.h2.secured import Secured
 from skerry.rpc.limits import Limits
 from skerry.rpc.methods import Handler, Methods, Status, Tls
 
@@ -40,6 +41,7 @@ class H2Server:
         self.budget = Budget(limits.unread_bytes)
         self.admission = Admission(limits)
         self.peers: set[Peer] = set()
+        self.greeting: set[Secured] = set()  # who is not a peer yet
         # Replies up to this are not checked one by one: the number of streams bounds them.
         self.small_reply_bytes = min(_SMALL_REPLY_BYTES, limits.max_message_bytes)
         self.timed: list[Call] = []  # calls with a deadline that may yet end within this turn
@@ -179,6 +181,8 @@ class H2Server:
             await asyncio.sleep(linger_s)
         for listener in self._listeners:
             await listener.close()
+        for secured in tuple(self.greeting):
+            secured.abort()
         self._part()
         await self._until_gone(grace_s)
         for peer in tuple(self.peers):
