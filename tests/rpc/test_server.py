@@ -108,8 +108,8 @@ def test_told_streams_in_silence_hold_no_task_and_no_message(running: rpc_world.
         burst = [headers(n, "/test.Echo/Told") + data(n, message(b"one"), end=False) for n in range(1, 201, 2)]
         burst += [data(n, half, end=False) + data(n, message(b"abc")[6:], end=False) for n in range(1, 201, 2)]
         raw.send(b"".join(burst))
-        _until(lambda: [one.size for one in running.seen.told] == [6] * 100)
-        _until(lambda: running.ask(tasks) == 2)  # the listener's, and this question
+        rpc_world.until(lambda: [one.size for one in running.seen.told] == [6] * 100)
+        rpc_world.until(lambda: running.ask(tasks) == 2)  # the listener's, and this question
         assert running.server.budget.taken_bytes == 0
         calls = [one.call for one in running.seen.told]
         assert all(call._inbox is incoming.NOTHING and call._assembly is None for call in calls)

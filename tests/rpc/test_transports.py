@@ -96,7 +96,7 @@ def test_a_told_stream(channel: Any, running: Running) -> None:
     told = channel.stream_stream(rpc_world.SERVICE + "Told")
     assert list(told(iter(messages), timeout=30)) == [b"%d" % sum(map(len, messages))]
     assert list(told(iter([]), timeout=20)) == [b"0"]
-    _until(lambda: [one.ends for one in running.seen.told[-2:]] == [1, 1])
+    rpc_world.until(lambda: [one.ends for one in running.seen.told[-2:]] == [1, 1])
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_what_a_receiver_raises_ends_its_call(
     before = len(running.seen.told)
     told = channel.stream_stream(rpc_world.SERVICE + "Told")
     assert _refused(lambda **kwargs: list(told(iter(said), metadata=metadata, **kwargs))) == status
-    _until(lambda: all(one.ends == 1 for one in running.seen.told[before:]))
+    rpc_world.until(lambda: all(one.ends == 1 for one in running.seen.told[before:]))
 
 
 @pytest.mark.parametrize("by", ["server", "client"])
@@ -126,14 +126,14 @@ def test_a_receiver_hears_that_its_stream_was_ended_from_elsewhere(channel: Any,
         silence.wait(20)
 
     call = channel.stream_stream(rpc_world.SERVICE + "Told")(said(), timeout=20)
-    _until(lambda: [one.size for one in running.seen.told[before:]] == [1])
+    rpc_world.until(lambda: [one.size for one in running.seen.told[before:]] == [1])
     (receiver,) = running.seen.told[before:]
     if by == "server":
         running.loop.call_soon_threadsafe(receiver.call.fail, Status.ABORTED, "another took over")
         assert _refused(lambda **_: list(call)) == ("ABORTED", "another took over")
     else:
         call.cancel()
-    _until(lambda: receiver.ends == 1 and receiver.call.done)
+    rpc_world.until(lambda: receiver.ends == 1 and receiver.call.done)
     silence.set()
 
 

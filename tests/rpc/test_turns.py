@@ -46,7 +46,8 @@ async def test_calls_gather_without_a_timer(arrivals: Sequence[int], batches: Se
             call.reply(request)
 
     server, socket, number = H2Server({"/e/Echo": Method(Kind.BATCH, echo)}, Limits()), Socket(), 1
-    peer = Peer(server, "127.0.0.1:1", lambda: None)
+    assert server.admission.enter("127.0.0.1")
+    peer = Peer(server, "127.0.0.1:1", "127.0.0.1")
     peer.connection_made(socket)
     peer.data_received(rpc_raw.SETTLED)
     await asyncio.sleep(0)
@@ -68,7 +69,8 @@ async def test_the_loop_of_a_server_goes_round_while_polling_goes_on(poll_s: flo
     """Who is waited for so is answered as soon as its bytes are read, without another turn of the loop."""
     table = {"/e/Echo": Method(Kind.BATCH, lambda calls: [call.reply(request) for call, request in calls])}
     server, socket = H2Server(table, Limits(poll_s=poll_s)), Socket()
-    peer = Peer(server, "127.0.0.1:1", lambda: None)
+    assert server.admission.enter("127.0.0.1")
+    peer = Peer(server, "127.0.0.1:1", "127.0.0.1")
     peer.connection_made(socket)
     peer.data_received(rpc_raw.SETTLED)
     for _ in range(20):
