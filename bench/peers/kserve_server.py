@@ -1,5 +1,6 @@
 """KServe's model server with a custom model of ONNX Runtime: gRPC, one worker, binary tensors both ways."""
 
+import socket
 import sys
 
 import onnxruntime
@@ -28,6 +29,8 @@ class Onnx(Model):
 
 
 if __name__ == "__main__":
-    port = int(_PORT)
-    server = ModelServer(grpc_port=port, http_port=port + 1, workers=1, enable_docs_url=False)
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        http_port = probe.getsockname()[1]
+    server = ModelServer(grpc_port=int(_PORT), http_port=http_port, workers=1, enable_docs_url=False)
     server.start([Onnx()])
