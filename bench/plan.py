@@ -7,7 +7,7 @@ from bench.results import NONE, VARYING, Cell
 
 CONNECTIONS = (1, 16, 64)
 FLOOR = "raw-ort"
-SIDE = ("skerry-agent", "raw-ort-python")  # on the way, but none of the servers compared
+SIDE = ("skerry-agent", "raw-ort-python", "least")  # on the way, but none of the servers compared
 _OURS = ("skerry", "skerry-grpcio")
 _PLAIN = ("grpc-aio", "grpc-sync")
 _OTHERS = ("mlserver", "kserve", "litserve", "bentoml")
@@ -43,6 +43,7 @@ def full() -> Plan:
     cnn = [
         *_cells((FLOOR, "raw-ort-python", *_OURS, "skerry-agent", "cpp-grpc", *_PLAIN, *_OTHERS), "cnn"),
         *_cells((*_OURS, "cpp-grpc", *_PLAIN), "cnn", tls=True),
+        *_cells(("least",), "cnn", connections=(1,)),
     ]
     rnn = [*_cells((FLOOR, "skerry", "cpp-grpc", *_PLAIN, *_OTHERS), "rnn")]
     echo = [

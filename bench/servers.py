@@ -141,6 +141,7 @@ SERVERS: Mapping[str, Make] = {
     "cpp-grpc": _cpp,
     "grpc-aio": _plain("grpc_aio"),
     "grpc-sync": _plain("grpc_sync"),
+    "least": _plain("least"),
     "mlserver": _in_environment("mlserver"),
     "kserve": _in_environment("kserve"),
     "litserve": _in_environment("litserve", **_HTTP),
