@@ -1,8 +1,8 @@
 """TLS between a socket and a peer: protocol of the one, transport of the other.
 
 It replaces the event loop's own, which costs 7 KB more for each connection and keeps its buffers, hundreds of KB after
-a large message. Here everything passes through two buffers of the server and is handed to the TLS library in slices of
-one record, so that nothing grows that a connection holds.
+a large message. Here what comes is read into the server's one buffer, and both ways pass the TLS library in slices of a
+record, so that nothing grows that a connection holds.
 """
 
 import asyncio
