@@ -4,6 +4,7 @@ Its adaptive batching is off: it takes about 15 % off a request at 16 connection
 """
 
 import asyncio
+import socket
 import sys
 
 import onnxruntime
@@ -30,12 +31,15 @@ class Onnx(MLModel):
 
 
 async def _main() -> None:
-    port = int(_PORT)
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("", 0))
+        other.bind(("", 0))
+        http_port, metrics_port = one.getsockname()[1], other.getsockname()[1]
     settings = Settings(
         host="127.0.0.1",
-        grpc_port=port,
-        http_port=port + 1,
-        metrics_port=port + 2,
+        grpc_port=int(_PORT),
+        http_port=http_port,
+        metrics_port=metrics_port,
         parallel_workers=0,
         debug=False,
         logging_settings=None,
