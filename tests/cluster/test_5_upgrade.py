@@ -1,6 +1,8 @@
-"""`helm upgrade` under load: neither gateway nor agents lose a request; nobody waits for a node that is cut off."""
+"""`helm upgrade` and `helm rollback` under load: neither gateway nor agents lose a request, and nobody waits for a node
+that is cut off."""
 
 import time
+from collections.abc import Callable
 
 import kube
 import kube_cameras
@@ -22,22 +24,38 @@ def _is_updated(site: Site, node: str, mark: str) -> bool:
     )
 
 
-def test_the_gateway_is_updated_under_load(serving, capsys: pytest.CaptureFixture[str]) -> None:
+def _knocked(serving, change: Callable[[], object]) -> tuple[float, kube_cameras.Books]:
+    """A change of the cloud under load, until both nodes are at the gateway again: how long it took, and the knocks
+    at its door meanwhile. No camera loses a request."""
     site, knocker = serving.site, kube_cameras.Knocker(TEST, AGENT_IMAGE)
     knocker.begin(f"https://skerry-gateway-internal.{CLOUD}.svc:8446/", KNOCKS, site.cloud)
     began = time.time()
-    site.cloud_chart("upgrade", podAnnotations={"skerry-test/round": "2"})
+    change()
     site.waits("both nodes at the new gateway", lambda: all(site.is_connected(node) for node in site.edges), 60)
     end = time.time()
-    knocked = knocker.books(began, end)
-    with capsys.disabled():
-        print(  # noqa: T201
-            f"\n  cloud upgraded in {end - began:.1f} s: {len(knocked)} knocks, {len(kube_cameras.lost(knocked))} lost"
-        )
-    assert len(knocked) > KNOCKS
-    assert kube_cameras.lost(knocked) == []
     for node in site.edges:
         assert kube_cameras.lost(serving.cameras.books(node, began, end)) == []
+    return end - began, knocker.books(began, end)
+
+
+@pytest.mark.parametrize("what", ["upgrade", "rollback"])
+def test_the_cloud_is_updated_under_load(serving, what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    site = serving.site
+    stories = {one.name: one.spec for one in site.store.list("ModelRollout")}
+
+    def change() -> None:
+        if what == "upgrade":
+            site.cloud_chart("upgrade", podAnnotations={"skerry-test/round": "2"})
+        else:
+            kube.helm("rollback", "skerry", "-n", CLOUD, "--wait", "--timeout=180s")
+
+    took_s, knocked = _knocked(serving, change)
+    lost = kube_cameras.lost(knocked)
+    with capsys.disabled():
+        print(f"\n  {what} of the cloud in {took_s:.1f} s: {len(knocked)} knocks, {len(lost)} lost")  # noqa: T201
+    assert len(knocked) > KNOCKS
+    assert lost == []
+    assert {one.name: one.spec for one in site.store.list("ModelRollout")} == stories
 
 
 def test_agents_are_updated_under_load_while_a_node_is_away(serving, capsys: pytest.CaptureFixture[str]) -> None:
