@@ -1,0 +1,112 @@
+"""Streams of nodes: their readings, what happens while Redis or the object store is away, and reports that are none."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from sessions_world import FakeCall, Gateway, report, settled
+
+from skerry.adapters.fleetstate.memory import MemoryFleetState
+from skerry.adapters.objects.memory import MemoryObjects
+from skerry.core import errors
+from skerry.gateway import reports
+from skerry.proto import fleet_pb2
+from skerry.rpc.methods import Status
+
+
+async def test_readings_are_put_with_their_node_and_age_and_once_more_when_it_goes() -> None:
+    gateway = Gateway(MemoryObjects())
+    writing = asyncio.create_task(gateway.readings.run())
+    async with gateway.stream(report()):
+        await settled(lambda: len(gateway.fleetstate.get("")) == 2)
+        found = gateway.fleetstate.get("")
+        reading = json.loads(found["node:north:digits"])
+        assert reading["requests"] == 5 and reading["windowS"] == 10.0
+        assert (reading["node"], reading["atUnixMs"], reading["connected"]) == ("north", 1_000_000, True)
+        assert json.loads(found["spool:north"])["pending"] == 2
+    await settled(lambda: not json.loads(gateway.fleetstate.get("node:")["node:north:digits"])["connected"])
+    writing.cancel()
+
+
+def test_of_a_report_is_kept_what_its_readings_are_made_of_and_no_more() -> None:
+    whole = report()
+    kept = fleet_pb2.NodeReport.FromString(reports.last_words(whole))
+    for connected in (True, False):
+        assert reports.readings(kept, 7, connected=connected) == reports.readings(whole, 7, connected=connected)
+    assert not kept.models and not kept.boot_id and not kept.HasField("runtime")
+    bare = report(readings=[])
+    bare.ClearField("spool")
+    assert reports.readings(fleet_pb2.NodeReport.FromString(reports.last_words(bare)), 7, connected=True) == {}
+
+
+class AwayState(MemoryFleetState):
+    def put(self, key: str, value: str, *, ttl_s: float) -> None:
+        raise errors.UnavailableError("Redis did not answer")
+
+
+async def test_while_redis_is_away_nodes_are_served_all_the_same() -> None:
+    gateway = Gateway(MemoryObjects())
+    gateway.readings._fleetstate = AwayState()
+    writing = asyncio.create_task(gateway.readings.run())
+    async with gateway.stream(report(1)) as call:
+        call.say(report(2, agent_version="next"))
+        await settled(lambda: gateway.node.status["agentVersion"] == "next")
+    assert not writing.done()
+    writing.cancel()
+
+
+class AwayObjects(MemoryObjects):
+    away = False
+
+    def patch(self, *args: Any, **fields: Any) -> Any:
+        if self.away:
+            raise errors.UnavailableError("the object store did not answer: database is locked")
+        return super().patch(*args, **fields)
+
+
+async def test_while_the_object_store_is_away_the_stream_stays_and_the_status_is_written_later() -> None:
+    objects = AwayObjects()
+    gateway = Gateway(objects)
+    async with gateway.stream(report(1)) as call:
+        gateway.look()
+        objects.away = True
+        call.say(report(2, agent_version="next"))
+        await gateway.sessions.written()
+        assert gateway.node.status["agentVersion"] == "0.1" and call.ended is None
+        objects.away = False
+        call.say(report(3, agent_version="next"))
+        await settled(lambda: gateway.node.status["agentVersion"] == "next")
+
+
+BAD_REPORTS: dict[str, Any] = {
+    "bytes that are no report": b"\xff\xff\xff",
+    "no name": report(node=""),
+    "a name that is a path": report(node="../x"),
+    "no boot id": report(boot_id=""),
+    "a text without end": report(agent_version="x" * 10_000),
+    "a model name that is none": report(models=[fleet_pb2.ModelReport(model="A B")]),
+    "a digest that is none": report(models=[fleet_pb2.ModelReport(model="digits", digest="sha256:x")]),
+    "a negative permit": report(models=[fleet_pb2.ModelReport(model="digits", highest_permit=-1)]),
+    "too many models": report(models=[fleet_pb2.ModelReport(model=f"m{n}") for n in range(300)]),
+    "a reading that is not finite": report(readings=[fleet_pb2.Reading(model="digits", p99_ms=float("nan"))]),
+    "a reading of a model that is none": report(readings=[fleet_pb2.Reading(model="a:b")]),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_REPORTS.values(), ids=BAD_REPORTS.keys())
+async def test_a_bad_first_report_is_an_error_of_the_node_and_leaves_nothing(bad: Any) -> None:
+    gateway = Gateway(MemoryObjects())
+    call = FakeCall(gateway.sessions)
+    call.say(bad)
+    assert call.ended is not None
+    assert call.ended.status in (Status.INVALID_ARGUMENT, Status.RESOURCE_EXHAUSTED)
+    assert gateway.objects.writes == 0
+
+
+async def test_a_stream_cannot_report_for_another_node() -> None:
+    gateway = Gateway(MemoryObjects())
+    async with gateway.stream(report(1)) as call:
+        call.say(report(1, node="south"))
+        assert call.ended is not None and "reports for south" in call.ended.message
+    assert [one.name for one in gateway.objects.list("EdgeNode")] == ["north"]
