@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,16 +17,25 @@ Opener = Callable[[], protocol.Lease]
 
 
 @pytest.fixture(params=["local", "memory", pytest.param("kubernetes", marks=requires_apiserver)])
-def open_one(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opener:
-    board = memory.Board()
+def open_one(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], protocol.Lease]]:
+    """Opens another holder's view of one lease; all are released at the end, for who leads renews in the background."""
+    board, made = memory.Board(), list[protocol.Lease]()
+    url = f"sqlite://{tmp_path}/objects.db"
     if request.param == "kubernetes":
         server: ApiServer = request.getfixturevalue("permissive_apiserver")
         monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig))
         url = f"kubernetes://{server.namespace()}"
-        return lambda: lease.open_lease(url, "controller")
-    if request.param == "memory":
-        return lambda: memory.MemoryLease(board)
-    return lambda: lease.open_lease(f"sqlite://{tmp_path}/objects.db", "controller")
+
+    def another() -> protocol.Lease:
+        in_memory = request.param == "memory"
+        made.append(memory.MemoryLease(board) if in_memory else lease.open_lease(url, "controller"))
+        return made[-1]
+
+    yield another
+    for one in made:
+        one.release()
 
 
 def test_one_leads_and_the_other_waits(open_one: Opener) -> None:
