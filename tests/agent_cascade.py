@@ -10,7 +10,11 @@ import models
 import numpy as np
 
 from skerry.adapters.telemetry import metrics
-from skerry.agent import cascade, collector, keeping, loading, readings, slots
+from skerry.agent import cascade
+from skerry.agent.capture import capture_queue
+from skerry.agent.capture import sampler as keeping
+from skerry.agent.sync import load_window
+from skerry.agent.update import activation, version_store
 from skerry.core import manifest, specs
 from skerry.core.inference import InferReply, InferRequest
 from skerry.core.tensors import Tensor
@@ -26,14 +30,16 @@ TEACHER_DIGEST = "sha256:" + "7" * 64
 OPEN_POLICY = specs.OffloadSpec(exploration_permille=0, hard_permille=1000)
 
 
-def write(root: Path, number: int, *, scale: float = 1.0, threshold: float = 0.8, model: str = "digits") -> slots.Slot:
+def write(
+    root: Path, number: int, *, scale: float = 1.0, threshold: float = 0.8, model: str = "digits"
+) -> version_store.Slot:
     data, golden = models.linear(scale), models.linear_golden(scale)
     made = replace(
         models.manifest_for(model, data, [models.X], [models.LOGITS], golden=golden),
         confidence=manifest.Confidence(1.0, threshold),
     )
     folder = models.write(root, model, number, data, made, golden)
-    return slots.Slot(model, number, made.digest, folder)
+    return version_store.Slot(model, number, made.digest, folder)
 
 
 class Teacher:
@@ -65,15 +71,15 @@ class Node:
         instruments = Instruments(metrics.Metrics())
         self.root, self.teacher = root, Teacher()
         self.registry = Registry(Options(), instruments)
-        self.kept: list[collector.Answered] = []
-        self.readings = readings.Readings(asyncio.get_running_loop().time)
+        self.kept: list[capture_queue.Answered] = []
+        self.readings = load_window.Readings(asyncio.get_running_loop().time)
         self.u = u
         sampler = keeping.Sampler(self, lambda: self.u, lambda: 1_700_000_000_000)  # type: ignore[arg-type]
         remote = self.teacher if has_teacher else None
         self.cascade = cascade.Cascade(DataPlane(self.registry, instruments), remote, sampler, self.readings)
-        self.loader = loading.RegistryLoader(self.registry, self.cascade)
+        self.loader = activation.RegistryLoader(self.registry, self.cascade)
 
-    def offer(self, answered: collector.Answered) -> bool:
+    def offer(self, answered: capture_queue.Answered) -> bool:
         self.kept.append(answered)
         return True
 

@@ -6,20 +6,20 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from skerry.agent import collector, keeper, spool
+from skerry.agent.capture import capture_queue, spool, spool_thread
 from skerry.core import errors, sampling
 from skerry.proto import fleet_pb2
 
-IDENTITY = collector.Identity("edge-1", "boot-a")
+IDENTITY = capture_queue.Identity("edge-1", "boot-a")
 
 
-def answered(number: int, size: int = 64, request_id: str | None = None) -> collector.Answered:
-    return collector.Answered(
+def answered(number: int, size: int = 64, request_id: str | None = None) -> capture_queue.Answered:
+    return capture_queue.Answered(
         model="digits",
         request_id=f"r{number}" if request_id is None else request_id,
         digest="sha256:" + "a" * 64,
         kind=sampling.Kind.HARD,
-        inputs=(collector.CapturedTensor("image", "UINT8", (size,), bytes([number % 256]) * size),),
+        inputs=(capture_queue.CapturedTensor("image", "UINT8", (size,), bytes([number % 256]) * size),),
         local_logits=(0.1, 0.2),
         confidence=0.4,
         route="local",
@@ -28,8 +28,8 @@ def answered(number: int, size: int = 64, request_id: str | None = None) -> coll
     )
 
 
-def make_keeper(folder: Path, limits: spool.Limits | None = None) -> keeper.Keeper:
-    return keeper.Keeper(folder / "spool.db", limits or spool.Limits(), lambda: "x")
+def make_keeper(folder: Path, limits: spool.Limits | None = None) -> spool_thread.Keeper:
+    return spool_thread.Keeper(folder / "spool.db", limits or spool.Limits(), lambda: "x")
 
 
 class Cloud:

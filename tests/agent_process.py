@@ -22,7 +22,8 @@ import models
 from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.trust import ceremony, keys, repository, store
-from skerry.agent import cloud, slots
+from skerry.agent.sync import gateway_client
+from skerry.agent.update import version_store
 from skerry.core.inference import InferReply, InferRequest
 from skerry.proto import edge_pb2, fleet_pb2
 
@@ -45,7 +46,7 @@ class Gateway:
         self._server: grpc.aio.Server | None = None
         self.port = 0
 
-    def assign(self, slot: slots.Slot, **fields: Any) -> None:
+    def assign(self, slot: version_store.Slot, **fields: Any) -> None:
         assignment = fleet_pb2.Assignment(
             model=slot.model,
             digest=slot.digest,
@@ -66,7 +67,7 @@ class Gateway:
             ),
         }
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        generic = grpc.method_handlers_generic_handler(cloud.SERVICE.strip("/"), handlers)
+        generic = grpc.method_handlers_generic_handler(gateway_client.SERVICE.strip("/"), handlers)
         self._server.add_generic_rpc_handlers((generic,))
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         await self._server.start()
@@ -136,11 +137,11 @@ class World:
     others: list["World"] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
 
-    def make(self, number: int, *, scale: float = 1.0, threshold: float = 0.8) -> slots.Slot:
+    def make(self, number: int, *, scale: float = 1.0, threshold: float = 0.8) -> version_store.Slot:
         """A version on this test's disk, not yet published."""
         return agent_cascade.write(self.tmp / "made", number, scale=scale, threshold=threshold)
 
-    def publish(self, slot: slots.Slot) -> slots.Slot:
+    def publish(self, slot: version_store.Slot) -> version_store.Slot:
         signing = repository.Repository(
             DirectoryBlobs(self.tmp / "repository"), keys.load(self.tmp / "keys" / "online")
         )

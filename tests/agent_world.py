@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from skerry.agent import ledger, reporting, restore, slots, steps, updater
+from skerry.agent.sync import node_report
+from skerry.agent.update import cold_start, ledger, update_plan, updater, version_store
 from skerry.core import errors
 from skerry.proto import fleet_pb2
 
@@ -65,7 +66,7 @@ class Loader:
     def serving(self, model: str) -> ledger.Pointer | None:
         return self.loaded.get(model)
 
-    async def swap(self, slot: slots.Slot) -> None:
+    async def swap(self, slot: version_store.Slot) -> None:
         if slot.version in self.hangs:
             await asyncio.Event().wait()
         if slot.version in self.fails:
@@ -83,7 +84,7 @@ class Fetch:
         self.calls: list[int] = []
         self.damage: Callable[[Path], None] = lambda folder: None
 
-    async def __call__(self, wanted: steps.Assignment, folder: Path, max_bytes: int) -> updater.Outcome:
+    async def __call__(self, wanted: update_plan.Assignment, folder: Path, max_bytes: int) -> updater.Outcome:
         self.calls.append(wanted.version)
         await asyncio.sleep(0)
         if self.outcomes:
@@ -102,14 +103,14 @@ class Node:
     def __init__(self, state: Path, fetch: Fetch, limits: updater.Limits = LIMITS, boot: int = 0) -> None:
         self.state, self.fetch = state, fetch
         self.book = ledger.Ledger(state / "ledger")
-        self.disk = slots.Slots(state / "models")
+        self.disk = version_store.Slots(state / "models")
         self.disk.clean()
         self.loader = Loader()
         self.updater = updater.Updater(self.book, self.disk, fetch, self.loader, lambda: 0.0, limits)
         self.sequence = boot * 1_000_000
 
     async def restore(self) -> None:
-        await restore.restore(self.book, self.disk, self.loader)
+        await cold_start.restore(self.book, self.disk, self.loader)
 
     @property
     def serving(self) -> int:
@@ -117,13 +118,13 @@ class Node:
         return found.version if found else 0
 
     @property
-    def target(self) -> steps.Step:
+    def target(self) -> update_plan.Step:
         return self.updater.targets["digits"].shown
 
     def ask(self) -> int:
         """The permit request of a report sent now; 0: it asks for none."""
         self.sequence += 1
-        return reporting.ask(self.updater.targets, self.sequence, time.monotonic(), refresh_s=10.0).get("digits", 0)
+        return node_report.ask(self.updater.targets, self.sequence, time.monotonic(), refresh_s=10.0).get("digits", 0)
 
 
 def desired(

@@ -26,7 +26,7 @@ from skerry.adapters.lease.memory import Board, MemoryLease
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.adapters.objects.protocol import Object
 from skerry.adapters.trust import ceremony, keys, repository
-from skerry.controller import marks, publish, reconcile, runs
+from skerry.controller import condition_json, publish, reconcile, runs
 from skerry.controller.jobs.memory import MemoryJobs
 from skerry.controller.jobs.protocol import State
 from skerry.controller.store import Store
@@ -252,7 +252,9 @@ class World:
         return (found[0]["status"], found[0]["reason"]) if found else ("", "")
 
     def available(self) -> list[str]:
-        return [one.name for one in self.objects.list("ModelVersion") if marks.is_true(one.status, "Available")]
+        return [
+            one.name for one in self.objects.list("ModelVersion") if condition_json.is_true(one.status, "Available")
+        ]
 
 
 def edge_model(dataset: str) -> dict[str, Any]:

@@ -12,14 +12,14 @@ from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.adapters.streams.memory import MemoryStreams
-from skerry.core import datasets, digests, errors, parts
-from skerry.curator.desk import Desk
+from skerry.core import dataset_parts, datasets, digests, errors
 from skerry.curator.evidence import Evidence
-from skerry.curator.keeper import Keeper
-from skerry.curator.labeler import STREAM, Labeler
+from skerry.curator.example_store import Shelf
+from skerry.curator.label_task import Task
+from skerry.curator.labeling import Desk
+from skerry.curator.labeling_loop import STREAM, Labeler
+from skerry.curator.schedule import Keeper
 from skerry.curator.settings import Settings
-from skerry.curator.shelf import Shelf
-from skerry.curator.tasks import Task
 from skerry.curator.teacher import Answer
 from skerry.proto import fleet_pb2
 
@@ -158,15 +158,15 @@ class World:
     def subject(self) -> Any:
         return self.desk.subjects["digits"]
 
-    def dataset(self, digest: str) -> tuple[datasets.DatasetManifest, dict[str, parts.Rows]]:
+    def dataset(self, digest: str) -> tuple[datasets.DatasetManifest, dict[str, dataset_parts.Rows]]:
         """The manifest and the captured rows by role."""
         data = self.blobs.read(datasets.blob_path("digits", digest), max_bytes=1 << 20)
         manifest = datasets.DatasetManifest.from_json(data)
         return manifest, {role: self.rows(manifest, role) for role in ("train", "holdout")}
 
-    def rows(self, manifest: datasets.DatasetManifest, role: Any) -> parts.Rows:
-        read: Iterator[parts.Rows] = (
-            parts.unpack(self.blobs.read(digests.blob_path(part.digest), max_bytes=1 << 20), manifest)
+    def rows(self, manifest: datasets.DatasetManifest, role: Any) -> dataset_parts.Rows:
+        read: Iterator[dataset_parts.Rows] = (
+            dataset_parts.unpack(self.blobs.read(digests.blob_path(part.digest), max_bytes=1 << 20), manifest)
             for part in manifest.select(role, "captured")
         )
-        return parts.concatenate(list(read), manifest.input, len(manifest.class_names))
+        return dataset_parts.concatenate(list(read), manifest.input, len(manifest.class_names))

@@ -18,7 +18,7 @@ import grpc
 
 from skerry.adapters import objects, pki
 from skerry.agent import enrol
-from skerry.core import tokens
+from skerry.core import join_tokens
 from skerry.proto import fleet_pb2
 
 FLEET = "/skerry.fleet.v1.Fleet/"
@@ -74,14 +74,14 @@ class Gateway:
     def token(self, name: str = "t00001", uses: int = 10, pattern: str = "*", hours: float = 1.0, **labels: str) -> str:
         secret = "s" * 32
         spec = {
-            "secretHash": tokens.secret_hash(secret),
+            "secretHash": join_tokens.secret_hash(secret),
             "expiresUnixMs": int((time.time() + hours * 3600) * 1000),
             "uses": uses,
             "nodePattern": pattern,
             "labels": labels,
         }
         self.store.create("JoinToken", name, spec, manager="operator")
-        return str(tokens.Token(name, secret, pki.digest_of_ca(self.pki / "ca.crt")))
+        return str(join_tokens.Token(name, secret, pki.digest_of_ca(self.pki / "ca.crt")))
 
     def enrol(self, node: str, token: str, folder: Path | None = None) -> tuple[str, str]:
         """As a node does it: (state, reason)."""

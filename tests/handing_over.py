@@ -14,7 +14,7 @@ from agent_cascade import UNSURE
 from agent_process import World
 
 from skerry.adapters.oip.remote import RemoteModel
-from skerry.agent import slots
+from skerry.agent.update import version_store
 from skerry.core import errors
 from skerry.core.inference import InferRequest
 from skerry.proto import edge_pb2
@@ -26,7 +26,7 @@ NOTICE_S = "0.7"
 RECORDED = edge_pb2.FeedbackReply.RECORDED
 
 
-async def assigned(world: World, number: int, **options: Any) -> slots.Slot:
+async def assigned(world: World, number: int, **options: Any) -> version_store.Slot:
     """Version `number` is assigned, and reported as serving."""
     slot = world.publish(world.make(number, **options))
     world.gateway.assign(slot, offload_json=CAPTURE_ALL)

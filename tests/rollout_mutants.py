@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from skerry.core import evidence
-from skerry.core.rollout import members, pauses, permits, planner, progress, retreat, settling
+from skerry.core.rollout import pauses, permits, planner, progress, rollback, settling, waves
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +102,17 @@ MUTANTS = (
     ),
     Mutant("permits come before their wave", planner, "_wishes", "may_swap and not ahead and", "may_swap and"),
     Mutant("a superseded version runs on", planner, "_wishes", "if ahead and _strays", "if False and _strays"),
-    Mutant("offline nodes block", members, "tally", "elif not scene.reachable(name):", "elif False:"),
+    Mutant("offline nodes block", waves, "tally", "elif not scene.reachable(name):", "elif False:"),
     Mutant(
         "offline nodes count as updated",
-        members,
+        waves,
         "tally",
         'elif not scene.reachable(name):\n            counts["deferred"]',
         'elif not scene.reachable(name):\n            counts["updated"]',
     ),
     Mutant(
         "success is what was assigned",
-        members,
+        waves,
         "tally",
         "scene.report(name).digest == scene.target.digest",
         "scene.nodes[name].assignment(scene.model) is not None",
@@ -124,7 +124,7 @@ MUTANTS = (
         "if tally.pending or not tally.updated:",
         "if False:",
     ),
-    Mutant("failures are not counted", members, "noted", "(fleet.REFUSED, fleet.SWAP_FAILED)", "()"),
+    Mutant("failures are not counted", waves, "noted", "(fleet.REFUSED, fleet.SWAP_FAILED)", "()"),
     Mutant("a rollout waits for ever", progress, "_waiting", "if (late or", "if (False or"),
     Mutant("a verdict is waited for for ever", progress, "_judged", "if late and", "if False and"),
     Mutant(
@@ -136,7 +136,7 @@ MUTANTS = (
     ),
     Mutant(
         "rolled back while nodes run the bad version",
-        retreat,
+        rollback,
         "step",
         "waiting += [name for name in reachable if name not in stuck]",
         "pass",

@@ -7,7 +7,7 @@ from typing import Any
 
 from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.adapters.objects.memory import MemoryObjects
-from skerry.gateway import desired, identity, liveness, metrics, sessions
+from skerry.gateway import desired, identity, metrics, readings_writer, sessions
 from skerry.proto import edge_pb2, fleet_pb2
 from skerry.rpc.methods import CallError, Receiver, Status
 
@@ -71,7 +71,7 @@ class Gateway:
     def __init__(self, objects: MemoryObjects, report_timeout_s: float = 60.0) -> None:
         self.objects, self.fleetstate, self.now_ms = objects, MemoryFleetState(), 1_000_000
         self.numbers, self.view = metrics.Numbers(), desired.View()
-        self.readings = liveness.Readings(self.fleetstate)
+        self.readings = readings_writer.Readings(self.fleetstate)
         self.sessions = sessions.Sessions(
             objects,
             self.view,

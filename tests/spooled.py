@@ -1,6 +1,6 @@
 """What goes into a spool in tests, and all that comes out of it."""
 
-from skerry.agent import spool
+from skerry.agent.capture import spool
 
 SMALL = spool.Limits(max_bytes=10_000, max_rows=20, max_requests=50, max_record_bytes=2_000)
 

@@ -8,7 +8,7 @@ import numpy as np
 from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.adapters.objects.memory import MemoryObjects
-from skerry.core import datasets, digests, parts, snapshots, tickets, writers
+from skerry.core import dataset_parts, datasets, digests, job_tickets, snapshots, writers
 
 MODEL = "press"
 NAMES = ("ok", "worn", "broken")
@@ -44,17 +44,17 @@ class World:
         self.blobs, self.objects = MemoryBlobs(), MemoryObjects()
         self.objects.create("EdgeModel", MODEL, spec(**changes), manager=writers.OPERATOR)
 
-    def dataset(self, rows: Mapping[tuple[datasets.Role, datasets.Origin], parts.Rows], **changes: Any) -> str:
+    def dataset(self, rows: Mapping[tuple[datasets.Role, datasets.Origin], dataset_parts.Rows], **changes: Any) -> str:
         """Store a dataset; returns its digest."""
         return self.datasets(list(rows.items()), **changes)
 
-    def datasets(self, rows: Sequence[tuple[tuple[Any, Any], parts.Rows]], **changes: Any) -> str:
+    def datasets(self, rows: Sequence[tuple[tuple[Any, Any], dataset_parts.Rows]], **changes: Any) -> str:
         """Store a dataset of any parts, each with its (role, origin)."""
         made = []
         for (role, origin), one in rows:
-            data = parts.pack(one)
+            data = dataset_parts.pack(one)
             blob_store.put(self.blobs, data)
-            made.append(parts.describe(role, origin, data, one, len(NAMES)))
+            made.append(dataset_parts.describe(role, origin, data, one, len(NAMES)))
         whole = {"model": MODEL, "class_names": NAMES, "input": INPUT, "parts": tuple(made)} | changes
         manifest = datasets.DatasetManifest(**whole).to_json()
         digest = digests.sha256(manifest)
@@ -72,9 +72,9 @@ class World:
         model = self.objects.get("EdgeModel", MODEL)
         stable = snapshots.stable_of(body, model.status)
         found = next((one.spec for one in self.objects.list("ModelVersion") if one.name == stable), None)
-        self.blobs.write(tickets.snapshot_path(run), snapshots.to_json(run, body, model.spec, stable, found))
+        self.blobs.write(job_tickets.snapshot_path(run), snapshots.to_json(run, body, model.spec, stable, found))
 
 
-def rows(per_class: list[int], seed: int = 0) -> parts.Rows:
+def rows(per_class: list[int], seed: int = 0) -> dataset_parts.Rows:
     x, y = windows(per_class, seed)
-    return parts.imported(x, y, len(NAMES), first=seed * 10_000)
+    return dataset_parts.imported(x, y, len(NAMES), first=seed * 10_000)

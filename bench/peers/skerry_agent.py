@@ -7,7 +7,7 @@ from pathlib import Path
 import uvloop
 
 from skerry import rpc
-from skerry.agent import parts
+from skerry.agent import wiring
 from skerry.agent.settings import Settings
 
 
@@ -15,7 +15,7 @@ async def _main(state: Path) -> None:
     port, kind, model = sys.argv[1:4]
     nowhere = "127.0.0.1:9"
     settings = Settings("bench", state, state / "root.json", nowhere, f"http://{nowhere}/", ("127.0.0.1", int(port)))
-    serves = parts.serving(settings)
+    serves = wiring.serving(settings)
     version = await serves.registry.load(kind, 1, Path(model).parent)
     serves.cascade.know(version.digest, version.manifest)
     serves.registry.activate(kind, 1)

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from skerry.adapters import blobs
 from skerry.adapters.blobs.door import Clock, DoorBlobs
-from skerry.core import digests, errors, tickets
+from skerry.core import digests, errors, job_tickets
 
 DATASET = f"datasets/digits/{'a' * 64}"
 
@@ -103,7 +103,7 @@ def test_content_that_is_not_its_digest_is_refused(world: DoorWorld, store: blob
 
 
 def test_an_expired_ticket_is_refused_and_so_is_one_whose_run_has_ended(world: DoorWorld, store: blobs.Blobs) -> None:
-    world.blobs.delete(tickets.snapshot_path(RUN))
+    world.blobs.delete(job_tickets.snapshot_path(RUN))
     with pytest.raises(errors.RejectedError, match="has ended"):
         store.exists(DATASET)
     world.now_s = NOW_S + 100
@@ -221,7 +221,7 @@ def test_a_silent_door_is_left_after_the_time_out(tmp_path: Path, monkeypatch: p
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}"
         pauses = Pauses()
-        store = DoorBlobs(url, tickets.make(KEY, RUN, NOW_S), certificate(tmp_path), pauses.clock)
+        store = DoorBlobs(url, job_tickets.make(KEY, RUN, NOW_S), certificate(tmp_path), pauses.clock)
         with pytest.raises(errors.UnavailableError):
             store.exists(DATASET)
         assert pauses.slept > 3

@@ -12,7 +12,7 @@ import pytest
 from agent_cascade import OPEN_POLICY, SURE, TEACHER_DIGEST, UNSURE
 from plane import FakeCall
 
-from skerry.agent import slots
+from skerry.agent.update import version_store
 from skerry.core import errors, manifest, sampling
 from skerry.core.inference import InferRequest
 from skerry.serving.predictor import Answer, Context, Job, predict
@@ -157,7 +157,7 @@ async def test_a_step_of_a_sequence_stays_on_the_node_and_is_not_kept(tmp_path: 
     node = agent_cascade.Node(tmp_path)
     folder = models.write_rnn(tmp_path, "digits", 1)
     digest = manifest.digest_of((folder / "manifest.json").read_bytes())
-    await node.loader.swap(slots.Slot("digits", 1, digest, folder))
+    await node.loader.swap(version_store.Slot("digits", 1, digest, folder))
     node.cascade._versions[digest] = replace(  # a threshold that no answer reaches
         node.cascade._versions[digest], confidence=manifest.Confidence(1.0, 2.0)
     )
@@ -180,7 +180,7 @@ async def test_a_version_that_answers_nan_gives_an_error_counts_as_failed_and_te
     node = agent_cascade.Node(tmp_path)
     folder = models.write_not_finite(tmp_path, "digits", 1)
     digest = manifest.digest_of((folder / "manifest.json").read_bytes())
-    await node.loader.swap(slots.Slot("digits", 1, digest, folder))
+    await node.loader.swap(version_store.Slot("digits", 1, digest, folder))
     with pytest.raises(errors.IntegrityError):
         await node.ask([-1.0] * 4)
     (reading,) = node.readings.read()

@@ -15,29 +15,29 @@ import agent_world
 import pytest
 from agent_world import Fetch, Node, Version, bring_up, desired
 
-from skerry.agent import ledger, slots
+from skerry.agent.update import ledger, version_store
 
 V1, V2 = Version(1), Version(2)
 VICTIM = Path(agent_world.__file__).parent / "agent_victim.py"
 
 # Every call that changes anything, in the order in which an update makes them.
 STEPS = [
-    "skerry.agent.slots:Slots.prune",
-    "skerry.agent.slots:Slots.stage",
+    "skerry.agent.update.version_store:Slots.prune",
+    "skerry.agent.update.version_store:Slots.stage",
     "agent_world:Version.write",
     "agent_world:Fetch.__call__",
-    "skerry.agent.slots:check",
-    "skerry.agent.slots:_sync_file",
-    "skerry.agent.slots:Slots._make_room",
+    "skerry.agent.update.version_store:check",
+    "skerry.agent.update.version_store:_sync_file",
+    "skerry.agent.update.version_store:Slots._make_room",
     "pathlib:Path.rename",
-    "skerry.agent.slots:Slots.publish",
-    "skerry.agent.slots:Slots.discard",
-    "skerry.agent.ledger:Ledger.use_permit",
-    "skerry.agent.ledger:Ledger.begin",
+    "skerry.agent.update.version_store:Slots.publish",
+    "skerry.agent.update.version_store:Slots.discard",
+    "skerry.agent.update.ledger:Ledger.use_permit",
+    "skerry.agent.update.ledger:Ledger.begin",
     "agent_world:Loader.swap",
-    "skerry.agent.ledger:Ledger.point",
-    "skerry.agent.ledger:Ledger._append",
-    "skerry.agent.slots:Slots.remove",
+    "skerry.agent.update.ledger:Ledger.point",
+    "skerry.agent.update.ledger:Ledger._append",
+    "skerry.agent.update.version_store:Slots.remove",
     "os:fsync",
 ]
 
@@ -53,7 +53,7 @@ async def serves_and_can_finish(state: Path, *, boot: int = 5) -> None:
     node = Node(state, Fetch(V1, V2), boot=boot)
     await node.restore()
     assert node.serving in (1, 2)
-    slots.check(node.disk.slot("digits", node.serving, Version(node.serving).digest))
+    version_store.check(node.disk.slot("digits", node.serving, Version(node.serving).digest))
     async with agent_fakes.running(node.updater.run()):
         await bring_up(node, V2, node.book.highest_permit + 1)
     again = Node(state, Fetch(), boot=boot + 1)
@@ -65,7 +65,7 @@ async def serves_and_can_finish(state: Path, *, boot: int = 5) -> None:
 @pytest.mark.parametrize("where", STEPS)
 def test_a_process_killed_at_any_step_leaves_a_version_to_serve(tmp_path: Path, where: str, moment: str) -> None:
     asyncio.run(with_version_one(tmp_path))
-    if where == "skerry.agent.slots:Slots.remove":
+    if where == "skerry.agent.update.version_store:Slots.remove":
         (tmp_path / "models/digits/77").mkdir()  # something to remove
     victim = subprocess.run([sys.executable, str(VICTIM), str(tmp_path), where, moment], timeout=60, check=False)
     assert victim.returncode == -signal.SIGKILL, "the step was reached"

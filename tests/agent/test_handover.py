@@ -22,7 +22,7 @@ from agent_process import World
 from handing_over import CAPTURE_ALL, NOTICE_S, RECORDED, Service, assigned, events, requests_in_cloud, status, written
 
 from skerry.adapters.oip.remote import RemoteModel
-from skerry.agent import slots
+from skerry.agent.update import version_store
 from skerry.core import errors, manifest
 from skerry.core.inference import InferRequest
 from skerry.proto import edge_pb2
@@ -163,13 +163,13 @@ async def test_a_sequence_goes_on_where_it_began_and_begins_anew_elsewhere(tmp_p
         np.testing.assert_allclose(np.stack(found), expected, rtol=1e-4, atol=1e-5)
 
 
-def streaming(root: Path) -> slots.Slot:
+def streaming(root: Path) -> version_store.Slot:
     x = np.ones((2, models.FEATURES), dtype=np.float32)
     logits = np.stack([models.rnn_reference(row[None])[0] for row in x])
     data, golden = models.rnn(), selftest.pack({"x": x}, {"logits": logits})
     state = (manifest.State("h", "h_next", (models.HIDDEN,)),)
     made = models.manifest_for("rnn", data, [models.X], [models.LOGITS], state=state, golden=golden)
-    return slots.Slot("rnn", 1, made.digest, models.write(root, "rnn", 1, data, made, golden))
+    return version_store.Slot("rnn", 1, made.digest, models.write(root, "rnn", 1, data, made, golden))
 
 
 async def step(remote: RemoteModel, row: Any, *, start: bool = False) -> Any:

@@ -80,14 +80,14 @@ async def test_what_was_captured_while_standing_by_survives_the_end_of_both(old:
 
 
 STEPS_OF_THE_NEW = [
-    ("skerry.agent.standby:until_first", "before", "as it begins to stand by"),
-    ("skerry.agent.parts:State", "after", "as it has read what the old one serves"),
-    ("skerry.agent.slots:Slots.clean", "before", "as it holds the folder"),
-    ("skerry.agent.slots:Slots.clean", "after", "as it has cleaned it"),
-    ("skerry.agent.parts:link", "before", "as it is about to be linked"),
-    ("skerry.agent.salvage:open_spool", "before", "before it opens the spool"),
-    ("skerry.agent.salvage:open_spool", "after", "as it has opened the spool"),
-    ("skerry.agent.sync:Sync._both_ways", "before", "as it reports for the first time"),
+    ("skerry.agent.handover:until_first", "before", "as it begins to stand by"),
+    ("skerry.agent.wiring:State", "after", "as it has read what the old one serves"),
+    ("skerry.agent.update.version_store:Slots.clean", "before", "as it holds the folder"),
+    ("skerry.agent.update.version_store:Slots.clean", "after", "as it has cleaned it"),
+    ("skerry.agent.wiring:link", "before", "as it is about to be linked"),
+    ("skerry.agent.capture.spool_recovery:open_spool", "before", "before it opens the spool"),
+    ("skerry.agent.capture.spool_recovery:open_spool", "after", "as it has opened the spool"),
+    ("skerry.agent.sync.stream:Sync._both_ways", "before", "as it reports for the first time"),
 ]
 
 
@@ -128,9 +128,9 @@ STEPS_OF_THE_OLD = [
     ("skerry.serving.ending:drain", "before", "as it is told to end"),
     ("skerry.serving.ending:drain", "after", "as it has drained"),
     ("skerry.agent.main:_let_go", "before", "before it flushes"),
-    ("skerry.agent.keeper:Keeper.close", "before", "as it has flushed"),
-    ("skerry.agent.standby:Place.leave", "before", "before it lets go of the folder"),
-    ("skerry.agent.standby:Place.leave", "after", "as it has let go of the folder"),
+    ("skerry.agent.capture.spool_thread:Keeper.close", "before", "as it has flushed"),
+    ("skerry.agent.handover:Place.leave", "before", "before it lets go of the folder"),
+    ("skerry.agent.handover:Place.leave", "after", "as it has let go of the folder"),
 ]
 
 

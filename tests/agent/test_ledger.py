@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skerry.agent import ledger
+from skerry.agent.update import ledger
 from skerry.core import errors
 
 KEY = ledger.Key("digits", "sha256:" + "a" * 64, "digits-v2-auto", 1)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spooled import SMALL, captured, drain, truth_about
 
-from skerry.agent import spool
+from skerry.agent.capture import spool
 from skerry.core import errors
 
 

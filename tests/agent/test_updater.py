@@ -10,7 +10,8 @@ import agent_fakes
 import pytest
 from agent_world import Fetch, Node, Version, bring_up, desired
 
-from skerry.agent import ledger, reporting, updater
+from skerry.agent.sync import node_report
+from skerry.agent.update import ledger, updater
 from skerry.proto import fleet_pb2
 
 V1, V2, V3 = Version(1), Version(2), Version(3)
@@ -116,7 +117,7 @@ async def test_while_a_swap_runs_the_report_repeats_its_request(node: Node) -> N
     await node.updater.assign(desired(V2, permit=(2, request)))
     await agent_fakes.until(lambda: node.book.highest_permit == 2)
     for later_s in (0.0, 5.0, 50.0, 500.0):
-        assert reporting.ask(node.updater.targets, 900, time.monotonic() + later_s, refresh_s=10.0) == {
+        assert node_report.ask(node.updater.targets, 900, time.monotonic() + later_s, refresh_s=10.0) == {
             "digits": request
         }
     assert node.serving == 1
@@ -126,7 +127,7 @@ async def test_while_a_swap_runs_the_report_repeats_its_request(node: Node) -> N
 async def test_an_asking_report_stays_the_same_until_it_is_renewed(node: Node) -> None:
     await staged(node, V1)
     ask = [
-        reporting.ask(node.updater.targets, sequence, now_s, refresh_s=10.0)["digits"]
+        node_report.ask(node.updater.targets, sequence, now_s, refresh_s=10.0)["digits"]
         for sequence, now_s in [(1, 0.0), (2, 1.0), (3, 9.9), (4, 10.0), (5, 11.0)]
     ]
     assert ask == [1, 1, 1, 4, 4]

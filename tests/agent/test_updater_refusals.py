@@ -8,7 +8,7 @@ import agent_fakes
 import pytest
 from agent_world import Fetch, Node, Version, bring_up, desired
 
-from skerry.agent import ledger, slots, updater
+from skerry.agent.update import ledger, updater, version_store
 
 V1, V2, V3 = Version(1), Version(2), Version(3)
 
@@ -140,18 +140,18 @@ async def test_a_version_that_kills_the_process_twice_is_refused(tmp_path: Path)
 
 
 def test_a_version_number_reused_for_other_bytes_is_refused_while_the_first_is_whole(tmp_path: Path) -> None:
-    disk = slots.Slots(tmp_path)
+    disk = version_store.Slots(tmp_path)
     for version in (V1,):
         version.write(folder := disk.stage("digits", 1, token="a"))
         disk.publish(folder, "digits", 1, version.digest)
     forged = Version(1, salt="other")
     forged.write(folder := disk.stage("digits", 1, token="b"))
-    with pytest.raises(slots.errors.IntegrityError, match="never changes"):
+    with pytest.raises(version_store.errors.IntegrityError, match="never changes"):
         disk.publish(folder, "digits", 1, forged.digest)
     assert disk.find("digits", 1, V1.digest)
 
 
 @pytest.mark.parametrize("model", ["../x", "", "a/b", ".hidden"])
 def test_a_model_name_cannot_leave_the_folder(tmp_path: Path, model: str) -> None:
-    with pytest.raises(slots.errors.InputError):
-        slots.Slots(tmp_path).slot(model, 1, V1.digest)
+    with pytest.raises(version_store.errors.InputError):
+        version_store.Slots(tmp_path).slot(model, 1, V1.digest)

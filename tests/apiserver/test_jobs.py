@@ -9,7 +9,7 @@ from training_place import KEY, NOW_S, TEMPLATE, Place, order, terminated
 
 from skerry.controller.jobs.kubernetes import QUEUE_S
 from skerry.controller.jobs.protocol import Job, Order, State
-from skerry.core import errors, tickets
+from skerry.core import errors, job_tickets
 
 pytestmark = requires_apiserver
 
@@ -75,7 +75,7 @@ def test_the_job_is_what_was_asked_for_in_the_words_of_the_api(place: Place) -> 
 def test_the_ticket_opens_the_door_for_this_run_while_a_queue_may_hold_it(place: Place) -> None:
     place.jobs.start(order())
     env = {one["name"]: one["value"] for one in place.job()["spec"]["template"]["spec"]["containers"][0]["env"]}
-    assert tickets.check(KEY, env["SKERRY_TICKET"], now_unix_s=NOW_S + 900 + QUEUE_S - 1) == "run-1"
+    assert job_tickets.check(KEY, env["SKERRY_TICKET"], now_unix_s=NOW_S + 900 + QUEUE_S - 1) == "run-1"
 
 
 def test_several_workers_are_an_indexed_job_with_one_headless_service_for_all_runs(place: Place) -> None:

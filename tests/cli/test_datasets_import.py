@@ -17,7 +17,7 @@ from pyarrow import csv, parquet
 
 from skerry.adapters import blobs
 from skerry.cli.importing import splitting, tables
-from skerry.core import datasets, digests, parts
+from skerry.core import dataset_parts, datasets, digests
 
 NAMES = ["ok", "worn", "broken"]
 
@@ -30,7 +30,7 @@ def system(tmp_path: Path) -> StillSystem:
     return still
 
 
-def stored(system: StillSystem) -> tuple[datasets.DatasetManifest, dict[str, parts.Rows]]:
+def stored(system: StillSystem) -> tuple[datasets.DatasetManifest, dict[str, dataset_parts.Rows]]:
     """The dataset that the EdgeModel names, every part of it read back and checked."""
     digest = system.objects.get("EdgeModel", "press").spec["datasetDigest"]
     data = system.blobs.read(datasets.blob_path("press", digest), max_bytes=1 << 20)
@@ -38,9 +38,10 @@ def stored(system: StillSystem) -> tuple[datasets.DatasetManifest, dict[str, par
     rows = {}
     for role in ("train", "holdout"):
         found = [
-            parts.unpack(blobs.fetch(system.blobs, part.digest, 1 << 30), manifest) for part in manifest.select(role)
+            dataset_parts.unpack(blobs.fetch(system.blobs, part.digest, 1 << 30), manifest)
+            for part in manifest.select(role)
         ]
-        rows[role] = parts.concatenate(found, manifest.input, len(manifest.class_names))
+        rows[role] = dataset_parts.concatenate(found, manifest.input, len(manifest.class_names))
     return manifest, rows
 
 
@@ -125,7 +126,7 @@ def test_a_folder_of_images_by_class_is_read_as_pixels(system: StillSystem, tmp_
         system.blobs.read(datasets.blob_path("cam", digest), max_bytes=1 << 20)
     )
     [part] = manifest.select("train")
-    rows = parts.unpack(blobs.fetch(system.blobs, part.digest, 1 << 20), manifest)
+    rows = dataset_parts.unpack(blobs.fetch(system.blobs, part.digest, 1 << 20), manifest)
     assert rows.x.shape[1:] == (3, 6, 5)
     assert set(rows.x[:, 1].ravel()) == {100}
     assert np.array_equal(rows.x[:, 0, 0, 0] % 3, rows.y)

@@ -9,7 +9,7 @@ import pytest
 from cli_system import StillSystem
 
 from skerry.adapters import pki
-from skerry.core import tokens
+from skerry.core import join_tokens
 
 KEY, OTHER = "sha256:" + "aa" * 32, "sha256:" + "bb" * 32
 
@@ -40,14 +40,14 @@ def test_a_token_is_shown_once_and_only_its_hash_is_kept(system: StillSystem, tm
         "--ca",
         tmp_path / "ca.crt",
     ).strip()
-    made = tokens.parse(text)
+    made = join_tokens.parse(text)
     assert made.ca_digest == pki.digest_of_ca(tmp_path / "ca.crt")
     stored = system.objects.get("JoinToken", made.id)
     assert made.secret not in json.dumps(stored.spec)
-    token = tokens.parse_object(stored.name, stored.spec, stored.status)
+    token = join_tokens.parse_object(stored.name, stored.spec, stored.status)
     assert (token.uses, token.node_pattern, dict(token.labels)) == (3, "edge-*", {"site": "n"})
-    found = tokens.decide(token, made.secret, None, "edge-9", KEY, now_ms=int(time.time() * 1000))
-    assert found.outcome is tokens.Outcome.ISSUE
+    found = join_tokens.decide(token, made.secret, None, "edge-9", KEY, now_ms=int(time.time() * 1000))
+    assert found.outcome is join_tokens.Outcome.ISSUE
     assert made.id in system.good("nodes", "token", "list")
     system.good("nodes", "token", "delete", made.id)
     assert json.loads(system.good("nodes", "token", "list", "--json")) == []

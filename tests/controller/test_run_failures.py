@@ -6,7 +6,7 @@ import controlling
 import pytest
 
 from skerry.adapters import blobs as blob_store
-from skerry.controller import steps
+from skerry.controller import run_plan
 from skerry.controller.jobs.memory import MemoryJobs
 from skerry.controller.jobs.protocol import Order
 from skerry.core import errors
@@ -62,7 +62,7 @@ def test_a_job_that_is_killed_again_and_again_ends_its_run(world: World) -> None
     world.ask_run("run-1")
     world.run(6)
     assert ended(world) == ("False", "TrainerKilled")
-    assert world.jobs.started == ["run-1"] * steps.MAX_STARTS
+    assert world.jobs.started == ["run-1"] * run_plan.MAX_STARTS
 
 
 class Refusing(MemoryJobs):

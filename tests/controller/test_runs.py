@@ -5,9 +5,9 @@ from pathlib import Path
 import controlling
 import pytest
 
-from skerry.controller import steps
+from skerry.controller import run_plan
 from skerry.controller.jobs.protocol import Order
-from skerry.core import digests, snapshots, specs, tickets, writers
+from skerry.core import digests, job_tickets, snapshots, specs, writers
 
 World = controlling.World
 
@@ -76,7 +76,7 @@ def test_the_job_finds_the_objects_of_its_run_and_nothing_is_left_of_them_when_i
     world.trainer = lambda name: None
     world.ask_run("run-1", overrides={"epochs": 3}, baseVersion="digits-v9")
     world.run(2)
-    path = tickets.snapshot_path("run-1")
+    path = job_tickets.snapshot_path("run-1")
     found = snapshots.from_json("run-1", world.blobs.read(path, max_bytes=snapshots.MAX_BYTES))
     assert (found.run.dataset_digest, found.retrain.epochs) == (world.dataset, 3)
     assert (found.model.name, found.stable, found.version) == (controlling.MODEL, "digits-v9", None)
@@ -144,7 +144,7 @@ def test_a_controller_told_to_stop_ends_the_job_and_the_next_one_starts_it_again
     world.trainer = lambda name: None
     world.ask_run("run-1")
     world.run(2)
-    for _ in range(steps.MAX_STARTS + 1):
+    for _ in range(run_plan.MAX_STARTS + 1):
         world.reconciler.drain(world.now_ms)
         assert world.jobs.names() == []
         assert world.condition("TrainingRun", "run-1", "Running") == ("False", "Interrupted")

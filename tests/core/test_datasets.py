@@ -8,19 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skerry.core import datasets, digests, errors, parts
+from skerry.core import dataset_parts, datasets, digests, errors
 
 INPUT = datasets.Input("image", "UINT8", (2, 3))
 DIGEST = "sha256:" + "0a" * 32
 
 
-def rows(n: int = 6, classes: int = 3) -> parts.Rows:
+def rows(n: int = 6, classes: int = 3) -> dataset_parts.Rows:
     x = np.arange(n * 6, dtype=np.uint8).reshape(n, 2, 3)
-    return parts.imported(x, np.arange(n, dtype=np.int64) % classes, classes)
+    return dataset_parts.imported(x, np.arange(n, dtype=np.int64) % classes, classes)
 
 
 def manifest(**changes: object) -> datasets.DatasetManifest:
-    part = parts.describe("train", "imported", b"bytes", rows(), 3)
+    part = dataset_parts.describe("train", "imported", b"bytes", rows(), 3)
     whole = datasets.DatasetManifest("m", ("a", "b", "c"), INPUT, (part,), (DIGEST,), 7, {"non-finite": 2})
     return replace(whole, **changes)  # type: ignore[arg-type]
 
@@ -90,41 +90,41 @@ def test_about_a_fifth_is_holdout_and_the_rule_is_the_documented_one(raw: list[b
 
 
 def test_a_part_survives_its_bytes_and_the_same_rows_are_the_same_bytes() -> None:
-    data = parts.pack(rows())
-    again = parts.unpack(data, manifest())
-    assert parts.pack(again) == data == parts.pack(rows())
+    data = dataset_parts.pack(rows())
+    again = dataset_parts.unpack(data, manifest())
+    assert dataset_parts.pack(again) == data == dataset_parts.pack(rows())
     np.testing.assert_array_equal(again.x, rows().x)
     assert again.id[3] == b"imported:3" and not again.has_soft.any()
 
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_parts_of_no_and_one_row_work(n: int) -> None:
-    assert len(parts.unpack(parts.pack(rows(n)), manifest())) == n
+    assert len(dataset_parts.unpack(dataset_parts.pack(rows(n)), manifest())) == n
 
 
 def test_a_part_cut_at_any_byte_is_refused() -> None:
-    data = parts.pack(rows())
+    data = dataset_parts.pack(rows())
     for cut in range(0, len(data), 7):
         with pytest.raises(errors.SkerryError):
-            parts.unpack(data[:cut], manifest())
+            dataset_parts.unpack(data[:cut], manifest())
 
 
 def test_a_flipped_byte_never_raises_anything_of_its_own() -> None:
-    data = parts.pack(rows())
+    data = dataset_parts.pack(rows())
     for at in range(0, len(data), 5):
         damaged = bytearray(data)
         damaged[at] ^= 0x41
         try:
-            parts.unpack(bytes(damaged), manifest())
+            dataset_parts.unpack(bytes(damaged), manifest())
         except errors.SkerryError:
             continue
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = parts.pack(rows(100))
-    monkeypatch.setattr(parts, "MAX_PART_BYTES", 500)
+    data = dataset_parts.pack(rows(100))
+    monkeypatch.setattr(dataset_parts, "MAX_PART_BYTES", 500)
     with pytest.raises(errors.TooLargeError, match="500"):
-        parts.unpack(data, manifest())
+        dataset_parts.unpack(data, manifest())
 
 
 @pytest.mark.parametrize(
@@ -146,30 +146,34 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyP
 def test_bad_arrays_are_refused_by_name(change: dict[str, np.ndarray], word: str) -> None:
     arrays = {name: getattr(rows(), name) for name in ("x", "y", "soft", "weight", "id")} | change
     with pytest.raises(errors.InputError, match=word):
-        parts.check_part(arrays, manifest())
+        dataset_parts.check_part(arrays, manifest())
 
 
 def test_a_missing_array_is_named() -> None:
     with pytest.raises(errors.InputError, match="'soft' is missing"):
-        parts.check_part({name: getattr(rows(), name) for name in ("x", "y", "weight", "id")}, manifest())
+        dataset_parts.check_part({name: getattr(rows(), name) for name in ("x", "y", "weight", "id")}, manifest())
 
 
 def test_the_truth_wins_over_the_soft_label_and_the_soft_label_over_nothing() -> None:
     soft = np.float32([[0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [np.nan] * 3])
     three = replace(rows(3), y=np.int64([2, -1, -1]), soft=soft)
     assert three.targets.tolist() == [2, 1, -1]
-    assert parts.describe("train", "captured", b"", three, 3).per_class == (0, 1, 1)
+    assert dataset_parts.describe("train", "captured", b"", three, 3).per_class == (0, 1, 1)
 
 
 def test_rows_with_a_number_that_is_none_are_found() -> None:
     x = np.zeros((3, 4), np.float32)
     x[1, 2] = np.nan
     x[2, 0] = np.inf
-    assert parts.finite_rows(parts.imported(x, np.zeros(3, np.int64), 2)).tolist() == [True, False, False]
-    assert parts.finite_rows(rows(2)).all()
+    assert dataset_parts.finite_rows(dataset_parts.imported(x, np.zeros(3, np.int64), 2)).tolist() == [
+        True,
+        False,
+        False,
+    ]
+    assert dataset_parts.finite_rows(rows(2)).all()
 
 
 def test_concatenating_nothing_keeps_the_shape() -> None:
-    none = parts.concatenate([], INPUT, 3)
+    none = dataset_parts.concatenate([], INPUT, 3)
     assert none.x.shape == (0, 2, 3) and none.soft.shape == (0, 3)
-    assert len(parts.concatenate([rows(2), rows(3)], INPUT, 3)) == 5
+    assert len(dataset_parts.concatenate([rows(2), rows(3)], INPUT, 3)) == 5

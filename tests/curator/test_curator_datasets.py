@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.memory import MemoryBlobs
-from skerry.core import datasets, digests, errors, parts
+from skerry.core import dataset_parts, datasets, digests, errors
 from skerry.curator import examples
+from skerry.curator.captured_rows import Holdings, Row
 from skerry.curator.datasets import Publisher, span
-from skerry.curator.holdings import Holdings, Row
-from skerry.curator.keeper import due
 from skerry.curator.labels import Label
+from skerry.curator.schedule import due
 from skerry.proto import fleet_pb2
 
 DAY_MS = 86_400_000
@@ -44,10 +44,10 @@ def rows_of(*labelled: tuple[examples.Captured, Label], max_bytes: int = 1 << 20
 
 
 def imported(blobs: MemoryBlobs, x: Any, y: Any, input_: datasets.Input = curating.INPUT) -> str:
-    rows = parts.imported(np.asarray(x, dtype=input_.dtype), np.asarray(y), 3)
-    data = parts.pack(rows)
+    rows = dataset_parts.imported(np.asarray(x, dtype=input_.dtype), np.asarray(y), 3)
+    data = dataset_parts.pack(rows)
     blob_store.put(blobs, data)
-    part = parts.describe("train", "imported", data, rows, 3)
+    part = dataset_parts.describe("train", "imported", data, rows, 3)
     manifest = datasets.DatasetManifest("digits", curating.TASK.class_names, input_, (part,)).to_json()
     digest = digests.sha256(manifest)
     blobs.write(datasets.blob_path("digits", digest), manifest)
@@ -59,7 +59,7 @@ def test_a_row_carries_its_label_its_soft_label_and_its_example() -> None:
     names = [world.upload(curating.example(seed)) for seed in range(12)]
     world.work(10)
     manifest, rows = world.dataset(world.subject.published.digest)
-    both = parts.concatenate(list(rows.values()), manifest.input, 3)
+    both = dataset_parts.concatenate(list(rows.values()), manifest.input, 3)
     assert {one.decode() for one in both.id} == {f"sha256:{name}" for name in names}
     assert (both.y == both.x[:, 0, 0] % 3).all()
     assert both.has_soft.all() and (both.soft.argmax(axis=1) == both.y).all()

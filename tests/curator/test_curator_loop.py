@@ -54,7 +54,7 @@ def test_while_the_teacher_is_away_all_waits_and_then_all_is_labelled() -> None:
 
 
 def test_what_is_held_is_bounded_and_the_rest_stays_in_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("skerry.curator.labeler.MAX_HELD", 10)
+    monkeypatch.setattr("skerry.curator.labeling_loop.MAX_HELD", 10)
     world = curating.World()
     world.teacher.away = True
     names = {world.upload(curating.example(seed)) for seed in range(30)}

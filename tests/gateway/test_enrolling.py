@@ -10,7 +10,7 @@ import pytest
 from skerry.adapters import pki
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.adapters.objects.protocol import Object
-from skerry.core import errors, identity, tokens
+from skerry.core import errors, identity, join_tokens
 from skerry.gateway import enrol
 from skerry.proto import fleet_pb2
 
@@ -37,7 +37,7 @@ class Desk:
         self.desk = enrol.Enrolment(self.objects, office, lambda: self.now_ms)
 
     def token(self, name: str = "t00001", uses: int = 1) -> None:
-        spec = {"secretHash": tokens.secret_hash(SECRET), "expiresUnixMs": self.now_ms + DAY_MS, "uses": uses}
+        spec = {"secretHash": join_tokens.secret_hash(SECRET), "expiresUnixMs": self.now_ms + DAY_MS, "uses": uses}
         self.objects.create("JoinToken", name, spec, manager="operator")
 
     def come(self, node: str, key: bytes, token: str = "t00001", secret: str = SECRET) -> fleet_pb2.Membership:

@@ -11,7 +11,7 @@ from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.adapters.streams.memory import MemoryStreams
 from skerry.core import digests, errors
-from skerry.gateway import desired, identity, ingest, liveness, methods, metrics, sessions
+from skerry.gateway import desired, identity, ingest, methods, metrics, readings_writer, sessions
 from skerry.proto import fleet_pb2
 from skerry.rpc.methods import CallError, Status
 
@@ -44,7 +44,7 @@ def service(blobs: MemoryBlobs) -> Any:
     fleet = sessions.Sessions(
         MemoryObjects(),
         view,
-        liveness.Readings(MemoryFleetState()),
+        readings_writer.Readings(MemoryFleetState()),
         numbers,
         guard=guard,
         clock=lambda: 0,

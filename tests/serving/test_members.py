@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from skerry.adapters import pki
-from skerry.core import members as lists
+from skerry.core import allowlist as lists
 from skerry.rpc.methods import CallError, Status
 from skerry.serving import members
 from skerry.serving.members import Members

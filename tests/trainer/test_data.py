@@ -7,7 +7,7 @@ import pytest
 from training_world import MODEL, NAMES, World, rows
 
 from skerry.adapters.blobs.memory import MemoryBlobs
-from skerry.core import datasets, digests, errors, parts, specs
+from skerry.core import dataset_parts, datasets, digests, errors, specs
 from skerry.trainer import data
 
 
@@ -49,7 +49,7 @@ def test_rows_without_any_label_are_dropped_and_counted() -> None:
 def test_a_row_of_the_holdout_is_never_trained_on() -> None:
     world = World()
     train, held = rows([60, 60, 60]), rows([40] * 3, seed=1)
-    leaking = parts.concatenate([train, held.take(np.arange(10))], datasets.Input("window", "FP32", (20, 4)), 3)
+    leaking = dataset_parts.concatenate([train, held.take(np.arange(10))], datasets.Input("window", "FP32", (20, 4)), 3)
     loaded = load(world, world.dataset({("train", "imported"): leaking, ("holdout", "imported"): held}))
     assert loaded.dropped["in-holdout"] == 10 and len(loaded.train["imported"]) == 180
 
@@ -116,7 +116,7 @@ def test_damaged_and_missing_parts_are_told_apart() -> None:
 def test_a_manifest_that_lies_about_its_rows_is_damage() -> None:
     world = World()
     one = rows([5, 5, 5])
-    described = replace(parts.describe("train", "imported", parts.pack(one), one, 3), samples=16)
+    described = replace(dataset_parts.describe("train", "imported", dataset_parts.pack(one), one, 3), samples=16)
     digest = world.dataset({("train", "imported"): one}, parts=(described,))
     with pytest.raises(errors.IntegrityError, match="15 rows, its manifest says 16"):
         load(world, digest)

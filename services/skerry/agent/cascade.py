@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skerry.adapters.telemetry import logs
-from skerry.agent import keeping, readings
+from skerry.agent.capture import sampler
+from skerry.agent.sync import load_window
 from skerry.core import confidence, errors, offload, sampling, specs
 from skerry.core.inference import InferReply, InferRequest, Parameter
 from skerry.core.manifest import Manifest
@@ -62,7 +63,9 @@ class _Local:
 class Cascade:
     """Made and used on the loop's thread. `remote` None: no larger model is known."""
 
-    def __init__(self, local: Predictor, remote: Remote | None, keep: keeping.Keep, counted: readings.Readings) -> None:
+    def __init__(
+        self, local: Predictor, remote: Remote | None, keep: sampler.Keep, counted: load_window.Readings
+    ) -> None:
         self._local, self._remote, self._keep, self._readings = local, remote, keep, counted
         self._clock = asyncio.get_running_loop().time  # to ask for the running loop each time is a system call
         self._models: dict[str, _Model] = {}
@@ -167,7 +170,7 @@ class Cascade:
         )
         if capture:
             model = self._model(local.reply.model)
-            answered = keeping.Answer(
+            answered = sampler.Answer(
                 local.job.request, local.reply.digest, local.logits, local.confidences, local.threshold, decision
             )
             model.cap = self._keep(answered, model.capture, model.cap, self._clock())

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from skerry.adapters import files
-from skerry.core import digests, errors, identity, tokens
+from skerry.core import digests, errors, identity, join_tokens
 
 ENROLLED, WAITING, REFUSED, FAILED = "ENROLLED", "WAITING", "REFUSED", "FAILED"
 KEY, CERTIFICATE, CA, ROOT, TERMS = "key.pem", "cert.pem", "ca.pem", "root.json", "terms.json"
@@ -62,7 +62,7 @@ def _enrol(job: Job, folder: Path, request: bytes) -> tuple[str, str]:
     from skerry.proto import fleet_pb2
 
     if job.token:
-        token = tokens.parse(job.token)
+        token = join_tokens.parse(job.token)
         ca, token_id, secret = find_ca(job.address, token.ca_digest), token.id, token.secret
     else:
         ca, token_id, secret = files.read(folder / CA, max_bytes=64 << 10), "", ""

@@ -20,9 +20,11 @@ import uvloop
 from skerry import rpc
 from skerry.adapters import process, tasks
 from skerry.adapters.telemetry import logs, metrics
-from skerry.agent import child, intake, parts, probe, restore, standby
+from skerry.agent import handover, runtime_limits_child, wiring
 from skerry.agent import settings as settings_module
 from skerry.agent.settings import Settings
+from skerry.agent.sync import desired_state
+from skerry.agent.update import cold_start, fetch_child
 from skerry.core import errors
 from skerry.serving import ending, http
 
@@ -33,8 +35,8 @@ async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, then drain. Raises UnavailableError when the state folder cannot be used."""
     loop = asyncio.get_running_loop()
     asked_to_end = process.asked_to_end(settings.ending.limit_s)
-    place = standby.Place(settings.state)
-    serves = parts.serving(settings)
+    place = handover.Place(settings.state)
+    serves = wiring.serving(settings)
     listener = rpc.open_server(settings.transport, serves.methods())
     address = f"{settings.listen[0]}:{await listener.listen(*settings.listen)}"
     patience_s = 0.0
@@ -65,21 +67,21 @@ async def _first(asked_to_end: asyncio.Event, living: asyncio.Future[None]) -> N
 
 
 async def _live(
-    settings: Settings, serves: parts.Serving, place: standby.Place, address: str, page_address: str
+    settings: Settings, serves: wiring.Serving, place: handover.Place, address: str, page_address: str
 ) -> None:
     """Serve from the disk, at first beside another agent if need be; then capture, upload, report and update. A bug in
     any of them ends the process: whoever supervises it starts it anew."""
 
     async def follow() -> None:
-        await _bring_up(parts.state(settings, read_only=True), serves)
+        await _bring_up(wiring.state(settings, read_only=True), serves)
 
     is_alone = place.advance()
     if not is_alone:
         serves.collector.stand_by()
         await follow()
         _say_ready(settings, serves, address, page_address)
-        await standby.until_first(place, parts.ledger_path(settings), follow)
-    mine = parts.state(settings)
+        await handover.until_first(place, wiring.ledger_path(settings), follow)
+    mine = wiring.state(settings)
     mine.disk.clean()
     await _bring_up(mine, serves)
     if is_alone:
@@ -87,17 +89,17 @@ async def _live(
     await _run_linked(settings, serves, mine, settings.address or address)
 
 
-async def _bring_up(state: parts.State, serves: parts.Serving) -> None:
+async def _bring_up(state: wiring.State, serves: wiring.Serving) -> None:
     """Serve what is on the disk. No name is resolved and nobody is asked."""
     serves.registry.expect(state.book.models())
-    intake.restore(state.book, serves.cascade)
-    await restore.restore(state.book, state.disk, serves.loader)
+    desired_state.restore(state.book, serves.cascade)
+    await cold_start.restore(state.book, state.disk, serves.loader)
 
 
-async def _run_linked(settings: Settings, serves: parts.Serving, mine: parts.State, address: str) -> None:
+async def _run_linked(settings: Settings, serves: wiring.Serving, mine: wiring.State, address: str) -> None:
     """Until cancelled."""
-    here = await probe.limits(child.environment())
-    link = parts.link(settings, serves, mine, here, address)
+    here = await runtime_limits_child.limits(fetch_child.environment())
+    link = wiring.link(settings, serves, mine, here, address)
     loops = {
         "collector": serves.collector.run,
         "uploader": link.uploader.run,
@@ -125,9 +127,9 @@ async def _for_ever(name: str, loop: Callable[[], Awaitable[None]]) -> None:
     raise RuntimeError(f"the agent's {name} has ended")
 
 
-async def _let_go(serves: parts.Serving, place: standby.Place, patience_s: float) -> None:
+async def _let_go(serves: wiring.Serving, place: handover.Place, patience_s: float) -> None:
     """Flush, and leave the state folder to the next agent when nothing of ours writes there any more."""
-    if place.is_first or (serves.collector.is_queueing and await standby.is_first_within(place, patience_s)):
+    if place.is_first or (serves.collector.is_queueing and await handover.is_first_within(place, patience_s)):
         await serves.collector.flush()
     else:
         serves.collector.give_up()
@@ -139,7 +141,7 @@ async def _let_go(serves: parts.Serving, place: standby.Place, patience_s: float
 
 
 @contextlib.asynccontextmanager
-async def _pages(settings: Settings, serves: parts.Serving) -> AsyncIterator[str]:
+async def _pages(settings: Settings, serves: wiring.Serving) -> AsyncIterator[str]:
     """Metrics and probes over HTTP; gives their address, empty when they are not asked for."""
     if settings.http is None:
         yield ""
@@ -156,7 +158,7 @@ async def _pages(settings: Settings, serves: parts.Serving) -> AsyncIterator[str
         listening.close()
 
 
-def _say_ready(settings: Settings, serves: parts.Serving, address: str, page_address: str) -> None:
+def _say_ready(settings: Settings, serves: wiring.Serving, address: str, page_address: str) -> None:
     line = {
         "event": "ready",
         "service": "agent",

@@ -17,7 +17,8 @@ import grpc
 
 from skerry.adapters import files
 from skerry.adapters.telemetry import logs
-from skerry.agent import backoff, child, enrol
+from skerry.agent import backoff, enrol
+from skerry.agent.update import fetch_child
 from skerry.core import digests, errors
 
 log = logs.logger("agent")
@@ -156,7 +157,7 @@ class Membership:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            env=child.environment(),
+            env=fetch_child.environment(),
         )
         try:
             out, _ = await asyncio.wait_for(process.communicate(json.dumps(asdict(job)).encode()), _TIMEOUT_S)

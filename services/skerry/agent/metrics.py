@@ -1,10 +1,13 @@
 """What the agent counts for Prometheus beside the serving path: read from the parts when asked, never kept twice."""
 
 from skerry.adapters.telemetry.metrics import Metrics
-from skerry.agent import collector, keeper, membership, readings, sync, updater
+from skerry.agent import membership
+from skerry.agent.capture import capture_queue, spool_thread
+from skerry.agent.sync import load_window, stream
+from skerry.agent.update import updater
 
 
-def register_capture(metrics: Metrics, kept: collector.Collector) -> None:
+def register_capture(metrics: Metrics, kept: capture_queue.Collector) -> None:
     """The gauges of an agent that need no state folder."""
     metrics.gauge(
         "skerry_capture_refused", "Answers that found no room in queue or disk since the start.", (),
@@ -18,9 +21,9 @@ def register_capture(metrics: Metrics, kept: collector.Collector) -> None:
 
 def register(
     metrics: Metrics,
-    store: keeper.Keeper,
-    counted: readings.Readings,
-    link: sync.Sync,
+    store: spool_thread.Keeper,
+    counted: load_window.Readings,
+    link: stream.Sync,
     updates: updater.Updater,
 ) -> None:
     """The gauges of an agent that holds its state folder and is linked to its gateway."""

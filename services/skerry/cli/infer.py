@@ -28,16 +28,16 @@ def infer(model: str, path: Path, node: str, request_id: str, as_json: bool, sta
     """
     import asyncio
 
-    from skerry.cli import acting, asking, system_file
+    from skerry.cli import agent_client, object_access, system_file
     from skerry.core import specs
 
-    store, system = acting.store_of(state), system_file.read(state)
+    store, system = object_access.store_of(state), system_file.read(state)
     described = specs.parse_edge_model(model, store.get("EdgeModel", model).spec)
-    tensors = asking.read(path, described.input)
-    address = asking.address_of(system, node) if node else asking.address_serving(system, store, model)
+    tensors = agent_client.read(path, described.input)
+    address = agent_client.address_of(system, node) if node else agent_client.address_serving(system, store, model)
     asked = request_id or uuid.uuid4().hex
-    reply, seconds = asyncio.run(asking.infer(address, model, asked, tensors, _TIMEOUT_S))
-    told = asking.tell(reply, described.class_names, asked, seconds)
+    reply, seconds = asyncio.run(agent_client.infer(address, model, asked, tensors, _TIMEOUT_S))
+    told = agent_client.tell(reply, described.class_names, asked, seconds)
     if as_json:
         output.print_json(told)
         return
@@ -57,14 +57,14 @@ def infer(model: str, path: Path, node: str, request_id: str, as_json: bool, sta
 @state_option
 def feedback(model: str, request_id: str, label: str, node: str, state: Path) -> None:
     """Tell the true class (name or index) of an earlier request: it wins over any teacher."""
-    from skerry.cli import acting, asking, system_file
+    from skerry.cli import agent_client, object_access, system_file
     from skerry.core import errors, specs
 
-    described = specs.parse_edge_model(model, acting.store_of(state).get("EdgeModel", model).spec)
-    index = asking.class_index(label, described.class_names)
+    described = specs.parse_edge_model(model, object_access.store_of(state).get("EdgeModel", model).spec)
+    index = agent_client.class_index(label, described.class_names)
     system = system_file.read(state)
-    addresses = [asking.address_of(system, node)] if node else [agent.address for agent in system.agents]
-    if not any(asking.give_feedback(address, model, request_id, index, _TIMEOUT_S) for address in addresses):
+    addresses = [agent_client.address_of(system, node)] if node else [agent.address for agent in system.agents]
+    if not any(agent_client.give_feedback(address, model, request_id, index, _TIMEOUT_S) for address in addresses):
         raise errors.NotFoundError(
             f"request {request_id} was not captured by any agent asked: there is nothing to label"
         )

@@ -17,7 +17,7 @@ COMMANDS = {
     "teach": Entry("skerry.cli.teach:teach", "Train a model's teacher and let it serve."),
     "retrain": Entry("skerry.cli.runs:retrain", "Ask for a training run."),
     "runs": Entry("skerry.cli.runs:runs", "List training runs."),
-    "rollout": Entry("skerry.cli.ops:rollout", "See and steer rollouts."),
+    "rollout": Entry("skerry.cli.rollout:rollout", "See and steer rollouts."),
     "backup": Entry("skerry.cli.backup.command:backup", "Save what nobody may lose, also of a running system."),
     "restore": Entry("skerry.cli.backup.command:restore", "Put a backup back, or check one."),
     "keys": Entry("skerry.cli.keys.command:keys", "Secrets of an installation; renew and rotate signing keys."),

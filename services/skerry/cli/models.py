@@ -29,10 +29,10 @@ def list_(as_json: bool, state: Path) -> None:
 
 
 def _list(as_json: bool, state: Path) -> None:
-    from skerry.cli import acting
+    from skerry.cli import object_access
 
-    store = acting.store_of(state)
-    nodes, now, rows = store.list("EdgeNode"), acting.now_ms(), []
+    store = object_access.store_of(state)
+    nodes, now, rows = store.list("EdgeNode"), object_access.now_ms(), []
     versions = store.list("ModelVersion")
     for model in store.list("EdgeModel"):
         stable = model.status.get("stableVersion", "")
@@ -46,7 +46,7 @@ def _list(as_json: bool, state: Path) -> None:
                 for node in nodes
                 if digest and any(one.get("digest") == digest for one in node.status.get("models", []))
             ]
-            available = acting.condition(version, "Available") if version else {}
+            available = object_access.condition(version, "Available") if version else {}
             rows.append(
                 {
                     "model": model.name,
@@ -94,10 +94,10 @@ def apply(path: Path, state: Path) -> None:
 
     What the file does not name keeps its value; a null takes it away.
     """
-    from skerry.cli import acting, applying
+    from skerry.cli import applying, object_access
 
     name, spec = applying.read(path)
-    done = applying.apply(acting.store_of(state), name, spec)
+    done = applying.apply(object_access.store_of(state), name, spec)
     click.echo(f"EdgeModel {name} {done}")
 
 
@@ -132,12 +132,12 @@ def import_(
     state: Path,
 ) -> None:
     """Publish, sign and roll out a finished network: one ONNX file without external data, batch axis free."""
-    from skerry.cli import acting, system_file
+    from skerry.cli import object_access, system_file
     from skerry.cli.importing import network, publishing
 
     wanted = network.Wanted(name, network.labels(labels), temperature, threshold, network.steps(preprocess))
     made = network.prepare(path, golden, wanted)
-    store = acting.store_of(state)
+    store = object_access.store_of(state)
     version = publishing.publish(system_file.read(state), store, made)
     told: Mapping[str, Any] = {
         "version": version.name,

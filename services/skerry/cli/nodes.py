@@ -26,25 +26,25 @@ def nodes(context: click.Context, as_json: bool, state: Path) -> None:
 
 def _list(as_json: bool, state: Path) -> None:
     from skerry.adapters import fleetstate
-    from skerry.cli import acting, system_file
+    from skerry.cli import object_access, system_file
     from skerry.core import errors, liveness
 
     system = system_file.read(state)
-    now = acting.now_ms()
+    now = object_access.now_ms()
     try:
         spools = fleetstate.open_fleetstate(system.redis).get("spool:")
     except errors.UnavailableError:
         spools = {}
     addresses = {agent.node: agent.address for agent in system.agents}
     rows = []
-    store = acting.store_of(state)
+    store = object_access.store_of(state)
     for node in store.list("EdgeNode"):
         last_seen = int(node.status.get("lastSeenUnixMs", 0))
         judged = liveness.judge(
             connected=bool(node.status.get("connected")),
             last_seen_ms=last_seen,
             now_ms=now,
-            offline_after_s=acting.offline_after_s(store, node),
+            offline_after_s=object_access.offline_after_s(store, node),
             mark_s=int(node.status.get("markSeconds", liveness.MARK_S)),
         )
         rows.append(
@@ -186,19 +186,19 @@ def create(pattern: str, uses: int, hours: float, labels: tuple[str, ...], ca: P
     import secrets
 
     from skerry.adapters import pki
-    from skerry.cli import acting
-    from skerry.core import tokens, writers
+    from skerry.cli import object_access
+    from skerry.core import join_tokens, writers
 
     given = dict(one.partition("=")[::2] for one in labels)
-    made = tokens.Token(secrets.token_hex(6), secrets.token_urlsafe(24), pki.digest_of_ca(ca))
+    made = join_tokens.Token(secrets.token_hex(6), secrets.token_urlsafe(24), pki.digest_of_ca(ca))
     spec = {
-        "secretHash": tokens.secret_hash(made.secret),
-        "expiresUnixMs": acting.now_ms() + int(hours * 3_600_000),
+        "secretHash": join_tokens.secret_hash(made.secret),
+        "expiresUnixMs": object_access.now_ms() + int(hours * 3_600_000),
         "uses": uses,
         "nodePattern": pattern,
         "labels": given,
     }
-    acting.store_of(state).create("JoinToken", made.id, spec, manager=writers.OPERATOR)
+    object_access.store_of(state).create("JoinToken", made.id, spec, manager=writers.OPERATOR)
     click.echo(str(made))
 
 
@@ -207,9 +207,9 @@ def create(pattern: str, uses: int, hours: float, labels: tuple[str, ...], ca: P
 @state_option
 def list_(as_json: bool, state: Path) -> None:
     """List join tokens and which nodes used them."""
-    from skerry.cli import acting
+    from skerry.cli import object_access
 
-    now = acting.now_ms()
+    now = object_access.now_ms()
     rows = [
         {
             "token": one.name,
@@ -218,7 +218,7 @@ def list_(as_json: bool, state: Path) -> None:
             "usedBy": [use["name"] for use in one.status.get("nodes", [])],
             "expired": now >= int(one.spec.get("expiresUnixMs", 0)),
         }
-        for one in acting.oldest_first(acting.store_of(state).list("JoinToken"))
+        for one in object_access.oldest_first(object_access.store_of(state).list("JoinToken"))
     ]
     output.show(as_json, rows, _token_table, "there is no join token: `skerry nodes token create` makes one")
 
@@ -228,9 +228,9 @@ def list_(as_json: bool, state: Path) -> None:
 @state_option
 def delete(name: str, state: Path) -> None:
     """Forget the join token NAME: nobody enrols with it any more. Nodes that did stay."""
-    from skerry.cli import acting
+    from skerry.cli import object_access
 
-    acting.store_of(state).delete("JoinToken", name)
+    object_access.store_of(state).delete("JoinToken", name)
     click.echo(f"join token {name} is gone")
 
 
@@ -253,10 +253,10 @@ def _token_table(rows: Any) -> None:
 
 def _change(state: Path, name: str, decide: Any) -> dict[str, Any]:
     """Patch EdgeNode.spec as `decide(spec, status)` says; decided again when somebody wrote meanwhile."""
-    from skerry.cli import acting
+    from skerry.cli import object_access
     from skerry.core import errors, writers
 
-    store = acting.store_of(state)
+    store = object_access.store_of(state)
     for _ in range(_TRIES):
         node = store.get("EdgeNode", name)
         patch: dict[str, Any] = decide(node.spec, node.status)

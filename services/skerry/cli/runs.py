@@ -23,21 +23,21 @@ _WAIT_S = 3600.0
 @state_option
 def retrain(model: str, dataset: str, reason: str, wait: bool, state: Path) -> None:
     """Train MODEL anew; if it passes its gates it is signed, published and rolled out."""
-    from skerry.cli import acting
+    from skerry.cli import object_access
     from skerry.core import intents
 
-    store = acting.store_of(state)
+    store = object_access.store_of(state)
     thing = store.get("EdgeModel", model)
     made = intents.retrain(
         model,
         thing.spec,
         [(run.name, run.spec, run.status) for run in store.list("TrainingRun")],
-        acting.suffix(),
+        object_access.suffix(),
         dataset=dataset or _newest(state, model),
         base=str(thing.status.get("stableVersion", "")),
         reason=reason,
     )
-    acting.create(store, made)
+    object_access.create(store, made)
     click.echo(f"training run {made.name} is asked for: `skerry runs`")
     if wait:
         _follow(store, made.name)
@@ -59,12 +59,12 @@ def _newest(state: Path, model: str) -> str:
 
 
 def _follow(store: "Objects", name: str) -> None:
-    from skerry.cli import acting
+    from skerry.cli import object_access
 
     end, version, told = time.monotonic() + _WAIT_S, 0, ""
     while time.monotonic() < end:
         run = store.get("TrainingRun", name)
-        done, running = acting.condition(run, "Succeeded"), acting.condition(run, "Running")
+        done, running = object_access.condition(run, "Succeeded"), object_access.condition(run, "Running")
         if done.get("status") in ("True", "False"):
             click.echo(f"{name}: {done.get('reason')}: {done.get('message')}")
             raise SystemExit(0 if done["status"] == "True" else 1)
@@ -80,17 +80,17 @@ def _follow(store: "Objects", name: str) -> None:
 @state_option
 def runs(as_json: bool, state: Path) -> None:
     """List training runs, newest last."""
-    from skerry.cli import acting
+    from skerry.cli import object_access
 
-    found = acting.oldest_first(acting.store_of(state).list("TrainingRun"))
-    now = acting.now_ms()
+    found = object_access.oldest_first(object_access.store_of(state).list("TrainingRun"))
+    now = object_access.now_ms()
     output.show(as_json, [_row(run) for run in found], lambda rows: _table(rows, now), "there is no training run yet")
 
 
 def _row(run: "Object") -> dict[str, Any]:
-    from skerry.cli import acting
+    from skerry.cli import object_access
 
-    done, running = acting.condition(run, "Succeeded"), acting.condition(run, "Running")
+    done, running = object_access.condition(run, "Succeeded"), object_access.condition(run, "Running")
     ended = done.get("status") in ("True", "False")
     return {
         "name": run.name,

@@ -15,7 +15,7 @@ from skerry.adapters.objects.protocol import Json, Object
 from skerry.adapters.telemetry import logs
 from skerry.adapters.trust import repository as trust
 from skerry.adapters.trust import store as trust_store
-from skerry.controller import marks, proposals
+from skerry.controller import condition_json, proposals
 from skerry.controller.store import Store
 from skerry.core import errors, gates, manifest, specs
 
@@ -85,10 +85,10 @@ class Publisher:
         if int(model.status.get("releaseCounter", 0)) < number:
             self._store.put_status(model, {**model.status, "releaseCounter": number})
         self._create_rollout(model, version)
-        if not marks.is_true(version.status, "Available"):
+        if not condition_json.is_true(version.status, "Available"):
             message = f"signed by role {version.spec['targetPath'].partition('/')[0]} and published"
             self._store.put_status(
-                version, marks.mark(version.status, "Available", "True", "Published", message, now_ms)
+                version, condition_json.mark(version.status, "Available", "True", "Published", message, now_ms)
             )
             log.info(
                 "version_published",
@@ -151,9 +151,11 @@ class Publisher:
             self._repository.read_target(signed, file.name)
 
     def _refuse(self, version: Object, reason: str, message: str, now_ms: int) -> None:
-        if not marks.has(version.status, "Available", "False", reason, message):
+        if not condition_json.has(version.status, "Available", "False", reason, message):
             log.warning("version_refused", name=version.name, reason=reason, message=message)
-        self._store.put_status(version, marks.mark(version.status, "Available", "False", reason, message, now_ms))
+        self._store.put_status(
+            version, condition_json.mark(version.status, "Available", "False", reason, message, now_ms)
+        )
 
     def _create_rollout(self, model: Object, version: Object) -> None:
         """The automatic rollout of a new version; one name per version, so it comes once."""

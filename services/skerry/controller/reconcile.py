@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.telemetry import logs
+from skerry.adapters.telemetry.on_change import Told
 from skerry.adapters.trust import expiry, sweep
 from skerry.adapters.trust import repository as trust
-from skerry.controller import marks, policy, publish, retention, rollouts, runs, signatures, standing
+from skerry.controller import condition_json, publish, retention, retrain_trigger, rollouts, runs, signatures, summaries
 from skerry.controller.store import LeadershipLostError, Store
-from skerry.controller.told import Told
 from skerry.core import errors
 
 log = logs.logger("controller")
@@ -38,7 +38,7 @@ class Reconciler:
     ) -> None:
         self._store, self._runs, self._publisher, self._repository = store, runs_, publisher, repository
         self._rollouts = rollouts.Rollouts(store, fleetstate)
-        self._policy = policy.Policy(store, fleetstate, blobs)
+        self._policy = retrain_trigger.Policy(store, fleetstate, blobs)
         self._told = Told()
         self.signatures: Sequence[expiry.Signature] = ()
         self._trust: signatures.Standing | None = None
@@ -52,7 +52,7 @@ class Reconciler:
         self._try("imports", lambda: self._check_imports(now_ms))
         self._try("rollouts", lambda: self._rollouts.step(now_ms=now_ms, epoch=epoch))
         self._try("retrain policy", lambda: self._policy.step(now_ms=now_ms))
-        self._try("standing", lambda: standing.step(self._store, now_ms=now_ms, trust=self._trust))
+        self._try("standing", lambda: summaries.step(self._store, now_ms=now_ms, trust=self._trust))
         if not 0 <= now_ms - self._kept_house_ms < _HOUSEKEEPING_MS:
             self._try("model repository", lambda: self._keep_house(now_ms))
             self._try("signatures", lambda: self._look_at_signatures(now_ms))
@@ -64,7 +64,7 @@ class Reconciler:
 
     def _check_imports(self, now_ms: int) -> None:
         for version in self._store.list("ModelVersion"):
-            if version.spec.get("source") != "Imported" or marks.is_true(version.status, "Available"):
+            if version.spec.get("source") != "Imported" or condition_json.is_true(version.status, "Available"):
                 continue
             if 0 <= now_ms - self._imports_ms.get(version.name, 0) < _IMPORT_MS:
                 continue

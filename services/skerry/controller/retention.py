@@ -10,7 +10,7 @@ from datetime import datetime
 from skerry.adapters.objects.protocol import Object
 from skerry.adapters.telemetry import logs
 from skerry.adapters.trust import repository as trust
-from skerry.controller import marks
+from skerry.controller import condition_json
 from skerry.controller.store import Store
 from skerry.core import errors, specs
 
@@ -22,7 +22,7 @@ RETIRED = "Retired"
 def surplus(versions: Sequence[Object], in_use: set[str], keep: int) -> list[Object]:
     """Available trained versions of one model beyond the newest `keep` available ones and not in use (by name or
     digest)."""
-    available = [one for one in versions if marks.is_true(one.status, "Available")]
+    available = [one for one in versions if condition_json.is_true(one.status, "Available")]
     available.sort(key=lambda one: int(one.spec["version"]), reverse=True)
     return [
         one
@@ -41,7 +41,7 @@ def in_use(models: Iterable[Object], nodes: Iterable[Object], rollouts: Iterable
         for report in node.reports:
             used |= {report.digest, report.target_digest, report.last_known_good}
     for rollout in rollouts:
-        if not marks.is_terminal(rollout.status):
+        if not condition_json.is_terminal(rollout.status):
             used |= {str(rollout.spec.get("version")), str(rollout.status.get("stableVersion"))}
     return used
 
@@ -60,12 +60,12 @@ def retire(store: Store, repository: trust.Repository, *, now_ms: int, now: date
             continue  # told of where the model is used
         for one in surplus([v for v in versions if v.spec.get("model") == model.name], used, keep):
             message = f"older than the newest {keep} versions and in use nowhere; its files are gone"
-            store.put_status(one, marks.mark(one.status, "Available", "False", RETIRED, message, now_ms))
+            store.put_status(one, condition_json.mark(one.status, "Available", "False", RETIRED, message, now_ms))
             log.info("version_retired", name=one.name, model=model.name)
     retired = {
         str(one.spec["targetPath"])
         for one in store.list("ModelVersion")
-        if marks.has(one.status, "Available", "False", RETIRED) and one.spec.get("source") == "Trained"
+        if condition_json.has(one.status, "Available", "False", RETIRED) and one.spec.get("source") == "Trained"
     }
     if listed := retired & repository.listed("retrained"):
         repository.retire(listed, now=now)

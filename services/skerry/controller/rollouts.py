@@ -11,9 +11,9 @@ from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.lease import epochs
 from skerry.adapters.objects.protocol import Object
 from skerry.adapters.telemetry import logs
-from skerry.controller import announcing, marks, observe
+from skerry.adapters.telemetry.on_change import Told
+from skerry.controller import announcing, condition_json, observe
 from skerry.controller.store import LeadershipLostError, Store
-from skerry.controller.told import Told
 from skerry.core import errors, evidence, rollout, specs
 
 log = logs.logger("controller")
@@ -44,7 +44,7 @@ def read_world(store: Store, told: Told) -> World:
             _unreadable(told, one, exc)
     versions: dict[str, specs.ModelVersion] = {}
     for one in store.list("ModelVersion"):
-        if not marks.is_true(one.status, "Available"):
+        if not condition_json.is_true(one.status, "Available"):
             continue
         try:
             versions[one.name] = specs.parse_model_version(one.name, one.spec)
@@ -115,10 +115,10 @@ class Rollouts:
         return found
 
     def _refuse(self, thing: Object, why: str, now_ms: int) -> None:
-        if not marks.has(thing.status, "Accepted", "False", "Invalid", why):
+        if not condition_json.has(thing.status, "Accepted", "False", "Invalid", why):
             log.warning("rollout_unreadable", rollout=thing.name, error=why)
-        status = marks.mark(thing.status, "Accepted", "False", "Invalid", why, now_ms)
-        self._store.put_status(thing, marks.mark(status, "Succeeded", "False", "Invalid", why, now_ms))
+        status = condition_json.mark(thing.status, "Accepted", "False", "Invalid", why, now_ms)
+        self._store.put_status(thing, condition_json.mark(status, "Succeeded", "False", "Invalid", why, now_ms))
 
     def _plan(
         self,

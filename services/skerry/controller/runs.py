@@ -13,11 +13,11 @@ from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.objects.protocol import Object
 from skerry.adapters.telemetry import logs
-from skerry.controller import marks, publish, steps
+from skerry.controller import condition_json, publish, run_plan
 from skerry.controller.jobs.protocol import Jobs, Order, State
-from skerry.controller.steps import Action, Step
+from skerry.controller.run_plan import Action, Step
 from skerry.controller.store import Store
-from skerry.core import digests, errors, snapshots, specs, tickets
+from skerry.core import digests, errors, job_tickets, snapshots, specs
 
 log = logs.logger("controller")
 
@@ -61,7 +61,7 @@ class Runs:
 
     def step(self, run: Object, *, now_ms: int) -> None:
         """Move one run on. Raises what the adapters raise; running it again is always right."""
-        if marks.is_terminal(run.status):
+        if condition_json.is_terminal(run.status):
             if run.name not in self._settled:
                 self._clear(run.name)
                 self._settled.add(run.name)
@@ -72,10 +72,10 @@ class Runs:
             self._finish(run, "Invalid", str(exc), now_ms)
             return
         job = self._jobs.poll(run.name)
-        step = steps.decide(
+        step = run_plan.decide(
             job,
             starts=int(run.status.get("job", {}).get("starts", 0)),
-            age_s=steps.age_s(run.status, now_ms),
+            age_s=run_plan.age_s(run.status, now_ms),
             timeout_s=order.timeout_s,
             proposed=self._blobs.exists(f"proposals/{run.name}.json"),
             free=bool(order.template.queue) or self._busy() < self._max_jobs,
@@ -91,9 +91,9 @@ class Runs:
                 continue
             self._jobs.stop(run.name)
             job = _uncounted(run.status.get("job", {}))
-            status = {**run.status, "job": steps.clocked(job, idle=True, now_ms=now_ms)}
+            status = {**run.status, "job": run_plan.clocked(job, idle=True, now_ms=now_ms)}
             text = "the controller was told to stop; the next one starts the job again"
-            self._store.put_status(run, marks.mark(status, "Running", "False", "Interrupted", text, now_ms))
+            self._store.put_status(run, condition_json.mark(status, "Running", "False", "Interrupted", text, now_ms))
             log.info("training_interrupted", run=run.name, model=run.spec.get("model"))
 
     def _busy(self) -> int:
@@ -130,23 +130,25 @@ class Runs:
         return Order(run.name, spec.model, retrain.timeout_s, retrain.template, spec.suspend), model
 
     def _wait(self, run: Object, step: Step, now_ms: int) -> None:
-        status = marks.mark(run.status, "Accepted", "True", "Valid", "", now_ms)
+        status = condition_json.mark(run.status, "Accepted", "True", "Valid", "", now_ms)
         if run.status.get("startedUnixMs"):
-            status = {**status, "job": steps.clocked(run.status.get("job", {}), idle=step.idle, now_ms=now_ms)}
+            status = {**status, "job": run_plan.clocked(run.status.get("job", {}), idle=step.idle, now_ms=now_ms)}
         running = "True" if step.reason == "Training" else "False"
-        self._store.put_status(run, marks.mark(status, "Running", running, step.reason, step.message, now_ms))
+        self._store.put_status(run, condition_json.mark(status, "Running", running, step.reason, step.message, now_ms))
 
     def _start(self, run: Object, order: Order, model: Object, step: Step, now_ms: int) -> None:
         """The start is counted before it happens: a controller that dies in between cannot start for ever."""
         failed_ms, _ = self._failed_starts.get(run.name, (0, ""))
         if 0 <= now_ms - failed_ms < _START_AGAIN_MS:
             return
-        job = steps.clocked(run.status.get("job", {}), idle=False, now_ms=now_ms)
+        job = run_plan.clocked(run.status.get("job", {}), idle=False, now_ms=now_ms)
         job["starts"] = int(job.get("starts", 0)) + 1
         self._prepare(run, model, first=job["starts"] == 1)
         status = {**run.status, "startedUnixMs": run.status.get("startedUnixMs") or now_ms, "job": job}
-        status = marks.mark(status, "Accepted", "True", "Valid", "", now_ms)
-        run = self._store.put_status(run, marks.mark(status, "Running", "False", "Starting", step.message, now_ms))
+        status = condition_json.mark(status, "Accepted", "True", "Valid", "", now_ms)
+        run = self._store.put_status(
+            run, condition_json.mark(status, "Running", "False", "Starting", step.message, now_ms)
+        )
         try:
             self._jobs.start(order)
         except errors.InputError as exc:
@@ -155,7 +157,9 @@ class Runs:
         except (errors.UnavailableError, errors.RejectedError) as exc:
             self._failed_starts[run.name] = (now_ms, str(exc))
             status = {**run.status, "job": _uncounted(job)}
-            self._store.put_status(run, marks.mark(status, "Running", "False", "CannotStart", str(exc), now_ms))
+            self._store.put_status(
+                run, condition_json.mark(status, "Running", "False", "CannotStart", str(exc), now_ms)
+            )
             return
         self._failed_starts.pop(run.name, None)
         log.info(
@@ -173,7 +177,7 @@ class Runs:
         stable = snapshots.stable_of(run.spec, model.status)
         version = self._store.find("ModelVersion", stable) if stable else None
         data = snapshots.to_json(run.name, run.spec, model.spec, stable, version.spec if version else None)
-        self._blobs.write(tickets.snapshot_path(run.name), data)
+        self._blobs.write(job_tickets.snapshot_path(run.name), data)
         if first and self._blobs.exists(f"proposals/{run.name}.json"):
             self._blobs.delete(f"proposals/{run.name}.json")
 
@@ -204,9 +208,9 @@ class Runs:
             final["logDigest"] = blob_store.put(self._blobs, data)
             message += _last_words(data[-_LAST_WORDS_BYTES:]) if last_words else ""
         if reason == "Invalid":
-            final = marks.mark(final, "Accepted", "False", reason, message, now_ms)
-        final = marks.mark(final, "Running", "False", reason, message, now_ms)
-        final = marks.mark(final, "Succeeded", "True" if succeeded else "False", reason, message, now_ms)
+            final = condition_json.mark(final, "Accepted", "False", reason, message, now_ms)
+        final = condition_json.mark(final, "Running", "False", reason, message, now_ms)
+        final = condition_json.mark(final, "Succeeded", "True" if succeeded else "False", reason, message, now_ms)
         self._store.put_status(run, final)
         tell = log.info if succeeded else log.warning
         tell("training_ended", run=run.name, model=run.spec.get("model"), reason=reason, message=message)
@@ -216,8 +220,8 @@ class Runs:
         """Leave no job behind, and no snapshot: without it the job's ticket opens nothing any more."""
         if self._jobs.poll(name).state is not State.ABSENT:
             self._jobs.stop(name)
-        if self._blobs.exists(tickets.snapshot_path(name)):
-            self._blobs.delete(tickets.snapshot_path(name))
+        if self._blobs.exists(job_tickets.snapshot_path(name)):
+            self._blobs.delete(job_tickets.snapshot_path(name))
         self._failed_starts.pop(name, None)
 
 

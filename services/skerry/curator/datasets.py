@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
-from skerry.core import datasets, errors, parts
-from skerry.curator.holdings import Row
-from skerry.curator.tasks import Task
+from skerry.core import dataset_parts, datasets, errors
+from skerry.curator.captured_rows import Row
+from skerry.curator.label_task import Task
 
 _WIDTHS_MS = (64 * 86_400_000, 86_400_000, 3_600_000, 300_000, 30_000)
 
@@ -101,9 +101,9 @@ class Publisher:
         if known is not None and known[0] == signature:
             return known
         arrays = _arrays(rows, self._task)
-        data = parts.pack(arrays)
+        data = dataset_parts.pack(arrays)
         blob_store.put(self._blobs, data)
-        return signature, parts.describe(group[0], "captured", data, arrays, self._task.classes)
+        return signature, dataset_parts.describe(group[0], "captured", data, arrays, self._task.classes)
 
     def _load_base(self, digest: str | None) -> _Base | None:
         if digest is None:
@@ -131,7 +131,7 @@ def _read_base(blobs: Blobs, task: Task, digest: str) -> _Base:
         )
     known = [np.empty(0, dtype=np.uint64)]
     for part in manifest.parts:
-        rows = parts.unpack(blob_store.fetch(blobs, part.digest, parts.MAX_PART_BYTES), manifest)
+        rows = dataset_parts.unpack(blob_store.fetch(blobs, part.digest, dataset_parts.MAX_PART_BYTES), manifest)
         known.append(np.array([_prefix(datasets.input_digest(row)) for row in rows.x], dtype=np.uint64))
     return _Base(digest, manifest, np.unique(np.concatenate(known)))
 
@@ -157,14 +157,14 @@ def _signature(rows: Sequence[Row]) -> bytes:
     return summary.digest()
 
 
-def _arrays(rows: Sequence[Row], task: Task) -> parts.Rows:
+def _arrays(rows: Sequence[Row], task: Task) -> dataset_parts.Rows:
     """[n] rows as a part's arrays, each with weight 1."""
     x: NDArray[Any] = np.frombuffer(b"".join(row.data for row in rows), dtype=task.input.dtype)
     none = (np.nan,) * task.classes
-    return parts.Rows(
+    return dataset_parts.Rows(
         x.reshape(len(rows), *task.input.shape),
         np.array([row.label.label for row in rows], dtype=np.int64),
         np.array([row.label.probabilities or none for row in rows], dtype=np.float32),
         np.ones(len(rows), dtype=np.float32),
-        np.array([f"sha256:{row.hex}" for row in rows], dtype=parts.ID_DTYPE),
+        np.array([f"sha256:{row.hex}" for row in rows], dtype=dataset_parts.ID_DTYPE),
     )

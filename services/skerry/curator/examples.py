@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from skerry.core import datasets, digests
-from skerry.curator.tasks import Task
+from skerry.curator.label_task import Task
 from skerry.proto import fleet_pb2
 
 

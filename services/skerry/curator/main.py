@@ -17,12 +17,12 @@ from skerry.adapters import blobs, fleetstate, objects, streams
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.telemetry import logs
 from skerry.core import errors
-from skerry.curator.desk import Desk
 from skerry.curator.evidence import Evidence
-from skerry.curator.keeper import Keeper
-from skerry.curator.labeler import Labeler
+from skerry.curator.example_store import Shelf
+from skerry.curator.labeling import Desk
+from skerry.curator.labeling_loop import Labeler
+from skerry.curator.schedule import Keeper
 from skerry.curator.settings import Settings
-from skerry.curator.shelf import Shelf
 from skerry.curator.teacher import RemoteTeacher
 from skerry.serving.pulse import Pulse
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.core import errors, tensors
 from skerry.core.inference import InferReply, InferRequest
-from skerry.curator.tasks import Task
+from skerry.curator.label_task import Task
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from skerry.adapters.objects import rules
 from skerry.adapters.objects.protocol import Object, Objects
 from skerry.adapters.pki import authority
 from skerry.adapters.telemetry import logs
-from skerry.core import errors, identity, tokens, writers
+from skerry.core import errors, identity, join_tokens, writers
 from skerry.proto import fleet_pb2
 
 _TRIES = 10
@@ -84,27 +84,27 @@ class Enrolment:
         node = self._node(request.node)
         known = None
         if node is not None:
-            known = tokens.Known(str(node.spec.get("approvedKey", "")), bool(node.spec.get("revoked", False)))
-        decision = tokens.decide(token, request.secret, known, request.node, key, now_ms=now_ms)
-        if decision.outcome is tokens.Outcome.REFUSE:
+            known = join_tokens.Known(str(node.spec.get("approvedKey", "")), bool(node.spec.get("revoked", False)))
+        decision = join_tokens.decide(token, request.secret, known, request.node, key, now_ms=now_ms)
+        if decision.outcome is join_tokens.Outcome.REFUSE:
             _log.warning("node_refused", node=request.node, token=request.token_id[:40], message=decision.reason)
             raise NotLetInError(decision.reason)
-        if decision.outcome is tokens.Outcome.WAIT:
+        if decision.outcome is join_tokens.Outcome.WAIT:
             assert token is not None
             self._let_wait(request.node, node, token, key, decision.reason)
             raise WaitingError(decision.reason)
         if decision.consumes:
             assert found is not None and token is not None
-            self._consume(found, token, tokens.Use(request.node, key), now_ms)
+            self._consume(found, token, join_tokens.Use(request.node, key), now_ms)
         if node is None:
             assert token is not None
             self._create(request.node, token, key)
 
-    def _token(self, name: str) -> tuple[Object | None, tokens.JoinToken | None]:
+    def _token(self, name: str) -> tuple[Object | None, join_tokens.JoinToken | None]:
         try:
             rules.check_name("JoinToken", name)
             found = self._objects.get("JoinToken", name)
-            return found, tokens.parse_object(found.name, found.spec, found.status)
+            return found, join_tokens.parse_object(found.name, found.spec, found.status)
         except errors.InputError:  # not found, or no name at all: told as a wrong secret is
             return None, None
 
@@ -114,9 +114,9 @@ class Enrolment:
         except errors.NotFoundError:
             return None
 
-    def _consume(self, found: Object, token: tokens.JoinToken, use: tokens.Use, now_ms: int) -> None:
+    def _consume(self, found: Object, token: join_tokens.JoinToken, use: join_tokens.Use, now_ms: int) -> None:
         """Noted against the version that was read: of two nodes that come at once, one decides again."""
-        used = [*found.status.get("nodes", []), tokens.use_json(use, now_ms)]
+        used = [*found.status.get("nodes", []), join_tokens.use_json(use, now_ms)]
         self._objects.patch(
             "JoinToken",
             token.id,
@@ -125,11 +125,11 @@ class Enrolment:
             resource_version=found.resource_version,
         )
 
-    def _create(self, name: str, token: tokens.JoinToken, key: str) -> None:
+    def _create(self, name: str, token: join_tokens.JoinToken, key: str) -> None:
         spec = {"labels": dict(token.labels), "cordoned": False, "assignments": [], "approvedKey": key}
         self._objects.create("EdgeNode", name, spec, manager=writers.GATEWAY)
 
-    def _let_wait(self, name: str, node: Object | None, token: tokens.JoinToken, key: str, reason: str) -> None:
+    def _let_wait(self, name: str, node: Object | None, token: join_tokens.JoinToken, key: str, reason: str) -> None:
         """The key that asks stands in the node's status, where a person finds it and may approve it."""
         if node is None:
             self._create(name, token, "")

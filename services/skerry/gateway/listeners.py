@@ -18,7 +18,7 @@ from skerry.adapters import blobs
 from skerry.adapters.objects.protocol import Objects
 from skerry.adapters.pki import Authority
 from skerry.core import errors
-from skerry.gateway import door, enrol, https, ingest, members, methods, metrics, repository, sessions
+from skerry.gateway import allowlist, enrol, https, ingest, job_blobs, methods, metrics, repository, sessions
 from skerry.gateway.identity import Guard, Guarded
 from skerry.gateway.settings import Settings
 from skerry.rpc import limits
@@ -105,8 +105,8 @@ class Listeners:
         settings = self._settings
         assert settings.tickets_key is not None
         store = blobs.open_blobs(settings.blobs)
-        beside = [members.route(self._parts.guard)]
-        application = door.build(store, door.read_key(settings.tickets_key), lambda: int(time.time()), beside)
+        beside = [allowlist.route(self._parts.guard)]
+        application = job_blobs.build(store, job_blobs.read_key(settings.tickets_key), lambda: int(time.time()), beside)
         return https.listening(application, https.split(settings.jobs), self._tls(nodes=False))
 
     def _enrolment(self) -> enrol.Enrolment | None:

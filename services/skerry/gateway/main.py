@@ -14,7 +14,7 @@ from skerry.adapters import blobs, fleetstate, objects, process, redis_link, str
 from skerry.adapters.objects.protocol import Change, Objects
 from skerry.adapters.telemetry import logs
 from skerry.core import errors
-from skerry.gateway import desired, ingest, liveness, metrics, sessions, watch
+from skerry.gateway import desired, ingest, metrics, readings_writer, sessions, watch
 from skerry.gateway.identity import Guard
 from skerry.gateway.listeners import Listeners, Parts
 from skerry.gateway.settings import Settings
@@ -31,7 +31,7 @@ async def serve(settings: Settings) -> None:
     store = objects.open_objects(settings.objects)
     numbers, view = metrics.Numbers(), desired.View()
     guard = Guard(view, settings.trust_domain, settings.tenant, enforced=bool(settings.client_ca))
-    readings = liveness.Readings(fleetstate.open_fleetstate(settings.redis_url))
+    readings = readings_writer.Readings(fleetstate.open_fleetstate(settings.redis_url))
     fleet = sessions.Sessions(
         store,
         view,
@@ -69,7 +69,7 @@ async def _watched(store: Objects, fleet: sessions.Sessions) -> AsyncIterator[wa
 
 
 @contextlib.asynccontextmanager
-async def _running(readings: liveness.Readings) -> AsyncIterator[None]:
+async def _running(readings: readings_writer.Readings) -> AsyncIterator[None]:
     writing = asyncio.create_task(readings.run())
     try:
         yield

@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from skerry.adapters import blobs
-from skerry.gateway import metrics, stored
+from skerry.gateway import metrics, repository_files
 
 LONGEST_SILENCE_S = 30.0
 
@@ -75,6 +75,6 @@ def files(url: str) -> list[BaseRoute]:
         ]
     shared = blobs.open_shared(url)
     return [
-        Route("/repository/metadata/{path:path}", stored.Files(shared, "metadata", immutable=False).answer),
-        Route("/repository/targets/{path:path}", stored.Files(shared, "targets", immutable=True).answer),
+        Route("/repository/metadata/{path:path}", repository_files.Files(shared, "metadata", immutable=False).answer),
+        Route("/repository/targets/{path:path}", repository_files.Files(shared, "targets", immutable=True).answer),
     ]

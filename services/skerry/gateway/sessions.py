@@ -15,7 +15,7 @@ from skerry.adapters.objects.protocol import Change, Objects
 from skerry.core import errors
 from skerry.core.identity import Peer
 from skerry.core.liveness import MARK_S
-from skerry.gateway import desired, faults, liveness, metrics, reports, statuses
+from skerry.gateway import desired, faults, metrics, node_status, readings_writer, reports
 from skerry.gateway.identity import Guard, about
 from skerry.proto import fleet_pb2
 from skerry.rpc.methods import Call, CallError, Status
@@ -67,7 +67,7 @@ class Sessions:
         self,
         objects: Objects,
         view: desired.View,
-        readings: liveness.Readings,
+        readings: readings_writer.Readings,
         numbers: metrics.Numbers,
         *,
         guard: Guard,
@@ -76,7 +76,7 @@ class Sessions:
         mark_s: int = MARK_S,
     ) -> None:
         self._view, self._readings, self._numbers, self._guard = view, readings, numbers, guard
-        self._statuses = statuses.Statuses(objects, view, numbers, enrols=not guard.enforced, mark_s=mark_s)
+        self._statuses = node_status.Statuses(objects, view, numbers, enrols=not guard.enforced, mark_s=mark_s)
         self._clock, self._report_timeout_s = clock, report_timeout_s
         self._open: dict[str, Stream] = {}  # who was heard last is last
         self._silence: asyncio.TimerHandle | None = None

@@ -63,7 +63,7 @@ async def _edges(settings: Settings, methods: Methods, instruments: Instruments)
         await server.listen(*settings.tls_listen, settings.tls)
         yield (server,)
         return
-    from skerry.adapters.members_page import MembersPage
+    from skerry.adapters.allowlist_page import MembersPage
     from skerry.serving import members
 
     known = members.Members(time.monotonic)

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from skerry.adapters import pki
 from skerry.adapters.telemetry import logs
-from skerry.core import errors, members
+from skerry.core import allowlist, errors
 from skerry.rpc.methods import Call, CallError, Kind, Method, Methods, Server, Status
 
 LOOK_S = 2.0
@@ -186,4 +186,4 @@ def _mark(certificate: bytes) -> str:
         peer = pki.peer_of(certificate)
     except errors.InputError:
         return ""
-    return members.mark(peer.id, peer.key)
+    return allowlist.mark(peer.id, peer.key)

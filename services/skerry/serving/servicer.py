@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from google.protobuf.message import DecodeError
 
-from skerry.adapters.oip import codec, repeats, replies
+from skerry.adapters.oip import codec, reply_templates, request_templates
 from skerry.adapters.telemetry import logs, tracing
 from skerry.core import errors
 from skerry.core.inference import InferReply, InferRequest
@@ -32,7 +32,7 @@ class Servicer:
 
     def __init__(self, predictor: Predictor, registry: Registry, instruments: Instruments) -> None:
         self._predictor, self._registry, self._instruments = predictor, registry, instruments
-        self._decoder, self._encoder = repeats.Decoder(), replies.Encoder()
+        self._decoder, self._encoder = request_templates.Decoder(), reply_templates.Encoder()
 
     def methods(self) -> Methods:
         return {

@@ -12,9 +12,9 @@ import numpy as np
 
 from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
-from skerry.core import datasets, digests, errors, parts, sharding, specs
+from skerry.core import dataset_parts, datasets, digests, errors, sharding, specs
+from skerry.core.dataset_parts import Rows
 from skerry.core.datasets import DatasetManifest, Origin, Part
-from skerry.core.parts import Rows
 from skerry.nets.crew import ALONE, Crew
 
 MAX_TOTAL_BYTES = 4 << 30
@@ -99,15 +99,15 @@ def _my_parts(blobs: Blobs, manifest: DatasetManifest, workers: Crew) -> Mapping
 
 def _usable(found: Sequence[Rows], manifest: DatasetManifest, dropped: Counter[str]) -> Rows:
     """The rows that are finite and labelled; counts the others."""
-    rows = parts.concatenate(found, manifest.input, len(manifest.class_names))
-    finite, labelled = parts.finite_rows(rows), rows.targets != parts.NO_LABEL
+    rows = dataset_parts.concatenate(found, manifest.input, len(manifest.class_names))
+    finite, labelled = dataset_parts.finite_rows(rows), rows.targets != dataset_parts.NO_LABEL
     dropped["non-finite"] += int((~finite).sum())
     dropped["unlabelled"] += int((finite & ~labelled).sum())
     return rows.take(finite & labelled)
 
 
 def _read_part(blobs: Blobs, manifest: DatasetManifest, part: Part) -> Rows:
-    rows = parts.unpack(blob_store.fetch(blobs, part.digest, parts.MAX_PART_BYTES), manifest)
+    rows = dataset_parts.unpack(blob_store.fetch(blobs, part.digest, dataset_parts.MAX_PART_BYTES), manifest)
     if len(rows) != part.samples:
         raise errors.IntegrityError(
             f"dataset part {part.digest} of {manifest.model} has {len(rows)} rows, its manifest says {part.samples}"

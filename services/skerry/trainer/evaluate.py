@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skerry.core import confidence, errors, gates
+from skerry.core.dataset_parts import Rows
 from skerry.core.manifest import Confidence, Manifest
-from skerry.core.parts import Rows
 from skerry.trainer.shipped import Shipped
 
 LATENCY_RUNS = 200

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from skerry.adapters.telemetry import logs
-from skerry.core import errors, parts, preprocessing, specs, tensors
-from skerry.core.parts import Rows
+from skerry.core import dataset_parts, errors, preprocessing, specs, tensors
+from skerry.core.dataset_parts import Rows
 from skerry.nets import crew, training
 from skerry.nets.crew import ALONE, Crew
 from skerry.nets.training import Epoch, Recipe, Samples
@@ -77,7 +77,7 @@ def train(
 def training_rows(loaded: data.Loaded) -> Rows:
     """All training rows, the imported ones first."""
     found = [loaded.train[origin] for origin in data.ORIGINS]
-    return parts.concatenate(found, loaded.manifest.input, loaded.classes)
+    return dataset_parts.concatenate(found, loaded.manifest.input, loaded.classes)
 
 
 def _together(counts: Mapping[str, int], workers: Crew) -> dict[str, int]:

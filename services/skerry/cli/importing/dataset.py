@@ -11,7 +11,7 @@ from skerry.adapters.blobs import Blobs
 from skerry.adapters.objects import Object, Objects
 from skerry.cli.importing import labelled, splitting
 from skerry.cli.importing.labelled import Labelled
-from skerry.core import datasets, digests, errors, parts, specs, writers
+from skerry.core import dataset_parts, datasets, digests, errors, specs, writers
 from skerry.core.datasets import DatasetManifest, Input, Part, Role
 
 MAX_PART_BYTES = 256 << 20  # of rows, unpacked
@@ -52,7 +52,9 @@ def target(model: Object) -> Target:
     return Target(model.name, parsed.class_names, row, parsed.gates.min_holdout)
 
 
-def prepare(data: Labelled, wanted: Target, choices: Choices) -> tuple[NDArray[np.bool_], parts.Rows, dict[str, int]]:
+def prepare(
+    data: Labelled, wanted: Target, choices: Choices
+) -> tuple[NDArray[np.bool_], dataset_parts.Rows, dict[str, int]]:
     """(holdout mask [n], rows [n], what was dropped). Raises InputError naming the source and what is wrong. Pure."""
     if not len(data.x):
         raise errors.InputError(f"{data.source} has no samples")
@@ -70,7 +72,7 @@ def prepare(data: Labelled, wanted: Target, choices: Choices) -> tuple[NDArray[n
             raise errors.InputError(
                 f"{data.source}: its holdout has {int(mask.sum())} of {len(mask)} rows; both need some"
             )
-    return mask, parts.imported(data.x, y, len(wanted.class_names)), dict(data.dropped or {})
+    return mask, dataset_parts.imported(data.x, y, len(wanted.class_names)), dict(data.dropped or {})
 
 
 def store(
@@ -89,12 +91,12 @@ def store(
     return Imported(digest, DatasetManifest.from_json(manifest))
 
 
-def _parts(rows: parts.Rows, role: Role, wanted: Target, blob_store: Blobs) -> list[Part]:
+def _parts(rows: dataset_parts.Rows, role: Role, wanted: Target, blob_store: Blobs) -> list[Part]:
     size = max(1, MAX_PART_BYTES // max(1, wanted.row.row_bytes))
     described = []
     for start in range(0, len(rows), size):
         chunk = rows.take(np.arange(start, min(start + size, len(rows))))
-        data = parts.pack(chunk)
+        data = dataset_parts.pack(chunk)
         blobs.put(blob_store, data)
-        described.append(parts.describe(role, "imported", data, chunk, len(wanted.class_names)))
+        described.append(dataset_parts.describe(role, "imported", data, chunk, len(wanted.class_names)))
     return described

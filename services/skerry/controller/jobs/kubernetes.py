@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from skerry.adapters.telemetry import logs
 from skerry.controller.jobs import manifest, reading
 from skerry.controller.jobs.protocol import Job, Order, State
-from skerry.core import errors, tickets
+from skerry.core import errors, job_tickets
 
 log = logs.logger("controller")
 
@@ -66,7 +66,7 @@ class KubernetesJobs:
         now_unix_s: Callable[[], int],
         monotonic_s: Callable[[], float],
     ) -> None:
-        self._api, self._site, self._key = api, site, tickets.check_key(key)
+        self._api, self._site, self._key = api, site, job_tickets.check_key(key)
         self._now_unix_s, self._monotonic_s = now_unix_s, monotonic_s
         self._jobs = f"/apis/batch/v1/namespaces/{site.namespace}/jobs"
         self._pods = f"/api/v1/namespaces/{site.namespace}/pods"
@@ -109,7 +109,7 @@ class KubernetesJobs:
     def _create(self, order: Order) -> None:
         if order.template.workers > 1:
             self._need_service()
-        ticket = tickets.make(self._key, order.run, self._now_unix_s() + order.timeout_s + QUEUE_S)
+        ticket = job_tickets.make(self._key, order.run, self._now_unix_s() + order.timeout_s + QUEUE_S)
         try:
             self._api.create(self._jobs, manifest.job(order, self._site, ticket))
         except errors.ConflictError as exc:

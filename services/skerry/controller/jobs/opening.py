@@ -8,7 +8,7 @@ from pathlib import Path
 from skerry.controller import settings
 from skerry.controller.jobs import command, local
 from skerry.controller.jobs.protocol import Jobs
-from skerry.core import errors, tickets
+from skerry.core import errors, job_tickets
 
 
 def open_jobs(given: settings.Settings) -> Jobs:
@@ -37,7 +37,7 @@ def open_jobs(given: settings.Settings) -> Jobs:
         pull_policy=given.job_pull_policy,
         pull_secrets=[name for one in given.job_pull_secrets.split(",") if (name := one.strip())],
     )
-    key = tickets.check_key(_read(given.tickets_key, "SKERRY_TICKETS_KEY"))
+    key = job_tickets.check_key(_read(given.tickets_key, "SKERRY_TICKETS_KEY"))
     return KubernetesJobs(api, site, key, lambda: int(time.time()), time.monotonic)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from skerry.core.evidence import Evidence, Verdict, verdict
 from skerry.core.gates import Outcome
 from skerry.core.rollout.case import Question
-from skerry.core.rollout.members import Scene
 from skerry.core.rollout.status import Status
+from skerry.core.rollout.waves import Scene
 
 COMPARED = frozenset({"NotWorse", "Promoted"})
 

@@ -18,9 +18,9 @@ from dataclasses import replace
 
 from skerry.core import specs
 from skerry.core.evidence import Evidence
-from skerry.core.rollout import judging, members, pauses, permits, progress, retreat, telling
+from skerry.core.rollout import conditions, judging, pauses, permits, progress, rollback
+from skerry.core.rollout import waves as members
 from skerry.core.rollout.case import Case, Plan, Question
-from skerry.core.rollout.members import Scene
 from skerry.core.rollout.permits import Moment, Wish
 from skerry.core.rollout.status import (
     INVALID,
@@ -33,6 +33,7 @@ from skerry.core.rollout.status import (
     SUPERSEDED,
     Status,
 )
+from skerry.core.rollout.waves import Scene
 
 BACKWARDS = "CounterNotMonotonic"
 _MAX_STEPS = 4 * 20 + 8  # transitions that one moment can bring: four per wave
@@ -59,13 +60,13 @@ def plan(
         return Plan(status)
     status = replace(status, epoch=epoch)
     if case.newer:
-        status = telling.ended(status, SUPERSEDED, "Superseded", f"{case.newer} is newer", now_ms)
-        return Plan(status, events=tuple(telling.events(before, status)))
+        status = conditions.ended(status, SUPERSEDED, "Superseded", f"{case.newer} is newer", now_ms)
+        return Plan(status, events=tuple(conditions.events(before, status)))
     scene, reason, message = _look_up(case, status, nodes, now_ms, epoch)
-    status = telling.accepted(status, reason, message, now_ms)
+    status = conditions.accepted(status, reason, message, now_ms)
     if scene is None:
         status = _unfounded(case, status, reason, message, now_ms)
-        return Plan(status, events=tuple(telling.events(before, status)))
+        return Plan(status, events=tuple(conditions.events(before, status)))
     for _ in range(_MAX_STEPS):
         moved = _step(scene, status, evidence)
         if moved == status:
@@ -73,8 +74,8 @@ def plan(
         status = moved
     if status.terminal:
         stable = scene.target.name if status.state == SUCCEEDED else ""
-        return Plan(status, events=tuple(telling.events(before, status)), stable=stable)
-    return _assigned(scene, before, telling.pausing(status, now_ms))
+        return Plan(status, events=tuple(conditions.events(before, status)), stable=stable)
+    return _assigned(scene, before, conditions.pausing(status, now_ms))
 
 
 def question(
@@ -152,14 +153,14 @@ def _look_up(
 def _unfounded(case: Case, status: Status, reason: str, message: str, now_ms: int) -> Status:
     """What it refers to is missing: it waits, holds no node, and can be aborted. What can never be right ends."""
     if reason == BACKWARDS:
-        return telling.ended(status, INVALID, reason, message, now_ms)
+        return conditions.ended(status, INVALID, reason, message, now_ms)
     if case.rollout.aborted:
         state = ROLLED_BACK if status.state == PENDING else ROLLBACK_INCOMPLETE
-        return telling.ended(status, state, "Aborted", f"an operator aborted it; {message}", now_ms)
-    status = telling.put(
-        pauses.heeded(case.rollout, status, now_ms), telling.PROGRESSING, "False", reason, message, now_ms
+        return conditions.ended(status, state, "Aborted", f"an operator aborted it; {message}", now_ms)
+    status = conditions.put(
+        pauses.heeded(case.rollout, status, now_ms), conditions.PROGRESSING, "False", reason, message, now_ms
     )
-    return telling.pausing(status, now_ms)
+    return conditions.pausing(status, now_ms)
 
 
 def _step(scene: Scene, status: Status, evidence: Evidence | None) -> Status:
@@ -168,9 +169,9 @@ def _step(scene: Scene, status: Status, evidence: Evidence | None) -> Status:
     if scene.case.rollout.aborted and status.state in (PENDING, PROGRESSING):
         if status.state == PENDING:  # an earlier attempt may have left nodes on the version
             status = replace(status, stable_version=scene.case.stable)
-        return retreat.begin(status, "Aborted", "an operator aborted it", now_ms=scene.now_ms)
+        return rollback.begin(status, "Aborted", "an operator aborted it", now_ms=scene.now_ms)
     if status.state == ROLLING_BACK:
-        return retreat.step(scene, status)
+        return rollback.step(scene, status)
     status = pauses.heeded(scene.case.rollout, status, scene.now_ms)
     if status.state == PENDING:
         return _started(scene, status)
@@ -207,7 +208,7 @@ def _assigned(scene: Scene, before: Status, status: Status) -> Plan:
         moment=scene.moment,
     )
     status = replace(status, permits=granted.permits, permit_number=granted.permit_number)
-    return Plan(status, granted.assignments, (*telling.events(before, status), *granted.events))
+    return Plan(status, granted.assignments, (*conditions.events(before, status), *granted.events))
 
 
 def _wishes(scene: Scene, status: Status) -> Mapping[str, Wish]:

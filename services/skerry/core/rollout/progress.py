@@ -10,9 +10,10 @@ from dataclasses import replace
 from skerry.core import specs
 from skerry.core.evidence import Evidence, Verdict
 from skerry.core.gates import Outcome
-from skerry.core.rollout import judging, members, pauses, retreat, telling
-from skerry.core.rollout.members import Scene
+from skerry.core.rollout import conditions, judging, pauses, rollback
+from skerry.core.rollout import waves as members
 from skerry.core.rollout.status import SUCCEEDED, Status, Tally, Wave
+from skerry.core.rollout.waves import Scene
 
 VERDICT_EVERY_MS = 5_000  # numbers alone are written no more often; a changed outcome at once
 _NAMED = 5  # nodes that a message names before it counts the rest
@@ -23,7 +24,7 @@ def step(scene: Scene, status: Status, evidence: Evidence | None) -> Status:
     """The status after at most one transition; an unchanged one is at rest until something else changes."""
     status = _counted(scene, status)
     if (broken := _broken(scene, status)) is not None:
-        return retreat.begin(status, *broken, now_ms=scene.now_ms)
+        return rollback.begin(status, *broken, now_ms=scene.now_ms)
     if _promoted(scene, status):
         return _passed(scene, status, PROMOTED)
     wave = status.current
@@ -88,7 +89,7 @@ def _waiting(scene: Scene, status: Status, reason: str, message: str) -> Status:
     wave = status.current
     if wave.soak_started_ms:
         status = replace(_with(status, replace(wave, soak_started_ms=0, judge_since_ms=0)), progress_ms=scene.now_ms)
-    status = telling.progressing(status, "Activating", message, scene.now_ms)
+    status = conditions.progressing(status, "Activating", message, scene.now_ms)
     late = scene.now_ms - status.progress_ms >= 1000 * scene.strategy.progress_deadline_s
     if (late or reason == pauses.ALL_INCOMPATIBLE) and not pauses.paused(status):
         return pauses.pause(status, reason, message)
@@ -100,13 +101,13 @@ def _judged(scene: Scene, status: Status, evidence: Evidence | None) -> Status:
     wave = status.current
     verdict = judging.judge(scene, status, evidence)
     if verdict.outcome is Outcome.FAIL:
-        return retreat.begin(_recorded(scene, status, verdict), "AnalysisFailed", verdict.reason, now_ms=scene.now_ms)
+        return rollback.begin(_recorded(scene, status, verdict), "AnalysisFailed", verdict.reason, now_ms=scene.now_ms)
     if scene.now_ms - wave.soak_started_ms < 1000 * members.wave_spec(scene, wave).soak_s:
         status = _recorded(scene, status, verdict) if verdict.outcome is not Outcome.PASS else status
-        return telling.progressing(status, "Soaking", f"wave {wave.name} soaks", scene.now_ms)
+        return conditions.progressing(status, "Soaking", f"wave {wave.name} soaks", scene.now_ms)
     if verdict.outcome is Outcome.PASS and not pauses.paused(status):
         return _passed(scene, status, verdict)
-    status = telling.progressing(_recorded(scene, status, verdict), "Judging", verdict.code, scene.now_ms)
+    status = conditions.progressing(_recorded(scene, status, verdict), "Judging", verdict.code, scene.now_ms)
     wave = status.current
     if not wave.judge_since_ms:
         return _with(status, replace(wave, judge_since_ms=scene.now_ms))
@@ -126,9 +127,9 @@ def _promoted(scene: Scene, status: Status) -> bool:
 def _passed(scene: Scene, status: Status, verdict: Verdict) -> Status:
     """The next wave, or the end. The only place where `wave` rises."""
     wave = replace(status.current, verdict=judging.recorded(verdict, final=True), verdict_ms=scene.now_ms)
-    status = telling.analysis(_with(status, wave), verdict, scene.now_ms, final=True)
+    status = conditions.analysis(_with(status, wave), verdict, scene.now_ms, final=True)
     if status.wave + 1 == len(status.waves):
-        return telling.ended(status, SUCCEEDED, "Succeeded", _success(status), scene.now_ms)
+        return conditions.ended(status, SUCCEEDED, "Succeeded", _success(status), scene.now_ms)
     following = replace(status.waves[status.wave + 1], started_ms=scene.now_ms)
     return _with(replace(status, wave=status.wave + 1, progress_ms=scene.now_ms), following)
 
@@ -142,7 +143,7 @@ def _recorded(scene: Scene, status: Status, verdict: Verdict) -> Status:
     if same and _numbers(new) == _numbers(wave.verdict):
         return status  # only the text differs, like the age of something stale
     status = _with(status, replace(wave, verdict=new, verdict_ms=scene.now_ms))
-    return telling.analysis(status, verdict, scene.now_ms, final=False)
+    return conditions.analysis(status, verdict, scene.now_ms, final=False)
 
 
 def _numbers(verdict: dict[str, object]) -> tuple[object, object]:

@@ -1,0 +1,87 @@
+"""Which rows of an answered request go to the collector, and how: `core.sampling` chooses, this cuts them out.
+
+Only numbers are kept, and only rows that a training run could use. Nothing here waits: the collector takes or refuses.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from skerry.agent.capture import capture_queue
+from skerry.core import datasets, offload, sampling, tensors
+from skerry.core.inference import InferRequest
+
+MAX_REQUEST_ID_CHARS = 200
+
+
+@dataclass(slots=True)  # a value; not frozen, because that triples the cost of making one
+class Answer:
+    """One request as it was answered. `digest`, `logits` [rows, classes] and `confidences` are of the local answer."""
+
+    request: InferRequest
+    digest: str
+    logits: NDArray[Any]
+    confidences: Sequence[float]
+    threshold: float
+    decision: offload.Decision
+
+
+# (answer, policy, what is left of the cap, now on the loop's clock) -> what is left after it
+Keep = Callable[[Answer, sampling.Policy, offload.TokenBucket, float], offload.TokenBucket]
+
+
+class Sampler:
+    """A `Keep`. `draw()` gives uniform numbers in [0, 1), `clock()` wall time in Unix ms."""
+
+    def __init__(self, into: capture_queue.Collector, draw: Callable[[], float], clock: Callable[[], int]) -> None:
+        self._into, self._draw, self._clock = into, draw, clock
+
+    def __call__(
+        self, answer: Answer, policy: sampling.Policy, cap: offload.TokenBucket, now_s: float
+    ) -> offload.TokenBucket:
+        """Offer the chosen rows, as far as the cap allows."""
+        for row, sure in enumerate(answer.confidences):
+            kind = sampling.choose(confidence=sure, threshold=answer.threshold, policy=policy, u=self._draw())
+            if kind is None:
+                continue
+            left = cap.take(1, now_s)
+            if left is None or not _is_usable(answer.request):
+                break
+            cap = left
+            self._into.offer(self._cut(answer, row, sure, kind))
+        return cap
+
+    def _cut(self, answer: Answer, row: int, sure: float, kind: sampling.Kind) -> capture_queue.Answered:
+        request = answer.request
+        return capture_queue.Answered(
+            model=request.model,
+            request_id=request_id(request.id, row, len(answer.confidences)),
+            digest=answer.digest,
+            kind=kind,
+            inputs=tuple(_row(one, row) for one in request.inputs),
+            local_logits=tuple(float(one) for one in answer.logits[row]),
+            confidence=sure,
+            route=answer.decision.route.value,
+            reason=answer.decision.reason.value,
+            answered_unix_ms=self._clock(),
+        )
+
+
+def request_id(given: str, row: int, rows: int) -> str:
+    """The id by which a late truth names a row: the caller's, with `#<row>` when the request had several. Empty when
+    there is none, or one too long to keep."""
+    if not given or len(given) > MAX_REQUEST_ID_CHARS:
+        return ""
+    return given if rows == 1 else f"{given}#{row}"
+
+
+def _is_usable(request: InferRequest) -> bool:
+    return all(one.datatype in datasets.DTYPES and tensors.is_finite(one.data) for one in request.inputs)
+
+
+def _row(tensor: tensors.Tensor, row: int) -> capture_queue.CapturedTensor:
+    data = tensor.data[row]
+    cut = tensors.Tensor(tensor.name, tensor.datatype, data.shape, data)
+    return capture_queue.CapturedTensor(tensor.name, tensor.datatype, data.shape, tensors.to_raw(cut))

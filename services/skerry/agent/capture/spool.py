@@ -1,0 +1,288 @@
+"""The node's durable, bounded store of captured examples and late truths until the cloud has them: one SQLite file.
+
+Every row is named by the sha256 of its bytes, so a damaged row is found whatever damaged it. The bound drops the oldest
+unsent examples (and their truths) and counts them exactly. Blocking and for one thread only: batching, the thread and
+what happens when this raises are `capture_queue`'s; moving a damaged file aside is `spool_recovery`'s.
+"""
+
+import contextlib
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from skerry.core import errors
+
+EXAMPLE, TRUTH = 1, 2
+_SCHEMA = (
+    "CREATE TABLE records (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind INTEGER NOT NULL, "
+    "example_id TEXT NOT NULL, body BLOB NOT NULL)",
+    "CREATE INDEX records_by_example ON records (example_id)",
+    "CREATE TABLE requests (seq INTEGER PRIMARY KEY, model TEXT NOT NULL, request_id TEXT NOT NULL, "
+    "example_id TEXT NOT NULL, UNIQUE (model, request_id))",
+    "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+)
+_PAGE_BYTES = 4096
+COUNTERS = ("captured", "dropped", "uploaded", "refused", "damaged")
+# "No such table or column" and rows of the wrong type only happen to a file that was changed under us.
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_ERROR})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    max_bytes: int = 64 << 20  # of bodies; the file is somewhat larger
+    max_rows: int = 50_000
+    max_requests: int = 100_000  # remembered request ids, for truths that come after the upload
+    max_record_bytes: int = (3 << 20) - 4096  # a larger one would never fit an upload
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`body` is a serialized fleet.Example or fleet.Truth, `id` its digest, `example_id` the example that it is or is
+    about."""
+
+    id: str
+    kind: int
+    example_id: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A new example, and the request id by which a truth may name it later (empty: none can)."""
+
+    row: Row
+    model: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """All are exact and survive restarts. `pending` counts rows on disk, `captured` and `dropped` examples, `uploaded`
+    and `refused` (by the cloud, for ever) records."""
+
+    pending: int = 0
+    pending_bytes: int = 0
+    captured: int = 0
+    dropped: int = 0
+    uploaded: int = 0
+    refused: int = 0
+    damaged: int = 0
+
+
+class DamagedSpoolError(errors.IntegrityError):
+    """The file is not a whole spool; `spool_recovery` moves it aside."""
+
+
+def row(kind: int, body: bytes, example_id: str = "") -> Row:
+    """The row of `body`; an example is about itself."""
+    identity = f"sha256:{hashlib.sha256(body).hexdigest()}"
+    return Row(identity, kind, example_id or identity, body)
+
+
+def is_whole(found: Row) -> bool:
+    """Does the id name the bytes? (SQLite keeps no types: a damaged row may hold anything.)"""
+    return isinstance(found.body, bytes) and found.id == f"sha256:{hashlib.sha256(found.body).hexdigest()}"
+
+
+def _is_whole_pages(size_bytes: int) -> bool:
+    """SQLite writes whole pages, and takes a shorter file for a new one."""
+    return size_bytes > 0 and size_bytes % _PAGE_BYTES == 0
+
+
+class Spool:
+    """Raises UnavailableError (disk full, disk error: nothing changed, try again) and DamagedSpoolError."""
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        """Open or create `path`. Raises DamagedSpoolError when any page, index or table is not as it must be."""
+        self.path, self._limits = path, limits
+        self._pending = self._bytes = 0
+        with _translated(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists() and not _is_whole_pages(path.stat().st_size):
+                raise DamagedSpoolError(f"the spool {path} was cut off: {path.stat().st_size} bytes are no whole pages")
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+            try:
+                self._prepare()
+                self._measure()
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _prepare(self) -> None:
+        self._db.execute(f"PRAGMA page_size={_PAGE_BYTES}")
+        self._db.execute("PRAGMA journal_mode=WAL")
+        # One fsync a commit; commits are grouped, so a busy node makes a few per second and an idle one none.
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute("PRAGMA journal_size_limit=4194304")
+        self._db.execute("PRAGMA cache_size=-512")
+        if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+            with self._change():
+                for statement in _SCHEMA:
+                    self._db.execute(statement)
+        found = {sql for (sql,) in self._db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
+        if found != set(_SCHEMA):
+            raise DamagedSpoolError(f"the spool {self.path} does not have the tables of a spool")
+        problems = [text for (text,) in self._db.execute("PRAGMA integrity_check(3)")]
+        if problems != ["ok"]:
+            raise DamagedSpoolError(f"the spool {self.path} is damaged: {problems[0]}")
+
+    def _measure(self) -> None:
+        totals = self._db.execute("SELECT count(*), coalesce(sum(length(body)), 0) FROM records").fetchone()
+        self._pending, self._bytes = int(totals[0]), int(totals[1])
+
+    def close(self) -> None:
+        self._db.close()
+
+    def append(self, captured: Iterable[Captured]) -> int:
+        """Store examples in one commit and apply the bound; returns how many were too large to keep."""
+        batch = list(captured)
+        fitting = [c for c in batch if len(c.row.body) <= min(self._limits.max_record_bytes, self._limits.max_bytes)]
+        with self._change():
+            for one in fitting:
+                self._insert(one.row)
+                if one.request_id:
+                    self._remember([(one.model, one.request_id, one.row.id)])
+            self._bump("captured", len(fitting))
+            self._bump("dropped", self._apply_bound())
+        return len(batch) - len(fitting)
+
+    def example_of(self, model: str, request_id: str) -> str | None:
+        """The example captured from a request, or None: not captured, or longer ago than is remembered."""
+        with _translated(self.path):
+            query = "SELECT example_id FROM requests WHERE model = ? AND request_id = ?"
+            found = self._db.execute(query, (model, request_id)).fetchone()
+        return str(found[0]) if found else None
+
+    def add_truths(self, truths: Sequence[Row]) -> None:
+        """Store truths in one commit. Raises OverloadedError, and stores none, when truths alone fill the spool."""
+        with self._change():
+            for truth in truths:
+                self._insert(truth)
+            self._bump("dropped", self._apply_bound())
+            if self._over():
+                raise errors.OverloadedError(
+                    f"the spool is full of labels that the cloud has not taken yet ({self._pending} rows, "
+                    f"{self._bytes} bytes); send this label again later"
+                )
+
+    def next_batch(self, max_records: int, max_bytes: int) -> Sequence[Row]:
+        """The oldest rows that fit, in order; at least one when there is any. Damaged rows are removed and counted."""
+        batch: list[Row] = []
+        damaged: list[Row] = []
+        size = 0
+        with _translated(self.path):
+            for found in self._db.execute("SELECT id, kind, example_id, body FROM records ORDER BY seq"):
+                candidate = Row(*found)
+                if not is_whole(candidate):
+                    damaged.append(candidate)
+                    continue
+                size += len(candidate.body)
+                if batch and (size > max_bytes or len(batch) == max_records):
+                    break
+                batch.append(candidate)
+        self._remove([one.id for one in damaged], "damaged")
+        return batch
+
+    def settle(self, accepted: Sequence[str], refused: Sequence[str]) -> tuple[int, int]:
+        """Forget rows that the cloud holds, or will never take; returns how many of each were still here."""
+        return self._remove(accepted, "uploaded"), self._remove(refused, "refused")
+
+    def counts(self) -> Counts:
+        with _translated(self.path):
+            stored = dict(self._db.execute("SELECT name, value FROM counters"))
+        return Counts(self._pending, self._bytes, **{name: int(stored.get(name, 0)) for name in COUNTERS})
+
+    def restore(
+        self, rows: Iterable[Row], requests: Iterable[tuple[str, str, str]], counters: Mapping[str, int]
+    ) -> None:
+        """Fill a new spool with what was readable of a damaged one."""
+        with self._change():
+            for found in rows:
+                self._insert(found)
+            self._remember(requests)
+            for name in COUNTERS:
+                self._bump(name, counters.get(name, 0))
+            self._bump("dropped", self._apply_bound())
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[None]:
+        """All or nothing: one transaction, one fsync."""
+        before = self._pending, self._bytes
+        with _translated(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._pending, self._bytes = before
+                if self._db.in_transaction:  # SQLite rolls back by itself on some errors
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _insert(self, new: Row) -> None:
+        values = (new.id, new.kind, new.example_id, new.body)
+        query = "INSERT OR IGNORE INTO records (id, kind, example_id, body) VALUES (?, ?, ?, ?)"
+        if self._db.execute(query, values).rowcount:
+            self._pending, self._bytes = self._pending + 1, self._bytes + len(new.body)
+
+    def _remember(self, requests: Iterable[tuple[str, str, str]]) -> None:
+        self._db.executemany(
+            "INSERT OR REPLACE INTO requests (model, request_id, example_id) VALUES (?, ?, ?)", requests
+        )
+        self._db.execute(
+            "DELETE FROM requests WHERE seq <= (SELECT max(seq) FROM requests) - ?", (self._limits.max_requests,)
+        )
+
+    def _over(self) -> bool:
+        return self._pending > self._limits.max_rows or self._bytes > self._limits.max_bytes
+
+    def _apply_bound(self) -> int:
+        """Drop oldest examples, each with the truths about it, until the bound holds; returns how many."""
+        dropped = 0
+        while self._over():
+            query = "SELECT id FROM records WHERE kind = ? ORDER BY seq LIMIT 1"
+            oldest = self._db.execute(query, (EXAMPLE,)).fetchone()
+            if oldest is None:
+                break
+            self._delete("example_id", oldest[0])
+            self._db.execute("DELETE FROM requests WHERE example_id = ?", oldest)
+            dropped += 1
+        return dropped
+
+    def _delete(self, column: Literal["id", "example_id"], value: str) -> int:
+        gone = self._db.execute(f"DELETE FROM records WHERE {column} = ? RETURNING length(body)", (value,)).fetchall()
+        self._pending, self._bytes = self._pending - len(gone), self._bytes - sum(size for (size,) in gone)
+        return len(gone)
+
+    def _remove(self, ids: Sequence[str], counter: str) -> int:
+        if not ids:
+            return 0
+        with self._change():
+            left = [one for one in ids if not self._delete("id", one)]
+            # Rows that only a scan finds: the index is damaged, and they would be sent for ever.
+            for one in left:
+                if self._db.execute("SELECT 1 FROM records NOT INDEXED WHERE id = ?", (one,)).fetchone():
+                    raise DamagedSpoolError(f"the spool {self.path} is damaged: its index does not know row {one}")
+            self._bump(counter, len(ids) - len(left))
+        return len(ids) - len(left)
+
+    def _bump(self, counter: str, by: int) -> None:
+        if by:
+            query = "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value"
+            self._db.execute(query, (counter, by))
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as exc:
+        code = getattr(exc, "sqlite_errorcode", None)  # none: text that is not UTF-8
+        if code is None or code & 0xFF in _DAMAGE:
+            raise DamagedSpoolError(f"the spool {path} is damaged: {exc}") from exc
+        raise errors.UnavailableError(f"the spool {path} cannot be used now: {exc}; free space") from exc
+    except OSError as exc:
+        raise errors.UnavailableError(f"the spool {path} cannot be used now: {exc.strerror}") from exc

@@ -1,0 +1,111 @@
+"""Drains the spool to the cloud, in order and at least once: a row is forgotten only when the cloud says it holds it.
+
+Rows are named by content, so sending one twice changes nothing. A row that the cloud will never take is dropped and
+counted, aloud; one bad row does not hold up the others. How bytes travel is the `Send` it is given.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+
+from skerry.adapters.telemetry import logs
+from skerry.agent import backoff
+from skerry.agent.capture import spool, spool_thread
+from skerry.core import errors
+from skerry.proto import fleet_pb2
+
+MAX_RECORDS, MAX_BYTES = 64, 3 << 20  # of one request, framing included
+_FRAMING_BYTES = 96  # id and tags of one record
+log = logs.logger("agent.upload")
+
+# Raises UnavailableError (try again) or InputError (the cloud refuses this request as it is).
+Send = Callable[[fleet_pb2.UploadRequest], Awaitable[fleet_pb2.UploadReply]]
+
+
+class Uploader:
+    """`draw()` gives uniform numbers in [0, 1) for jitter."""
+
+    def __init__(
+        self,
+        store: spool_thread.Keeper,
+        node: str,
+        send: Send,
+        draw: Callable[[], float],
+        *,
+        base_s: float = 0.5,
+        cap_s: float = 30.0,
+    ) -> None:
+        self._store, self._node, self._send, self._draw = store, node, send, draw
+        self._base_s, self._cap_s = base_s, cap_s
+        self._at_most = MAX_RECORDS
+        self._failures = 0
+        self._is_reachable = asyncio.Event()
+
+    def cloud_is_back(self) -> None:
+        """Whoever hears from the cloud again says so: waiting out a long back-off would only delay."""
+        self._failures = 0
+        self._is_reachable.set()
+
+    async def run(self) -> None:
+        """Upload whatever is pending, until cancelled."""
+        while True:
+            await self._store.has_pending.wait()
+            try:
+                progress = await self.step()
+            except (errors.UnavailableError, errors.IntegrityError) as exc:
+                if self._failures == 0:
+                    log.warning("upload_waits", message=str(exc), pending=self._store.counts.pending)
+                progress = False
+            if progress:
+                self._failures = 0
+            else:
+                await self._rest()
+
+    async def _rest(self) -> None:
+        delay_s = backoff.delay_s(self._failures, base_s=self._base_s, cap_s=self._cap_s, u=self._draw())
+        self._failures += 1
+        self._is_reachable.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._is_reachable.wait()
+
+    async def step(self) -> bool:
+        """Send one batch and settle it; False when the cloud took and refused nothing of it.
+
+        Raises UnavailableError and IntegrityError as sending and the spool do.
+        """
+        limit = self._at_most
+        room = MAX_BYTES - limit * _FRAMING_BYTES - 4096
+        batch = await self._store.call(lambda store: store.next_batch(limit, room))
+        if not batch:
+            return True
+        try:
+            reply = await self._send(_request(self._node, batch))
+        except errors.InputError as exc:
+            return await self._narrow(batch, exc)
+        self._at_most = min(MAX_RECORDS, self._at_most * 2)
+        refused = {one.id: one.reason for one in reply.refused}
+        uploaded, dropped = await self._store.call(lambda store: store.settle(list(reply.accepted), list(refused)))
+        if dropped:
+            log.error("records_refused", message="the cloud will never take these; they are dropped", refused=refused)
+        return uploaded + dropped > 0
+
+    async def _narrow(self, batch: Sequence[spool.Row], exc: errors.InputError) -> bool:
+        """The cloud refused the request itself: halve it until the row at fault stands alone, then drop that one."""
+        if len(batch) > 1:
+            self._at_most = len(batch) // 2
+            return True
+        log.error("records_refused", message=f"the cloud will never take this; it is dropped: {exc}", id=batch[0].id)
+        await self._store.call(lambda store: store.settle([], [batch[0].id]))
+        self._at_most = MAX_RECORDS
+        return True
+
+
+def _request(node: str, batch: Sequence[spool.Row]) -> fleet_pb2.UploadRequest:
+    request = fleet_pb2.UploadRequest(node=node)
+    for row in batch:
+        if row.kind == spool.EXAMPLE:
+            request.records.add(id=row.id, example=row.body)
+        else:
+            request.records.add(id=row.id, truth=row.body)
+    return request

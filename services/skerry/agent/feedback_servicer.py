@@ -1,0 +1,54 @@
+"""The Edge service: late ground truth from whoever learns it, and the state of the spool. Translation only."""
+
+from google.protobuf.message import DecodeError
+
+from skerry.agent.capture import capture_queue, sampler, spool_thread
+from skerry.agent.sync import node_report
+from skerry.core import errors
+from skerry.proto import edge_pb2
+from skerry.rpc.methods import Call, CallError, Kind, Method, Methods
+from skerry.serving import statuses
+from skerry.serving.registry import Registry
+
+SERVICE = "skerry.edge.v1.Edge"
+
+
+class Edge:
+    def __init__(self, answers: capture_queue.Collector, store: spool_thread.Keeper, registry: Registry) -> None:
+        self._collector, self._store, self._registry = answers, store, registry
+
+    def methods(self) -> Methods:
+        return {
+            f"/{SERVICE}/Feedback": Method(Kind.UNARY, self.feedback),
+            f"/{SERVICE}/SpoolStatus": Method(Kind.UNARY, self.spool_status),
+        }
+
+    async def feedback(self, call: Call, data: bytes) -> bytes:
+        """RECORDED once the label is on disk; NOT_CAPTURED when there is no example to label."""
+        try:
+            request = edge_pb2.FeedbackRequest.FromString(data)
+            self._check(request)
+            recorded = await self._collector.feedback(request.model, request.request_id, request.label)
+        except DecodeError as exc:
+            raise CallError(statuses.of(errors.InputError()), f"the request cannot be read: {exc}") from exc
+        except errors.SkerryError as exc:
+            raise statuses.call_error(exc) from exc
+        outcome = edge_pb2.FeedbackReply.RECORDED if recorded else edge_pb2.FeedbackReply.NOT_CAPTURED
+        return bytes(edge_pb2.FeedbackReply(outcome=outcome).SerializeToString())
+
+    async def spool_status(self, call: Call, data: bytes) -> bytes:
+        try:
+            self._collector.check_open()
+        except errors.UnavailableError as exc:
+            raise statuses.call_error(exc) from exc
+        return bytes(node_report.spool_state(self._store).SerializeToString())
+
+    def _check(self, request: edge_pb2.FeedbackRequest) -> None:
+        """Raises NotFoundError or InputError naming the field."""
+        if not request.request_id or len(request.request_id) > sampler.MAX_REQUEST_ID_CHARS + 12:
+            raise errors.InputError(f"request_id must be 1..{sampler.MAX_REQUEST_ID_CHARS} characters")
+        classes = len(self._registry.lookup(request.model).manifest.class_names)
+        if not 0 <= request.label < classes:
+            raise errors.InputError(
+                f"label {request.label} is no class of {request.model!r}: it must be in 0..{classes - 1}"
+            )

@@ -1,0 +1,28 @@
+"""Slots into service: the registry loads, tries and switches; the cascade learns how sure the version's answers are."""
+
+from skerry.agent import cascade
+from skerry.agent.update import ledger, version_store
+from skerry.core import errors
+from skerry.serving.registry import Registry
+
+
+class RegistryLoader:
+    """An `updater.Loader`."""
+
+    def __init__(self, registry: Registry, answers: cascade.Cascade) -> None:
+        self._registry, self._cascade = registry, answers
+
+    def serving(self, model: str) -> ledger.Pointer | None:
+        try:
+            version = self._registry.lookup(model)
+        except (errors.NotFoundError, errors.UnavailableError):
+            return None
+        return ledger.Pointer(version.number, version.digest)
+
+    async def swap(self, slot: version_store.Slot) -> None:
+        """Load beside what serves, then switch; nothing changes when this raises a SkerryError."""
+        version = await self._registry.load(slot.model, slot.version, slot.folder)
+        if version.digest != slot.digest:
+            raise errors.IntegrityError(f"{slot.folder} holds {version.digest}, not {slot.digest}")
+        self._cascade.know(version.digest, version.manifest)
+        self._registry.activate(slot.model, slot.version)

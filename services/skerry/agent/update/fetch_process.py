@@ -1,0 +1,137 @@
+"""The short-lived process that touches what is not trusted yet: fetch, verify, load, self-test, and say how it went.
+
+`python -m skerry.agent.update.fetch_process` reads one JSON job from standard input and writes JSON lines to standard
+output: `{"phase": "testing"}` once everything is verified, and `{"state": …, "reason": …}` at the end. It limits its own
+memory, time and file size first, so that a hostile model hurts nobody but itself; that it may die is `fetch_child`'s.
+"""
+
+import json
+import os
+import resource
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from skerry.core import errors
+
+_MAX_JOB_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to fetch, where to, and what this process may use. Times in seconds, sizes in bytes."""
+
+    target_path: str
+    digest: str
+    folder: str
+    max_bytes: int
+    trust_state: str
+    trust_root: str
+    repository_url: str
+    now_unix_s: float
+    timeout_s: float
+    memory_bytes: int
+    onnxruntime: str
+    max_ir_version: int
+    max_opset: int
+    identity: str = ""
+
+
+class _IncompatibleError(errors.RejectedError):
+    """This node's runtime cannot load it."""
+
+
+def run(job: Job, say: Callable[[dict[str, Any]], None]) -> tuple[str, str]:
+    """(state, reason): STAGED, FETCH_FAILED, REFUSED or INCOMPATIBLE."""
+    from skerry.adapters import files
+    from skerry.adapters.trust import client
+
+    try:
+        root = Path(job.trust_root).read_bytes()
+    except OSError as exc:
+        return "FETCH_FAILED", f"cannot read the trusted root {job.trust_root}: {exc.strerror}; put it there"
+    node = client.TrustClient(
+        Path(job.trust_state),
+        root,
+        job.repository_url,
+        timeout_s=job.timeout_s,
+        identity=Path(job.identity) if job.identity else None,
+    )
+    try:
+        now = datetime.fromtimestamp(job.now_unix_s, UTC)
+        with files.locked(Path(job.trust_state) / "lock", timeout_s=job.timeout_s):
+            fetched = node.fetch(job.target_path, Path(job.folder), job.max_bytes, now=now, accept=_acceptor(job))
+        say({"phase": "testing"})
+        return _tested(fetched.manifest, Path(job.folder))
+    except client.UntrustedMetadataError as exc:
+        return "FETCH_FAILED", f"the repository is not believed now ({exc.reason}): {exc}"
+    except _IncompatibleError as exc:
+        return "INCOMPATIBLE", str(exc)
+    except errors.UnavailableError as exc:
+        return "FETCH_FAILED", str(exc)
+    except (errors.IntegrityError, errors.InputError) as exc:
+        return "REFUSED", str(exc)
+
+
+def _acceptor(job: Job) -> Callable[[bytes], None]:
+    from skerry.agent.update import compatibility
+    from skerry.core import manifest
+
+    here = compatibility.Limits(job.onnxruntime, job.max_ir_version, job.max_opset)
+
+    def accept(data: bytes) -> None:
+        found = manifest.digest_of(data)
+        if found != job.digest:
+            raise errors.IntegrityError(f"{job.target_path} is {found}, not {job.digest}, which was assigned")
+        why_not = compatibility.fault(manifest.from_json(data).runtime, here)
+        if why_not:
+            raise _IncompatibleError(f"{job.target_path} does not fit this node: {why_not}")
+
+    return accept
+
+
+def _tested(manifest_bytes: bytes, folder: Path) -> tuple[str, str]:
+    from skerry.core import manifest
+    from skerry.serving import selftest
+
+    made = manifest.from_json(manifest_bytes)
+    golden = made.files.get("golden")
+    result = selftest.check(
+        made,
+        (folder / made.files["model"].name).read_bytes(),
+        (folder / golden.name).read_bytes() if golden is not None else None,
+    )
+    return ("STAGED" if result.passed else "REFUSED"), f"self-test: {result.reason}"
+
+
+def limit(job: Job) -> None:
+    """Bound what this process may take of the node. Zero memory: not bounded."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(job.timeout_s) + 1,) * 2)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (max(job.max_bytes, 16 << 20),) * 2)
+    if job.memory_bytes:
+        resource.setrlimit(resource.RLIMIT_AS, (job.memory_bytes,) * 2)
+
+
+def main() -> None:
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # a library that prints does not speak for us
+
+    def say(line: dict[str, Any]) -> None:
+        out.write(json.dumps(line) + "\n")
+        out.flush()
+
+    job = Job(**json.loads(sys.stdin.buffer.read(_MAX_JOB_BYTES)))
+    limit(job)
+    try:
+        state, reason = run(job, say)
+    except MemoryError:
+        state, reason = "REFUSED", f"it needs more than the {job.memory_bytes >> 20} MiB that trying a version may take"
+    say({"state": state, "reason": reason})
+
+
+if __name__ == "__main__":
+    main()

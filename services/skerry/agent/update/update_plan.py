@@ -1,0 +1,142 @@
+"""What to do next for one model: a pure decision from what is assigned and what is known on the node.
+
+Level-triggered: it is asked again whenever anything changed and always answers from the whole picture, so a lost, late
+or repeated message changes nothing. A permit is good once, for a request that this node made, until its time is up; the
+time counts from the moment the report with that request was sent, on the monotonic clock (the cloud counts from later).
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from skerry.agent.update import ledger
+from skerry.core import digests, errors
+from skerry.proto import fleet_pb2
+
+# Bringing a version up may kill the process (an illegal instruction that the self-test did not meet). Two deaths are no
+# accident.
+MAX_TRIES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    number: int
+    ttl_s: float
+    request: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What the cloud wants this node to serve. `rollout` empty: the settled version. `rollback`: it may be an older
+    one than serves now."""
+
+    model: str
+    digest: str
+    version: int
+    target_path: str
+    rollout: str
+    attempt: int
+    permit: Permit | None = None
+    rollback: bool = False
+
+    @property
+    def key(self) -> ledger.Key:
+        return ledger.Key(self.model, self.digest, self.rollout, self.attempt)
+
+    @property
+    def pointer(self) -> ledger.Pointer:
+        return ledger.Pointer(self.version, self.digest)
+
+
+def parse(message: fleet_pb2.Assignment) -> Assignment:
+    """Raises InputError for a malformed digest, version or path."""
+    if message.version <= 0:
+        raise errors.InputError(f"{message.model}: version {message.version} is not a release counter")
+    if message.target_path.split("/")[1:] != [message.model, str(message.version)]:
+        raise errors.InputError(f"{message.target_path!r} is not the path of {message.model} version {message.version}")
+    permit = None
+    if message.HasField("permit"):
+        given = message.permit
+        permit = Permit(given.number, given.ttl_ms / 1000, given.request, given.epoch)
+    return Assignment(
+        message.model,
+        digests.check(message.digest, f"digest of {message.model} version {message.version}"),
+        message.version,
+        message.target_path,
+        message.rollout,
+        message.attempt,
+        permit,
+        message.rollback,
+    )
+
+
+class Action(enum.Enum):
+    NOTHING = "Nothing"
+    FETCH = "Fetch"
+    SWAP = "Swap"
+    REFUSE = "Refuse"  # write `state` and `reason` into the ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the node knows. `requests`: sequence of each report that asked for a permit -> when it was sent."""
+
+    serving: ledger.Pointer | None
+    refusal: ledger.Refusal | None
+    tries: int
+    is_staged: bool
+    retry_at_s: float  # not before this may a failed fetch be tried again
+    last_failure: str
+    highest_permit: int
+    highest_epoch: int
+    requests: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`state` is a fleet.ModelState name: what the node reports of the assignment meanwhile."""
+
+    action: Action
+    state: str
+    reason: str = ""
+
+
+def next_step(wanted: Assignment, facts: Facts, *, now_s: float) -> Step:
+    """The one thing to do now, and how the assignment stands."""
+    if facts.serving == wanted.pointer:
+        return Step(Action.NOTHING, "SERVING")
+    if facts.serving is not None and wanted.version < facts.serving.version and not wanted.rollback:
+        text = (
+            f"version {wanted.version} is older than {facts.serving.version}, which serves, and no rollback was ordered"
+        )
+        return Step(Action.NOTHING, "REFUSED", text)
+    if facts.refusal is not None:
+        return Step(Action.NOTHING, facts.refusal.state, facts.refusal.reason)
+    if facts.tries >= MAX_TRIES:
+        text = f"this node's process died {facts.tries} times while bringing up version {wanted.version}"
+        return Step(Action.REFUSE, "SWAP_FAILED", text)
+    if not facts.is_staged:
+        if now_s < facts.retry_at_s:
+            return Step(Action.NOTHING, "FETCH_FAILED", facts.last_failure)
+        return Step(Action.FETCH, "FETCHING")
+    fault = permit_fault(wanted.permit, facts, now_s=now_s)
+    if fault:
+        return Step(Action.NOTHING, "STAGED", fault)
+    return Step(Action.SWAP, "STAGED", "a permit is being used")
+
+
+def permit_fault(permit: Permit | None, facts: Facts, *, now_s: float) -> str:
+    """Why this permit does not allow a swap now; empty when it does."""
+    if permit is None:
+        return "waits for a permit"
+    if permit.number <= facts.highest_permit:
+        return f"permit {permit.number} was used before; waits for a new one"
+    if permit.epoch < facts.highest_epoch:
+        return f"permit {permit.number} is from a leader of the past (epoch {permit.epoch}); waits for a new one"
+    sent_at_s = facts.requests.get(permit.request)
+    if sent_at_s is None:
+        return f"permit {permit.number} answers request {permit.request}, which this node did not make; waits"
+    if now_s >= sent_at_s + permit.ttl_s:
+        return f"permit {permit.number} came too late; waits for a new one"
+    return ""

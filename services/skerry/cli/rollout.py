@@ -1,0 +1,182 @@
+"""`skerry rollout`: what the fleet is doing, and what an operator may ask of it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skerry.cli import output
+from skerry.cli.up import state_option
+
+if TYPE_CHECKING:
+    from skerry.adapters.objects.protocol import Object
+
+_PHASE_STYLES = {"Succeeded": "green", "RolledBack": "red", "RollbackIncomplete": "red", "Paused": "yellow"}
+
+
+@click.group()
+def rollout() -> None:
+    """See and steer rollouts."""
+
+
+@rollout.command("list")
+@output.json_option
+@state_option
+def list_(as_json: bool, state: Path) -> None:
+    """List rollouts, newest last."""
+    from skerry.cli import object_access
+
+    found = object_access.oldest_first(object_access.store_of(state).list("ModelRollout"))
+    now = object_access.now_ms()
+    output.show(
+        as_json, [_row(one) for one in found], lambda rows: _rollout_table(rows, now), "there is no rollout yet"
+    )
+
+
+def _row(thing: "Object") -> dict[str, Any]:
+    from skerry.cli import object_access
+
+    status = thing.status
+    waves, wave = status.get("waves", []), int(status.get("wave", 0))
+    done = object_access.condition(thing, "Succeeded")
+    return {
+        "name": thing.name,
+        "model": thing.spec.get("model"),
+        "version": thing.spec.get("version"),
+        "phase": status.get("phase", "Pending"),
+        "wave": waves[wave]["name"] if wave < len(waves) else "",
+        "deferred": status.get("deferred", []),
+        "failed": status.get("failed", []),
+        "pauseReasons": status.get("pauseReasons", []),
+        "succeeded": done.get("status", "Unknown"),
+        "reason": done.get("message") or object_access.condition(thing, "Progressing").get("message", ""),
+        "createdUnixMs": thing.created_unix_ms,
+    }
+
+
+def _rollout_table(rows: Any, now: int) -> None:
+    output.print_table(
+        "rollouts",
+        ["rollout", "version", "phase", "wave", "deferred", "age", "reason"],
+        (
+            [
+                row["name"],
+                row["version"],
+                output.styled(row["phase"], _PHASE_STYLES.get(row["phase"], "cyan")),
+                row["wave"] or output.DASH,
+                ", ".join(row["deferred"]) or output.DASH,
+                output.age(row["createdUnixMs"], now),
+                row["reason"],
+            ]
+            for row in rows
+        ),
+    )
+
+
+@rollout.command()
+@click.argument("name")
+@output.json_option
+@state_option
+def status(name: str, as_json: bool, state: Path) -> None:
+    """Show one rollout: its waves, verdicts, permits, and what can be asked of it now."""
+    from skerry.cli import object_access
+    from skerry.core import intents
+
+    thing = object_access.store_of(state).get("ModelRollout", name)
+    offers = [{"action": one.action, "whyNot": one.why_not} for one in intents.offers(object_access.known(thing))]
+    if as_json:
+        output.print_json({**_row(thing), "spec": thing.spec, "status": thing.status, "offers": offers})
+        return
+    row = _row(thing)
+    click.echo(f"{name}: {row['version']} of {row['model']}, {row['phase']}. {row['reason']}")
+    output.print_table(
+        "waves",
+        ["wave", "nodes", "updated", "failed", "deferred", "verdict"],
+        (
+            [
+                wave["name"],
+                ", ".join(wave["nodes"]),
+                *(wave.get("counts", {}).get(count, 0) for count in ("updated", "failed", "deferred")),
+                _verdict(wave.get("verdict") or {}),
+            ]
+            for wave in thing.status.get("waves", [])
+        ),
+    )
+    for failure in row["failed"]:
+        click.echo(f"failed on {failure['node']}: {failure['reason']}")
+    possible = [one["action"] for one in offers if not one["whyNot"]]
+    click.echo(f"possible now: {', '.join(possible) or 'nothing'}")
+
+
+def _verdict(verdict: Any) -> str:
+    return f"{verdict['result']}: {verdict.get('reason', '')}" if verdict.get("result") else output.DASH
+
+
+@rollout.command()
+@click.argument("version")
+@state_option
+def start(version: str, state: Path) -> None:
+    """Roll VERSION (a ModelVersion, like press-v3) out, as its model's rollout policy says."""
+    from skerry.cli import object_access
+    from skerry.core import errors, intents
+
+    store = object_access.store_of(state)
+    model = store.get("ModelVersion", version).spec["model"]
+    versions = object_access.published(store, model)
+    if version not in versions:
+        raise errors.RejectedError(f"{version} is not published: see `skerry models`")
+    policy = store.get("EdgeModel", model).spec.get("rollout", {})
+    made = object_access.create(store, intents.start(model, policy, versions[version], object_access.suffix()))
+    click.echo(f"rollout {made.name} is asked for: `skerry rollout status {made.name}`")
+
+
+@rollout.command()
+@click.argument("model")
+@click.option("--to", default="", help="The version to go back to (default: the one that was stable before).")
+@state_option
+def rollback(model: str, to: str, state: Path) -> None:
+    """Make an older version of MODEL stable again, on all nodes."""
+    from skerry.cli import object_access
+    from skerry.core import intents
+
+    store = object_access.store_of(state)
+    thing = store.get("EdgeModel", model)
+    rollouts = [object_access.known(one) for one in store.list("ModelRollout") if one.spec.get("model") == model]
+    made = intents.rollback(
+        model,
+        str(thing.status.get("stableVersion", "")),
+        thing.spec.get("rollout", {}),
+        object_access.published(store, model),
+        rollouts,
+        object_access.suffix(),
+        to=to,
+    )
+    object_access.create(store, made)
+    click.echo(f"rollback {made.name} to {made.spec['version']} is asked for: `skerry rollout status {made.name}`")
+
+
+def _action(name: str, help_text: str) -> None:
+    """A command that asks for one intent on one rollout."""
+
+    @rollout.command(name, help=help_text)
+    @click.argument("rollout_name", metavar="NAME")
+    @state_option
+    def act(rollout_name: str, state: Path) -> None:
+        from skerry.cli import object_access
+        from skerry.core import intents
+
+        def intent(known: intents.Known) -> intents.Patch:
+            if name == "retry":
+                return intents.retry(known, object_access.suffix())
+            patch: intents.Patch = getattr(intents, name)(known)
+            return patch
+
+        object_access.change(object_access.store_of(state), rollout_name, intent)
+        click.echo(f"{name} of {rollout_name} is asked for: `skerry rollout status {rollout_name}`")
+
+
+_action("pause", "Hold a rollout: no node is moved on, none is moved back.")
+_action("resume", "Let a paused rollout go on.")
+_action("abort", "Take a rollout back: every node returns to the stable version.")
+_action("promote", "Pass the current wave without waiting for evidence.")
+_action("retry", "Try a rollout again that ended without success.")

@@ -1,0 +1,178 @@
+"""The retrain policy at work: reads what is known about each model, asks `core.retrain`, starts the run it decides on.
+
+A run that the policy starts is named after its dataset, so the same dataset never starts two.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from skerry.adapters import blobs as blob_store
+from skerry.adapters.blobs.protocol import Blobs
+from skerry.adapters.fleetstate.protocol import FleetState
+from skerry.adapters.objects.protocol import Object
+from skerry.adapters.telemetry import logs
+from skerry.adapters.telemetry.on_change import Told
+from skerry.controller import condition_json
+from skerry.controller.store import Store
+from skerry.core import datasets, digests, drift, errors, intents, manifest, retrain, specs
+
+log = logs.logger("controller")
+
+_MAX_MANIFEST_BYTES = 1 << 20
+_FRESH_MS = 30_000  # an older reading says nothing about now
+
+
+class Policy:
+    def __init__(self, store: Store, fleetstate: FleetState, blobs: Blobs) -> None:
+        self._store, self._fleetstate, self._blobs = store, fleetstate, blobs
+        self._told = Told()
+        self._captured: dict[str, int] = {}  # rows captured until a dataset, by its digest: datasets never change
+        self._references: dict[str, tuple[int, ...]] = {}  # by digest of the version
+
+    def step(self, *, now_ms: int) -> None:
+        """Start the runs that are due. Without readings nothing is due: a run is never started on a guess."""
+        models = self._store.list("EdgeModel")
+        if not models:
+            return
+        try:
+            nodes = [_parsed(text) for text in self._fleetstate.get("node:").values()]
+            curators = {key: _parsed(text) for key, text in self._fleetstate.get("curator:").items()}
+        except errors.UnavailableError as exc:
+            log.debug("readings_unavailable", error=str(exc))
+            return
+        runs, rollouts = self._store.list("TrainingRun"), self._store.list("ModelRollout")
+        for model in models:
+            try:
+                self._consider(model, runs, rollouts, nodes, curators.get(f"curator:{model.name}", {}), now_ms)
+                self._told.settled(model.name)
+            except (errors.InputError, errors.IntegrityError, errors.RejectedError) as exc:
+                if self._told.is_news(model.name, str(exc)):
+                    log.warning("policy_failed", model=model.name, error=str(exc))
+
+    def _consider(
+        self,
+        model: Object,
+        runs: Sequence[Object],
+        rollouts: Sequence[Object],
+        nodes: Sequence[Mapping[str, Any]],
+        curator: Mapping[str, Any],
+        now_ms: int,
+    ) -> None:
+        parsed = specs.parse_edge_model(model.name, model.spec)
+        if parsed.network is None or not parsed.retrain.enabled:
+            return
+        mine = sorted((run for run in runs if run.spec.get("model") == model.name), key=lambda run: run.created_unix_ms)
+        facts = self._facts(model, mine, rollouts, nodes, curator, now_ms)
+        decided = retrain.should_retrain(parsed, facts, now_ms=now_ms)
+        if decided.fire:
+            self._start(model, mine, facts.dataset, decided)
+
+    def _facts(
+        self,
+        model: Object,
+        runs: Sequence[Object],
+        rollouts: Sequence[Object],
+        nodes: Sequence[Mapping[str, Any]],
+        curator: Mapping[str, Any],
+        now_ms: int,
+    ) -> retrain.Facts:
+        active = [run.name for run in runs if not condition_json.is_terminal(run.status)]
+        moving = [
+            one.name
+            for one in rollouts
+            if one.spec.get("model") == model.name and not condition_json.is_terminal(one.status)
+        ]
+        last = max((int(run.status.get("finishedUnixMs", 0)) for run in runs), default=0)
+        trained_on = {str(run.spec.get("datasetDigest", "")) for run in runs}
+        dataset = _text(curator, "datasetDigest")
+        # Counted from the run that knew most: somebody may train on an old dataset, which makes nothing new.
+        known = max((self._captured_in(model.name, one) for one in trained_on), default=0)
+        # Where there is a bound the dataset grows no more, though new rows come: old ones make room for them.
+        new = _count(curator, "captured") + _count(curator, "overBudget") - known if dataset else 0
+        digest, reference = self._stable(model)
+        return retrain.Facts(
+            new_examples=max(0, new),
+            dataset=dataset,
+            last_dataset=dataset if dataset in trained_on else "",
+            last_run_ms=last,
+            active_run=active[0] if active else "",
+            active_rollout=moving[0] if moving else "",
+            reference=reference,
+            window=_window(model.name, digest, nodes, now_ms),
+        )
+
+    def _captured_in(self, model: str, digest: str) -> int:
+        """0 for a dataset that cannot be read: the run that pinned it learned nothing from it either."""
+        if digest not in self._captured:
+            try:
+                path = f"datasets/{model}/{digests.hex_of(digest)}"
+                data = digests.verify(self._blobs.read(path, max_bytes=datasets.MAX_MANIFEST_BYTES), digest, path)
+                self._captured[digest] = datasets.DatasetManifest.from_json(data).captured
+            except (errors.InputError, errors.IntegrityError):
+                self._captured[digest] = 0
+        return self._captured[digest]
+
+    def _stable(self, model: Object) -> tuple[str, tuple[int, ...]]:
+        """Digest of the stable version, and its confidence on the holdout (empty when its manifest is not at hand)."""
+        version = self._store.find("ModelVersion", str(model.status.get("stableVersion", "")))
+        if version is None:
+            return "", ()
+        digest = str(version.spec.get("digest", ""))
+        if digest not in self._references:
+            try:
+                data = blob_store.fetch(self._blobs, digest, _MAX_MANIFEST_BYTES)
+                self._references[digest] = manifest.from_json(data).confidence.reference
+            except errors.NotFoundError:
+                self._references[digest] = ()
+        return digest, self._references[digest]
+
+    def _start(self, model: Object, runs: Sequence[Object], dataset: str, decided: retrain.Decision) -> None:
+        made = intents.retrain(
+            model.name,
+            model.spec,
+            [(run.name, run.spec, run.status) for run in runs],
+            f"auto-{digests.hex_of(dataset)[:10]}",
+            dataset=dataset,
+            base=str(model.status.get("stableVersion", "")),
+            reason=f"{decided.reason}: {decided.message}",
+        )
+        try:
+            self._store.create(made.kind, made.name, made.spec)
+        except errors.ConflictError:
+            return
+        log.info("retrain_fired", model=model.name, run=made.name, reason=decided.reason, message=decided.message)
+
+
+def _window(model: str, digest: str, nodes: Sequence[Mapping[str, Any]], now_ms: int) -> drift.Window:
+    """Recent answers of all nodes that the stable version gave."""
+    total = drift.Window()
+    for reading in nodes:
+        fresh = now_ms - _count(reading, "atUnixMs") <= _FRESH_MS
+        if not digest or not fresh or (reading.get("model"), reading.get("digest")) != (model, digest):
+            continue
+        counts = reading.get("confidenceCounts", [])
+        if isinstance(counts, list) and all(type(one) is int for one in counts):
+            hard = _count(reading, "offloaded") + _count(reading, "degraded")
+            total = total.plus(drift.Window(tuple(counts), _count(reading, "requests"), hard))
+    return total
+
+
+def _count(reading: Mapping[str, Any], field: str) -> int:
+    """A whole number of a reading; anything else says nothing."""
+    value = reading.get(field, 0)
+    return value if type(value) is int else 0
+
+
+def _text(reading: Mapping[str, Any], field: str) -> str:
+    value = reading.get(field, "")
+    return value if isinstance(value, str) else ""
+
+
+def _parsed(text: str) -> Mapping[str, Any]:
+    """A reading; one that is no JSON object says nothing."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

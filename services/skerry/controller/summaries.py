@@ -1,0 +1,88 @@
+"""How fleets and models stand, for people who look at them: nodes online and offline, whether a model is served.
+
+Written only when it changes; decisions read none of it. Also stamps objects whose spec moved on without another change
+of their status, so that whoever waits for a condition knows that it speaks of what was asked last.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from skerry.adapters.objects.protocol import Json, Object
+from skerry.controller import condition_json, signatures
+from skerry.controller.store import Store
+from skerry.core import errors, liveness, specs
+
+_STAMPED = ("EdgeModel", "ModelVersion", "ModelRollout", "TrainingRun")
+
+
+def step(store: Store, *, now_ms: int, trust: signatures.Standing | None = None) -> None:
+    """One look at everything. `trust`: of the model repository, once somebody looked."""
+    nodes = _nodes(store)
+    for thing in store.list("EdgeFleet"):
+        store.put_status(thing, fleet_status(thing, nodes, now_ms=now_ms))
+    for thing in store.list("EdgeModel"):
+        store.put_status(thing, trusted(model_status(thing, now_ms=now_ms), trust, now_ms))
+    for kind in _STAMPED:
+        for thing in store.list(kind):
+            if thing.status.get("observedGeneration", thing.generation) != thing.generation:
+                store.put_status(thing, thing.status)
+
+
+def fleet_status(thing: Object, nodes: Sequence[specs.EdgeNode], *, now_ms: int) -> Json:
+    """EdgeFleet.status: how many nodes it selects, and how many of them are there."""
+    try:
+        fleet = specs.parse_fleet(thing.name, thing.spec)
+    except errors.InputError as exc:
+        return condition_json.mark(thing.status, "Ready", "False", "Invalid", str(exc), now_ms)
+    states = [_state(node, fleet, now_ms) for node in nodes if fleet.selects(node)]
+    gone = sum(state in (liveness.State.OFFLINE, liveness.State.UNKNOWN) for state in states)
+    counts = {"nodes": len(states), "online": len(states) - gone, "offline": gone}
+    if not states:
+        wanted = ", ".join(f"{key}={value}" for key, value in sorted(fleet.selector.items())) or "any"
+        return _ready(thing.status | counts, "False", "NoNodes", f"no node has the labels {wanted}", now_ms)
+    return _ready(thing.status | counts, "True", "NodesSelected", f"{len(states)} nodes are selected", now_ms)
+
+
+def model_status(thing: Object, *, now_ms: int) -> Json:
+    """EdgeModel.status with its Ready condition: it has a version that is settled as stable."""
+    try:
+        specs.parse_edge_model(thing.name, thing.spec)
+    except errors.InputError as exc:
+        return _ready(thing.status, "False", "Invalid", str(exc), now_ms)
+    stable = str(thing.status.get("stableVersion", ""))
+    if not stable:
+        text = "no version has been rolled out yet: import one (`skerry models import`) or let a training run make one"
+        return _ready(thing.status, "False", "NoVersion", text, now_ms)
+    return _ready(thing.status, "True", "Served", f"{stable} is the stable version", now_ms)
+
+
+def trusted(status: Json, trust: signatures.Standing | None, now_ms: int) -> Json:
+    """EdgeModel.status with what signatures are worth. People look at models, and all models share them."""
+    if trust is None:
+        return status
+    return condition_json.mark(status, signatures.CONDITION, trust.status, trust.reason, trust.message, now_ms)
+
+
+def _ready(status: Mapping[str, Any], value: str, reason: str, message: str, now_ms: int) -> Json:
+    return condition_json.mark(status, "Ready", value, reason, message, now_ms)
+
+
+def _nodes(store: Store) -> Sequence[specs.EdgeNode]:
+    found = []
+    for thing in store.list("EdgeNode"):
+        try:
+            found.append(specs.parse_node(thing.name, thing.spec, thing.status))
+        except errors.InputError:
+            continue  # told of where nodes are planned for
+    return found
+
+
+def _state(node: specs.EdgeNode, fleet: specs.EdgeFleet, now_ms: int) -> liveness.State:
+    seen = liveness.judge(
+        connected=node.connected,
+        last_seen_ms=node.last_seen_ms,
+        now_ms=now_ms,
+        offline_after_s=fleet.offline_after_s,
+        mark_s=node.mark_s,
+    )
+    return seen.state

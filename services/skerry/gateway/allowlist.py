@@ -1,0 +1,39 @@
+"""The list of nodes that may speak now, for the teacher: it verifies certificates as the gateway does, and has no
+objects to ask who was revoked meanwhile. The list names nobody (`core.members`), so whoever reaches it may read it."""
+
+import functools
+import hashlib
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from skerry.core import allowlist, identity
+from skerry.gateway.identity import Guard
+
+PATH = "/members"
+_REMEMBERED = 100_000
+
+
+def route(guard: Guard) -> Route:
+    """GET of the list; its validator spares a reader that knows it already."""
+
+    async def answer(request: Request) -> Response:
+        data = of(guard)
+        tag = f'"{hashlib.sha256(data).hexdigest()}"'
+        headers = {"ETag": tag, "Cache-Control": "no-cache"}
+        if tag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(data, headers=headers, media_type="text/plain")
+
+    return Route(PATH, answer)
+
+
+def of(guard: Guard) -> bytes:
+    """Everybody whom the guard admits, as the objects stand."""
+    return allowlist.render(_mark(guard.domain, guard.tenant, *one) for one in guard.view.members())
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _mark(domain: str, tenant: str, node: str, key: str) -> str:
+    return allowlist.mark(identity.NodeId(domain, tenant, node), key)

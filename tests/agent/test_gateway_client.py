@@ -1,0 +1,88 @@
+"""The channel to the gateway is given up for a new one, as a renewed certificate wants it: nobody stops for that."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+
+from skerry.agent import main
+from skerry.agent.sync import gateway_client
+from skerry.agent.sync.gateway_client import Cloud
+from skerry.core import errors
+from skerry.proto import fleet_pb2
+
+
+@pytest.fixture
+async def address(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    """A gateway that takes streams and uploads, and never says anything."""
+    monkeypatch.setattr(gateway_client, "_GRACE_S", 0.05)
+
+    async def silent(*_: object) -> None:
+        await asyncio.sleep(3600)
+
+    handlers = {
+        "Sync": grpc.stream_stream_rpc_method_handler(silent),
+        "Upload": grpc.unary_unary_rpc_method_handler(silent),
+    }
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("skerry.fleet.v1.Fleet", handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield f"127.0.0.1:{port}"
+    await server.stop(None)
+
+
+async def _receive(link: Cloud) -> None:
+    async with link.stream() as stream:
+        await stream.send(fleet_pb2.NodeReport(node="edge-1"))
+        await stream.receive()
+
+
+async def _upload(link: Cloud) -> None:
+    await link.upload(fleet_pb2.UploadRequest(node="edge-1"))
+
+
+@pytest.mark.parametrize("work", [_receive, _upload], ids=["stream", "upload"])
+async def test_what_runs_on_a_channel_that_is_given_up_fails_and_is_not_taken_for_cancelled(work, address: str) -> None:
+    link = Cloud(address)
+    running = asyncio.ensure_future(work(link))
+    await asyncio.sleep(0.2)
+    link.renewed()
+    with pytest.raises(errors.UnavailableError, match="given up for a new one"):
+        await asyncio.wait_for(running, 10)
+    await link.close()
+
+
+@pytest.mark.parametrize("work", [_receive, _upload], ids=["stream", "upload"])
+async def test_who_is_told_to_end_ends(work, address: str) -> None:
+    link = Cloud(address)
+    running = asyncio.ensure_future(work(link))
+    await asyncio.sleep(0.2)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(running, 10)
+    await link.close()
+
+
+async def test_a_loop_of_the_agent_that_ends_by_itself_ends_the_agent() -> None:
+    async def ends() -> None:
+        pass
+
+    async def hears_of_a_cancellation() -> None:
+        raise asyncio.CancelledError
+
+    for loop in (ends, hears_of_a_cancellation):
+        with pytest.raises(RuntimeError, match="the agent's sync has ended"):
+            await main._for_ever("sync", loop)
+
+    async def waits() -> None:
+        await asyncio.Event().wait()
+
+    asked = asyncio.ensure_future(main._for_ever("sync", waits))
+    await asyncio.sleep(0)
+    asked.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asked
+    assert asked.cancelled()

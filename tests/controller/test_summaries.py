@@ -1,0 +1,91 @@
+"""How fleets and models stand, as people see it, and that looking costs no write."""
+
+from typing import Any
+
+import pytest
+
+from skerry.adapters.lease.memory import Board, MemoryLease
+from skerry.adapters.objects.memory import MemoryObjects
+from skerry.controller import summaries
+from skerry.controller.store import Store
+
+NOW = 1_000_000_000
+MODEL = {"classNames": ["a", "b"], "input": {"name": "x", "datatype": "FP32", "shape": [2]}}
+
+
+@pytest.fixture
+def objects() -> MemoryObjects:
+    return MemoryObjects()
+
+
+def look(objects: MemoryObjects, now_ms: int = NOW) -> None:
+    lease = MemoryLease(Board())
+    lease.acquire("test")
+    summaries.step(Store(objects, lease), now_ms=now_ms)
+
+
+def node(objects: MemoryObjects, name: str, seen_ms: int, **labels: str) -> None:
+    objects.create("EdgeNode", name, {"labels": labels}, manager="gateway")
+    objects.patch("EdgeNode", name, manager="gateway", status={"connected": True, "lastSeenUnixMs": seen_ms})
+
+
+def ready(objects: MemoryObjects, kind: str, name: str) -> dict[str, Any]:
+    return next(one for one in objects.get(kind, name).status["conditions"] if one["type"] == "Ready")
+
+
+def test_a_fleet_counts_the_nodes_it_selects(objects: MemoryObjects) -> None:
+    objects.create("EdgeFleet", "north", {"selector": {"site": "n"}, "offlineAfterSeconds": 15}, manager="operator")
+    node(objects, "a", NOW - 1000, site="n")
+    node(objects, "b", NOW - 60_000, site="n")
+    node(objects, "c", NOW, site="s")
+    look(objects)
+    status = objects.get("EdgeFleet", "north").status
+    assert (status["nodes"], status["online"], status["offline"]) == (2, 1, 1)
+    assert ready(objects, "EdgeFleet", "north")["status"] == "True"
+
+
+def test_a_fleet_that_selects_no_node_says_which_labels_nobody_has(objects: MemoryObjects) -> None:
+    objects.create("EdgeFleet", "north", {"selector": {"site": "n"}}, manager="operator")
+    look(objects)
+    found = ready(objects, "EdgeFleet", "north")
+    assert (found["status"], found["reason"]) == ("False", "NoNodes")
+    assert "site=n" in found["message"]
+
+
+def test_a_model_without_a_version_says_what_to_do(objects: MemoryObjects) -> None:
+    objects.create("EdgeModel", "m", MODEL, manager="operator")
+    look(objects)
+    assert (ready(objects, "EdgeModel", "m")["reason"], ready(objects, "EdgeModel", "m")["status"]) == (
+        "NoVersion",
+        "False",
+    )
+    objects.patch("EdgeModel", "m", manager="controller", status={"stableVersion": "m-v1"})
+    look(objects)
+    assert ready(objects, "EdgeModel", "m")["status"] == "True"
+
+
+def test_a_spec_that_cannot_be_read_is_told_in_the_object_itself(objects: MemoryObjects) -> None:
+    objects.create("EdgeModel", "m", {"classNames": ["only"]}, manager="operator")
+    look(objects)
+    assert "classNames" in ready(objects, "EdgeModel", "m")["message"]
+
+
+def test_looking_again_writes_nothing(objects: MemoryObjects) -> None:
+    objects.create("EdgeFleet", "all", {}, manager="operator")
+    objects.create("EdgeModel", "m", MODEL, manager="operator")
+    node(objects, "a", NOW)
+    look(objects)
+    writes = objects.writes
+    for second in range(9):
+        look(objects, NOW + 1000 * second)
+    assert objects.writes == writes
+
+
+def test_a_change_of_spec_alone_moves_the_observed_generation(objects: MemoryObjects) -> None:
+    """`kubectl wait` would hang after `kubectl patch`, if the status went on to speak of the spec before."""
+    objects.create("ModelRollout", "r", {"model": "m", "version": "m-v1"}, manager="operator")
+    objects.patch("ModelRollout", "r", manager="controller", status={"state": "Succeeded", "observedGeneration": 1})
+    objects.patch("ModelRollout", "r", manager="operator", spec={"paused": True})
+    look(objects)
+    found = objects.get("ModelRollout", "r")
+    assert found.status["observedGeneration"] == found.generation == 2

@@ -1,0 +1,157 @@
+"""Who is let in with a join token: one row per sentence of the policy."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skerry.core import errors, join_tokens
+from skerry.core.join_tokens import Known, Outcome, Use
+
+SECRET = "s" * 32
+MINE, OTHER = "sha256:" + "aa" * 32, "sha256:" + "bb" * 32
+NOW = 1_000_000
+
+
+def token(**given: object) -> join_tokens.JoinToken:
+    fields = {"uses": 2, "node_pattern": "edge-*", **given}
+    return join_tokens.JoinToken("t1", join_tokens.secret_hash(SECRET), NOW + 1, **fields)
+
+
+FRESH = token()
+ROWS = [
+    pytest.param(FRESH, SECRET, None, "edge-1", Outcome.ISSUE, "lets it in", True, id="a new node with a good token"),
+    pytest.param(None, SECRET, None, "edge-1", Outcome.REFUSE, "no such", False, id="a token that nobody made"),
+    pytest.param(FRESH, "x" * 32, None, "edge-1", Outcome.REFUSE, "no such", False, id="a wrong secret is told alike"),
+    pytest.param(
+        token(uses=1, used=(Use("edge-2", OTHER),)),
+        SECRET,
+        None,
+        "edge-1",
+        Outcome.WAIT,
+        "used up",
+        False,
+        id="a token that is used up",
+    ),
+    pytest.param(FRESH, SECRET, None, "core-1", Outcome.REFUSE, "edge-*", False, id="a node whose name does not fit"),
+    pytest.param(
+        token(used=(Use("edge-1", MINE),)),
+        SECRET,
+        None,
+        "edge-1",
+        Outcome.ISSUE,
+        "this very node",
+        False,
+        id="the answer was lost before the node was made",
+    ),
+    pytest.param(
+        token(used=(Use("edge-1", OTHER),)),
+        SECRET,
+        None,
+        "edge-1",
+        Outcome.WAIT,
+        "another key",
+        False,
+        id="the same name with another key after the node was deleted",
+    ),
+    pytest.param(
+        FRESH, SECRET, Known(MINE, False), "edge-1", Outcome.ISSUE, "approved", False, id="the approved key asks again"
+    ),
+    pytest.param(
+        FRESH,
+        SECRET,
+        Known(OTHER, False),
+        "edge-1",
+        Outcome.WAIT,
+        "skerry nodes approve edge-1",
+        False,
+        id="a node that was reset",
+    ),
+    pytest.param(
+        FRESH, SECRET, Known("", False), "edge-1", Outcome.WAIT, "not approved", False, id="a node that waits"
+    ),
+    pytest.param(
+        None, "", Known(MINE, False), "edge-1", Outcome.ISSUE, "approved", False, id="an approved key needs no token"
+    ),
+    pytest.param(
+        None, "", Known(OTHER, False), "edge-1", Outcome.REFUSE, "no such", False, id="another key does need one"
+    ),
+    pytest.param(
+        None, "", Known(MINE, True), "edge-1", Outcome.REFUSE, "no such", False, id="a revoked key without a token"
+    ),
+    pytest.param(
+        FRESH,
+        SECRET,
+        Known(MINE, True),
+        "edge-1",
+        Outcome.REFUSE,
+        "revoked",
+        False,
+        id="a revoked key, whatever its token",
+    ),
+    pytest.param(
+        FRESH,
+        SECRET,
+        Known(OTHER, True),
+        "edge-1",
+        Outcome.WAIT,
+        "skerry nodes approve edge-1",
+        False,
+        id="whoever replaces a revoked node",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given_token", "secret", "known", "node", "outcome", "reason", "consumes"), ROWS)
+def test_who_is_let_in(
+    given_token: join_tokens.JoinToken | None,
+    secret: str,
+    known: Known | None,
+    node: str,
+    outcome: Outcome,
+    reason: str,
+    consumes: bool,
+) -> None:
+    found = join_tokens.decide(given_token, secret, known, node, MINE, now_ms=NOW)
+    assert (found.outcome, found.consumes) == (outcome, consumes)
+    assert reason in found.reason
+
+
+def test_an_expired_token_lets_nobody_new_in_but_an_approved_key_may_still_use_it() -> None:
+    new = join_tokens.decide(FRESH, SECRET, None, "edge-1", MINE, now_ms=NOW + 1)
+    assert (new.outcome, "expired" in new.reason) == (Outcome.REFUSE, True)
+    approved = join_tokens.decide(FRESH, SECRET, Known(MINE, False), "edge-1", MINE, now_ms=NOW + 1)
+    assert approved.outcome is Outcome.ISSUE
+
+
+@given(
+    uses=st.integers(1, 3),
+    asks=st.lists(
+        st.tuples(st.sampled_from(["edge-1", "edge-2", "edge-3", "edge-4"]), st.sampled_from([MINE, OTHER])),
+        max_size=12,
+    ),
+)
+def test_a_token_is_consumed_at_most_as_often_as_it_says_and_once_per_node(
+    uses: int, asks: list[tuple[str, str]]
+) -> None:
+    current, nodes, consumed = token(uses=uses), dict[str, Known](), list[str]()
+    for node, key in asks:
+        found = join_tokens.decide(current, SECRET, nodes.get(node), node, key, now_ms=NOW)
+        if found.consumes:
+            consumed.append(node)
+            current = token(uses=uses, used=(*current.used, Use(node, key)))
+        if found.outcome is Outcome.ISSUE:
+            nodes.setdefault(node, Known(key, False))
+            assert nodes[node].approved_key == key
+    assert len(consumed) == len(set(consumed)) <= uses
+
+
+@pytest.mark.parametrize("text", ["", "skr1.a.b.c", "skr2.abcd." + "s" * 32 + "." + "0" * 64, "x" * 10_000])
+def test_what_is_no_token_is_refused_without_repeating_it(text: str) -> None:
+    with pytest.raises(errors.InputError, match="skr1") as raised:
+        join_tokens.parse(text)
+    assert "ssss" not in str(raised.value)
+
+
+def test_a_token_survives_being_text() -> None:
+    made = join_tokens.Token("abcd1234", SECRET, MINE)
+    assert join_tokens.parse(f" {made}\n") == made
