@@ -197,7 +197,8 @@ async def test_a_child_does_not_outlive_its_task(tmp_path: Path) -> None:
 
 async def test_the_child_bounds_itself(tmp_path: Path) -> None:
     code = (
-        "import json, resource, sys; from skerry.agent.update import fetch_process as fetch; job = fetch.Job(**json.loads(sys.stdin.read())); "
+        "import json, resource, sys; from skerry.agent.update import fetch_process as fetch; "
+        "job = fetch.Job(**json.loads(sys.stdin.read())); "
         "fetch.limit(job); R = resource; print(json.dumps([R.getrlimit(k)[0] for k in "
         "(R.RLIMIT_CORE, R.RLIMIT_CPU, R.RLIMIT_FSIZE, R.RLIMIT_AS)]))"
     )

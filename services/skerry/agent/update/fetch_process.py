@@ -1,8 +1,8 @@
 """The short-lived process that touches what is not trusted yet: fetch, verify, load, self-test, and say how it went.
 
 `python -m skerry.agent.update.fetch_process` reads one JSON job from standard input and writes JSON lines to standard
-output: `{"phase": "testing"}` once everything is verified, and `{"state": …, "reason": …}` at the end. It limits its own
-memory, time and file size first, so that a hostile model hurts nobody but itself; that it may die is `fetch_child`'s.
+output: `{"phase": "testing"}` once everything is verified, and `{"state": …, "reason": …}` at the end. It limits its
+own memory, time and file size first, so that a hostile model hurts only itself; that it may die is `fetch_child`'s.
 """
 
 import json
