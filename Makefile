@@ -54,7 +54,7 @@ images: ## container images skerry-{agent,cloud,trainer,valkey} with Docker (TAG
 	@scripts/images $(IMAGES)
 
 CLUSTER ?= tests/cluster
-test-cluster: .venv/.ready ## the whole system on the Kubernetes cluster of KUBECONFIG, after `make images` (docs/cluster-tests.md; CLUSTER=files)
+test-cluster: .venv/.ready ## the whole system on the Kubernetes cluster of KUBECONFIG, after `make images` (docs/how-to/cluster-tests.md; CLUSTER=files)
 	@SKERRY_REQUIRE=cluster,cluster-faults $(BIN)/python -m pytest $(CLUSTER) --durations=10
 
 test-kind: .venv/.ready ## install, enrol and close the loop on a kind cluster of its own, after `make images` (KIND_NODE_IMAGE=…)

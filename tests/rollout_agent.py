@@ -1,6 +1,6 @@
 """A node of the simulated world: durable ledger, permits used once, a swap during which it serves nothing.
 
-It follows the rules of docs/architecture.md in the worst way that they allow.
+It follows the rules of docs/explanation/architecture.md in the worst way that they allow.
 """
 
 from dataclasses import dataclass, field

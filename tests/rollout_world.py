@@ -1,7 +1,8 @@
 """A world for rollouts: agents with durable ledgers, a lossy link, and a controller that writes what `plan` says.
 
-Nothing here decides about a rollout. Agents follow the rules of docs/architecture.md in the worst way they allow: while
-one swaps it serves nothing. Everything that the controller remembers goes through JSON, as it does in production.
+Nothing here decides about a rollout. Agents follow the rules of docs/explanation/architecture.md in the worst way they
+allow: while one swaps it serves nothing. Everything that the controller remembers goes through JSON, as it does in
+production.
 """
 
 import functools

@@ -1,10 +1,10 @@
-"""docs/faults.md names tests: each of them must exist."""
+"""docs/explanation/faults.md names tests: each of them must exist."""
 
 import re
 from pathlib import Path
 
 TESTS = Path(__file__).parent
-PAGE = TESTS.parent / "docs" / "faults.md"
+PAGE = TESTS.parent / "docs" / "explanation" / "faults.md"
 
 
 def test_every_test_that_the_page_names_exists() -> None:

@@ -116,7 +116,7 @@ def published(system: StillSystem, version: int) -> str:
 
 
 def test_the_way_back_after_a_thief_published_enormous_numbers(founded: StillSystem, tmp_path: Path) -> None:
-    """The runbook of docs/operations.md: the node believes nothing honest until the online keys are new."""
+    """The runbook of docs/how-to/operations.md: the node believes nothing honest until the online keys are new."""
     served = mirror.Mirror(founded.folder / "repository")
     try:
         node, prefix = Node(founded, tmp_path, served), published(founded, 1)

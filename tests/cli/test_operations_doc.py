@@ -1,4 +1,4 @@
-"""Every command in docs/operations.md exists, with the options that it is shown with."""
+"""Every command in docs/how-to/operations.md exists, with the options that it is shown with."""
 
 import re
 import shlex
@@ -9,7 +9,7 @@ import pytest
 
 from skerry.cli import main
 
-TEXT = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+TEXT = (Path(__file__).parents[2] / "docs" / "how-to" / "operations.md").read_text()
 # In prose between backticks, in examples up to a comment, a pipe, a redirection or the next command.
 SHOWN = sorted({one.strip() for one in re.findall(r"(?:^|[`\s])skerry ([a-z][^`#|>;\n]*)", TEXT, re.M)})
 COMMANDS = [one for one in SHOWN if one.split()[0] in main.COMMANDS]

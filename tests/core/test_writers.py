@@ -40,9 +40,9 @@ def test_everybody_else_is_refused(kind: str, manager: str, patch: dict) -> None
 
 
 def test_the_documentation_shows_the_same_writers() -> None:
-    text = (pathlib.Path(__file__).parents[2] / "docs" / "architecture.md").read_text()
+    text = (pathlib.Path(__file__).parents[2] / "docs" / "explanation" / "architecture.md").read_text()
     rows = {cells[1].strip(): cells[2:4] for line in text.splitlines() if len(cells := line.split("|")) == 5}
     for (kind, path), manager in writers.WRITERS.items():
         spec, status = rows[kind]
         cell = spec if path.startswith("spec") else status
-        assert manager in cell, f"docs/architecture.md: {kind} {path} is written by {manager}"
+        assert manager in cell, f"docs/explanation/architecture.md: {kind} {path} is written by {manager}"

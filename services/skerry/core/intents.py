@@ -1,8 +1,8 @@
 """What people may ask for: is it legal now, and if not, why; if so, which patch of a spec or which new object says it.
 
-People write intent only (docs/architecture.md, "Who writes which field"): the controller reads it and acts. Each
-function returns a `Patch` or a `Creation` and raises RejectedError with a text for people when the action makes no
-sense now. The caller writes a patch against the resourceVersion that it read.
+People write intent only ("Who writes which field" in docs/explanation/architecture.md): the controller reads it and
+acts. Each function returns a `Patch` or a `Creation` and raises RejectedError with a text for people when the action
+makes no sense now. The caller writes a patch against the resourceVersion that it read.
 """
 
 from collections.abc import Callable, Mapping, Sequence

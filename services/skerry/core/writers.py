@@ -1,7 +1,7 @@
 """Who may write which field of which custom resource: one manager per field, enforced by every object store.
 
 People write intent through `skerry` or the dashboard (manager `operator`); each service writes only its own outcome.
-The table is printed in docs/architecture.md and compared by a test.
+The table is printed in docs/explanation/architecture.md and compared by a test.
 """
 
 from collections.abc import Iterator, Mapping

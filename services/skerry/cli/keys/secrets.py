@@ -124,7 +124,7 @@ def _warnings(
 
 
 _ADVICE = {
-    "issuer": "see docs/operations.md on replacing the authority {}-issuer; nodes must enrol again",
+    "issuer": "see docs/how-to/operations.md on replacing the authority {}-issuer; nodes must enrol again",
     "gateway-tls": "delete the Secret {}-gateway-tls and run this (or `helm upgrade`) again",
 }
 

@@ -1,4 +1,4 @@
-"""ModelRollout.status as a frozen value, and its JSON (docs/architecture.md): all that a plan must remember.
+"""ModelRollout.status as a frozen value, and its JSON (docs/reference/resources.md): all that a plan must remember.
 
 `phase` is for people only: it is written and never read. Wall times are Unix milliseconds given by the caller; 0: not
 yet.

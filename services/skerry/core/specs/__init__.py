@@ -1,4 +1,4 @@
-"""Custom resources as frozen values, parsed from their camelCase JSON (docs/architecture.md) with safe defaults.
+"""Custom resources as frozen values, parsed from their camelCase JSON (docs/reference/resources.md) with safe defaults.
 
 Every wrong type, range or name raises InputError that says which object, which field, and what would be right.
 Nothing here decides: policies live in `offload`, `retrain`, `gates`, `evidence` and `rollout`.
