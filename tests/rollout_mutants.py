@@ -24,16 +24,18 @@ class Mutant:
 
 
 MUTANTS = (
-    Mutant("a pause is forgotten", pauses, "heeded", "reasons = automatic +", "reasons = () +"),
-    Mutant("a pause clears itself", pauses, "heeded", "rollout.resumed_pause >= status.pause_number", "True"),
+    Mutant("a pause is forgotten", pauses, "apply_operator_input", "reasons = automatic +", "reasons = () +"),
+    Mutant(
+        "a pause clears itself", pauses, "apply_operator_input", "rollout.resumed_pause >= status.pause_number", "True"
+    ),
     Mutant(
         "a pause does not hold promotion",
         progress,
-        "_judged",
-        " and not pauses.paused(status):\n        return _passed",
-        ":\n        return _passed",
+        "_soak_and_judge",
+        " and not pauses.paused(status):\n        return _pass_wave",
+        ":\n        return _pass_wave",
     ),
-    Mutant("a pause does not hold permits", planner, "_wishes", "back or not pauses.paused(status)", "True"),
+    Mutant("a pause does not hold permits", planner, "_desired_versions", "back or not pauses.paused(status)", "True"),
     Mutant(
         "missing evidence is a pass", evidence, "verdict", 'Outcome.INCONCLUSIVE, "Missing"', 'Outcome.PASS, "Missing"'
     ),
@@ -44,35 +46,35 @@ MUTANTS = (
         progress,
         "step",
         "return pauses.pause(status, pauses.EMPTY_WAVE,",
-        "return _passed(scene, status, PROMOTED)\n        (lambda *_: None)(",
+        "return _pass_wave(scene, status, PROMOTED)\n        (lambda *_: None)(",
     ),
     Mutant(
         "an empty fleet succeeds",
         planner,
-        "_started",
+        "_start",
         "return pauses.pause(status, pauses.EMPTY_WAVE,",
-        "return telling.ended(status, SUCCEEDED, 'Succeeded', '', scene.now_ms)\n        (lambda *_: None)(",
+        "return conditions.end(status, SUCCEEDED, 'Succeeded', '', scene.now_ms)\n        (lambda *_: None)(",
     ),
     Mutant("permits have no budget", permits, "grant", "len(busy | {name}) > budget", "False"),
     Mutant(
         "permits of offline nodes are freed",
         permits,
         "outstanding",
-        "moment.now_ms < lease.until_ms",
+        "moment.now_ms < newest.until_ms",
         "moment.online(node)",
     ),
     Mutant(
         "leases end with the time to live",
         permits,
         "outstanding",
-        "moment.now_ms < lease.until_ms",
-        "moment.now_ms < lease.until_ms - MAX_SWAP_MS",
+        "moment.now_ms < newest.until_ms",
+        "moment.now_ms < newest.until_ms - MAX_SWAP_MS",
     ),
-    Mutant("leases never end", permits, "outstanding", "moment.now_ms < lease.until_ms and", ""),
+    Mutant("leases never end", permits, "outstanding", "moment.now_ms < newest.until_ms and", ""),
     Mutant(
         "leases are forgotten with the assignment",
         permits,
-        "_assigned",
+        "_assignment",
         "lease=lease or (current.lease if current else None)",
         "lease=None",
     ),
@@ -87,21 +89,29 @@ MUTANTS = (
     Mutant(
         "rolling back has no budget",
         planner,
-        "_assigned",
+        "_assign",
         "budget=max(1,",
         "budget=99 if status.state == ROLLING_BACK else max(1,",
     ),
-    Mutant("a leader of the past is heard", planner, "plan", "epoch < status.epoch", "False"),
-    Mutant("a settled leader of the past is heard", settling, "settle", "epoch < settled.epoch", "False"),
+    Mutant("a deposed leader (stale epoch) is obeyed", planner, "plan", "epoch < status.epoch", "False"),
+    Mutant("settling obeys a deposed leader (stale epoch)", settling, "settle", "epoch < settled.epoch", "False"),
     Mutant(
         "a wave is skipped",
         progress,
-        "_passed",
+        "_pass_wave",
         "wave=status.wave + 1",
         "wave=min(status.wave + 2, len(status.waves) - 1)",
     ),
-    Mutant("permits come before their wave", planner, "_wishes", "may_swap and not ahead and", "may_swap and"),
-    Mutant("a superseded version runs on", planner, "_wishes", "if ahead and _strays", "if False and _strays"),
+    Mutant(
+        "permits come before their wave", planner, "_desired_versions", "may_swap and not ahead and", "may_swap and"
+    ),
+    Mutant(
+        "a superseded version runs on",
+        planner,
+        "_desired_versions",
+        "if ahead and _runs_superseded_version",
+        "if False and _runs_superseded_version",
+    ),
     Mutant("offline nodes block", waves, "tally", "elif not scene.reachable(name):", "elif False:"),
     Mutant(
         "offline nodes count as updated",
@@ -120,13 +130,13 @@ MUTANTS = (
     Mutant(
         "a wave without any updated node soaks",
         progress,
-        "_hindrance",
+        "_why_not_soaking",
         "if tally.pending or not tally.updated:",
         "if False:",
     ),
-    Mutant("failures are not counted", waves, "noted", "(fleet.REFUSED, fleet.SWAP_FAILED)", "()"),
-    Mutant("a rollout waits for ever", progress, "_waiting", "if (late or", "if (False or"),
-    Mutant("a verdict is waited for for ever", progress, "_judged", "if late and", "if False and"),
+    Mutant("failures are not counted", waves, "record_outcomes", "(fleet.REFUSED, fleet.SWAP_FAILED)", "()"),
+    Mutant("a rollout waits for ever", progress, "_wait_or_pause", "if (late or", "if (False or"),
+    Mutant("a verdict is waited for for ever", progress, "_soak_and_judge", "if late and", "if False and"),
     Mutant(
         "an abort waits for a resume",
         planner,
@@ -148,8 +158,8 @@ MUTANTS = (
         "membership is not frozen",
         progress,
         "step",
-        "status = _counted(scene, status)",
-        "status = _counted(scene, replace(status, waves=tuple("
+        "status = _count_members(scene, status)",
+        "status = _count_members(scene, replace(status, waves=tuple("
         "replace(w, nodes=tuple(n for n in w.nodes if n in scene.nodes)) for w in status.waves)))",
     ),
     Mutant(

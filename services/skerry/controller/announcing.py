@@ -6,7 +6,7 @@ from typing import Any
 
 from skerry.core import conditions, errors, rollout
 
-# Of a rollout its own steps are told (`core.rollout.telling`); of its conditions only the one that no step tells of.
+# Of a rollout its own steps are told (`core.rollout.conditions`); of its conditions only the one that no step tells of.
 _TOLD_OF_ROLLOUTS = ("Accepted",)
 _TROUBLE_WHEN_FALSE = ("Accepted", "Available", "Ready", "Succeeded", "TrustFresh")
 _NEWS_WHEN_MENDED = ("TrustFresh",)  # that it is well from the beginning is none

@@ -1,4 +1,4 @@
-"""What people and programs are told: conditions with reason and message, and one event per transition."""
+"""What a rollout shows: its conditions, each with reason and message, and one event per transition."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,30 +14,29 @@ ACCEPTED, PROGRESSING, PAUSED, ANALYSIS, SUCCESS = "Accepted", "Progressing", "P
 
 
 def put(status: Status, kind: str, value: str, reason: str, message: str, now_ms: int) -> Status:
-    found = conditions.put(status.conditions, kind, value, reason, message, now_ms=now_ms)
-    return replace(status, conditions=found)
+    return replace(status, conditions=conditions.put(status.conditions, kind, value, reason, message, now_ms=now_ms))
 
 
-def accepted(status: Status, reason: str, message: str, now_ms: int) -> Status:
+def set_accepted(status: Status, reason: str, message: str, now_ms: int) -> Status:
     """`reason` empty: everything it refers to is there."""
     if reason:
         return put(status, ACCEPTED, FALSE, reason, message, now_ms)
     return put(status, ACCEPTED, TRUE, "Valid", "", now_ms)
 
 
-def progressing(status: Status, reason: str, message: str, now_ms: int) -> Status:
-    """What it does now. While it is paused that stands in `pausing`."""
+def set_progressing(status: Status, reason: str, message: str, now_ms: int) -> Status:
+    """What it does now. While it is paused, `set_paused` says so."""
     if status.phase == "Paused":
         return status
     return put(status, PROGRESSING, TRUE, reason, message, now_ms)
 
 
-def analysis(status: Status, verdict: Verdict, now_ms: int, *, final: bool) -> Status:
+def set_analysis(status: Status, verdict: Verdict, now_ms: int, *, final: bool) -> Status:
     value = TRUE if final else FALSE if verdict.outcome is Outcome.FAIL else UNKNOWN
     return put(status, ANALYSIS, value, verdict.code, verdict.reason, now_ms)
 
 
-def pausing(status: Status, now_ms: int) -> Status:
+def set_paused(status: Status, now_ms: int) -> Status:
     """The Paused condition as the pauses are, and Unknown for what is not known yet."""
     if status.pause_reasons:
         message = status.pause_message or "an operator paused it"
@@ -52,7 +51,7 @@ def pausing(status: Status, now_ms: int) -> Status:
     return status
 
 
-def ended(status: Status, state: str, reason: str, message: str, now_ms: int) -> Status:
+def end(status: Status, state: str, reason: str, message: str, now_ms: int) -> Status:
     """A terminal state: immutable within its attempt."""
     status = replace(
         status,
@@ -69,7 +68,7 @@ def ended(status: Status, state: str, reason: str, message: str, now_ms: int) ->
     return put(status, PROGRESSING, FALSE, state, message, now_ms)
 
 
-def events(before: Status, after: Status) -> Iterator[Event]:
+def transitions(before: Status, after: Status) -> Iterator[Event]:
     """What a person cares about between two statuses of one rollout."""
     if after.attempt != before.attempt:
         yield Event("AttemptStarted", f"attempt {after.attempt} begins")
@@ -81,9 +80,9 @@ def events(before: Status, after: Status) -> Iterator[Event]:
             yield Event("WaveStarted", f"wave {wave.name}: {', '.join(wave.nodes[:5])} ({len(wave.nodes)} nodes)")
         if wave.passed and not (old and old.passed):
             yield Event("WavePassed", f"wave {wave.name}: {wave.verdict['reason']}")
-    for one in after.failed:
-        if one not in before.failed:
-            yield Event("NodeFailed", f"{one.node}: {one.reason}", one.node)
+    for failure in after.failed:
+        if failure not in before.failed:
+            yield Event("NodeFailed", f"{failure.node}: {failure.reason}", failure.node)
     for node in after.deferred:
         if node not in before.deferred:
             yield Event("NodeDeferred", f"{node} is offline: it neither blocks nor counts, and catches up later", node)

@@ -50,15 +50,15 @@ def judge(scene: Scene, status: Status, evidence: Evidence | None) -> Verdict:
             )
             return Verdict(Outcome.INCONCLUSIVE, "NoBaselineLeft", text)
         return Verdict(Outcome.PASS, "NotRequired", "no analysis is required; absolute limits decided")
-    found = verdict(evidence, scene.strategy.analysis, now_ms=scene.now_ms)
-    if not required and found.outcome is not Outcome.FAIL:
-        return Verdict(Outcome.PASS, "NotRequired", f"no analysis is required; {found.reason}")
-    return found
+    judged = verdict(evidence, scene.strategy.analysis, now_ms=scene.now_ms)
+    if not required and judged.outcome is not Outcome.FAIL:
+        return Verdict(Outcome.PASS, "NotRequired", f"no analysis is required; {judged.reason}")
+    return judged
 
 
-def recorded(found: Verdict, *, final: bool) -> dict[str, Any]:
+def verdict_json(judged: Verdict, *, final: bool) -> dict[str, Any]:
     """As a wave keeps it. `final`: the wave has passed on it."""
-    return found.to_json() | {"final": final}
+    return judged.to_json() | {"final": final}
 
 
 def _members(scene: Scene, status: Status, *, upto: bool) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Leave to swap: how many nodes may swap at once, who is next, and when a permit stops counting.
+"""Permission to swap: how many nodes may swap at once, which is next, and when a permit stops counting.
 
 A permit is a lease. The node counts its `ttl_ms` from the moment it asked and gives up a swap after MAX_SWAP_MS, so a
 permit granted at t is certainly over at t + ttl + MAX_SWAP, whatever was delayed or lost; until then it counts against
@@ -19,7 +19,7 @@ MAX_SWAP_MS = 30_000
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DesiredVersion:
     """What a node shall run (None: nothing for this model), for which rollout, and whether it may swap now."""
 
     version: specs.ModelVersion | None
@@ -50,7 +50,7 @@ class Moment:
 
 def grant(
     model: str,
-    wishes: Mapping[str, Wish],
+    desired: Mapping[str, DesiredVersion],
     nodes: Sequence[specs.EdgeNode],
     permits: Sequence[Permit],
     permit_number: int,
@@ -58,40 +58,42 @@ def grant(
     budget: int,
     moment: Moment,
 ) -> Granted:
-    """The assignments that follow from `wishes` (in order of preference), with as many permits as `budget` allows.
+    """The assignments that follow from `desired` (in order of preference), with as many permits as `budget` allows.
 
     `nodes` are all that share the budget. A permit is granted only to a connected node that says it has staged exactly
-    what it shall run and asks for leave.
+    what it shall run and asks for a permit.
     """
     by_name = {node.name: node for node in nodes}
     leases = outstanding(model, nodes, permits, moment)
-    busy = set(leases) | {node.name for node in nodes if _down(model, node, moment)}
+    busy = set(leases) | {node.name for node in nodes if _serves_nothing(model, node, moment)}
     events = []
-    for name, wish in wishes.items():
+    for name, wanted in desired.items():
         node = by_name[name]
-        if name in leases or not _asks(model, node, wish, moment) or len(busy | {name}) > budget:
+        if name in leases or not _requests_permit(model, node, wanted, moment) or len(busy | {name}) > budget:
             continue
-        assert wish.version is not None
+        assert wanted.version is not None
         report = node.report(model)
         permit_number = max(permit_number, report.highest_permit, _last_number(node)) + 1
-        leases[name] = _lease(report, wish, permit_number, moment)
+        leases[name] = _lease(report, wanted, permit_number, moment)
         busy.add(name)
-        events.append(Event("PermitGranted", f"{name} may swap to {wish.version.name}", name))
+        events.append(Event("PermitGranted", f"{name} may swap to {wanted.version.name}", name))
     return Granted(
-        {name: _assigned(model, by_name[name], wish, leases.get(name), moment) for name, wish in wishes.items()},
+        {name: _assignment(model, by_name[name], wanted, leases.get(name), moment) for name, wanted in desired.items()},
         tuple(_permit(name, leases[name]) for name in sorted(leases)),
         permit_number,
         tuple(events),
     )
 
 
-def settled_wish(model: str, node: specs.EdgeNode, stable: specs.ModelVersion | None, *, permitted: bool) -> Wish:
+def desired_stable(
+    model: str, node: specs.EdgeNode, stable: specs.ModelVersion | None, *, permitted: bool
+) -> DesiredVersion:
     """The stable version. A node that is assigned it already keeps the name and attempt it was given with: another name
     would make the node try again what it has refused."""
     current = node.assignment(model)
     if stable is not None and current is not None and current.digest == stable.digest:
-        return Wish(stable, current.rollout, current.attempt, permitted)
-    return Wish(stable, "", 0, permitted)
+        return DesiredVersion(stable, current.rollout, current.attempt, permitted)
+    return DesiredVersion(stable, "", 0, permitted)
 
 
 def outstanding(
@@ -102,10 +104,12 @@ def outstanding(
     leases = {}
     for node in nodes:
         current = node.assignment(model)
-        found = [one for one in (remembered.get(node.name), current.lease if current else None) if one is not None]
-        lease = max(found, key=lambda one: one.number, default=None)
-        if lease is not None and moment.now_ms < lease.until_ms and not resolved(lease, node.report(model)):
-            leases[node.name] = lease
+        known = [
+            lease for lease in (remembered.get(node.name), current.lease if current else None) if lease is not None
+        ]
+        newest = max(known, key=lambda lease: lease.number, default=None)
+        if newest is not None and moment.now_ms < newest.until_ms and not resolved(newest, node.report(model)):
+            leases[node.name] = newest
     return leases
 
 
@@ -118,8 +122,8 @@ def lease_of(permit: Permit) -> specs.Lease:
 
 def resolved(lease: specs.Lease, report: specs.ModelReport) -> bool:
     """Does the report prove that the node will not swap on this permit any more?"""
-    aim = (report.target_digest, report.target_rollout, report.target_attempt)
-    if report.target_digest and aim != (lease.digest, lease.rollout, lease.attempt):
+    target = (report.target_digest, report.target_rollout, report.target_attempt)
+    if report.target_digest and target != (lease.digest, lease.rollout, lease.attempt):
         return True  # it follows another assignment: the permit is fenced by rollout and attempt
     if report.highest_permit < lease.number:
         return False  # not used yet
@@ -127,30 +131,30 @@ def resolved(lease: specs.Lease, report: specs.ModelReport) -> bool:
     return report.target_state != fleet.STAGED or report.permit_request != lease.request
 
 
-def _down(model: str, node: specs.EdgeNode, moment: Moment) -> bool:
+def _serves_nothing(model: str, node: specs.EdgeNode, moment: Moment) -> bool:
     """A node that serves nothing although it once did. One that never had a version is not down because of us."""
     report = node.report(model)
     return moment.online(node) and not report.digest and bool(report.last_known_good)
 
 
-def _asks(model: str, node: specs.EdgeNode, wish: Wish, moment: Moment) -> bool:
+def _requests_permit(model: str, node: specs.EdgeNode, wanted: DesiredVersion, moment: Moment) -> bool:
     report = node.report(model)
-    if wish.version is None or not wish.permitted or report.digest == wish.version.digest:
+    if wanted.version is None or not wanted.permitted or report.digest == wanted.version.digest:
         return False
-    aim = (report.target_digest, report.target_rollout, report.target_attempt)
-    staged = report.target_state == fleet.STAGED and aim == (wish.version.digest, wish.rollout, wish.attempt)
+    target = (report.target_digest, report.target_rollout, report.target_attempt)
+    staged = report.target_state == fleet.STAGED and target == (wanted.version.digest, wanted.rollout, wanted.attempt)
     return staged and report.permit_request > 0 and node.connected and moment.online(node)
 
 
 def _last_number(node: specs.EdgeNode) -> int:
     """The highest number this node was given for any of its models: it keeps one ledger for all."""
-    return max((one.lease.number for one in node.assignments if one.lease is not None), default=0)
+    return max((given.lease.number for given in node.assignments if given.lease is not None), default=0)
 
 
-def _lease(report: specs.ModelReport, wish: Wish, number: int, moment: Moment) -> specs.Lease:
+def _lease(report: specs.ModelReport, wanted: DesiredVersion, number: int, moment: Moment) -> specs.Lease:
     until_ms = moment.now_ms + TTL_MS + MAX_SWAP_MS
     return specs.Lease(
-        number, report.permit_request, until_ms, report.target_digest, wish.rollout, wish.attempt, moment.epoch
+        number, report.permit_request, until_ms, report.target_digest, wanted.rollout, wanted.attempt, moment.epoch
     )
 
 
@@ -168,18 +172,18 @@ def _permit(name: str, lease: specs.Lease) -> Permit:
     )
 
 
-def _assigned(
-    model: str, node: specs.EdgeNode, wish: Wish, lease: specs.Lease | None, moment: Moment
+def _assignment(
+    model: str, node: specs.EdgeNode, wanted: DesiredVersion, lease: specs.Lease | None, moment: Moment
 ) -> specs.Assignment | None:
-    version = wish.version
+    version = wanted.version
     if version is None:
         return None
     current = node.assignment(model)
     was = max(node.report(model).version, current.version if current else 0)
     back = version.version < was or (current is not None and current.digest == version.digest and current.rollback)
     permit = None
-    aim = (version.digest, wish.rollout, wish.attempt)
-    fits = lease is not None and (lease.digest, lease.rollout, lease.attempt) == aim
+    target = (version.digest, wanted.rollout, wanted.attempt)
+    fits = lease is not None and (lease.digest, lease.rollout, lease.attempt) == target
     if lease is not None and fits and moment.now_ms < lease.until_ms - MAX_SWAP_MS:
         permit = specs.PermitGrant(lease.number, TTL_MS, lease.request, lease.epoch)
     return specs.Assignment(
@@ -187,8 +191,8 @@ def _assigned(
         digest=version.digest,
         version=version.version,
         target_path=version.target_path,
-        rollout=wish.rollout,
-        attempt=wish.attempt,
+        rollout=wanted.rollout,
+        attempt=wanted.attempt,
         rollback=back,
         permit=permit,
         lease=lease or (current.lease if current else None),

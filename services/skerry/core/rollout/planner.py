@@ -18,10 +18,9 @@ from dataclasses import replace
 
 from skerry.core import specs
 from skerry.core.evidence import Evidence
-from skerry.core.rollout import conditions, judging, pauses, permits, progress, rollback
-from skerry.core.rollout import waves as members
+from skerry.core.rollout import conditions, judging, pauses, permits, progress, rollback, waves
 from skerry.core.rollout.case import Case, Plan, Question
-from skerry.core.rollout.permits import Moment, Wish
+from skerry.core.rollout.permits import DesiredVersion, Moment
 from skerry.core.rollout.status import (
     INVALID,
     PENDING,
@@ -55,18 +54,18 @@ def plan(
     """
     if epoch < status.epoch:
         return Plan(status, stale=True)
-    before, status = status, _attempt(case.rollout, status)
+    before, status = status, _current_attempt(case.rollout, status)
     if status.terminal:
         return Plan(status)
     status = replace(status, epoch=epoch)
     if case.newer:
-        status = conditions.ended(status, SUPERSEDED, "Superseded", f"{case.newer} is newer", now_ms)
-        return Plan(status, events=tuple(conditions.events(before, status)))
+        status = conditions.end(status, SUPERSEDED, "Superseded", f"{case.newer} is newer", now_ms)
+        return Plan(status, events=tuple(conditions.transitions(before, status)))
     scene, reason, message = _look_up(case, status, nodes, now_ms, epoch)
-    status = conditions.accepted(status, reason, message, now_ms)
+    status = conditions.set_accepted(status, reason, message, now_ms)
     if scene is None:
-        status = _unfounded(case, status, reason, message, now_ms)
-        return Plan(status, events=tuple(conditions.events(before, status)))
+        status = _wait_for_references(case, status, reason, message, now_ms)
+        return Plan(status, events=tuple(conditions.transitions(before, status)))
     for _ in range(_MAX_STEPS):
         moved = _step(scene, status, evidence)
         if moved == status:
@@ -74,8 +73,8 @@ def plan(
         status = moved
     if status.terminal:
         stable = scene.target.name if status.state == SUCCEEDED else ""
-        return Plan(status, events=tuple(conditions.events(before, status)), stable=stable)
-    return _assigned(scene, before, conditions.pausing(status, now_ms))
+        return Plan(status, events=tuple(conditions.transitions(before, status)), stable=stable)
+    return _assign(scene, before, conditions.set_paused(status, now_ms))
 
 
 def question(
@@ -113,7 +112,7 @@ def _by_number(name: str) -> tuple[tuple[int, str], ...]:
     return tuple((int(part) if part.isascii() and part.isdigit() else -1, part) for part in re.split(r"([0-9]+)", name))
 
 
-def _attempt(rollout: specs.ModelRollout, status: Status) -> Status:
+def _current_attempt(rollout: specs.ModelRollout, status: Status) -> Status:
     """The same attempt, or a fresh one: permits and numbers are all that the new one keeps of the old."""
     if status.spec_hash == rollout.fingerprint:
         return status
@@ -150,17 +149,22 @@ def _look_up(
     return Scene(case, target, case.fleet, scope, moment, stable, bool(name) and stable is None), "", ""
 
 
-def _unfounded(case: Case, status: Status, reason: str, message: str, now_ms: int) -> Status:
+def _wait_for_references(case: Case, status: Status, reason: str, message: str, now_ms: int) -> Status:
     """What it refers to is missing: it waits, holds no node, and can be aborted. What can never be right ends."""
     if reason == BACKWARDS:
-        return conditions.ended(status, INVALID, reason, message, now_ms)
+        return conditions.end(status, INVALID, reason, message, now_ms)
     if case.rollout.aborted:
         state = ROLLED_BACK if status.state == PENDING else ROLLBACK_INCOMPLETE
-        return conditions.ended(status, state, "Aborted", f"an operator aborted it; {message}", now_ms)
+        return conditions.end(status, state, "Aborted", f"an operator aborted it; {message}", now_ms)
     status = conditions.put(
-        pauses.heeded(case.rollout, status, now_ms), conditions.PROGRESSING, "False", reason, message, now_ms
+        pauses.apply_operator_input(case.rollout, status, now_ms),
+        conditions.PROGRESSING,
+        "False",
+        reason,
+        message,
+        now_ms,
     )
-    return conditions.pausing(status, now_ms)
+    return conditions.set_paused(status, now_ms)
 
 
 def _step(scene: Scene, status: Status, evidence: Evidence | None) -> Status:
@@ -172,35 +176,35 @@ def _step(scene: Scene, status: Status, evidence: Evidence | None) -> Status:
         return rollback.begin(status, "Aborted", "an operator aborted it", now_ms=scene.now_ms)
     if status.state == ROLLING_BACK:
         return rollback.step(scene, status)
-    status = pauses.heeded(scene.case.rollout, status, scene.now_ms)
+    status = pauses.apply_operator_input(scene.case.rollout, status, scene.now_ms)
     if status.state == PENDING:
-        return _started(scene, status)
+        return _start(scene, status)
     return progress.step(scene, status, evidence)
 
 
-def _started(scene: Scene, status: Status) -> Status:
+def _start(scene: Scene, status: Status) -> Status:
     """Freeze the waves and the version to go back to, unless paused or without any node."""
-    waves = members.freeze(scene)
+    frozen = waves.freeze(scene)
     if pauses.paused(status):
         return status
-    if not waves:
+    if not frozen:
         return pauses.pause(status, pauses.EMPTY_WAVE, f"fleet {scene.fleet.name} has no node: resume when it has")
     return replace(
         status,
         state=PROGRESSING,
         wave=0,
-        waves=(replace(waves[0], started_ms=scene.now_ms), *waves[1:]),
+        waves=(replace(frozen[0], started_ms=scene.now_ms), *frozen[1:]),
         stable_version=scene.case.stable,
         progress_ms=scene.now_ms,
         started_ms=scene.now_ms,
     )
 
 
-def _assigned(scene: Scene, before: Status, status: Status) -> Plan:
+def _assign(scene: Scene, before: Status, status: Status) -> Plan:
     nodes = tuple(scene.nodes.values())
     granted = permits.grant(
         scene.model,
-        _wishes(scene, status),
+        _desired_versions(scene, status),
         nodes,
         status.permits,
         status.permit_number,
@@ -208,31 +212,31 @@ def _assigned(scene: Scene, before: Status, status: Status) -> Plan:
         moment=scene.moment,
     )
     status = replace(status, permits=granted.permits, permit_number=granted.permit_number)
-    return Plan(status, granted.assignments, (*conditions.events(before, status), *granted.events))
+    return Plan(status, granted.assignments, (*conditions.transitions(before, status), *granted.events))
 
 
-def _wishes(scene: Scene, status: Status) -> Mapping[str, Wish]:
+def _desired_versions(scene: Scene, status: Status) -> Mapping[str, DesiredVersion]:
     """What every node in scope shall run, those first that shall swap first."""
     if status.state == PENDING:
         return {}
     back = status.state == ROLLING_BACK
     may_swap = back or not pauses.paused(status)
-    wishes = {}
+    desired = {}
     for index, wave in enumerate(status.waves):
         for name in wave.nodes if not back else ():
             ahead = index > status.wave
             if name in scene.nodes and index <= status.wave + scene.strategy.preload_ahead:
-                if ahead and _strays(scene, scene.nodes[name]):
+                if ahead and _runs_superseded_version(scene, scene.nodes[name]):
                     continue
                 permitted = may_swap and not ahead and not scene.nodes[name].cordoned
-                wishes[name] = Wish(scene.target, scene.name, status.attempt, permitted)
+                desired[name] = DesiredVersion(scene.target, scene.name, status.attempt, permitted)
     for name, node in scene.nodes.items():
-        if name not in wishes and not scene.lost_stable:
-            wishes[name] = permits.settled_wish(scene.model, node, scene.stable, permitted=may_swap)
-    return wishes
+        if name not in desired and not scene.lost_stable:
+            desired[name] = permits.desired_stable(scene.model, node, scene.stable, permitted=may_swap)
+    return desired
 
 
-def _strays(scene: Scene, node: specs.EdgeNode) -> bool:
+def _runs_superseded_version(scene: Scene, node: specs.EdgeNode) -> bool:
     """Does it still run what neither is stable nor comes: a version that was superseded in mid-rollout? Before its wave
     comes it goes back to stable, and serves as baseline there."""
     runs = node.report(scene.model).digest

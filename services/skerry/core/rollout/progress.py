@@ -2,7 +2,7 @@
 
 Each wave goes Activate → Soak → Judge; every way to wait has a deadline that ends in a pause with a reason. Whether a
 node may swap is decided in `permits`; that a wave may not begin before the one before it has passed follows from
-`status.wave`, which only `_passed` raises.
+`status.wave`, which only `_pass_wave` raises.
 """
 
 from dataclasses import replace
@@ -10,8 +10,7 @@ from dataclasses import replace
 from skerry.core import specs
 from skerry.core.evidence import Evidence, Verdict
 from skerry.core.gates import Outcome
-from skerry.core.rollout import conditions, judging, pauses, rollback
-from skerry.core.rollout import waves as members
+from skerry.core.rollout import conditions, judging, pauses, rollback, waves
 from skerry.core.rollout.status import SUCCEEDED, Status, Tally, Wave
 from skerry.core.rollout.waves import Scene
 
@@ -22,95 +21,103 @@ PROMOTED = Verdict(Outcome.PASS, "Promoted", "an operator passed this wave witho
 
 def step(scene: Scene, status: Status, evidence: Evidence | None) -> Status:
     """The status after at most one transition; an unchanged one is at rest until something else changes."""
-    status = _counted(scene, status)
-    if (broken := _broken(scene, status)) is not None:
-        return rollback.begin(status, *broken, now_ms=scene.now_ms)
-    if _promoted(scene, status):
-        return _passed(scene, status, PROMOTED)
+    status = _count_members(scene, status)
+    if (cause := _rollback_cause(scene, status)) is not None:
+        return rollback.begin(status, *cause, now_ms=scene.now_ms)
+    if _is_promoted(scene, status):
+        return _pass_wave(scene, status, PROMOTED)
     wave = status.current
     if wave.tally.members == 0:
         return pauses.pause(status, pauses.EMPTY_WAVE, f"wave {wave.name} has no node left: promote it or abort")
-    if (hindrance := _hindrance(scene, status)) is not None:
-        return _waiting(scene, status, *hindrance)
+    if (obstacle := _why_not_soaking(scene, status)) is not None:
+        return _wait_or_pause(scene, status, *obstacle)
     if not wave.soak_started_ms:
         since_ms = status.evidence_since_ms or scene.now_ms
-        return _with(replace(status, evidence_since_ms=since_ms), replace(wave, soak_started_ms=scene.now_ms))
-    return _judged(scene, status, evidence)
+        return _with_current_wave(
+            replace(status, evidence_since_ms=since_ms), replace(wave, soak_started_ms=scene.now_ms)
+        )
+    return _soak_and_judge(scene, status, evidence)
 
 
-def _counted(scene: Scene, status: Status) -> Status:
+def _count_members(scene: Scene, status: Status) -> Status:
     """Every wave's tally as of now; a member more that is resolved is progress."""
-    status = members.noted(scene, status)
-    waves = []
+    status = waves.record_outcomes(scene, status)
+    counted = []
     for wave in status.waves:
-        tally = members.tally(scene, status, wave.nodes)
+        tally = waves.tally(scene, status, wave.nodes)
         peak = max(wave.peak, tally.updated + tally.failed + tally.incompatible)
-        waves.append(replace(wave, tally=tally, peak=peak))
-    progressed = waves[status.wave].peak > status.current.peak
-    return replace(status, waves=tuple(waves), progress_ms=scene.now_ms if progressed else status.progress_ms)
+        counted.append(replace(wave, tally=tally, peak=peak))
+    progressed = counted[status.wave].peak > status.current.peak
+    return replace(status, waves=tuple(counted), progress_ms=scene.now_ms if progressed else status.progress_ms)
 
 
-def _broken(scene: Scene, status: Status) -> tuple[str, str] | None:
+def _rollback_cause(scene: Scene, status: Status) -> tuple[str, str] | None:
     """Why the rollout must be rolled back without any statistics, or None. Waves that only preload count too: what
     they refuse would be refused later."""
     for wave in status.waves[: status.wave + 1 + scene.strategy.preload_ahead]:
-        limit = members.wave_spec(scene, wave).max_failures.floor_of(len(wave.nodes))
+        limit = waves.wave_spec(scene, wave).max_failures.floor_of(len(wave.nodes))
         if wave.tally.failed > limit:
-            said = "; ".join(f"{one.node}: {one.reason}" for one in status.failed if one.node in wave.nodes)
+            failures = "; ".join(
+                f"{failure.node}: {failure.reason}" for failure in status.failed if failure.node in wave.nodes
+            )
             return (
                 "TooManyFailures",
-                f"{wave.tally.failed} nodes of wave {wave.name} failed, {limit} may ({said[:400]})",
+                f"{wave.tally.failed} nodes of wave {wave.name} failed, {limit} may ({failures[:400]})",
             )
     wave, tally = status.current, status.current.tally
-    wanted = members.wave_spec(scene, wave)
+    wanted = waves.wave_spec(scene, wave)
     settled = tally.reachable > 0 and tally.pending == 0 and _enough_reachable(tally, wanted)
     if settled and not wave.soak_started_ms and tally.updated < (least := _least(tally, wanted)):
         return "TooFewUpdated", f"{tally.updated} nodes of wave {wave.name} run the version, at least {least} must"
     return None
 
 
-def _hindrance(scene: Scene, status: Status) -> tuple[str, str] | None:
+def _why_not_soaking(scene: Scene, status: Status) -> tuple[str, str] | None:
     """Why the wave cannot soak yet, or None."""
     wave, tally = status.current, status.current.tally
     if wave.soak_started_ms and tally.updated:
-        return None  # who comes back during the soak catches up; it does not begin again
+        return None  # a node that comes back during the soak catches up; the soak does not begin again
     if not tally.reachable and not tally.deferred:
         return pauses.ALL_INCOMPATIBLE, f"no node of wave {wave.name} can run this version"
-    if not tally.reachable or not _enough_reachable(tally, members.wave_spec(scene, wave)):
+    if not tally.reachable or not _enough_reachable(tally, waves.wave_spec(scene, wave)):
         return pauses.TOO_FEW_REACHABLE, f"{tally.deferred} of {tally.members} nodes of wave {wave.name} are offline"
     if tally.pending or not tally.updated:
-        told = f"{tally.updated} of {tally.members} nodes of wave {wave.name} run the version"
-        return pauses.DEADLINE, f"{told}; waiting for {_pending(scene, status, wave)}"
+        count = f"{tally.updated} of {tally.members} nodes of wave {wave.name} run the version"
+        return pauses.DEADLINE, f"{count}; waiting for {_pending(scene, status, wave)}"
     return None
 
 
-def _waiting(scene: Scene, status: Status, reason: str, message: str) -> Status:
+def _wait_or_pause(scene: Scene, status: Status, reason: str, message: str) -> Status:
     """Activate, until the deadline. A soak that was on is over: its nodes are gone."""
     wave = status.current
     if wave.soak_started_ms:
-        status = replace(_with(status, replace(wave, soak_started_ms=0, judge_since_ms=0)), progress_ms=scene.now_ms)
-    status = conditions.progressing(status, "Activating", message, scene.now_ms)
+        status = replace(
+            _with_current_wave(status, replace(wave, soak_started_ms=0, judge_since_ms=0)), progress_ms=scene.now_ms
+        )
+    status = conditions.set_progressing(status, "Activating", message, scene.now_ms)
     late = scene.now_ms - status.progress_ms >= 1000 * scene.strategy.progress_deadline_s
     if (late or reason == pauses.ALL_INCOMPATIBLE) and not pauses.paused(status):
         return pauses.pause(status, reason, message)
     return status
 
 
-def _judged(scene: Scene, status: Status, evidence: Evidence | None) -> Status:
+def _soak_and_judge(scene: Scene, status: Status, evidence: Evidence | None) -> Status:
     """Harm ends the rollout at any time, paused or not; a pass counts after the soak; silence is neither."""
     wave = status.current
     verdict = judging.judge(scene, status, evidence)
     if verdict.outcome is Outcome.FAIL:
-        return rollback.begin(_recorded(scene, status, verdict), "AnalysisFailed", verdict.reason, now_ms=scene.now_ms)
-    if scene.now_ms - wave.soak_started_ms < 1000 * members.wave_spec(scene, wave).soak_s:
-        status = _recorded(scene, status, verdict) if verdict.outcome is not Outcome.PASS else status
-        return conditions.progressing(status, "Soaking", f"wave {wave.name} soaks", scene.now_ms)
+        return rollback.begin(
+            _record_verdict(scene, status, verdict), "AnalysisFailed", verdict.reason, now_ms=scene.now_ms
+        )
+    if scene.now_ms - wave.soak_started_ms < 1000 * waves.wave_spec(scene, wave).soak_s:
+        status = _record_verdict(scene, status, verdict) if verdict.outcome is not Outcome.PASS else status
+        return conditions.set_progressing(status, "Soaking", f"wave {wave.name} soaks", scene.now_ms)
     if verdict.outcome is Outcome.PASS and not pauses.paused(status):
-        return _passed(scene, status, verdict)
-    status = conditions.progressing(_recorded(scene, status, verdict), "Judging", verdict.code, scene.now_ms)
+        return _pass_wave(scene, status, verdict)
+    status = conditions.set_progressing(_record_verdict(scene, status, verdict), "Judging", verdict.code, scene.now_ms)
     wave = status.current
     if not wave.judge_since_ms:
-        return _with(status, replace(wave, judge_since_ms=scene.now_ms))
+        return _with_current_wave(status, replace(wave, judge_since_ms=scene.now_ms))
     late = scene.now_ms - wave.judge_since_ms >= 1000 * scene.strategy.judge_timeout_s
     if late and not pauses.paused(status):
         reason = pauses.ANALYSIS_ERROR if verdict.outcome is Outcome.ERROR else pauses.INCONCLUSIVE
@@ -118,32 +125,32 @@ def _judged(scene: Scene, status: Status, evidence: Evidence | None) -> Status:
     return status
 
 
-def _promoted(scene: Scene, status: Status) -> bool:
+def _is_promoted(scene: Scene, status: Status) -> bool:
     rollout = scene.case.rollout
     asked = rollout.promoted_attempt == status.attempt and rollout.promoted_wave >= status.wave
     return asked and not pauses.paused(status)
 
 
-def _passed(scene: Scene, status: Status, verdict: Verdict) -> Status:
+def _pass_wave(scene: Scene, status: Status, verdict: Verdict) -> Status:
     """The next wave, or the end. The only place where `wave` rises."""
-    wave = replace(status.current, verdict=judging.recorded(verdict, final=True), verdict_ms=scene.now_ms)
-    status = conditions.analysis(_with(status, wave), verdict, scene.now_ms, final=True)
+    wave = replace(status.current, verdict=judging.verdict_json(verdict, final=True), verdict_ms=scene.now_ms)
+    status = conditions.set_analysis(_with_current_wave(status, wave), verdict, scene.now_ms, final=True)
     if status.wave + 1 == len(status.waves):
-        return conditions.ended(status, SUCCEEDED, "Succeeded", _success(status), scene.now_ms)
+        return conditions.end(status, SUCCEEDED, "Succeeded", _success(status), scene.now_ms)
     following = replace(status.waves[status.wave + 1], started_ms=scene.now_ms)
-    return _with(replace(status, wave=status.wave + 1, progress_ms=scene.now_ms), following)
+    return _with_current_wave(replace(status, wave=status.wave + 1, progress_ms=scene.now_ms), following)
 
 
-def _recorded(scene: Scene, status: Status, verdict: Verdict) -> Status:
+def _record_verdict(scene: Scene, status: Status, verdict: Verdict) -> Status:
     """The wave's verdict so far: written when its outcome changes, and its numbers now and then."""
-    wave, new = status.current, judging.recorded(verdict, final=False)
+    wave, new = status.current, judging.verdict_json(verdict, final=False)
     same = (wave.verdict.get("result"), wave.verdict.get("code")) == (new["result"], new["code"])
     if same and (new == wave.verdict or scene.now_ms - wave.verdict_ms < VERDICT_EVERY_MS):
         return status
     if same and _numbers(new) == _numbers(wave.verdict):
         return status  # only the text differs, like the age of something stale
-    status = _with(status, replace(wave, verdict=new, verdict_ms=scene.now_ms))
-    return conditions.analysis(status, verdict, scene.now_ms, final=False)
+    status = _with_current_wave(status, replace(wave, verdict=new, verdict_ms=scene.now_ms))
+    return conditions.set_analysis(status, verdict, scene.now_ms, final=False)
 
 
 def _numbers(verdict: dict[str, object]) -> tuple[object, object]:
@@ -160,7 +167,7 @@ def _least(tally: Tally, wanted: specs.WaveSpec) -> int:
 
 
 def _pending(scene: Scene, status: Status, wave: Wave) -> str:
-    resolved = {one.node for one in (*status.failed, *status.incompatible)}
+    resolved = {failure.node for failure in (*status.failed, *status.incompatible)}
     names = [
         name
         for name in wave.nodes
@@ -169,8 +176,8 @@ def _pending(scene: Scene, status: Status, wave: Wave) -> str:
         and scene.reachable(name)
         and scene.report(name).digest != scene.target.digest
     ]
-    told = [f"{name} ({scene.report(name).target_state or 'no report'})" for name in names[:_NAMED]]
-    return ", ".join(told) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    shown = [f"{name} ({scene.report(name).target_state or 'no report'})" for name in names[:_NAMED]]
+    return ", ".join(shown) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def _success(status: Status) -> str:
@@ -179,7 +186,7 @@ def _success(status: Status) -> str:
     return f"{updated} of {sum(wave.tally.members for wave in status.waves)} nodes report the version as loaded{later}"
 
 
-def _with(status: Status, wave: Wave) -> Status:
+def _with_current_wave(status: Status, wave: Wave) -> Status:
     """`status` with its current wave (after a step of `wave`: the new one) replaced."""
     waves = list(status.waves)
     waves[status.wave] = wave

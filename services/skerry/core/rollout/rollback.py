@@ -29,16 +29,16 @@ def begin(status: Status, why: str, message: str, *, now_ms: int) -> Status:
 
 def step(scene: Scene, status: Status) -> Status:
     """The status after at most one transition."""
-    status = waves.noted(scene, status)
+    status = waves.record_outcomes(scene, status)
     if scene.stable is not None and scene.stable.digest == scene.target.digest:
         text = f"{status.why_message}; it is the stable version itself"
-        return conditions.ended(status, ROLLED_BACK, status.why, text, scene.now_ms)
+        return conditions.end(status, ROLLED_BACK, status.why, text, scene.now_ms)
     waiting = _swapping(scene, status)
     bad = [name for name in scene.nodes if scene.report(name).digest == scene.target.digest]
     if scene.stable is None:
         if waiting:
             text = f"withdrawn because {status.why_message}; waiting for {_named(waiting)}"
-            return conditions.progressing(status, "RollingBack", text, scene.now_ms)
+            return conditions.set_progressing(status, "RollingBack", text, scene.now_ms)
         return _withdrawn(scene, status, bad)
     reachable = [name for name in bad if scene.moment.online(scene.nodes[name])]
     stuck = [name for name in reachable if _refuses(scene, name)]
@@ -46,19 +46,19 @@ def step(scene: Scene, status: Status) -> Status:
     late = scene.now_ms - status.progress_ms >= 1000 * scene.strategy.progress_deadline_s
     if waiting and not late:
         text = f"back to {scene.stable.name} because {status.why_message}; waiting for {_named(waiting)}"
-        return conditions.progressing(status, "RollingBack", text, scene.now_ms)
+        return conditions.set_progressing(status, "RollingBack", text, scene.now_ms)
     left = sorted({*stuck, *(name for name in waiting if name in reachable)})
     if left or waiting:
         text = f"{status.why_message}; still on {scene.target.name}: {_named(left or waiting)}"
-        return conditions.ended(status, ROLLBACK_INCOMPLETE, status.why, text, scene.now_ms)
-    return conditions.ended(status, ROLLED_BACK, status.why, status.why_message, scene.now_ms)
+        return conditions.end(status, ROLLBACK_INCOMPLETE, status.why, text, scene.now_ms)
+    return conditions.end(status, ROLLED_BACK, status.why, status.why_message, scene.now_ms)
 
 
 def _withdrawn(scene: Scene, status: Status, bad: list[str]) -> Status:
     if bad:
         text = f"{status.why_message}; there is no stable version to go back to: {_named(sorted(bad))} keep serving it"
-        return conditions.ended(status, ROLLBACK_INCOMPLETE, status.why, text, scene.now_ms)
-    return conditions.ended(status, ROLLED_BACK, status.why, status.why_message, scene.now_ms)
+        return conditions.end(status, ROLLBACK_INCOMPLETE, status.why, text, scene.now_ms)
+    return conditions.end(status, ROLLED_BACK, status.why, status.why_message, scene.now_ms)
 
 
 def _swapping(scene: Scene, status: Status) -> list[str]:

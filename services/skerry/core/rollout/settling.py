@@ -53,7 +53,7 @@ def settle(
     free = [node for node in scope if node.name not in busy and not node.cordoned]
     granted = permits.grant(
         model,
-        {node.name: permits.settled_wish(model, node, stable, permitted=True) for node in free},
+        {node.name: permits.desired_stable(model, node, stable, permitted=True) for node in free},
         scope,
         settled.permits,
         settled.permit_number,
@@ -78,5 +78,4 @@ def settled_from_json(model: str, value: Any) -> Settled:
 
 
 def _settled(reader: Reader) -> Settled:
-    found = reader.each("permits", read_permit)
-    return Settled(found, reader.integer("permitNumber", 0), reader.integer("epoch", 0))
+    return Settled(reader.each("permits", read_permit), reader.integer("permitNumber", 0), reader.integer("epoch", 0))

@@ -132,8 +132,8 @@ def to_json(status: Status) -> dict[str, Any]:
         "deferred": list(status.deferred),
         "permits": [permit_json(permit) for permit in status.permits],
         "permitNumber": status.permit_number,
-        "failed": [{"node": one.node, "reason": one.reason} for one in status.failed],
-        "incompatible": [{"node": one.node, "reason": one.reason} for one in status.incompatible],
+        "failed": [_failure_json(failure) for failure in status.failed],
+        "incompatible": [_failure_json(failure) for failure in status.incompatible],
         "pauseReasons": list(status.pause_reasons),
         "pauseMessage": status.pause_message,
         "pauseNumber": status.pause_number,
@@ -161,12 +161,12 @@ def _summary(status: Status) -> dict[str, Any]:
     if not status.waves:
         return shown
     at = min(status.wave, len(status.waves) - 1)
-    wave = status.waves[at]
-    members = {node for one in status.waves for node in one.nodes}
-    updated = sum(one.tally.updated for one in status.waves)
-    verdict = str(wave.verdict.get("result", ""))
+    current = status.waves[at]
+    members = {node for wave in status.waves for node in wave.nodes}
+    updated = sum(wave.tally.updated for wave in status.waves)
+    verdict = str(current.verdict.get("result", ""))
     return shown | {
-        "wave": f"{wave.name} ({at + 1}/{len(status.waves)})",
+        "wave": f"{current.name} ({at + 1}/{len(status.waves)})",
         "updated": f"{updated}/{len(members)}",
         **({"verdict": verdict} if verdict else {}),
     }
@@ -198,6 +198,10 @@ def read_permit(reader: Reader) -> Permit:
         rollout=reader.text("rollout", ""),
         attempt=reader.integer("attempt", 0),
     )
+
+
+def _failure_json(failure: Failure) -> dict[str, str]:
+    return {"node": failure.node, "reason": failure.reason}
 
 
 def _wave_json(wave: Wave) -> dict[str, Any]:

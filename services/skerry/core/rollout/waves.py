@@ -1,4 +1,4 @@
-"""Who is who in a rollout: which nodes it may touch, in which wave each comes, and where each stands.
+"""The waves of a rollout: which nodes it may touch, in which wave each comes, and where each stands.
 
 Membership is frozen when an attempt starts: later nodes catch up after it, deleted ones leave numerator and
 denominator.
@@ -53,7 +53,7 @@ class Scene:
 
 def freeze(scene: Scene) -> tuple[Wave, ...]:
     """The waves with their members. Reachable nodes come first, then in an order that differs from rollout to rollout,
-    so that the same site is not always the canary. Sizes are cumulative; a wave that adds nobody is left out."""
+    so that the same site is not always the canary. Sizes are cumulative; a wave that adds no node is left out."""
     candidates = [name for name, node in scene.nodes.items() if not node.cordoned]
     candidates.sort(key=lambda name: (not scene.reachable(name), _shuffled(scene.name, name)))
     waves, done = [], 0
@@ -67,18 +67,18 @@ def freeze(scene: Scene) -> tuple[Wave, ...]:
 
 def wave_spec(scene: Scene, wave: Wave) -> specs.WaveSpec:
     """The strategy of a frozen wave. Waves cannot change within an attempt: a change starts another."""
-    return next(one for one in scene.strategy.waves if one.name == wave.name)
+    return next(spec for spec in scene.strategy.waves if spec.name == wave.name)
 
 
-def noted(scene: Scene, status: Status) -> Status:
-    """`status` with every refusal of this attempt noted (for good), and who is deferred now."""
-    failed = {one.node: one for one in status.failed}
-    incompatible = {one.node: one for one in status.incompatible}
+def record_outcomes(scene: Scene, status: Status) -> Status:
+    """`status` with every refusal of this attempt recorded for good, and the nodes that are deferred now."""
+    failed = {failure.node: failure for failure in status.failed}
+    incompatible = {failure.node: failure for failure in status.incompatible}
     members = [name for wave in status.waves for name in wave.nodes if name in scene.nodes]
     for name in members:
         report = scene.report(name)
-        aim = (report.target_digest, report.target_rollout, report.target_attempt)
-        if aim != (scene.target.digest, scene.name, status.attempt):
+        target = (report.target_digest, report.target_rollout, report.target_attempt)
+        if target != (scene.target.digest, scene.name, status.attempt):
             continue
         reason = f"{report.target_state}: {report.reason}"[:500]
         if report.target_state in (fleet.REFUSED, fleet.SWAP_FAILED):
@@ -95,9 +95,9 @@ def noted(scene: Scene, status: Status) -> Status:
 
 
 def tally(scene: Scene, status: Status, names: Sequence[str]) -> Tally:
-    """Where these members stand. Updated is only who is reachable and itself reports the version as loaded."""
-    failed = {one.node for one in status.failed}
-    incompatible = {one.node for one in status.incompatible}
+    """Where these members stand. Updated: reachable, and itself reports the version as loaded."""
+    failed = {failure.node for failure in status.failed}
+    incompatible = {failure.node for failure in status.incompatible}
     counts = {"updated": 0, "failed": 0, "incompatible": 0, "deferred": 0, "pending": 0}
     for name in names:
         if name not in scene.nodes:
