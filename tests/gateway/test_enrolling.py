@@ -127,14 +127,14 @@ def test_an_approved_key_comes_back_years_later_without_its_token(desk: Desk) ->
     desk.now_ms += 700 * DAY_MS
     assert desk.come("edge-1", key, token="", secret="").certificate
     desk.objects.patch("EdgeNode", "edge-1", manager="operator", spec={"revoked": True})
-    with pytest.raises(enrol.NotLetInError, match="no such join token"):
+    with pytest.raises(errors.ForbiddenError, match="no such join token"):
         desk.come("edge-1", key, token="", secret="")
 
 
 REFUSED: dict[str, tuple[Callable[[Desk], object], type[Exception]]] = {
-    "a token that nobody made": (lambda desk: desk.come("e", pki.make_key(), token="nothing"), enrol.NotLetInError),
-    "a token's name that is none": (lambda desk: desk.come("e", pki.make_key(), token="../x"), enrol.NotLetInError),
-    "a wrong secret": (lambda desk: desk.come("e", pki.make_key(), secret="no"), enrol.NotLetInError),
+    "a token that nobody made": (lambda desk: desk.come("e", pki.make_key(), token="nothing"), errors.ForbiddenError),
+    "a token's name that is none": (lambda desk: desk.come("e", pki.make_key(), token="../x"), errors.ForbiddenError),
+    "a wrong secret": (lambda desk: desk.come("e", pki.make_key(), secret="no"), errors.ForbiddenError),
     "a node's name that is none": (lambda desk: desk.come("Edge_1", pki.make_key()), errors.InputError),
     "no name": (lambda desk: desk.come("", pki.make_key()), errors.InputError),
 }
@@ -170,6 +170,6 @@ def test_a_flood_of_guesses_is_turned_away_before_it_costs_anything(desk: Desk) 
             desk.desk.enrol(asked)
         except errors.OverloadedError:
             refused += 1
-        except enrol.NotLetInError:
+        except errors.ForbiddenError:
             pass
     assert refused > 100

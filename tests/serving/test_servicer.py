@@ -13,8 +13,9 @@ from plane import FakeCall, Plane
 from skerry.core import errors
 from skerry.proto import health_pb2, reflection_pb2
 from skerry.proto import open_inference_pb2 as pb
+from skerry.rpc import grpc_status
 from skerry.rpc.methods import CallError, Methods, Status
-from skerry.serving import server, statuses
+from skerry.serving import server
 from skerry.serving.predictor import Job
 
 OIP = "/inference.GRPCInferenceService/"
@@ -97,7 +98,7 @@ async def test_a_bad_message_has_its_status_and_harms_nobody(tmp_path: Path, mes
     before, bad, after = await infer(methods, good, message, good)
     assert bad.failure is not None
     assert bad.failure[0] is status
-    assert len(bad.failure[1]) <= statuses.MAX_MESSAGE_CHARS
+    assert len(bad.failure[1]) <= grpc_status.MAX_MESSAGE_CHARS
     assert before.answer == after.answer is not None
 
 
@@ -134,26 +135,6 @@ async def test_a_callers_deadline_and_trace_reach_the_predictor(tmp_path: Path) 
     assert (context.deadline, context.traceparent, context.tracestate) == (12.5, trace, "a=b")
     assert context.call is call
     assert call.failure == (Status.UNAVAILABLE, "not today")
-
-
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [
-        (errors.InputError, Status.INVALID_ARGUMENT),
-        (errors.NotFoundError, Status.NOT_FOUND),
-        (errors.TooLargeError, Status.RESOURCE_EXHAUSTED),
-        (errors.UnsupportedError, Status.UNIMPLEMENTED),
-        (errors.UnavailableError, Status.UNAVAILABLE),
-        (errors.OverloadedError, Status.RESOURCE_EXHAUSTED),
-        (errors.DeadlineError, Status.DEADLINE_EXCEEDED),
-        (errors.RejectedError, Status.FAILED_PRECONDITION),
-        (errors.ConflictError, Status.ABORTED),
-        (errors.IntegrityError, Status.INTERNAL),
-        (errors.SkerryError, Status.INTERNAL),
-    ],
-)
-def test_each_error_has_one_status(error: type[errors.SkerryError], status: Status) -> None:
-    assert statuses.of(error("x")) is status
 
 
 async def test_a_stream_answers_in_order_and_survives_a_bad_request(tmp_path: Path) -> None:

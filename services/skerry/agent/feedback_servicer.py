@@ -6,8 +6,8 @@ from skerry.agent.capture import capture_queue, sampler, spool_thread
 from skerry.agent.sync import node_report
 from skerry.core import errors
 from skerry.proto import edge_pb2
-from skerry.rpc.methods import Call, CallError, Kind, Method, Methods
-from skerry.serving import statuses
+from skerry.rpc import grpc_status
+from skerry.rpc.methods import Call, CallError, Kind, Method, Methods, Status
 from skerry.serving.registry import Registry
 
 SERVICE = "skerry.edge.v1.Edge"
@@ -30,9 +30,9 @@ class Edge:
             self._check(request)
             recorded = await self._collector.feedback(request.model, request.request_id, request.label)
         except DecodeError as exc:
-            raise CallError(statuses.of(errors.InputError()), f"the request cannot be read: {exc}") from exc
+            raise CallError(Status.INVALID_ARGUMENT, f"the request cannot be read: {exc}") from exc
         except errors.SkerryError as exc:
-            raise statuses.call_error(exc) from exc
+            raise grpc_status.call_error(exc) from exc
         outcome = edge_pb2.FeedbackReply.RECORDED if recorded else edge_pb2.FeedbackReply.NOT_CAPTURED
         return bytes(edge_pb2.FeedbackReply(outcome=outcome).SerializeToString())
 
@@ -40,7 +40,7 @@ class Edge:
         try:
             self._collector.check_open()
         except errors.UnavailableError as exc:
-            raise statuses.call_error(exc) from exc
+            raise grpc_status.call_error(exc) from exc
         return bytes(node_report.spool_state(self._store).SerializeToString())
 
     def _check(self, request: edge_pb2.FeedbackRequest) -> None:

@@ -9,6 +9,7 @@ SkerryError
 │   ├── OverloadedError       a bounded queue or budget is full
 │   └── DeadlineError         the caller's deadline passed
 ├── RejectedError         policy said no; an operator may change it
+│   ├── ForbiddenError        this caller may not, whatever others may
 │   └── ConflictError         somebody else wrote first: read again, decide again
 └── IntegrityError        a digest, signature or file is wrong; nobody retries
 """
@@ -48,6 +49,10 @@ class DeadlineError(UnavailableError):
 
 class RejectedError(SkerryError):
     """A policy said no. An operator may change the policy."""
+
+
+class ForbiddenError(RejectedError):
+    """This caller may not. Another identity or credential might."""
 
 
 class ConflictError(RejectedError):

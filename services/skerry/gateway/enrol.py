@@ -25,10 +25,6 @@ _PER_S, _BURST = 20.0, 100.0  # attempts that this process looks at; a flood of 
 _log = logs.logger("gateway")
 
 
-class NotLetInError(errors.RejectedError):
-    """Never with this token."""
-
-
 class WaitingError(errors.RejectedError):
     """A person must approve the node first."""
 
@@ -52,7 +48,7 @@ class Enrolment:
         self._lock, self._tokens, self._at_s = threading.Lock(), _BURST, time.monotonic()
 
     def enrol(self, request: fleet_pb2.EnrolRequest) -> fleet_pb2.Membership:
-        """Raises InputError, NotLetInError, WaitingError, OverloadedError, UnavailableError."""
+        """Raises InputError, ForbiddenError (this token never), WaitingError, OverloadedError, UnavailableError."""
         self._admit()
         rules.check_name("EdgeNode", request.node)
         key = authority.digest_of_request(request.csr)
@@ -88,7 +84,7 @@ class Enrolment:
         decision = join_tokens.decide(token, request.secret, known, request.node, key, now_ms=now_ms)
         if decision.outcome is join_tokens.Outcome.REFUSE:
             _log.warning("node_refused", node=request.node, token=request.token_id[:40], message=decision.reason)
-            raise NotLetInError(decision.reason)
+            raise errors.ForbiddenError(decision.reason)
         if decision.outcome is join_tokens.Outcome.WAIT:
             assert token is not None
             self._let_wait(request.node, node, token, key, decision.reason)

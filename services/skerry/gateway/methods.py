@@ -8,9 +8,10 @@ from google.protobuf.message import DecodeError, Message
 
 from skerry.adapters.telemetry import logs
 from skerry.core import errors
-from skerry.gateway import enrol, faults, ingest, metrics, sessions
+from skerry.gateway import enrol, ingest, metrics, sessions
 from skerry.gateway.identity import Guard
 from skerry.proto import fleet_pb2
+from skerry.rpc import grpc_status
 from skerry.rpc.methods import Call, Kind, Method, Methods
 
 MAX_UPLOADS = 32  # at once, running and waiting: each holds its request in memory
@@ -43,7 +44,7 @@ def build(
                 reply = await asyncio.get_running_loop().run_in_executor(threads, intake.upload, request)
         except errors.SkerryError as exc:
             numbers.failed.inc()
-            raise faults.call_error(exc) from exc
+            raise grpc_status.call_error(exc) from exc
         numbers.accepted.inc(len(reply.accepted))
         numbers.refused.inc(len(reply.refused))
         for refused in reply.refused:
@@ -56,7 +57,7 @@ def build(
         try:
             made = await asyncio.to_thread(enrolment.renew, peer, _request(data, fleet_pb2.RenewRequest))
         except errors.SkerryError as exc:
-            raise faults.call_error(exc) from exc
+            raise grpc_status.call_error(exc) from exc
         return bytes(made.SerializeToString())
 
     service = "/skerry.fleet.v1.Fleet"
@@ -71,7 +72,7 @@ def build_enrolment(enrolment: enrol.Enrolment) -> Methods:
         try:
             made = await asyncio.to_thread(enrolment.enrol, _request(data, fleet_pb2.EnrolRequest))
         except errors.SkerryError as exc:
-            raise faults.call_error(exc) from exc
+            raise grpc_status.call_error(exc) from exc
         return bytes(made.SerializeToString())
 
     return {"/skerry.fleet.v1.Enrolment/Enrol": Method(Kind.UNARY, enter)}

@@ -15,9 +15,10 @@ from skerry.adapters.objects.protocol import Change, Objects
 from skerry.core import errors
 from skerry.core.identity import Peer
 from skerry.core.liveness import MARK_S
-from skerry.gateway import desired, faults, metrics, node_status, readings_writer, reports
+from skerry.gateway import desired, metrics, node_status, readings_writer, reports
 from skerry.gateway.identity import Guard, about
 from skerry.proto import fleet_pb2
+from skerry.rpc import grpc_status
 from skerry.rpc.methods import Call, CallError, Status
 
 _MAX_REMEMBERED = 100_000  # nodes that are gone whose last sequence is known; the one gone longest is forgotten first
@@ -49,7 +50,7 @@ class Stream:
         try:
             self._sessions.take(self, message)
         except errors.SkerryError as exc:
-            raise faults.call_error(exc) from exc
+            raise grpc_status.call_error(exc) from exc
 
     def finished(self) -> None:
         self.is_finished = True

@@ -11,8 +11,9 @@ from google.protobuf.message import DecodeError
 
 from skerry.core import errors
 from skerry.proto import open_inference_pb2 as pb
+from skerry.rpc import grpc_status
 from skerry.rpc.methods import Call, CallError, Kind, Method, Methods, Status
-from skerry.serving import repository, statuses
+from skerry.serving import repository
 from skerry.serving.registry import READY, UNAVAILABLE, Registry, Row
 from skerry.serving.servicer import SERVICE
 
@@ -38,7 +39,7 @@ class RepositoryServicer:
         try:
             rows = [*self._registry.index(), *self._on_disk()]
         except errors.SkerryError as exc:
-            raise statuses.call_error(exc) from exc
+            raise grpc_status.call_error(exc) from exc
         for row in rows:
             if not request.ready or row.state == READY:
                 reply.models.add(name=row.model, version=row.version, state=row.state, reason=row.reason[:500])
@@ -59,7 +60,7 @@ class RepositoryServicer:
             else:
                 await self._registry.load(request.model_name, number, found.versions[number], keep=True)
         except errors.SkerryError as exc:
-            raise statuses.call_error(exc) from exc
+            raise grpc_status.call_error(exc) from exc
         return pb.RepositoryModelLoadResponse().SerializeToString()
 
     async def unload(self, call: Call, data: bytes) -> bytes:
@@ -69,7 +70,7 @@ class RepositoryServicer:
             _parameters(request.parameters, {"unload_dependents"})
             self._registry.unload(request.model_name)
         except errors.SkerryError as exc:
-            raise statuses.call_error(exc) from exc
+            raise grpc_status.call_error(exc) from exc
         return pb.RepositoryModelUnloadResponse().SerializeToString()
 
     def _writable_root(self) -> Path:

@@ -14,8 +14,9 @@ from skerry.adapters.telemetry import logs, tracing
 from skerry.core import errors
 from skerry.core.inference import InferReply, InferRequest
 from skerry.proto import open_inference_pb2 as pb
+from skerry.rpc import grpc_status
 from skerry.rpc.methods import Call, CallError, Kind, Method, Methods, Status
-from skerry.serving import statuses, streaming
+from skerry.serving import streaming
 from skerry.serving.instruments import Instruments
 from skerry.serving.predictor import Answer, Context, Job, Predictor, predict
 from skerry.serving.registry import Registry
@@ -51,7 +52,7 @@ class Servicer:
             try:
                 request = self._read(data)
             except errors.SkerryError as exc:
-                call.fail(statuses.of(exc), statuses.text(exc))
+                call.fail(grpc_status.of(exc), grpc_status.message(exc))
             else:
                 jobs.append(Job(request, _context(call), partial(self._finish, call, request)))
         try:
@@ -74,7 +75,7 @@ class Servicer:
             reply = await predict(self._predictor, request, _context(call))
             made = pb.ModelStreamInferResponse(infer_response=codec.encode_reply(reply, request))
         except errors.SkerryError as exc:
-            made = pb.ModelStreamInferResponse(error_message=statuses.text(exc))
+            made = pb.ModelStreamInferResponse(error_message=grpc_status.message(exc))
             made.infer_response.id = request_id
         return made.SerializeToString()
 
@@ -89,7 +90,7 @@ class Servicer:
         try:
             ready = self._registry.is_model_ready(request.name, request.version)
         except errors.SkerryError as exc:
-            raise statuses.call_error(exc) from exc
+            raise grpc_status.call_error(exc) from exc
         return pb.ModelReadyResponse(ready=ready).SerializeToString()
 
     async def server_metadata(self, call: Call, data: bytes) -> bytes:
@@ -102,7 +103,7 @@ class Servicer:
             version = self._registry.lookup(request.name, request.version)
             numbers = self._registry.numbers(request.name)
         except errors.SkerryError as exc:
-            raise statuses.call_error(exc) from exc
+            raise grpc_status.call_error(exc) from exc
         made = version.manifest
         reply = pb.ModelMetadataResponse(
             name=version.model, versions=[str(number) for number in numbers], platform="onnxruntime_onnx"
@@ -133,7 +134,7 @@ class Servicer:
                 return
             except errors.SkerryError as exc:
                 answer = exc
-        call.fail(statuses.of(answer), statuses.text(answer))
+        call.fail(grpc_status.of(answer), grpc_status.message(answer))
 
 
 def _context(call: Call) -> Context:

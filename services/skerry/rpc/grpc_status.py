@@ -1,4 +1,4 @@
-"""Our errors as gRPC status codes: the one table of this transport."""
+"""Our errors as gRPC status codes: the one table of this transport, for every servicer."""
 
 from collections.abc import Mapping
 
@@ -15,6 +15,7 @@ TABLE: Mapping[type[errors.SkerryError], Status] = {
     errors.OverloadedError: Status.RESOURCE_EXHAUSTED,
     errors.DeadlineError: Status.DEADLINE_EXCEEDED,
     errors.UnavailableError: Status.UNAVAILABLE,
+    errors.ForbiddenError: Status.PERMISSION_DENIED,
     errors.ConflictError: Status.ABORTED,
     errors.RejectedError: Status.FAILED_PRECONDITION,
     errors.IntegrityError: Status.INTERNAL,
@@ -26,11 +27,11 @@ def of(error: errors.SkerryError) -> Status:
     return next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), Status.INTERNAL)
 
 
-def text(error: errors.SkerryError) -> str:
-    """The error's message, bounded: it may quote a caller's name of any length, and travels in a header."""
-    full = str(error)
-    return full if len(full) <= MAX_MESSAGE_CHARS else full[: MAX_MESSAGE_CHARS - 1] + "…"
+def message(error: errors.SkerryError) -> str:
+    """The error's text, bounded: it may quote a caller's name of any length, and travels in a header."""
+    text = str(error)
+    return text if len(text) <= MAX_MESSAGE_CHARS else text[: MAX_MESSAGE_CHARS - 1] + "…"
 
 
 def call_error(error: errors.SkerryError) -> CallError:
-    return CallError(of(error), text(error))
+    return CallError(of(error), message(error))
