@@ -127,6 +127,49 @@ def not_finite() -> bytes:
     )
 
 
+def rows_together(kind: str) -> bytes:
+    """`linear`, whose rows then influence one another: `softmax`, `statistics` or `sum` over the batch."""
+    axis = {"axes": [0], "keepdims": 1}
+    after = {
+        "softmax": [helper.make_node("Softmax", ["a"], ["logits"], axis=0)],
+        "statistics": [
+            helper.make_node("ReduceMean", ["a"], ["mean"], **axis),
+            helper.make_node("Sub", ["a", "mean"], ["logits"]),
+        ],
+        "sum": [
+            helper.make_node("ReduceL1", ["a"], ["sum"], **axis),
+            helper.make_node("Add", ["a", "sum"], ["logits"]),
+        ],
+    }[kind]
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["a"]), *after]
+    return _file(nodes, [Spec("x", "FP32", (FEATURES,))], [Spec("logits", "FP32", (CLASSES,))], {"w": weights(1.0)})
+
+
+def rnn_with_rows_together() -> bytes:
+    """`rnn`, whose hidden state takes the mean over the sequences that share a run. The first step, from zeros, shows
+    nothing of it."""
+    w, u, v = rnn_weights()
+    nodes = [
+        helper.make_node("ReduceMean", ["h"], ["mean"], axes=[0], keepdims=1),
+        helper.make_node("MatMul", ["x", "w"], ["xw"]),
+        helper.make_node("MatMul", ["mean", "u"], ["hu"]),
+        helper.make_node("Add", ["xw", "hu"], ["sum"]),
+        helper.make_node("Tanh", ["sum"], ["h_next"]),
+        helper.make_node("MatMul", ["h_next", "v"], ["logits"]),
+    ]
+    inputs = [Spec("x", "FP32", (FEATURES,)), Spec("h", "FP32", (HIDDEN,))]
+    outputs = [Spec("logits", "FP32", (CLASSES,)), Spec("h_next", "FP32", (HIDDEN,))]
+    return _file(nodes, inputs, outputs, {"w": w, "u": u, "v": v})
+
+
+def with_fixed_rows(data: bytes, rows: int) -> bytes:
+    """The same network, exported for exactly so many rows at a time."""
+    network = onnx.load_from_string(data)
+    for value in (*network.graph.input, *network.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = rows
+    return network.SerializeToString()
+
+
 def identity(datatype: str, shape: tuple[int, ...]) -> bytes:
     """y = x; -1 in `shape` is a free axis."""
     spec = Spec("x", datatype, shape)

@@ -11,6 +11,7 @@ import pytest
 from skerry.core import errors, manifest, preprocessing
 from skerry.core.tensors import Spec
 from skerry.serving import selftest
+from skerry.serving.network import Network
 
 
 def _made(data: bytes, **changes: Any) -> manifest.Manifest:
@@ -107,3 +108,44 @@ def test_a_golden_set_needs_one_number_of_rows_and_distinct_names() -> None:
         selftest.pack({"x": np.zeros((2, 4))}, {"y": np.zeros((3, 4))})
     with pytest.raises(errors.InputError, match="'x'"):
         selftest.pack({"x": np.zeros((2, 4))}, {"x": np.zeros((2, 4))})
+
+
+@pytest.mark.parametrize("kind", ["softmax", "statistics", "sum"])
+def test_a_version_whose_rows_influence_one_another_is_told(kind: str) -> None:
+    data = models.rows_together(kind)
+    x = np.random.default_rng(1).normal(size=(6, models.FEATURES)).astype(np.float32)
+    answers = Network.load(_made(data), data).answer({"x": x})[0]
+    found = selftest.check(_made(data), data, selftest.pack({"x": x}, {"logits": answers}))
+    assert not found.passed
+    assert "influence one another" in found.reason
+    assert "'logits'" in found.reason
+    assert not selftest.check(_made(data), data, None).passed
+
+
+def test_int8_networks_round_and_pass() -> None:
+    data = models.quantized()
+    x = np.random.default_rng(1).normal(size=(16, models.FEATURES)).astype(np.float32)
+    answers = Network.load(_made(data), data).answer({"x": x})[0]
+    found = selftest.check(_made(data), data, selftest.pack({"x": x}, {"logits": answers}))
+    assert found.passed, found.reason
+
+
+def test_rows_of_a_streaming_network_are_sequences_and_their_states_are_compared_too() -> None:
+    state = (manifest.State("h", "h_next", (models.HIDDEN,)),)
+    good, mixing = models.rnn(), models.rnn_with_rows_together()
+    found = selftest.check(_made(good, state=state), good, None)
+    assert found.passed, found.reason
+    refused = selftest.check(_made(mixing, state=state), mixing, None)
+    assert not refused.passed
+    assert "(second step)" in refused.reason
+
+
+@pytest.mark.parametrize("rows", [1, 8])
+def test_a_version_of_a_fixed_number_of_rows_is_refused(rows: int) -> None:
+    data = models.with_fixed_rows(models.linear(), rows)
+    found = selftest.check(_made(data), data, models.linear_golden())
+    assert not found.passed
+    assert found.reason == (
+        f"it takes exactly {rows} rows at a time: rows of several callers share one run, so export it with a free "
+        "first axis"
+    )

@@ -28,6 +28,7 @@ class Network:
         self.manifest = made
         self.output_names = tuple(spec.name for spec in made.outputs)
         self.state_names = tuple(state.input for state in made.state)
+        self.fixed_rows = session.fixed_rows
         self._session = session
         self._steps = made.preprocessing
         self._client_names = tuple(spec.name for spec in made.inputs)
@@ -53,6 +54,19 @@ class Network:
         rows = [inputs[name] for name in self._client_names]
         outputs, _ = self.run(rows, self.fresh_state(len(rows[0])))
         return outputs
+
+    def answer_twice(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Everything that the network gives for these rows, by name: outputs and, where it keeps state, the state
+        after. Rows of a stateful network are two steps of as many sequences: the second goes on from the first's state.
+        Raises as `run`."""
+        rows = [inputs[name] for name in self._client_names]
+        outputs, state = self.run(rows, self.fresh_state(len(rows[0])))
+        given = dict(zip(self._fetched, (*outputs, *state), strict=True))
+        if state:
+            outputs, state = self.run(rows, state)
+            second = (f"{name} (second step)" for name in self._fetched)
+            given.update(zip(second, (*outputs, *state), strict=True))
+        return given
 
     def run(self, inputs: Arrays, state: Arrays = ()) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         """(outputs, state after) for a batch: client inputs in the manifest's order, and the state before.

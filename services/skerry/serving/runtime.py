@@ -51,7 +51,8 @@ def check_provider(name: str) -> str:
 
 
 class Session:
-    """A loaded network. `inputs` and `outputs` are as the file says, without the batch axis (None: any datatype).
+    """A loaded network. `inputs` and `outputs` are as the file says, without the batch axis (None: any datatype);
+    `fixed_rows` is how many rows it takes, no more and no less (None: any number).
 
     Raises IntegrityError when the runtime cannot load `data`; its own words are in the text.
     """
@@ -73,6 +74,8 @@ class Session:
         self._what = what
         self.inputs = tuple(_spec(one) for one in self._session.get_inputs())
         self.outputs = tuple(_spec(one) for one in self._session.get_outputs())
+        first_axes = [one.shape[0] for one in self._session.get_inputs() if one.shape]
+        self.fixed_rows = next((size for size in first_axes if isinstance(size, int) and size > 0), None)
 
     def run(self, names: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """The outputs `names` for one batch. Raises InputError (the network takes no such input) or IntegrityError."""

@@ -1,20 +1,21 @@
 """Does this version answer here what it answered where it was made? The golden set, replayed through the serving path.
 
 `golden.npz` holds one array per client input (rows as callers send them) and one per output, by the names of the
-manifest. Run by the trainer before it proposes, by a node's child process before it stages, and at every load.
+manifest. Run by the trainer before it proposes, by a node's child process before it stages, and at every load. Before a
+version is taken for the first time, it is also tried whether its rows influence one another.
 """
 
 import io
 import time
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.core import errors, tensors
+from skerry.core import errors, row_independence, tensors
 from skerry.core.manifest import Manifest
 from skerry.serving.network import Network
 
@@ -67,11 +68,24 @@ def unpack(data: bytes, made: Manifest) -> tuple[dict[str, NDArray[Any]], dict[s
 
 
 def check(made: Manifest, model: bytes, golden: bytes | None) -> Result:
-    """Load the network from its bytes and run the golden set; never raises for a bad version, it says so."""
+    """Load the network from its bytes, run the golden set, and compare its rows alone and together; never raises for a
+    bad version, it says so."""
     try:
-        return run(Network.load(made, model), golden)
+        network = Network.load(made, model)
+        if network.fixed_rows is not None:
+            return Result(
+                False,
+                f"it takes exactly {network.fixed_rows} rows at a time: rows of several callers share one run, so "
+                "export it with a free first axis",
+            )
+        result = run(network, golden)
+        if not result.passed:
+            return result
+        inputs = unpack(golden, made)[0] if golden is not None else _zeros(made)
+        verdict = row_independence.judge(network.answer_twice, _as_fed(inputs, made))
     except errors.SkerryError as exc:
         return Result(False, str(exc))
+    return result if verdict.passed else replace(result, passed=False, reason=verdict.reason)
 
 
 def run(network: Network, golden: bytes | None) -> Result:
