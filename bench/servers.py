@@ -96,7 +96,7 @@ def _skerry(transport: str) -> Make:
             "SKERRY_LISTEN": f"127.0.0.1:{wanted.port}",
             "SKERRY_TRANSPORT": transport,
         }
-        return Launch([sys.executable, "-m", "skerry.serving.main"], wanted.port, _python() | environment)
+        return Launch([sys.executable, "-m", "skerry.teacher.main"], wanted.port, _python() | environment)
 
     return make
 

@@ -125,8 +125,8 @@ async def started_or_dead(world: World) -> None:
 
 
 STEPS_OF_THE_OLD = [
-    ("skerry.serving.ending:drain", "before", "as it is told to end"),
-    ("skerry.serving.ending:drain", "after", "as it has drained"),
+    ("skerry.serving.draining:drain", "before", "as it is told to end"),
+    ("skerry.serving.draining:drain", "after", "as it has drained"),
     ("skerry.agent.main:_let_go", "before", "before it flushes"),
     ("skerry.agent.capture.spool_thread:Keeper.close", "before", "as it has flushed"),
     ("skerry.agent.handover:Place.leave", "before", "before it lets go of the folder"),

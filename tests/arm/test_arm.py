@@ -17,7 +17,7 @@ import footprint
 import numpy as np
 import pytest
 import require
-import teacher
+import teacher_process
 
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.core.inference import InferRequest
@@ -39,7 +39,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Arm:
-    server: teacher.Teacher
+    server: teacher_process.Teacher
     made: dict[str, arm_models.Made]
 
 
@@ -66,7 +66,7 @@ def arm(request: pytest.FixtureRequest, made: tuple[Path, dict[str, arm_models.M
     """The serving process on an emulated core, with every model loaded and tried."""
     root, versions = made
     began = time.monotonic()
-    with teacher.started(root, "h2", str(PYTHON), QEMU_CPU=request.param) as server:
+    with teacher_process.started(root, "h2", str(PYTHON), QEMU_CPU=request.param) as server:
         server.wait_ready()
         assert server.ready["failed"] == {}
         assert set(server.ready["models"]) == set(versions)

@@ -197,7 +197,7 @@ def test_nghttp_makes_a_grpc_call(service: tuple[str, dict[str, object]], tmp_pa
 @pytest.mark.parametrize("transport", ["h2", "grpcio"])
 def test_the_inference_server_is_found_by_reflection_and_probed(tmp_path: pathlib.Path, transport: str) -> None:
     settings = {"SKERRY_MODELS": str(tmp_path), "SKERRY_LISTEN": "127.0.0.1:0", "SKERRY_TRANSPORT": transport}
-    with _process(["-m", "skerry.serving.main"], **settings) as ready:
+    with _process(["-m", "skerry.teacher.main"], **settings) as ready:
         address = str(ready["address"])
         services = _run("grpcurl", "-plaintext", address, "list").split()
         assert {"inference.GRPCInferenceService", "grpc.health.v1.Health"} <= set(services)

@@ -14,11 +14,11 @@ import httpx
 import models
 import numpy as np
 import pytest
-import teacher
+import teacher_process
 import valkey
 from gateway_tls import Caller, Gateway
 
-from skerry.adapters.allowlist_page import MembersPage
+from skerry.adapters.allowlist_page import AllowlistPage
 from skerry.adapters.oip import codec
 from skerry.core import allowlist, errors
 from skerry.core.inference import InferRequest
@@ -58,7 +58,7 @@ class Listener:
         models.write_linear(folder / "models", "digits", 1)
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
-        self.started = teacher.started(
+        self.started = teacher_process.started(
             folder / "models",
             transport,
             SKERRY_TLS_LISTEN=self.address,
@@ -78,7 +78,7 @@ class Listener:
         return grpc.secure_channel(self.address, caller.credentials(), options)
 
     def status(self, channel: grpc.Channel) -> str:
-        return teacher.status_of(channel, "ModelInfer", REQUEST)[0]
+        return teacher_process.status_of(channel, "ModelInfer", REQUEST)[0]
 
 
 @pytest.fixture(params=["h2", "grpcio"])
@@ -108,7 +108,7 @@ def test_a_revoked_node_is_refused_and_its_stream_ends(gateway: Gateway, listene
         assert ended.value.code() is grpc.StatusCode.PERMISSION_DENIED
         until(listener, channel, "PERMISSION_DENIED")
         for method in ("ServerLive", "ModelMetadata", "/grpc.health.v1.Health/Check"):
-            assert teacher.status_of(channel, method, b"")[0] in ("PERMISSION_DENIED", "UNAVAILABLE"), method
+            assert teacher_process.status_of(channel, method, b"")[0] in ("PERMISSION_DENIED", "UNAVAILABLE"), method
         assert listener.status(beside) == "OK"
         gateway.store.patch("EdgeNode", "edge-1", manager="operator", spec={"revoked": False})
         until(listener, channel, "OK")
@@ -121,7 +121,7 @@ def _stream(channel: grpc.Channel) -> Iterator[bytes]:
         yield REQUEST
         time.sleep(30)
 
-    found: Iterator[bytes] = channel.stream_stream(teacher.OIP + "ModelStreamInfer")(requests(), timeout=30)
+    found: Iterator[bytes] = channel.stream_stream(teacher_process.OIP + "ModelStreamInfer")(requests(), timeout=30)
     return found
 
 
@@ -218,13 +218,13 @@ class Dripping:
 
 
 def _plain(address: str) -> bytes:
-    with teacher.channel(address) as channel:
-        return teacher.call(channel, "ServerLive", b"")
+    with teacher_process.channel(address) as channel:
+        return teacher_process.call(channel, "ServerLive", b"")
 
 
 def test_the_list_is_sent_once_and_names_nobody(gateway: Gateway) -> None:
     url = f"https://{gateway.addresses['jobs']}/members"
-    page = MembersPage(url, str(gateway.pki / "ca.crt"))
+    page = AllowlistPage(url, str(gateway.pki / "ca.crt"))
     read(page, 2)
     assert page.changed() is None
     gateway.store.patch("EdgeNode", "edge-1", manager="operator", spec={"revoked": True})
@@ -234,7 +234,7 @@ def test_the_list_is_sent_once_and_names_nobody(gateway: Gateway) -> None:
     assert allowlist.read(answer.content) == found and b"edge" not in answer.content
 
 
-def read(page: MembersPage, nodes: int) -> frozenset[str]:
+def read(page: AllowlistPage, nodes: int) -> frozenset[str]:
     """The list once it has so many."""
     end = time.monotonic() + 10
     while (found := page.changed()) is None or len(found) != nodes:
@@ -251,6 +251,6 @@ def test_a_gateway_of_another_authority_is_not_believed(gateway: Gateway, tmp_pa
     from skerry.adapters import pki
 
     (tmp_path / "other.crt").write_bytes(pki.make_ca("other", now=gateway_tls.NOW).certificate)
-    page = MembersPage(f"https://{gateway.addresses['jobs']}/members", str(tmp_path / "other.crt"))
+    page = AllowlistPage(f"https://{gateway.addresses['jobs']}/members", str(tmp_path / "other.crt"))
     with pytest.raises(errors.UnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
         page.changed()

@@ -12,7 +12,7 @@ from skerry.controller import settings as controller
 from skerry.curator import settings as curator
 from skerry.dashboard import settings as dashboard
 from skerry.gateway import settings as gateway
-from skerry.serving import settings as serving
+from skerry.teacher import settings as teacher
 
 pytestmark = charts.requires_helm
 
@@ -22,7 +22,7 @@ MODELS: Mapping[str, type[BaseSettings]] = {
     "curator": curator.Settings,
     "dashboard": dashboard.Settings,
 }
-READERS: Mapping[str, Callable[[Mapping[str, str]], Any]] = {"teacher": serving.read, "agent": agent.read}
+READERS: Mapping[str, Callable[[Mapping[str, str]], Any]] = {"teacher": teacher.read, "agent": agent.read}
 
 
 def _environments(name: str) -> dict[str, dict[str, str]]:

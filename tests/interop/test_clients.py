@@ -12,7 +12,7 @@ import models
 import numpy as np
 import pytest
 import require
-import teacher
+import teacher_process
 
 CLIENTS = Path(__file__).parent / "clients"
 PROGRAMS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -32,7 +32,7 @@ def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     models.write_pair(root, "pair", 1)
     models.write_identity(root, "half", 1, "FP16", (2,))
     models.write_rnn(root, "rnn", 1)
-    with teacher.started(root, request.param) as made:
+    with teacher_process.started(root, request.param) as made:
         yield made.wait_ready().address
 
 

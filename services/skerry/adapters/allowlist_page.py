@@ -1,4 +1,4 @@
-"""The gateway's list of nodes that may speak now (`core.members`), read over HTTPS again and again.
+"""The gateway's list of nodes that may speak now (`core.allowlist`), read over HTTPS again and again.
 
 Each time by a connection of its own: it finds a renewed authority and another gateway, and no idle one holds up a
 gateway that ends.
@@ -15,7 +15,7 @@ TIMEOUT_S = 5.0
 MAX_BYTES = 16 << 20  # 250,000 nodes
 
 
-class MembersPage:
+class AllowlistPage:
     """`ca`: file of the authority of the gateway's certificate."""
 
     def __init__(self, url: str, ca: str) -> None:
@@ -29,7 +29,7 @@ class MembersPage:
             with urllib3.PoolManager(retries=False, timeout=TIMEOUT_S, ssl_context=context) as pool:
                 return self._read(pool)
         except (HTTPError, OSError, errors.InputError) as exc:
-            raise errors.UnavailableError(f"the list of members at {self._url} cannot be read: {exc}") from exc
+            raise errors.UnavailableError(f"the list of allowed nodes at {self._url} cannot be read: {exc}") from exc
 
     def _read(self, pool: urllib3.PoolManager) -> frozenset[str] | None:
         asked = {"Connection": "close"} | ({"If-None-Match": self._tag} if self._tag else {})

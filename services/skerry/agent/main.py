@@ -18,15 +18,15 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 import uvloop
 
 from skerry import rpc
-from skerry.adapters import process, tasks
+from skerry.adapters import http_pages, shutdown, tasks
 from skerry.adapters.telemetry import logs, metrics
 from skerry.agent import handover, runtime_limits_child, wiring
 from skerry.agent import settings as settings_module
 from skerry.agent.settings import Settings
 from skerry.agent.sync import desired_state
 from skerry.agent.update import cold_start, fetch_child
-from skerry.core import errors
-from skerry.serving import ending, http
+from skerry.core import addresses, errors
+from skerry.serving import draining
 
 log = logs.logger("agent")
 
@@ -34,19 +34,19 @@ log = logs.logger("agent")
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, then drain. Raises UnavailableError when the state folder cannot be used."""
     loop = asyncio.get_running_loop()
-    asked_to_end = process.asked_to_end(settings.ending.limit_s)
+    end_requested = shutdown.requested(settings.shutdown.limit_s)
     place = handover.Place(settings.state)
     serves = wiring.serving(settings)
     listener = rpc.open_server(settings.transport, serves.methods())
-    address = f"{settings.listen[0]}:{await listener.listen(*settings.listen)}"
+    address = addresses.show(settings.listen[0], await listener.listen(*settings.listen))
     patience_s = 0.0
     try:
         async with _pages(settings, serves) as page_address:
             living = asyncio.ensure_future(_live(settings, serves, place, address, page_address))
             try:
-                await _first(asked_to_end, living)
-                until_s = loop.time() + settings.ending.drained_s
-                await ending.drain(serves.registry, listener, times=settings.ending)
+                await _first(end_requested, living)
+                until_s = loop.time() + settings.shutdown.drained_s
+                await draining.drain(serves.registry, listener, times=settings.shutdown)
                 patience_s = until_s - loop.time()
             finally:
                 living.cancel()
@@ -56,9 +56,9 @@ async def serve(settings: Settings) -> None:
         await _let_go(serves, place, patience_s)
 
 
-async def _first(asked_to_end: asyncio.Event, living: asyncio.Future[None]) -> None:
+async def _first(end_requested: asyncio.Event, living: asyncio.Future[None]) -> None:
     """Until the process is asked to end. Raises what `living` failed of before that."""
-    asked = asyncio.ensure_future(asked_to_end.wait())
+    asked = asyncio.ensure_future(end_requested.wait())
     either: list[asyncio.Future[Any]] = [asked, living]
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     asked.cancel()
@@ -146,14 +146,14 @@ async def _pages(settings: Settings, serves: wiring.Serving) -> AsyncIterator[st
     if settings.http is None:
         yield ""
         return
-    pages: http.Pages = {
+    pages: http_pages.Pages = {
         "/metrics": lambda: (200, metrics.CONTENT_TYPE, serves.instruments.metrics.render()),
-        "/healthz": http.probe(lambda: True),
-        "/readyz": http.probe(lambda: serves.registry.is_settled),
+        "/healthz": http_pages.probe(lambda: True),
+        "/readyz": http_pages.probe(lambda: serves.registry.is_settled),
     }
-    listening = await http.serve(*settings.http, pages)
+    listening = await http_pages.serve(*settings.http, pages)
     try:
-        yield "{}:{}".format(*listening.sockets[0].getsockname()[:2])
+        yield http_pages.address(listening)
     finally:
         listening.close()
 

@@ -1,16 +1,12 @@
-"""What the agent is told by its environment. Nobody else in `agent` reads it."""
+"""The agent's settings, read from its environment. Nothing else in `agent` reads it."""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from skerry.adapters import files
-from skerry.core import errors
-from skerry.serving import ending
-from skerry.serving import settings as serving_settings
-
-_TRANSPORTS = ("h2", "grpcio")
+from skerry.adapters import files, shutdown
+from skerry.adapters.environment import DEFAULT_LISTEN, TRANSPORTS, Variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +58,17 @@ class Settings:
     """SKERRY_NOTICE_SECONDS: how long it goes on accepting after it said that it is not ready: as long as those who
     send to it need to learn that. 0 where a preStop hook waits instead."""
     linger_s: float = 0.0
-    """SKERRY_LINGER_SECONDS: how long it then tells its callers to go elsewhere, and still serves whoever its address
-    brings back, before it accepts no more: as long as addresses of it are given out, where another one is there."""
+    """SKERRY_LINGER_SECONDS: how long it then tells its callers to go elsewhere, and still serves
+    clients that its address brings back, before it accepts no more: as long as its addresses are given out, where
+    there is another server."""
     grace_s: float = 20.0
     """SKERRY_GRACE_SECONDS: how long SIGTERM waits for running calls; below the 30 s that Kubernetes gives."""
     log_level: str = "INFO"
     """SKERRY_LOG_LEVEL"""
 
     @property
-    def ending(self) -> ending.Times:
-        return ending.Times(self.notice_s, self.linger_s, self.grace_s)
+    def shutdown(self) -> shutdown.Times:
+        return shutdown.Times(self.notice_s, self.linger_s, self.grace_s)
 
     @property
     def identity(self) -> Path:
@@ -81,66 +78,39 @@ class Settings:
 
 def read(environment: Mapping[str, str] = os.environ) -> Settings:
     """Raises InputError naming the variable."""
-    http, transport = environment.get("SKERRY_HTTP", ""), environment.get("SKERRY_TRANSPORT") or "h2"
-    if transport not in _TRANSPORTS:
-        raise errors.InputError(f"SKERRY_TRANSPORT must be one of {', '.join(_TRANSPORTS)}, not {transport!r}")
-    listen = environment.get("SKERRY_LISTEN") or "127.0.0.1:8001"
-    node = files.check_name(_required("SKERRY_NODE", environment, "the node's name"), "SKERRY_NODE")
-    state = Path(_required("SKERRY_STATE", environment, "the folder that this agent keeps"))
-    enrol = _address("SKERRY_ENROL", environment.get("SKERRY_ENROL", ""))
-    token_file = environment.get("SKERRY_JOIN_TOKEN_FILE", "")
+    given = Variables(environment)
+    state = Path(given.required("SKERRY_STATE", "the folder that this agent keeps"))
+    enrol = given.address_text("SKERRY_ENROL")
+    token_file = given.text("SKERRY_JOIN_TOKEN_FILE")
     return Settings(
-        node=node,
+        node=files.check_name(given.required("SKERRY_NODE", "the node's name"), "SKERRY_NODE"),
         state=state,
-        trust_root=_trust_root(environment, state, enrol),
+        trust_root=_trust_root(given, state, enrol),
         enrol=enrol,
         join_token_file=Path(token_file) if token_file else None,
-        gateway=_address("SKERRY_GATEWAY", _required("SKERRY_GATEWAY", environment, "host:port of the gateway")),
-        repository_url=_required("SKERRY_REPOSITORY_URL", environment, "the URL of the model repository"),
-        listen=serving_settings.address("SKERRY_LISTEN", listen),
-        teacher=_address("SKERRY_TEACHER", environment.get("SKERRY_TEACHER", "")),
-        http=serving_settings.address("SKERRY_HTTP", http) if http else None,
-        transport=transport,
-        address=environment.get("SKERRY_ADDRESS", ""),
-        beat_s=_number("SKERRY_BEAT_SECONDS", environment, 1.0, low=0.05),
-        spool_bytes=int(_number("SKERRY_SPOOL_MB", environment, 64, low=1)) << 20,
-        models_bytes=int(_number("SKERRY_MODELS_MB", environment, 1024, low=1)) << 20,
-        memory_limit_bytes=int(_number("SKERRY_MEMORY_LIMIT_MB", environment, 0)) << 20,
-        fetch_timeout_s=_number("SKERRY_FETCH_TIMEOUT_SECONDS", environment, 300.0, low=1),
-        fetch_memory_bytes=int(_number("SKERRY_FETCH_MEMORY_MB", environment, 2048)) << 20,
-        threads=int(_number("SKERRY_THREADS", environment, 0)),
-        provider=environment.get("SKERRY_PROVIDER") or "cpu",
-        notice_s=_number("SKERRY_NOTICE_SECONDS", environment, 0.0),
-        linger_s=_number("SKERRY_LINGER_SECONDS", environment, 0.0),
-        grace_s=_number("SKERRY_GRACE_SECONDS", environment, 20.0),
-        log_level=environment.get("SKERRY_LOG_LEVEL") or "INFO",
+        gateway=given.address_text("SKERRY_GATEWAY") or given.required("SKERRY_GATEWAY", "host:port of the gateway"),
+        repository_url=given.required("SKERRY_REPOSITORY_URL", "the URL of the model repository"),
+        listen=given.address("SKERRY_LISTEN") or DEFAULT_LISTEN,
+        teacher=given.address_text("SKERRY_TEACHER"),
+        http=given.address("SKERRY_HTTP"),
+        transport=given.choice("SKERRY_TRANSPORT", TRANSPORTS),
+        address=given.text("SKERRY_ADDRESS"),
+        beat_s=given.number("SKERRY_BEAT_SECONDS", 1.0, low=0.05),
+        spool_bytes=given.megabytes("SKERRY_SPOOL_MB", 64, low=1),
+        models_bytes=given.megabytes("SKERRY_MODELS_MB", 1024, low=1),
+        memory_limit_bytes=given.megabytes("SKERRY_MEMORY_LIMIT_MB"),
+        fetch_timeout_s=given.number("SKERRY_FETCH_TIMEOUT_SECONDS", 300.0, low=1),
+        fetch_memory_bytes=given.megabytes("SKERRY_FETCH_MEMORY_MB", 2048),
+        threads=given.whole("SKERRY_THREADS"),
+        provider=given.text("SKERRY_PROVIDER", "cpu"),
+        notice_s=given.number("SKERRY_NOTICE_SECONDS", 0.0),
+        linger_s=given.number("SKERRY_LINGER_SECONDS", 0.0),
+        grace_s=given.number("SKERRY_GRACE_SECONDS", 20.0),
+        log_level=given.text("SKERRY_LOG_LEVEL", "INFO"),
     )
 
 
-def _trust_root(environment: Mapping[str, str], state: Path, enrol: str) -> Path:
-    if enrol and not environment.get("SKERRY_TRUST_ROOT"):
+def _trust_root(given: Variables, state: Path, enrol: str) -> Path:
+    if enrol and not given.text("SKERRY_TRUST_ROOT"):
         return state / "identity" / "root.json"
-    return Path(_required("SKERRY_TRUST_ROOT", environment, "the file of the trusted root metadata"))
-
-
-def _required(name: str, environment: Mapping[str, str], what: str) -> str:
-    if not environment.get(name):
-        raise errors.InputError(f"{name} is not set: {what}")
-    return environment[name]
-
-
-def _address(name: str, text: str) -> str:
-    if text:
-        serving_settings.address(name, text)
-    return text
-
-
-def _number(name: str, environment: Mapping[str, str], default: float, *, low: float = 0.0) -> float:
-    text = environment.get(name) or str(default)
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not low <= value < 1e9:  # also false for NaN
-        raise errors.InputError(f"{name} must be a number of at least {low:g}, not {text!r}")
-    return value
+    return Path(given.required("SKERRY_TRUST_ROOT", "the file of the trusted root metadata"))

@@ -13,13 +13,13 @@ import threading
 from datetime import UTC, datetime
 
 from skerry.adapters import blobs, events, fleetstate, lease, objects
+from skerry.adapters.heartbeat import Heartbeat
 from skerry.adapters.telemetry import logs, metrics
 from skerry.adapters.trust import ceremony
 from skerry.controller import leader, publish, reconcile, runs, settings, signatures
 from skerry.controller.jobs import opening
 from skerry.controller.store import Store
 from skerry.core import errors
-from skerry.serving.pulse import Pulse
 
 log = logs.logger("controller")
 
@@ -59,14 +59,14 @@ def _run(given: settings.Settings, stop: threading.Event) -> int:
         blob_store,
     )
     holder = f"{socket.gethostname()}-{os.getpid()}"
-    pulse = Pulse("controller", lambda: objects.silent_s(store_of_objects), more=_numbers(reconciler).render)
+    heartbeat = Heartbeat("controller", lambda: objects.silent_s(store_of_objects), more=_numbers(reconciler).render)
     ready: dict[str, object] = {"event": "ready", "service": "controller", "holder": holder}
     if given.health:
-        ready["health"] = pulse.serve(given.health)
+        ready["health"] = heartbeat.serve(given.health)
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
     ours = leader.Leader(
-        store_of_objects, held, holder, reconciler.tick, reconciler.drain, given.tick_seconds, pulse.beat
+        store_of_objects, held, holder, reconciler.tick, reconciler.drain, given.tick_seconds, heartbeat.beat
     )
     return ours.run(stop)
 

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from skerry.adapters import blobs, fleetstate, objects, streams
+from skerry.adapters.heartbeat import Heartbeat
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.telemetry import logs
 from skerry.core import errors
@@ -24,7 +25,6 @@ from skerry.curator.labeling_loop import Labeler
 from skerry.curator.schedule import Keeper
 from skerry.curator.settings import Settings
 from skerry.curator.teacher import RemoteTeacher
-from skerry.serving.pulse import Pulse
 
 _TICK_S = 0.25
 _LAST_ROUND_S = 2.0
@@ -43,7 +43,7 @@ async def serve(settings: Settings) -> None:
     desk = Desk(Shelf(store), evidence, lambda: time.time_ns() // 1_000_000, settings.temperature)
     resources = objects.open_objects(settings.objects)
     keeper = Keeper(desk, resources, state, store, settings, time.monotonic)
-    pulse = Pulse("curator", lambda: objects.silent_s(resources))
+    heartbeat = Heartbeat("curator", lambda: objects.silent_s(resources))
     with ThreadPoolExecutor(1, thread_name_prefix="desk") as thread:
 
         def run(function: Callable[..., _T], /, *args: Any) -> Awaitable[_T]:
@@ -65,11 +65,11 @@ async def serve(settings: Settings) -> None:
             await run(keeper.tick)
             ready: dict[str, object] = {"event": "ready", "service": "curator"}
             if settings.health:
-                ready["health"] = pulse.serve(settings.health)
+                ready["health"] = heartbeat.serve(settings.health)
             print(json.dumps(ready), flush=True)  # noqa: T201  # for who started us
             rounds = [
                 asyncio.create_task(_again(stopping, labeler.step, 0.0)),
-                asyncio.create_task(_again(stopping, lambda: run(_round, keeper, pulse), _TICK_S)),
+                asyncio.create_task(_again(stopping, lambda: run(_round, keeper, heartbeat), _TICK_S)),
             ]
             await stopping.wait()
             _, late = await asyncio.wait(rounds, timeout=_LAST_ROUND_S)
@@ -79,8 +79,8 @@ async def serve(settings: Settings) -> None:
             await run(keeper.publish_now)
 
 
-def _round(keeper: Keeper, pulse: Pulse) -> None:
-    pulse.beat()
+def _round(keeper: Keeper, heartbeat: Heartbeat) -> None:
+    heartbeat.beat()
     keeper.tick()
 
 

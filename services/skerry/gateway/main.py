@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import uvloop
 
-from skerry.adapters import blobs, fleetstate, objects, process, redis_link, streams
+from skerry.adapters import blobs, fleetstate, objects, redis_link, shutdown, streams
 from skerry.adapters.objects.protocol import Change, Objects
 from skerry.adapters.telemetry import logs
 from skerry.core import errors
@@ -26,7 +26,7 @@ _log = logs.logger("gateway")
 
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT."""
-    asked_to_end = process.asked_to_end(settings.notice_seconds + settings.drain_seconds + _AFTER_DRAIN_S)
+    end_requested = shutdown.requested(settings.notice_seconds + settings.drain_seconds + _AFTER_DRAIN_S)
     await asyncio.to_thread(_warn_of_eviction, settings.redis_url)
     store = objects.open_objects(settings.objects)
     numbers, view = metrics.Numbers(), desired.View()
@@ -47,7 +47,7 @@ async def serve(settings: Settings) -> None:
         parts = Parts(store, fleet, intake, numbers, guard, lambda: watching.silent_s)
         async with Listeners(settings, parts).open() as ready:
             print(json.dumps({"event": "ready", "service": "gateway", **ready}), flush=True)  # noqa: T201
-            await asked_to_end.wait()
+            await end_requested.wait()
             _log.info("draining", notice_s=settings.notice_seconds, grace_s=settings.drain_seconds)
 
 

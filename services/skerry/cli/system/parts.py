@@ -87,7 +87,7 @@ def cloud(layout: Layout, ports: Ports, transport: str) -> Sequence[Part]:
         ),
         Part(
             "teacher",
-            _python("skerry.serving.main"),
+            _python("skerry.teacher.main"),
             {
                 "SKERRY_MODELS": str(layout.teacher_models),
                 "SKERRY_LISTEN": _local(ports.teacher),

@@ -15,8 +15,8 @@ import models
 import numpy as np
 import psutil
 import pytest
-import teacher
-from teacher import Teacher, call, channel, status_of
+import teacher_process
+from teacher_process import Teacher, call, channel, status_of
 
 from skerry.core.tensors import Spec
 from skerry.nets import cnn, export
@@ -44,7 +44,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     models.write_identity(root, "echo", 1, "FP32", (-1,))
     models.write_slow(root, "slow", 1)
     models.write_not_finite(root, "log", 1)
-    with teacher.started(root, request.param) as made:
+    with teacher_process.started(root, request.param) as made:
         yield made.wait_ready()
 
 
@@ -133,10 +133,10 @@ def test_large_tensors_pass_both_ways(server: Teacher, mib: int) -> None:
 
 def test_one_byte_above_the_limit_is_refused_with_the_limit_named(server: Teacher) -> None:
     with channel(server.address) as made:
-        at_limit, _ = status_of(made, "ModelInfer", _of_size(teacher.LIMIT_BYTES))
-        above, text = status_of(made, "ModelInfer", _of_size(teacher.LIMIT_BYTES + 1))
+        at_limit, _ = status_of(made, "ModelInfer", _of_size(teacher_process.LIMIT_BYTES))
+        above, text = status_of(made, "ModelInfer", _of_size(teacher_process.LIMIT_BYTES + 1))
         assert (at_limit, above) == ("INVALID_ARGUMENT", "RESOURCE_EXHAUSTED")
-        assert str(teacher.LIMIT_BYTES) in text
+        assert str(teacher_process.LIMIT_BYTES) in text
         call(made, "ModelInfer", GOOD)
 
 
@@ -152,7 +152,7 @@ def _of_size(size: int) -> bytes:
 def test_health_answers_while_every_worker_is_in_a_slow_model(server: Teacher) -> None:
     with channel(server.address) as made:
         slow = [
-            made.unary_unary(teacher.OIP + "ModelInfer").future(infer([[1, 2, 3, 4]], "slow"), timeout=60)
+            made.unary_unary(teacher_process.OIP + "ModelInfer").future(infer([[1, 2, 3, 4]], "slow"), timeout=60)
             for _ in range(4)
         ]
         request = health_pb2.HealthCheckRequest(service="digits").SerializeToString()
@@ -167,7 +167,7 @@ def test_health_answers_while_every_worker_is_in_a_slow_model(server: Teacher) -
 def test_a_deadline_that_passed_in_the_queue_costs_no_run(server: Teacher) -> None:
     with channel(server.address) as made:
         futures = [
-            made.unary_unary(teacher.OIP + "ModelInfer").future(infer([[1, 2, 3, 4]], "slow"), timeout=0.05)
+            made.unary_unary(teacher_process.OIP + "ModelInfer").future(infer([[1, 2, 3, 4]], "slow"), timeout=0.05)
             for _ in range(30)
         ]
         codes = [one.code().name for one in futures]
@@ -209,7 +209,7 @@ def test_the_process_stays_small_with_a_cnn_loaded(tmp_path: Path) -> None:
         "cnn", exported.data, [spec], [logits], network_inputs=[Spec("input", "FP32", (1, 28, 28))]
     )
     models.write(tmp_path, "cnn", 1, exported.data, made, None)
-    with teacher.started(tmp_path, "h2") as server, channel(server.wait_ready().address) as link:
+    with teacher_process.started(tmp_path, "h2") as server, channel(server.wait_ready().address) as link:
         for _ in range(200):
             call(link, "ModelInfer", infer(np.zeros((1, 1, 28, 28)), "cnn"))
         assert footprint.own_mib(server.process.pid) < 42
@@ -230,7 +230,7 @@ def test_alive_but_not_ready_while_a_model_loads(tmp_path: Path, transport: str)
     os.mkfifo(folder / "model.onnx")  # reading it waits until somebody writes
     port = _free_port()
     with (
-        teacher.started(tmp_path, transport, SKERRY_LISTEN=f"127.0.0.1:{port}") as made,
+        teacher_process.started(tmp_path, transport, SKERRY_LISTEN=f"127.0.0.1:{port}") as made,
         channel(f"127.0.0.1:{port}") as link,
     ):
         live = call(link, "ServerLive", b"", wait_for_ready=True)
@@ -253,7 +253,7 @@ def test_one_bad_model_does_not_keep_the_others_away(tmp_path: Path, transport: 
     broken = models.write_linear(tmp_path, "broken", 1)
     (broken / "model.onnx").write_bytes(b"x")
     models.write_linear(tmp_path, "good", "011")
-    with teacher.started(tmp_path, transport) as made:
+    with teacher_process.started(tmp_path, transport) as made:
         made.wait_ready()
         assert list(made.ready["failed"]) == ["broken"]
         with channel(made.address) as link:
@@ -270,14 +270,14 @@ def test_one_bad_model_does_not_keep_the_others_away(tmp_path: Path, transport: 
 def test_sigterm_under_load_loses_no_call_that_runs(tmp_path: Path, transport: str) -> None:
     models.write_linear(tmp_path, "digits", 1)
     models.write_slow(tmp_path, "slow", 1)
-    with teacher.started(tmp_path, transport) as made, channel(made.wait_ready().address) as link:
+    with teacher_process.started(tmp_path, transport) as made, channel(made.wait_ready().address) as link:
         watch = link.unary_stream("/grpc.health.v1.Health/Watch")(
             health_pb2.HealthCheckRequest(service="digits").SerializeToString(), timeout=60
         )
         states = health_pb2.HealthCheckResponse
         assert states.FromString(next(watch)).status == states.SERVING
         running = [
-            link.unary_unary(teacher.OIP + "ModelInfer").future(infer([[1, 2, 3, 4]], "slow"), timeout=60)
+            link.unary_unary(teacher_process.OIP + "ModelInfer").future(infer([[1, 2, 3, 4]], "slow"), timeout=60)
             for _ in range(6)
         ]
         outcomes: list[str] = []
@@ -304,7 +304,7 @@ def test_sigterm_under_load_loses_no_call_that_runs(tmp_path: Path, transport: s
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_setting_that_is_wrong_is_told(tmp_path: Path, transport: str) -> None:
-    with teacher.started(tmp_path, transport, SKERRY_PROVIDER="abacus") as made:
+    with teacher_process.started(tmp_path, transport, SKERRY_PROVIDER="abacus") as made:
         assert made.process.wait(30) == 1
         assert "abacus" in made.log()
 

@@ -1,4 +1,4 @@
-"""The plain OIP server: serves the latest version of each model in a folder. In the cloud it is the teacher.
+"""The teacher's process: a plain OIP server of the latest version of each model in a folder.
 
 It listens before it loads: alive at once, ready when every model is; one bad model does not keep the others away.
 """
@@ -13,25 +13,25 @@ from collections.abc import AsyncIterator
 import uvloop
 
 from skerry import rpc
-from skerry.adapters import process
+from skerry.adapters import http_pages, shutdown
 from skerry.adapters.telemetry import logs, metrics
-from skerry.core import errors
+from skerry.core import addresses, errors
 from skerry.rpc.methods import Methods, Server
-from skerry.serving import ending, http, repository, runtime, server, threads
-from skerry.serving import settings as settings_module
+from skerry.serving import draining, repository, runtime, server, threads
 from skerry.serving.dataplane import DataPlane
 from skerry.serving.instruments import Instruments
 from skerry.serving.memory import Memory
 from skerry.serving.registry import Registry
-from skerry.serving.settings import Settings
 from skerry.serving.version import Options
+from skerry.teacher import settings as settings_module
+from skerry.teacher.settings import Settings
 
 log = logs.logger("teacher")
 
 
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, then drain."""
-    asked_to_end = process.asked_to_end(settings.ending.limit_s)
+    end_requested = shutdown.requested(settings.shutdown.limit_s)
     instruments = Instruments(metrics.Metrics())
     registry = Registry(_options(settings), instruments)
     methods = server.build_methods(
@@ -42,20 +42,20 @@ async def serve(settings: Settings) -> None:
     async with _edges(settings, methods, instruments) as edges:
         pages = await _open_pages(settings, registry, instruments)
         loading = asyncio.create_task(_load_all(settings, registry, port, pages))
-        await asked_to_end.wait()
+        await end_requested.wait()
         loading.cancel()
-        await ending.drain(registry, listener, *edges, times=settings.ending)
+        await draining.drain(registry, listener, *edges, times=settings.shutdown)
     if pages is not None:
         pages.close()
 
 
 @contextlib.asynccontextmanager
 async def _edges(settings: Settings, methods: Methods, instruments: Instruments) -> AsyncIterator[tuple[Server, ...]]:
-    """The listener for nodes with certificates, where there is one."""
+    """The listener for nodes with certificates, where there is listing."""
     if settings.tls_listen is None:
         yield ()
         return
-    if not settings.members:
+    if not settings.allowlist_url:
         log.warning(
             "members_not_asked", message="SKERRY_MEMBERS=any: a revoked node is served until its certificate ends"
         )
@@ -63,16 +63,16 @@ async def _edges(settings: Settings, methods: Methods, instruments: Instruments)
         await server.listen(*settings.tls_listen, settings.tls)
         yield (server,)
         return
-    from skerry.adapters.allowlist_page import MembersPage
-    from skerry.serving import members
+    from skerry.adapters.allowlist_page import AllowlistPage
+    from skerry.teacher import allowlist
 
-    known = members.Members(time.monotonic)
+    allowed = allowlist.Allowlist(time.monotonic)
     instruments.metrics.gauge(
-        "skerry_members_age_seconds", "Since the list of nodes that may ask was read.", (), lambda: {(): known.age_s}
+        "skerry_members_age_seconds", "Since the list of nodes that may ask was read.", (), lambda: {(): allowed.age_s}
     )
-    server = rpc.open_server(settings.transport, members.guarded(methods, known))
+    server = rpc.open_server(settings.transport, allowlist.guarded(methods, allowed))
     await server.listen(*settings.tls_listen, settings.tls)
-    async with members.followed(MembersPage(settings.members, settings.members_ca), known, server):
+    async with allowlist.followed(AllowlistPage(settings.allowlist_url, settings.allowlist_ca), allowed, server):
         yield (server,)
 
 
@@ -80,42 +80,42 @@ async def _load_all(settings: Settings, registry: Registry, port: int, pages: as
     """Load the latest version of each model, then say ready on standard output."""
     failed = {}
     try:
-        found = repository.scan(settings.models)
+        listings = repository.scan(settings.models)
     except errors.UnavailableError as exc:
         log.error("repository_unreadable", message=str(exc))
-        found = []
-    registry.expect(one.model for one in found)
-    for one in found:
-        for name, why in one.odd.items():
-            log.warning("odd_version", model=one.model, folder=name, message=why)
-        if one.latest is None:
-            failed[one.model] = "it has no version"
+        listings = []
+    registry.expect(listing.model for listing in listings)
+    for listing in listings:
+        for name, why in listing.odd.items():
+            log.warning("odd_version", model=listing.model, folder=name, message=why)
+        if listing.latest is None:
+            failed[listing.model] = "it has no version"
             continue
         try:
-            await registry.swap(one.model, one.latest, one.versions[one.latest])
+            await registry.swap(listing.model, listing.latest, listing.versions[listing.latest])
         except errors.SkerryError as exc:
-            failed[one.model] = str(exc)
+            failed[listing.model] = str(exc)
     line = {
         "event": "ready",
         "service": "teacher",
-        "address": f"{settings.listen[0]}:{port}",
+        "address": addresses.show(settings.listen[0], port),
         "models": {model: registry.numbers(model) for model in registry.models},
         "failed": failed,
     }
     if pages is not None:
-        line["http"] = "{}:{}".format(*pages.sockets[0].getsockname()[:2])
-    print(json.dumps(line), flush=True)  # noqa: T201  # for who started us
+        line["http"] = http_pages.address(pages)
+    print(json.dumps(line), flush=True)  # noqa: T201  # for the parent process
 
 
 async def _open_pages(settings: Settings, registry: Registry, instruments: Instruments) -> asyncio.Server | None:
     if settings.http is None:
         return None
-    pages: http.Pages = {
+    pages: http_pages.Pages = {
         "/metrics": lambda: (200, metrics.CONTENT_TYPE, instruments.metrics.render()),
-        "/healthz": http.probe(lambda: True),
-        "/readyz": http.probe(lambda: registry.is_settled),
+        "/healthz": http_pages.probe(lambda: True),
+        "/readyz": http_pages.probe(lambda: registry.is_settled),
     }
-    return await http.serve(*settings.http, pages)
+    return await http_pages.serve(*settings.http, pages)
 
 
 def _options(settings: Settings) -> Options:

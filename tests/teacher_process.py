@@ -65,7 +65,7 @@ def started(root: Path, transport: str, python: str = sys.executable, **environm
         log = Path(folder) / "log"
         with log.open("w") as err:
             process = subprocess.Popen(
-                [python, "-m", "skerry.serving.main"], env=env, stdout=subprocess.PIPE, stderr=err, text=True
+                [python, "-m", "skerry.teacher.main"], env=env, stdout=subprocess.PIPE, stderr=err, text=True
             )
         try:
             yield Teacher(process, log)

@@ -1,5 +1,5 @@
-"""Whose calls the listener for edges takes: nodes that are on the gateway's list now, not whoever was given a
-certificate once.
+"""Whose calls the listener for edges takes: nodes that are on the gateway's list now; a certificate alone is not
+enough.
 
 The list is read every two seconds. What was read last stands for five minutes in which nothing can be read: a gateway
 that is restarted stops nobody. Then, and before the first list, nobody is let in: an edge answers by itself meanwhile,
@@ -22,7 +22,7 @@ from skerry.rpc.methods import Call, CallError, Kind, Method, Methods, Server, S
 
 LOOK_S = 2.0
 PATIENCE_S = 300.0
-_LAST_WORD_S = 0.1  # in which those whose streams end are told why
+_LAST_WORD_S = 0.1  # in which clients whose streams end receive the reason
 _REMEMBERED = 20_000  # certificates that need not be parsed again
 
 ResultT = TypeVar("ResultT")
@@ -37,39 +37,39 @@ class Page(Protocol):
         ...
 
 
-class Members:
+class Allowlist:
     """The list as it was read last. `clock`: monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._marks: frozenset[str] | None = None
-        self._heard_at_s = clock()
+        self._entries: frozenset[str] | None = None
+        self._read_at_s = clock()
         self._streams: dict[asyncio.Task[Any], bytes] = {}
 
-    def learn(self, marks: frozenset[str] | None) -> None:
+    def update(self, entries: frozenset[str] | None) -> None:
         """The list was read; None: it is the same."""
-        self._heard_at_s = self._clock()
-        if marks is not None:
-            self._marks = marks
+        self._read_at_s = self._clock()
+        if entries is not None:
+            self._entries = entries
 
     @property
     def age_s(self) -> float:
         """Since the list was read last, or since the start."""
-        return self._clock() - self._heard_at_s
+        return self._clock() - self._read_at_s
 
     def is_stranger(self, certificate: bytes) -> bool:
-        """The list is known, and the holder of this certificate is not on it."""
-        return self._marks is not None and _mark(certificate) not in self._marks
+        """The list is allowed, and the holder of this certificate is not on it."""
+        return self._entries is not None and _entry(certificate) not in self._entries
 
     def check(self, certificate: bytes | None) -> None:
         """Raises CallError unless the holder of this verified certificate is let in now."""
         if certificate is None:
             raise CallError(Status.UNAUTHENTICATED, "a client certificate is needed: enrol this node")
-        if self._marks is None or self.age_s > PATIENCE_S:
+        if self._entries is None or self.age_s > PATIENCE_S:
             raise CallError(Status.UNAVAILABLE, "the gateway has not said lately which nodes may ask: nobody may")
         if self.is_stranger(certificate):
             raise CallError(
-                Status.PERMISSION_DENIED, "this node is not let in: revoked, not known, or known with another key"
+                Status.PERMISSION_DENIED, "this node is not let in: revoked, not allowed, or allowed with another key"
             )
 
     @contextlib.contextmanager
@@ -96,19 +96,19 @@ class Members:
                 task.cancel()
 
 
-def guarded(methods: Methods, known: Members) -> Methods:
-    """The same methods, for members."""
-    return {path: replace(method, handler=_guarded(method, known)) for path, method in methods.items()}
+def guarded(methods: Methods, allowed: Allowlist) -> Methods:
+    """The same methods, for nodes on the list."""
+    return {path: replace(method, handler=_guarded(method, allowed)) for path, method in methods.items()}
 
 
-def _guarded(method: Method, known: Members) -> Callable[..., Any]:
+def _guarded(method: Method, allowed: Allowlist) -> Callable[..., Any]:
     run: Callable[..., Any] = method.handler
 
     def batch(calls: list[tuple[Call, bytes]]) -> None:
         admitted = []
         for call, request in calls:
             try:
-                known.check(call.peer_certificate)
+                allowed.check(call.peer_certificate)
                 admitted.append((call, request))
             except CallError as error:
                 call.fail(error.status, error.message)
@@ -116,11 +116,11 @@ def _guarded(method: Method, known: Members) -> Callable[..., Any]:
             run(admitted)
 
     async def unary(call: Call, request: bytes) -> Any:
-        known.check(call.peer_certificate)
+        allowed.check(call.peer_certificate)
         return await run(call, request)
 
     async def stream(call: Call, *request: bytes) -> Any:
-        with known.streaming(call):
+        with allowed.streaming(call):
             return await run(call, *request)
 
     if method.kind is Kind.BATCH:
@@ -129,37 +129,37 @@ def _guarded(method: Method, known: Members) -> Callable[..., Any]:
 
 
 @contextlib.asynccontextmanager
-async def followed(page: Page, known: Members, server: Server) -> AsyncIterator[None]:
+async def followed(page: Page, allowed: Allowlist, server: Server) -> AsyncIterator[None]:
     """Read the list until the block is left, and end what is open on `server` to those who are not on it."""
-    following = asyncio.create_task(_follow(page, known, server))
+    following = asyncio.create_task(_follow(page, allowed, server))
     try:
         yield
     finally:
         following.cancel()
 
 
-async def _follow(page: Page, known: Members, server: Server) -> None:
-    lost = False
+async def _follow(page: Page, allowed: Allowlist, server: Server) -> None:
+    is_lost = False
     while True:
         try:
-            known.learn(await _aside(page.changed))
-            if lost:
+            allowed.update(await _on_daemon_thread(page.changed))
+            if is_lost:
                 log.info("members_found")
-            lost = False
+            is_lost = False
         except errors.UnavailableError as exc:
-            if not lost:
+            if not is_lost:
                 log.warning("members_lost", message=str(exc))
-            lost = True
+            is_lost = True
         except Exception:  # the loop's last line: a list that is read no more closes the listener
             log.exception("members_broken")
-        known.review()
+        allowed.review()
         await asyncio.sleep(_LAST_WORD_S)
-        server.hang_up(known.is_stranger)
+        server.hang_up(allowed.is_stranger)
         await asyncio.sleep(LOOK_S)
 
 
-async def _aside(call: Callable[[], ResultT]) -> ResultT:
-    """What `call` gives, from a thread that a process that ends does not wait for."""
+async def _on_daemon_thread(call: Callable[[], ResultT]) -> ResultT:
+    """What `call` returns, from a thread that does not keep an ending process alive."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[ResultT] = loop.create_future()
 
@@ -172,7 +172,7 @@ async def _aside(call: Callable[[], ResultT]) -> ResultT:
             outcome: tuple[Callable[[Any], None], Any] = (done.set_result, call())
         except Exception as exc:  # noqa: BLE001  # raised where it is waited for
             outcome = (done.set_exception, exc)
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing waits any more
             loop.call_soon_threadsafe(settle, *outcome)
 
     threading.Thread(target=run, name="members", daemon=True).start()
@@ -180,8 +180,8 @@ async def _aside(call: Callable[[], ResultT]) -> ResultT:
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)
-def _mark(certificate: bytes) -> str:
-    """The holder's line in the list; of a certificate that names no node: one that nobody has."""
+def _entry(certificate: bytes) -> str:
+    """The holder's line in the list; for a certificate that names no node, one that is on no list."""
     try:
         peer = pki.peer_of(certificate)
     except errors.InputError:

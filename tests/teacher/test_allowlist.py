@@ -8,8 +8,8 @@ import pytest
 from skerry.adapters import pki
 from skerry.core import allowlist as lists
 from skerry.rpc.methods import CallError, Status
-from skerry.serving import members
-from skerry.serving.members import Members
+from skerry.teacher import allowlist
+from skerry.teacher.allowlist import Allowlist
 
 NOW = datetime.now(UTC)
 
@@ -43,48 +43,48 @@ def _mark(certificate: bytes) -> str:
     return lists.mark(peer.id, peer.key)
 
 
-def status(known: Members, certificate: bytes | None) -> Status:
+def status(allowed: Allowlist, certificate: bytes | None) -> Status:
     try:
-        known.check(certificate)
+        allowed.check(certificate)
     except CallError as error:
         return error.status
     return Status.OK
 
 
 def test_nobody_is_let_in_before_the_first_list(certificate: bytes) -> None:
-    known = Members(Time())
-    assert status(known, certificate) is Status.UNAVAILABLE
-    assert not known.is_stranger(certificate), "nor hung up on: he may be on the list"
+    allowed = Allowlist(Time())
+    assert status(allowed, certificate) is Status.UNAVAILABLE
+    assert not allowed.is_stranger(certificate), "nor hung up on: he may be on the list"
 
 
 def test_who_is_on_the_list_is_let_in_and_nobody_else(certificate: bytes) -> None:
-    known = Members(Time())
-    known.learn(frozenset({_mark(certificate)}))
-    assert status(known, certificate) is Status.OK
-    assert status(known, None) is Status.UNAUTHENTICATED
-    known.learn(frozenset({"f" * 64}))
-    assert status(known, certificate) is Status.PERMISSION_DENIED
-    assert known.is_stranger(certificate)
+    allowed = Allowlist(Time())
+    allowed.update(frozenset({_mark(certificate)}))
+    assert status(allowed, certificate) is Status.OK
+    assert status(allowed, None) is Status.UNAUTHENTICATED
+    allowed.update(frozenset({"f" * 64}))
+    assert status(allowed, certificate) is Status.PERMISSION_DENIED
+    assert allowed.is_stranger(certificate)
 
 
 def test_a_list_stands_while_it_cannot_be_read_and_then_closes(certificate: bytes) -> None:
     clock = Time()
-    known = Members(clock)
-    known.learn(frozenset({_mark(certificate)}))
-    clock.now_s += members.PATIENCE_S
-    assert status(known, certificate) is Status.OK
+    allowed = Allowlist(clock)
+    allowed.update(frozenset({_mark(certificate)}))
+    clock.now_s += allowlist.PATIENCE_S
+    assert status(allowed, certificate) is Status.OK
     clock.now_s += 1
-    assert status(known, certificate) is Status.UNAVAILABLE
-    known.learn(None)
-    assert status(known, certificate) is Status.OK, "it was read again, and is the same"
+    assert status(allowed, certificate) is Status.UNAVAILABLE
+    allowed.update(None)
+    assert status(allowed, certificate) is Status.OK, "it was read again, and is the same"
 
 
 def test_nobody_is_let_in_who_was_refused_before_the_silence(certificate: bytes) -> None:
     clock = Time()
-    known = Members(clock)
-    known.learn(frozenset())
-    clock.now_s += members.PATIENCE_S - 1
-    assert status(known, certificate) is Status.PERMISSION_DENIED
+    allowed = Allowlist(clock)
+    allowed.update(frozenset())
+    clock.now_s += allowlist.PATIENCE_S - 1
+    assert status(allowed, certificate) is Status.PERMISSION_DENIED
 
 
 def test_the_servers_own_certificate_is_no_members() -> None:
@@ -94,6 +94,6 @@ def test_the_servers_own_certificate_is_no_members() -> None:
 
     server = pki.make_server_certificate(pki.make_ca("fleet", now=NOW), ["gateway"], now=NOW)
     der = x509.load_pem_x509_certificate(server.certificate).public_bytes(serialization.Encoding.DER)
-    known = Members(Time())
-    known.learn(frozenset({"f" * 64}))
-    assert known.is_stranger(der)
+    allowed = Allowlist(Time())
+    allowed.update(frozenset({"f" * 64}))
+    assert allowed.is_stranger(der)

@@ -1,4 +1,4 @@
-"""Three pages for probes and Prometheus over HTTP/1.1: `/metrics`, `/healthz` (alive), `/readyz` (ready to answer).
+"""Pages for probes and Prometheus over HTTP/1.1: `/metrics`, `/healthz` (alive), `/readyz` (ready to answer).
 
 Not a web server: GET and HEAD only, one request per connection, bounded in size, time and number.
 """
@@ -6,6 +6,8 @@ Not a web server: GET and HEAD only, one request per connection, bounded in size
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+
+from skerry.core import addresses
 
 _MAX_HEAD_BYTES = 8192
 _TIMEOUT_S = 5.0
@@ -20,6 +22,11 @@ TEXT = "text/plain; charset=utf-8"
 def probe(is_well: Callable[[], bool]) -> Callable[[], Page]:
     """A page that says ok, or 503."""
     return lambda: (200, TEXT, b"ok\n") if is_well() else (503, TEXT, b"not ready\n")
+
+
+def address(server: asyncio.Server) -> str:
+    """`host:port` of the listening socket."""
+    return addresses.show(*server.sockets[0].getsockname()[:2])
 
 
 async def serve(host: str, port: int, pages: Pages) -> asyncio.Server:

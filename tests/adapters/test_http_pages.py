@@ -1,11 +1,10 @@
-"""The pages for probes: bounded, GET and HEAD only, whatever is sent; and the settings of the server."""
+"""The pages for probes: bounded, GET and HEAD only, whatever is sent."""
 
 import asyncio
 
 import pytest
 
-from skerry.core import errors
-from skerry.serving import http, settings
+from skerry.adapters import http_pages
 
 
 async def ask(port: int, data: bytes) -> bytes:
@@ -32,8 +31,8 @@ async def ask(port: int, data: bytes) -> bytes:
     ids=["a page", "a query", "HEAD", "not ready", "no page", "POST", "no HTTP", "another protocol"],
 )
 async def test_what_is_answered(data: bytes, status: bytes, body: bytes) -> None:
-    server = await http.serve(
-        "127.0.0.1", 0, {"/healthz": http.probe(lambda: True), "/readyz": http.probe(lambda: False)}
+    server = await http_pages.serve(
+        "127.0.0.1", 0, {"/healthz": http_pages.probe(lambda: True), "/readyz": http_pages.probe(lambda: False)}
     )
     async with server:
         answer = await ask(server.sockets[0].getsockname()[1], data)
@@ -43,31 +42,8 @@ async def test_what_is_answered(data: bytes, status: bytes, body: bytes) -> None
 
 
 async def test_a_head_without_end_is_not_kept() -> None:
-    server = await http.serve("127.0.0.1", 0, {"/healthz": http.probe(lambda: True)})
+    server = await http_pages.serve("127.0.0.1", 0, {"/healthz": http_pages.probe(lambda: True)})
     async with server:
         port = server.sockets[0].getsockname()[1]
         assert await ask(port, b"GET / HTTP/1.1\r\n" + b"x" * 20_000) == b""
         assert b"200" in await ask(port, b"GET /healthz HTTP/1.1\r\n\r\n")
-
-
-def test_settings_have_safe_defaults() -> None:
-    found = settings.read({"SKERRY_MODELS": "/models"})
-    assert (found.listen, found.http, found.transport, found.threads) == (("127.0.0.1", 8001), None, "h2", 0)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("SKERRY_LISTEN", "8001"),
-        ("SKERRY_LISTEN", "host:port"),
-        ("SKERRY_HTTP", ":80"),
-        ("SKERRY_HTTP", "host:70000"),
-        ("SKERRY_TRANSPORT", "quic"),
-        ("SKERRY_THREADS", "-1"),
-        ("SKERRY_MEMORY_LIMIT_MB", "lots"),
-        ("SKERRY_MODELS", ""),
-    ],
-)
-def test_a_wrong_setting_is_named(name: str, value: str) -> None:
-    with pytest.raises(errors.InputError, match=name):
-        settings.read({"SKERRY_MODELS": "/models", name: value})

@@ -5,8 +5,8 @@ import urllib.request
 
 import pytest
 
+from skerry.adapters import heartbeat
 from skerry.core import errors
-from skerry.serving import pulse
 
 
 class Clock:
@@ -20,13 +20,13 @@ class Clock:
     ("age_s", "silent_s", "alive"),
     [
         pytest.param(1.0, 1.0, True, id="rounds go on and watches are heard"),
-        pytest.param(pulse.ROUND_S + 1, 1.0, False, id="a round that does not end"),
-        pytest.param(1.0, pulse.SILENT_S + 1, False, id="watches that stay silent though rounds go on"),
+        pytest.param(heartbeat.ROUND_S + 1, 1.0, False, id="a round that does not end"),
+        pytest.param(1.0, heartbeat.SILENT_S + 1, False, id="watches that stay silent though rounds go on"),
     ],
 )
 def test_alive(age_s: float, silent_s: float, alive: bool) -> None:
     clock = Clock()
-    beating = pulse.Pulse("curator", lambda: silent_s, clock)
+    beating = heartbeat.Heartbeat("curator", lambda: silent_s, clock)
     beating.beat()
     clock.now += age_s
     assert beating.is_alive is alive
@@ -42,11 +42,11 @@ def asked(port: int, path: str) -> tuple[int, str]:
 
 def test_it_is_told_over_http_while_the_service_itself_is_stuck() -> None:
     clock = Clock()
-    beating = pulse.Pulse("controller", lambda: 3.0, clock)
+    beating = heartbeat.Heartbeat("controller", lambda: 3.0, clock)
     port = beating.serve("127.0.0.1:0")
     assert asked(port, "/healthz") == (200, "ok\n")
     assert "skerry_watch_last_event_age_seconds 3.000" in asked(port, "/metrics")[1]
-    clock.now += pulse.ROUND_S + 1
+    clock.now += heartbeat.ROUND_S + 1
     assert asked(port, "/readyz")[0] == 503
     with pytest.raises(errors.UnavailableError, match="SKERRY_HEALTH"):
-        pulse.Pulse("other").serve(f"127.0.0.1:{port}")
+        heartbeat.Heartbeat("other").serve(f"127.0.0.1:{port}")

@@ -1,7 +1,7 @@
 """Whether a service that answers no requests still does its rounds: /healthz, /readyz and /metrics for Kubernetes.
 
-Alive is who began a round lately and hears its watches. Listens on a thread of its own, so that a round that is stuck
-is seen from outside. What a round does is the service's own.
+A service is alive while it begins rounds and hears its watches. Listens on a thread of its own, so that a
+round that is stuck is seen from outside. What a round does is the service's own.
 """
 
 import asyncio
@@ -9,18 +9,18 @@ import threading
 import time
 from collections.abc import Callable
 
-from skerry.core import errors
-from skerry.serving import http, settings
+from skerry.adapters import http_pages
+from skerry.core import addresses, errors
 
 ROUND_S = 120.0
 """A round that has not ended for so long does not end any more."""
 SILENT_S = 600.0
-"""Watches are listed anew well before; beyond it something is broken that only a new process mends."""
+"""Watches are listed again well before; beyond it something is broken that only a new process mends."""
 _START_S = 10.0
 
 
-class Pulse:
-    """`beat()` marks the begin of a round. `silent_s` says how long the quietest watch has heard nothing, `more` what
+class Heartbeat:
+    """`beat()` marks the start of a round. `silent_s` says how long the quietest watch has heard nothing, `more` what
     else /metrics shows."""
 
     def __init__(
@@ -51,18 +51,18 @@ class Pulse:
 
     def serve(self, address: str) -> int:
         """Listen on `host:port` until the process ends; the bound port. Raises InputError, UnavailableError."""
-        host, port = settings.address("SKERRY_HEALTH", address)
-        page = http.probe(lambda: self.is_alive)
-        pages = {"/healthz": page, "/readyz": page, "/metrics": lambda: (200, http.TEXT, self.metrics())}
+        host, port = addresses.parse("SKERRY_HEALTH", address)
+        page = http_pages.probe(lambda: self.is_alive)
+        pages = {"/healthz": page, "/readyz": page, "/metrics": lambda: (200, http_pages.TEXT, self.metrics())}
         bound: list[int] = []
-        listening, trouble = threading.Event(), list[OSError]()
+        listening, failures = threading.Event(), list[OSError]()
 
         async def listen() -> None:
             try:
-                server = await http.serve(host, port, pages)
+                server = await http_pages.serve(host, port, pages)
                 bound.append(server.sockets[0].getsockname()[1])
             except OSError as exc:
-                trouble.append(exc)
+                failures.append(exc)
                 return
             finally:
                 listening.set()
@@ -70,6 +70,6 @@ class Pulse:
 
         threading.Thread(target=lambda: asyncio.run(listen()), name="health", daemon=True).start()
         listening.wait(_START_S)
-        if trouble:
-            raise errors.UnavailableError(f"cannot listen on SKERRY_HEALTH {address}: {trouble[0].strerror}")
+        if failures:
+            raise errors.UnavailableError(f"cannot listen on SKERRY_HEALTH {address}: {failures[0].strerror}")
         return bound[0]

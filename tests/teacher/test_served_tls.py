@@ -8,7 +8,7 @@ import grpc
 import models
 import numpy as np
 import pytest
-import teacher
+import teacher_process
 
 from skerry.adapters import pki
 from skerry.adapters.oip.remote import RemoteModel
@@ -47,7 +47,7 @@ async def test_nodes_of_the_fleet_get_through_and_nobody_else(tmp_path: Path, tr
         "SKERRY_CLIENT_CA": str(tmp_path / "ca.crt"),
         "SKERRY_MEMBERS": "any",
     }
-    with teacher.started(tmp_path / "models", transport, **settings) as started:
+    with teacher_process.started(tmp_path / "models", transport, **settings) as started:
         started.wait_ready()
         mine = credentials(tmp_path / "mine", ours, ours)
         async with RemoteModel(address, credentials=lambda: mine) as remote:
@@ -62,7 +62,7 @@ async def test_nodes_of_the_fleet_get_through_and_nobody_else(tmp_path: Path, tr
 
 
 def test_the_listener_wants_all_its_files() -> None:
-    from skerry.serving import settings
+    from skerry.teacher import settings
 
     with pytest.raises(errors.InputError, match="SKERRY_CLIENT_CA"):
         settings.read(
@@ -72,7 +72,7 @@ def test_the_listener_wants_all_its_files() -> None:
 
 @pytest.mark.parametrize("members", ["", "http://gateway:8446/members", "none"])
 def test_the_listener_wants_to_be_told_whom_to_let_in(members: str) -> None:
-    from skerry.serving import settings
+    from skerry.teacher import settings
 
     files = dict.fromkeys(("SKERRY_TLS_CERT", "SKERRY_TLS_KEY", "SKERRY_CLIENT_CA"), "file")
     with pytest.raises(errors.InputError, match="SKERRY_MEMBERS"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import models
 import pytest
-import teacher
+import teacher_process
 
 from skerry.core import errors
 from skerry.proto import open_inference_pb2 as pb
@@ -23,7 +23,7 @@ def _run(address: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize("transport", ["h2", "grpcio"])
 def test_a_model_that_is_ready_is_asked_once(tmp_path: Path, transport: str) -> None:
     models.write_linear(tmp_path, "digits", 3)
-    with teacher.started(tmp_path, transport) as server:
+    with teacher_process.started(tmp_path, transport) as server:
         done = _run(server.wait_ready().address)
         assert 'skerry_requests_total{model="digits",version="3",outcome="ok"} 1' in server.page("/metrics")
     assert (done.returncode, done.stderr) == (0, "")
@@ -32,14 +32,14 @@ def test_a_model_that_is_ready_is_asked_once(tmp_path: Path, transport: str) -> 
 
 def test_a_model_with_several_inputs_is_asked_for_all_of_them(tmp_path: Path) -> None:
     models.write_pair(tmp_path, "pair", 1)
-    with teacher.started(tmp_path, "h2") as server:
+    with teacher_process.started(tmp_path, "h2") as server:
         done = _run(server.wait_ready().address)
     assert done.returncode == 0, done.stderr
     assert "pair version 1 answered" in done.stdout
 
 
 def test_a_server_that_was_given_no_model_is_well_unless_one_is_required(tmp_path: Path) -> None:
-    with teacher.started(tmp_path, "h2") as server:
+    with teacher_process.started(tmp_path, "h2") as server:
         address = server.wait_ready().address
         fine, required = _run(address), _run(address, "--require-model", "--timeout-seconds", "0.1")
     assert (fine.returncode, fine.stdout) == (
@@ -52,7 +52,7 @@ def test_a_server_that_was_given_no_model_is_well_unless_one_is_required(tmp_pat
 
 def test_a_model_that_cannot_answer_fails_the_trial_with_the_servers_words(tmp_path: Path) -> None:
     models.write_not_finite(tmp_path, "broken", 1)
-    with teacher.started(tmp_path, "h2") as server:
+    with teacher_process.started(tmp_path, "h2") as server:
         done = _run(server.wait_ready().address, "--timeout-seconds", "0.1")
     assert done.returncode == 1
     assert "ModelInfer" in done.stderr or "no model ready" in done.stderr
