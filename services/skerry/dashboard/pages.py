@@ -6,7 +6,7 @@ from typing import Any
 import jinja2
 
 from skerry.core.liveness import State
-from skerry.dashboard import shapes, views
+from skerry.dashboard import charts, views
 
 NODES_PER_PAGE = 100
 ROLLOUTS_SHOWN, RUNS_SHOWN, VERSIONS_SHOWN = 5, 10, 8
@@ -108,8 +108,8 @@ def _make() -> jinja2.Environment:
     shared: dict[str, Any] = {
         "ICONS": ICONS,
         "age": age,
-        "bars": shapes.bars,
-        "arms": shapes.arms,
+        "bars": charts.bars,
+        "arms": charts.arms,
         "States": list(State),
     }
     made.globals |= shared
