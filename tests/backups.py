@@ -11,7 +11,7 @@ from skerry.adapters import blobs as blob_store
 from skerry.adapters import objects
 from skerry.adapters.trust import ceremony
 from skerry.cli.backup import saving
-from skerry.cli.places import Places
+from skerry.cli.locations import Locations
 from skerry.core import manifest, writers
 
 
@@ -82,6 +82,6 @@ def is_untouched(folder: Path) -> bool:
     return told(store) == {} and not (folder / "repository" / "metadata").exists()
 
 
-def places_of(still: StillSystem) -> Places:
+def places_of(still: StillSystem) -> Locations:
     described = still.description
-    return Places(described.objects, described.blobs, described.repository)
+    return Locations(described.objects, described.blobs, described.repository)

@@ -85,7 +85,7 @@ def test_a_pipe_will_do(system: StillSystem, tmp_path: Path) -> None:
 
 def test_an_archive_is_never_written_over(system: StillSystem, tmp_path: Path) -> None:
     (tmp_path / "b.tar").write_bytes(b"the last one")
-    assert "is there already" in system.bad(2, "backup", tmp_path / "b.tar")
+    assert "exists already" in system.bad(2, "backup", tmp_path / "b.tar")
     assert (tmp_path / "b.tar").read_bytes() == b"the last one"
 
 

@@ -12,7 +12,7 @@ from backups import furnished, is_untouched
 from cli_system import StillSystem
 
 from skerry.cli.backup import restoring
-from skerry.cli.places import Places
+from skerry.cli.locations import Locations
 from skerry.core import errors
 
 
@@ -27,9 +27,9 @@ def refused(archived: bytes, tmp_path: Path) -> str:
     """The reason why an archive is not restored; nothing of it counts."""
     folder = tmp_path / "other"
     shutil.rmtree(folder, ignore_errors=True)
-    places = Places(f"sqlite:///{folder}/objects.db", f"file://{folder}/blobs", f"file://{folder}/repository")
+    locations = Locations(f"sqlite:///{folder}/objects.db", f"file://{folder}/blobs", f"file://{folder}/repository")
     with pytest.raises((errors.IntegrityError, errors.InputError)) as caught:
-        restoring.restore(places, io.BytesIO(archived), merge=False)
+        restoring.restore(locations, io.BytesIO(archived), merge=False)
     assert is_untouched(folder)
     with pytest.raises((errors.IntegrityError, errors.InputError)):
         restoring.check(io.BytesIO(archived))
@@ -98,7 +98,7 @@ def _link(entries: list[tuple[tarfile.TarInfo, bytes]]) -> None:
 EDITS: dict[str, tuple[Callable[[list[tuple[tarfile.TarInfo, bytes]]], None], str]] = {
     "an entry is missing": (lambda entries: entries.pop(3) and None, "something is missing"),
     "an entry was added": (_add("blobs/sha256/aa/bb"), "something is missing or was moved"),
-    "two entries changed places": (lambda entries: entries.insert(0, entries.pop(2)), "something is missing"),
+    "two entries changed locations": (lambda entries: entries.insert(0, entries.pop(2)), "something is missing"),
     "an entry was renamed": (lambda entries: setattr(entries[-2][0], "name", "blobs/x"), "something is missing"),
     "an entry climbs out": (_add("blobs/../../etc/cron"), "which no backup does"),
     "an absolute entry": (_add("/etc/passwd"), "which no backup does"),

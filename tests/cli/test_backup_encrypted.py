@@ -8,19 +8,19 @@ import backups
 import pytest
 from cli_system import StillSystem
 
-from skerry.cli.backup import sealing
+from skerry.cli.backup import encryption
 from skerry.core import errors
 
 PASSPHRASE = b"correct horse battery"
-CHUNK = sealing.CHUNK_BYTES
+CHUNK = encryption.CHUNK_BYTES
 SEALED = CHUNK + 16
-HEAD = len(sealing.MAGIC) + 16
+HEAD = len(encryption.MAGIC) + 16
 
 
 @pytest.fixture(autouse=True)
 def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Guessing may cost nothing here: what is asked for is the same."""
-    monkeypatch.setattr(sealing, "_COST", 2**4)
+    monkeypatch.setattr(encryption, "_COST", 2**4)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def system(tmp_path: Path) -> StillSystem:
 
 def seal(data: bytes, passphrase: bytes = PASSPHRASE, step: int = 10_000) -> bytes:
     out = io.BytesIO()
-    sealed = sealing.Sealing(out, passphrase)
+    sealed = encryption.EncryptingWriter(out, passphrase)
     for at in range(0, len(data), step):
         sealed.write(data[at : at + step])
     sealed.finish()
@@ -40,7 +40,7 @@ def seal(data: bytes, passphrase: bytes = PASSPHRASE, step: int = 10_000) -> byt
 
 
 def unseal(data: bytes, passphrase: bytes | None = PASSPHRASE) -> bytes:
-    return sealing.opened(io.BytesIO(data), passphrase).read()
+    return encryption.decrypted(io.BytesIO(data), passphrase).read()
 
 
 def content(size: int) -> bytes:
@@ -61,7 +61,7 @@ def test_an_archive_of_an_earlier_time_is_opened(monkeypatch: pytest.MonkeyPatch
     """What is in people's cupboards: its parameters may not change under the same first line."""
     monkeypatch.undo()
     kept = bytes.fromhex("034866ac28bcd1d2dac0517e365b56dfd68d93c546b7972fa522484995f35593a1f2c87a7e88917a")
-    assert unseal(sealing.MAGIC + kept) == b"a backup"
+    assert unseal(encryption.MAGIC + kept) == b"a backup"
 
 
 def test_equal_content_is_sealed_differently_each_time() -> None:
@@ -106,7 +106,7 @@ def test_what_was_put_together_otherwise_is_refused(edit: Callable[[bytes], byte
 def test_a_flipped_bit_is_found_wherever_it_is() -> None:
     sealed = seal(content(CHUNK + 100))
     places = [
-        *range(len(sealing.MAGIC), HEAD),
+        *range(len(encryption.MAGIC), HEAD),
         HEAD,
         HEAD + CHUNK - 1,
         HEAD + SEALED - 1,
@@ -123,7 +123,7 @@ def test_a_flipped_bit_is_found_wherever_it_is() -> None:
 def test_nothing_is_read_behind_a_chunk_that_is_not_right() -> None:
     sealed = bytearray(seal(content(4 * CHUNK)))
     sealed[HEAD + SEALED + 5] ^= 1
-    reading = sealing.opened(io.BytesIO(bytes(sealed)), PASSPHRASE)
+    reading = encryption.decrypted(io.BytesIO(bytes(sealed)), PASSPHRASE)
     read = bytearray()
     with pytest.raises(errors.IntegrityError, match=f"from byte {CHUNK} on"):
         while True:
@@ -148,7 +148,7 @@ def test_who_gives_a_passphrase_takes_nothing_that_anybody_could_have_written() 
 def test_a_passphrase_that_is_guessed_at_once_is_refused(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "passphrase").write_bytes(text)
     with pytest.raises(errors.InputError, match="12 characters"):
-        sealing.read_passphrase(tmp_path / "passphrase")
+        encryption.read_passphrase(tmp_path / "passphrase")
 
 
 @pytest.mark.parametrize("name", ["b.tar", "b.tar.gz"])
@@ -161,7 +161,7 @@ def test_a_system_with_its_keys_goes_through_an_encrypted_archive(
     assert "private keys" not in told
     data = archive.read_bytes()
     pem = next((system.folder / "keys" / "online").glob("*.pem")).read_bytes()
-    assert data.startswith(sealing.MAGIC) and b"objects/" not in data and pem not in data
+    assert data.startswith(encryption.MAGIC) and b"objects/" not in data and pem not in data
     assert "is whole" in system.good("restore", "--check", "--passphrase-file", file, archive)
     back = backups.empty(tmp_path / "back")
     back.good("restore", "--passphrase-file", file, archive)

@@ -16,7 +16,7 @@ from PIL import Image
 from pyarrow import csv, parquet
 
 from skerry.adapters import blobs
-from skerry.cli.importing import splitting, tables
+from skerry.cli.importing import holdout_split, tables
 from skerry.core import dataset_parts, datasets, digests
 
 NAMES = ["ok", "worn", "broken"]
@@ -248,12 +248,12 @@ labels = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3)), min_size=1, 
 def test_a_split_keeps_units_whole_and_every_class_in_training(rows: list[tuple[int, int]], share: float) -> None:
     units, y = (np.array(column, dtype=np.int64) for column in zip(*rows, strict=True))
     y = units % 4  # the rows of a unit are of one class
-    mask = splitting.holdout(units, y, share)
+    mask = holdout_split.holdout(units, y, share)
     assert all(len(set(mask[units == unit])) == 1 for unit in units)
     assert set(y[~mask]) == set(y)
     many = [one for one in set(y) if len(set(units[y == one])) >= 2]
     assert set(many) <= set(y[mask])
-    assert np.array_equal(mask, splitting.holdout(units, y, share))
+    assert np.array_equal(mask, holdout_split.holdout(units, y, share))
 
 
 @pytest.mark.parametrize("rows", [8, 9, 130, 1000])

@@ -5,18 +5,18 @@ from typing import Any
 import pytest
 
 from skerry.adapters.objects.protocol import Object
-from skerry.cli.demo import chronicle
+from skerry.cli.demo import event_log
 
 
 def thing(kind: str, name: str, spec: dict[str, Any] | None = None, **status: Any) -> Object:
     return Object(kind, name, "uid", spec or {}, status, {}, 1, 1, 0)
 
 
-def look(*things: Object) -> chronicle.Look:
-    objects: dict[str, dict[str, Object]] = {kind: {} for kind in chronicle.KINDS}
+def take_snapshot(*things: Object) -> event_log.Snapshot:
+    objects: dict[str, dict[str, Object]] = {kind: {} for kind in event_log.KINDS}
     for one in things:
         objects[one.kind][one.name] = one
-    return chronicle.Look(objects)
+    return event_log.Snapshot(objects)
 
 
 def is_true(kind: str, **more: str) -> dict[str, str]:
@@ -103,18 +103,18 @@ NEW, OLD = "sha256:" + "a" * 64, "sha256:" + "b" * 64
     ],
 )
 def test_each_change_is_told_once(before: Object | None, after: Object, kind: str, words: str) -> None:
-    seen = look(*([before] if before else []))
-    told = list(chronicle.changes(seen, look(after)))
+    seen = take_snapshot(*([before] if before else []))
+    told = list(event_log.changes(seen, take_snapshot(after)))
     assert [one for one, _ in told] == [kind]
     assert words in told[0][1]
-    assert list(chronicle.changes(look(after), look(after))) == []
+    assert list(event_log.changes(take_snapshot(after), take_snapshot(after))) == []
 
 
 def test_a_refusal_that_is_reported_again_is_not_told_again() -> None:
     refused = node(targetState="Refused", targetDigest=NEW, reason="hash")
     later = node(targetState="Refused", targetDigest=NEW, reason="hash, as before")
-    assert list(chronicle.changes(look(refused), look(later))) == []
+    assert list(event_log.changes(take_snapshot(refused), take_snapshot(later))) == []
 
 
 def test_a_node_that_reports_nothing_is_on_no_version() -> None:
-    assert chronicle.nodes_on(look(thing("EdgeNode", "edge-1")), "digits") == {"edge-1": ("", 0)}
+    assert event_log.nodes_on(take_snapshot(thing("EdgeNode", "edge-1")), "digits") == {"edge-1": ("", 0)}

@@ -5,16 +5,16 @@ import math
 
 import pytest
 
-from skerry.cli.demo import books, faults, stage
+from skerry.cli.demo import digits_model, faults, results
 from skerry.cli.demo.traffic import Answer
 
 GOOD = {
-    "clean": books.PhaseRow("clean", 900, 0, 0.96, 0.97, 0.1, 1.0, 5.0),
-    "drift": books.PhaseRow("drift", 900, 0, 0.60, 0.80, 0.2, 1.0, 5.0),
-    "after": books.PhaseRow("after", 900, 0, 0.88, 0.93, 0.1, 1.0, 5.0),
+    "clean": results.PhaseRow("clean", 900, 0, 0.96, 0.97, 0.1, 1.0, 5.0),
+    "drift": results.PhaseRow("drift", 900, 0, 0.60, 0.80, 0.2, 1.0, 5.0),
+    "after": results.PhaseRow("after", 900, 0, 0.88, 0.93, 0.1, 1.0, 5.0),
 }
 NODES = {"a": "sha256:new", "b": "sha256:new"}
-HOLDOUT = books.Holdout(before=0.96, after=0.955, n=2000)
+HOLDOUT = results.Holdout(before=0.96, after=0.955, n=2000)
 
 
 def answer(**changes: object) -> Answer:
@@ -23,7 +23,7 @@ def answer(**changes: object) -> Answer:
 
 
 def test_a_loop_that_closed_has_no_reason_to_be_open() -> None:
-    assert books.why_open(GOOD, NODES, "sha256:new", HOLDOUT) == []
+    assert results.why_open(GOOD, NODES, "sha256:new", HOLDOUT) == []
 
 
 @pytest.mark.parametrize(
@@ -37,14 +37,14 @@ def test_a_loop_that_closed_has_no_reason_to_be_open() -> None:
         pytest.param({"rows": {"after": {"edge_accuracy": math.nan}}}, "nan", id="nothing was measured after"),
         pytest.param({"rows": {"drift": {"lost": 1}}}, "1 requests", id="a request was lost"),
         pytest.param({"holdout": None}, "holdout", id="the versions were not compared"),
-        pytest.param({"holdout": books.Holdout(0.96, 0.955, 1999)}, "holdout", id="the holdout is too small"),
-        pytest.param({"holdout": books.Holdout(0.96, 0.949, 2000)}, "fell", id="the new version is worse on clean"),
+        pytest.param({"holdout": results.Holdout(0.96, 0.955, 1999)}, "holdout", id="the holdout is too small"),
+        pytest.param({"holdout": results.Holdout(0.96, 0.949, 2000)}, "fell", id="the new version is worse on clean"),
     ],
 )
 def test_each_reason_is_named(changes: dict, word: str) -> None:
     rows = {name: dataclasses.replace(row, **changes.get("rows", {}).get(name, {})) for name, row in GOOD.items()}
     holdout = changes.get("holdout", HOLDOUT)
-    reasons = books.why_open(rows, changes.get("nodes", NODES), changes.get("target", "sha256:new"), holdout)
+    reasons = results.why_open(rows, changes.get("nodes", NODES), changes.get("target", "sha256:new"), holdout)
     assert len(reasons) >= 1
     assert word in " ".join(reasons)
 
@@ -57,7 +57,7 @@ def test_a_phase_row_counts_what_the_cameras_saw() -> None:
         answer(error="UNAVAILABLE: gone", local=-1, answered=-1),
         answer(phase="drift"),
     ]
-    row = books.phase_row("clean", answers)
+    row = results.phase_row("clean", answers)
     assert (row.requests, row.lost) == (4, 1)
     assert row.edge_accuracy == pytest.approx(1 / 3)
     assert row.answer_accuracy == pytest.approx(2 / 3)
@@ -66,15 +66,15 @@ def test_a_phase_row_counts_what_the_cameras_saw() -> None:
 
 
 def test_an_empty_phase_is_not_a_number_and_null_in_json() -> None:
-    row = books.phase_row("after", [])
+    row = results.phase_row("after", [])
     assert math.isnan(row.edge_accuracy)
-    assert books.as_json(row)["edge_accuracy"] is None
+    assert results.as_json(row)["edge_accuracy"] is None
 
 
 def test_series_group_by_time_and_leave_out_what_was_lost() -> None:
     answers = [answer(at_s=0.1), answer(at_s=1.9, local=5), answer(at_s=2.1), answer(at_s=2.2, error="x")]
-    assert books.series(answers)["accuracy_edge"] == [(1.0, 0.5), (3.0, 1.0)]
+    assert results.series(answers)["accuracy_edge"] == [(1.0, 0.5), (3.0, 1.0)]
 
 
 def test_every_fault_can_be_asked_for() -> None:
-    assert sorted(faults.FAULTS) == list(stage.FAULTS)
+    assert sorted(faults.FAULTS) == list(digits_model.FAULTS)

@@ -13,7 +13,7 @@ from tuf.api.metadata import Metadata, Timestamp
 
 from skerry.adapters import blobs, pki
 from skerry.adapters.trust import ceremony, client, expiry, keys, repository
-from skerry.cli.keys import showing
+from skerry.cli.keys import key_status
 from skerry.core import digests
 
 
@@ -68,7 +68,7 @@ def test_every_role_is_shown_with_its_keeper_and_its_end(founded: StillSystem, t
 )
 def test_what_is_near_its_end_is_told_in_time(founded: StillSystem, later: timedelta, warned: list[str]) -> None:
     storage = blobs.open_shared(founded.description.repository)
-    rows = showing.look(storage, None, now=datetime.now(UTC) + later)
+    rows = key_status.read(storage, None, now=datetime.now(UTC) + later)
     assert {row.role for row in rows if row.warning} == set(warned)
     if later > timedelta(days=365):
         assert next(row.warning for row in rows if row.role == "root").startswith("has ended")

@@ -19,7 +19,7 @@ from cryptography import x509
 from skerry.adapters import kubernetes, pki
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.adapters.trust import ceremony
-from skerry.cli.keys import secrets, vault
+from skerry.cli.keys import secret_store, secrets
 from skerry.core import errors
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -48,7 +48,7 @@ class MemoryVault:
         self.kept[name] = data
 
 
-def ensure(store: vault.Vault, *without: str, now: datetime = NOW) -> secrets.Outcome:
+def ensure(store: secret_store.SecretStore, *without: str, now: datetime = NOW) -> secrets.Outcome:
     return secrets.ensure(store, "s", HOSTS, without, now=now)
 
 
@@ -224,7 +224,7 @@ def test_secrets_in_a_cluster_with_the_rights_of_the_charts_job(
     assert still.good(*words).count("made ") == 8
     assert still.good(*words).count("kept ") == 8
     with contextlib.closing(kubernetes.connect(f"kubernetes://{namespace}")) as api:
-        cluster = vault.Cluster(api)
+        cluster = secret_store.Cluster(api)
         assert set(cluster.get("s-issuer") or {}) == {"ca.crt", "ca.key"}
         with pytest.raises(errors.RejectedError, match="cannot get"):
             cluster.get("of-somebody-else")

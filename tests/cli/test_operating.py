@@ -89,7 +89,7 @@ def test_a_rollouts_status_tells_verdict_failures_and_what_is_possible(system: S
 )
 def test_an_action_writes_intent_and_nothing_else(system: StillSystem, action: str, field: str, value: Any) -> None:
     before = system.objects.get("ModelRollout", RUNNING)
-    assert "is asked for" in system.good("rollout", action, RUNNING)
+    assert "is requested" in system.good("rollout", action, RUNNING)
     after = system.objects.get("ModelRollout", RUNNING)
     assert after.spec[field] == value
     assert after.status == before.status

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from skerry.cli.system import ownership, parts, process, supervisor
+from skerry.cli.system import ownership, process, process_specs, supervisor
 from skerry.cli.system.layout import Layout
 from skerry.core import errors
 
@@ -21,7 +21,7 @@ STUBBORN = (
 
 
 def spawn(tmp_path: Path, command: tuple[str, ...], name: str = "part") -> process.Process:
-    return process.Process(parts.Part(name, command, {}), tmp_path / f"{name}.log", os.environ)
+    return process.Process(process_specs.ProcessSpec(name, command, {}), tmp_path / f"{name}.log", os.environ)
 
 
 def test_a_ready_line_is_seen_and_only_of_this_start(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_memory_of_a_process_counts_its_children() -> None:
 def test_the_agents_get_no_key_no_object_store_and_no_redis(tmp_path: Path) -> None:
     system = supervisor.System(Layout(tmp_path), ["edge-1", "edge-2"])
     for node in ("edge-1", "edge-2"):
-        given = set(parts.agent(system.layout, system.ports, node, "h2").environment)
+        given = set(process_specs.agent(system.layout, system.ports, node, "h2").environment)
         assert not given & {"SKERRY_KEYS", "SKERRY_OBJECTS", "SKERRY_REDIS_URL", "SKERRY_BLOBS"}
     keys = [part.name for part in system._table.values() if "SKERRY_KEYS" in part.environment]
     assert keys == ["controller"]

@@ -86,7 +86,7 @@ def address_serving(system: system_file.Description, store: Objects, model: str)
     reporting = {
         node.name
         for node in store.list("EdgeNode")
-        if any(one.get("model") == model and one.get("digest") for one in node.status.get("models", []))
+        if any(report.get("model") == model and report.get("digest") for report in node.status.get("models", []))
     }
     for agent in system.agents:
         if agent.node in reporting:
@@ -104,7 +104,7 @@ async def infer(
         return reply, time.perf_counter() - began
 
 
-def tell(reply: InferReply, class_names: Sequence[str], request_id: str, seconds: float) -> dict[str, Any]:
+def answer_document(reply: InferReply, class_names: Sequence[str], request_id: str, seconds: float) -> dict[str, Any]:
     """The answer for people and programs: one row per sample of the first output."""
     logits = np.asarray(reply.outputs[0].data, dtype=np.float64)
     rows = []
@@ -112,15 +112,15 @@ def tell(reply: InferReply, class_names: Sequence[str], request_id: str, seconds
         best = int(row.argmax())
         name = class_names[best] if best < len(class_names) else str(best)
         rows.append({"class": name, "index": best, "logits": [float(value) for value in row[:100]]})
-    said = reply.parameters
+    parameters = reply.parameters
     return {
         "id": request_id,
         "rows": rows,
-        "route": said.get("skerry_route", ""),
-        "reason": said.get("skerry_reason", ""),
-        "confidence": said.get("skerry_confidence", ""),
-        "degraded": bool(said.get("skerry_degraded", False)),
-        "digest": said.get("skerry_digest", ""),
+        "route": parameters.get("skerry_route", ""),
+        "reason": parameters.get("skerry_reason", ""),
+        "confidence": parameters.get("skerry_confidence", ""),
+        "degraded": bool(parameters.get("skerry_degraded", False)),
+        "digest": parameters.get("skerry_digest", ""),
         "version": reply.version,
         "milliseconds": 1e3 * seconds,
     }
@@ -136,7 +136,7 @@ def class_index(label: str, class_names: Sequence[str]) -> int:
 
 
 def give_feedback(address: str, model: str, request_id: str, label: int, timeout_s: float) -> bool:
-    """Tell one agent the truth; whether it had captured that request. Raises UnavailableError."""
+    """Send the true class to one agent; whether it had captured that request. Raises UnavailableError."""
 
     async def call() -> edge_pb2.FeedbackReply:
         async with grpc.aio.insecure_channel(address) as channel:

@@ -74,7 +74,7 @@ def import_(
     wanted = dataset.target(store.get("EdgeModel", model))
     shape = tables.Shape(label_column, features, window, stride) if label_column else None
     data = sources.read(path, sources.guess(path) if kind == "auto" else kind, wanted.row, shape, resize=resize)
-    choices = dataset.Choices([one.strip() for one in labels.split(",") if one.strip()], holdout, drop_nonfinite)
+    choices = dataset.Choices([name.strip() for name in labels.split(",") if name.strip()], holdout, drop_nonfinite)
     imported = dataset.store(
         data,
         wanted,
@@ -83,10 +83,10 @@ def import_(
         objects=store,
         now_unix_ms=int(time.time() * 1000),
     )
-    _tell(imported, wanted.min_holdout, as_json)
+    _print(imported, wanted.min_holdout, as_json)
 
 
-def _tell(imported: "dataset.Imported", min_holdout: int, as_json: bool) -> None:
+def _print(imported: "dataset.Imported", min_holdout: int, as_json: bool) -> None:
     manifest = imported.manifest
     counts = {role: manifest.samples(role) for role in ("train", "holdout")}
     if as_json:

@@ -35,17 +35,17 @@ def infer(model: str, path: Path, node: str, request_id: str, as_json: bool, sta
     described = specs.parse_edge_model(model, store.get("EdgeModel", model).spec)
     tensors = agent_client.read(path, described.input)
     address = agent_client.address_of(system, node) if node else agent_client.address_serving(system, store, model)
-    asked = request_id or uuid.uuid4().hex
-    reply, seconds = asyncio.run(agent_client.infer(address, model, asked, tensors, _TIMEOUT_S))
-    told = agent_client.tell(reply, described.class_names, asked, seconds)
+    used_id = request_id or uuid.uuid4().hex
+    reply, seconds = asyncio.run(agent_client.infer(address, model, used_id, tensors, _TIMEOUT_S))
+    answer = agent_client.answer_document(reply, described.class_names, used_id, seconds)
     if as_json:
-        output.print_json(told)
+        output.print_json(answer)
         return
-    for row in told["rows"]:
+    for row in answer["rows"]:
         click.echo(f"{row['class']}  (logits {', '.join(f'{value:.3f}' for value in row['logits'])})")
     click.echo(
-        f"route {told['route']} ({told['reason']}), confidence {told['confidence']}, version {told['version']} "
-        f"{output.short(told['digest'])}, {told['milliseconds']:.1f} ms, request id {asked}"
+        f"route {answer['route']} ({answer['reason']}), confidence {answer['confidence']}, version {answer['version']} "
+        f"{output.short(answer['digest'])}, {answer['milliseconds']:.1f} ms, request id {used_id}"
     )
 
 
@@ -56,7 +56,7 @@ def infer(model: str, path: Path, node: str, request_id: str, as_json: bool, sta
 @click.option("--node", default="", help="The agent that answered (default: ask each).")
 @state_option
 def feedback(model: str, request_id: str, label: str, node: str, state: Path) -> None:
-    """Tell the true class (name or index) of an earlier request: it wins over any teacher."""
+    """Give the true class (name or index) of an earlier request: it wins over any teacher."""
     from skerry.cli import agent_client, object_access, system_file
     from skerry.core import errors, specs
 
@@ -66,6 +66,6 @@ def feedback(model: str, request_id: str, label: str, node: str, state: Path) ->
     addresses = [agent_client.address_of(system, node)] if node else [agent.address for agent in system.agents]
     if not any(agent_client.give_feedback(address, model, request_id, index, _TIMEOUT_S) for address in addresses):
         raise errors.NotFoundError(
-            f"request {request_id} was not captured by any agent asked: there is nothing to label"
+            f"request {request_id} was not captured by any agent used_id: there is nothing to label"
         )
     click.echo(f"recorded: request {request_id} is {described.class_names[index]}")

@@ -1,4 +1,4 @@
-"""Where a system keeps what nobody may lose, whether it runs or not: a state folder, or the URLs its processes have."""
+"""Where a system keeps what must not be lost, running or not: a state folder, or the URLs its processes have."""
 
 import functools
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from skerry.core import errors
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Locations:
     """URLs as in SKERRY_OBJECTS, SKERRY_BLOBS and SKERRY_REPOSITORY; folders of keys and of the teacher's models."""
 
     objects: str
@@ -35,7 +35,7 @@ _OPTIONS = (
 )
 
 
-def places_options(command: Callable[..., None]) -> Callable[..., None]:
+def location_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that say where a system is, and hand it one `places`."""
 
     @functools.wraps(command)
@@ -49,19 +49,21 @@ def places_options(command: Callable[..., None]) -> Callable[..., None]:
         state: Path,
         **others: Any,
     ) -> None:
-        command(places=_places(objects, blobs, repository, keys_folder, teacher_models, state), **others)
+        command(locations=_places(objects, blobs, repository, keys_folder, teacher_models, state), **others)
 
-    return functools.reduce(lambda made, option: option(made), reversed(_OPTIONS), wrapped)
+    return functools.reduce(lambda decorated, option: option(decorated), reversed(_OPTIONS), wrapped)
 
 
-def _places(objects: str, blobs: str, repository: str, keys: Path | None, teacher: Path | None, state: Path) -> Places:
+def _places(
+    objects: str, blobs: str, repository: str, keys: Path | None, teacher: Path | None, state: Path
+) -> Locations:
     if objects:
         if not blobs or not repository:
             raise errors.InputError(
                 f"{objects} is not all of a system: --blobs and --repository (SKERRY_…) are missing"
             )
-        return Places(objects, blobs, repository, keys, teacher)
+        return Locations(objects, blobs, repository, keys, teacher)
     from skerry.cli.system.layout import Layout
 
     layout = Layout.found(state.absolute())
-    return Places(layout.objects_url, layout.blobs_url, layout.repository_url, layout.keys, layout.teacher_models)
+    return Locations(layout.objects_url, layout.blobs_url, layout.repository_url, layout.keys, layout.teacher_models)

@@ -11,17 +11,17 @@ COMMANDS = {
     "up": Entry("skerry.cli.up:up", "Start the platform on this machine."),
     "down": Entry("skerry.cli.up:down", "Stop everything that `skerry up` started."),
     "infer": Entry("skerry.cli.infer:infer", "Ask an edge agent for an answer."),
-    "feedback": Entry("skerry.cli.infer:feedback", "Tell the true class of an earlier request."),
+    "feedback": Entry("skerry.cli.infer:feedback", "Give the true class of an earlier request."),
     "models": Entry("skerry.cli.models:models", "List, import and describe models."),
     "datasets": Entry("skerry.cli.datasets:datasets", "Import labelled data."),
     "teach": Entry("skerry.cli.teach:teach", "Train a model's teacher and let it serve."),
     "retrain": Entry("skerry.cli.runs:retrain", "Ask for a training run."),
     "runs": Entry("skerry.cli.runs:runs", "List training runs."),
-    "rollout": Entry("skerry.cli.rollout:rollout", "See and steer rollouts."),
-    "backup": Entry("skerry.cli.backup.command:backup", "Save what nobody may lose, also of a running system."),
+    "rollout": Entry("skerry.cli.rollout:rollout", "See and control rollouts."),
+    "backup": Entry("skerry.cli.backup.command:backup", "Save what must not be lost, also of a running system."),
     "restore": Entry("skerry.cli.backup.command:restore", "Put a backup back, or check one."),
     "keys": Entry("skerry.cli.keys.command:keys", "Secrets of an installation; renew and rotate signing keys."),
-    "nodes": Entry("skerry.cli.nodes:nodes", "List edge nodes; let them in and keep them out."),
+    "nodes": Entry("skerry.cli.nodes:nodes", "List edge nodes; admit them and keep them out."),
 }
 
 

@@ -36,15 +36,16 @@ def _list(as_json: bool, state: Path) -> None:
     versions = store.list("ModelVersion")
     for model in store.list("EdgeModel"):
         stable = model.status.get("stableVersion", "")
-        mine = sorted(
-            (one for one in versions if one.spec.get("model") == model.name), key=lambda one: one.spec["version"]
+        of_model = sorted(
+            (version for version in versions if version.spec.get("model") == model.name),
+            key=lambda version: int(version.spec["version"]),
         )
-        for version in mine or (None,):
+        for version in of_model or (None,):
             digest = version.spec["digest"] if version else ""
             holders = [
                 node.name
                 for node in nodes
-                if digest and any(one.get("digest") == digest for one in node.status.get("models", []))
+                if digest and any(report.get("digest") == digest for report in node.status.get("models", []))
             ]
             available = object_access.condition(version, "Available") if version else {}
             rows.append(
@@ -62,7 +63,7 @@ def _list(as_json: bool, state: Path) -> None:
                 }
             )
     output.show(
-        as_json, rows, lambda found: _table(found, now), "there is no model yet: `skerry models apply` or import"
+        as_json, rows, lambda listed: _table(listed, now), "there is no model yet: `skerry models apply` or import"
     )
 
 
@@ -92,13 +93,13 @@ def _table(rows: Any, now: int) -> None:
 def apply(path: Path, state: Path) -> None:
     """Create or change an EdgeModel from a YAML or JSON file with `name` and `spec`.
 
-    What the file does not name keeps its value; a null takes it away.
+    What the file does not name keeps its value; a null removes it.
     """
-    from skerry.cli import applying, object_access
+    from skerry.cli import model_file, object_access
 
-    name, spec = applying.read(path)
-    done = applying.apply(object_access.store_of(state), name, spec)
-    click.echo(f"EdgeModel {name} {done}")
+    name, spec = model_file.read(path)
+    outcome = model_file.apply(object_access.store_of(state), name, spec)
+    click.echo(f"EdgeModel {name} {outcome}")
 
 
 @models.command("import")
@@ -133,19 +134,19 @@ def import_(
 ) -> None:
     """Publish, sign and roll out a finished network: one ONNX file without external data, batch axis free."""
     from skerry.cli import object_access, system_file
-    from skerry.cli.importing import network, publishing
+    from skerry.cli.importing import network, publish
 
     wanted = network.Wanted(name, network.labels(labels), temperature, threshold, network.steps(preprocess))
-    made = network.prepare(path, golden, wanted)
+    prepared = network.prepare(path, golden, wanted)
     store = object_access.store_of(state)
-    version = publishing.publish(system_file.read(state), store, made)
-    told: Mapping[str, Any] = {
+    version = publish.publish(system_file.read(state), store, prepared)
+    result: Mapping[str, Any] = {
         "version": version.name,
         "digest": version.spec["digest"],
         "classes": list(wanted.labels),
     }
     if as_json:
-        output.print_json(told)
+        output.print_json(result)
         return
     click.echo(
         f"{version.name} is signed ({output.short(version.spec['digest'])}, {output.size(version.spec['sizeBytes'])})"

@@ -19,7 +19,7 @@ _TRIES = 5
 @state_option
 @click.pass_context
 def nodes(context: click.Context, as_json: bool, state: Path) -> None:
-    """List edge nodes: whether each lives, and what it says it serves. Subcommands let nodes in and keep them out."""
+    """List edge nodes: whether each is alive, and what it serves. Subcommands admit nodes and keep them out."""
     if context.invoked_subcommand is None:
         _list(as_json, state)
 
@@ -40,7 +40,7 @@ def _list(as_json: bool, state: Path) -> None:
     store = object_access.store_of(state)
     for node in store.list("EdgeNode"):
         last_seen = int(node.status.get("lastSeenUnixMs", 0))
-        judged = liveness.judge(
+        alive = liveness.judge(
             connected=bool(node.status.get("connected")),
             last_seen_ms=last_seen,
             now_ms=now,
@@ -50,7 +50,7 @@ def _list(as_json: bool, state: Path) -> None:
         rows.append(
             {
                 "node": node.name,
-                "state": judged.state.value,
+                "state": alive.state.value,
                 "lastSeenUnixMs": last_seen or None,
                 "address": addresses.get(node.name, node.status.get("servingAddress", "")),
                 "cordoned": bool(node.spec.get("cordoned", False)),
@@ -60,7 +60,7 @@ def _list(as_json: bool, state: Path) -> None:
                 "spool": json.loads(spools.get(f"spool:{node.name}", "null")),
             }
         )
-    output.show(as_json, rows, lambda found: _node_table(found, now), "no node has enrolled yet")
+    output.show(as_json, rows, lambda listed: _node_table(listed, now), "no node has enrolled yet")
 
 
 def _node_table(rows: Any, now: int) -> None:
@@ -72,9 +72,13 @@ def _node_table(rows: Any, now: int) -> None:
                 row["node"],
                 output.styled(_state_words(row), _STATE_STYLES.get(row["state"], "")),
                 output.age(row["lastSeenUnixMs"], now),
-                ", ".join(f"{one['model']} v{one['version']}" for one in row["models"] if one.get("digest"))
+                ", ".join(f"{report['model']} v{report['version']}" for report in row["models"] if report.get("digest"))
                 or output.DASH,
-                ", ".join(_target(one) for one in row["models"] if one.get("targetState") not in ("", None, "Serving"))
+                ", ".join(
+                    _target(report)
+                    for report in row["models"]
+                    if report.get("targetState") not in ("", None, "Serving")
+                )
                 or output.DASH,
                 row["address"],
             ]
@@ -96,11 +100,11 @@ def _target(report: Any) -> str:
 
 @nodes.command()
 @click.argument("name")
-@click.option("--key", default="", help="Approve only this key, as the node itself tells it (its beginning will do).")
+@click.option("--key", default="", help="Approve only this key, as the node itself shows it (its beginning is enough).")
 @state_option
 def approve(name: str, key: str, state: Path) -> None:
-    """Let NAME speak with the key that it last asked with: it was reset, replaced, or came after its token was used up.
-    The key that was approved before counts no longer."""
+    """Let NAME speak with the key that it last tried to enrol with: it was reset or replaced, or its token was used up.
+    The key that was approved before is no longer valid."""
     from skerry.core import errors
 
     def decide(spec: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,24 +117,24 @@ def approve(name: str, key: str, state: Path) -> None:
             raise errors.RejectedError(f"another key of node {name} waits: {waiting}")
         return {"approvedKey": waiting, "revoked": False}
 
-    made = _change(state, name, decide)
-    click.echo(f"node {name} may enrol with key {output.short(made['approvedKey'])}; it asks again by itself")
+    patch = _change(state, name, decide)
+    click.echo(f"node {name} may enrol with key {output.short(patch['approvedKey'])}; it asks again by itself")
 
 
 @nodes.command()
 @click.argument("name")
 @state_option
 def revoke(name: str, state: Path) -> None:
-    """Refuse NAME at every door of the gateway, from now on, whatever certificate it has."""
+    """Refuse NAME at every port of the gateway from now on, whatever certificate it has."""
     _change(state, name, lambda spec, _: {"revoked": True})
-    click.echo(f"node {name} is revoked; `skerry nodes readmit {name}` takes that back")
+    click.echo(f"node {name} is revoked; `skerry nodes readmit {name}` undoes that")
 
 
 @nodes.command()
 @click.argument("name")
 @state_option
 def readmit(name: str, state: Path) -> None:
-    """Take a revocation of NAME back: its approved key counts again."""
+    """Undo a revocation of NAME: its approved key is valid again."""
     _change(state, name, lambda spec, _: {"revoked": False})
     click.echo(f"node {name} may connect again")
 
@@ -142,35 +146,35 @@ def readmit(name: str, state: Path) -> None:
 def label(name: str, labels: tuple[str, ...], state: Path) -> None:
     """Set LABELS of NAME, as key=value; key- removes one. Fleets select nodes by them."""
     wanted: dict[str, str | None] = {}
-    for one in labels:
-        key, equals, value = one.partition("=")
-        if not equals and not one.endswith("-"):
-            raise click.BadParameter(f"{one!r} must be key=value, or key- to remove it")
-        wanted[key if equals else one[:-1]] = value if equals else None
+    for item in labels:
+        key, equals, value = item.partition("=")
+        if not equals and not item.endswith("-"):
+            raise click.BadParameter(f"{item!r} must be key=value, or key- to remove it")
+        wanted[key if equals else item[:-1]] = value if equals else None
     _change(state, name, lambda spec, _: {"labels": wanted})
     click.echo(f"labels of {name}: set {', '.join(labels)}")
 
 
 @nodes.command()
 @click.argument("name")
-@click.option("--off", is_flag=True, help="Let new versions come again.")
+@click.option("--off", is_flag=True, help="Give it new versions again.")
 @state_option
 def cordon(name: str, off: bool, state: Path) -> None:
-    """Let no new version come to NAME."""
+    """Give NAME no new version."""
     _change(state, name, lambda spec, _: {"cordoned": not off})
     click.echo(f"node {name} {'takes new versions again' if off else 'gets no new version'}")
 
 
 @nodes.group()
 def token() -> None:
-    """Join tokens: leave for nodes to enrol."""
+    """Join tokens: permission for nodes to enrol."""
 
 
 @token.command("create")
 @click.option("--pattern", default="*", show_default=True, help="Names that may enrol with it, with * and ?.")
 @click.option("--uses", default=1, show_default=True, type=click.IntRange(1, 2_000), help="How many nodes, each once.")
 @click.option(
-    "--hours", default=1.0, show_default=True, type=click.FloatRange(0.01, 24 * 30), help="How long it is good."
+    "--hours", default=1.0, show_default=True, type=click.FloatRange(0.01, 24 * 30), help="How long it is valid."
 )
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label of the nodes; may be repeated.")
 @click.option(
@@ -182,24 +186,24 @@ def token() -> None:
 )
 @state_option
 def create(pattern: str, uses: int, hours: float, labels: tuple[str, ...], ca: Path, state: Path) -> None:
-    """Make a join token and print it, once: only its hash is kept."""
+    """Create a join token and print it, once: only its hash is kept."""
     import secrets
 
     from skerry.adapters import pki
     from skerry.cli import object_access
     from skerry.core import join_tokens, writers
 
-    given = dict(one.partition("=")[::2] for one in labels)
-    made = join_tokens.Token(secrets.token_hex(6), secrets.token_urlsafe(24), pki.digest_of_ca(ca))
+    given = dict(item.partition("=")[::2] for item in labels)
+    new_token = join_tokens.Token(secrets.token_hex(6), secrets.token_urlsafe(24), pki.digest_of_ca(ca))
     spec = {
-        "secretHash": join_tokens.secret_hash(made.secret),
+        "secretHash": join_tokens.secret_hash(new_token.secret),
         "expiresUnixMs": object_access.now_ms() + int(hours * 3_600_000),
         "uses": uses,
         "nodePattern": pattern,
         "labels": given,
     }
-    object_access.store_of(state).create("JoinToken", made.id, spec, manager=writers.OPERATOR)
-    click.echo(str(made))
+    object_access.store_of(state).create("JoinToken", new_token.id, spec, manager=writers.OPERATOR)
+    click.echo(str(new_token))
 
 
 @token.command("list")
@@ -212,13 +216,13 @@ def list_(as_json: bool, state: Path) -> None:
     now = object_access.now_ms()
     rows = [
         {
-            "token": one.name,
-            "pattern": one.spec.get("nodePattern", "*"),
-            "uses": one.spec.get("uses", 1),
-            "usedBy": [use["name"] for use in one.status.get("nodes", [])],
-            "expired": now >= int(one.spec.get("expiresUnixMs", 0)),
+            "token": token_object.name,
+            "pattern": token_object.spec.get("nodePattern", "*"),
+            "uses": token_object.spec.get("uses", 1),
+            "usedBy": [use["name"] for use in token_object.status.get("nodes", [])],
+            "expired": now >= int(token_object.spec.get("expiresUnixMs", 0)),
         }
-        for one in object_access.oldest_first(object_access.store_of(state).list("JoinToken"))
+        for token_object in object_access.oldest_first(object_access.store_of(state).list("JoinToken"))
     ]
     output.show(as_json, rows, _token_table, "there is no join token: `skerry nodes token create` makes one")
 
@@ -227,7 +231,7 @@ def list_(as_json: bool, state: Path) -> None:
 @click.argument("name")
 @state_option
 def delete(name: str, state: Path) -> None:
-    """Forget the join token NAME: nobody enrols with it any more. Nodes that did stay."""
+    """Delete the join token NAME: no node can enrol with it any more. Nodes that already enrolled stay."""
     from skerry.cli import object_access
 
     object_access.store_of(state).delete("JoinToken", name)
@@ -252,7 +256,7 @@ def _token_table(rows: Any) -> None:
 
 
 def _change(state: Path, name: str, decide: Any) -> dict[str, Any]:
-    """Patch EdgeNode.spec as `decide(spec, status)` says; decided again when somebody wrote meanwhile."""
+    """Patch EdgeNode.spec as `decide(spec, status)` says; decided again after a conflicting write."""
     from skerry.cli import object_access
     from skerry.core import errors, writers
 
@@ -265,4 +269,4 @@ def _change(state: Path, name: str, decide: Any) -> dict[str, Any]:
             return patch
         except errors.ConflictError:
             continue
-    raise errors.UnavailableError(f"node {name} is written by others all the time; try again")
+    raise errors.UnavailableError(f"node {name} is changed by others all the time; try again")

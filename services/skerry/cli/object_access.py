@@ -19,7 +19,7 @@ def store_of(state: Path) -> Objects:
 
 
 def suffix() -> str:
-    """Makes the name of a new object unique: seconds in base 36 would do, milliseconds never meet."""
+    """Makes the name of a new object unique: seconds in base 36 would do, milliseconds do not collide."""
     return f"{time.time_ns() // 1_000_000:x}"
 
 
@@ -27,12 +27,12 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def create(store: Objects, made: intents.Creation) -> Object:
-    return store.create(made.kind, made.name, made.spec, manager=writers.OPERATOR)
+def create(store: Objects, creation: intents.Creation) -> Object:
+    return store.create(creation.kind, creation.name, creation.spec, manager=writers.OPERATOR)
 
 
 def change(store: Objects, name: str, intent: Callable[[intents.Known], intents.Patch]) -> intents.Patch:
-    """Ask for an intent on a rollout and write it; decided again when somebody wrote meanwhile."""
+    """Write an intent on a rollout; decided again after a conflicting write."""
     for _ in range(_TRIES):
         thing = store.get("ModelRollout", name)
         patch = intent(known(thing))
@@ -47,7 +47,7 @@ def change(store: Objects, name: str, intent: Callable[[intents.Known], intents.
             return patch
         except errors.ConflictError:
             continue
-    raise errors.UnavailableError(f"{name} is written by others all the time; try again")
+    raise errors.UnavailableError(f"{name} is changed by others all the time; try again")
 
 
 def known(thing: Object) -> intents.Known:
@@ -56,24 +56,24 @@ def known(thing: Object) -> intents.Known:
 
 def condition(thing: Object, kind: str) -> Mapping[str, Any]:
     """The condition of that type; empty when it was never set."""
-    return next((one for one in thing.status.get("conditions", []) if one.get("type") == kind), {})
+    return next((entry for entry in thing.status.get("conditions", []) if entry.get("type") == kind), {})
 
 
 def published(store: Objects, model: str) -> dict[str, specs.ModelVersion]:
     """The versions of a model that can be rolled out, by name."""
     return {
-        one.name: specs.parse_model_version(one.name, one.spec)
-        for one in store.list("ModelVersion")
-        if one.spec.get("model") == model and condition(one, "Available").get("status") == "True"
+        version.name: specs.parse_model_version(version.name, version.spec)
+        for version in store.list("ModelVersion")
+        if version.spec.get("model") == model and condition(version, "Available").get("status") == "True"
     }
 
 
 def oldest_first(things: Sequence[Object]) -> list[Object]:
-    return sorted(things, key=lambda one: (one.created_unix_ms, one.name))
+    return sorted(things, key=lambda thing: (thing.created_unix_ms, thing.name))
 
 
 def offline_after_s(store: Objects, node: Object) -> int:
     """After how long a silence this node counts as offline: the shortest time of the fleets it belongs to."""
-    fleets = [specs.parse_fleet(one.name, one.spec) for one in store.list("EdgeFleet")]
+    fleets = [specs.parse_fleet(fleet.name, fleet.spec) for fleet in store.list("EdgeFleet")]
     parsed = specs.parse_node(node.name, node.spec, node.status)
     return min((fleet.offline_after_s for fleet in fleets if fleet.selects(parsed)), default=15)

@@ -1,4 +1,4 @@
-"""`skerry rollout`: what the fleet is doing, and what an operator may ask of it."""
+"""`skerry rollout`: what the fleet is doing, and what an operator can do with it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ _PHASE_STYLES = {"Succeeded": "green", "RolledBack": "red", "RollbackIncomplete"
 
 @click.group()
 def rollout() -> None:
-    """See and steer rollouts."""
+    """See and control rollouts."""
 
 
 @rollout.command("list")
@@ -26,10 +26,10 @@ def list_(as_json: bool, state: Path) -> None:
     """List rollouts, newest last."""
     from skerry.cli import object_access
 
-    found = object_access.oldest_first(object_access.store_of(state).list("ModelRollout"))
+    rollouts = object_access.oldest_first(object_access.store_of(state).list("ModelRollout"))
     now = object_access.now_ms()
     output.show(
-        as_json, [_row(one) for one in found], lambda rows: _rollout_table(rows, now), "there is no rollout yet"
+        as_json, [_row(thing) for thing in rollouts], lambda rows: _rollout_table(rows, now), "there is no rollout yet"
     )
 
 
@@ -38,7 +38,7 @@ def _row(thing: "Object") -> dict[str, Any]:
 
     status = thing.status
     waves, wave = status.get("waves", []), int(status.get("wave", 0))
-    done = object_access.condition(thing, "Succeeded")
+    succeeded = object_access.condition(thing, "Succeeded")
     return {
         "name": thing.name,
         "model": thing.spec.get("model"),
@@ -48,8 +48,8 @@ def _row(thing: "Object") -> dict[str, Any]:
         "deferred": status.get("deferred", []),
         "failed": status.get("failed", []),
         "pauseReasons": status.get("pauseReasons", []),
-        "succeeded": done.get("status", "Unknown"),
-        "reason": done.get("message") or object_access.condition(thing, "Progressing").get("message", ""),
+        "succeeded": succeeded.get("status", "Unknown"),
+        "reason": succeeded.get("message") or object_access.condition(thing, "Progressing").get("message", ""),
         "createdUnixMs": thing.created_unix_ms,
     }
 
@@ -78,12 +78,12 @@ def _rollout_table(rows: Any, now: int) -> None:
 @output.json_option
 @state_option
 def status(name: str, as_json: bool, state: Path) -> None:
-    """Show one rollout: its waves, verdicts, permits, and what can be asked of it now."""
+    """Show one rollout: its waves, verdicts, permits, and what can be done with it now."""
     from skerry.cli import object_access
     from skerry.core import intents
 
     thing = object_access.store_of(state).get("ModelRollout", name)
-    offers = [{"action": one.action, "whyNot": one.why_not} for one in intents.offers(object_access.known(thing))]
+    offers = [{"action": offer.action, "whyNot": offer.why_not} for offer in intents.offers(object_access.known(thing))]
     if as_json:
         output.print_json({**_row(thing), "spec": thing.spec, "status": thing.status, "offers": offers})
         return
@@ -104,7 +104,7 @@ def status(name: str, as_json: bool, state: Path) -> None:
     )
     for failure in row["failed"]:
         click.echo(f"failed on {failure['node']}: {failure['reason']}")
-    possible = [one["action"] for one in offers if not one["whyNot"]]
+    possible = [offer["action"] for offer in offers if not offer["whyNot"]]
     click.echo(f"possible now: {', '.join(possible) or 'nothing'}")
 
 
@@ -126,8 +126,8 @@ def start(version: str, state: Path) -> None:
     if version not in versions:
         raise errors.RejectedError(f"{version} is not published: see `skerry models`")
     policy = store.get("EdgeModel", model).spec.get("rollout", {})
-    made = object_access.create(store, intents.start(model, policy, versions[version], object_access.suffix()))
-    click.echo(f"rollout {made.name} is asked for: `skerry rollout status {made.name}`")
+    created = object_access.create(store, intents.start(model, policy, versions[version], object_access.suffix()))
+    click.echo(f"rollout {created.name} is requested: `skerry rollout status {created.name}`")
 
 
 @rollout.command()
@@ -141,8 +141,8 @@ def rollback(model: str, to: str, state: Path) -> None:
 
     store = object_access.store_of(state)
     thing = store.get("EdgeModel", model)
-    rollouts = [object_access.known(one) for one in store.list("ModelRollout") if one.spec.get("model") == model]
-    made = intents.rollback(
+    rollouts = [object_access.known(thing) for thing in store.list("ModelRollout") if thing.spec.get("model") == model]
+    creation = intents.rollback(
         model,
         str(thing.status.get("stableVersion", "")),
         thing.spec.get("rollout", {}),
@@ -151,12 +151,14 @@ def rollback(model: str, to: str, state: Path) -> None:
         object_access.suffix(),
         to=to,
     )
-    object_access.create(store, made)
-    click.echo(f"rollback {made.name} to {made.spec['version']} is asked for: `skerry rollout status {made.name}`")
+    object_access.create(store, creation)
+    click.echo(
+        f"rollback {creation.name} to {creation.spec['version']} is requested: `skerry rollout status {creation.name}`"
+    )
 
 
 def _action(name: str, help_text: str) -> None:
-    """A command that asks for one intent on one rollout."""
+    """A command for one action on one rollout."""
 
     @rollout.command(name, help=help_text)
     @click.argument("rollout_name", metavar="NAME")
@@ -172,7 +174,7 @@ def _action(name: str, help_text: str) -> None:
             return patch
 
         object_access.change(object_access.store_of(state), rollout_name, intent)
-        click.echo(f"{name} of {rollout_name} is asked for: `skerry rollout status {rollout_name}`")
+        click.echo(f"{name} of {rollout_name} is requested: `skerry rollout status {rollout_name}`")
 
 
 _action("pause", "Hold a rollout: no node is moved on, none is moved back.")

@@ -18,33 +18,33 @@ _WAIT_S = 3600.0
 @click.command()
 @click.argument("model")
 @click.option("--dataset", default="", help="Digest of the dataset to train on (default: the newest).")
-@click.option("--reason", default="by hand", show_default=True, help="Kept with the run, for whoever asks later.")
+@click.option("--reason", default="by hand", show_default=True, help="Kept with the run, for whoever reads it later.")
 @click.option("--wait", is_flag=True, help="Return when the run has ended; exit code 1 when it made no version.")
 @state_option
 def retrain(model: str, dataset: str, reason: str, wait: bool, state: Path) -> None:
-    """Train MODEL anew; if it passes its gates it is signed, published and rolled out."""
+    """Train a new version of MODEL; if it passes its gates it is signed, published and rolled out."""
     from skerry.cli import object_access
     from skerry.core import intents
 
     store = object_access.store_of(state)
-    thing = store.get("EdgeModel", model)
-    made = intents.retrain(
+    edge_model = store.get("EdgeModel", model)
+    creation = intents.retrain(
         model,
-        thing.spec,
+        edge_model.spec,
         [(run.name, run.spec, run.status) for run in store.list("TrainingRun")],
         object_access.suffix(),
         dataset=dataset or _newest(state, model),
-        base=str(thing.status.get("stableVersion", "")),
+        base=str(edge_model.status.get("stableVersion", "")),
         reason=reason,
     )
-    object_access.create(store, made)
-    click.echo(f"training run {made.name} is asked for: `skerry runs`")
+    object_access.create(store, creation)
+    click.echo(f"training run {creation.name} is requested: `skerry runs`")
     if wait:
-        _follow(store, made.name)
+        _follow(store, creation.name)
 
 
 def _newest(state: Path, model: str) -> str:
-    """The curator's newest dataset; empty when it says nothing: then the imported one is used."""
+    """The curator's newest dataset; empty when it names none: then the imported one is used."""
     import json
 
     from skerry.adapters import fleetstate
@@ -52,25 +52,25 @@ def _newest(state: Path, model: str) -> str:
     from skerry.core import errors
 
     try:
-        found = fleetstate.open_fleetstate(system_file.read(state).redis).get(f"curator:{model}")
+        readings = fleetstate.open_fleetstate(system_file.read(state).redis).get(f"curator:{model}")
     except errors.UnavailableError:
         return ""
-    return str(json.loads(found.get(f"curator:{model}", "{}")).get("datasetDigest", ""))
+    return str(json.loads(readings.get(f"curator:{model}", "{}")).get("datasetDigest", ""))
 
 
 def _follow(store: "Objects", name: str) -> None:
     from skerry.cli import object_access
 
-    end, version, told = time.monotonic() + _WAIT_S, 0, ""
+    end, version, printed = time.monotonic() + _WAIT_S, 0, ""
     while time.monotonic() < end:
         run = store.get("TrainingRun", name)
         done, running = object_access.condition(run, "Succeeded"), object_access.condition(run, "Running")
         if done.get("status") in ("True", "False"):
             click.echo(f"{name}: {done.get('reason')}: {done.get('message')}")
             raise SystemExit(0 if done["status"] == "True" else 1)
-        if (reason := str(running.get("reason", ""))) and reason != told:
+        if (reason := str(running.get("reason", ""))) and reason != printed:
             click.echo(f"{name}: {reason}")
-            told = reason
+            printed = reason
         _, version = store.changes(version, timeout_s=1.0, kinds=["TrainingRun"])
     raise SystemExit(1)
 
@@ -82,9 +82,11 @@ def runs(as_json: bool, state: Path) -> None:
     """List training runs, newest last."""
     from skerry.cli import object_access
 
-    found = object_access.oldest_first(object_access.store_of(state).list("TrainingRun"))
+    runs_found = object_access.oldest_first(object_access.store_of(state).list("TrainingRun"))
     now = object_access.now_ms()
-    output.show(as_json, [_row(run) for run in found], lambda rows: _table(rows, now), "there is no training run yet")
+    output.show(
+        as_json, [_row(run) for run in runs_found], lambda rows: _table(rows, now), "there is no training run yet"
+    )
 
 
 def _row(run: "Object") -> dict[str, Any]:

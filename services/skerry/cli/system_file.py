@@ -29,7 +29,7 @@ class Agent:
 class Description:
     """Where the parts of one system are. URLs as in SKERRY_OBJECTS, SKERRY_BLOBS, SKERRY_REPOSITORY and
     SKERRY_REDIS_URL; `gateway`, `teacher` and `dashboard` are `host:port`; `pids` by part; `supervisor` is the process
-    that revives them."""
+    that restarts them."""
 
     objects: str
     blobs: str
@@ -62,9 +62,9 @@ def path(state: Path) -> Path:
 
 
 def write(state: Path, system: Description) -> None:
-    """Tell where the system is; a reader sees the old file or the new one."""
+    """Say where the system is; a reader sees the old file or the new one."""
     document: dict[str, Any] = {key: getattr(system, name) for key, name in _TEXTS.items()}
-    document["agents"] = [{"node": one.node, "address": one.address} for one in system.agents]
+    document["agents"] = [{"node": agent.node, "address": agent.address} for agent in system.agents]
     document |= {"supervisor": system.supervisor, "pids": dict(system.pids)}
     fresh = path(state).with_suffix(".new")
     fresh.write_text(json.dumps(document, indent=2) + "\n")
@@ -89,7 +89,9 @@ def read(state: Path) -> Description:
     try:
         return _parse(json.loads(data[:_MAX_BYTES]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
-        raise errors.IntegrityError(f"{file} is damaged ({exc}): `skerry down` and `skerry up` write it anew") from exc
+        raise errors.IntegrityError(
+            f"{file} is damaged ({exc}): `skerry down` and `skerry up` write a new one"
+        ) from exc
 
 
 def _of_environment(given: Mapping[str, str]) -> Description:
@@ -105,6 +107,6 @@ def _parse(document: Any) -> Description:
     for name, value in texts.items():
         if not isinstance(value, str):
             raise TypeError(f"{name} must be a text")
-    agents = tuple(Agent(str(one["node"]), str(one["address"])) for one in document["agents"])
+    agents = tuple(Agent(str(agent["node"]), str(agent["address"])) for agent in document["agents"])
     pids = {str(name): int(pid) for name, pid in document.get("pids", {}).items()}
     return Description(**texts, agents=agents, supervisor=int(document.get("supervisor", 0)), pids=pids)

@@ -36,7 +36,7 @@ def teach(model: str, state: Path) -> None:
 
 
 def load(address: str, model: str) -> None:
-    """Ask the OIP server at `address` to load what lies in its repository. Raises UnavailableError with its words."""
+    """Ask the OIP server at `address` to load what is in its repository. Raises UnavailableError with its words."""
     import grpc
 
     from skerry.proto import open_inference_pb2

@@ -38,12 +38,12 @@ def up(state: Path, nodes: int, transport: str, storage: str, foreground: bool) 
     """Start the platform on this machine: cloud side, edge agents, dashboard.
 
     Everything listens on loopback only and keeps its data in the state folder. Running it again after a crash or a
-    reboot goes on where it was. `skerry down` stops all of it. Object storage is found by AWS_ENDPOINT_URL and the
+    reboot continues where it was. `skerry down` stops all of it. Object storage is found by AWS_ENDPOINT_URL and the
     other variables of AWS's own tools.
     """
     layout = Layout.found(state.absolute(), storage)
     layout.make()
-    command = [sys.executable, "-m", "skerry.cli.system.run", str(layout.root), str(nodes), transport]
+    command = [sys.executable, "-m", "skerry.cli.system.supervisor_main", str(layout.root), str(nodes), transport]
     if foreground:
         raise SystemExit(subprocess.call(command))
     with layout.log("supervisor").open("ab") as log:
@@ -51,13 +51,13 @@ def up(state: Path, nodes: int, transport: str, storage: str, foreground: bool) 
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
     _wait_until_up(layout, supervisor)
-    described = system_file.read(layout.root)
+    description = system_file.read(layout.root)
     click.echo(f"skerry is up ({layout.root})")
-    for agent in described.agents:
+    for agent in description.agents:
         click.echo(f"  agent {agent.node:<12} {agent.address}   (Open Inference Protocol v2 over gRPC)")
-    click.echo(f"  gateway            {described.gateway}")
-    click.echo(f"  teacher            {described.teacher}")
-    click.echo(f"  dashboard          http://{described.dashboard}")
+    click.echo(f"  gateway            {description.gateway}")
+    click.echo(f"  teacher            {description.teacher}")
+    click.echo(f"  dashboard          http://{description.dashboard}")
     click.echo("next: `skerry models apply`, `skerry models import` or `skerry nodes`; `skerry down` stops it")
 
 
@@ -65,15 +65,15 @@ def _wait_until_up(layout: Layout, supervisor: "subprocess.Popen[bytes]") -> Non
     end = time.monotonic() + START_S
     while not system_file.path(layout.root).exists() or system_file.read(layout.root).supervisor != supervisor.pid:
         if supervisor.poll() is not None or time.monotonic() > end:
-            words = layout.log("supervisor").read_text(errors="replace").strip().splitlines()[-12:]
-            raise errors.UnavailableError("skerry did not start:\n" + "\n".join(words))
+            last_lines = layout.log("supervisor").read_text(errors="replace").strip().splitlines()[-12:]
+            raise errors.UnavailableError("skerry did not start:\n" + "\n".join(last_lines))
         time.sleep(0.1)
 
 
 @click.command()
 @state_option
 def down(state: Path) -> None:
-    """Stop everything that `skerry up` started. What is stored stays; `skerry up` goes on with it."""
+    """Stop everything that `skerry up` started. What is stored stays; the next `skerry up` continues with it."""
     layout = Layout(state.absolute())
     owned = layout.root / "processes.json"
     pid = system_file.read(layout.root).supervisor if system_file.path(layout.root).exists() else None
@@ -84,7 +84,7 @@ def down(state: Path) -> None:
             time.sleep(0.1)
         click.echo("skerry is down")
     elif stopped := ownership.stop(owned, grace_s=8.0):
-        click.echo(f"the supervisor was gone already; stopped {stopped} processes it had left")
+        click.echo(f"the supervisor was gone already; stopped {stopped} processes that it had left behind")
     else:
         click.echo(f"nothing of skerry runs on {layout.root}")
     system_file.path(layout.root).unlink(missing_ok=True)

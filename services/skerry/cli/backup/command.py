@@ -13,7 +13,7 @@ from typing import IO, Any
 import click
 
 from skerry.cli import output
-from skerry.cli.places import Places, places_options
+from skerry.cli.locations import Locations, location_options
 from skerry.core import errors
 
 passphrase_option = click.option(
@@ -25,11 +25,11 @@ passphrase_option = click.option(
 
 @click.command()
 @click.argument("to", type=click.Path(dir_okay=False, allow_dash=True))
-@click.option("--keys", is_flag=True, help="The signing keys too. Whoever reads the archive can then sign.")
+@click.option("--keys", is_flag=True, help="The signing keys too. Anybody who reads the archive can then sign.")
 @passphrase_option
 @output.json_option
-@places_options
-def backup(places: Places, to: str, keys: bool, passphrase_file: Path | None, as_json: bool) -> None:
+@location_options
+def backup(locations: Locations, to: str, keys: bool, passphrase_file: Path | None, as_json: bool) -> None:
     """Save custom resources, blobs, the model repository and the teacher's models to TO.
 
     TO is a file that does not exist (.tar, or .tar.gz to compress), or - for standard output. The system may run
@@ -40,47 +40,49 @@ def backup(places: Places, to: str, keys: bool, passphrase_file: Path | None, as
     if keys and passphrase_file is None:
         click.echo("the archive holds private keys, readable by all who get it: give --passphrase-file", err=True)
     with _sink(to) as file, _sealed(file, passphrase_file) as sealed, _packed(sealed, to) as out:
-        told = saving.save(places, out, with_keys=keys, now_unix_ms=time.time_ns() // 1_000_000)
-    _tell(told, as_json, f"saved to {to}", to_stderr=to == "-")
-    if told["missing"]:
-        click.echo(f"objects name content that is nowhere: {', '.join(told['missing'])}", err=True)
+        counts = saving.save(locations, out, with_keys=keys, now_unix_ms=time.time_ns() // 1_000_000)
+    _print(counts, as_json, f"saved to {to}", to_stderr=to == "-")
+    if counts["missing"]:
+        click.echo(f"objects name content that is not stored: {', '.join(counts['missing'])}", err=True)
 
 
 @click.command()
 @click.argument("source", metavar="FROM", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
-@click.option("--merge", is_flag=True, help="Over what is there: replaces objects of the same name, keeps others.")
+@click.option("--merge", is_flag=True, help="On top of what is there: replaces objects of the same name, keeps others.")
 @click.option("--check", is_flag=True, help="Only verify the archive.")
 @passphrase_option
 @output.json_option
-@places_options
-def restore(places: Places, source: str, merge: bool, check: bool, passphrase_file: Path | None, as_json: bool) -> None:
+@location_options
+def restore(
+    locations: Locations, source: str, merge: bool, check: bool, passphrase_file: Path | None, as_json: bool
+) -> None:
     """Put the backup FROM (a file, or - for standard input) into an empty system whose controller is stopped.
 
-    Nothing counts before the whole archive is verified. After an interruption it is run again, with --merge when it
+    Nothing takes effect before the whole archive is verified. After an interruption it is run again, with --merge if it
     finds something there by then.
     """
-    from skerry.cli.backup import restoring, sealing
+    from skerry.cli.backup import encryption, restoring
 
-    passphrase = sealing.read_passphrase(passphrase_file) if passphrase_file is not None else None
+    passphrase = encryption.read_passphrase(passphrase_file) if passphrase_file is not None else None
     with contextlib.ExitStack() as stack:
         file: IO[bytes] = sys.stdin.buffer if source == "-" else stack.enter_context(Path(source).open("rb"))
-        opened = sealing.opened(file, passphrase)
+        opened = encryption.decrypted(file, passphrase)
         if check:
-            _tell(restoring.check(opened), as_json, f"{source} is whole", to_stderr=False)
+            _print(restoring.check(opened), as_json, f"{source} is whole", to_stderr=False)
             return
-        done = restoring.restore(places, opened, merge=merge)
+        done = restoring.restore(locations, opened, merge=merge)
     counts = {"objects": done.objects, "blobs": done.blobs, "files": done.files, "keys": done.keys}
-    _tell(counts, as_json, "restored", to_stderr=False)
+    _print(counts, as_json, "restored", to_stderr=False)
     if not as_json:
         click.echo("start the system again; nodes that saw a newer model repository need `skerry keys rotate online`")
 
 
-def _tell(told: Mapping[str, Any], as_json: bool, what: str, *, to_stderr: bool) -> None:
+def _print(counts: Mapping[str, Any], as_json: bool, what: str, *, to_stderr: bool) -> None:
     if as_json:
-        click.echo(json.dumps(told, indent=2), err=to_stderr)
+        click.echo(json.dumps(counts, indent=2), err=to_stderr)
         return
-    size = f" ({output.size(told['sizeBytes'])})" if "sizeBytes" in told else ""
-    counted = ", ".join(f"{told[part]} {part}" for part in ("objects", "blobs", "files", "keys"))
+    size = f" ({output.size(counts['sizeBytes'])})" if "sizeBytes" in counts else ""
+    counted = ", ".join(f"{counts[part]} {part}" for part in ("objects", "blobs", "files", "keys"))
     click.echo(f"{what}: {counted}{size}", err=to_stderr)
 
 
@@ -89,13 +91,13 @@ def _sink(to: str) -> Iterator[IO[bytes]]:
     """Standard output, or a new file that appears under its name when it is complete, readable by its owner alone."""
     if to == "-":
         if sys.stdout.isatty():
-            raise errors.InputError("a backup is no text: send it to a file, as in `skerry backup - > b.tar`")
+            raise errors.InputError("a backup is binary: send it to a file, as in `skerry backup - > b.tar`")
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     path = Path(to)
     if path.exists():
-        raise errors.InputError(f"{path} is there already: name another file")
+        raise errors.InputError(f"{path} exists already: name another file")
     partial = path.with_name(f".{path.name}.partial")
     try:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -113,13 +115,13 @@ def _sink(to: str) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def _sealed(out: IO[bytes], passphrase_file: Path | None) -> Iterator[IO[bytes]]:
-    """`out`, encrypted where a passphrase is given; what breaks off is left cut."""
+    """`out`, encrypted where a passphrase is given; a write that is interrupted leaves it cut."""
     if passphrase_file is None:
         yield out
         return
-    from skerry.cli.backup import sealing
+    from skerry.cli.backup import encryption
 
-    sealed = sealing.Sealing(out, sealing.read_passphrase(passphrase_file))
+    sealed = encryption.EncryptingWriter(out, encryption.read_passphrase(passphrase_file))
     yield sealed  # type: ignore[misc]  # it writes
     sealed.finish()
 

@@ -35,7 +35,7 @@ def read_passphrase(file: Path) -> bytes:
     return found
 
 
-class Sealing:
+class EncryptingWriter:
     """Encrypts what is written to it into `out`. Without `finish` the archive is cut. Raises UnavailableError."""
 
     def __init__(self, out: IO[bytes], passphrase: bytes) -> None:
@@ -68,7 +68,7 @@ class Sealing:
             raise errors.UnavailableError(f"cannot write the backup: {exc.strerror or exc}; free space") from exc
 
 
-def opened(source: IO[bytes], passphrase: bytes | None) -> IO[bytes]:
+def decrypted(source: IO[bytes], passphrase: bytes | None) -> IO[bytes]:
     """`source` as it was before it was sealed, or as it is when it never was; reading it raises IntegrityError.
 
     Raises InputError when it is sealed and no passphrase is given, RejectedError when one is given and it is not
@@ -78,13 +78,13 @@ def opened(source: IO[bytes], passphrase: bytes | None) -> IO[bytes]:
     if magic == MAGIC:
         if passphrase is None:
             raise errors.InputError("the archive is encrypted: give --passphrase-file")
-        return io.BufferedReader(_Opened(_chunks(source, passphrase)))
+        return io.BufferedReader(_DecryptingReader(_chunks(source, passphrase)))
     if passphrase is not None:
         raise errors.RejectedError("the archive is not encrypted: leave the passphrase out if you trust it")
-    return io.BufferedReader(_Opened(itertools.chain([magic], iter(lambda: source.read(CHUNK_BYTES), b""))))
+    return io.BufferedReader(_DecryptingReader(itertools.chain([magic], iter(lambda: source.read(CHUNK_BYTES), b""))))
 
 
-class _Opened(io.RawIOBase):
+class _DecryptingReader(io.RawIOBase):
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks, self._left = chunks, b""
 

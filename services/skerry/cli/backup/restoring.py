@@ -17,7 +17,7 @@ from skerry.adapters import objects as object_store
 from skerry.adapters.blobs.protocol import SharedBlobs
 from skerry.adapters.objects.protocol import Object
 from skerry.cli.backup import archive, saving
-from skerry.cli.places import Places
+from skerry.cli.locations import Locations
 from skerry.core import errors
 
 # Nodes obey no leader whose epoch is below the highest they have seen, and there were leaders after the backup.
@@ -44,33 +44,33 @@ def check(source: IO[bytes]) -> Mapping[str, Any]:
     return reader.manifest
 
 
-def restore(places: Places, source: IO[bytes], *, merge: bool) -> Restored:
+def restore(locations: Locations, source: IO[bytes], *, merge: bool) -> Restored:
     """Put the backup at `source` into `places`.
 
     With `merge` objects of the same name are replaced, others stay, and a model repository that is there is kept: it
     is at least as new. Raises RejectedError (something is there, or a controller leads), IntegrityError (the archive;
     nothing counts then), UnavailableError.
     """
-    held = lease.open_lease(places.objects, _LEASE)
+    held = lease.open_lease(locations.objects, _LEASE)
     if held.acquire(f"restore-{os.getpid()}") is None:
         raise errors.RejectedError(
             "a controller leads: stop it first (`skerry down`; `kubectl scale deploy/skerry-controller --replicas=0`)"
         )
     try:
-        known = object_store.open_objects(places.objects)
-        repository = blob_store.open_shared(places.repository)
+        known = object_store.open_objects(locations.objects)
+        repository = blob_store.open_shared(locations.repository)
         is_founded = repository.exists(saving.TIMESTAMP)
         if not merge and (is_founded or any(known.list(kind) for kind in saving.KINDS)):
             raise errors.RejectedError(
-                f"{places.objects} or {places.repository} is not empty: empty it, or use --merge"
+                f"{locations.objects} or {locations.repository} is not empty: empty it, or use --merge"
             )
-        return _restore(places, source, repository, is_founded)
+        return _restore(locations, source, repository, is_founded)
     finally:
         held.release()
 
 
-def _restore(places: Places, source: IO[bytes], repository: SharedBlobs, is_founded: bool) -> Restored:
-    done, blobs = Restored(), blob_store.open_shared(places.blobs)
+def _restore(locations: Locations, source: IO[bytes], repository: SharedBlobs, is_founded: bool) -> Restored:
+    done, blobs = Restored(), blob_store.open_shared(locations.blobs)
     with tempfile.SpooledTemporaryFile(_HELD_BACK_BYTES) as kept:
         spans = []
         for name, data in archive.Reader(source):
@@ -80,8 +80,8 @@ def _restore(places: Places, source: IO[bytes], repository: SharedBlobs, is_foun
             elif part == "repository" and path.startswith("targets/"):
                 done.files += _put(repository, path, data)
             elif part == "teacher":
-                if places.teacher is not None:
-                    done.files += _put(blob_store.open_shared(f"file://{places.teacher}"), path, data)
+                if locations.teacher is not None:
+                    done.files += _put(blob_store.open_shared(f"file://{locations.teacher}"), path, data)
             elif part in ("repository", "objects", "keys"):
                 kept.write(data)
                 spans.append((part, path, len(data)))
@@ -93,13 +93,13 @@ def _restore(places: Places, source: IO[bytes], repository: SharedBlobs, is_foun
         for part, path, size in spans:
             data = kept.read(size)
             if part == "keys":
-                done.keys += _put_key(places, path, data)
+                done.keys += _put_key(locations, path, data)
             elif part == "repository" and not is_founded:
                 repository.write(path, data)  # the timestamp is the last of them
                 done.files += 1
             elif part == "objects":
                 things.append(_parse(data))
-    done.objects = _put_objects(places, things)
+    done.objects = _put_objects(locations, things)
     return done
 
 
@@ -114,10 +114,10 @@ def _put(storage: SharedBlobs, path: str, data: bytes) -> int:
     return 1
 
 
-def _put_key(places: Places, path: str, data: bytes) -> int:
-    if places.keys is None:
+def _put_key(locations: Locations, path: str, data: bytes) -> int:
+    if locations.keys is None:
         raise errors.InputError("the backup holds keys: --keys-folder (SKERRY_KEYS) must say where they go")
-    file = places.keys / path
+    file = locations.keys / path
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     files.write(file, data, mode=0o600)
     return 1
@@ -132,16 +132,16 @@ def _parse(data: bytes) -> Object:
         raise errors.InputError(f"the backup holds an object that cannot be read ({exc!r})") from exc
 
 
-def _put_objects(places: Places, things: list[Object]) -> int:
+def _put_objects(locations: Locations, things: list[Object]) -> int:
     """Who is named before who names, so that a restore that dies leaves nothing that points nowhere."""
-    known = object_store.open_objects(places.objects)
+    known = object_store.open_objects(locations.objects)
     there = [one for kind in saving.KINDS for one in known.list(kind)]
     epoch = EPOCH_STEP + max((epoch for thing in (*there, *things) for epoch in _epochs(thing)), default=0)
     counters = {one.name: int(one.status.get("releaseCounter") or 0) for one in there if one.kind == "EdgeModel"}
-    restorer = object_store.open_restorer(places.objects)
+    restorer = object_store.open_restorer(locations.objects)
     for thing in sorted(things, key=lambda one: (-saving.KINDS.index(one.kind), one.created_unix_ms, one.name)):
-        restorer.restore(awakened(thing, epoch, counters.get(thing.name, 0)))
-    lease.begin_above(places.objects, _LEASE, epoch)
+        restorer.restore(as_restored(thing, epoch, counters.get(thing.name, 0)))
+    lease.begin_above(locations.objects, _LEASE, epoch)
     return len(things)
 
 
@@ -155,7 +155,7 @@ def _epochs(thing: Object) -> Iterator[int]:
             yield epoch
 
 
-def awakened(thing: Object, epoch: int, release_counter: int) -> Object:
+def as_restored(thing: Object, epoch: int, release_counter: int) -> Object:
     """The object as the system that wakes up should find it: no node is connected to it yet, and epochs and release
     numbers go on above all that nodes may have seen. `release_counter` is what the model's is at least."""
     status = dict(thing.status)

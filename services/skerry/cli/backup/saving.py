@@ -16,7 +16,7 @@ from skerry.adapters import objects as object_store
 from skerry.adapters.blobs.protocol import SharedBlobs
 from skerry.adapters.objects.protocol import Object
 from skerry.cli.backup import archive
-from skerry.cli.places import Places
+from skerry.cli.locations import Locations
 from skerry.core import digests, errors
 
 # Who names before who is named; a rollout's writes go from the last of these to the first.
@@ -39,20 +39,20 @@ class Saved:
     missing: list[str] = field(default_factory=list)
 
 
-def save(places: Places, out: IO[bytes], *, with_keys: bool, now_unix_ms: int) -> Mapping[str, Any]:
+def save(locations: Locations, out: IO[bytes], *, with_keys: bool, now_unix_ms: int) -> Mapping[str, Any]:
     """Write the archive to `out`; returns its manifest, `missing` naming content that objects name and nobody has.
 
     Raises UnavailableError, NotFoundError (the system was never started), TooLargeError (a blob of more than 512 MiB).
     """
     writer, saved = archive.Writer(out), Saved()
     with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as kept:
-        named = _keep_objects(object_store.open_objects(places.objects), kept, saved)
-        _save_repository(blob_store.open_shared(places.repository), writer, saved)
-        held = _save_blobs(blob_store.open_shared(places.blobs), writer, saved)
-        if places.teacher is not None:
-            saved.files += _copy(blob_store.open_shared(f"file://{places.teacher}"), "", "teacher", writer, saved)
-        if with_keys and places.keys is not None:
-            saved.keys = _copy(blob_store.open_shared(f"file://{places.keys}"), "", "keys", writer, saved)
+        named = _keep_objects(object_store.open_objects(locations.objects), kept, saved)
+        _save_repository(blob_store.open_shared(locations.repository), writer, saved)
+        held = _save_blobs(blob_store.open_shared(locations.blobs), writer, saved)
+        if locations.teacher is not None:
+            saved.files += _copy(blob_store.open_shared(f"file://{locations.teacher}"), "", "teacher", writer, saved)
+        if with_keys and locations.keys is not None:
+            saved.keys = _copy(blob_store.open_shared(f"file://{locations.keys}"), "", "keys", writer, saved)
         kept.seek(0)
         for line in kept:
             document = json.loads(line)

@@ -1,17 +1,17 @@
-"""`skerry demo`: the closed loop on this machine, from one command. What plays it is imported when it runs."""
+"""`skerry demo`: the closed loop on this machine, from one command. What it needs is imported when it runs."""
 
 from pathlib import Path
 
 import click
 
-from skerry.cli.demo import stage
+from skerry.cli.demo import digits_model
 
 RATE = 150.0
 
 
 @click.command()
 @click.option("--network", type=click.Choice(["cnn", "rnn"]), default="cnn", show_default=True, help="Network family.")
-@click.option("--fault", type=click.Choice(stage.FAULTS), help="Do this harm, and look what comes of it.")
+@click.option("--fault", type=click.Choice(digits_model.FAULTS), help="Do this harm, and check what follows.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the summary as JSON.")
 @click.option(
     "--report",

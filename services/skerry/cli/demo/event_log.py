@@ -1,6 +1,6 @@
-"""The story of the loop, told from the custom resources: what changed between two looks, in sentences for people.
+"""What happens in the demo, read from the custom resources: what changed between two snapshots, as sentences.
 
-Only what the objects say is told; no log is parsed and no part is asked.
+Only what the objects say is reported; no log is parsed and no process is asked.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Snapshot:
     """Every object at one moment, by kind and name."""
 
     objects: Mapping[str, Mapping[str, Object]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
@@ -31,9 +31,9 @@ class Look:
         return self.objects[kind]
 
 
-def look(objects: Objects) -> Look:
+def take_snapshot(objects: Objects) -> Snapshot:
     """Read all objects once."""
-    return Look({kind: {found.name: found for found in objects.list(kind)} for kind in KINDS})
+    return Snapshot({kind: {found.name: found for found in objects.list(kind)} for kind in KINDS})
 
 
 def condition(thing: Object | None, kind: str) -> Mapping[str, Any]:
@@ -50,16 +50,16 @@ def loaded(node: Object, model: str) -> tuple[str, int]:
     return "", 0
 
 
-def changes(before: Look, after: Look) -> Iterator[tuple[str, str]]:
-    """(kind, text) of everything worth telling between two looks."""
-    for kind, tell in (
+def changes(before: Snapshot, after: Snapshot) -> Iterator[tuple[str, str]]:
+    """(kind, text) of every change between two snapshots that people want to know."""
+    for kind, describe in (
         ("TrainingRun", _training),
         ("ModelVersion", _version),
         ("ModelRollout", _rollout),
         ("EdgeNode", _node),
     ):
         for name, now in after.of(kind).items():
-            yield from tell(before.of(kind).get(name), now)
+            yield from describe(before.of(kind).get(name), now)
 
 
 def _training(before: Object | None, now: Object) -> Iterator[tuple[str, str]]:
@@ -120,7 +120,7 @@ def short(digest: str) -> str:
     return digest.removeprefix("sha256:")[:8]
 
 
-def nodes_on(seen: Look, model: str) -> dict[str, tuple[str, int]]:
+def nodes_on(seen: Snapshot, model: str) -> dict[str, tuple[str, int]]:
     """Per node the (digest, version) that it reports as loaded."""
     return {name: loaded(node, model) for name, node in sorted(seen.of("EdgeNode").items())}
 

@@ -1,14 +1,14 @@
-"""The demo's faults: each does its harm at the place its name says, states what should come of it, and looks whether it
-came. The harm is done from outside; no part of the product has a branch for it."""
+"""The demo's faults: each does its harm at the place its name says, states what should follow, and checks whether it
+did. The harm is done from outside; no part of the product has a branch for it."""
 
 import asyncio
 from collections.abc import Mapping
 from typing import ClassVar
 
 from skerry.adapters.objects.protocol import Object
-from skerry.cli.demo import asking, chronicle, stage
-from skerry.cli.demo.plot import Fault, Plot
-from skerry.cli.demo.set import Set, write_json
+from skerry.cli.demo import digits_model, event_log, measurements
+from skerry.cli.demo.scenario import Fault, Scenario
+from skerry.cli.demo.session import Session, write_json
 
 OUTAGE_S = 8.0
 SETTLE_S = 90.0
@@ -21,26 +21,28 @@ class BadVersion(Fault):
         "is found at the canary and rolled back; the other nodes never leave the stable version"
     )
 
-    async def afterwards(self, plot: Plot, stage_set: Set) -> None:
-        stage_set.tell("fault", "somebody retrains on the old dataset, which knows nothing of the new cameras")
-        await stage_set.skerry("retrain", stage.MODEL, "--dataset", plot.dataset)
-        await stage_set.until(
-            "the bad version has passed its offline gates", lambda look: len(_published(look)) >= 3, 240
+    async def afterwards(self, scenario: Scenario, session: Session) -> None:
+        session.tell("fault", "somebody retrains on the old dataset, which knows nothing of the new cameras")
+        await session.skerry("retrain", digits_model.MODEL, "--dataset", scenario.dataset)
+        await session.until(
+            "the bad version has passed its offline gates", lambda snapshot: len(_published(snapshot)) >= 3, 240
         )
-        await stage_set.until("its rollout has ended", lambda look: _ended(look, 3), 240)
-        await stage_set.until(
+        await session.until("its rollout has ended", lambda snapshot: _ended(snapshot, 3), 240)
+        await session.until(
             "every node is on the stable version again",
-            lambda look: all(digest == plot.target for digest, _ in chronicle.nodes_on(look, stage.MODEL).values()),
+            lambda snapshot: all(
+                digest == scenario.target for digest, _ in event_log.nodes_on(snapshot, digits_model.MODEL).values()
+            ),
             SETTLE_S,
         )
 
-    async def judge(self, plot: Plot, stage_set: Set) -> None:
-        assert stage_set.traffic is not None
-        bad = _published(stage_set.seen)[2]
-        rollout = chronicle.newest(stage_set.seen.of("ModelRollout"))[2]
+    async def judge(self, scenario: Scenario, session: Session) -> None:
+        assert session.traffic is not None
+        bad = _published(session.seen)[2]
+        rollout = event_log.newest(session.seen.of("ModelRollout"))[2]
         verdict = rollout.status["waves"][0].get("verdict") or {}
-        served = {answer.node for answer in stage_set.traffic.answers if answer.digest == bad}
-        served |= {node for node, digests in stage_set.digests.items() if bad in digests}
+        served = {answer.node for answer in session.traffic.answers if answer.digest == bad}
+        served |= {node for node, digests in session.digests.items() if bad in digests}
         canaries = set(rollout.status["waves"][0]["nodes"])
         self.seen.append(f"rollout {rollout.name} ended as {rollout.status.get('phase')}")
         self.seen.append(f"canary verdict {verdict.get('result')}: {verdict.get('reason')}")
@@ -54,35 +56,35 @@ class Corrupt(Fault):
     expected = "the damaged artifact is refused by every agent, once each, and the old version serves on"
     closes_loop = False
 
-    async def during_training(self, plot: Plot, stage_set: Set) -> None:
+    async def during_training(self, scenario: Scenario, session: Session) -> None:
         """Publishing and rolling out are two steps this time, so that the harm comes in between."""
-        folder = stage_set.system.layout.root / "stage"
-        description = stage.edge_model(plot.network, plot.dataset, automatic=False, tolerant=True)
-        await stage_set.skerry("models", "apply", str(write_json(folder / "tolerant.json", description)))
+        folder = session.system.layout.root / "stage"
+        description = digits_model.edge_model(scenario.network, scenario.dataset, automatic=False, tolerant=True)
+        await session.skerry("models", "apply", str(write_json(folder / "tolerant.json", description)))
 
-    async def during_rollout(self, plot: Plot, stage_set: Set) -> bool:
-        version = _version_of(stage_set, plot.target)
+    async def during_rollout(self, scenario: Scenario, session: Session) -> bool:
+        version = _version_of(session, scenario.target)
         damaged = await asyncio.to_thread(
-            asking.damage, stage_set.system.layout.repository / "targets" / version.spec["targetPath"], "model.onnx"
+            measurements.damage, session.system.layout.repository / "targets" / version.spec["targetPath"], "model.onnx"
         )
-        stage_set.tell("fault", f"one byte of {damaged.name} in the repository is flipped")
-        await stage_set.skerry("rollout", "start", version.name)
-        await stage_set.until("the rollout of the damaged version has ended", lambda look: _ended(look, 2), 150)
-        await stage_set.play(10, "do the agents leave it alone from here on?")
+        session.tell("fault", f"one byte of {damaged.name} in the repository is flipped")
+        await session.skerry("rollout", "start", version.name)
+        await session.until("the rollout of the damaged version has ended", lambda snapshot: _ended(snapshot, 2), 150)
+        await session.play(10, "do the agents leave it alone from here on?")
         return True
 
-    async def judge(self, plot: Plot, stage_set: Set) -> None:
-        serving = chronicle.nodes_on(stage_set.seen, stage.MODEL)
-        rollout = chronicle.newest(stage_set.seen.of("ModelRollout"))[-1]
-        number = _version_of(stage_set, plot.target).spec["version"]
-        logs = {node: stage_set.system.layout.log(node) for node in stage_set.system.nodes}
-        verified = {node: await asyncio.to_thread(asking.refusals, log, number) for node, log in logs.items()}
+    async def judge(self, scenario: Scenario, session: Session) -> None:
+        serving = event_log.nodes_on(session.seen, digits_model.MODEL)
+        rollout = event_log.newest(session.seen.of("ModelRollout"))[-1]
+        number = _version_of(session, scenario.target).spec["version"]
+        logs = {node: session.system.layout.log(node) for node in session.system.nodes}
+        verified = {node: await asyncio.to_thread(measurements.refusals, log, number) for node, log in logs.items()}
         self.seen.append(f"refusals: {', '.join(f'{node} {count}' for node, count in verified.items())}")
         self.seen.append(f"rollout {rollout.name} ended as {rollout.status.get('phase')}")
         self.seen.append(f"serving: {', '.join(f'{node} v{version}' for node, (_, version) in serving.items())}")
         once = all(count == 1 for count in verified.values())
-        self.ok = once and all(digest == plot.first for digest, _ in serving.values())
-        self.ok = self.ok and rollout.status.get("phase") in ("RolledBack", "Failed") and _nothing_lost(stage_set, self)
+        self.ok = once and all(digest == scenario.first for digest, _ in serving.values())
+        self.ok = self.ok and rollout.status.get("phase") in ("RolledBack", "Failed") and _nothing_lost(session, self)
 
 
 class CloudDown(Fault):
@@ -92,87 +94,87 @@ class CloudDown(Fault):
         "it is uploaded once after they return"
     )
 
-    async def during_drift(self, plot: Plot, stage_set: Set) -> None:
-        await stage_set.play(4, "drifting cameras, the cloud still there")
-        stage_set.tell("fault", "gateway, teacher and Valkey are killed")
-        await asyncio.to_thread(stage_set.system.hold, "gateway", "teacher", "valkey", kill=True)
-        self._dark_since = stage_set.now()
-        await stage_set.play(OUTAGE_S, "the cloud is gone; the edge answers by itself")
-        self._dark_until = stage_set.now()
-        await asyncio.to_thread(stage_set.system.restart, "valkey", "gateway", "teacher")
-        stage_set.tell("fault", "gateway, teacher and Valkey are back")
+    async def during_drift(self, scenario: Scenario, session: Session) -> None:
+        await session.play(4, "drifting cameras, the cloud still there")
+        session.tell("fault", "gateway, teacher and Valkey are killed")
+        await asyncio.to_thread(session.system.hold, "gateway", "teacher", "valkey", kill=True)
+        self._dark_since = session.now()
+        await session.play(OUTAGE_S, "the cloud is gone; the edge answers by itself")
+        self._dark_until = session.now()
+        await asyncio.to_thread(session.system.restart, "valkey", "gateway", "teacher")
+        session.tell("fault", "gateway, teacher and Valkey are back")
 
-    async def judge(self, plot: Plot, stage_set: Set) -> None:
-        assert stage_set.traffic is not None
-        dark = [one for one in stage_set.traffic.answers if self._dark_since <= one.at_s <= self._dark_until]
+    async def judge(self, scenario: Scenario, session: Session) -> None:
+        assert session.traffic is not None
+        dark = [one for one in session.traffic.answers if self._dark_since <= one.at_s <= self._dark_until]
         answered = [one for one in dark if not one.error]
         self.seen.append(f"{len(answered)} of {len(dark)} requests answered while the cloud was gone")
-        spools = await asking.drained_spools(stage_set)
+        spools = await measurements.drained_spools(session)
         captured = sum(spool.captured for spool in spools.values())
         dropped = sum(spool.dropped for spool in spools.values())
         pending = sum(spool.pending for spool in spools.values())
-        stored = await asyncio.to_thread(lambda: sum(1 for _ in stage_set.blobs.list(f"examples/{stage.MODEL}")))
+        stored = await asyncio.to_thread(lambda: sum(1 for _ in session.blobs.list(f"examples/{digits_model.MODEL}")))
         self.seen.append(f"captured {captured}, stored {stored}, dropped {dropped}, still pending {pending}")
         self.ok = len(answered) == len(dark) > 0 and captured == stored and not dropped and not pending
-        self.ok = _nothing_lost(stage_set, self) and self.ok
+        self.ok = _nothing_lost(session, self) and self.ok
 
 
 class NodeOffline(Fault):
     name = "node-offline"
     expected = "with one agent gone during the rollout the others finish; it catches up when it returns"
-    node: ClassVar[str] = stage.NODES[-1]
+    node: ClassVar[str] = digits_model.NODES[-1]
 
-    async def during_training(self, plot: Plot, stage_set: Set) -> None:
-        assert stage_set.traffic is not None
-        stage_set.traffic.switch_off(self.node)
-        await stage_set.play(1, f"the cameras of {self.node} are switched off")
-        await asyncio.to_thread(stage_set.system.hold, self.node)
-        stage_set.tell("fault", f"{self.node} and its cameras are gone")
+    async def during_training(self, scenario: Scenario, session: Session) -> None:
+        assert session.traffic is not None
+        session.traffic.switch_off(self.node)
+        await session.play(1, f"the cameras of {self.node} are switched off")
+        await asyncio.to_thread(session.system.hold, self.node)
+        session.tell("fault", f"{self.node} and its cameras are gone")
 
-    async def during_rollout(self, plot: Plot, stage_set: Set) -> bool:
-        assert stage_set.traffic is not None
-        await stage_set.until("the others have finished", lambda look: _ended(look, 2), 150)
-        rollout = chronicle.newest(stage_set.seen.of("ModelRollout"))[1]
-        succeeded = chronicle.condition(rollout, "Succeeded").get("status") == "True"
+    async def during_rollout(self, scenario: Scenario, session: Session) -> bool:
+        assert session.traffic is not None
+        await session.until("the others have finished", lambda snapshot: _ended(snapshot, 2), 150)
+        rollout = event_log.newest(session.seen.of("ModelRollout"))[1]
+        succeeded = event_log.condition(rollout, "Succeeded").get("status") == "True"
         deferred = rollout.status.get("deferred", [])
         self.seen.append(f"rollout {rollout.name}: {rollout.status.get('phase')}, deferred {deferred}")
         self._finished = succeeded and deferred == [self.node]
-        await asyncio.to_thread(stage_set.system.restart, self.node)
-        stage_set.tell("fault", f"{self.node} returns")
-        await stage_set.until(
+        await asyncio.to_thread(session.system.restart, self.node)
+        session.tell("fault", f"{self.node} returns")
+        await session.until(
             f"{self.node} has caught up",
-            lambda look: chronicle.nodes_on(look, stage.MODEL)[self.node][0] == plot.target,
+            lambda snapshot: event_log.nodes_on(snapshot, digits_model.MODEL)[self.node][0] == scenario.target,
             SETTLE_S,
         )
-        stage_set.traffic.switch_on(self.node)
+        session.traffic.switch_on(self.node)
         return True
 
-    async def judge(self, plot: Plot, stage_set: Set) -> None:
-        digest, version = chronicle.nodes_on(stage_set.seen, stage.MODEL)[self.node]
+    async def judge(self, scenario: Scenario, session: Session) -> None:
+        digest, version = event_log.nodes_on(session.seen, digits_model.MODEL)[self.node]
         self.seen.append(f"{self.node} serves v{version} after its return")
-        self.ok = self._finished and digest == plot.target and _nothing_lost(stage_set, self)
+        self.ok = self._finished and digest == scenario.target and _nothing_lost(session, self)
 
 
 FAULTS: Mapping[str, type[Fault]] = {one.name: one for one in (BadVersion, Corrupt, CloudDown, NodeOffline)}
 
 
-def _published(look: chronicle.Look) -> list[str]:
-    versions = sorted(look.of("ModelVersion").values(), key=lambda one: int(one.spec["version"]))
-    return [one.spec["digest"] for one in versions if chronicle.condition(one, "Available").get("status") == "True"]
+def _published(snapshot: event_log.Snapshot) -> list[str]:
+    versions = sorted(snapshot.of("ModelVersion").values(), key=lambda one: int(one.spec["version"]))
+    return [one.spec["digest"] for one in versions if event_log.condition(one, "Available").get("status") == "True"]
 
 
-def _ended(look: chronicle.Look, count: int) -> bool:
+def _ended(snapshot: event_log.Snapshot, count: int) -> bool:
     """Have `count` rollouts reached an end?"""
-    ends = [chronicle.condition(one, "Succeeded").get("status") for one in look.of("ModelRollout").values()]
+    ends = [event_log.condition(one, "Succeeded").get("status") for one in snapshot.of("ModelRollout").values()]
     return sum(status in ("True", "False") for status in ends) >= count
 
 
-def _version_of(stage_set: Set, digest: str) -> Object:
-    return next(one for one in stage_set.seen.of("ModelVersion").values() if one.spec["digest"] == digest)
+def _version_of(session: Session, digest: str) -> Object:
+    return next(one for one in session.seen.of("ModelVersion").values() if one.spec["digest"] == digest)
 
 
-def _nothing_lost(stage_set: Set, fault: Fault) -> bool:
-    assert stage_set.traffic is not None
-    lost = sum(bool(answer.error) for answer in stage_set.traffic.answers)
-    fault.seen.append(f"{lost} of {len(stage_set.traffic.answers)} requests lost")
+def _nothing_lost(session: Session, fault: Fault) -> bool:
+    assert session.traffic is not None
+    lost = sum(bool(answer.error) for answer in session.traffic.answers)
+    fault.seen.append(f"{lost} of {len(session.traffic.answers)} requests lost")
     return not lost

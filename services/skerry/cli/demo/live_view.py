@@ -9,7 +9,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from skerry.cli.demo.chronicle import Event
+from skerry.cli.demo.event_log import Event
 
 _STYLES = {
     "training": "cyan",

@@ -1,4 +1,4 @@
-"""What the demo asks of the running parts beside inference, and the one thing it damages."""
+"""What the demo measures on the running processes besides inference, and the one thing it damages."""
 
 import asyncio
 from pathlib import Path
@@ -7,24 +7,24 @@ import grpc
 import grpc.aio
 import numpy as np
 
-from skerry.cli.demo import cameras, digits, stage
-from skerry.cli.demo.set import Set
+from skerry.cli.demo import cameras, digits, digits_model
+from skerry.cli.demo.session import Session
 from skerry.cli.demo.traffic import Camera
 from skerry.cli.system.process import read_events
 from skerry.core import errors
 from skerry.proto import edge_pb2
 
 
-async def teacher_accuracy(data: digits.Digits, stage_set: Set, sample: int = 400) -> tuple[float, float]:
+async def teacher_accuracy(data: digits.Digits, session: Session, sample: int = 400) -> tuple[float, float]:
     """The teacher's accuracy on clean and on drifted holdout images, asked through its gRPC door."""
     clean = data.holdout.x[:sample]
     drifted = cameras.drift(clean, np.random.default_rng(7), share=1.0)
-    camera = Camera("teacher", f"127.0.0.1:{stage_set.system.ports.teacher}")
+    camera = Camera("teacher", f"127.0.0.1:{session.system.ports.teacher}")
     try:
         right = [0, 0]
         for kind, images in enumerate((clean, drifted)):
             for index, image in enumerate(images):
-                reply = await camera.infer(stage.MODEL, f"teacher-{kind}-{index}", image)
+                reply = await camera.infer(digits_model.MODEL, f"teacher-{kind}-{index}", image)
                 logits = np.frombuffer(reply.raw_output_contents[0], dtype=np.float32)
                 right[kind] += int(logits.argmax() == data.holdout.y[index])
     finally:
@@ -43,11 +43,11 @@ def damage(folder: Path, name: str) -> Path:
     return found[0]
 
 
-async def drained_spools(stage_set: Set) -> dict[str, edge_pb2.SpoolState]:
-    """What each agent's spool says, once nothing is pending and nothing more comes, or the wait was in vain."""
+async def drained_spools(session: Session) -> dict[str, edge_pb2.SpoolState]:
+    """What each agent's spool says, once nothing is pending and nothing more comes, or the wait took too long."""
     seen: dict[str, edge_pb2.SpoolState] = {}
     for _ in range(60):
-        before, seen = seen, {node: await _spool(stage_set, node) for node in stage_set.system.nodes}
+        before, seen = seen, {node: await _spool(session, node) for node in session.system.nodes}
         settled = before and all(seen[node].captured == before[node].captured for node in seen)
         if settled and not any(spool.pending for spool in seen.values()):
             break
@@ -55,8 +55,8 @@ async def drained_spools(stage_set: Set) -> dict[str, edge_pb2.SpoolState]:
     return seen
 
 
-async def _spool(stage_set: Set, node: str) -> edge_pb2.SpoolState:
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{stage_set.system.ports.agents[node][0]}") as channel:
+async def _spool(session: Session, node: str) -> edge_pb2.SpoolState:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{session.system.ports.agents[node][0]}") as channel:
         call = channel.unary_unary(
             "/skerry.edge.v1.Edge/SpoolStatus",
             request_serializer=edge_pb2.SpoolStatusRequest.SerializeToString,

@@ -1,4 +1,4 @@
-"""The demo's plot: stage, clean cameras, drifting cameras, the loop closes by itself, the cameras after.
+"""The demo's phases: set-up, clean cameras, drifting cameras, the loop closes by itself, the cameras after.
 
 A fault joins in where its name says. What is decided about models is decided by the product; this file only waits and
 looks.
@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from skerry.cli.demo import asking, cameras, chronicle, digits, stage
-from skerry.cli.demo.chronicle import Look
+from skerry.cli.demo import cameras, digits, digits_model, event_log, measurements
 from skerry.cli.demo.digits import Images
-from skerry.cli.demo.plot import Plot
-from skerry.cli.demo.set import Set, all_nodes_on, write_json
+from skerry.cli.demo.event_log import Snapshot
+from skerry.cli.demo.scenario import Scenario
+from skerry.cli.demo.session import Session, all_nodes_on, write_json
 from skerry.cli.demo.traffic import Scene
 from skerry.core import errors
 
@@ -30,49 +30,49 @@ def opening_scene(data: digits.Digits) -> Scene:
     return Scene("clean", data.early, unchanged)
 
 
-async def play(plot: Plot, stage_set: Set) -> None:
-    """Play it to the end. Raises UnavailableError when something awaited does not come."""
-    await asyncio.to_thread(stage_set.system.start, stage_set.view.step)
-    stage_set.tell("phase", f"{len(stage_set.system.processes)} processes are up: {_addresses(stage_set)}")
-    stage_set.begin()
+async def run(scenario: Scenario, session: Session) -> None:
+    """Run every phase. Raises UnavailableError when something awaited does not come."""
+    await asyncio.to_thread(session.system.start, session.view.step)
+    session.tell("phase", f"{len(session.system.processes)} processes are up: {_addresses(session)}")
+    session.begin()
     try:
-        await _set_up(plot, stage_set)
-        stage_set.roll()
-        async with _phase(plot, stage_set, "clean", "clean cameras"):
-            await stage_set.play(CLEAN_S, "the cameras show clean digits")
-        stage_set.scene(phase="drift", change=_drifting(1))
-        async with _phase(plot, stage_set, "drift", "the cameras change: inversion, rotation, noise"):
-            await _close_the_loop(plot, stage_set)
-        if plot.fault is None or plot.fault.closes_loop:
-            stage_set.scene(phase="after", images=plot.data.late)
-            async with _phase(plot, stage_set, "after", "the same drifting cameras, new images"):
-                await stage_set.play(AFTER_S, "measuring the new version")
-        if plot.fault is not None:
-            stage_set.scene(phase="fault")
-            await plot.fault.afterwards(plot, stage_set)
-        await stage_set.cut()
-        if plot.fault is not None:
-            await plot.fault.judge(plot, stage_set)
+        await _set_up(scenario, session)
+        session.start_cameras()
+        async with _phase(scenario, session, "clean", "clean cameras"):
+            await session.play(CLEAN_S, "the cameras show clean digits")
+        session.scene(phase="drift", change=_drifting(1))
+        async with _phase(scenario, session, "drift", "the cameras change: inversion, rotation, noise"):
+            await _close_the_loop(scenario, session)
+        if scenario.fault is None or scenario.fault.closes_loop:
+            session.scene(phase="after", images=scenario.data.late)
+            async with _phase(scenario, session, "after", "the same drifting cameras, new images"):
+                await session.play(AFTER_S, "measuring the new version")
+        if scenario.fault is not None:
+            session.scene(phase="fault")
+            await scenario.fault.afterwards(scenario, session)
+        await session.stop_cameras()
+        if scenario.fault is not None:
+            await scenario.fault.judge(scenario, session)
     finally:
-        await stage_set.cut()
-        await stage_set.end()
+        await session.stop_cameras()
+        await session.end()
 
 
 class _phase(contextlib.AbstractAsyncContextManager[None]):  # noqa: N801 — reads as a keyword
-    def __init__(self, plot: Plot, stage_set: Set, name: str, text: str) -> None:
-        self._plot, self._set, self._name, self._text = plot, stage_set, name, text
+    def __init__(self, scenario: Scenario, session: Session, name: str, text: str) -> None:
+        self._scenario, self._session, self._name, self._text = scenario, session, name, text
 
     async def __aenter__(self) -> None:
-        self._began = self._set.now()
-        self._set.tell("phase", f"phase {self._name}: {self._text}")
+        self._began = self._session.now()
+        self._session.tell("phase", f"phase {self._name}: {self._text}")
 
     async def __aexit__(self, *_: object) -> None:
-        self._plot.phases.append((self._name, self._began, self._set.now()))
+        self._scenario.phases.append((self._name, self._began, self._session.now()))
 
 
-def _addresses(stage_set: Set) -> str:
+def _addresses(session: Session) -> str:
     """Where everything listens: loopback only, on ports that were free."""
-    ports = stage_set.system.ports
+    ports = session.system.ports
     agents = ", ".join(f"{node} {grpc}" for node, (grpc, _) in ports.agents.items())
     return (
         f"dashboard http://127.0.0.1:{ports.dashboard}, gRPC on 127.0.0.1: gateway {ports.gateway}, "
@@ -85,77 +85,77 @@ def _drifting(seed: int) -> Callable[[Images], Images]:
     return lambda images: cameras.drift(images, rng)
 
 
-async def _set_up(plot: Plot, stage_set: Set) -> None:
+async def _set_up(scenario: Scenario, session: Session) -> None:
     """Through the doors a user takes: import data, describe the model, make a teacher, train, roll out."""
-    folder = stage_set.system.layout.root / "stage"
+    folder = session.system.layout.root / "stage"
     folder.mkdir(exist_ok=True)
-    base = [plot.data.train, plot.data.holdout]
+    base = [scenario.data.train, scenario.data.holdout]
     x, y = np.concatenate([part.x for part in base]), np.concatenate([part.y for part in base])
-    np.savez(folder / "digits.npz", x=x, y=y, holdout=np.arange(len(x)) >= len(plot.data.train.x))
-    description = stage.edge_model(plot.network, "", automatic=True, tolerant=False)
-    stage_set.view.step("importing 3,800 digits, 2,000 of them as the holdout")
-    await stage_set.skerry("models", "apply", str(write_json(folder / "digits.json", description)))
-    await stage_set.skerry("datasets", "import", str(folder / "digits.npz"), "--model", stage.MODEL)
-    await stage_set.until("the dataset is known", _has_dataset, 10)
-    plot.dataset = str(stage_set.seen.of("EdgeModel")[stage.MODEL].spec["datasetDigest"])
-    stage_set.view.step("training the teacher")
-    stage_set.tell("training", "the teacher, a larger network, trains with generic augmentation (half a minute)")
-    await stage_set.skerry("teach", stage.MODEL)
-    plot.teacher_clean, plot.teacher_drift = await asking.teacher_accuracy(plot.data, stage_set)
-    stage_set.tell(
+    np.savez(folder / "digits.npz", x=x, y=y, holdout=np.arange(len(x)) >= len(scenario.data.train.x))
+    description = digits_model.edge_model(scenario.network, "", automatic=True, tolerant=False)
+    session.view.step("importing 3,800 digits, 2,000 of them as the holdout")
+    await session.skerry("models", "apply", str(write_json(folder / "digits.json", description)))
+    await session.skerry("datasets", "import", str(folder / "digits.npz"), "--model", digits_model.MODEL)
+    await session.until("the dataset is known", _has_dataset, 10)
+    scenario.dataset = str(session.seen.of("EdgeModel")[digits_model.MODEL].spec["datasetDigest"])
+    session.view.step("training the teacher")
+    session.tell("training", "the teacher, a larger network, trains with generic augmentation (half a minute)")
+    await session.skerry("teach", digits_model.MODEL)
+    scenario.teacher_clean, scenario.teacher_drift = await measurements.teacher_accuracy(scenario.data, session)
+    session.tell(
         "training",
-        f"the teacher is ready: {plot.teacher_clean:.3f} on clean, {plot.teacher_drift:.3f} on drifted images",
+        f"the teacher is ready: {scenario.teacher_clean:.3f} on clean, {scenario.teacher_drift:.3f} on drifted images",
     )
-    await stage_set.skerry("retrain", stage.MODEL)
-    await stage_set.until("the first version is trained", lambda look: bool(_available(look)), RUN_S)
-    plot.first = _available(stage_set.seen)[0]
-    await stage_set.until(
-        "every node serves it", lambda look: all_nodes_on(look, plot.first, stage_set.system.nodes), ROLLOUT_S
+    await session.skerry("retrain", digits_model.MODEL)
+    await session.until("the first version is trained", lambda snapshot: bool(_available(snapshot)), RUN_S)
+    scenario.first = _available(session.seen)[0]
+    await session.until(
+        "every node serves it", lambda snapshot: all_nodes_on(snapshot, scenario.first, session.system.nodes), ROLLOUT_S
     )
-    await stage_set.until("its rollout has succeeded", lambda look: _succeeded(look, 1), ROLLOUT_S)
+    await session.until("its rollout has succeeded", lambda snapshot: _succeeded(snapshot, 1), ROLLOUT_S)
 
 
-async def _close_the_loop(plot: Plot, stage_set: Set) -> None:
+async def _close_the_loop(scenario: Scenario, session: Session) -> None:
     """The policy fires by itself; wait for the run, the version and the rollout it leads to."""
-    if plot.fault is not None:
-        await plot.fault.during_drift(plot, stage_set)
-    await stage_set.until("the retrain policy fires", lambda look: len(look.of("TrainingRun")) >= 2, RUN_S)
+    if scenario.fault is not None:
+        await scenario.fault.during_drift(scenario, session)
+    await session.until("the retrain policy fires", lambda snapshot: len(snapshot.of("TrainingRun")) >= 2, RUN_S)
     # from here on the cameras show images that the pinned dataset cannot hold
-    stage_set.scene(images=plot.data.late)
-    if plot.fault is not None:
-        await plot.fault.during_training(plot, stage_set)
-    await stage_set.until("the new version has passed its gates", _second_version_or_failure, RUN_S)
-    made = _available(stage_set.seen)
+    session.scene(images=scenario.data.late)
+    if scenario.fault is not None:
+        await scenario.fault.during_training(scenario, session)
+    await session.until("the new version has passed its gates", _second_version_or_failure, RUN_S)
+    made = _available(session.seen)
     if len(made) < 2:
-        run = chronicle.newest(stage_set.seen.of("TrainingRun"))[-1]
-        raise errors.RejectedError(f"{run.name} made no version: {chronicle.condition(run, 'Succeeded')}")
-    plot.target = made[1]
+        run = event_log.newest(session.seen.of("TrainingRun"))[-1]
+        raise errors.RejectedError(f"{run.name} made no version: {event_log.condition(run, 'Succeeded')}")
+    scenario.target = made[1]
     # one retraining is enough for a demo: without this the policy goes on as the cameras do
-    enough = write_json(stage_set.system.layout.root / "stage" / "enough.json", stage.NO_MORE_RUNS)
-    await stage_set.skerry("models", "apply", str(enough))
-    if plot.fault is not None and await plot.fault.during_rollout(plot, stage_set):
+    enough = write_json(session.system.layout.root / "stage" / "enough.json", digits_model.NO_MORE_RUNS)
+    await session.skerry("models", "apply", str(enough))
+    if scenario.fault is not None and await scenario.fault.during_rollout(scenario, session):
         return
-    await stage_set.until("the rollout has succeeded", lambda look: _succeeded(look, 2), ROLLOUT_S)
+    await session.until("the rollout has succeeded", lambda snapshot: _succeeded(snapshot, 2), ROLLOUT_S)
 
 
-def _has_dataset(look: Look) -> bool:
-    model = look.of("EdgeModel").get(stage.MODEL)
+def _has_dataset(snapshot: Snapshot) -> bool:
+    model = snapshot.of("EdgeModel").get(digits_model.MODEL)
     return model is not None and bool(model.spec.get("datasetDigest"))
 
 
-def _available(look: Look) -> list[str]:
+def _available(snapshot: Snapshot) -> list[str]:
     """Digests of the published versions, oldest first."""
-    versions = sorted(look.of("ModelVersion").values(), key=lambda one: int(one.spec["version"]))
-    return [one.spec["digest"] for one in versions if chronicle.condition(one, "Available").get("status") == "True"]
+    versions = sorted(snapshot.of("ModelVersion").values(), key=lambda one: int(one.spec["version"]))
+    return [one.spec["digest"] for one in versions if event_log.condition(one, "Available").get("status") == "True"]
 
 
-def _second_version_or_failure(look: Look) -> bool:
-    runs = chronicle.newest(look.of("TrainingRun"))
-    failed = len(runs) >= 2 and chronicle.condition(runs[1], "Succeeded").get("status") == "False"
-    return bool(failed) or len(_available(look)) >= 2
+def _second_version_or_failure(snapshot: Snapshot) -> bool:
+    runs = event_log.newest(snapshot.of("TrainingRun"))
+    failed = len(runs) >= 2 and event_log.condition(runs[1], "Succeeded").get("status") == "False"
+    return bool(failed) or len(_available(snapshot)) >= 2
 
 
-def _succeeded(look: Look, count: int) -> bool:
-    rollouts = look.of("ModelRollout").values()
-    done = [bool(chronicle.condition(one, "Succeeded").get("status") == "True") for one in rollouts]
+def _succeeded(snapshot: Snapshot, count: int) -> bool:
+    rollouts = snapshot.of("ModelRollout").values()
+    done = [bool(event_log.condition(one, "Succeeded").get("status") == "True") for one in rollouts]
     return sum(done) >= count

@@ -1,4 +1,4 @@
-"""One run of the demo: the system, the cameras and the story put together, and what came of it shown and written."""
+"""One run of the demo: the system, the cameras and the phases put together; the result is shown and written."""
 
 import asyncio
 import json
@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
-from skerry.cli.demo import digits, faults, outcome, plot, stage, story
-from skerry.cli.demo.set import Set
+from skerry.cli.demo import digits, digits_model, faults, phases, scenario, summary
+from skerry.cli.demo.session import Session
 from skerry.cli.report import html
 from skerry.cli.system.layout import Layout
 from skerry.cli.system.supervisor import System
@@ -32,13 +32,13 @@ class Wanted:
 
 
 def run(wanted: Wanted) -> bool:
-    """Play it and show what came of it; whether it was as it should be. What was seen is written down in any case."""
+    """Run the demo and show the result; whether it is as it should be. The result is written in any case."""
     console = Console()
     root = wanted.keep.absolute() if wanted.keep else Path(tempfile.mkdtemp(prefix="skerry-demo-"))
-    told, broke_off = asyncio.run(_play(console, root, wanted))
+    document, broke_off = asyncio.run(_run(console, root, wanted))
     if wanted.json_file:
-        wanted.json_file.write_text(json.dumps(told, indent=2))
-    good = broke_off is None and bool(told["fault"]["ok"] if wanted.fault else told["closed"])
+        wanted.json_file.write_text(json.dumps(document, indent=2))
+    good = broke_off is None and bool(document["fault"]["ok"] if wanted.fault else document["closed"])
     if broke_off is not None:
         console.print(f"[bold red]the demo stopped:[/] {broke_off}", soft_wrap=True, highlight=False)
     if wanted.keep or not good:
@@ -48,20 +48,20 @@ def run(wanted: Wanted) -> bool:
     return good
 
 
-async def _play(console: Console, root: Path, wanted: Wanted) -> tuple[dict[str, Any], errors.SkerryError | None]:
-    """The summary, and why the story broke off, if it did."""
+async def _run(console: Console, root: Path, wanted: Wanted) -> tuple[dict[str, Any], errors.SkerryError | None]:
+    """The summary, and why the demo broke off, if it did."""
     data = await asyncio.to_thread(digits.load)
-    about = plot.Plot(wanted.network, faults.FAULTS[wanted.fault]() if wanted.fault else None, data)
-    system = System(Layout(root), stage.NODES, transport=wanted.transport)
-    stage_set = Set(system, console, story.opening_scene(data), wanted.rate)
+    current = scenario.Scenario(wanted.network, faults.FAULTS[wanted.fault]() if wanted.fault else None, data)
+    system = System(Layout(root), digits_model.NODES, transport=wanted.transport)
+    session = Session(system, console, phases.opening_scene(data), wanted.rate)
     broke_off: errors.SkerryError | None = None
-    with system, stage_set.view:
+    with system, session.view:
         try:
-            await story.play(about, stage_set)
+            await phases.run(current, session)
         except errors.SkerryError as exc:
             broke_off = exc
-        told = outcome.tell(about, stage_set)
-    outcome.show(console, told)
-    html.write_report(wanted.report, outcome.timeline(told, about, stage_set))
+        document = summary.document(current, session)
+    summary.show(console, document)
+    html.write_report(wanted.report, summary.timeline(document, current, session))
     console.print(f"report: {wanted.report}", soft_wrap=True)
-    return told, broke_off
+    return document, broke_off

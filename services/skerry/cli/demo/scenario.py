@@ -1,15 +1,15 @@
-"""What a run of the demo is about: what the story learns on its way, and the places where a fault may join in."""
+"""What a run of the demo is about: what its phases find out, and the places where a fault can act."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from skerry.cli.demo import digits
-from skerry.cli.demo.set import Set
+from skerry.cli.demo.session import Session
 
 
 @dataclass
 class Fault:
-    """Hooks into the story; a fault overrides those it needs. `seen` tells what happened, `ok` whether as expected."""
+    """Hooks into the phases; a fault overrides those it needs. `seen` says what happened, `ok` whether as expected."""
 
     name: ClassVar[str]
     expected: ClassVar[str]
@@ -17,22 +17,22 @@ class Fault:
     seen: list[str] = field(default_factory=list)
     ok: bool = False
 
-    async def during_drift(self, plot: "Plot", stage_set: Set) -> None: ...
+    async def during_drift(self, scenario: "Scenario", session: Session) -> None: ...
 
-    async def during_training(self, plot: "Plot", stage_set: Set) -> None: ...
+    async def during_training(self, scenario: "Scenario", session: Session) -> None: ...
 
-    async def during_rollout(self, plot: "Plot", stage_set: Set) -> bool:
-        """True: the rollout is the fault's business, the story does not wait for its success."""
+    async def during_rollout(self, scenario: "Scenario", session: Session) -> bool:
+        """True: the fault waits for the rollout itself; the phases do not wait for its success."""
         return False
 
-    async def afterwards(self, plot: "Plot", stage_set: Set) -> None: ...
+    async def afterwards(self, scenario: "Scenario", session: Session) -> None: ...
 
-    async def judge(self, plot: "Plot", stage_set: Set) -> None: ...
+    async def judge(self, scenario: "Scenario", session: Session) -> None: ...
 
 
 @dataclass(slots=True)
-class Plot:
-    """What the story learns on its way and the summary needs."""
+class Scenario:
+    """What the phases find out and the summary needs."""
 
     network: str
     fault: Fault | None

@@ -1,4 +1,4 @@
-"""The running set: the system, the cameras, the chronicle of what happens, and the commands a user would type."""
+"""The running demo: the system, the cameras, the log of what happens, and the commands a user would type."""
 
 import asyncio
 import json
@@ -10,24 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from skerry.adapters import blobs, objects
-from skerry.cli.demo import books, chronicle, live, stage
-from skerry.cli.demo.chronicle import Event, Look
+from skerry.cli.demo import digits_model, event_log, live_view, results
+from skerry.cli.demo.event_log import Event, Snapshot
 from skerry.cli.demo.traffic import Camera, Scene, Traffic
 from skerry.cli.system import fleet
 from skerry.cli.system.supervisor import System
 from skerry.core import errors
 
-LOOK_EVERY_S = 0.25
+SNAPSHOT_EVERY_S = 0.25
 USAGE_EVERY_S = 2.0
 
 
-class Set:
-    """Everything the story plays on. Owns no decision: `story` and `faults` direct it."""
+class Session:
+    """Everything the demo runs on. Owns no decision: `phases` and `faults` decide."""
 
     def __init__(self, system: System, view_console: Any, scene: Scene, rate: float) -> None:
         self.system, self.rate = system, rate
         self.events: list[Event] = []
-        self.seen = Look()
+        self.seen = Snapshot()
         self.versions: dict[str, list[tuple[float, int]]] = {}
         self.digests: dict[str, list[str]] = {}  # every digest each node has ever reported, in order
         self.peak_bytes: dict[str, int] = {}
@@ -35,13 +35,13 @@ class Set:
         self.cpu_s: dict[str, float] = {}
         self._scene, self._started = scene, time.monotonic()
         self.traffic: Traffic | None = None
-        self.view = live.View(view_console, self._gauges)
+        self.view = live_view.View(view_console, self._gauges)
         self._tasks: list[asyncio.Task[None]] = []
         self._traffic_task: asyncio.Task[None] | None = None
         self._objects = objects.open_objects(system.layout.objects_url)
         self.blobs = blobs.open_blobs(system.layout.blobs_url)
 
-    # ---- time and telling
+    # ---- time and events
 
     def now(self) -> float:
         return time.monotonic() - self._started
@@ -64,15 +64,15 @@ class Set:
 
     async def _follow(self) -> None:
         while True:
-            seen = await asyncio.to_thread(chronicle.look, self._objects)
-            for kind, text in chronicle.changes(self.seen, seen):
+            seen = await asyncio.to_thread(event_log.take_snapshot, self._objects)
+            for kind, text in event_log.changes(self.seen, seen):
                 self.tell(kind, text)
             self.seen = seen
-            for node, (digest, version) in chronicle.nodes_on(seen, stage.MODEL).items():
+            for node, (digest, version) in event_log.nodes_on(seen, digits_model.MODEL).items():
                 if digest and self.digests.setdefault(node, [""])[-1] != digest:
                     self.digests[node].append(digest)
                     self.versions.setdefault(node, []).append((self.now(), version))
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(SNAPSHOT_EVERY_S)
 
     async def _measure(self) -> None:
         while True:
@@ -87,25 +87,25 @@ class Set:
 
     # ---- the cameras
 
-    def roll(self) -> None:
+    def start_cameras(self) -> None:
         """The cameras start to send."""
         cameras = [Camera(node, f"127.0.0.1:{self.system.ports.agents[node][0]}") for node in self.system.nodes]
-        self.traffic = Traffic(stage.MODEL, cameras, self._scene, rate=self.rate, started=self._started)
+        self.traffic = Traffic(digits_model.MODEL, cameras, self._scene, rate=self.rate, started=self._started)
         self._traffic_task = asyncio.get_running_loop().create_task(self.traffic.run())
 
-    async def cut(self) -> None:
-        """The cameras stop; every request that was sent is answered or booked as lost."""
+    async def stop_cameras(self) -> None:
+        """The cameras stop; every request that was sent is answered or recorded as lost."""
         if self._traffic_task is not None:
             self._traffic_task.cancel()
             await asyncio.gather(self._traffic_task, return_exceptions=True)
             self._traffic_task = None
 
     def scene(self, **changes: Any) -> None:
-        """Change what the cameras see, or under which phase it is booked."""
+        """Change what the cameras see, or under which phase it is recorded."""
         for name, value in changes.items():
             setattr(self._scene, name, value)
 
-    def _gauges(self) -> live.Gauges:
+    def _gauges(self) -> live_view.Gauges:
         if self.traffic is None:
             return {}
         recent = [one for one in self.traffic.answers[-400:] if one.at_s > self.now() - 4 and not one.error]
@@ -115,9 +115,9 @@ class Set:
             "phase": self._scene.phase,
             "requests": f"{len(self.traffic.answers):,}",
             "lost": str(lost),
-            "edge accuracy": f"{books.ratio(sum(one.local == one.label for one in recent), len(recent)):.2f}",
-            "answers": f"{books.ratio(sum(one.answered == one.label for one in recent), len(recent)):.2f}",
-            "offloaded": f"{books.ratio(sum(one.route == 'cloud' for one in recent), len(recent)):.0%}",
+            "edge accuracy": f"{results.ratio(sum(one.local == one.label for one in recent), len(recent)):.2f}",
+            "answers": f"{results.ratio(sum(one.answered == one.label for one in recent), len(recent)):.2f}",
+            "offloaded": f"{results.ratio(sum(one.route == 'cloud' for one in recent), len(recent)):.0%}",
             "serving": versions,
         }
 
@@ -145,13 +145,15 @@ class Set:
     async def skerry_json(self, *arguments: str) -> Any:
         return json.loads(await self.skerry(*arguments, "--json"))
 
-    async def until(self, what: str, reached: Callable[[Look], bool], timeout_s: float) -> None:
+    async def until(self, what: str, reached: Callable[[Snapshot], bool], timeout_s: float) -> None:
         """Wait until the objects say so. Raises UnavailableError that tells what was waited for and what was seen."""
         self.view.step(f"waiting until {what}")
         end = time.monotonic() + timeout_s
         while not reached(self.seen):
             if time.monotonic() > end:
-                raise errors.UnavailableError(f"waited {timeout_s:.0f} s until {what}, in vain: {_state(self.seen)}")
+                raise errors.UnavailableError(
+                    f"waited {timeout_s:.0f} s until {what}, without success: {_state(self.seen)}"
+                )
             await asyncio.sleep(0.1)
 
     async def play(self, seconds: float, what: str) -> None:
@@ -159,11 +161,11 @@ class Set:
         await asyncio.sleep(seconds)
 
 
-def _state(seen: Look) -> str:
+def _state(seen: Snapshot) -> str:
     """The newest run and rollout in words, for an error."""
     parts: list[str] = []
     for kind in ("TrainingRun", "ModelRollout"):
-        for thing in chronicle.newest(seen.of(kind))[-1:]:
+        for thing in event_log.newest(seen.of(kind))[-1:]:
             parts.append(f"{kind} {thing.name}: {thing.status.get('phase', '')} {thing.status.get('conditions', [])}")
     return "; ".join(parts) or "no run and no rollout exist"
 
@@ -173,5 +175,5 @@ def write_json(path: Path, value: Any) -> Path:
     return path
 
 
-def all_nodes_on(look: Look, digest: str, nodes: Sequence[str]) -> bool:
-    return all(chronicle.nodes_on(look, stage.MODEL).get(node, ("", 0))[0] == digest for node in nodes)
+def all_nodes_on(snapshot: Snapshot, digest: str, nodes: Sequence[str]) -> bool:
+    return all(event_log.nodes_on(snapshot, digits_model.MODEL).get(node, ("", 0))[0] == digest for node in nodes)

@@ -1,6 +1,7 @@
-"""The demo's cameras at work: real gRPC clients that send images to the agents at a steady rate and keep the books.
+"""The demo's cameras at work: real gRPC clients that send images to the agents at a steady rate and record
+every answer.
 
-An answer is booked with what the camera alone knows (the true digit); late ground truth for a share of the requests
+An answer is recorded with what the camera alone knows (the true digit); late ground truth for a share of the requests
 goes back by the Feedback call. Nothing here decides anything about models.
 """
 
@@ -46,7 +47,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Scene:
-    """What the cameras see now; the director changes it between phases."""
+    """What the cameras see now; the phases change it between phases."""
 
     phase: str
     images: Split
@@ -90,7 +91,7 @@ class Camera:
 
 
 class Traffic:
-    """Sends `rate` requests a second in all, in turn to the cameras that are on, and books every answer."""
+    """Sends `rate` requests a second in all, in turn to the cameras that are on, and records every answer."""
 
     def __init__(
         self, model: str, cameras: Sequence[Camera], scene: Scene, *, rate: float, started: float, seed: int = 0
@@ -154,11 +155,11 @@ class Traffic:
         except grpc.aio.AioRpcError as exc:
             self.answers.append(self._lost(phase, camera.node, label, time.perf_counter() - began, exc))
             return
-        self.answers.append(self._booked(phase, camera.node, label, time.perf_counter() - began, reply))
+        self.answers.append(self._answered(phase, camera.node, label, time.perf_counter() - began, reply))
         if self._rng.random() < FEEDBACK_SHARE:
-            self._spawn(self._tell_later(camera, request_id, label), "feedback")
+            self._spawn(self._send_feedback_later(camera, request_id, label), "feedback")
 
-    async def _tell_later(self, camera: Camera, request_id: str, label: int) -> None:
+    async def _send_feedback_later(self, camera: Camera, request_id: str, label: int) -> None:
         await asyncio.sleep(FEEDBACK_DELAY_S)
         await camera.feedback(self._model, request_id, label)
 
@@ -166,7 +167,7 @@ class Traffic:
         error = f"{exc.code().name}: {exc.details()}"
         return Answer(self.now(), phase, node, label, -1, -1, "", False, 0.0, "", 0, seconds, error)
 
-    def _booked(
+    def _answered(
         self, phase: str, node: str, label: int, seconds: float, reply: open_inference_pb2.ModelInferResponse
     ) -> Answer:
         said = reply.parameters

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from skerry.adapters import blobs
 from skerry.adapters.blobs import Blobs
 from skerry.adapters.objects import Object, Objects
-from skerry.cli.importing import labelled, splitting
-from skerry.cli.importing.labelled import Labelled
+from skerry.cli.importing import holdout_split, labeled
+from skerry.cli.importing.labeled import LabeledRows
 from skerry.core import dataset_parts, datasets, digests, errors, specs, writers
 from skerry.core.datasets import DatasetManifest, Input, Part, Role
 
@@ -53,19 +53,19 @@ def target(model: Object) -> Target:
 
 
 def prepare(
-    data: Labelled, wanted: Target, choices: Choices
+    data: LabeledRows, wanted: Target, choices: Choices
 ) -> tuple[NDArray[np.bool_], dataset_parts.Rows, dict[str, int]]:
     """(holdout mask [n], rows [n], what was dropped). Raises InputError naming the source and what is wrong. Pure."""
     if not len(data.x):
         raise errors.InputError(f"{data.source} has no samples")
     if len(data.x) != len(data.y):
         raise errors.InputError(f"{data.source}: {len(data.x)} rows but {len(data.y)} labels")
-    data = labelled.finite(data, drop=choices.drop_nonfinite)
-    data = replace(data, x=labelled.conform(data, wanted.row))
-    y = labelled.indices(data, wanted.class_names, choices.labels or wanted.class_names)
+    data = labeled.finite(data, drop=choices.drop_nonfinite)
+    data = replace(data, x=labeled.conform(data, wanted.row))
+    y = labeled.indices(data, wanted.class_names, choices.labels or wanted.class_names)
     if data.holdout is None:
-        units = labelled.equal_rows(data.x) if data.units is None else data.units
-        mask = splitting.holdout(units, y, choices.holdout_share)
+        units = labeled.equal_rows(data.x) if data.units is None else data.units
+        mask = holdout_split.holdout(units, y, choices.holdout_share)
     else:
         mask = data.holdout
         if not mask.any() or mask.all():
@@ -76,7 +76,7 @@ def prepare(
 
 
 def store(
-    data: Labelled, wanted: Target, choices: Choices, *, blob_store: Blobs, objects: Objects, now_unix_ms: int
+    data: LabeledRows, wanted: Target, choices: Choices, *, blob_store: Blobs, objects: Objects, now_unix_ms: int
 ) -> Imported:
     """Store the parts, then the manifest, then name it in EdgeModel.spec.datasetDigest: what is named is there."""
     mask, rows, dropped = prepare(data, wanted, choices)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.cli.importing.labelled import Labelled
+from skerry.cli.importing.labeled import LabeledRows
 from skerry.core import errors
 from skerry.core.datasets import Input
 
@@ -46,7 +46,7 @@ def read(path: Path, row: Input, *, resize: bool) -> NDArray[np.uint8]:
     return (np.moveaxis(pixels, -1, 0) if first and channels == 3 else pixels).reshape(row.shape)
 
 
-def read_folder(folder: Path, row: Input, *, resize: bool) -> Labelled:
+def read_folder(folder: Path, row: Input, *, resize: bool) -> LabeledRows:
     """`folder/<class>/<image>`. Raises InputError for an empty folder, TooLargeError beyond the bounds."""
     files = list(_files(folder))
     if not files:
@@ -54,7 +54,7 @@ def read_folder(folder: Path, row: Input, *, resize: bool) -> Labelled:
     if len(files) > MAX_IMAGES or len(files) * row.row_bytes > MAX_BYTES:
         raise errors.TooLargeError(f"{folder} holds {len(files)} images: too many for one import")
     x = np.stack([read(path, row, resize=resize) for path in files])
-    return Labelled(str(folder), x, np.array([path.parent.name for path in files]))
+    return LabeledRows(str(folder), x, np.array([path.parent.name for path in files]))
 
 
 def _files(folder: Path) -> Iterator[Path]:

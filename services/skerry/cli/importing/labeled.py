@@ -15,7 +15,7 @@ from skerry.core.datasets import Input, input_digest
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class LabeledRows:
     """`x` [n, *shape], `y` [n] class names or indices, `source` for messages. `holdout` [n] bool when the source says
     which rows are; `units` [n] int when rows belong together; `dropped` counts by reason what was left out already."""
 
@@ -26,14 +26,14 @@ class Labelled:
     units: NDArray[np.int64] | None = None
     dropped: dict[str, int] | None = None
 
-    def take(self, which: NDArray[Any]) -> "Labelled":
+    def take(self, which: NDArray[Any]) -> "LabeledRows":
         """The rows of a mask."""
         holdout = None if self.holdout is None else self.holdout[which]
         units = None if self.units is None else self.units[which]
         return replace(self, x=self.x[which], y=self.y[which], holdout=holdout, units=units)
 
 
-def conform(data: Labelled, row: Input) -> NDArray[Any]:
+def conform(data: LabeledRows, row: Input) -> NDArray[Any]:
     """`x` in the row's shape and datatype. Raises InputError when that would change a value (floats may round)."""
     if data.x.shape[1:] != row.shape:
         raise errors.InputError(
@@ -56,7 +56,7 @@ def conform(data: Labelled, row: Input) -> NDArray[Any]:
     return cast
 
 
-def finite(data: Labelled, *, drop: bool) -> Labelled:
+def finite(data: LabeledRows, *, drop: bool) -> LabeledRows:
     """Refuse rows with NaN or infinity, or leave them out and count them."""
     if data.x.dtype.kind != "f":
         return data
@@ -72,7 +72,7 @@ def finite(data: Labelled, *, drop: bool) -> Labelled:
     return replace(data.take(good), dropped={**(data.dropped or {}), "nonFinite": bad})
 
 
-def indices(data: Labelled, class_names: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
+def indices(data: LabeledRows, class_names: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
     """`y` as indices into `class_names`. Texts are class names; integers count in `labels`, the source's order, and so
     do texts that are all digits and no class names.
 
@@ -93,7 +93,7 @@ def indices(data: Labelled, class_names: Sequence[str], labels: Sequence[str]) -
     return found
 
 
-def _codes(data: Labelled, codes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def _codes(data: LabeledRows, codes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     wrong = (codes < 0) | (codes >= count)
     if wrong.any():
         raise errors.InputError(f"{data.source}: label {codes[int(wrong.argmax())]} is not a class in 0..{count - 1}")
@@ -101,7 +101,7 @@ def _codes(data: Labelled, codes: NDArray[np.int64], count: int) -> NDArray[np.i
 
 
 def _translate(
-    data: Labelled, names: Sequence[str], position: Mapping[str, int], order: NDArray[np.int64]
+    data: LabeledRows, names: Sequence[str], position: Mapping[str, int], order: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """The class index of each distinct label text."""
     unknown = [name for name in names if name not in position]

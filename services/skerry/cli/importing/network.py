@@ -47,7 +47,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class PreparedVersion:
     """A version ready to be signed: files by name, the manifest among them."""
 
     manifest: Manifest
@@ -74,7 +74,7 @@ def steps(path: Path | None) -> tuple[preprocessing.Step, ...]:
         raise errors.InputError(f"{path} is not a JSON list of preprocessing steps: {exc}") from exc
 
 
-def prepare(path: Path, golden: Path, wanted: Wanted) -> Made:
+def prepare(path: Path, golden: Path, wanted: Wanted) -> PreparedVersion:
     """Check, run and describe. Raises InputError (what is wrong with which file), IntegrityError (it cannot run)."""
     data = _read(path)
     graph = _graph(path, data)
@@ -106,7 +106,7 @@ def prepare(path: Path, golden: Path, wanted: Wanted) -> Made:
     return _with_golden(path, manifest.check(made), data, client)
 
 
-def _with_golden(path: Path, made: Manifest, data: bytes, client: NDArray[Any]) -> Made:
+def _with_golden(path: Path, made: Manifest, data: bytes, client: NDArray[Any]) -> PreparedVersion:
     """Run the golden rows through the serving path; what comes out is what every node must reproduce."""
     network = Network.load(made, data)
     name = made.outputs[0].name
@@ -122,7 +122,7 @@ def _with_golden(path: Path, made: Manifest, data: bytes, client: NDArray[Any]) 
     tried = selftest.check(whole, data, golden)
     if not tried.passed:
         raise errors.IntegrityError(f"{path} does not reproduce its own answers: {tried.reason}")
-    return Made(whole, {"manifest.json": whole.to_json(), "model.onnx": data, "golden.npz": golden})
+    return PreparedVersion(whole, {"manifest.json": whole.to_json(), "model.onnx": data, "golden.npz": golden})
 
 
 def _read(path: Path) -> bytes:

@@ -11,13 +11,13 @@ from skerry.adapters import blobs as blob_store
 from skerry.adapters.objects.protocol import Object, Objects
 from skerry.adapters.trust import keys, repository, store
 from skerry.cli import system_file
-from skerry.cli.importing.network import Made
+from skerry.cli.importing.network import PreparedVersion
 from skerry.core import errors, writers
 
 _TRIES = 5
 
 
-def publish(system: system_file.Description, objects: Objects, made: Made) -> Object:
+def publish(system: system_file.Description, objects: Objects, made: PreparedVersion) -> Object:
     """Blobs first, then the signature, then the ModelVersion that names it. Repeating it makes no second version.
 
     Raises RejectedError (the publisher's key is not here), UnavailableError (storage), ConflictError (numbers race).
@@ -56,7 +56,7 @@ def _next_number(objects: Objects, signer: repository.Repository, model: str) ->
     return 1 + max([counter, signer.highest_version(model), *taken])
 
 
-def _ensure_model(objects: Objects, made: Made) -> None:
+def _ensure_model(objects: Objects, made: PreparedVersion) -> None:
     """An imported network needs no description by hand: what it takes and says is in its manifest."""
     described = made.manifest
     with contextlib.suppress(errors.NotFoundError):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from skerry.cli.importing import images, npz, tables
-from skerry.cli.importing.labelled import Labelled
+from skerry.cli.importing.labeled import LabeledRows
 from skerry.core import errors
 from skerry.core.datasets import Input
 
@@ -26,7 +26,7 @@ def guess(path: Path) -> str:
     )
 
 
-def read_npz(path: Path) -> Labelled:
+def read_npz(path: Path) -> LabeledRows:
     """Arrays `x` [n, *shape] and `y` [n]; `holdout` [n] bool if it is there. Raises InputError."""
     arrays = npz.read(path)
     if missing := [name for name in ("x", "y") if name not in arrays]:
@@ -38,10 +38,10 @@ def read_npz(path: Path) -> Labelled:
         raise errors.InputError(f"{path}: holdout must be bool {list(y.shape)}, not {mask.dtype} {list(mask.shape)}")
     if y.dtype.kind not in "iuUS":
         raise errors.InputError(f"{path}: y must hold class indices or class names, not {y.dtype}")
-    return Labelled(str(path), x, y.astype(str) if y.dtype.kind == "S" else y, mask)
+    return LabeledRows(str(path), x, y.astype(str) if y.dtype.kind == "S" else y, mask)
 
 
-def read(path: Path, kind: str, row: Input, shape: tables.Shape | None, *, resize: bool) -> Labelled:
+def read(path: Path, kind: str, row: Input, shape: tables.Shape | None, *, resize: bool) -> LabeledRows:
     """Read `path` as `kind` (one of FORMATS)."""
     if kind == "npz":
         return read_npz(path)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.cli.importing.labelled import Labelled
+from skerry.cli.importing.labeled import LabeledRows
 from skerry.core import errors
 
 MAX_FILE_BYTES = 2 << 30
@@ -26,7 +26,7 @@ class Shape:
     stride: int
 
 
-def read(path: Path, shape: Shape) -> Labelled:
+def read(path: Path, shape: Shape) -> LabeledRows:
     """`x` [n, features] or [n, window, features] float32, `y` [n] text labels. Raises InputError, TooLargeError."""
     table = _table(path)
     columns = list(table.column_names)
@@ -40,7 +40,7 @@ def read(path: Path, shape: Shape) -> Labelled:
     if not len(labels):
         raise errors.InputError(f"{path} has no rows")
     if not shape.window:
-        return Labelled(str(path), values, labels)
+        return LabeledRows(str(path), values, labels)
     return _windows(path, values, labels, shape)
 
 
@@ -79,7 +79,7 @@ def _label(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _windows(path: Path, values: NDArray[np.float32], labels: NDArray[Any], shape: Shape) -> Labelled:
+def _windows(path: Path, values: NDArray[np.float32], labels: NDArray[Any], shape: Shape) -> LabeledRows:
     """Windows inside contiguous blocks of rows. One that would span two blocks is left out: it could carry rows of the
     training data into the holdout."""
     rows, features = values.shape
@@ -97,4 +97,4 @@ def _windows(path: Path, values: NDArray[np.float32], labels: NDArray[Any], shap
     x = np.ascontiguousarray(np.swapaxes(view, 1, 2))
     dropped = {"acrossBlocks": int((~inside).sum())} if not inside.all() else {}
     units = np.asarray(starts // block, dtype=np.int64)
-    return Labelled(str(path), x, labels[starts + shape.window - 1], units=units, dropped=dropped)
+    return LabeledRows(str(path), x, labels[starts + shape.window - 1], units=units, dropped=dropped)

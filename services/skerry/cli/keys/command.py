@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from skerry.cli import output
-from skerry.cli.places import Places, places_options
+from skerry.cli.locations import Locations, location_options
 from skerry.core import errors
 
 _PUBLISHED_S = 120.0
@@ -25,36 +25,36 @@ def keys() -> None:
 @click.option("--namespace", required=True, help="The Kubernetes namespace.")
 @click.option("--context", default="", help="Of the kubeconfig; in a pod its service account is used.")
 @click.option("--host", "hosts", multiple=True, help="A name or IP address by which the gateway is reached (repeat).")
-@click.option("--without", multiple=True, help="A secret that you give yourself, like issuer (repeat).")
+@click.option("--without", multiple=True, help="A secret that you provide yourself, like issuer (repeat).")
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Write YAML files here instead of to the cluster."
 )
 def secrets(
     prefix: str, namespace: str, context: str, hosts: Sequence[str], without: Sequence[str], out: Path | None
 ) -> None:
-    """Make the secrets that an installation needs; those that are there stay as they are.
+    """Make the secrets that an installation needs; existing ones stay as they are.
 
     keys-root, keys-publisher, keys-online and trust (the model repository), issuer and gateway-tls (the fleet's
     certificates), tickets (training jobs), valkey (its password).
     """
     from skerry.adapters import kubernetes
-    from skerry.cli.keys import secrets as making
-    from skerry.cli.keys import vault
+    from skerry.cli.keys import secret_store
+    from skerry.cli.keys import secrets as installation
 
     now = datetime.now(UTC)
     if out is not None:
-        done = making.ensure(vault.Folder(out, namespace), prefix, hosts, without, now=now)
+        outcome = installation.ensure(secret_store.Folder(out, namespace), prefix, hosts, without, now=now)
     else:
         url = f"kubernetes://{namespace}{f'?context={context}' if context else ''}"
         with contextlib.closing(kubernetes.connect(url)) as api:
-            done = making.ensure(vault.Cluster(api), prefix, hosts, without, now=now)
-    for name in done.made:
+            outcome = installation.ensure(secret_store.Cluster(api), prefix, hosts, without, now=now)
+    for name in outcome.made:
         click.echo(f"made {name}" + (f" ({out / f'{name}.yaml'})" if out is not None else ""))
-    for name in done.kept:
+    for name in outcome.kept:
         click.echo(f"kept {name}")
-    for warning in done.warnings:
+    for warning in outcome.warnings:
         click.echo(f"warning: {warning}", err=True)
-    if f"{prefix}-keys-root" in done.made:
+    if f"{prefix}-keys-root" in outcome.made:
         click.echo(f"move {prefix}-keys-root to a safe place and delete it here: only key ceremonies need it")
 
 
@@ -63,15 +63,15 @@ def secrets(
     "--issuer", envvar="SKERRY_CLIENT_CA", type=click.Path(path_type=Path), help="The fleet's CA certificate."
 )
 @output.json_option
-@places_options
-def show(places: Places, issuer: Path | None, as_json: bool) -> None:
+@location_options
+def show(locations: Locations, issuer: Path | None, as_json: bool) -> None:
     """Who may sign what, until when, and whose key is here."""
     from skerry.adapters import blobs
-    from skerry.cli.keys import showing
+    from skerry.cli.keys import key_status
 
     now = datetime.now(UTC)
-    found = showing.look(blobs.open_shared(places.repository), places.keys, now=now)
-    ca = showing.certificate(issuer, now=now) if issuer is not None else None
+    roles = key_status.read(blobs.open_shared(locations.repository), locations.keys, now=now)
+    ca = key_status.certificate(issuer, now=now) if issuer is not None else None
     rows = [
         {
             "role": row.role,
@@ -83,7 +83,7 @@ def show(places: Places, issuer: Path | None, as_json: bool) -> None:
             "daysLeft": (row.expires - now).days,
             "warning": row.warning,
         }
-        for row in found
+        for row in roles
     ]
     if ca is not None:
         about = {"role": "issuer", "custodian": "issuer", "version": 0, "keys": [], "here": False}
@@ -111,9 +111,9 @@ def show(places: Places, issuer: Path | None, as_json: bool) -> None:
 
 @keys.command()
 @click.option("--all", "everything", is_flag=True, help="Also what is not due yet.")
-@places_options
-def renew(places: Places, everything: bool) -> None:
-    """Sign anew, with the publisher's and the root key where they are here, what is about to expire.
+@location_options
+def renew(locations: Locations, everything: bool) -> None:
+    """Sign again what is about to expire, with the publisher's and the root key where they are here.
 
     The controller renews its own roles. Run this every week where the publisher's key is; in a cluster a CronJob does.
     """
@@ -121,7 +121,7 @@ def renew(places: Places, everything: bool) -> None:
     from skerry.adapters.trust import ceremony
 
     renewed = ceremony.renew(
-        blobs.open_shared(places.repository), _folder(places), now=datetime.now(UTC), everything=everything
+        blobs.open_shared(locations.repository), _folder(locations), now=datetime.now(UTC), everything=everything
     )
     click.echo(f"renewed {', '.join(renewed)}" if renewed else "nothing is due")
 
@@ -129,17 +129,17 @@ def renew(places: Places, everything: bool) -> None:
 @keys.command()
 @click.argument("what", type=click.Choice(["root", "publisher", "online"]))
 @click.option("--lost", is_flag=True, help="Of the publisher: the old key is gone.")
-@places_options
-def rotate(places: Places, what: str, lost: bool) -> None:
+@location_options
+def rotate(locations: Locations, what: str, lost: bool) -> None:
     """Replace the keys of a custodian; what they signed stays valid. Needs the root key in the keys' folder.
 
-    `online` is the way back after the controller's keys were stolen, and after a restore that nodes take for a replay.
-    It may be run again when it was interrupted.
+    `online` is the way back after the controller's keys were stolen, and after a restore that nodes mistake for a
+    replay. It may be run again when it was interrupted.
     """
     from skerry.adapters import blobs
     from skerry.adapters.trust import ceremony
 
-    storage, folder, now = blobs.open_shared(places.repository), _folder(places), datetime.now(UTC)
+    storage, folder, now = blobs.open_shared(locations.repository), _folder(locations), datetime.now(UTC)
     if what == "root":
         version = ceremony.rotate_root(storage, folder, now=now)
     elif what == "online":
@@ -147,13 +147,13 @@ def rotate(places: Places, what: str, lost: bool) -> None:
     else:
         version = ceremony.rotate_publisher(storage, folder, now=now, await_published=_await_published, lost=lost)
     click.echo(f"the {what} keys are new; root is now version {version}")
-    click.echo(f"put {folder / what} where {what} keys are kept; the old ones sign nothing any more")
+    click.echo(f"put {folder / what} where {what} keys are kept; the old ones no longer sign anything")
 
 
-def _folder(places: Places) -> Path:
-    if places.keys is None:
+def _folder(locations: Locations) -> Path:
+    if locations.keys is None:
         raise errors.InputError("--keys-folder (SKERRY_KEYS) must say where the keys are")
-    return places.keys
+    return locations.keys
 
 
 def _await_published(is_published: Callable[[], bool]) -> None:

@@ -25,12 +25,12 @@ class Row:
     warning: str
 
 
-def look(blobs: SharedBlobs, key_folder: Path | None, *, now: datetime) -> Sequence[Row]:
+def read(blobs: SharedBlobs, key_folder: Path | None, *, now: datetime) -> Sequence[Row]:
     """Raises as `expiry.look`."""
     rows = []
-    for one in expiry.look(store.Store(blobs, {})):
-        here = key_folder is not None and any(keyid in keys.load(key_folder / one.custodian) for keyid in one.keyids)
-        rows.append(Row(one.role, one.custodian, one.version, one.keyids, here, one.expires, one.warning(now)))
+    for role in expiry.look(store.Store(blobs, {})):
+        here = key_folder is not None and any(keyid in keys.load(key_folder / role.custodian) for keyid in role.keyids)
+        rows.append(Row(role.role, role.custodian, role.version, role.keyids, here, role.expires, role.warning(now)))
     return rows
 
 

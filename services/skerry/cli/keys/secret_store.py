@@ -16,7 +16,7 @@ _TLS = {"tls.crt", "tls.key"}
 _LABELS = {"app.kubernetes.io/part-of": "skerry", "app.kubernetes.io/managed-by": "skerry"}
 
 
-class Vault(Protocol):
+class SecretStore(Protocol):
     """Secrets by name: files by name."""
 
     def get(self, name: str) -> Mapping[str, bytes] | None: ...
@@ -42,7 +42,7 @@ class Cluster:
         try:
             self._api.create(self._path, _manifest(name, data))
         except errors.ConflictError as exc:
-            raise errors.ConflictError(f"Secret {name} was made by somebody else meanwhile: run it again") from exc
+            raise errors.ConflictError(f"Secret {name} was created by another process meanwhile: run it again") from exc
 
 
 class Folder:
@@ -79,7 +79,7 @@ def _manifest(name: str, data: Mapping[str, bytes]) -> dict[str, Any]:
 
 def _data(name: str, manifest: Any) -> Mapping[str, bytes]:
     try:
-        found = manifest.get("data") or {}
-        return {str(key): base64.b64decode(value, validate=True) for key, value in found.items()}
+        encoded = manifest.get("data") or {}
+        return {str(key): base64.b64decode(value, validate=True) for key, value in encoded.items()}
     except (AttributeError, TypeError, binascii.Error) as exc:
         raise errors.InputError(f"Secret {name} cannot be read: {exc}") from exc

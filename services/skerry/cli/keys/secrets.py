@@ -1,4 +1,4 @@
-"""Which secrets an installation needs and what is in them. What is there already stays as it is.
+"""Which secrets an installation needs and what is in them. What exists already stays as it is.
 
 Keys and metadata of the model repository belong together: they are made together, the metadata last, so a run that
 died is completed by the next; once the metadata is there no key is made again (the root key may be offline by then).
@@ -16,7 +16,7 @@ from cryptography import x509
 from skerry.adapters import pki
 from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.trust import ceremony, keys
-from skerry.cli.keys.vault import Vault
+from skerry.cli.keys.secret_store import SecretStore
 from skerry.core import errors
 
 CUSTODIANS = {f"keys-{role}": role for role in (keys.ROOT, keys.PUBLISHER, keys.ONLINE)}
@@ -33,7 +33,9 @@ class Outcome:
     warnings: tuple[str, ...]
 
 
-def ensure(vault: Vault, prefix: str, hosts: Sequence[str], without: Collection[str], *, now: datetime) -> Outcome:
+def ensure(
+    secret_store: SecretStore, prefix: str, hosts: Sequence[str], without: Collection[str], *, now: datetime
+) -> Outcome:
     """Make what is missing of `<prefix>-<name>` for each of NAMES but those in `without`.
 
     Raises InputError (names that belong together are half given, no host), RejectedError (what was made once is gone),
@@ -41,12 +43,12 @@ def ensure(vault: Vault, prefix: str, hosts: Sequence[str], without: Collection[
     """
     wanted = [name for name in NAMES if name not in without]
     _check(wanted, without, hosts)
-    known = {name: found for name in wanted if (found := vault.get(f"{prefix}-{name}")) is not None}
+    known = {name: data for name in wanted if (data := secret_store.get(f"{prefix}-{name}")) is not None}
     made: list[str] = []
 
     def put(name: str, data: Mapping[str, bytes]) -> None:
         if name not in known:
-            vault.create(f"{prefix}-{name}", data)
+            secret_store.create(f"{prefix}-{name}", data)
             known[name] = data
             made.append(f"{prefix}-{name}")
 
@@ -109,18 +111,18 @@ def _files(folder: Path) -> Mapping[str, bytes]:
 def _warnings(
     known: Mapping[str, Mapping[str, bytes]], prefix: str, hosts: Sequence[str], now: datetime
 ) -> Sequence[str]:
-    """What was made once and does not fit (any more): it is kept, for nobody may lose it by an upgrade."""
-    found = []
+    """What was made once and does not fit (any more): it is kept, so that an upgrade never loses it."""
+    warnings: list[str] = []
     for name, file in (("issuer", "ca.crt"), ("gateway-tls", "tls.crt")):
         if file not in known.get(name, {}):
             continue
         certificate = x509.load_pem_x509_certificate(known[name][file])
         if certificate.not_valid_after_utc - now < SOON:
             left = (certificate.not_valid_after_utc - now).days
-            found.append(f"the certificate in {prefix}-{name} ends in {left} days: {_ADVICE[name].format(prefix)}")
+            warnings.append(f"the certificate in {prefix}-{name} ends in {left} days: {_ADVICE[name].format(prefix)}")
         if name == "gateway-tls" and (missing := sorted(set(hosts) - set(_hosts(certificate)))):
-            found.append(f"{prefix}-{name} does not name {', '.join(missing)}: {_ADVICE[name].format(prefix)}")
-    return found
+            warnings.append(f"{prefix}-{name} does not name {', '.join(missing)}: {_ADVICE[name].format(prefix)}")
+    return warnings
 
 
 _ADVICE = {
@@ -131,4 +133,4 @@ _ADVICE = {
 
 def _hosts(certificate: x509.Certificate) -> list[str]:
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return [str(one.value) for one in names]
+    return [str(name.value) for name in names]

@@ -39,8 +39,8 @@ def living(path: Path) -> list[int]:
 
 def stop(path: Path, grace_s: float) -> int:
     """SIGTERM to all that still run, SIGKILL to their sessions after `grace_s`. Returns how many there were."""
-    found = living(path)
-    for pid in found:
+    running = living(path)
+    for pid in running:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
     end = time.monotonic() + grace_s
@@ -50,7 +50,7 @@ def stop(path: Path, grace_s: float) -> int:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
     path.unlink(missing_ok=True)
-    return len(found)
+    return len(running)
 
 
 def memory_bytes(pid: int) -> int:

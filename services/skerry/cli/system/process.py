@@ -8,14 +8,14 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from skerry.cli.system.parts import Part
+from skerry.cli.system.process_specs import ProcessSpec
 from skerry.core import errors
 
 
 class Process:
     """A part that runs. Its output goes straight to the log file, so it survives whoever started it."""
 
-    def __init__(self, part: Part, log: Path, inherited: Mapping[str, str]) -> None:
+    def __init__(self, part: ProcessSpec, log: Path, inherited: Mapping[str, str]) -> None:
         self.part, self.log = part, log
         self._log_start = log.stat().st_size if log.exists() else 0
         with log.open("ab") as out:

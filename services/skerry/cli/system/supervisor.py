@@ -1,4 +1,4 @@
-"""Starts, watches, revives and stops the parts of the one-machine system. It knows nothing of models or requests."""
+"""Starts, watches, restarts and stops the parts of the one-machine system. It knows nothing of models or requests."""
 
 import contextlib
 import fcntl
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from skerry.adapters import blobs, files
-from skerry.cli.system import ownership, parts
+from skerry.cli.system import ownership, process_specs
 from skerry.cli.system.layout import Layout
 from skerry.cli.system.process import Process, wait_ready
 from skerry.core import errors
@@ -30,17 +30,17 @@ class System:
         self.layout, self.nodes, self.transport = layout, tuple(nodes), transport
         gateway, gateway_http, teacher, teacher_http, dashboard = free_ports(5)
         agents = dict(zip(self.nodes, _pairs(free_ports(2 * len(nodes))), strict=True))
-        self.ports = parts.Ports(gateway, gateway_http, teacher, teacher_http, dashboard, agents)
+        self.ports = process_specs.Ports(gateway, gateway_http, teacher, teacher_http, dashboard, agents)
         self.processes: dict[str, Process] = {}
         self._table = self._parts()
         self._held: set[str] = set()  # stopped on purpose: not revived
         self._revivals: dict[str, tuple[int, float]] = {}  # name -> (times, when last)
         self._lock_file: int | None = None
 
-    def _parts(self) -> dict[str, parts.Part]:
-        cloud = parts.cloud(self.layout, self.ports, self.transport)
-        edge = [parts.agent(self.layout, self.ports, node, self.transport) for node in self.nodes]
-        return {part.name: part for part in (parts.valkey(self.layout), *cloud, *edge)}
+    def _parts(self) -> dict[str, process_specs.ProcessSpec]:
+        cloud = process_specs.cloud(self.layout, self.ports, self.transport)
+        edge = [process_specs.agent(self.layout, self.ports, node, self.transport) for node in self.nodes]
+        return {part.name: part for part in (process_specs.valkey(self.layout), *cloud, *edge)}
 
     @property
     def owned(self) -> Path:
@@ -160,9 +160,9 @@ def free_ports(count: int) -> list[int]:
     """Loopback ports that nobody listens on now."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+        for listener in sockets:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in sockets]
 
 
 def _pairs(values: list[int]) -> list[tuple[int, int]]:
@@ -171,10 +171,10 @@ def _pairs(values: list[int]) -> list[tuple[int, int]]:
 
 def _answers_ping(path: Path) -> bool:
     try:
-        with socket.socket(socket.AF_UNIX) as one:
-            one.settimeout(1.0)
-            one.connect(str(path))
-            one.sendall(b"PING\r\n")
-            return one.recv(16).startswith(b"+PONG")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(1.0)
+            client.connect(str(path))
+            client.sendall(b"PING\r\n")
+            return client.recv(16).startswith(b"+PONG")
     except OSError:
         return False
