@@ -28,7 +28,7 @@ class DoorWorld:
         if not self.blobs.exists(job_tickets.snapshot_path(RUN)):
             self.blobs.write(job_tickets.snapshot_path(RUN), b"{}")
         self.ca = certificate(folder)
-        self.ticket = job_tickets.make(KEY, RUN, NOW_S + 100)
+        self.ticket = job_tickets.issue(KEY, RUN, NOW_S + 100)
         self.app: ASGIApp = job_blobs.build(self.blobs, KEY, lambda: self.now_s)
         self.port = 0
         self._folder = folder

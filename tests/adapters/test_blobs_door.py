@@ -221,7 +221,7 @@ def test_a_silent_door_is_left_after_the_time_out(tmp_path: Path, monkeypatch: p
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}"
         pauses = Pauses()
-        store = DoorBlobs(url, job_tickets.make(KEY, RUN, NOW_S), certificate(tmp_path), pauses.clock)
+        store = DoorBlobs(url, job_tickets.issue(KEY, RUN, NOW_S), certificate(tmp_path), pauses.clock)
         with pytest.raises(errors.UnavailableError):
             store.exists(DATASET)
         assert pauses.slept > 3

@@ -9,14 +9,14 @@ KEY, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 
 
 def test_a_list_is_read_as_it_was_rendered() -> None:
-    marks = {allowlist.mark(NODE, KEY), allowlist.mark(NODE, OTHER)}
-    assert allowlist.read(allowlist.render(marks)) == marks
+    entries = {allowlist.entry_of(NODE, KEY), allowlist.entry_of(NODE, OTHER)}
+    assert allowlist.read(allowlist.render(entries)) == entries
     assert allowlist.read(allowlist.render([])) == frozenset()
 
 
 def test_the_same_nodes_are_the_same_bytes() -> None:
-    marks = [allowlist.mark(NODE, KEY), allowlist.mark(NODE, OTHER)]
-    assert allowlist.render(marks) == allowlist.render(reversed(marks))
+    entries = [allowlist.entry_of(NODE, KEY), allowlist.entry_of(NODE, OTHER)]
+    assert allowlist.render(entries) == allowlist.render(reversed(entries))
 
 
 @pytest.mark.parametrize(
@@ -29,11 +29,11 @@ def test_the_same_nodes_are_the_same_bytes() -> None:
     ids=["another node", "another tenant", "another domain"],
 )
 def test_a_line_is_of_one_node_and_one_key(node: identity.NodeId) -> None:
-    assert allowlist.mark(node, KEY) != allowlist.mark(NODE, KEY) != allowlist.mark(NODE, OTHER)
+    assert allowlist.entry_of(node, KEY) != allowlist.entry_of(NODE, KEY) != allowlist.entry_of(NODE, OTHER)
 
 
 def test_a_list_names_nobody() -> None:
-    data = allowlist.render([allowlist.mark(NODE, KEY)])
+    data = allowlist.render([allowlist.entry_of(NODE, KEY)])
     assert b"edge-1" not in data and b"a" * 64 not in data
 
 

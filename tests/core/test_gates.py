@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skerry.core import gates, paired
-from skerry.core.gates import Evidence, Holdout, Outcome, Policy
+from skerry.core.gates import GatePolicy, Holdout, Measurements, Outcome
 
 NAMES = ("a", "b", "c", "d")
 PASS, FAIL, OPEN, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR
@@ -34,8 +34,8 @@ def outcome(verdict: gates.Verdict, name: str) -> Outcome:
     return {gate.name: gate.outcome for gate in verdict.gates}[name]
 
 
-def judge(*holdouts: Holdout, policy: Policy = Policy(), **more: object) -> gates.Verdict:  # noqa: B008 — frozen
-    return gates.judge(policy, Evidence(NAMES, holdouts, **more))  # type: ignore[arg-type]
+def judge(*holdouts: Holdout, policy: GatePolicy = GatePolicy(), **more: object) -> gates.Verdict:  # noqa: B008 — frozen
+    return gates.judge(policy, Measurements(NAMES, holdouts, **more))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_no_holdout_at_all_is_not_a_pass() -> None:
 def test_too_small_a_holdout_is_not_a_pass_and_says_how_to_change_that() -> None:
     verdict = judge(holdout(range(2), range(2), n=300))
     assert verdict.outcome is OPEN and "gates.minHoldout" in verdict.reason
-    assert judge(holdout(range(2), range(2), n=1000), policy=Policy(min_holdout=1000)).passed
+    assert judge(holdout(range(2), range(2), n=1000), policy=GatePolicy(min_holdout=1000)).passed
 
 
 def test_a_class_without_holdout_rows_cannot_be_judged() -> None:
@@ -90,7 +90,7 @@ def test_a_lost_class_fails_though_the_accuracy_holds() -> None:
     y = np.concatenate([np.zeros(1960, np.int64), np.repeat(np.int64([1, 2, 3]), 13)])
     was = np.where(rng.random(len(y)) < 0.03, (y + 1) % 4, y)
     now = np.where(y == 3, 0, y)
-    verdict = judge(Holdout("imported", y, now, was), policy=Policy(margin_permille=30))
+    verdict = judge(Holdout("imported", y, now, was), policy=GatePolicy(margin_permille=30))
     assert outcome(verdict, "imported-not-worse") is PASS
     assert outcome(verdict, "imported-per-class") is FAIL and "d " in verdict.reason
 
@@ -136,9 +136,9 @@ def test_a_small_captured_holdout_decides_by_its_estimate() -> None:
 
 
 def test_the_minimum_accuracy_is_asked_of_the_clean_holdout() -> None:
-    low = judge(holdout(range(200), None), policy=Policy(min_accuracy_permille=950))
+    low = judge(holdout(range(200), None), policy=GatePolicy(min_accuracy_permille=950))
     assert outcome(low, "imported-accuracy") is FAIL and "0.950" in low.reason
-    assert judge(holdout(range(90), None), policy=Policy(min_accuracy_permille=950)).passed
+    assert judge(holdout(range(90), None), policy=GatePolicy(min_accuracy_permille=950)).passed
 
 
 def test_int8_may_lose_no_more_than_its_share() -> None:
@@ -160,7 +160,7 @@ def test_int8_may_lose_no_more_than_its_share() -> None:
     ],
 )
 def test_budgets_that_are_asked(found: dict[str, float], expected: Outcome) -> None:
-    policy = Policy(max_size_bytes=100, max_latency_us=50)
+    policy = GatePolicy(max_size_bytes=100, max_latency_us=50)
     assert judge(holdout(range(40), None), policy=policy, **found).outcome is expected
 
 
@@ -182,7 +182,7 @@ answers = st.lists(st.tuples(*[st.integers(0, 3)] * 3), min_size=1, max_size=120
 @settings(max_examples=200)
 def test_judging_never_breaks_and_the_verdict_is_the_worst_gate(triples: list[tuple[int, int, int]]) -> None:
     y, now, was = (np.array(column, dtype=np.int64) for column in zip(*triples, strict=True))
-    verdict = judge(Holdout("imported", y, now, was), policy=Policy(min_holdout=1))
+    verdict = judge(Holdout("imported", y, now, was), policy=GatePolicy(min_holdout=1))
     order = [PASS, OPEN, FAIL, ERROR]
     assert verdict.outcome is max((gate.outcome for gate in verdict.gates), key=order.index)
     json.dumps(verdict.to_json(), allow_nan=False)

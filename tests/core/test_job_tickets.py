@@ -16,7 +16,7 @@ TIMES = st.integers(1, 10**11)
 
 @given(run=NAMES, expiry=TIMES, late=st.integers(0, 10**6))
 def test_a_ticket_says_its_run_until_it_expires(run: str, expiry: int, late: int) -> None:
-    ticket = job_tickets.make(KEY, run, expiry)
+    ticket = job_tickets.issue(KEY, run, expiry)
     assert job_tickets.check(KEY, ticket, now_unix_s=expiry - 1) == run
     with pytest.raises(errors.RejectedError, match="expired"):
         job_tickets.check(KEY, ticket, now_unix_s=expiry + late)
@@ -24,7 +24,7 @@ def test_a_ticket_says_its_run_until_it_expires(run: str, expiry: int, late: int
 
 @given(run=NAMES, expiry=TIMES, place=st.integers(0, 10**6), letter=st.characters(codec="ascii"))
 def test_a_ticket_altered_anywhere_is_none(run: str, expiry: int, place: int, letter: str) -> None:
-    ticket = job_tickets.make(KEY, run, expiry)
+    ticket = job_tickets.issue(KEY, run, expiry)
     place %= len(ticket)
     altered = ticket[:place] + letter + ticket[place + 1 :]
     if altered != ticket:
@@ -40,11 +40,11 @@ def test_what_is_no_ticket_is_refused(text: str) -> None:
 
 def test_a_ticket_of_another_key_is_refused() -> None:
     with pytest.raises(errors.RejectedError, match="not made with this gateway's key"):
-        job_tickets.check(OTHER, job_tickets.make(KEY, "run-1", 100), now_unix_s=0)
+        job_tickets.check(OTHER, job_tickets.issue(KEY, "run-1", 100), now_unix_s=0)
 
 
 def test_run_and_expiry_cannot_be_shifted_into_one_another() -> None:
-    one, other = job_tickets.make(KEY, "run.1", 23), job_tickets.make(KEY, "run", 123)
+    one, other = job_tickets.issue(KEY, "run.1", 23), job_tickets.issue(KEY, "run", 123)
     assert one.rpartition(".")[2] != other.rpartition(".")[2]
 
 
@@ -68,7 +68,7 @@ def test_run_and_expiry_cannot_be_shifted_into_one_another() -> None:
     ],
 )
 def test_what_a_ticket_opens(path: str, methods: str) -> None:
-    opened = [one for one in ("GET", "HEAD", "PUT", "DELETE", "POST") if not job_tickets.why_not(path, one, "run-1")]
+    opened = [one for one in ("GET", "HEAD", "PUT", "DELETE", "POST") if not job_tickets.why_denied(path, one, "run-1")]
     assert " ".join(opened) == methods
 
 
@@ -81,4 +81,4 @@ def test_a_key_of_the_wrong_size_is_refused(size: int) -> None:
 @pytest.mark.parametrize("run", ["", "a/b", ".x", "x" * 300, "a\n"])
 def test_a_run_that_no_path_may_hold_gets_no_ticket(run: str) -> None:
     with pytest.raises(errors.InputError):
-        job_tickets.make(KEY, run, 100)
+        job_tickets.issue(KEY, run, 100)

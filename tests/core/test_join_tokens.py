@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skerry.core import errors, join_tokens
-from skerry.core.join_tokens import Known, Outcome, Use
+from skerry.core.join_tokens import EnrolledNode, Outcome, Use
 
 SECRET = "s" * 32
 MINE, OTHER = "sha256:" + "aa" * 32, "sha256:" + "bb" * 32
@@ -54,12 +54,19 @@ ROWS = [
         id="the same name with another key after the node was deleted",
     ),
     pytest.param(
-        FRESH, SECRET, Known(MINE, False), "edge-1", Outcome.ISSUE, "approved", False, id="the approved key asks again"
+        FRESH,
+        SECRET,
+        EnrolledNode(MINE, False),
+        "edge-1",
+        Outcome.ISSUE,
+        "approved",
+        False,
+        id="the approved key asks again",
     ),
     pytest.param(
         FRESH,
         SECRET,
-        Known(OTHER, False),
+        EnrolledNode(OTHER, False),
         "edge-1",
         Outcome.WAIT,
         "skerry nodes approve edge-1",
@@ -67,21 +74,35 @@ ROWS = [
         id="a node that was reset",
     ),
     pytest.param(
-        FRESH, SECRET, Known("", False), "edge-1", Outcome.WAIT, "not approved", False, id="a node that waits"
+        FRESH, SECRET, EnrolledNode("", False), "edge-1", Outcome.WAIT, "not approved", False, id="a node that waits"
     ),
     pytest.param(
-        None, "", Known(MINE, False), "edge-1", Outcome.ISSUE, "approved", False, id="an approved key needs no token"
+        None,
+        "",
+        EnrolledNode(MINE, False),
+        "edge-1",
+        Outcome.ISSUE,
+        "approved",
+        False,
+        id="an approved key needs no token",
     ),
     pytest.param(
-        None, "", Known(OTHER, False), "edge-1", Outcome.REFUSE, "no such", False, id="another key does need one"
+        None, "", EnrolledNode(OTHER, False), "edge-1", Outcome.REFUSE, "no such", False, id="another key does need one"
     ),
     pytest.param(
-        None, "", Known(MINE, True), "edge-1", Outcome.REFUSE, "no such", False, id="a revoked key without a token"
+        None,
+        "",
+        EnrolledNode(MINE, True),
+        "edge-1",
+        Outcome.REFUSE,
+        "no such",
+        False,
+        id="a revoked key without a token",
     ),
     pytest.param(
         FRESH,
         SECRET,
-        Known(MINE, True),
+        EnrolledNode(MINE, True),
         "edge-1",
         Outcome.REFUSE,
         "revoked",
@@ -91,7 +112,7 @@ ROWS = [
     pytest.param(
         FRESH,
         SECRET,
-        Known(OTHER, True),
+        EnrolledNode(OTHER, True),
         "edge-1",
         Outcome.WAIT,
         "skerry nodes approve edge-1",
@@ -105,7 +126,7 @@ ROWS = [
 def test_who_is_let_in(
     given_token: join_tokens.JoinToken | None,
     secret: str,
-    known: Known | None,
+    known: EnrolledNode | None,
     node: str,
     outcome: Outcome,
     reason: str,
@@ -119,7 +140,7 @@ def test_who_is_let_in(
 def test_an_expired_token_lets_nobody_new_in_but_an_approved_key_may_still_use_it() -> None:
     new = join_tokens.decide(FRESH, SECRET, None, "edge-1", MINE, now_ms=NOW + 1)
     assert (new.outcome, "expired" in new.reason) == (Outcome.REFUSE, True)
-    approved = join_tokens.decide(FRESH, SECRET, Known(MINE, False), "edge-1", MINE, now_ms=NOW + 1)
+    approved = join_tokens.decide(FRESH, SECRET, EnrolledNode(MINE, False), "edge-1", MINE, now_ms=NOW + 1)
     assert approved.outcome is Outcome.ISSUE
 
 
@@ -133,14 +154,14 @@ def test_an_expired_token_lets_nobody_new_in_but_an_approved_key_may_still_use_i
 def test_a_token_is_consumed_at_most_as_often_as_it_says_and_once_per_node(
     uses: int, asks: list[tuple[str, str]]
 ) -> None:
-    current, nodes, consumed = token(uses=uses), dict[str, Known](), list[str]()
+    current, nodes, consumed = token(uses=uses), dict[str, EnrolledNode](), list[str]()
     for node, key in asks:
         found = join_tokens.decide(current, SECRET, nodes.get(node), node, key, now_ms=NOW)
         if found.consumes:
             consumed.append(node)
             current = token(uses=uses, used=(*current.used, Use(node, key)))
         if found.outcome is Outcome.ISSUE:
-            nodes.setdefault(node, Known(key, False))
+            nodes.setdefault(node, EnrolledNode(key, False))
             assert nodes[node].approved_key == key
     assert len(consumed) == len(set(consumed)) <= uses
 

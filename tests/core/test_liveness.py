@@ -35,7 +35,7 @@ def test_a_node_that_is_marked_seldom_is_believed_for_two_marks() -> None:
 
     def at(age_s: int) -> State:
         seen = NOW - age_s * 1000
-        return liveness.judge(connected=True, last_seen_ms=seen, now_ms=NOW, offline_after_s=15, mark_s=30).state
+        return liveness.judge(connected=True, last_seen_ms=seen, now_ms=NOW, offline_after_s=15, heartbeat_s=30).state
 
     assert (at(60), at(61)) == (State.ONLINE, State.OFFLINE)
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skerry.core import errors, offload
-from skerry.core.offload import Breaker, Circuit, Decision, Policy, Question, Reason, Route, State, TokenBucket
+from skerry.core.offload import Breaker, Circuit, Decision, OffloadPolicy, Question, Reason, Route, State, TokenBucket
 
-POLICY = Policy()
+POLICY = OffloadPolicy()
 FRESH = State.start(POLICY, 0.0)
 SURE = Question(confidence=0.9, threshold=0.6, rows=1, remaining_s=1.0, has_teacher=True)
 UNSURE = replace(SURE, confidence=0.3)
@@ -83,7 +83,7 @@ def cloud(timeout_s: float) -> Decision:
         pytest.param(UNSURE, POLICY, EMPTY, local(Reason.BUDGET_EXHAUSTED, degraded=True), id="the budget is spent"),
     ],
 )
-def test_decide(question: Question, policy: Policy, state: State, expected: Decision) -> None:
+def test_decide(question: Question, policy: OffloadPolicy, state: State, expected: Decision) -> None:
     assert offload.decide(question, policy, state, now_s=10.0)[0] == expected
 
 

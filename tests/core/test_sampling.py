@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skerry.core import sampling
-from skerry.core.sampling import Kind, Policy
+from skerry.core.sampling import CapturePolicy, Kind
 
-POLICY = Policy(exploration=0.1, hard=1.0)
+POLICY = CapturePolicy(exploration=0.1, hard=1.0)
 
 
 @pytest.mark.parametrize(
@@ -19,20 +19,22 @@ POLICY = Policy(exploration=0.1, hard=1.0)
         pytest.param(0.3, POLICY, 0.05, Kind.EXPLORATION, id="exploration does not look at the confidence"),
         pytest.param(0.3, POLICY, 0.5, Kind.HARD, id="an unsure answer is hard"),
         pytest.param(0.6, POLICY, 0.5, None, id="an answer at the threshold is sure"),
-        pytest.param(0.3, Policy(exploration=0.0, hard=0.0), 0.0, None, id="all shares zero keep nothing"),
-        pytest.param(0.9, Policy(exploration=1.0), 0.999999, Kind.EXPLORATION, id="exploring all keeps all"),
-        pytest.param(0.3, Policy(exploration=0.5, hard=0.5), 0.74, Kind.HARD, id="hard share of what is left, below"),
-        pytest.param(0.3, Policy(exploration=0.5, hard=0.5), 0.76, None, id="hard share of what is left, above"),
+        pytest.param(0.3, CapturePolicy(exploration=0.0, hard=0.0), 0.0, None, id="all shares zero keep nothing"),
+        pytest.param(0.9, CapturePolicy(exploration=1.0), 0.999999, Kind.EXPLORATION, id="exploring all keeps all"),
+        pytest.param(
+            0.3, CapturePolicy(exploration=0.5, hard=0.5), 0.74, Kind.HARD, id="hard share of what is left, below"
+        ),
+        pytest.param(0.3, CapturePolicy(exploration=0.5, hard=0.5), 0.76, None, id="hard share of what is left, above"),
     ],
 )
-def test_choose(confidence: float, policy: Policy, u: float, expected: Kind | None) -> None:
+def test_choose(confidence: float, policy: CapturePolicy, u: float, expected: Kind | None) -> None:
     assert sampling.choose(confidence=confidence, threshold=0.6, policy=policy, u=u) is expected
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_the_shares_are_what_the_policy_says(exploration: float, hard: float) -> None:
     us = (np.arange(2000) + 0.5) / 2000
-    policy = Policy(exploration=exploration, hard=hard)
+    policy = CapturePolicy(exploration=exploration, hard=hard)
     kinds = [sampling.choose(confidence=0.1, threshold=0.6, policy=policy, u=float(u)) for u in us]
     assert kinds.count(Kind.EXPLORATION) / 2000 == pytest.approx(exploration, abs=1e-3)
     assert kinds.count(Kind.HARD) / 2000 == pytest.approx((1 - exploration) * hard, abs=2e-3)
@@ -45,7 +47,7 @@ def test_exploration_is_the_same_choice_at_every_confidence(u: float, low: float
 
 
 def test_the_cap_starts_with_one_second_of_captures() -> None:
-    bucket = sampling.start(Policy(per_s=3.0), 0.0)
+    bucket = sampling.start(CapturePolicy(per_s=3.0), 0.0)
     for _ in range(3):
         taken = bucket.take(1, 0.0)
         assert taken is not None

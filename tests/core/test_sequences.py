@@ -3,9 +3,9 @@
 import pytest
 
 from skerry.core import errors, sequences
-from skerry.core.sequences import Ask, Move, Policy
+from skerry.core.sequences import Ask, Move, SequencePolicy
 
-POLICY = Policy(capacity=2, idle_s=10.0)
+POLICY = SequencePolicy(capacity=2, idle_s=10.0)
 START, STEP = Ask(7, start=True, end=False), Ask(7, start=False, end=False)
 
 

@@ -29,7 +29,7 @@ def blobs() -> MemoryBlobs:
 @pytest.fixture
 async def client(blobs: MemoryBlobs) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(job_blobs.build(blobs, KEY, lambda: NOW_S))
-    headers = {"Authorization": f"Bearer {job_tickets.make(KEY, RUN, NOW_S + 1)}"}
+    headers = {"Authorization": f"Bearer {job_tickets.issue(KEY, RUN, NOW_S + 1)}"}
     async with httpx.AsyncClient(transport=transport, base_url="https://door", headers=headers) as made:
         yield made
 
@@ -71,10 +71,12 @@ async def test_what_the_door_does(
         pytest.param(None, "needs the header Authorization", id="no ticket"),
         pytest.param("Basic YTpi", "needs the header Authorization", id="another kind of proof"),
         pytest.param("Bearer nonsense", "no ticket", id="no ticket of ours"),
-        pytest.param(f"Bearer {job_tickets.make(KEY, RUN, NOW_S)}", "expired", id="an expired one"),
-        pytest.param(f"Bearer {job_tickets.make(b'x' * 32, RUN, NOW_S + 9)}", "not made with", id="one of another key"),
+        pytest.param(f"Bearer {job_tickets.issue(KEY, RUN, NOW_S)}", "expired", id="an expired one"),
         pytest.param(
-            f"Bearer {job_tickets.make(KEY, 'run-9', NOW_S + 9)}", "has ended, or never", id="a run that is over"
+            f"Bearer {job_tickets.issue(b'x' * 32, RUN, NOW_S + 9)}", "not made with", id="one of another key"
+        ),
+        pytest.param(
+            f"Bearer {job_tickets.issue(KEY, 'run-9', NOW_S + 9)}", "has ended, or never", id="a run that is over"
         ),
     ],
 )
@@ -147,7 +149,7 @@ class Away(MemoryBlobs):
 
 async def test_storage_that_is_away_is_tried_again_later() -> None:
     transport = httpx.ASGITransport(job_blobs.build(Away(), KEY, lambda: NOW_S))
-    headers = {"Authorization": f"Bearer {job_tickets.make(KEY, RUN, NOW_S + 1)}"}
+    headers = {"Authorization": f"Bearer {job_tickets.issue(KEY, RUN, NOW_S + 1)}"}
     async with httpx.AsyncClient(transport=transport, base_url="https://door", headers=headers) as client:
         found = await client.get(f"/{DATASET}")
     assert found.status_code == 503 and "the storage is away" in found.text

@@ -34,7 +34,7 @@ def window(seed: int, length: int = 6) -> NDArray[np.float32]:
 async def opened(tmp_path: Path, *, threaded: bool = False, **policy: Any) -> Plane:
     models.write_rnn(tmp_path, "rnn", 1)
     batching = Policy(max_inline_s=0.0 if threaded else 10.0)
-    return await Plane(tmp_path, Options(batching=batching, sequences=sequences.Policy(**policy))).load_all()
+    return await Plane(tmp_path, Options(batching=batching, sequences=sequences.SequencePolicy(**policy))).load_all()
 
 
 async def one(plane: Plane, request: InferRequest) -> Any:
@@ -159,7 +159,7 @@ async def test_the_version_before_leaves_when_its_sequences_expired(tmp_path: Pa
 
 
 def test_10000_abandoned_sequences_stay_within_bounds() -> None:
-    states = States(sequences.Policy(capacity=100, idle_s=10.0))
+    states = States(sequences.SequencePolicy(capacity=100, idle_s=10.0))
     for key in range(1, 10_001):
         ask = Ask(key, start=True, end=False)
         now_s = float(key)
@@ -176,7 +176,7 @@ def test_a_continuation_gets_exactly_the_last_state_of_its_sequence(
     steps: list[tuple[int, bool, bool, float]],
 ) -> None:
     """Against a model: a dictionary of what each sequence must hold, and when it was used."""
-    policy = sequences.Policy(capacity=10, idle_s=5.0)
+    policy = sequences.SequencePolicy(capacity=10, idle_s=5.0)
     states, model, now_s = States(policy), dict[int, tuple[int, float]](), 0.0
     for number, (key, start, end, pause_s) in enumerate(steps):
         now_s += pause_s

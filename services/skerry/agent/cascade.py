@@ -42,8 +42,8 @@ class Remote(Protocol):
 class _Model:
     """One model's policy and what it remembers between decisions."""
 
-    policy: offload.Policy
-    capture: sampling.Policy
+    policy: offload.OffloadPolicy
+    capture: sampling.CapturePolicy
     state: offload.State
     cap: offload.TokenBucket
 

@@ -45,7 +45,7 @@ def _list(as_json: bool, state: Path) -> None:
             last_seen_ms=last_seen,
             now_ms=now,
             offline_after_s=object_access.offline_after_s(store, node),
-            mark_s=int(node.status.get("markSeconds", liveness.MARK_S)),
+            heartbeat_s=int(node.status.get("markSeconds", liveness.HEARTBEAT_S)),
         )
         rows.append(
             {

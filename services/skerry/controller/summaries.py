@@ -83,6 +83,6 @@ def _state(node: specs.EdgeNode, fleet: specs.EdgeFleet, now_ms: int) -> livenes
         last_seen_ms=node.last_seen_ms,
         now_ms=now_ms,
         offline_after_s=fleet.offline_after_s,
-        mark_s=node.mark_s,
+        heartbeat_s=node.heartbeat_s,
     )
     return seen.state

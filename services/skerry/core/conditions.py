@@ -39,16 +39,16 @@ def put(conditions: Conditions, kind: str, status: str, reason: str, message: st
     new = Condition(kind, status, reason, message, since)
     if old is None:
         return (*conditions, new)
-    return tuple(new if one.type == kind else one for one in conditions)
+    return tuple(new if condition.type == kind else condition for condition in conditions)
 
 
 def find(conditions: Conditions, kind: str) -> Condition | None:
-    return next((one for one in conditions if one.type == kind), None)
+    return next((condition for condition in conditions if condition.type == kind), None)
 
 
 def is_true(conditions: Conditions, kind: str) -> bool:
-    found = find(conditions, kind)
-    return found is not None and found.true
+    condition = find(conditions, kind)
+    return condition is not None and condition.true
 
 
 def stamp(now_ms: int) -> str:
@@ -59,13 +59,13 @@ def stamp(now_ms: int) -> str:
 def to_json(conditions: Conditions) -> list[dict[str, str]]:
     return [
         {
-            "type": one.type,
-            "status": one.status,
-            "reason": one.reason,
-            "message": one.message,
-            "lastTransitionTime": one.since,
+            "type": condition.type,
+            "status": condition.status,
+            "reason": condition.reason,
+            "message": condition.message,
+            "lastTransitionTime": condition.since,
         }
-        for one in conditions
+        for condition in conditions
     ]
 
 
@@ -75,15 +75,15 @@ def from_json(value: Any) -> Conditions:
         return ()
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise errors.InputError(f"conditions must be a list, not {value!r:.80}")
-    found = []
-    for one in value:
+    conditions = []
+    for entry in value:
         fields = ("type", "status", "reason", "message", "lastTransitionTime")
-        if not isinstance(one, dict) or not all(isinstance(one.get(field, ""), str) for field in fields):
-            raise errors.InputError(f"a condition must be an object of texts, not {one!r:.80}")
-        made = Condition(*(one.get(field, "") for field in fields))
-        if not made.type or made.status not in (TRUE, FALSE, UNKNOWN):
+        if not isinstance(entry, dict) or not all(isinstance(entry.get(field, ""), str) for field in fields):
+            raise errors.InputError(f"a condition must be an object of texts, not {entry!r:.80}")
+        condition = Condition(*(entry.get(field, "") for field in fields))
+        if not condition.type or condition.status not in (TRUE, FALSE, UNKNOWN):
             raise errors.InputError(
-                f"condition {made.type!r} has status {made.status!r}: True, False or Unknown is right"
+                f"condition {condition.type!r} has status {condition.status!r}: True, False or Unknown is right"
             )
-        found.append(made)
-    return tuple(found)
+        conditions.append(condition)
+    return tuple(conditions)

@@ -67,13 +67,13 @@ class Rows:
 
 
 def imported(x: NDArray[Any], y: NDArray[np.int64], classes: int, first: int = 0) -> Rows:
-    """Rows of labelled data that somebody brings: no soft labels, weight 1, ids `imported:<n>` from `first` on."""
+    """Rows of labelled data that a person brings: no soft labels, weight 1, ids `imported:<n>` from `first` on."""
     ids = np.array([f"imported:{first + index}" for index in range(len(y))], dtype=ID_DTYPE)
     soft = np.full((len(y), classes), np.nan, dtype=np.float32)
     return Rows(x, y.astype(np.int64), soft, np.ones(len(y), dtype=np.float32), ids)
 
 
-def concatenate(rows: Sequence[Rows], row: Input, classes: int) -> Rows:
+def concatenate(parts: Sequence[Rows], row: Input, classes: int) -> Rows:
     """One after the other; empty, but of the right shape, for none."""
     empty = Rows(
         np.empty((0, *row.shape), dtype=row.dtype),
@@ -82,8 +82,8 @@ def concatenate(rows: Sequence[Rows], row: Input, classes: int) -> Rows:
         np.empty(0, dtype=np.float32),
         np.empty(0, dtype=ID_DTYPE),
     )
-    every = [empty, *rows]
-    return Rows(*(np.concatenate([getattr(one, name) for one in every]) for name in _ARRAYS))
+    every = [empty, *parts]
+    return Rows(*(np.concatenate([getattr(rows, name) for rows in every]) for name in _ARRAYS))
 
 
 def finite_rows(rows: Rows) -> NDArray[np.bool_]:
@@ -109,10 +109,10 @@ def check_part(arrays: Mapping[str, NDArray[Any]], manifest: DatasetManifest) ->
         "id": (ID_DTYPE, (n,)),
     }
     for name, (dtype, shape) in wanted.items():
-        found = arrays[name]
-        if found.shape != shape or found.dtype != dtype:
+        array = arrays[name]
+        if array.shape != shape or array.dtype != dtype:
             raise errors.InputError(
-                f"dataset part of {manifest.model}: {name} is {found.dtype} {list(found.shape)}, "
+                f"dataset part of {manifest.model}: {name} is {array.dtype} {list(array.shape)}, "
                 f"should be {dtype} {list(shape)}"
             )
     rows = Rows(**{name: arrays[name] for name in _ARRAYS})

@@ -117,9 +117,9 @@ class DatasetManifest:
             model=read.text("model"),
             class_names=names,
             input=_input(read.reader("input")),
-            parts=tuple(_part(one, len(names)) for one in read.readers("parts", MAX_PARTS)),
+            parts=tuple(_part(entry, len(names)) for entry in read.readers("parts", MAX_PARTS)),
             parents=tuple(
-                digests.check(one, "dataset manifest: parents") for one in read.texts("parents", 0, MAX_PARTS)
+                digests.check(parent, "dataset manifest: parents") for parent in read.texts("parents", 0, MAX_PARTS)
             ),
             created_unix_ms=read.integer("createdUnixMs", 0, 1 << 53),
             dropped=read.tallies("dropped"),
@@ -162,10 +162,10 @@ def _input(read: "_Reader") -> Input:
     if datatype not in DTYPES:
         raise errors.InputError(f"{read.where}.datatype: {datatype!r} is not one of {', '.join(DTYPES)}")
     shape = tuple(read.integers("shape", MAX_RANK, 1, MAX_ROW_BYTES))
-    found = Input(read.text("name"), datatype, shape)
-    if found.row_bytes > MAX_ROW_BYTES:
-        raise errors.TooLargeError(f"{read.where}: one row has {found.row_bytes} bytes, at most {MAX_ROW_BYTES} do")
-    return found
+    row = Input(read.text("name"), datatype, shape)
+    if row.row_bytes > MAX_ROW_BYTES:
+        raise errors.TooLargeError(f"{read.where}: one row has {row.row_bytes} bytes, at most {MAX_ROW_BYTES} do")
+    return row
 
 
 def _part(read: "_Reader", classes: int) -> Part:
@@ -189,49 +189,49 @@ class _Reader:
         self._value, self.where = value, where
 
     def _get(self, key: str, kind: type) -> Any:
-        found = self._value.get(key)
-        if not isinstance(found, kind) or (kind is int and isinstance(found, bool)):
-            raise errors.InputError(f"{self.where}.{key}: expected {_KINDS[kind]}, got {found!r:.80}")
-        return found
+        value = self._value.get(key)
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise errors.InputError(f"{self.where}.{key}: expected {_KINDS[kind]}, got {value!r:.80}")
+        return value
 
     def text(self, key: str) -> str:
-        found: str = self._get(key, str)
-        if not 0 < len(found) <= 256:
+        value: str = self._get(key, str)
+        if not 0 < len(value) <= 256:
             raise errors.InputError(f"{self.where}.{key}: expected 1 to 256 characters")
-        return found
+        return value
 
     def integer(self, key: str, low: int, high: int) -> int:
-        found: int = self._get(key, int)
-        if not low <= found <= high:
-            raise errors.InputError(f"{self.where}.{key}: {found} is not in {low}..{high}")
-        return found
+        value: int = self._get(key, int)
+        if not low <= value <= high:
+            raise errors.InputError(f"{self.where}.{key}: {value} is not in {low}..{high}")
+        return value
 
     def texts(self, key: str, at_least: int, at_most: int) -> Sequence[str]:
-        found: list[Any] = self._get(key, list)
-        if not at_least <= len(found) <= at_most or not all(isinstance(x, str) and 0 < len(x) <= 256 for x in found):
+        value: list[Any] = self._get(key, list)
+        if not at_least <= len(value) <= at_most or not all(isinstance(x, str) and 0 < len(x) <= 256 for x in value):
             raise errors.InputError(f"{self.where}.{key}: expected {at_least} to {at_most} short texts")
-        return found
+        return value
 
     def integers(self, key: str, at_most: int, low: int, high: int) -> Sequence[int]:
-        found: list[Any] = self._get(key, list)
-        if len(found) > at_most or not all(type(x) is int and low <= x <= high for x in found):
+        value: list[Any] = self._get(key, list)
+        if len(value) > at_most or not all(type(x) is int and low <= x <= high for x in value):
             raise errors.InputError(f"{self.where}.{key}: expected at most {at_most} integers in {low}..{high}")
-        return found
+        return value
 
     def tallies(self, key: str) -> dict[str, int]:
-        found: dict[str, Any] = self._get(key, dict)
-        if len(found) > 64 or not all(type(count) is int and count >= 0 for count in found.values()):
+        value: dict[str, Any] = self._get(key, dict)
+        if len(value) > 64 or not all(type(count) is int and count >= 0 for count in value.values()):
             raise errors.InputError(f"{self.where}.{key}: expected at most 64 counts by reason")
-        return found
+        return value
 
     def reader(self, key: str) -> "_Reader":
         return _Reader(self._get(key, dict), f"{self.where}.{key}")
 
     def readers(self, key: str, at_most: int) -> "list[_Reader]":
-        found: list[Any] = self._get(key, list)
-        if len(found) > at_most:
+        value: list[Any] = self._get(key, list)
+        if len(value) > at_most:
             raise errors.InputError(f"{self.where}.{key}: at most {at_most} entries")
-        return [_Reader(one, f"{self.where}.{key}[{index}]") for index, one in enumerate(found)]
+        return [_Reader(entry, f"{self.where}.{key}[{index}]") for index, entry in enumerate(value)]
 
 
 _KINDS = {str: "a text", int: "an integer", list: "a list", dict: "an object"}

@@ -66,16 +66,16 @@ def judge(reference: Sequence[int], window: Window, target_rate: float, policy: 
         return Verdict(Outcome.INCONCLUSIVE, "TooFewAnswers", reason)
     distance, p_value = kolmogorov_smirnov(reference, window.confidence_counts)
     alpha, least = policy.drift_alpha_ppm / 1e6, policy.drift_distance_permille / 1000
-    told = f"confidence is {distance:.3f} away from the holdout's (p {p_value:.1g})"
+    shift = f"confidence is {distance:.3f} away from the holdout's (p {p_value:.1g})"
     if p_value < alpha and distance >= least:
-        return Verdict(Outcome.DRIFT, "ConfidenceShift", told, distance, p_value)
+        return Verdict(Outcome.DRIFT, "ConfidenceShift", shift, distance, p_value)
     rise = policy.offload_rise_permille / 1000
     low, _ = evidence.bounds(evidence.Arm(window.requests, window.hard), alpha)
     if low > target_rate + rise:
         rate = window.hard / window.requests
         reason = f"{rate:.0%} of answers are hard, the version was set for {target_rate:.0%}"
         return Verdict(Outcome.DRIFT, "OffloadRise", reason, distance, p_value)
-    return Verdict(Outcome.NO_DRIFT, "AsExpected", told, distance, p_value)
+    return Verdict(Outcome.NO_DRIFT, "AsExpected", shift, distance, p_value)
 
 
 def kolmogorov_smirnov(first: Sequence[int], second: Sequence[int]) -> tuple[float, float]:

@@ -9,7 +9,7 @@ the beta-binomial mixture (Robbins, "Statistical methods related to the law of t
 Mathematical Statistics 41, 1970; Howard, Ramdas, McAuliffe, Sekhon, "Time-uniform, nonparametric, nonasymptotic
 confidence sequences", Annals of Statistics 49, 2021). Each arm takes half of alpha.
 
-No node decides alone: within an arm nobody weighs more than twice the (lower) median node, and a verdict that turns
+No node decides alone: within an arm none weighs more than twice the (lower) median node, and a verdict that turns
 when any one node is left out is none. What follows from a verdict is `core.rollout`'s business.
 """
 
@@ -109,15 +109,15 @@ def bounds(arm: Arm, alpha: float) -> tuple[float, float]:
 
 def capped(counts: Sequence[Count]) -> Arm:
     """The sum over nodes, no node weighing more than twice the lower median of those that counted anything."""
-    sizes = sorted(one.n for one in counts if one.n > 0)
+    sizes = sorted(count.n for count in counts if count.n > 0)
     if not sizes:
         return Arm()
     most = 2 * sizes[(len(sizes) - 1) // 2]
     n = bad = 0
-    for one in counts:
-        taken = min(one.n, most)
+    for count in counts:
+        taken = min(count.n, most)
         n += round(taken)
-        bad += round(one.bad * taken / one.n) if one.n else 0
+        bad += round(count.bad * taken / count.n) if count.n else 0
     return Arm(n, min(n, bad))
 
 
@@ -126,31 +126,31 @@ def _compare(canary: Sequence[Count], baseline: Sequence[Count], analysis: Analy
     alpha = analysis.alpha_ppm / 1e6 / 2
     c_bounds, b_bounds = bounds(c, alpha), bounds(b, alpha)
     margin, harm = analysis.margin_permille / 1000, analysis.harm_permille / 1000
-    told = f"canary {_told(c)}, baseline {_told(b)}"
+    rates = f"canary {_rate(c)}, baseline {_rate(b)}"
 
-    def made(outcome: Outcome, code: str, reason: str) -> Verdict:
+    def judged(outcome: Outcome, code: str, reason: str) -> Verdict:
         return Verdict(outcome, code, reason, c, b, c_bounds, b_bounds)
 
     if min(c.n, b.n) < analysis.min_samples:
-        return made(Outcome.INCONCLUSIVE, "TooFewSamples", f"{told}: {analysis.min_samples} of each are asked for")
+        return judged(Outcome.INCONCLUSIVE, "TooFewSamples", f"{rates}: {analysis.min_samples} of each are asked for")
     if c_bounds[0] - b_bounds[1] > harm:
         if _alone(canary, baseline, lambda worse: worse <= harm):
-            return made(Outcome.INCONCLUSIVE, "OneNodeDecides", f"{told}: worse, but only because of one node")
-        return made(Outcome.FAIL, "Worse", f"{told}: surely worse by more than {harm:.1%}")
+            return judged(Outcome.INCONCLUSIVE, "OneNodeDecides", f"{rates}: worse, but only because of one node")
+        return judged(Outcome.FAIL, "Worse", f"{rates}: surely worse by more than {harm:.1%}")
     if c_bounds[1] - b_bounds[0] < margin:
         if _alone(canary, baseline, lambda worse: worse >= margin):
-            return made(Outcome.INCONCLUSIVE, "OneNodeDecides", f"{told}: not worse, but only because of one node")
-        return made(Outcome.PASS, "NotWorse", f"{told}: surely less than {margin:.1%} worse")
-    return made(Outcome.INCONCLUSIVE, "NotYetSure", f"{told}: not yet sure either way")
+            return judged(Outcome.INCONCLUSIVE, "OneNodeDecides", f"{rates}: not worse, but only because of one node")
+        return judged(Outcome.PASS, "NotWorse", f"{rates}: surely less than {margin:.1%} worse")
+    return judged(Outcome.INCONCLUSIVE, "NotYetSure", f"{rates}: not yet sure either way")
 
 
 def _alone(canary: Sequence[Count], baseline: Sequence[Count], turned: Callable[[float], bool]) -> bool:
     """Does leaving out one node of an arm that has several turn the observed difference?"""
     for arm, other, sign in ((canary, baseline, 1), (baseline, canary, -1)):
-        counted = [one for one in arm if one.n > 0]
+        counted = [count for count in arm if count.n > 0]
         rest = capped(other).rate
         for left_out in counted if len(counted) > 1 else ():
-            rate = capped([one for one in counted if one is not left_out]).rate
+            rate = capped([count for count in counted if count is not left_out]).rate
             if turned(sign * (rate - rest)):
                 return True
     return False
@@ -158,13 +158,13 @@ def _alone(canary: Sequence[Count], baseline: Sequence[Count], turned: Callable[
 
 def _check(name: str, counts: Sequence[Count], now_ms: int) -> Verdict | None:
     """Why an arm cannot be used, or None."""
-    for one in counts:
-        if not (math.isfinite(one.n) and math.isfinite(one.bad)):
-            return Verdict(Outcome.INCONCLUSIVE, "NotANumber", f"{one.node} reported no finite number for the {name}")
-        if not 0 <= one.bad <= one.n:
-            text = f"{one.node} reported {one.bad:g} bad of {one.n:g} answers for the {name}: that cannot be"
+    for count in counts:
+        if not (math.isfinite(count.n) and math.isfinite(count.bad)):
+            return Verdict(Outcome.INCONCLUSIVE, "NotANumber", f"{count.node} reported no finite number for the {name}")
+        if not 0 <= count.bad <= count.n:
+            text = f"{count.node} reported {count.bad:g} bad of {count.n:g} answers for the {name}: that cannot be"
             return Verdict(Outcome.ERROR, "Impossible", text)
-    newest = max((one.newest_ms for one in counts if one.n > 0), default=None)
+    newest = max((count.newest_ms for count in counts if count.n > 0), default=None)
     if newest is None:
         return Verdict(Outcome.INCONCLUSIVE, "Missing", f"nothing was measured on the {name} yet")
     if now_ms - newest > STALE_SAMPLE_MS:
@@ -195,7 +195,7 @@ def _log_beta(a: float, b: float) -> float:
     return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
 
 
-def _told(arm: Arm) -> str:
+def _rate(arm: Arm) -> str:
     return f"{arm.rate:.1%} bad of {arm.n}"
 
 

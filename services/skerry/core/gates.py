@@ -1,7 +1,7 @@
 """May this version be proposed? One verdict from named gates, each with one of four outcomes and a reason.
 
 Both versions answer the same holdout rows, so they are compared in pairs. A gate that lacks its data is never a pass.
-Nothing is measured here: `Evidence` comes from the trainer, which ran the shipped file through the serving runtime.
+Nothing is measured here: `Measurements` come from the trainer, which ran the shipped file through the serving runtime.
 """
 
 import enum
@@ -32,7 +32,7 @@ _SEVERITY = (Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL, Outcome.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class GatePolicy:
     """EdgeModel.spec.gates. A minimum or maximum of 0 is not asked."""
 
     margin_permille: int = 10
@@ -57,7 +57,7 @@ class Holdout:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Measurements:
     """All that was measured. `None`: not measured. `failures`: gates' names with what went wrong on the way."""
 
     class_names: Sequence[str]
@@ -91,21 +91,21 @@ class Verdict:
         return {"outcome": self.outcome.value, "reason": self.reason, "gates": gates}
 
 
-def judge(policy: Policy, evidence: Evidence) -> Verdict:
+def judge(policy: GatePolicy, measured: Measurements) -> Verdict:
     """Every gate, and their common verdict: the worst outcome, with the reasons of the gates that have it."""
-    gates = [Gate(name, Outcome.ERROR, reason) for name, reason in sorted(evidence.failures.items())]
-    if not evidence.holdouts:
+    gates = [Gate(name, Outcome.ERROR, reason) for name, reason in sorted(measured.failures.items())]
+    if not measured.holdouts:
         gates.append(Gate("holdout", Outcome.INCONCLUSIVE, "there is no holdout: import one, nothing can be judged"))
-    for holdout in evidence.holdouts:
-        gates += _judge_holdout(policy, holdout, evidence.class_names)
-    gates += _budgets(policy, evidence)
+    for holdout in measured.holdouts:
+        gates += _judge_holdout(policy, holdout, measured.class_names)
+    gates += _budgets(policy, measured)
     worst = max((gate.outcome for gate in gates), key=_SEVERITY.index)
     deciding = [f"{gate.name}: {gate.reason}" for gate in gates if gate.outcome is worst]
     reason = f"all {len(gates)} gates passed" if worst is Outcome.PASS else "; ".join(deciding)
     return Verdict(worst, reason, tuple(gates))
 
 
-def _judge_holdout(policy: Policy, holdout: Holdout, class_names: Sequence[str]) -> list[Gate]:
+def _judge_holdout(policy: GatePolicy, holdout: Holdout, class_names: Sequence[str]) -> list[Gate]:
     origin = holdout.origin
     n = len(holdout.labels)
     if n == 0:
@@ -153,7 +153,7 @@ def _learned(holdout: Holdout, classes: int) -> Gate:
     return Gate(name, Outcome.FAIL if surely_not else Outcome.INCONCLUSIVE, f"{text}: no better than chance", numbers)
 
 
-def _enough(policy: Policy, holdout: Holdout, class_names: Sequence[str]) -> Gate:
+def _enough(policy: GatePolicy, holdout: Holdout, class_names: Sequence[str]) -> Gate:
     n = len(holdout.labels)
     total = np.bincount(holdout.labels, minlength=len(class_names))
     absent = [name for name, count in zip(class_names, total, strict=True) if not count]
@@ -167,14 +167,14 @@ def _enough(policy: Policy, holdout: Holdout, class_names: Sequence[str]) -> Gat
     return Gate(name, Outcome.PASS, f"{n} rows, every class among them", numbers)
 
 
-def _accuracy(policy: Policy, holdout: Holdout) -> Gate:
-    found, wanted = float((holdout.candidate == holdout.labels).mean()), policy.min_accuracy_permille / 1000
-    outcome = Outcome.PASS if found >= wanted else Outcome.FAIL
-    numbers = {"accuracy": found, "minimum": wanted}
-    return Gate(f"{holdout.origin}-accuracy", outcome, f"{found:.4f}, at least {wanted:.3f} is asked for", numbers)
+def _accuracy(policy: GatePolicy, holdout: Holdout) -> Gate:
+    accuracy, wanted = float((holdout.candidate == holdout.labels).mean()), policy.min_accuracy_permille / 1000
+    outcome = Outcome.PASS if accuracy >= wanted else Outcome.FAIL
+    numbers = {"accuracy": accuracy, "minimum": wanted}
+    return Gate(f"{holdout.origin}-accuracy", outcome, f"{accuracy:.4f}, at least {wanted:.3f} is asked for", numbers)
 
 
-def _not_worse(policy: Policy, holdout: Holdout, *, strict: bool) -> Gate:
+def _not_worse(policy: GatePolicy, holdout: Holdout, *, strict: bool) -> Gate:
     """Non-inferiority. `strict` wants proof (the whole interval above −margin); else the estimate decides, and only a
     loss that chance explains stays open: the captured holdout begins small."""
     assert holdout.baseline is not None
@@ -191,7 +191,7 @@ def _not_worse(policy: Policy, holdout: Holdout, *, strict: bool) -> Gate:
     return Gate(name, Outcome.FAIL if surely else Outcome.INCONCLUSIVE, text, numbers)
 
 
-def _macro(policy: Policy, holdout: Holdout, classes: int) -> Gate:
+def _macro(policy: GatePolicy, holdout: Holdout, classes: int) -> Gate:
     """Macro recall, because plain accuracy hides a rare class that is lost."""
     assert holdout.baseline is not None
     now = float(np.nanmean(paired.recalls(holdout.labels, holdout.candidate, classes)))
@@ -206,7 +206,7 @@ def _macro(policy: Policy, holdout: Holdout, classes: int) -> Gate:
     return Gate(name, outcome, text, numbers)
 
 
-def _per_class(policy: Policy, holdout: Holdout, class_names: Sequence[str], *, strict: bool) -> Gate:
+def _per_class(policy: GatePolicy, holdout: Holdout, class_names: Sequence[str], *, strict: bool) -> Gate:
     """No class may lose more than its margin of recall; a single row never decides. A loss that chance explains (few
     rows) is inconclusive when `strict`, and let pass on the captured holdout, which begins small and is judged as a
     whole beside."""
@@ -216,7 +216,7 @@ def _per_class(policy: Policy, holdout: Holdout, class_names: Sequence[str], *, 
     rows = np.bincount(holdout.labels, minlength=len(class_names))
     margin, name = policy.class_margin_permille / 1000, f"{holdout.origin}-per-class"
     delta = np.nan_to_num(now - was, nan=0.0)
-    numbers = {f"delta:{one}": float(d) for one, d, n in zip(class_names, delta, rows, strict=True) if n}
+    numbers = {f"delta:{name}": float(d) for name, d, n in zip(class_names, delta, rows, strict=True) if n}
     allowed = np.maximum(margin, 1 / np.maximum(rows, 1)) + _ROUNDING
     losers = [int(k) for k in np.flatnonzero(delta < -allowed)]
     sure = [k for k in losers if paired.worse_by_chance(*_discordant(holdout, holdout.labels == k)) < ALPHA]
@@ -229,7 +229,7 @@ def _per_class(policy: Policy, holdout: Holdout, class_names: Sequence[str], *, 
     return Gate(name, Outcome.PASS, f"{said}; chance explains {text}" if losers else said, numbers)
 
 
-def _int8(policy: Policy, holdout: Holdout) -> Gate:
+def _int8(policy: GatePolicy, holdout: Holdout) -> Gate:
     assert holdout.unquantized is not None
     whole = float((holdout.unquantized == holdout.labels).mean())
     small = float((holdout.candidate == holdout.labels).mean())
@@ -240,22 +240,22 @@ def _int8(policy: Policy, holdout: Holdout) -> Gate:
     return Gate(f"{holdout.origin}-int8", Outcome.PASS if whole - small <= limit else Outcome.FAIL, text, numbers)
 
 
-def _budgets(policy: Policy, evidence: Evidence) -> list[Gate]:
+def _budgets(policy: GatePolicy, measured: Measurements) -> list[Gate]:
     """Absolute budgets, only those that are asked."""
     asked: list[tuple[str, float | None, int, str]] = [
-        ("size", evidence.size_bytes, policy.max_size_bytes, "bytes"),
-        ("latency", evidence.latency_us, policy.max_latency_us, "µs"),
+        ("size", measured.size_bytes, policy.max_size_bytes, "bytes"),
+        ("latency", measured.latency_us, policy.max_latency_us, "µs"),
     ]
     gates = []
-    for name, found, limit, unit in asked:
+    for name, value, limit, unit in asked:
         if not limit:
             continue
-        if found is None:
+        if value is None:
             gates.append(Gate(name, Outcome.INCONCLUSIVE, f"not measured; at most {limit} {unit} are allowed"))
             continue
-        outcome = Outcome.PASS if found <= limit else Outcome.FAIL
-        text = f"{found:.0f} {unit}, at most {limit} are allowed"
-        gates.append(Gate(name, outcome, text, {"found": float(found), "limit": float(limit)}))
+        outcome = Outcome.PASS if value <= limit else Outcome.FAIL
+        text = f"{value:.0f} {unit}, at most {limit} are allowed"
+        gates.append(Gate(name, outcome, text, {"found": float(value), "limit": float(limit)}))
     return gates
 
 

@@ -1,4 +1,4 @@
-"""Who a certificate says its holder is: SPIFFE-shaped ids of nodes, whether one may speak for a node now, and what a
+"""The identity in a certificate: SPIFFE-shaped ids of nodes, whether one may speak for a node now, and what a
 person shall look at when a handshake fails."""
 
 import re
@@ -34,10 +34,10 @@ class Peer:
 
 def parse(uri: str) -> NodeId:
     """Raises InputError."""
-    found = _FORM.fullmatch(uri)
-    if found is None or len(uri) > 512:
+    match = _FORM.fullmatch(uri)
+    if match is None or len(uri) > 512:
         raise errors.InputError(f"{uri[:120]!r} is no id of a node (spiffe://<domain>/tenant/<tenant>/node/<node>)")
-    return NodeId(sys.intern(found["domain"]), sys.intern(found["tenant"]), found["node"])  # a gateway knows thousands
+    return NodeId(sys.intern(match["domain"]), sys.intern(match["tenant"]), match["node"])  # a gateway knows thousands
 
 
 def fault(peer: Peer, domain: str, tenant: str, approved_key: str | None, *, revoked: bool) -> str:
@@ -58,7 +58,7 @@ def hint(failure: str) -> str:
     if "not yet valid" in failure or "has expired" in failure:
         return "; is the clock right here? If it is, the certificate must be renewed there"
     if "ostname" in failure or "address mismatch" in failure:
-        return "; the certificate there has other names than the one that this node is told to reach it by"
+        return "; the certificate there has other names than the one by which this node is set to reach it"
     if "CERTIFICATE_VERIFY_FAILED" in failure:
         return "; the certificate there is of another authority than the one that this node enrolled with"
     return ""

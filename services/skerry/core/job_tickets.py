@@ -1,7 +1,7 @@
-"""Tickets: what lets a training job through the gateway's door to exactly the blobs of its own run.
+"""Tickets: what lets a training job read and write, through the gateway, exactly the blobs of its own run.
 
-A ticket is `<run>.<expiry in Unix seconds>.<HMAC-SHA256 in hex>`. Who holds the key makes and checks them; nothing is
-stored. What a ticket opens is the table `TABLE`; whether its run still goes on is for the door to find out.
+A ticket is `<run>.<expiry in Unix seconds>.<HMAC-SHA256 in hex>`. The holder of the key issues and checks them; nothing
+is stored. What a ticket opens is the table `RULES`; whether its run still goes on is for the gateway to find out.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ class Rule:
     methods: Sequence[str]
 
 
-TABLE = (
+RULES = (
     Rule(_CONTENT, (*READ, *WRITE)),
     Rule(_DATASET, READ),
     Rule("runs/{run}.json", READ),
@@ -53,7 +53,7 @@ def check_key(key: bytes) -> bytes:
     return key
 
 
-def make(key: bytes, run: str, expires_unix_s: int) -> str:
+def issue(key: bytes, run: str, expires_unix_s: int) -> str:
     """The ticket of `run`. Raises InputError for a name that no path may hold."""
     if not _RUN.fullmatch(run):
         raise errors.InputError(f"TrainingRun {run[:80]!r} must be named by letters, digits, '.', '_' and '-'")
@@ -73,11 +73,11 @@ def check(key: bytes, ticket: str, *, now_unix_s: int) -> str:
     return run
 
 
-def why_not(path: str, method: str, run: str) -> str:
+def why_denied(path: str, method: str, run: str) -> str:
     """Why the ticket of `run` does not let `method` at blob `path`; empty: it does."""
-    for rule in TABLE:
-        known = rule.pattern.fullmatch(path) if isinstance(rule.pattern, re.Pattern) else None
-        if known or path == (rule.pattern.replace("{run}", run) if isinstance(rule.pattern, str) else None):
+    for rule in RULES:
+        matches = rule.pattern.fullmatch(path) if isinstance(rule.pattern, re.Pattern) else None
+        if matches or path == (rule.pattern.replace("{run}", run) if isinstance(rule.pattern, str) else None):
             if method in rule.methods:
                 return ""
             return f"a training job may {' and '.join(rule.methods)} {path}, not {method} it"

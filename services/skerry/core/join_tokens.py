@@ -1,10 +1,10 @@
 """May this node enrol with this token? Join tokens as text, and the decision, with a reason for people.
 
 `skr1.<id>.<secret>.<sha256 hex of the CA's certificate>`: the id finds the JoinToken object, which holds only the
-secret's hash; the last part lets a node that knows nobody check whom it tells the secret. A token is used once per
-node; who comes later, or comes back with another key, waits until a person approves its key. A key that is approved
-needs no token any more: its request is signed by it, and a node that was away for longer than its certificate was good
-comes back.
+secret's hash; the last part lets a node that knows nothing yet check to whom it gives the secret. A token is used once
+per node; a node that comes later, or comes back with another key, waits until a person approves its key. A key that is
+approved needs no token any more: its request is signed by it, and a node that was away for longer than its certificate
+was good comes back.
 """
 
 import enum
@@ -57,7 +57,7 @@ class JoinToken:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class EnrolledNode:
     """What EdgeNode.spec says of a node that exists: the key that may speak for it (empty: none yet)."""
 
     approved_key: str
@@ -81,10 +81,10 @@ class Decision:
 
 def parse(text: str) -> Token:
     """Raises InputError without repeating the secret."""
-    found = _FORM.fullmatch(text.strip())
-    if found is None:
+    match = _FORM.fullmatch(text.strip())
+    if match is None:
         raise errors.InputError("a join token looks like skr1.<id>.<secret>.<64 hex digits>; copy it whole")
-    return Token(found[1], found[2], f"sha256:{found[3]}")
+    return Token(match[1], match[2], f"sha256:{match[3]}")
 
 
 def secret_hash(secret: str) -> str:
@@ -102,27 +102,29 @@ def use_json(use: Use, now_ms: int) -> dict[str, Any]:
     return {"name": use.node, "keyDigest": use.key, "atUnixMs": now_ms}
 
 
-def decide(token: JoinToken | None, secret: str, known: Known | None, node: str, key: str, *, now_ms: int) -> Decision:
-    """`key` is the digest of the public key that asks. A wrong secret and an unknown token are told alike."""
+def decide(
+    token: JoinToken | None, secret: str, known: EnrolledNode | None, node: str, key: str, *, now_ms: int
+) -> Decision:
+    """`key` is the digest of the public key that asks. A wrong secret and an unknown token get the same reason."""
     if known is not None and known.approved_key == key and not known.revoked:
         return Decision(Outcome.ISSUE, "the key is approved")
     if token is None or not hmac.compare_digest(secret_hash(secret), token.secret_hash):
         return Decision(Outcome.REFUSE, "no such join token: make one with `skerry nodes token create`")
     if known is not None and known.revoked and known.approved_key == key:
         return Decision(Outcome.REFUSE, f"node {node} is revoked")
-    mine = next((use for use in token.used if use.node == node), None)
-    if known is None and mine is not None and mine.key == key:
+    earlier = next((use for use in token.used if use.node == node), None)
+    if known is None and earlier is not None and earlier.key == key:
         return Decision(Outcome.ISSUE, "the token was used by this very node and key")
     if now_ms >= token.expires_ms:
         return Decision(Outcome.REFUSE, f"join token {token.id} has expired: make another one")
     if not fnmatch.fnmatchcase(node, token.node_pattern):
         return Decision(Outcome.REFUSE, f"join token {token.id} is for nodes {token.node_pattern!r}, not {node!r}")
     approve = f"a person must approve it: skerry nodes approve {node}"
-    if known is not None and known.revoked:  # with another key: whoever replaces it may be approved, it may not
+    if known is not None and known.revoked:  # with another key: its replacement may be approved, it may not
         return Decision(Outcome.WAIT, f"node {node} is revoked; {approve}")
     if known is not None and known.approved_key:
         return Decision(Outcome.WAIT, f"node {node} has enrolled before with another key; {approve}")
-    if mine is not None:
+    if earlier is not None:
         return Decision(Outcome.WAIT, f"node {node} has used join token {token.id} with another key; {approve}")
     if len(token.used) >= token.uses:
         return Decision(Outcome.WAIT, f"join token {token.id} is used up ({token.uses}); {approve}")
@@ -138,17 +140,17 @@ def _token(name: str, reader: Reader, used: Sequence[Use]) -> JoinToken:
         expires_ms=reader.integer("expiresUnixMs", None, 1),
         uses=reader.integer("uses", 1, 1, MAX_USES),
         node_pattern=reader.text("nodePattern", "*", limit=120),
-        labels=_texts(reader),
+        labels=_labels(reader),
         used=tuple(used),
     )
 
 
-def _texts(reader: Reader) -> Mapping[str, str]:
-    found = reader.mapping("labels", {})
-    for key, value in found.items():
+def _labels(reader: Reader) -> Mapping[str, str]:
+    labels = reader.mapping("labels", {})
+    for key, value in labels.items():
         if not isinstance(value, str):
             raise reader.fault(f"labels.{key}", f"must be a text, not {value!r}")
-    return dict(found)
+    return dict(labels)
 
 
 def _use(reader: Reader) -> Use:

@@ -1,12 +1,16 @@
 """Is a node there? Decided from the age of what was last heard of it, never from a flag alone: a link is lost without a
-goodbye, and whoever would have cleared the flag may be gone as well. A node that was never heard of is its own state.
+goodbye, and the process that would have cleared the flag may be gone as well. A node that was never heard of is its own
+state.
 """
 
+import collections
 import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-MARK_S = 5  # longest pause between two marks of a connected node, where its status says no other (`markSeconds`)
+HEARTBEAT_S = (
+    5  # longest time between two heartbeats of a connected node, unless its status says another (`markSeconds`)
+)
 
 
 class State(enum.StrEnum):
@@ -25,16 +29,19 @@ class Liveness:
     reason: str
 
 
-def judge(*, connected: bool, last_seen_ms: int, now_ms: int, offline_after_s: int, mark_s: int = MARK_S) -> Liveness:
-    """Online: connected and heard of within two marks. Offline: not heard of for `offline_after_s`, and two marks.
+def judge(
+    *, connected: bool, last_seen_ms: int, now_ms: int, offline_after_s: int, heartbeat_s: int = HEARTBEAT_S
+) -> Liveness:
+    """Online: connected and heard of within two heartbeats. Offline: not heard of for `offline_after_s`, and two
+    heartbeats.
     Stale: between the two.
 
-    `last_seen_ms` 0 means never. A last mark in the future (clocks differ) counts as now.
+    `last_seen_ms` 0 means never. A last heartbeat in the future (clocks differ) counts as now.
     """
     if not last_seen_ms:
         return Liveness(State.UNKNOWN, None, "never heard of")
     age_s = max(0, now_ms - last_seen_ms) // 1000
-    fresh_s = 2 * mark_s
+    fresh_s = 2 * heartbeat_s
     gone_s = max(offline_after_s, fresh_s)
     if age_s > gone_s:
         return Liveness(State.OFFLINE, age_s, f"not heard of for more than {gone_s} s")
@@ -45,5 +52,5 @@ def judge(*, connected: bool, last_seen_ms: int, now_ms: int, offline_after_s: i
 
 def tally(states: Iterable[State]) -> Mapping[State, int]:
     """How many nodes are in each state; every state is named, and the counts add up to the number of nodes."""
-    found = list(states)
-    return {state: found.count(state) for state in State}
+    counted = collections.Counter(states)
+    return {state: counted[state] for state in State}

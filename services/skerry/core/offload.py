@@ -30,7 +30,7 @@ class Reason(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class OffloadPolicy:
     """`EdgeModel.spec.offload`, in base units. `budget_per_s` and `burst` count rows."""
 
     enabled: bool = True
@@ -86,7 +86,7 @@ class Breaker:
     failures: int = 0  # in a row, while closed
     until_s: float = 0.0
 
-    def admit(self, policy: Policy, now_s: float) -> "Breaker | None":
+    def admit(self, policy: OffloadPolicy, now_s: float) -> "Breaker | None":
         """The breaker after letting one call pass, or None: refused. An open circuit whose time is up becomes
         half-open with this call as its probe."""
         if self.circuit is Circuit.CLOSED:
@@ -100,7 +100,7 @@ class Breaker:
         """A call answered. While open this is a late answer from before: the probe decides, not it."""
         return self if self.circuit is Circuit.OPEN else Breaker()
 
-    def failed(self, policy: Policy, now_s: float) -> "Breaker":
+    def failed(self, policy: OffloadPolicy, now_s: float) -> "Breaker":
         """A call failed: the probe, or the last of too many in a row, opens the circuit."""
         if self.circuit is Circuit.OPEN:
             return self
@@ -118,10 +118,10 @@ class State:
     breaker: Breaker = Breaker()
 
     @classmethod
-    def start(cls, policy: Policy, now_s: float) -> "State":
+    def start(cls, policy: OffloadPolicy, now_s: float) -> "State":
         return cls(TokenBucket.full(policy.budget_per_s, policy.burst, now_s))
 
-    def under(self, policy: Policy, now_s: float) -> "State":
+    def under(self, policy: OffloadPolicy, now_s: float) -> "State":
         """The same state under a changed policy: spent budget stays spent, the breaker stays as it is."""
         old = self.budget.refilled(now_s)
         tokens = min(old.tokens, policy.burst)
@@ -154,7 +154,7 @@ class Decision:
 _CONFIDENT = Decision(Route.LOCAL, Reason.CONFIDENT)  # most answers; made once
 
 
-def decide(question: Question, policy: Policy, state: State, *, now_s: float) -> tuple[Decision, State]:
+def decide(question: Question, policy: OffloadPolicy, state: State, *, now_s: float) -> tuple[Decision, State]:
     """The route and why, and the state after it. A token is taken, and a probe begun, only for the route CLOUD."""
 
     if question.confidence >= question.threshold:
@@ -187,7 +187,7 @@ def answered(state: State) -> State:
     return replace(state, breaker=state.breaker.succeeded())
 
 
-def unanswered(policy: Policy, state: State, *, now_s: float) -> tuple[Decision, State]:
+def unanswered(policy: OffloadPolicy, state: State, *, now_s: float) -> tuple[Decision, State]:
     """The cloud was asked and failed: the local answer goes back, and the breaker hears of it."""
     decision = Decision(Route.LOCAL, Reason.REMOTE_FAILED, degraded=True)
     return decision, replace(state, breaker=state.breaker.failed(policy, now_s))

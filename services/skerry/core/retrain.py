@@ -47,13 +47,13 @@ def should_retrain(model: EdgeModel, facts: Facts, *, now_ms: int) -> Decision:
     policy, new = model.retrain, facts.new_examples
     if new >= policy.min_new_examples:
         return Decision(True, "EnoughExamples", f"{new} new labelled examples, {policy.min_new_examples} are asked for")
-    found = drift.judge(facts.reference, facts.window, model.offload.target_rate_permille / 1000, policy)
-    if found.outcome is not drift.Outcome.DRIFT:
-        return Decision(False, "Waiting", f"{new} of {policy.min_new_examples} new examples; {found.reason}")
+    judged = drift.judge(facts.reference, facts.window, model.offload.target_rate_permille / 1000, policy)
+    if judged.outcome is not drift.Outcome.DRIFT:
+        return Decision(False, "Waiting", f"{new} of {policy.min_new_examples} new examples; {judged.reason}")
     if new < policy.drift_min_examples:
-        text = f"{found.reason}; {new} of {policy.drift_min_examples} new examples that drift asks for"
+        text = f"{judged.reason}; {new} of {policy.drift_min_examples} new examples that drift asks for"
         return Decision(False, "DriftSeen", text)
-    return Decision(True, found.code, f"{found.reason}; {new} new labelled examples")
+    return Decision(True, judged.code, f"{judged.reason}; {new} new labelled examples")
 
 
 def _not_now(model: EdgeModel, facts: Facts, now_ms: int) -> Decision | None:

@@ -17,7 +17,7 @@ class Kind(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class CapturePolicy:
     """The capture part of `EdgeModel.spec.offload`. `exploration` and `hard` are shares in 0..1."""
 
     exploration: float = 0.1
@@ -25,7 +25,7 @@ class Policy:
     per_s: float = 200.0
 
 
-def choose(*, confidence: float, threshold: float, policy: Policy, u: float) -> Kind | None:
+def choose(*, confidence: float, threshold: float, policy: CapturePolicy, u: float) -> Kind | None:
     """Why this answer is kept, or None. `u` is uniform in [0, 1), drawn by the caller; one draw serves both chances.
 
     P(EXPLORATION) = exploration; P(HARD | not explored, confidence < threshold) = hard.
@@ -38,6 +38,6 @@ def choose(*, confidence: float, threshold: float, policy: Policy, u: float) -> 
     return Kind.HARD if rest < policy.hard else None
 
 
-def start(policy: Policy, now_s: float) -> offload.TokenBucket:
+def start(policy: CapturePolicy, now_s: float) -> offload.TokenBucket:
     """A full bucket for the cap: up to one second's worth at once."""
     return offload.TokenBucket.full(policy.per_s, policy.per_s, now_s)

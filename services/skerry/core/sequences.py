@@ -2,7 +2,7 @@
 
 A sequence begins with `sequence_start`, ends with `sequence_end`, and is forgotten after a time without a request. An
 answer from a fresh state is never passed off as a continuation: a request without a start for a sequence that is not
-held is refused, and told why. The table itself is `serving.states`; `now_s` is any monotonic clock.
+held is refused with the reason. The table itself is `serving.states`; `now_s` is any monotonic clock.
 """
 
 import enum
@@ -17,7 +17,7 @@ MAX_KEY_CHARS = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class SequencePolicy:
     """At most `capacity` sequences are held per version; one that is idle for `idle_s` is forgotten."""
 
     capacity: int = 4096
@@ -57,7 +57,9 @@ def read(parameters: Mapping[str, Parameter], model: str) -> Ask:
     return Ask(key, _flag(parameters, "sequence_start"), _flag(parameters, "sequence_end"))
 
 
-def decide(ask: Ask, used_s: float | None, gone: Move | None, held: int, policy: Policy, *, now_s: float) -> Move:
+def decide(
+    ask: Ask, used_s: float | None, gone: Move | None, held: int, policy: SequencePolicy, *, now_s: float
+) -> Move:
     """`used_s`: when the sequence was last used, None when it is not held; `gone`: why it no longer is, if known;
     `held`: how many sequences are held now."""
     is_held = used_s is not None and now_s - used_s < policy.idle_s
@@ -70,7 +72,7 @@ def decide(ask: Ask, used_s: float | None, gone: Move | None, held: int, policy:
     return Move.EXPIRED if used_s is not None else gone or Move.UNKNOWN
 
 
-def refusal(move: Move, ask: Ask, model: str, policy: Policy) -> errors.SkerryError | None:
+def refusal(move: Move, ask: Ask, model: str, policy: SequencePolicy) -> errors.SkerryError | None:
     """The error a refusing move is answered with; None when the request goes on.
 
     Unknown and ended sequences are NotFoundError, lost state (expired, replaced) is RejectedError, a full table is

@@ -1,7 +1,7 @@
 """Which rows of a dataset's training parts each of several workers reads: every row once, and a part by few workers.
 
 A part that is larger than a worker's fair share is dealt out row by row, so that no order in it (by class, by time)
-makes one worker's rows unlike another's; smaller parts go to one worker whole, the largest first to who has least.
+makes one worker's rows unlike another's; smaller parts go to one worker whole, the largest first to the least loaded.
 """
 
 from collections.abc import Sequence

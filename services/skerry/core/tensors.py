@@ -63,10 +63,10 @@ def datatype_of(dtype: np.dtype[Any], name: str) -> str:
     """The protocol's name of a numpy dtype. Raises InputError naming the tensor."""
     if dtype.kind in "OSU":
         return "BYTES"
-    found = _NAMES.get(dtype.str.replace(">", "<"))
-    if found is None:
+    datatype = _NAMES.get(dtype.str.replace(">", "<"))
+    if datatype is None:
         raise errors.InputError(f"tensor {name!r} has dtype {dtype}, which the protocol does not know")
-    return found
+    return datatype
 
 
 _NAMES = {dtype.str: name for name, dtype in DTYPES.items() if name not in ("BF16", "BYTES")}
@@ -108,7 +108,7 @@ def from_raw(name: str, datatype: str, shape: Sequence[int], raw: bytes) -> Tens
 def to_raw(tensor: Tensor) -> bytes:
     """The bytes of `tensor` as the protocol wants them."""
     if tensor.datatype == "BYTES":
-        parts = [_as_bytes(tensor.name, one) for one in tensor.data.ravel()]
+        parts = [_as_bytes(tensor.name, element) for element in tensor.data.ravel()]
         return b"".join(struct.pack("<I", len(part)) + part for part in parts)
     if tensor.datatype == "BF16":
         return _narrow(tensor.data)

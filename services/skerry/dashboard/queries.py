@@ -79,7 +79,7 @@ def _node(thing: Object, fleets: Sequence[specs.EdgeFleet], live: Readings, now_
         last_seen_ms=node.last_seen_ms,
         now_ms=now_ms,
         offline_after_s=offline_after_s,
-        mark_s=node.mark_s,
+        heartbeat_s=node.heartbeat_s,
     )
     serving = [
         views.Serving(

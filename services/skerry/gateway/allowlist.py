@@ -36,4 +36,4 @@ def of(guard: Guard) -> bytes:
 
 @functools.lru_cache(maxsize=_REMEMBERED)
 def _mark(domain: str, tenant: str, node: str, key: str) -> str:
-    return allowlist.mark(identity.NodeId(domain, tenant, node), key)
+    return allowlist.entry_of(identity.NodeId(domain, tenant, node), key)

@@ -80,7 +80,9 @@ class Enrolment:
         node = self._node(request.node)
         known = None
         if node is not None:
-            known = join_tokens.Known(str(node.spec.get("approvedKey", "")), bool(node.spec.get("revoked", False)))
+            known = join_tokens.EnrolledNode(
+                str(node.spec.get("approvedKey", "")), bool(node.spec.get("revoked", False))
+            )
         decision = join_tokens.decide(token, request.secret, known, request.node, key, now_ms=now_ms)
         if decision.outcome is join_tokens.Outcome.REFUSE:
             _log.warning("node_refused", node=request.node, token=request.token_id[:40], message=decision.reason)

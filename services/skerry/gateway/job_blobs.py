@@ -81,7 +81,7 @@ class _Door:
         if kind.lower() != "bearer":
             raise errors.RejectedError("a request needs the header Authorization: Bearer <ticket of a training job>")
         run = job_tickets.check(self._key, ticket.strip(), now_unix_s=self._now_unix_s())
-        if reason := job_tickets.why_not(path, request.method, run):
+        if reason := job_tickets.why_denied(path, request.method, run):
             raise errors.RejectedError(reason)
         if not await asyncio.to_thread(self._blobs.exists, job_tickets.snapshot_path(run)):
             raise errors.RejectedError(f"run {run} has ended, or never began: its ticket opens nothing")

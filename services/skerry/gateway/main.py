@@ -40,7 +40,7 @@ async def serve(settings: Settings) -> None:
         guard=guard,
         clock=_now_ms,
         report_timeout_s=settings.report_timeout_seconds,
-        mark_s=settings.mark_seconds,
+        heartbeat_s=settings.mark_seconds,
     )
     intake = ingest.Ingest(blobs.open_blobs(settings.blobs), streams.open_streams(settings.redis_url))
     async with _watched(store, fleet) as watching, _running(readings):

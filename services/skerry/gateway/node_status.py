@@ -1,4 +1,4 @@
-"""Writes what nodes say into EdgeNode.status: only what is new, and every `mark_s` seconds that a node was seen.
+"""Writes what nodes say into EdgeNode.status: only what is new, and every `heartbeat_s` seconds that a node was seen.
 
 Of each node one write at a time, and then its newest word; of all nodes few at once, for the threads would only wait
 for one another's lock. A node that says more than can be written is never held back: words in between are lost.
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from skerry.adapters.objects.protocol import Objects
 from skerry.adapters.telemetry import logs
 from skerry.core import errors, writers
-from skerry.core.liveness import MARK_S
+from skerry.core.liveness import HEARTBEAT_S
 from skerry.gateway import desired, metrics
 
 _MAX_WRITERS = 4
@@ -33,11 +33,17 @@ class Statuses:
     """Lives on one event loop. `enrols`: a node that nobody knows gets its object by the first word."""
 
     def __init__(
-        self, objects: Objects, view: desired.View, numbers: metrics.Numbers, *, enrols: bool, mark_s: int = MARK_S
+        self,
+        objects: Objects,
+        view: desired.View,
+        numbers: metrics.Numbers,
+        *,
+        enrols: bool,
+        heartbeat_s: int = HEARTBEAT_S,
     ) -> None:
         self._objects, self._view, self._numbers, self._enrols = objects, view, numbers, enrols
-        self._mark_ms = 1000 * mark_s
-        self._marks = {} if mark_s == MARK_S else {"markSeconds": mark_s}
+        self._mark_ms = 1000 * heartbeat_s
+        self._marks = {} if heartbeat_s == HEARTBEAT_S else {"markSeconds": heartbeat_s}
         self._waiting: dict[str, tuple[Speaker, Mapping[str, Any]]] = {}
         self._writing: dict[str, asyncio.Task[None]] = {}
         self._writers = asyncio.Semaphore(_MAX_WRITERS)

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from skerry.adapters.objects.protocol import Change, Objects
 from skerry.core import errors
 from skerry.core.identity import Peer
-from skerry.core.liveness import MARK_S
+from skerry.core.liveness import HEARTBEAT_S
 from skerry.gateway import desired, metrics, node_status, readings_writer, reports
 from skerry.gateway.identity import Guard, about
 from skerry.proto import fleet_pb2
@@ -74,10 +74,12 @@ class Sessions:
         guard: Guard,
         clock: Callable[[], int],
         report_timeout_s: float,
-        mark_s: int = MARK_S,
+        heartbeat_s: int = HEARTBEAT_S,
     ) -> None:
         self._view, self._readings, self._numbers, self._guard = view, readings, numbers, guard
-        self._statuses = node_status.Statuses(objects, view, numbers, enrols=not guard.enforced, mark_s=mark_s)
+        self._statuses = node_status.Statuses(
+            objects, view, numbers, enrols=not guard.enforced, heartbeat_s=heartbeat_s
+        )
         self._clock, self._report_timeout_s = clock, report_timeout_s
         self._open: dict[str, Stream] = {}  # who was heard last is last
         self._silence: asyncio.TimerHandle | None = None

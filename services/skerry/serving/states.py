@@ -29,7 +29,7 @@ class _Held:
 class States:
     """Least recently used first, so that expiry looks at no more than what has expired."""
 
-    def __init__(self, policy: sequences.Policy) -> None:
+    def __init__(self, policy: sequences.SequencePolicy) -> None:
         self._policy = policy
         self._held: dict[Key, _Held] = {}
         self._gone: dict[Key, Move] = {}

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from skerry.core import digests, errors, manifest
 from skerry.core.manifest import Manifest
-from skerry.core.sequences import Policy as SequencePolicy
+from skerry.core.sequences import SequencePolicy
 from skerry.serving import selftest
 from skerry.serving.batching import Batcher
 from skerry.serving.instruments import Instruments

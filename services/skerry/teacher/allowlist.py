@@ -186,4 +186,4 @@ def _entry(certificate: bytes) -> str:
         peer = pki.peer_of(certificate)
     except errors.InputError:
         return ""
-    return allowlist.mark(peer.id, peer.key)
+    return allowlist.entry_of(peer.id, peer.key)

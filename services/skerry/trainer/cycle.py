@@ -128,7 +128,7 @@ def _judge(
     if problem:
         failures["self-test"] = problem
     latency = evaluate.latency_us(candidate.version, _first_row(loaded))
-    evidence = gates.Evidence(job.model.class_names, holdouts, len(candidate.version.model), latency, failures)
+    evidence = gates.Measurements(job.model.class_names, holdouts, len(candidate.version.model), latency, failures)
     verdict = gates.judge(job.model.gates, evidence)
     report = {
         "training": training,

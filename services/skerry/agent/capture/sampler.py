@@ -29,7 +29,7 @@ class Answer:
 
 
 # (answer, policy, what is left of the cap, now on the loop's clock) -> what is left after it
-Keep = Callable[[Answer, sampling.Policy, offload.TokenBucket, float], offload.TokenBucket]
+Keep = Callable[[Answer, sampling.CapturePolicy, offload.TokenBucket, float], offload.TokenBucket]
 
 
 class Sampler:
@@ -39,7 +39,7 @@ class Sampler:
         self._into, self._draw, self._clock = into, draw, clock
 
     def __call__(
-        self, answer: Answer, policy: sampling.Policy, cap: offload.TokenBucket, now_s: float
+        self, answer: Answer, policy: sampling.CapturePolicy, cap: offload.TokenBucket, now_s: float
     ) -> offload.TokenBucket:
         """Offer the chosen rows, as far as the cap allows."""
         for row, sure in enumerate(answer.confidences):

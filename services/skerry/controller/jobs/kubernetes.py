@@ -109,7 +109,7 @@ class KubernetesJobs:
     def _create(self, order: Order) -> None:
         if order.template.workers > 1:
             self._need_service()
-        ticket = job_tickets.make(self._key, order.run, self._now_unix_s() + order.timeout_s + QUEUE_S)
+        ticket = job_tickets.issue(self._key, order.run, self._now_unix_s() + order.timeout_s + QUEUE_S)
         try:
             self._api.create(self._jobs, manifest.job(order, self._site, ticket))
         except errors.ConflictError as exc:

@@ -134,41 +134,41 @@ def _canonical(document: Mapping[str, Any]) -> bytes:
         raise errors.InputError(f"the manifest holds what JSON cannot say: {exc}") from exc
 
 
-def _document(made: Manifest) -> dict[str, Any]:
+def _document(manifest: Manifest) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
-        "model": made.model,
-        "task": made.task,
-        "network": dict(made.network),
-        "runtime": made.runtime.fields(),
+        "model": manifest.model,
+        "task": manifest.task,
+        "network": dict(manifest.network),
+        "runtime": manifest.runtime.fields(),
         "files": {
             role: {"name": file.name, "digest": file.digest, "sizeBytes": file.size_bytes}
-            for role, file in made.files.items()
+            for role, file in manifest.files.items()
         },
-        "inputs": [_spec_fields(spec) for spec in made.inputs],
-        "networkInputs": [_spec_fields(spec) for spec in made.network_inputs],
-        "outputs": [_spec_fields(spec) for spec in made.outputs],
-        "preprocessing": [step.fields() for step in made.preprocessing],
-        "classNames": list(made.class_names),
+        "inputs": [_spec_fields(spec) for spec in manifest.inputs],
+        "networkInputs": [_spec_fields(spec) for spec in manifest.network_inputs],
+        "outputs": [_spec_fields(spec) for spec in manifest.outputs],
+        "preprocessing": [step.fields() for step in manifest.preprocessing],
+        "classNames": list(manifest.class_names),
         "state": [
-            {"input": one.input, "output": one.output, "shape": list(one.shape), "datatype": one.datatype}
-            for one in made.state
+            {"input": state.input, "output": state.output, "shape": list(state.shape), "datatype": state.datatype}
+            for state in manifest.state
         ]
         or None,
         "confidence": {
-            "temperature": made.confidence.temperature,
-            "threshold": made.confidence.threshold,
-            "reference": list(made.confidence.reference),
+            "temperature": manifest.confidence.temperature,
+            "threshold": manifest.confidence.threshold,
+            "reference": list(manifest.confidence.reference),
         },
         "quantization": {
-            "scheme": made.quantization.scheme,
-            "int8Nodes": [_layer_fields(one) for one in made.quantization.int8_nodes],
-            "floatNodes": [_layer_fields(one) for one in made.quantization.float_nodes],
+            "scheme": manifest.quantization.scheme,
+            "int8Nodes": [_layer_fields(layer) for layer in manifest.quantization.int8_nodes],
+            "floatNodes": [_layer_fields(layer) for layer in manifest.quantization.float_nodes],
         },
-        "golden": {"toleranceAbs": made.golden.tolerance_abs, "latencyCapMs": made.golden.latency_cap_ms},
-        "dataset": made.dataset,
-        "parents": list(made.parents),
-        "metrics": dict(made.metrics),
+        "golden": {"toleranceAbs": manifest.golden.tolerance_abs, "latencyCapMs": manifest.golden.latency_cap_ms},
+        "dataset": manifest.dataset,
+        "parents": list(manifest.parents),
+        "metrics": dict(manifest.metrics),
     }
 
 

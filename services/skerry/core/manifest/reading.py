@@ -45,16 +45,16 @@ def from_json(data: bytes) -> Manifest:
         raise errors.InputError(
             f"the manifest's schema must be {SCHEMA}: it is of another kind, or newer than this skerry"
         )
-    made = Reader("manifest", "manifest", document).parsed(_manifest)
-    _check(made)
-    if made.to_json() != data:
-        raise errors.IntegrityError(f"the manifest of {made.model} is not in canonical form: it was edited by hand")
-    return made
+    manifest = Reader("manifest", "manifest", document).parsed(_manifest)
+    _check(manifest)
+    if manifest.to_json() != data:
+        raise errors.IntegrityError(f"the manifest of {manifest.model} is not in canonical form: it was edited by hand")
+    return manifest
 
 
-def check(made: Manifest) -> Manifest:
+def check(manifest: Manifest) -> Manifest:
     """A manifest that was put together by hand, through every check of `from_json`. Raises InputError."""
-    return from_json(made.to_json())
+    return from_json(manifest.to_json())
 
 
 def _manifest(reader: Reader) -> Manifest:
@@ -79,7 +79,7 @@ def _manifest(reader: Reader) -> Manifest:
         quantization=reader.inner("quantization", _quantization),
         golden=reader.inner("golden", _golden),
         dataset=reader.digest("dataset", ""),
-        parents=tuple(digests.check(one, "manifest.parents") for one in reader.texts("parents", None)),
+        parents=tuple(digests.check(parent, "manifest.parents") for parent in reader.texts("parents", None)),
         metrics=reader.mapping("metrics", None),
     )
 
@@ -97,14 +97,14 @@ def _runtime(reader: Reader) -> Runtime:
 
 
 def _files(reader: Reader) -> Mapping[str, File]:
-    found = reader.mapping("files", None)
-    if len(found) > MAX_FILES or "model" not in found:
+    given = reader.mapping("files", None)
+    if len(given) > MAX_FILES or "model" not in given:
         raise reader.fault("files", f'must name "model" and at most {MAX_FILES} files in all')
-    made = {role: Reader("manifest", f"manifest.files.{role[:40]}", one).parsed(_file) for role, one in found.items()}
-    names = [file.name for file in made.values()]
+    files = {role: Reader("manifest", f"manifest.files.{role[:40]}", at).parsed(_file) for role, at in given.items()}
+    names = [file.name for file in files.values()]
     if len(set(names)) != len(names) or FILE_NAME in names:
         raise reader.fault("files", f"must have distinct names, none of them {FILE_NAME}")
-    return made
+    return files
 
 
 def _file(reader: Reader) -> File:
@@ -168,19 +168,21 @@ def _golden(reader: Reader) -> Golden:
     return Golden(reader.number("toleranceAbs", None, 0.0, 1e6), reader.number("latencyCapMs", None, 0.0, 1e6))
 
 
-def _check(made: Manifest) -> None:
+def _check(manifest: Manifest) -> None:
     """What holds between fields."""
-    if len(made.class_names) > MAX_CLASSES or len(set(made.class_names)) != len(made.class_names):
+    if len(manifest.class_names) > MAX_CLASSES or len(set(manifest.class_names)) != len(manifest.class_names):
         raise errors.InputError(f"manifest: classNames must be distinct and at most {MAX_CLASSES}")
-    if not made.inputs or not made.outputs or len(made.network_inputs) != len(made.inputs):
+    if not manifest.inputs or not manifest.outputs or len(manifest.network_inputs) != len(manifest.inputs):
         raise errors.InputError("manifest: inputs and outputs must not be empty, and networkInputs as many as inputs")
-    _distinct("inputs", [spec.name for spec in made.inputs])
-    _distinct("networkInputs and state", [spec.name for spec in made.network_inputs] + [s.input for s in made.state])
-    _distinct("outputs and state", [spec.name for spec in made.outputs] + [s.output for s in made.state])
-    texts = isinstance(next(iter(made.preprocessing), None), preprocessing.Vocabulary)
-    if texts and made.inputs[0].datatype != "BYTES":
+    _distinct("inputs", [spec.name for spec in manifest.inputs])
+    _distinct(
+        "networkInputs and state", [spec.name for spec in manifest.network_inputs] + [s.input for s in manifest.state]
+    )
+    _distinct("outputs and state", [spec.name for spec in manifest.outputs] + [s.output for s in manifest.state])
+    texts = isinstance(next(iter(manifest.preprocessing), None), preprocessing.Vocabulary)
+    if texts and manifest.inputs[0].datatype != "BYTES":
         raise errors.InputError("manifest: preprocessing begins with a vocabulary, so the first input must be BYTES")
-    if made.preprocessing and made.inputs[0].datatype == "BYTES" and not texts:
+    if manifest.preprocessing and manifest.inputs[0].datatype == "BYTES" and not texts:
         raise errors.InputError("manifest: the first input is BYTES, so preprocessing must begin with a vocabulary")
 
 

@@ -44,7 +44,7 @@ class Moment:
 
     def online(self, node: specs.EdgeNode) -> bool:
         """Seen so recently that it counts as reachable. Its age decides: a link can be lost without a goodbye."""
-        allowed_ms = max(self.offline_after_ms, 2000 * node.mark_s)
+        allowed_ms = max(self.offline_after_ms, 2000 * node.heartbeat_s)
         return node.last_seen_ms > 0 and self.now_ms - node.last_seen_ms <= allowed_ms
 
 

@@ -33,7 +33,7 @@ class EdgeFleet:
 
 @dataclass(frozen=True, slots=True)
 class PermitGrant:
-    """Leave to swap, as the node sees it: single use, `ttl_ms` counted by the node from its own `request`."""
+    """Permission to swap, as the node sees it: single use, `ttl_ms` counted by the node from its own `request`."""
 
     number: int
     ttl_ms: int
@@ -90,7 +90,7 @@ class ModelReport:
 @dataclass(frozen=True, slots=True)
 class EdgeNode:
     """`last_seen_ms` is 0 for a node that was never seen. `approved_key`: digest of the public key that may speak for
-    the node; empty where nodes need no certificate. `mark_s`: longest pause between two marks while it is connected."""
+    the node; empty where nodes need no certificate. `heartbeat_s`: longest time between heartbeats while connected."""
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class EdgeNode:
     revoked: bool = False
     connected: bool = False
     last_seen_ms: int = 0
-    mark_s: int = liveness.MARK_S
+    heartbeat_s: int = liveness.HEARTBEAT_S
     assignments: tuple[Assignment, ...] = ()
     reports: tuple[ModelReport, ...] = ()
 
@@ -222,7 +222,7 @@ def _node_status(node: EdgeNode, reader: Reader) -> EdgeNode:
         node,
         connected=reader.flag("connected", False),
         last_seen_ms=reader.integer("lastSeenUnixMs", 0),
-        mark_s=reader.integer("markSeconds", liveness.MARK_S, 1, 3600),
+        heartbeat_s=reader.integer("markSeconds", liveness.HEARTBEAT_S, 1, 3600),
         reports=reader.each("models", _report, limit=1000),
     )
 

@@ -52,8 +52,8 @@ class OffloadSpec:
     capture_per_second: int = 200
 
     @property
-    def policy(self) -> offload.Policy:
-        return offload.Policy(
+    def policy(self) -> offload.OffloadPolicy:
+        return offload.OffloadPolicy(
             enabled=self.enabled,
             target_rate=self.target_rate_permille / 1000,
             budget_per_s=self.budget_per_second_permille / 1000,
@@ -65,8 +65,8 @@ class OffloadSpec:
         )
 
     @property
-    def capture(self) -> sampling.Policy:
-        return sampling.Policy(
+    def capture(self) -> sampling.CapturePolicy:
+        return sampling.CapturePolicy(
             exploration=self.exploration_permille / 1000,
             hard=self.hard_permille / 1000,
             per_s=float(self.capture_per_second),
@@ -108,7 +108,7 @@ class EdgeModel:
     dataset_digest: str
     offload: OffloadSpec
     retrain: RetrainSpec
-    gates: gates.Policy
+    gates: gates.GatePolicy
     rollout: RolloutStrategy
     task: str = "Classification"
     retention: int = 3
@@ -212,9 +212,9 @@ def retrain_fields(reader: Reader) -> RetrainSpec:
     )
 
 
-def _gates(reader: Reader) -> gates.Policy:
-    default = gates.Policy()
-    return gates.Policy(
+def _gates(reader: Reader) -> gates.GatePolicy:
+    default = gates.GatePolicy()
+    return gates.GatePolicy(
         margin_permille=reader.integer("marginPermille", default.margin_permille, 0, 1000),
         class_margin_permille=reader.integer("classMarginPermille", default.class_margin_permille, 0, 1000),
         min_holdout=reader.integer("minHoldout", default.min_holdout, 1, 10**9),

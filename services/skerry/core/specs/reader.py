@@ -1,7 +1,7 @@
 """Reads one JSON object of a custom resource with distrust: every field is asked for by name, type and range.
 
 Each error names the object and the field in full (`EdgeModel digits: spec.offload.targetRatePermille …`) and says what
-would be right; a field nobody asked for is an error with the nearest known name. Nothing is converted silently.
+would be right; an unknown field is an error with the nearest known name. Nothing is converted silently.
 """
 
 import difflib
