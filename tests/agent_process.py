@@ -22,8 +22,8 @@ import models
 from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.trust import ceremony, keys, repository, store
-from skerry.agent.sync import gateway_client
 from skerry.agent.update import version_store
+from skerry.core import contract
 from skerry.core.inference import InferReply, InferRequest
 from skerry.proto import edge_pb2, fleet_pb2
 
@@ -67,7 +67,7 @@ class Gateway:
             ),
         }
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        generic = grpc.method_handlers_generic_handler(gateway_client.SERVICE.strip("/"), handlers)
+        generic = grpc.method_handlers_generic_handler(contract.SYNC.split("/")[1], handlers)
         self._server.add_generic_rpc_handlers((generic,))
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         await self._server.start()

@@ -12,12 +12,12 @@ from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.adapters.streams.memory import MemoryStreams
-from skerry.core import dataset_parts, datasets, digests, errors
+from skerry.core import contract, dataset_parts, datasets, digests, errors
 from skerry.curator.evidence import Evidence
 from skerry.curator.example_store import Shelf
 from skerry.curator.label_task import Task
 from skerry.curator.labeling import Desk
-from skerry.curator.labeling_loop import STREAM, Labeler
+from skerry.curator.labeling_loop import Labeler
 from skerry.curator.schedule import Keeper
 from skerry.curator.settings import Settings
 from skerry.curator.teacher import Answer
@@ -136,7 +136,7 @@ class World:
         name = digests.hex_of(digests.sha256(about or data))
         self.blobs.write(f"{kind}s/digits/{name}", data)
         if entry:
-            self.streams.append(STREAM, [{"model": "digits", "id": f"sha256:{name}", "kind": kind}])
+            self.streams.append(contract.STREAM, [{"model": "digits", "id": f"sha256:{name}", "kind": kind}])
         return name
 
     def work(self, rounds: int = 8) -> None:
@@ -160,7 +160,7 @@ class World:
 
     def dataset(self, digest: str) -> tuple[datasets.DatasetManifest, dict[str, dataset_parts.Rows]]:
         """The manifest and the captured rows by role."""
-        data = self.blobs.read(datasets.blob_path("digits", digest), max_bytes=1 << 20)
+        data = self.blobs.read(contract.dataset_path("digits", digest), max_bytes=1 << 20)
         manifest = datasets.DatasetManifest.from_json(data)
         return manifest, {role: self.rows(manifest, role) for role in ("train", "holdout")}
 

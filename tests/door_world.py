@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from skerry.adapters import pki
 from skerry.adapters.blobs.memory import MemoryBlobs
-from skerry.core import job_tickets
+from skerry.core import contract, job_tickets
 from skerry.gateway import job_blobs
 
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -25,8 +25,8 @@ class DoorWorld:
 
     def __init__(self, folder: Path, blobs: MemoryBlobs | None = None) -> None:
         self.blobs, self.now_s = blobs or MemoryBlobs(), NOW_S
-        if not self.blobs.exists(job_tickets.snapshot_path(RUN)):
-            self.blobs.write(job_tickets.snapshot_path(RUN), b"{}")
+        if not self.blobs.exists(contract.snapshot_path(RUN)):
+            self.blobs.write(contract.snapshot_path(RUN), b"{}")
         self.ca = certificate(folder)
         self.ticket = job_tickets.issue(KEY, RUN, NOW_S + 100)
         self.app: ASGIApp = job_blobs.build(self.blobs, KEY, lambda: self.now_s)

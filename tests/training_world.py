@@ -8,7 +8,7 @@ import numpy as np
 from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.adapters.objects.memory import MemoryObjects
-from skerry.core import dataset_parts, datasets, digests, job_tickets, snapshots, writers
+from skerry.core import contract, dataset_parts, datasets, digests, snapshots, writers
 
 MODEL = "press"
 NAMES = ("ok", "worn", "broken")
@@ -58,7 +58,7 @@ class World:
         whole = {"model": MODEL, "class_names": NAMES, "input": INPUT, "parts": tuple(made)} | changes
         manifest = datasets.DatasetManifest(**whole).to_json()
         digest = digests.sha256(manifest)
-        self.blobs.write(datasets.blob_path(MODEL, digest), manifest)
+        self.blobs.write(contract.dataset_path(MODEL, digest), manifest)
         return digest
 
     def standard(self) -> str:
@@ -72,7 +72,7 @@ class World:
         model = self.objects.get("EdgeModel", MODEL)
         stable = snapshots.stable_of(body, model.status)
         found = next((one.spec for one in self.objects.list("ModelVersion") if one.name == stable), None)
-        self.blobs.write(job_tickets.snapshot_path(run), snapshots.to_json(run, body, model.spec, stable, found))
+        self.blobs.write(contract.snapshot_path(run), snapshots.to_json(run, body, model.spec, stable, found))
 
 
 def rows(per_class: list[int], seed: int = 0) -> dataset_parts.Rows:

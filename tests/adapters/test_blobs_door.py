@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from skerry.adapters import blobs
 from skerry.adapters.blobs.door import Clock, DoorBlobs
-from skerry.core import digests, errors, job_tickets
+from skerry.core import contract, digests, errors, job_tickets
 
 DATASET = f"datasets/digits/{'a' * 64}"
 
@@ -103,7 +103,7 @@ def test_content_that_is_not_its_digest_is_refused(world: DoorWorld, store: blob
 
 
 def test_an_expired_ticket_is_refused_and_so_is_one_whose_run_has_ended(world: DoorWorld, store: blobs.Blobs) -> None:
-    world.blobs.delete(job_tickets.snapshot_path(RUN))
+    world.blobs.delete(contract.snapshot_path(RUN))
     with pytest.raises(errors.RejectedError, match="has ended"):
         store.exists(DATASET)
     world.now_s = NOW_S + 100

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from skerry.agent import backoff
 from skerry.agent.capture import capture_queue, spool, spool_thread
 from skerry.agent.capture import uploader as upload
+from skerry.core import contract
 
 
 @pytest.fixture
@@ -79,8 +80,8 @@ async def test_requests_keep_the_limits_of_the_protocol(store: spool_thread.Keep
     await capture(store, 300, start=100)
     async with agent_fakes.running(uploader(store, cloud).run()):
         await agent_fakes.until(lambda: store.counts.pending == 0)
-    assert max(count for count, _ in cloud.sizes) == upload.MAX_RECORDS
-    assert max(size for _, size in cloud.sizes) <= upload.MAX_BYTES
+    assert max(count for count, _ in cloud.sizes) == contract.MAX_UPLOAD_RECORDS
+    assert max(size for _, size in cloud.sizes) <= contract.MAX_UPLOAD_BYTES
 
 
 async def test_the_largest_record_that_is_kept_fits_a_request(store: spool_thread.Keeper) -> None:
@@ -88,7 +89,7 @@ async def test_the_largest_record_that_is_kept_fits_a_request(store: spool_threa
     await capture(store, 1, size=spool.Limits().max_record_bytes - 400)
     assert await uploader(store, cloud).step()
     assert store.counts.uploaded == 1
-    assert cloud.sizes[0][1] <= upload.MAX_BYTES
+    assert cloud.sizes[0][1] <= contract.MAX_UPLOAD_BYTES
 
 
 async def test_refused_records_are_dropped_counted_and_do_not_stop_the_rest(store: spool_thread.Keeper) -> None:

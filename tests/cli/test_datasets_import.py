@@ -17,7 +17,7 @@ from pyarrow import csv, parquet
 
 from skerry.adapters import blobs
 from skerry.cli.importing import holdout_split, tables
-from skerry.core import dataset_parts, datasets, digests
+from skerry.core import contract, dataset_parts, datasets, digests
 
 NAMES = ["ok", "worn", "broken"]
 
@@ -33,7 +33,7 @@ def system(tmp_path: Path) -> StillSystem:
 def stored(system: StillSystem) -> tuple[datasets.DatasetManifest, dict[str, dataset_parts.Rows]]:
     """The dataset that the EdgeModel names, every part of it read back and checked."""
     digest = system.objects.get("EdgeModel", "press").spec["datasetDigest"]
-    data = system.blobs.read(datasets.blob_path("press", digest), max_bytes=1 << 20)
+    data = system.blobs.read(contract.dataset_path("press", digest), max_bytes=1 << 20)
     manifest = datasets.DatasetManifest.from_json(digests.verify(data, digest, "manifest"))
     rows = {}
     for role in ("train", "holdout"):
@@ -123,7 +123,7 @@ def test_a_folder_of_images_by_class_is_read_as_pixels(system: StillSystem, tmp_
     system.good("datasets", "import", tmp_path / "images", "--model", "cam")
     digest = system.objects.get("EdgeModel", "cam").spec["datasetDigest"]
     manifest = datasets.DatasetManifest.from_json(
-        system.blobs.read(datasets.blob_path("cam", digest), max_bytes=1 << 20)
+        system.blobs.read(contract.dataset_path("cam", digest), max_bytes=1 << 20)
     )
     [part] = manifest.select("train")
     rows = dataset_parts.unpack(blobs.fetch(system.blobs, part.digest, 1 << 20), manifest)

@@ -6,10 +6,10 @@ import pytest
 
 from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.controller import observe
-from skerry.core import digests, errors, evidence
+from skerry.core import contract, digests, errors, evidence
 
 NEW, OLD = digests.sha256(b"new"), digests.sha256(b"old")
-NOW_MS = 1_790_000_000_000 - 1_790_000_000_000 % observe.BUCKET_MS + 3_000
+NOW_MS = 1_790_000_000_000 - 1_790_000_000_000 % contract.EVIDENCE_BUCKET_MS + 3_000
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def state() -> MemoryFleetState:
 
 
 def answer(state: MemoryFleetState, node: str, digest: str, age_ms: int, n: int, bad: int, model: str = "m") -> None:
-    bucket = (NOW_MS - age_ms) // observe.BUCKET_MS
+    bucket = (NOW_MS - age_ms) // contract.EVIDENCE_BUCKET_MS
     state.add(f"evidence:{model}:{digests.hex_of(digest)}:{node}:{bucket}", {"n": n, "bad": bad}, ttl_s=100)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from skerry.controller import run_plan
 from skerry.controller.jobs.protocol import Order
-from skerry.core import digests, job_tickets, snapshots, specs, writers
+from skerry.core import contract, digests, snapshots, specs, writers
 
 World = controlling.World
 
@@ -76,7 +76,7 @@ def test_the_job_finds_the_objects_of_its_run_and_nothing_is_left_of_them_when_i
     world.trainer = lambda name: None
     world.ask_run("run-1", overrides={"epochs": 3}, baseVersion="digits-v9")
     world.run(2)
-    path = job_tickets.snapshot_path("run-1")
+    path = contract.snapshot_path("run-1")
     found = snapshots.from_json("run-1", world.blobs.read(path, max_bytes=snapshots.MAX_BYTES))
     assert (found.run.dataset_digest, found.retrain.epochs) == (world.dataset, 3)
     assert (found.model.name, found.stable, found.version) == (controlling.MODEL, "digits-v9", None)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skerry.core import dataset_parts, datasets, digests, errors
+from skerry.core import contract, dataset_parts, datasets, digests, errors
 
 INPUT = datasets.Input("image", "UINT8", (2, 3))
 DIGEST = "sha256:" + "0a" * 32
@@ -30,7 +30,7 @@ def test_a_manifest_survives_its_json_and_the_json_is_canonical() -> None:
     again = datasets.DatasetManifest.from_json(data)
     assert again == manifest() and again.to_json() == data
     assert data == json.dumps(json.loads(data), sort_keys=True, separators=(",", ":")).encode()
-    assert datasets.blob_path("m", digests.sha256(data)) == f"datasets/m/{digests.hex_of(digests.sha256(data))}"
+    assert contract.dataset_path("m", digests.sha256(data)) == f"datasets/m/{digests.hex_of(digests.sha256(data))}"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.memory import MemoryBlobs
-from skerry.core import dataset_parts, datasets, digests, errors
+from skerry.core import contract, dataset_parts, datasets, digests, errors
 from skerry.curator import examples
 from skerry.curator.captured_rows import Holdings, Row
 from skerry.curator.datasets import Publisher, span
@@ -50,7 +50,7 @@ def imported(blobs: MemoryBlobs, x: Any, y: Any, input_: datasets.Input = curati
     part = dataset_parts.describe("train", "imported", data, rows, 3)
     manifest = datasets.DatasetManifest("digits", curating.TASK.class_names, input_, (part,)).to_json()
     digest = digests.sha256(manifest)
-    blobs.write(datasets.blob_path("digits", digest), manifest)
+    blobs.write(contract.dataset_path("digits", digest), manifest)
     return digest
 
 
@@ -183,7 +183,7 @@ def test_a_base_that_cannot_be_used_publishes_nothing_and_loses_nothing(make: An
 def test_a_damaged_base_is_told() -> None:
     blobs = MemoryBlobs()
     base = imported(blobs, np.zeros((1, 2, 2)), [0])
-    blobs.write(datasets.blob_path("digits", base), b"{}")
+    blobs.write(contract.dataset_path("digits", base), b"{}")
     with pytest.raises(errors.IntegrityError, match="damaged"):
         Publisher(blobs, curating.TASK).publish([], {}, base)
 

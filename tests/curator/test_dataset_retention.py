@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from skerry.adapters import blobs as blob_store
-from skerry.core import dataset_parts, datasets, digests, errors
+from skerry.core import contract, dataset_parts, datasets, digests, errors
 
 KEEP_S = 600.0
 
@@ -39,7 +39,7 @@ def stored(world: curating.World) -> set[str]:
 
 def readable(world: curating.World, digest: str) -> bool:
     """All of its parts are there."""
-    data = world.blobs.read(datasets.blob_path("digits", digest), max_bytes=1 << 20)
+    data = world.blobs.read(contract.dataset_path("digits", digest), max_bytes=1 << 20)
     return all(
         world.blobs.exists(digests.blob_path(part.digest)) for part in datasets.DatasetManifest.from_json(data).parts
     )
@@ -118,7 +118,7 @@ def test_what_was_imported_is_never_swept(world: curating.World) -> None:
         (dataset_parts.describe("train", "imported", data, rows, 3),),
     ).to_json()
     base = digests.sha256(made)
-    world.blobs.write(datasets.blob_path("digits", base), made)
+    world.blobs.write(contract.dataset_path("digits", base), made)
     publish(world, 1)
     wait(world, 3 * KEEP_S)
     assert base in stored(world) and readable(world, base)

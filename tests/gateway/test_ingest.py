@@ -16,8 +16,8 @@ from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.adapters.streams.memory import MemoryStreams
-from skerry.core import digests, errors
-from skerry.gateway.ingest import MAX_RECORDS, STREAM, Ingest, check
+from skerry.core import contract, digests, errors
+from skerry.gateway.ingest import Ingest, check
 from skerry.proto import fleet_pb2
 
 EXAMPLE_ID = "sha256:" + "cd" * 32
@@ -46,7 +46,7 @@ def upload(*records: fleet_pb2.Record, node: str = "north") -> fleet_pb2.UploadR
 
 
 def entries(streams: MemoryStreams) -> list[dict[str, str]]:
-    return [dict(one.fields) for one in streams.read(STREAM, "g", "c", count=1000, block_s=0)]
+    return [dict(one.fields) for one in streams.read(contract.STREAM, "g", "c", count=1000, block_s=0)]
 
 
 def test_an_example_and_a_truth_are_stored_told_and_acknowledged() -> None:
@@ -114,7 +114,7 @@ def test_an_example_cut_at_any_byte_is_refused(cut: int) -> None:
 def test_an_upload_beyond_its_limits_is_refused_as_a_whole_with_the_limit() -> None:
     intake = Ingest(MemoryBlobs(), MemoryStreams())
     with pytest.raises(errors.TooLargeError, match="at most 64"):
-        intake.upload(upload(*[record(example(seed)) for seed in range(MAX_RECORDS + 1)]))
+        intake.upload(upload(*[record(example(seed)) for seed in range(contract.MAX_UPLOAD_RECORDS + 1)]))
     with pytest.raises(errors.TooLargeError, match="at most 3145728"):
         intake.upload(upload(record(example(inputs=[tensor(shape=[3 << 20], raw=bytes(3 << 20))]))))
     with pytest.raises(errors.InputError, match="name"):

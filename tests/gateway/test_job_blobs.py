@@ -9,7 +9,7 @@ import pytest
 from door_world import KEY, NOW_S, RUN
 
 from skerry.adapters.blobs.memory import MemoryBlobs
-from skerry.core import digests, errors, job_tickets
+from skerry.core import contract, digests, errors, job_tickets
 from skerry.gateway import job_blobs
 
 CONTENT = digests.blob_path(digests.sha256(b"good"))
@@ -20,7 +20,7 @@ PROPOSAL = f"proposals/{RUN}.json"
 @pytest.fixture
 def blobs() -> MemoryBlobs:
     made = MemoryBlobs()
-    made.write(job_tickets.snapshot_path(RUN), b"{}")
+    made.write(contract.snapshot_path(RUN), b"{}")
     made.write(DATASET, b"data")
     made.write("truths/digits/x", b"not for jobs")
     return made
@@ -39,14 +39,14 @@ async def client(blobs: MemoryBlobs) -> AsyncIterator[httpx.AsyncClient]:
     [
         pytest.param("GET", DATASET, b"", 200, "data", id="a dataset is read"),
         pytest.param("HEAD", DATASET, b"", 200, "", id="and is there"),
-        pytest.param("GET", job_tickets.snapshot_path(RUN), b"", 200, "{}", id="so is the run's snapshot"),
+        pytest.param("GET", contract.snapshot_path(RUN), b"", 200, "{}", id="so is the run's snapshot"),
         pytest.param("HEAD", CONTENT, b"", 404, "", id="what is not there is not"),
         pytest.param("GET", CONTENT, b"", 404, "there is no blob", id="and is not read"),
         pytest.param("PUT", CONTENT, b"good", 201, "", id="content is taken"),
         pytest.param("PUT", CONTENT, b"evil", 422, "does not have its digest", id="but not another"),
         pytest.param("PUT", PROPOSAL, b"{}", 201, "", id="a proposal is taken"),
         pytest.param(
-            "PUT", PROPOSAL, b"x" * (job_blobs.MAX_PROPOSAL_BYTES + 1), 413, "at most 1048576", id="not a huge one"
+            "PUT", PROPOSAL, b"x" * (contract.MAX_PROPOSAL_BYTES + 1), 413, "at most 1048576", id="not a huge one"
         ),
         pytest.param("GET", PROPOSAL, b"", 403, "may PUT proposals", id="nor is it read"),
         pytest.param("PUT", DATASET, b"x", 403, "may GET and HEAD datasets", id="a dataset is not written"),
@@ -85,7 +85,7 @@ async def test_without_a_good_ticket_nothing_opens(client: httpx.AsyncClient, he
     for method, path in (("GET", DATASET), ("PUT", CONTENT), ("HEAD", DATASET)):
         found = await client.request(method, f"/{path}", headers={"Authorization": header} if header else {})
         assert found.status_code == 403
-        assert told in found.headers[job_blobs.REASON] and (method == "HEAD" or told in found.text)
+        assert told in found.headers[contract.REASON_HEADER] and (method == "HEAD" or told in found.text)
 
 
 async def test_content_that_is_there_already_is_fine_and_stays(client: httpx.AsyncClient, blobs: MemoryBlobs) -> None:

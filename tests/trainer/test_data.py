@@ -7,7 +7,7 @@ import pytest
 from training_world import MODEL, NAMES, World, rows
 
 from skerry.adapters.blobs.memory import MemoryBlobs
-from skerry.core import dataset_parts, datasets, digests, errors, specs
+from skerry.core import contract, dataset_parts, datasets, digests, errors, specs
 from skerry.trainer import data
 
 
@@ -132,7 +132,7 @@ def test_a_dataset_too_large_for_a_run_is_refused_before_it_is_read() -> None:
 def test_an_altered_manifest_is_damage() -> None:
     world = World()
     digest = world.standard()
-    path = datasets.blob_path(MODEL, digest)
+    path = contract.dataset_path(MODEL, digest)
     altered = MemoryBlobs()
     altered.write(path, world.blobs.read(path, max_bytes=1 << 20).replace(b'"ok"', b'"OK"'))
     with pytest.raises(errors.IntegrityError):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from skerry.adapters import files
-from skerry.core import digests, errors, identity, join_tokens
+from skerry.core import contract, digests, errors, identity, join_tokens
 
 ENROLLED, WAITING, REFUSED, FAILED = "ENROLLED", "WAITING", "REFUSED", "FAILED"
 KEY, CERTIFICATE, CA, ROOT, TERMS = "key.pem", "cert.pem", "ca.pem", "root.json", "terms.json"
@@ -67,7 +67,7 @@ def _enrol(job: Job, folder: Path, request: bytes) -> tuple[str, str]:
     else:
         ca, token_id, secret = files.read(folder / CA, max_bytes=64 << 10), "", ""
     asked = fleet_pb2.EnrolRequest(token_id=token_id, secret=secret, node=job.node, csr=request)
-    return _ask(job, folder, "/skerry.fleet.v1.Enrolment/Enrol", asked, ca, None)
+    return _ask(job, folder, contract.ENROL, asked, ca, None)
 
 
 def _renew(job: Job, folder: Path, request: bytes) -> tuple[str, str]:
@@ -75,7 +75,7 @@ def _renew(job: Job, folder: Path, request: bytes) -> tuple[str, str]:
 
     ca, certificate, key = (files.read(folder / name, max_bytes=64 << 10) for name in (CA, CERTIFICATE, KEY))
     asked = fleet_pb2.RenewRequest(csr=request)
-    return _ask(job, folder, "/skerry.fleet.v1.Fleet/Renew", asked, ca, (key, certificate))
+    return _ask(job, folder, contract.RENEW, asked, ca, (key, certificate))
 
 
 def _ask(

@@ -27,12 +27,12 @@ def nodes(context: click.Context, as_json: bool, state: Path) -> None:
 def _list(as_json: bool, state: Path) -> None:
     from skerry.adapters import fleetstate
     from skerry.cli import object_access, system_file
-    from skerry.core import errors, liveness
+    from skerry.core import contract, errors, liveness
 
     system = system_file.read(state)
     now = object_access.now_ms()
     try:
-        spools = fleetstate.open_fleetstate(system.redis).get("spool:")
+        spools = fleetstate.open_fleetstate(system.redis).get(contract.SPOOL_READINGS)
     except errors.UnavailableError:
         spools = {}
     addresses = {agent.node: agent.address for agent in system.agents}
@@ -57,7 +57,7 @@ def _list(as_json: bool, state: Path) -> None:
                 "revoked": bool(node.spec.get("revoked", False)),
                 "waiting": node.status.get("waitingKey", "") not in ("", node.spec.get("approvedKey")),
                 "models": node.status.get("models", []),
-                "spool": json.loads(spools.get(f"spool:{node.name}", "null")),
+                "spool": json.loads(spools.get(contract.spool_reading(node.name), "null")),
             }
         )
     output.show(as_json, rows, lambda listed: _node_table(listed, now), "no node has enrolled yet")

@@ -49,13 +49,14 @@ def _newest(state: Path, model: str) -> str:
 
     from skerry.adapters import fleetstate
     from skerry.cli import system_file
-    from skerry.core import errors
+    from skerry.core import contract, errors
 
+    key = contract.curator_reading(model)
     try:
-        readings = fleetstate.open_fleetstate(system_file.read(state).redis).get(f"curator:{model}")
+        readings = fleetstate.open_fleetstate(system_file.read(state).redis).get(key)
     except errors.UnavailableError:
         return ""
-    return str(json.loads(readings.get(f"curator:{model}", "{}")).get("datasetDigest", ""))
+    return str(json.loads(readings.get(key, "{}")).get("datasetDigest", ""))
 
 
 def _follow(store: "Objects", name: str) -> None:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from skerry.adapters.fleetstate.protocol import FleetState
-from skerry.core import digests, errors, evidence
+from skerry.core import contract, errors, evidence
 
-BUCKET_MS = 5000
 MAX_BUCKETS = 4320  # six hours of answers; older ones of a long wave no longer count
 
 
@@ -36,19 +35,18 @@ def count(fleetstate: FleetState, model: str, canary: Arm, baseline: Arm, *, now
 
 def _count(fleetstate: FleetState, model: str, arm: Arm, now_ms: int) -> tuple[evidence.Count, ...]:
     """A bucket that began before `since_ms` is left out: it may hold answers from before the swap."""
-    last = now_ms // BUCKET_MS
-    first = max(-(-arm.since_ms // BUCKET_MS), last - MAX_BUCKETS + 1)
+    last = contract.evidence_bucket(now_ms)
+    first = max(-(-arm.since_ms // contract.EVIDENCE_BUCKET_MS), last - MAX_BUCKETS + 1)
     buckets = range(first, last + 1)
-    prefix = f"evidence:{model}:{digests.hex_of(arm.digest)}"
-    keys = [f"{prefix}:{node}:{bucket}" for node in arm.nodes for bucket in buckets]
+    keys = [contract.evidence_counter(model, arm.digest, node, bucket) for node in arm.nodes for bucket in buckets]
     counted = iter(fleetstate.count(keys) if keys else ())
     found = []
     for node in arm.nodes:
         n = bad = newest_ms = 0
         for bucket in buckets:
             fields = next(counted)
-            if fields.get("n", 0):
-                newest_ms = min(now_ms, (bucket + 1) * BUCKET_MS)
-            n, bad = n + fields.get("n", 0), bad + fields.get("bad", 0)
+            if fields.get(contract.ANSWERS, 0):
+                newest_ms = min(now_ms, (bucket + 1) * contract.EVIDENCE_BUCKET_MS)
+            n, bad = n + fields.get(contract.ANSWERS, 0), bad + fields.get(contract.BAD_ANSWERS, 0)
         found.append(evidence.Count(node, n, bad, newest_ms))
     return tuple(found)

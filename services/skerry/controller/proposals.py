@@ -11,11 +11,7 @@ from typing import Any
 
 from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
-from skerry.core import digests, errors, gates, manifest
-
-MAX_PROPOSAL_BYTES = 1 << 20
-MAX_MANIFEST_BYTES = 1 << 20
-MAX_FILE_BYTES = 1 << 30
+from skerry.core import contract, digests, errors, gates, manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +38,11 @@ class Candidate:
 
 def read(blobs: Blobs, run: str) -> Proposal | None:
     """The proposal of `run`, None when there is none. Raises IntegrityError when it is not one."""
-    path = f"proposals/{run}.json"
+    path = contract.proposal_path(run)
     if not blobs.exists(path):
         return None
     try:
-        body = json.loads(blobs.read(path, max_bytes=MAX_PROPOSAL_BYTES))
+        body = json.loads(blobs.read(path, max_bytes=contract.MAX_PROPOSAL_BYTES))
         digest = digests.check(body["digest"], "digest of the manifest")
         if body["manifest"] != digest:
             raise errors.InputError(f"names manifest {body['manifest']!r} but digest {digest}")
@@ -59,7 +55,7 @@ def read(blobs: Blobs, run: str) -> Proposal | None:
 def fetch(blobs: Blobs, proposal: Proposal, model: str, dataset: str) -> Candidate:
     """All files of the proposal. Raises IntegrityError (damaged, or of another model or dataset), TooLargeError,
     NotFoundError."""
-    data = blob_store.fetch(blobs, proposal.digest, MAX_MANIFEST_BYTES)
+    data = blob_store.fetch(blobs, proposal.digest, manifest.MAX_BYTES)
     parsed = manifest.from_json(data)
     if parsed.model != model:
         raise errors.IntegrityError(f"the proposed manifest is of model {parsed.model!r}, the run of {model!r}")
@@ -67,7 +63,7 @@ def fetch(blobs: Blobs, proposal: Proposal, model: str, dataset: str) -> Candida
         raise errors.IntegrityError(f"the proposed manifest names dataset {parsed.dataset}, the run pins {dataset}")
     contents = {"manifest.json": data}
     for file in parsed.files.values():
-        if file.name in contents or file.size_bytes > MAX_FILE_BYTES:
+        if file.name in contents or file.size_bytes > manifest.MAX_FILE_BYTES:
             raise errors.IntegrityError(
                 f"the proposed manifest names {file.name} twice or with {file.size_bytes} bytes"
             )

@@ -15,11 +15,10 @@ from skerry.adapters.telemetry import logs
 from skerry.adapters.telemetry.on_change import Told
 from skerry.controller import condition_json
 from skerry.controller.store import Store
-from skerry.core import datasets, digests, drift, errors, intents, manifest, retrain, specs
+from skerry.core import contract, datasets, digests, drift, errors, intents, manifest, retrain, specs
 
 log = logs.logger("controller")
 
-_MAX_MANIFEST_BYTES = 1 << 20
 _FRESH_MS = 30_000  # an older reading says nothing about now
 
 
@@ -36,15 +35,17 @@ class Policy:
         if not models:
             return
         try:
-            nodes = [_parsed(text) for text in self._fleetstate.get("node:").values()]
-            curators = {key: _parsed(text) for key, text in self._fleetstate.get("curator:").items()}
+            nodes = [_parsed(text) for text in self._fleetstate.get(contract.NODE_READINGS).values()]
+            curators = {key: _parsed(text) for key, text in self._fleetstate.get(contract.CURATOR_READINGS).items()}
         except errors.UnavailableError as exc:
             log.debug("readings_unavailable", error=str(exc))
             return
         runs, rollouts = self._store.list("TrainingRun"), self._store.list("ModelRollout")
         for model in models:
             try:
-                self._consider(model, runs, rollouts, nodes, curators.get(f"curator:{model.name}", {}), now_ms)
+                self._consider(
+                    model, runs, rollouts, nodes, curators.get(contract.curator_reading(model.name), {}), now_ms
+                )
                 self._told.settled(model.name)
             except (errors.InputError, errors.IntegrityError, errors.RejectedError) as exc:
                 if self._told.is_news(model.name, str(exc)):
@@ -106,7 +107,7 @@ class Policy:
         """0 for a dataset that cannot be read: the run that pinned it learned nothing from it either."""
         if digest not in self._captured:
             try:
-                path = f"datasets/{model}/{digests.hex_of(digest)}"
+                path = contract.dataset_path(model, digest)
                 data = digests.verify(self._blobs.read(path, max_bytes=datasets.MAX_MANIFEST_BYTES), digest, path)
                 self._captured[digest] = datasets.DatasetManifest.from_json(data).captured
             except (errors.InputError, errors.IntegrityError):
@@ -121,7 +122,7 @@ class Policy:
         digest = str(version.spec.get("digest", ""))
         if digest not in self._references:
             try:
-                data = blob_store.fetch(self._blobs, digest, _MAX_MANIFEST_BYTES)
+                data = blob_store.fetch(self._blobs, digest, manifest.MAX_BYTES)
                 self._references[digest] = manifest.from_json(data).confidence.reference
             except errors.NotFoundError:
                 self._references[digest] = ()

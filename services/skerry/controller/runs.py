@@ -17,7 +17,7 @@ from skerry.controller import condition_json, publish, run_plan
 from skerry.controller.jobs.protocol import Jobs, Order, State
 from skerry.controller.run_plan import Action, Step
 from skerry.controller.store import Store
-from skerry.core import digests, errors, job_tickets, snapshots, specs
+from skerry.core import contract, errors, snapshots, specs
 
 log = logs.logger("controller")
 
@@ -77,7 +77,7 @@ class Runs:
             starts=int(run.status.get("job", {}).get("starts", 0)),
             age_s=run_plan.age_s(run.status, now_ms),
             timeout_s=order.timeout_s,
-            proposed=self._blobs.exists(f"proposals/{run.name}.json"),
+            proposed=self._blobs.exists(contract.proposal_path(run.name)),
             free=bool(order.template.queue) or self._busy() < self._max_jobs,
             suspend=order.suspend,
         )
@@ -121,7 +121,7 @@ class Runs:
         model = self._store.get("EdgeModel", spec.model)
         if specs.parse_edge_model(spec.model, model.spec).network is None:
             raise errors.InputError(f"EdgeModel {spec.model} names no network: it is served and cannot be retrained")
-        dataset = f"datasets/{spec.model}/{digests.hex_of(spec.dataset_digest)}"
+        dataset = contract.dataset_path(spec.model, spec.dataset_digest)
         if not self._blobs.exists(dataset):
             raise errors.NotFoundError(
                 f"TrainingRun {run.name} pins dataset {spec.dataset_digest}, which nobody stored"
@@ -177,9 +177,9 @@ class Runs:
         stable = snapshots.stable_of(run.spec, model.status)
         version = self._store.find("ModelVersion", stable) if stable else None
         data = snapshots.to_json(run.name, run.spec, model.spec, stable, version.spec if version else None)
-        self._blobs.write(job_tickets.snapshot_path(run.name), data)
-        if first and self._blobs.exists(f"proposals/{run.name}.json"):
-            self._blobs.delete(f"proposals/{run.name}.json")
+        self._blobs.write(contract.snapshot_path(run.name), data)
+        if first and self._blobs.exists(contract.proposal_path(run.name)):
+            self._blobs.delete(contract.proposal_path(run.name))
 
     def _collect(self, run: Object, now_ms: int) -> None:
         try:
@@ -220,8 +220,8 @@ class Runs:
         """Leave no job behind, and no snapshot: without it the job's ticket opens nothing any more."""
         if self._jobs.poll(name).state is not State.ABSENT:
             self._jobs.stop(name)
-        if self._blobs.exists(job_tickets.snapshot_path(name)):
-            self._blobs.delete(job_tickets.snapshot_path(name))
+        if self._blobs.exists(contract.snapshot_path(name)):
+            self._blobs.delete(contract.snapshot_path(name))
         self._failed_starts.pop(name, None)
 
 

@@ -139,11 +139,6 @@ class DatasetManifest:
         return sum(part.samples for part in self.select(role, origin))
 
 
-def blob_path(model: str, digest: str) -> str:
-    """Where the manifest with this digest lies in object storage."""
-    return f"datasets/{model}/{digests.hex_of(digest)}"
-
-
 def input_digest(row: NDArray[Any]) -> str:
     """64 hex digits that are equal exactly for equal rows: datatype, shape and little-endian bytes as callers sent
     them. What came in twice is stored and counted once."""

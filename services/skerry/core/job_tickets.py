@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from skerry.core import errors
+from skerry.core import contract, errors
 
 MIN_KEY_BYTES, MAX_KEY_BYTES = 32, 4096
 MAX_TICKET_CHARS = 400
@@ -34,14 +34,9 @@ class Rule:
 RULES = (
     Rule(_CONTENT, (*READ, *WRITE)),
     Rule(_DATASET, READ),
-    Rule("runs/{run}.json", READ),
-    Rule("proposals/{run}.json", WRITE),
+    Rule(contract.snapshot_path("{run}"), READ),
+    Rule(contract.proposal_path("{run}"), WRITE),
 )
-
-
-def snapshot_path(run: str) -> str:
-    """Where the objects that a run needs lie in object storage (`core.snapshots`)."""
-    return f"runs/{run}.json"
 
 
 def check_key(key: bytes) -> bytes:
@@ -82,8 +77,8 @@ def why_denied(path: str, method: str, run: str) -> str:
                 return ""
             return f"a training job may {' and '.join(rule.methods)} {path}, not {method} it"
     return (
-        f"the ticket of run {run} opens sha256/*, datasets/*, {snapshot_path(run)} and proposals/{run}.json, "
-        f"not {path[:120]}"
+        f"the ticket of run {run} opens sha256/*, datasets/*, {contract.snapshot_path(run)} and "
+        f"{contract.proposal_path(run)}, not {path[:120]}"
     )
 
 

@@ -13,7 +13,7 @@ from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.objects.protocol import Object, Objects
 from skerry.adapters.telemetry import logs
-from skerry.core import datasets, digests, manifest
+from skerry.core import contract, datasets, digests, manifest
 
 MAX_AT_ONCE = 200  # datasets in one go, so that nothing else waits long
 
@@ -43,7 +43,7 @@ class Sweeper:
         Raises UnavailableError, and IntegrityError or InputError when it cannot be told what is pinned: then nothing
         goes.
         """
-        stored = {f"sha256:{path.rpartition('/')[2]}" for path in self._blobs.list(f"datasets/{model}")}
+        stored = {f"sha256:{path.rpartition('/')[2]}" for path in self._blobs.list(contract.datasets_folder(model))}
         pinned = {newest} | self._pins(model)
         due = self._due(model, stored - pinned)
         if not due:
@@ -85,7 +85,7 @@ class Sweeper:
 
     def _read(self, model: str, digest: str) -> _Known:
         if digest not in self._known:
-            path = datasets.blob_path(model, digest)
+            path = contract.dataset_path(model, digest)
             data = digests.verify(self._blobs.read(path, max_bytes=datasets.MAX_MANIFEST_BYTES), digest, path)
             parts = datasets.DatasetManifest.from_json(data).parts
             captured = frozenset(part.digest for part in parts if part.origin == "captured")
@@ -99,6 +99,6 @@ class Sweeper:
             return False
         for part in found.captured - kept:
             self._blobs.delete(digests.blob_path(part))
-        self._blobs.delete(datasets.blob_path(model, digest))
+        self._blobs.delete(contract.dataset_path(model, digest))
         self._known.pop(digest)
         return True

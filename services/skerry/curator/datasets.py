@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
-from skerry.core import dataset_parts, datasets, errors
+from skerry.core import contract, dataset_parts, datasets, errors
 from skerry.curator.captured_rows import Row
 from skerry.curator.label_task import Task
 
@@ -81,7 +81,7 @@ class Publisher:
     def _write(self, manifest: datasets.DatasetManifest) -> str:
         data = manifest.to_json()
         digest = "sha256:" + hashlib.sha256(data).hexdigest()
-        path = datasets.blob_path(manifest.model, digest)
+        path = contract.dataset_path(manifest.model, digest)
         if not self._blobs.exists(path):
             self._blobs.write(path, data)
         return digest
@@ -120,7 +120,7 @@ def span(at_unix_ms: int, newest_unix_ms: int) -> tuple[int, int]:
 
 
 def _read_base(blobs: Blobs, task: Task, digest: str) -> _Base:
-    path = datasets.blob_path(task.model, digest)
+    path = contract.dataset_path(task.model, digest)
     data = blobs.read(path, max_bytes=datasets.MAX_MANIFEST_BYTES)
     if "sha256:" + hashlib.sha256(data).hexdigest() != digest:
         raise errors.IntegrityError(f"dataset {digest} of {task.model} is damaged: import it again")

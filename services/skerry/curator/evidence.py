@@ -7,17 +7,16 @@ server is away the counts wait here.
 from collections import Counter
 
 from skerry.adapters.fleetstate.protocol import FleetState
-from skerry.core import digests, errors
+from skerry.core import contract, errors
 from skerry.curator import examples
 
-BUCKET_MS = 5000
 TTL_S = 86_400.0
 _MAX_WAITING = 10_000
 
 
 def counter(model: str, digest: str, node: str, answered_unix_ms: int) -> str:
     """The key of the counter that an answer belongs to."""
-    return f"evidence:{model}:{digests.hex_of(digest)}:{node}:{answered_unix_ms // BUCKET_MS}"
+    return contract.evidence_counter(model, digest, node, contract.evidence_bucket(answered_unix_ms))
 
 
 class Evidence:
@@ -48,5 +47,7 @@ class Evidence:
     def flush(self) -> None:
         """Hand over what waits. Raises UnavailableError; what was not handed over stays."""
         for key in list(self._answers):
-            self._fleetstate.add(key, {"n": self._answers[key], "bad": self._bad[key]}, ttl_s=TTL_S)
+            self._fleetstate.add(
+                key, {contract.ANSWERS: self._answers[key], contract.BAD_ANSWERS: self._bad[key]}, ttl_s=TTL_S
+            )
             del self._answers[key], self._bad[key]

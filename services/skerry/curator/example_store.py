@@ -7,12 +7,9 @@ from pathlib import PurePosixPath
 from google.protobuf.message import DecodeError
 
 from skerry.adapters.blobs.protocol import Blobs
-from skerry.core import errors
+from skerry.core import contract, errors
 from skerry.curator import labels
 from skerry.proto import fleet_pb2
-
-MAX_EXAMPLE_BYTES = 4 << 20
-MAX_TRUTH_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +28,32 @@ class Shelf:
         self._blobs = blobs
 
     def example(self, model: str, name: str) -> bytes | None:
-        return self._read(f"examples/{model}/{name}", MAX_EXAMPLE_BYTES)
+        return self._read(contract.example_path(model, name), contract.MAX_EXAMPLE_BYTES)
 
     def truth(self, model: str, name: str) -> fleet_pb2.Truth | None:
         """Raises IntegrityError for a blob that is no Truth."""
-        data = self._read(f"truths/{model}/{name}", MAX_TRUTH_BYTES)
+        path = contract.truth_path(model, name)
+        data = self._read(path, contract.MAX_TRUTH_BYTES)
         if data is None:
             return None
         try:
             return fleet_pb2.Truth.FromString(data)
         except DecodeError as exc:
-            raise errors.IntegrityError(f"blob truths/{model}/{name} is not a Truth: {exc}") from exc
+            raise errors.IntegrityError(f"blob {path} is not a Truth: {exc}") from exc
 
     def label(self, model: str, name: str, classes: int) -> labels.Label | None:
         """Raises IntegrityError for a blob that is no label."""
-        path = f"labels/{model}/{name}.json"
+        path = contract.label_path(model, name)
         data = self._read(path, labels.MAX_LABEL_BYTES)
         return None if data is None else labels.from_json(data, classes, f"blob {path}")
 
     def put_label(self, model: str, name: str, label: labels.Label) -> None:
-        self._blobs.write(f"labels/{model}/{name}.json", label.to_json())
+        self._blobs.write(contract.label_path(model, name), label.to_json())
 
     def scan(self, model: str) -> Iterator[Found]:
         """Every example of the model, in order of its id."""
-        return beside(*(map(_stem, self._blobs.list(f"{kind}/{model}")) for kind in ("examples", "labels", "truths")))
+        folders = (contract.examples_folder(model), contract.labels_folder(model), contract.truths_folder(model))
+        return beside(*(map(_stem, self._blobs.list(folder)) for folder in folders))
 
     def _read(self, path: str, max_bytes: int) -> bytes | None:
         try:

@@ -11,14 +11,13 @@ import numpy as np
 
 from skerry.adapters.streams.protocol import Streams
 from skerry.adapters.telemetry import logs
-from skerry.core import digests, errors
+from skerry.core import contract, digests, errors
 from skerry.curator import examples
 from skerry.curator.evidence import Evidence
 from skerry.curator.label_task import Task
 from skerry.curator.labeling import Desk, Work
 from skerry.curator.teacher import Teacher
 
-STREAM, GROUP = "skerry:examples", "curator"
 MAX_HELD = 1024
 _BLOCK_S = 0.2
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.2, 5.0
@@ -112,8 +111,8 @@ class Labeler:
         return works
 
     def _read(self, count: int, block_s: float) -> tuple[str, list[Work]]:
-        entries = self._streams.read(STREAM, GROUP, self._consumer, count=count, block_s=block_s)
-        epoch, works, malformed = self._streams.epoch(STREAM), [], []
+        entries = self._streams.read(contract.STREAM, contract.CURATORS, self._consumer, count=count, block_s=block_s)
+        epoch, works, malformed = self._streams.epoch(contract.STREAM), [], []
         for entry in entries:
             work = parse(entry.fields)
             if work is None:
@@ -123,7 +122,7 @@ class Labeler:
                 works.append(work)
         if malformed:
             _log.warning("stream_entries_malformed", count=len(malformed))
-            self._streams.ack(STREAM, GROUP, malformed)
+            self._streams.ack(contract.STREAM, contract.CURATORS, malformed)
         return epoch, works
 
     async def _work(self, works: Sequence[Work], *, ask: bool) -> list[Work]:
@@ -179,7 +178,7 @@ class Labeler:
         ids = [entry for work in finished for entry in self._entries.pop(work, ())]
         try:
             await self._run(self._evidence.flush)
-            await asyncio.to_thread(self._streams.ack, STREAM, GROUP, ids)
+            await asyncio.to_thread(self._streams.ack, contract.STREAM, contract.CURATORS, ids)
         except errors.UnavailableError as exc:
             _log.warning("acknowledging_failed", entries=len(ids), message=str(exc))
 
@@ -190,4 +189,4 @@ def parse(fields: Mapping[str, str]) -> Work | None:
         name, model, kind = digests.hex_of(fields["id"]), fields["model"], fields["kind"]
     except (KeyError, errors.InputError):
         return None
-    return Work(model, name, truth=kind == "truth") if kind in ("example", "truth") else None
+    return Work(model, name, truth=kind == contract.TRUTH) if kind in (contract.EXAMPLE, contract.TRUTH) else None

@@ -10,13 +10,12 @@ from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.objects.protocol import Object, Objects
 from skerry.adapters.telemetry import logs
-from skerry.core import errors, specs
+from skerry.core import contract, errors, specs
 from skerry.curator import dataset_retention, datasets, label_task
 from skerry.curator.labeling import Desk
 from skerry.curator.model_state import Subject
 from skerry.curator.settings import Settings
 
-READING_TTL_S = 30.0
 _SHORTEST_PUBLISH_S = 1.0
 _TELL_S = 1.0
 _FORGIVE_S = 600.0
@@ -131,7 +130,9 @@ class Keeper:
             "overBudget": found.over_budget if found else 0,
             "sinceUnixMs": found.since_unix_ms if found else 0,
         }
-        self._fleetstate.put(f"curator:{subject.task.model}", json.dumps(body), ttl_s=READING_TTL_S)
+        self._fleetstate.put(
+            contract.curator_reading(subject.task.model), json.dumps(body), ttl_s=contract.READING_TTL_S
+        )
 
 
 def due(waiting: int, since_s: float, settings: Settings) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from skerry.adapters.fleetstate import FleetState
 from skerry.adapters.objects import Object, Objects
-from skerry.core import conditions, errors, liveness, specs
+from skerry.core import conditions, contract, errors, liveness, specs
 from skerry.core.conditions import Condition
 from skerry.dashboard import rollouts, timeline, views
 
@@ -40,7 +40,7 @@ def readings(fleetstate: FleetState) -> tuple[Readings, Sequence[str]]:
     """Live readings by key, and what could not be read."""
     found: dict[str, Mapping[str, Any]] = {}
     try:
-        for prefix in ("node:", "spool:", "curator:"):
+        for prefix in (contract.NODE_READINGS, contract.SPOOL_READINGS, contract.CURATOR_READINGS):
             for key, text in fleetstate.get(prefix).items():
                 value = _json(text)
                 if isinstance(value, dict):
@@ -89,12 +89,12 @@ def _node(thing: Object, fleets: Sequence[specs.EdgeFleet], live: Readings, now_
             target_state=one.target_state,
             target_digest=one.target_digest,
             reason=one.reason,
-            reading=_reading(live.get(f"node:{node.name}:{one.model}")),
+            reading=_reading(live.get(contract.node_reading(node.name, one.model))),
         )
         for one in node.reports
     ]
     address = str(thing.status.get("servingAddress", ""))
-    spool = _spool(live.get(f"spool:{node.name}"))
+    spool = _spool(live.get(contract.spool_reading(node.name)))
     return views.Node(node.name, alive, node.last_seen_ms, node.cordoned, address, serving, spool)
 
 
@@ -142,7 +142,7 @@ def models(
                 dataset=str(one.spec.get("datasetDigest", "")),
                 retrains=retrains,
                 versions=sorted(mine, key=lambda version: -version.version),
-                labels=live.get(f"curator:{one.name}"),
+                labels=live.get(contract.curator_reading(one.name)),
                 fault=fault,
             )
         )

@@ -15,13 +15,9 @@ from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.objects import rules
 from skerry.adapters.streams.protocol import Streams
 from skerry.adapters.telemetry import logs
-from skerry.core import datasets, digests, errors
+from skerry.core import contract, datasets, digests, errors
 from skerry.proto import fleet_pb2
 
-STREAM = "skerry:examples"
-MAX_RECORDS = 64
-MAX_UPLOAD_BYTES = 3 << 20
-MAX_TRUTH_BYTES = 64 << 10
 MAX_LABEL = 1 << 31
 _MAX_TEXT_CHARS = 256
 
@@ -45,7 +41,7 @@ def check(record: fleet_pb2.Record, node: str) -> Wanted:
     data: bytes = getattr(record, kind)
     if digests.sha256(data) != record.id:
         raise errors.InputError(f"the {kind} does not have the digest that is its id: it was damaged on its way")
-    return _example(record.id, data, node) if kind == "example" else _truth(data, node)
+    return _example(record.id, data, node) if kind == contract.EXAMPLE else _truth(data, node)
 
 
 def _example(example_id: str, data: bytes, node: str) -> Wanted:
@@ -63,13 +59,13 @@ def _example(example_id: str, data: bytes, node: str) -> Wanted:
     if not np.isfinite(np.asarray(example.local_logits, dtype=np.float64)).all():
         raise errors.InputError("the example's logits are not finite")
     name = digests.hex_of(example_id)
-    entry = {"model": example.model, "id": example_id, "kind": "example"}
-    return Wanted(f"examples/{example.model}/{name}", data, entry)
+    entry = contract.stream_entry(example.model, example_id, contract.EXAMPLE)
+    return Wanted(contract.example_path(example.model, name), data, entry)
 
 
 def _truth(data: bytes, node: str) -> Wanted:
-    if len(data) > MAX_TRUTH_BYTES:
-        raise errors.TooLargeError(f"the truth has {len(data)} bytes, at most {MAX_TRUTH_BYTES} are taken")
+    if len(data) > contract.MAX_TRUTH_BYTES:
+        raise errors.TooLargeError(f"the truth has {len(data)} bytes, at most {contract.MAX_TRUTH_BYTES} are taken")
     try:
         truth = fleet_pb2.Truth.FromString(data)
     except DecodeError as exc:
@@ -78,8 +74,8 @@ def _truth(data: bytes, node: str) -> Wanted:
     if not 0 <= truth.label < MAX_LABEL:
         raise errors.InputError(f"the truth's label {truth.label} is no class index")
     name = digests.hex_of(digests.check(truth.example_id, "example_id of the truth"))
-    entry = {"model": truth.model, "id": truth.example_id, "kind": "truth"}
-    return Wanted(f"truths/{truth.model}/{name}", data, entry)
+    entry = contract.stream_entry(truth.model, truth.example_id, contract.TRUTH)
+    return Wanted(contract.truth_path(truth.model, name), data, entry)
 
 
 def _check_owner(model: str, owner: str, node: str) -> None:
@@ -112,10 +108,12 @@ class Ingest:
     def upload(self, request: fleet_pb2.UploadRequest) -> fleet_pb2.UploadReply:
         """Raises InputError (the request as a whole), UnavailableError (storage; nothing is acknowledged)."""
         rules.check_name("EdgeNode", request.node)
-        if len(request.records) > MAX_RECORDS:
-            raise errors.TooLargeError(f"an upload has {len(request.records)} records, at most {MAX_RECORDS} are taken")
-        if (size := request.ByteSize()) > MAX_UPLOAD_BYTES:
-            raise errors.TooLargeError(f"an upload has {size} bytes, at most {MAX_UPLOAD_BYTES} are taken")
+        if len(request.records) > contract.MAX_UPLOAD_RECORDS:
+            raise errors.TooLargeError(
+                f"an upload has {len(request.records)} records, at most {contract.MAX_UPLOAD_RECORDS} are taken"
+            )
+        if (size := request.ByteSize()) > contract.MAX_UPLOAD_BYTES:
+            raise errors.TooLargeError(f"an upload has {size} bytes, at most {contract.MAX_UPLOAD_BYTES} are taken")
         reply, entries = fleet_pb2.UploadReply(), []
         try:
             for record in request.records:
@@ -134,9 +132,9 @@ class Ingest:
     def _store(self, wanted: Wanted) -> bool:
         """Is it new? An example is named by its content; a truth by its example, and the latest counts."""
         if self._blobs.exists(wanted.path):
-            if wanted.path.startswith("examples/"):
+            if wanted.entry["kind"] == contract.EXAMPLE:
                 return False
-            if self._blobs.read(wanted.path, max_bytes=MAX_TRUTH_BYTES) == wanted.data:
+            if self._blobs.read(wanted.path, max_bytes=contract.MAX_TRUTH_BYTES) == wanted.data:
                 return False
         self._blobs.write(wanted.path, wanted.data)
         return True
@@ -145,6 +143,6 @@ class Ingest:
         if not entries:
             return
         try:
-            self._streams.append(STREAM, entries)
+            self._streams.append(contract.STREAM, entries)
         except errors.UnavailableError as exc:
             _log.warning("stream_not_told", entries=len(entries), message=str(exc))

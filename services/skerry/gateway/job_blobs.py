@@ -18,12 +18,9 @@ from starlette.types import Receive, Scope, Send
 
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.telemetry import logs
-from skerry.core import digests, errors, job_tickets
+from skerry.core import contract, digests, errors, job_tickets
 
-MAX_CONTENT_BYTES = 320 << 20  # a part of a dataset has up to 256 MiB of rows; two at once must fit in memory
-MAX_PROPOSAL_BYTES = 1 << 20
-BODIES_AT_ONCE = 2
-REASON = "Skerry-Reason"  # header: why not, on one line
+BODIES_AT_ONCE = 2  # each is in memory as a whole
 WAIT_S = 20.0  # for a turn, before the caller is told to come again
 IDLE_S = 30.0  # between two pieces of a body
 
@@ -83,17 +80,17 @@ class _Door:
         run = job_tickets.check(self._key, ticket.strip(), now_unix_s=self._now_unix_s())
         if reason := job_tickets.why_denied(path, request.method, run):
             raise errors.RejectedError(reason)
-        if not await asyncio.to_thread(self._blobs.exists, job_tickets.snapshot_path(run)):
+        if not await asyncio.to_thread(self._blobs.exists, contract.snapshot_path(run)):
             raise errors.RejectedError(f"run {run} has ended, or never began: its ticket opens nothing")
         return run
 
     async def _get(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         async with _turn(self._turns):
-            data = await asyncio.to_thread(lambda: self._blobs.read(path, max_bytes=MAX_CONTENT_BYTES))
+            data = await asyncio.to_thread(lambda: self._blobs.read(path, max_bytes=contract.MAX_CONTENT_BYTES))
             await Response(data, media_type="application/octet-stream")(scope, receive, _impatient(send))
 
     async def _put(self, request: Request, path: str, run: str) -> Response:
-        limit = MAX_CONTENT_BYTES if path.startswith("sha256/") else MAX_PROPOSAL_BYTES
+        limit = contract.MAX_CONTENT_BYTES if path.startswith("sha256/") else contract.MAX_PROPOSAL_BYTES
         _check_length(request, path, limit)
         async with _turn(self._turns):
             data = await _body(request, path, limit)
@@ -111,7 +108,10 @@ class _Door:
         if status in (403, 422):
             _log.warning("job_refused", method=request.method, path=request.url.path[:200], reason=str(exc))
         # The rest of a body that nobody reads would be taken for the next request. HEAD has no body to say why in.
-        headers = {"Connection": "close", REASON: " ".join(str(exc).encode("ascii", "replace").decode().split())}
+        headers = {
+            "Connection": "close",
+            contract.REASON_HEADER: " ".join(str(exc).encode("ascii", "replace").decode().split()),
+        }
         if status == 503:
             headers["Retry-After"] = "1"
         return PlainTextResponse(f"{exc}\n", status, headers)

@@ -7,7 +7,7 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from skerry.adapters.telemetry import logs
-from skerry.core import errors
+from skerry.core import contract, errors
 from skerry.gateway import enrol, ingest, metrics, sessions
 from skerry.gateway.identity import Guard
 from skerry.proto import fleet_pb2
@@ -60,9 +60,8 @@ def build(
             raise grpc_status.call_error(exc) from exc
         return bytes(made.SerializeToString())
 
-    service = "/skerry.fleet.v1.Fleet"
-    methods = {f"{service}/Sync": Method(Kind.RECEIVER, fleet.open), f"{service}/Upload": Method(Kind.UNARY, upload)}
-    return methods if enrolment is None else methods | {f"{service}/Renew": Method(Kind.UNARY, renew)}
+    methods = {contract.SYNC: Method(Kind.RECEIVER, fleet.open), contract.UPLOAD: Method(Kind.UNARY, upload)}
+    return methods if enrolment is None else methods | {contract.RENEW: Method(Kind.UNARY, renew)}
 
 
 def build_enrolment(enrolment: enrol.Enrolment) -> Methods:
@@ -75,7 +74,7 @@ def build_enrolment(enrolment: enrol.Enrolment) -> Methods:
             raise grpc_status.call_error(exc) from exc
         return bytes(made.SerializeToString())
 
-    return {"/skerry.fleet.v1.Enrolment/Enrol": Method(Kind.UNARY, enter)}
+    return {contract.ENROL: Method(Kind.UNARY, enter)}
 
 
 def _request(data: bytes, kind: type[_MessageT]) -> _MessageT:

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 
 from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.telemetry import logs
-from skerry.core import errors
+from skerry.core import contract, errors
 
-TTL_S = 30.0
 MAX_WAITING = 100_000
 _PAUSE_S = 0.1
 
@@ -46,4 +45,4 @@ class Readings:
 
     def _put(self, readings: Mapping[str, str]) -> None:
         for key, value in readings.items():
-            self._fleetstate.put(key, value, ttl_s=TTL_S)
+            self._fleetstate.put(key, value, ttl_s=contract.READING_TTL_S)

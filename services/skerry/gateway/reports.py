@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from skerry.adapters.objects import rules
-from skerry.core import digests, errors
+from skerry.core import contract, digests, errors
 from skerry.proto import fleet_pb2
 
 MAX_MODELS = 256
@@ -119,9 +119,9 @@ def readings(report: fleet_pb2.NodeReport, now_unix_ms: int, *, connected: bool)
     found = {}
     for reading in report.readings:
         body = _fields(reading) | {"node": report.node, "atUnixMs": now_unix_ms, "connected": connected}
-        found[f"node:{report.node}:{reading.model}"] = json.dumps(body)
+        found[contract.node_reading(report.node, reading.model)] = json.dumps(body)
     if report.HasField("spool"):
-        found[f"spool:{report.node}"] = json.dumps(_fields(report.spool))
+        found[contract.spool_reading(report.node)] = json.dumps(_fields(report.spool))
     return found
 
 

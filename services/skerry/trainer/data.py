@@ -12,7 +12,7 @@ import numpy as np
 
 from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
-from skerry.core import dataset_parts, datasets, digests, errors, sharding, specs
+from skerry.core import contract, dataset_parts, datasets, digests, errors, sharding, specs
 from skerry.core.dataset_parts import Rows
 from skerry.core.datasets import DatasetManifest, Origin, Part
 from skerry.nets.crew import ALONE, Crew
@@ -64,7 +64,7 @@ def load(blobs: Blobs, model: specs.EdgeModel, digest: str, workers: Crew = ALON
 
 def read_manifest(blobs: Blobs, model: specs.EdgeModel, digest: str) -> DatasetManifest:
     """The manifest, verified and checked against the EdgeModel."""
-    path = datasets.blob_path(model.name, digest)
+    path = contract.dataset_path(model.name, digest)
     data = digests.verify(blobs.read(path, max_bytes=datasets.MAX_MANIFEST_BYTES), digest, f"dataset {path}")
     manifest = DatasetManifest.from_json(data)
     row = manifest.input

@@ -10,7 +10,7 @@ import sys
 from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.telemetry import logs
-from skerry.core import errors, job_tickets, snapshots
+from skerry.core import contract, errors, snapshots
 from skerry.trainer import baseline, cycle, settings, teacher
 
 log = logs.logger("trainer")
@@ -19,7 +19,7 @@ log = logs.logger("trainer")
 def resolve(blobs: Blobs, name: str) -> cycle.Job:
     """The run by name, with its model, its recipe and the stable version, from its snapshot. Raises NotFoundError,
     IntegrityError, InputError."""
-    data = blobs.read(job_tickets.snapshot_path(name), max_bytes=snapshots.MAX_BYTES)
+    data = blobs.read(contract.snapshot_path(name), max_bytes=snapshots.MAX_BYTES)
     found = snapshots.from_json(name, data)
     return cycle.Job(
         run=name,

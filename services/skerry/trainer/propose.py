@@ -12,7 +12,7 @@ import onnx
 
 from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
-from skerry.core import errors, gates, manifest, specs, tensors
+from skerry.core import contract, errors, gates, manifest, specs, tensors
 from skerry.core.manifest import Manifest
 from skerry.nets import export
 from skerry.trainer import train
@@ -95,7 +95,7 @@ def propose(
         "verdict": verdict.to_json(),
         "report": dict(report),
     }
-    blobs.write(f"proposals/{run}.json", json.dumps(document, sort_keys=True, allow_nan=False).encode())
+    blobs.write(contract.proposal_path(run), json.dumps(document, sort_keys=True, allow_nan=False).encode())
     return digest
 
 

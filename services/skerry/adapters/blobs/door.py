@@ -16,7 +16,7 @@ from urllib3.exceptions import HTTPError, SSLError
 
 from skerry.adapters.blobs import paths
 from skerry.adapters.telemetry import logs
-from skerry.core import errors
+from skerry.core import contract, errors
 
 CONNECT_S, READ_S = 5.0, 60.0
 PATIENCE_S = 120.0  # from the first failure of a call to the last try
@@ -101,7 +101,9 @@ class DoorBlobs:
             try:
                 if answer.status in (200, 201):
                     return b"" if max_bytes is None else _body(answer, path, max_bytes)
-                text = answer.headers.get("Skerry-Reason") or answer.read(_MAX_TEXT_BYTES).decode(errors="replace")
+                text = answer.headers.get(contract.REASON_HEADER) or answer.read(_MAX_TEXT_BYTES).decode(
+                    errors="replace"
+                )
             finally:
                 answer.close()  # what was read to its end is with the pool again; the rest is nobody's next answer
         except SSLError as exc:

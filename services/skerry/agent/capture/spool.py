@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from skerry.core import errors
+from skerry.core import contract, errors
 
 EXAMPLE, TRUTH = 1, 2
 _SCHEMA = (
@@ -35,7 +35,8 @@ class Limits:
     max_bytes: int = 64 << 20  # of bodies; the file is somewhat larger
     max_rows: int = 50_000
     max_requests: int = 100_000  # remembered request ids, for truths that come after the upload
-    max_record_bytes: int = (3 << 20) - 4096  # a larger one would never fit an upload
+    # A larger one would never fit an upload.
+    max_record_bytes: int = contract.MAX_UPLOAD_BYTES - contract.MAX_UPLOAD_FRAMING_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from skerry.adapters.telemetry import logs
 from skerry.agent import backoff
 from skerry.agent.capture import spool, spool_thread
-from skerry.core import errors
+from skerry.core import contract, errors
 from skerry.proto import fleet_pb2
 
-MAX_RECORDS, MAX_BYTES = 64, 3 << 20  # of one request, framing included
 _FRAMING_BYTES = 96  # id and tags of one record
 log = logs.logger("agent.upload")
 
@@ -37,7 +36,7 @@ class Uploader:
     ) -> None:
         self._store, self._node, self._send, self._draw = store, node, send, draw
         self._base_s, self._cap_s = base_s, cap_s
-        self._at_most = MAX_RECORDS
+        self._at_most = contract.MAX_UPLOAD_RECORDS
         self._failures = 0
         self._is_reachable = asyncio.Event()
 
@@ -75,7 +74,7 @@ class Uploader:
         Raises UnavailableError and IntegrityError as sending and the spool do.
         """
         limit = self._at_most
-        room = MAX_BYTES - limit * _FRAMING_BYTES - 4096
+        room = contract.MAX_UPLOAD_BYTES - limit * _FRAMING_BYTES - contract.MAX_UPLOAD_FRAMING_BYTES
         batch = await self._store.call(lambda store: store.next_batch(limit, room))
         if not batch:
             return True
@@ -83,7 +82,7 @@ class Uploader:
             reply = await self._send(_request(self._node, batch))
         except errors.InputError as exc:
             return await self._narrow(batch, exc)
-        self._at_most = min(MAX_RECORDS, self._at_most * 2)
+        self._at_most = min(contract.MAX_UPLOAD_RECORDS, self._at_most * 2)
         refused = {one.id: one.reason for one in reply.refused}
         uploaded, dropped = await self._store.call(lambda store: store.settle(list(reply.accepted), list(refused)))
         if dropped:
@@ -97,7 +96,7 @@ class Uploader:
             return True
         log.error("records_refused", message=f"the cloud will never take this; it is dropped: {exc}", id=batch[0].id)
         await self._store.call(lambda store: store.settle([], [batch[0].id]))
-        self._at_most = MAX_RECORDS
+        self._at_most = contract.MAX_UPLOAD_RECORDS
         return True
 
 

@@ -14,10 +14,9 @@ from typing import Any, Protocol
 import grpc
 
 from skerry.adapters import tasks
-from skerry.core import errors, identity
+from skerry.core import contract, errors, identity
 from skerry.proto import fleet_pb2
 
-SERVICE = "/skerry.fleet.v1.Fleet/"
 _MAX_MESSAGE_BYTES = 8 << 20
 _UPLOAD_TIMEOUT_S = 30.0
 _GRACE_S = 5.0  # what runs on a channel that is given up may end by itself
@@ -91,12 +90,12 @@ class Cloud:
         else:
             self._channel = grpc.aio.secure_channel(self._address, self._identity.credentials(), list(_OPTIONS))
         self._sync = self._channel.stream_stream(
-            SERVICE + "Sync",
+            contract.SYNC,
             request_serializer=fleet_pb2.NodeReport.SerializeToString,
             response_deserializer=fleet_pb2.DesiredState.FromString,
         )
         self._upload = self._channel.unary_unary(
-            SERVICE + "Upload",
+            contract.UPLOAD,
             request_serializer=fleet_pb2.UploadRequest.SerializeToString,
             response_deserializer=fleet_pb2.UploadReply.FromString,
         )

@@ -9,6 +9,7 @@ from skerry.adapters.objects.protocol import Object
 from skerry.cli.demo import digits_model, event_log, measurements
 from skerry.cli.demo.scenario import Fault, Scenario
 from skerry.cli.demo.session import Session, write_json
+from skerry.core import contract
 
 OUTAGE_S = 8.0
 SETTLE_S = 90.0
@@ -113,7 +114,8 @@ class CloudDown(Fault):
         captured = sum(spool.captured for spool in spools.values())
         dropped = sum(spool.dropped for spool in spools.values())
         pending = sum(spool.pending for spool in spools.values())
-        stored = await asyncio.to_thread(lambda: sum(1 for _ in session.blobs.list(f"examples/{digits_model.MODEL}")))
+        examples = contract.examples_folder(digits_model.MODEL)
+        stored = await asyncio.to_thread(lambda: sum(1 for _ in session.blobs.list(examples)))
         self.seen.append(f"captured {captured}, stored {stored}, dropped {dropped}, still pending {pending}")
         self.ok = len(answered) == len(dark) > 0 and captured == stored and not dropped and not pending
         self.ok = _nothing_lost(session, self) and self.ok

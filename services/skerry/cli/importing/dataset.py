@@ -11,7 +11,7 @@ from skerry.adapters.blobs import Blobs
 from skerry.adapters.objects import Object, Objects
 from skerry.cli.importing import holdout_split, labeled
 from skerry.cli.importing.labeled import LabeledRows
-from skerry.core import dataset_parts, datasets, digests, errors, specs, writers
+from skerry.core import contract, dataset_parts, datasets, digests, errors, specs, writers
 from skerry.core.datasets import DatasetManifest, Input, Part, Role
 
 MAX_PART_BYTES = 256 << 20  # of rows, unpacked
@@ -86,7 +86,7 @@ def store(
         wanted.model, wanted.class_names, wanted.row, tuple(stored), (), now_unix_ms, dropped
     ).to_json()
     digest = digests.sha256(manifest)
-    blob_store.write(datasets.blob_path(wanted.model, digest), manifest)
+    blob_store.write(contract.dataset_path(wanted.model, digest), manifest)
     objects.patch("EdgeModel", wanted.model, manager=writers.OPERATOR, spec={"datasetDigest": digest})
     return Imported(digest, DatasetManifest.from_json(manifest))
 

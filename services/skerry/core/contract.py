@@ -1,0 +1,109 @@
+"""What services agree on without importing one another: names of blobs, of the stream, of live readings and counters,
+and how much of each is taken. A stored name never changes: what an earlier release wrote must still be found.
+
+What is inside stands elsewhere: `proto/` for messages, `core.datasets`, `core.snapshots` and `core.manifest` for
+documents. Content by digest is `core.digests.blob_path`.
+"""
+
+from skerry.core import digests
+
+# The fleet's services, as methods are called.
+SYNC, UPLOAD, RENEW = "/skerry.fleet.v1.Fleet/Sync", "/skerry.fleet.v1.Fleet/Upload", "/skerry.fleet.v1.Fleet/Renew"
+ENROL = "/skerry.fleet.v1.Enrolment/Enrol"
+
+# An upload: agent to gateway.
+MAX_UPLOAD_RECORDS = 64
+MAX_UPLOAD_BYTES = 3 << 20  # of one request, framing included
+MAX_UPLOAD_FRAMING_BYTES = 4096  # of a request with one record: a record of more than the rest fits none
+MAX_EXAMPLE_BYTES = 4 << 20  # above an upload's bound, for examples that an earlier release took
+MAX_TRUTH_BYTES = 64 << 10
+
+# The stream of what was uploaded: gateway to curator.
+STREAM = "skerry:examples"
+CURATORS = "curator"  # the consumer group
+EXAMPLE, TRUTH = "example", "truth"  # the entry's `kind`, and the record's field in fleet.proto
+
+# Live readings: gateway and curator to controller, dashboard and cli. Whoever writes one again sooner keeps it alive.
+READING_TTL_S = 30.0
+NODE_READINGS, SPOOL_READINGS, CURATOR_READINGS = "node:", "spool:", "curator:"
+
+# Counters of labelled answers: curator to controller.
+EVIDENCE_BUCKET_MS = 5000
+ANSWERS, BAD_ANSWERS = "n", "bad"  # fields of a counter; bad: disagrees with the label
+
+# Training jobs: trainer to gateway and controller.
+MAX_CONTENT_BYTES = 320 << 20  # a part of a dataset has up to 256 MiB of rows
+MAX_PROPOSAL_BYTES = 1 << 20
+REASON_HEADER = "Skerry-Reason"  # of a refusal: why, on one line
+
+
+def stream_entry(model: str, example_id: str, kind: str) -> dict[str, str]:
+    """`example_id` is the example's digest, of a truth too."""
+    return {"model": model, "id": example_id, "kind": kind}
+
+
+def examples_folder(model: str) -> str:
+    return f"examples/{model}"
+
+
+def truths_folder(model: str) -> str:
+    return f"truths/{model}"
+
+
+def labels_folder(model: str) -> str:
+    return f"labels/{model}"
+
+
+def datasets_folder(model: str) -> str:
+    return f"datasets/{model}"
+
+
+def example_path(model: str, example_hex: str) -> str:
+    """A serialized fleet.Example; `example_hex` is the sha256 of its bytes."""
+    return f"{examples_folder(model)}/{example_hex}"
+
+
+def truth_path(model: str, example_hex: str) -> str:
+    """A serialized fleet.Truth, by the example that it is about."""
+    return f"{truths_folder(model)}/{example_hex}"
+
+
+def label_path(model: str, example_hex: str) -> str:
+    """The label as JSON (`curator.labels`)."""
+    return f"{labels_folder(model)}/{example_hex}.json"
+
+
+def dataset_path(model: str, digest: str) -> str:
+    """A dataset's manifest. Raises InputError for what is no digest."""
+    return f"{datasets_folder(model)}/{digests.hex_of(digest)}"
+
+
+def snapshot_path(run: str) -> str:
+    """The objects that a training run needs (`core.snapshots`)."""
+    return f"runs/{run}.json"
+
+
+def proposal_path(run: str) -> str:
+    """What the trainer proposes (`controller.proposals`)."""
+    return f"proposals/{run}.json"
+
+
+def node_reading(node: str, model: str) -> str:
+    return f"{NODE_READINGS}{node}:{model}"
+
+
+def spool_reading(node: str) -> str:
+    return f"{SPOOL_READINGS}{node}"
+
+
+def curator_reading(model: str) -> str:
+    return f"{CURATOR_READINGS}{model}"
+
+
+def evidence_bucket(answered_unix_ms: int) -> int:
+    return answered_unix_ms // EVIDENCE_BUCKET_MS
+
+
+def evidence_counter(model: str, digest: str, node: str, bucket: int) -> str:
+    """The counter of one version's answers on one node. Raises InputError for what is no digest."""
+    return f"evidence:{model}:{digests.hex_of(digest)}:{node}:{bucket}"
