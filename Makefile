@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-helm test-rollout-long check fix stubs setup bench bench-quick test-conformance test-arm test-interop test-apiserver test-cluster test-kind fuzz images images-archive test-images
+.PHONY: help demo test test-helm test-rollout-long check fix stubs reference setup bench bench-quick test-conformance test-arm test-interop test-apiserver test-cluster test-kind fuzz images images-archive test-images
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -66,14 +66,18 @@ test-images: .venv/.ready ## what is in the images, and that the agent's can be 
 images-archive: ## all images in one file for sites without a registry (ARCHIVE=skerry-images.tar)
 	@ARCHIVE=$(or $(ARCHIVE),skerry-images.tar) scripts/images
 
-check: .venv/.ready ## lint, types, import rules, stale stubs; writes nothing
+check: .venv/.ready ## lint, types, import rules, stale stubs and reference pages; writes nothing
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@scripts/stubs --check
+	@$(BIN)/python scripts/reference --check
 
 fix: .venv/.ready ## format and mend what can be mended
 	@$(BIN)/ruff check --fix-only . ; $(BIN)/ruff format .
+
+reference: .venv/.ready ## write the pages of docs/reference that are made from the code
+	@$(BIN)/python scripts/reference
 
 stubs: .venv/.ready ## generate services/skerry/proto from proto/
 	@scripts/stubs

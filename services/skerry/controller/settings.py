@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     """The teacher as jobs in a cluster reach it; `teacher` when not given."""
 
     job_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """When a node asks the registry for the trainer's image, as Kubernetes names it."""
 
     job_pull_secrets: str = ""
     """Names of the image pull secrets of jobs in a cluster, with commas between."""
@@ -78,6 +79,7 @@ class Settings(BaseSettings):
     """`host:port` of a plain HTTP listener for /healthz, /readyz and /metrics; empty: none."""
 
     log_level: str = "INFO"
+    """The least serious log lines that are written: DEBUG, INFO, WARNING or ERROR."""
 
     @property
     def jobs_folder(self) -> Path:

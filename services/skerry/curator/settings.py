@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     """Examples labelled by one request to the teacher."""
 
     teacher_timeout_seconds: float = Field(default=10.0, gt=0, le=600)
+    """Longest time for one request to the teacher; work that got no answer waits and is tried again."""
 
     temperature: float = Field(default=1.0, gt=0, le=100)
     """Softens the teacher's answer: soft labels are softmax(logits / temperature)."""
@@ -51,3 +52,4 @@ class Settings(BaseSettings):
     """`host:port` of a plain HTTP listener for /healthz, /readyz and /metrics; empty: none."""
 
     log_level: str = "INFO"
+    """The least serious log lines that are written: DEBUG, INFO, WARNING or ERROR."""

@@ -24,6 +24,7 @@ class Settings(BaseSettings):
     """Pages that may follow live at once; further ones refresh by themselves."""
 
     log_level: str = "INFO"
+    """The least serious log lines that are written: DEBUG, INFO, WARNING or ERROR."""
 
 
 def read() -> Settings:

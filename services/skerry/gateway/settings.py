@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     """File of the server's certificate and its chain (PEM); with `tls_key` and `client_ca` nodes must show theirs."""
 
     tls_key: str = ""
+    """File of the private key of `tls_cert` (PEM)."""
 
     client_ca: str = ""
     """File of the CA that nodes' certificates are signed by."""
@@ -52,8 +53,11 @@ class Settings(BaseSettings):
     """Folder of the CA that signs nodes' certificates (`ca.crt`, `ca.key`)."""
 
     trust_domain: str = "skerry.local"
+    """First part of every node's identity, `spiffe://<trust domain>/tenant/<tenant>/node/<name>`; it cannot change
+    while nodes have certificates."""
 
     tenant: str = "default"
+    """Second part of every node's identity: whose nodes these are."""
 
     trust_root: Path | None = None
     """File of the repository's root metadata, given to nodes that enrol."""
@@ -68,6 +72,7 @@ class Settings(BaseSettings):
     """Listen beyond loopback without certificates: for a network that is trusted otherwise."""
 
     transport: Literal["h2", "grpcio"] = "h2"
+    """`h2`: skerry's own gRPC transport; `grpcio`: the reference implementation, to compare with."""
 
     report_timeout_seconds: float = Field(default=60.0, gt=0, le=86_400)
     """A node that sends no report for so long is hung up on: its stream is dead, whatever the network says."""
@@ -83,3 +88,4 @@ class Settings(BaseSettings):
     """Longest time that running calls get after SIGTERM."""
 
     log_level: str = "INFO"
+    """The least serious log lines that are written: DEBUG, INFO, WARNING or ERROR."""

@@ -49,7 +49,7 @@ class Settings:
     grace_s: float = 20.0
     """SKERRY_GRACE_SECONDS: how long SIGTERM waits for running calls; below the 30 s that Kubernetes gives."""
     log_level: str = "INFO"
-    """SKERRY_LOG_LEVEL"""
+    """SKERRY_LOG_LEVEL: the least serious log lines that are written: DEBUG, INFO, WARNING or ERROR."""
 
     @property
     def shutdown(self) -> shutdown.Times:
