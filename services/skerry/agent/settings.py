@@ -35,7 +35,7 @@ class Settings:
     http: tuple[str, int] | None = None
     """SKERRY_HTTP: `host:port` of /metrics, /healthz, /readyz; not set: none."""
     transport: str = "h2"
-    """SKERRY_TRANSPORT: h2 (our own) or grpcio."""
+    """SKERRY_TRANSPORT: `h2` (skerry's own) or `grpcio`."""
     address: str = ""
     """SKERRY_ADDRESS: where clients reach this node, shown to people; not set: the listener's address."""
     beat_s: float = 1.0

@@ -32,7 +32,7 @@ class Settings:
     http: tuple[str, int] | None = None
     """SKERRY_HTTP: `host:port` of /metrics, /healthz, /readyz; not set: none."""
     transport: str = "h2"
-    """SKERRY_TRANSPORT: h2 (our own) or grpcio."""
+    """SKERRY_TRANSPORT: `h2` (skerry's own) or `grpcio`."""
     threads: int = 0
     """SKERRY_THREADS: CPUs that slow models may use; 0: from the cgroup's quota and the affinity."""
     provider: str = "cpu"
