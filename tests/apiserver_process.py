@@ -20,11 +20,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import certificates
 import require
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 ASSETS = Path(os.environ.get("KUBEBUILDER_ASSETS", "/nonexistent"))
 PROGRAMS = ("etcd", "kube-apiserver", "kubectl")
@@ -203,47 +202,13 @@ def kubeconfig(url: str, ca_file: Path, token: str, namespace: str = "default") 
 
 def _write_keys(folder: Path) -> None:
     """A CA, the server's certificate for 127.0.0.1, and the key that signs service account tokens."""
-    import datetime
-    import ipaddress
-
-    def write(name: str, data: bytes) -> None:
-        (folder / name).write_bytes(data)
-
-    def private(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
-        return key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-        )
-
-    now = datetime.datetime.now(datetime.UTC)
-    ca_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test-ca")])
-
-    def made(subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, is_ca: bool) -> bytes:
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=2))
-            .add_extension(x509.BasicConstraints(is_ca, None), critical=True)
-        )
-        if not is_ca:
-            names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        return builder.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-    write("ca.crt", made(issuer, ca_key, is_ca=True))
-    server_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])
-    write("server.crt", made(server_name, server_key, is_ca=False))
-    write("server.key", private(server_key))
-    sa_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    write("sa.key", private(sa_key))
-    write(
-        "sa.pub",
-        sa_key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo),
-    )
+    certificates.Authority(folder, suffix=".crt").issue("server")
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    encoding = serialization.Encoding.PEM
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    (folder / "sa.key").write_bytes(key.private_bytes(encoding, form, serialization.NoEncryption()))
+    public = key.public_key().public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
+    (folder / "sa.pub").write_bytes(public)
 
 
 def _free_ports(count: int) -> list[int]:

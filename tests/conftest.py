@@ -1,7 +1,9 @@
-"""Hooks of the whole suite: what a machine lacks is skipped or failed by `require`, and told at the very end."""
+"""Hooks of the whole suite: what a machine lacks is skipped or failed by `require`, and told at the very end; which
+tests there are depends on nothing but the files."""
 
+import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import apiserver_process
@@ -17,6 +19,30 @@ hypothesis.settings.load_profile("skerry")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "requires(name, available, why): what the test needs, see tests/require.py")
+
+
+_WORLD = {"subprocess.Popen", "os.system", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec"}
+_WORLD |= {"socket.connect", "socket.getaddrinfo"}
+_collecting = False
+
+
+def _refuse_the_world(event: str, arguments: tuple[Any, ...]) -> None:
+    if _collecting and event in _WORLD:
+        raise RuntimeError(f"{event} while tests are collected: which tests there are must not depend on the machine")
+
+
+sys.addaudithook(_refuse_the_world)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """What a program would answer belongs into a fixture or a test: without the program there are still its tests."""
+    global _collecting
+    _collecting = True
+    try:
+        return (yield)
+    finally:
+        _collecting = False
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

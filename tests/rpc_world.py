@@ -5,19 +5,13 @@ Clients in the tests are blocking ones of others, so the server runs beside them
 
 import asyncio
 import contextlib
-import datetime
-import ipaddress
-import pathlib
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import certificates
 import uvloop
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from skerry import rpc
 from skerry.rpc.limits import Limits
@@ -220,52 +214,9 @@ def until(condition: Callable[[], Any], turns: int = 1_000) -> None:
     raise AssertionError("it did not happen in time")
 
 
-class Authority:
-    """A CA that writes leaf certificates for 127.0.0.1 and localhost as PEM files into a folder."""
-
-    def __init__(self, folder: pathlib.Path, name: str = "ca") -> None:
-        self._folder, self._key = folder, ec.generate_private_key(ec.SECP256R1())
-        self._name = _name(name)
-        constraint = x509.BasicConstraints(ca=True, path_length=0)
-        certificate = _builder(self._name, self._name, self._key).add_extension(constraint, critical=True)
-        self.path = folder / f"{name}.pem"
-        self.path.write_bytes(_pem(certificate.sign(self._key, hashes.SHA256())))
-
-    def issue(self, name: str) -> tuple[str, str]:
-        """Write `<name>.pem` and `<name>.key` in one replacement each; returns both paths."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName(
-            [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        )
-        leaf = _builder(_name(name), self._name, key).add_extension(names, critical=False)
-        made = {".pem": _pem(leaf.sign(self._key, hashes.SHA256())), ".key": _private(key)}
-        for suffix, content in made.items():
-            fresh = self._folder / f"{name}{suffix}.new"
-            fresh.write_bytes(content)
-            fresh.replace(self._folder / f"{name}{suffix}")
-        return str(self._folder / f"{name}.pem"), str(self._folder / f"{name}.key")
+class Authority(certificates.Authority):
+    """That of a server which speaks TLS, mutual when the clients' certificates come from it too."""
 
     def tls(self, name: str = "server", *, mutual: bool = False) -> Tls:
         certificate, key = self.issue(name)
         return Tls(certificate, key, str(self.path) if mutual else None)
-
-
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-    begin = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
-    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(begin)
-    return builder.not_valid_after(begin + datetime.timedelta(days=2))
-
-
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
