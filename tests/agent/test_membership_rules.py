@@ -18,7 +18,7 @@ NOW_MS = 1_795_608_000_000
 # Plays `agent.enrol`: notes the job, then does what the first line of `answers` says (the last one stays).
 CHILD = """
 import json, pathlib, sys
-job = json.load(sys.stdin)
+job = json.load(sys.stdin)["job"]
 home = pathlib.Path(job["folder"]).parent
 with (home / "asked").open("a") as asked:
     asked.write(json.dumps(job) + "\\n")

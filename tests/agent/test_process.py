@@ -17,8 +17,8 @@ import pytest
 from agent_cascade import SURE, UNSURE
 from agent_process import World
 
+from skerry.adapters import child_process
 from skerry.adapters.oip.remote import RemoteModel
-from skerry.agent.update import fetch_child
 from skerry.core import errors
 from skerry.proto import edge_pb2
 
@@ -205,7 +205,7 @@ async def test_the_serving_process_stays_small(world: World) -> None:
 def test_the_serving_process_never_imports_what_only_its_child_or_the_cloud_needs() -> None:
     code = "import skerry.agent.main, sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     found = subprocess.run(
-        [sys.executable, "-c", code], env=fetch_child.environment(), capture_output=True, check=True, text=True
+        [sys.executable, "-c", code], env=child_process.environment(), capture_output=True, check=True, text=True
     )
     imported = set(found.stdout.split())
     assert "onnxruntime" in imported

@@ -16,7 +16,7 @@ BUILT_BY_US = ("agent", "cloud", "trainer")
 # Megabytes beyond the base image: a budget, so that what creeps in is seen.
 BUDGETS_MB = {"agent": 260, "cloud": 620, "trainer": 1200, "valkey": 120}
 SERVICES = {
-    "agent": ("skerry.agent.main", "skerry.agent.update.fetch_process", "skerry.teacher.main"),
+    "agent": ("skerry.agent.main", "skerry.agent.update.fetch_child", "skerry.teacher.main"),
     "cloud": ("skerry.gateway.main", "skerry.curator.main", "skerry.controller.main", "skerry.dashboard.main"),
     "trainer": ("skerry.trainer.main",),
 }

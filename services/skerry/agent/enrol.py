@@ -1,27 +1,24 @@
 """The short-lived process that gets this node its certificate: makes the key, finds the CA it was told of, asks.
 
-`python -m skerry.agent.enrol` reads one JSON job from standard input and writes one JSON line: `{"state": "ENROLLED" |
-"WAITING" | "REFUSED" | "FAILED", "reason": …}`. A process of its own, because certificates and a second gRPC channel
-are heavy and needed twice a month. The key never leaves its file; nothing is told to a server that does not show the
-CA whose digest the join token carries.
+It answers `{"state": "ENROLLED" | "WAITING" | "REFUSED" | "FAILED", "reason": …}`. A process of its own, because
+certificates and a second gRPC channel are heavy and needed twice a month. The key never leaves its file; nothing is
+told to a server that does not show the CA whose digest the join token carries.
 """
 
 import contextlib
 import json
 import socket
 import ssl
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from skerry.adapters import files
+from skerry.adapters import child_process, files
 from skerry.core import contract, digests, errors, identity, join_tokens
 
 ENROLLED, WAITING, REFUSED, FAILED = "ENROLLED", "WAITING", "REFUSED", "FAILED"
 KEY, CERTIFICATE, CA, ROOT, TERMS = "key.pem", "cert.pem", "ca.pem", "root.json", "terms.json"
-_MAX_JOB_BYTES = 64 << 10
 _TIMEOUT_S = 20.0
 
 
@@ -189,12 +186,10 @@ def _date(unix_ms: int) -> str:
     return datetime.fromtimestamp(unix_ms / 1000, UTC).strftime("%Y-%m-%d")
 
 
-def main() -> None:
-    job = Job(**json.loads(sys.stdin.buffer.read(_MAX_JOB_BYTES)))
-    state, reason = run(job)
-    with contextlib.suppress(BrokenPipeError):
-        print(json.dumps({"state": state, "reason": reason}))  # noqa: T201 - for who started us
+def _work(job: child_process.Line, say: child_process.Say) -> child_process.Line:
+    state, reason = run(Job(**job))
+    return {"state": state, "reason": reason}
 
 
 if __name__ == "__main__":
-    main()
+    child_process.serve(_work)

@@ -24,7 +24,7 @@ from skerry.agent import handover, runtime_limits_child, wiring
 from skerry.agent import settings as settings_module
 from skerry.agent.settings import Settings
 from skerry.agent.sync import desired_state
-from skerry.agent.update import cold_start, fetch_child
+from skerry.agent.update import cold_start
 from skerry.core import addresses, errors
 from skerry.serving import draining
 
@@ -98,7 +98,7 @@ async def _bring_up(state: wiring.State, serves: wiring.Serving) -> None:
 
 async def _run_linked(settings: Settings, serves: wiring.Serving, mine: wiring.State, address: str) -> None:
     """Until cancelled."""
-    here = await runtime_limits_child.limits(fetch_child.environment())
+    here = await runtime_limits_child.limits()
     link = wiring.link(settings, serves, mine, here, address)
     loops = {
         "collector": serves.collector.run,

@@ -6,8 +6,6 @@ Everything that talks to the cloud asks `Identity` for its credentials, and is t
 
 import asyncio
 import contextlib
-import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,16 +13,15 @@ from pathlib import Path
 
 import grpc
 
-from skerry.adapters import files
+from skerry.adapters import child_process, files
 from skerry.adapters.telemetry import logs
 from skerry.agent import backoff, enrol
-from skerry.agent.update import fetch_child
 from skerry.core import digests, errors
 
 log = logs.logger("agent")
 
-COMMAND = (sys.executable, "-m", "skerry.agent.enrol")
-_TIMEOUT_S = 60.0
+COMMAND = child_process.command("skerry.agent.enrol")
+_LIMITS = child_process.Limits(timeout_s=60.0)
 _LOOK_S = 60.0  # a clock that is put right is noticed this soon
 _WARN_MS = 7 * 86_400_000
 _SKEW_MS = 3_600_000  # certificates are good from an hour before they are made
@@ -152,25 +149,14 @@ class Membership:
         return job, *await self._ask(job)
 
     async def _ask(self, job: enrol.Job) -> tuple[str, str]:
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env=fetch_child.environment(),
-        )
         try:
-            out, _ = await asyncio.wait_for(process.communicate(json.dumps(asdict(job)).encode()), _TIMEOUT_S)
-            found = json.loads(out)
-            return str(found["state"]), str(found["reason"])
-        except TimeoutError:
-            return enrol.FAILED, f"no answer in {_TIMEOUT_S:.0f} s"
-        except (ValueError, KeyError, TypeError):
-            return enrol.FAILED, f"the enrolling process ended with code {process.returncode}"
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            ended = await child_process.run(self._command, asdict(job), _LIMITS)
+        except errors.UnavailableError as exc:
+            return enrol.FAILED, str(exc)
+        answer = ended.answer or {}
+        if "state" not in answer:
+            return enrol.FAILED, f"the enrolling process {ended.how}"
+        return str(answer["state"]), str(answer.get("reason", ""))
 
     def _job(self) -> enrol.Job:
         folder, terms = str(self._identity.folder), self._identity.terms()

@@ -17,7 +17,7 @@ from skerry.agent.capture import sampler as keeping
 from skerry.agent.capture import uploader as upload
 from skerry.agent.settings import Settings
 from skerry.agent.sync import desired_state, gateway_client, load_window, node_report, stream
-from skerry.agent.update import activation, compatibility, fetch_child, ledger, updater, version_store
+from skerry.agent.update import activation, compatibility, fetcher, ledger, updater, version_store
 from skerry.proto import edge_pb2, fleet_pb2
 from skerry.rpc.methods import Methods
 from skerry.serving import probe, runtime, server, servicer, threads
@@ -111,8 +111,8 @@ def link(settings: Settings, serves: Serving, mine: State, here: compatibility.L
     identity, draw = _identity(settings), random.Random().random
     gateway = gateway_client.Cloud(settings.gateway, identity)
     folder = identity.folder if identity is not None else None
-    repository = fetch_child.Repository(settings.repository_url, settings.trust_root, settings.state / "trust", folder)
-    fetch = fetch_child.Fetcher(
+    repository = fetcher.Repository(settings.repository_url, settings.trust_root, settings.state / "trust", folder)
+    fetch = fetcher.Fetcher(
         repository, here, timeout_s=settings.fetch_timeout_s, memory_bytes=settings.fetch_memory_bytes
     )
     limits = updater.Limits(quota_bytes=settings.models_bytes)

@@ -1,7 +1,6 @@
 """The child that fetches and tries a version, against a real repository, and what is made of every way it can die."""
 
 import asyncio
-import json
 import shutil
 import sys
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ import pytest
 from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.trust import ceremony, keys, repository, store
 from skerry.agent import runtime_limits_child
-from skerry.agent.update import compatibility, fetch_child, fetch_process, update_plan, updater
+from skerry.agent.update import compatibility, fetcher, update_plan, updater
 from skerry.core import manifest
 
 HERE = compatibility.Limits("1.25.0", 10, 20)
@@ -39,10 +38,10 @@ class World:
         signing.publish(now=NOW)
         return update_plan.Assignment("digits", digest, number, prefix, "r", 1)
 
-    def fetcher(self, *, here: compatibility.Limits = HERE, **options: object) -> fetch_child.Fetcher:
+    def fetcher(self, *, here: compatibility.Limits = HERE, **options: object) -> fetcher.Fetcher:
         root = self.tmp / "repository" / "metadata" / "1.root.json"
-        where = fetch_child.Repository(self.served.url, root, self.tmp / "trust")
-        return fetch_child.Fetcher(where, here, **options)  # type: ignore[arg-type]
+        where = fetcher.Repository(self.served.url, root, self.tmp / "trust")
+        return fetcher.Fetcher(where, here, **options)  # type: ignore[arg-type]
 
     async def fetch(
         self, wanted: update_plan.Assignment, max_bytes: int = 1 << 20, **options: object
@@ -133,10 +132,10 @@ async def test_a_node_with_its_clock_at_1970_still_verifies(world: World) -> Non
 
 async def test_a_missing_trusted_root_says_what_to_do(world: World) -> None:
     wanted = world.publish(1, models.write_linear(world.tmp / "made", "digits", 1))
-    fetcher = world.fetcher()
-    fetcher._repository = replace(fetcher._repository, trust_root=world.tmp / "nothing")
+    fetch = world.fetcher()
+    fetch._repository = replace(fetch._repository, trust_root=world.tmp / "nothing")
     (world.tmp / "staged").mkdir()
-    outcome = await fetcher(wanted, world.tmp / "staged", 1 << 20)
+    outcome = await fetch(wanted, world.tmp / "staged", 1 << 20)
     assert outcome.state == "FETCH_FAILED"
     assert "put it there" in outcome.reason
 
@@ -173,10 +172,10 @@ TESTING = 'print(json.dumps({"phase": "testing"}), flush=True)'
 )
 async def test_what_a_childs_death_says(tmp_path: Path, lines: list[str], state: str, text: str) -> None:
     timeout_s = 2.0 if any("sleep" in line for line in lines) else 30.0
-    where = fetch_child.Repository("http://127.0.0.1:1", tmp_path / "root", tmp_path / "trust")
-    fetcher = fetch_child.Fetcher(where, HERE, timeout_s=timeout_s, command=script(*lines))
+    where = fetcher.Repository("http://127.0.0.1:1", tmp_path / "root", tmp_path / "trust")
+    fetch = fetcher.Fetcher(where, HERE, timeout_s=timeout_s, command=script(*lines))
     wanted = update_plan.Assignment("digits", "sha256:" + "a" * 64, 1, "retrained/digits/1", "r", 1)
-    outcome = await fetcher(wanted, tmp_path, 1 << 20)
+    outcome = await fetch(wanted, tmp_path, 1 << 20)
     assert outcome.state == state
     assert text in outcome.reason
 
@@ -184,8 +183,8 @@ async def test_what_a_childs_death_says(tmp_path: Path, lines: list[str], state:
 async def test_a_child_does_not_outlive_its_task(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     lines = (f"open({str(pid_file)!r}, 'w').write(str(os.getpid()))", "time.sleep(600)")
-    fetcher = fetch_child.Fetcher(fetch_child.Repository("", tmp_path, tmp_path), HERE, command=script(*lines))
-    task = asyncio.ensure_future(fetcher(update_plan.Assignment("m", "d", 1, "p", "r", 1), tmp_path, 1))
+    fetch = fetcher.Fetcher(fetcher.Repository("", tmp_path, tmp_path), HERE, command=script(*lines))
+    task = asyncio.ensure_future(fetch(update_plan.Assignment("m", "d", 1, "p", "r", 1), tmp_path, 1))
     async with asyncio.timeout(20):
         while not pid_file.exists() or not pid_file.read_text():  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.01)
@@ -195,23 +194,8 @@ async def test_a_child_does_not_outlive_its_task(tmp_path: Path) -> None:
     assert not psutil.pid_exists(int(pid_file.read_text()))
 
 
-async def test_the_child_bounds_itself(tmp_path: Path) -> None:
-    code = (
-        "import json, resource, sys; from skerry.agent.update import fetch_process as fetch; "
-        "job = fetch.Job(**json.loads(sys.stdin.read())); "
-        "fetch.limit(job); R = resource; print(json.dumps([R.getrlimit(k)[0] for k in "
-        "(R.RLIMIT_CORE, R.RLIMIT_CPU, R.RLIMIT_FSIZE, R.RLIMIT_AS)]))"
-    )
-    job = dict.fromkeys(fetch_process.Job.__annotations__, "") | {"max_bytes": 99 << 20, "timeout_s": 30.0}
-    running = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, stdin=-1, stdout=-1, env=fetch_child.environment()
-    )
-    out, _ = await running.communicate(json.dumps(job | {"memory_bytes": 1 << 30}).encode())
-    assert json.loads(out) == [0, 31, 99 << 20, 1 << 30]
-
-
 async def test_the_probe_finds_what_this_runtime_loads() -> None:
-    found = await runtime_limits_child.limits(fetch_child.environment())
+    found = await runtime_limits_child.limits()
     assert found.max_ir_version >= 8
     assert found.max_opset >= 17
     assert found.onnxruntime
@@ -224,9 +208,7 @@ async def test_the_probe_finds_what_this_runtime_loads() -> None:
 )
 async def test_a_runtime_that_dies_leaves_the_limits_at_zero(lines: tuple[str, ...]) -> None:
     command = (sys.executable, "-c", "\n".join(("import os, signal", *lines)))
-    assert await runtime_limits_child.limits(fetch_child.environment(), command=command) == compatibility.Limits(
-        "", 0, 0
-    )
+    assert await runtime_limits_child.limits(command=command) == compatibility.Limits("", 0, 0)
 
 
 @pytest.mark.parametrize(
