@@ -8,7 +8,7 @@ kills the controller in front of the nth; `restart` is the next one.
 import copy
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -206,9 +206,12 @@ class World:
         made = {"model": MODEL, "datasetDigest": self.dataset, "reason": "by hand", **spec}
         self.objects.create("TrainingRun", name, made, manager=writers.OPERATOR)
 
-    def import_version(self, number: int, name: str = "", **changes: Any) -> str:
-        """As `skerry models import`: sign with the publisher's key, create the ModelVersion. Returns its name."""
-        contents, made = candidate(f"import-{number}", "")
+    def import_version(
+        self, number: int, name: str = "", described: Mapping[str, Any] | None = None, **changes: Any
+    ) -> str:
+        """As `skerry models import`: sign with the publisher's key, create the ModelVersion. Returns its name.
+        `described`: fields of the manifest that are other than the model's."""
+        contents, made = candidate(f"import-{number}", "", **(described or {}))
         signer = repository.Repository(
             DirectoryBlobs(self.tmp / "repository"), keys.load(self.tmp / "keys" / "publisher")
         )
@@ -272,11 +275,11 @@ def edge_model(dataset: str) -> dict[str, Any]:
     }
 
 
-def candidate(salt: str, dataset: str) -> tuple[dict[str, bytes], manifest.Manifest]:
+def candidate(salt: str, dataset: str, **changes: Any) -> tuple[dict[str, bytes], manifest.Manifest]:
     """The files of a version, different by `salt`, and their manifest."""
     contents = {"model.onnx": f"network {salt}".encode(), "golden.npz": f"golden {salt}".encode()}
     named = {name.partition(".")[0]: manifest.file_of(name, data) for name, data in contents.items()}
-    made = manifests.digits(files=named, dataset=dataset)
+    made = manifests.digits(files=named, dataset=dataset, **changes)
     return {"manifest.json": made.to_json(), **contents}, made
 
 

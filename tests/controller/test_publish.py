@@ -11,7 +11,7 @@ import pytest
 from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.trust import keys, repository
-from skerry.core import digests, manifest, writers
+from skerry.core import digests, manifest, tensors, writers
 
 World = controlling.World
 
@@ -259,3 +259,56 @@ def test_an_import_of_an_unknown_model_waits_for_it(world: World) -> None:
     world.objects.create("EdgeModel", "digits", model, manager=writers.OPERATOR)
     world.run(4)
     assert available(world, "digits-v1")[0] == "True"
+
+
+# ---- another interface
+
+OTHERS: dict[str, tuple[dict[str, Any], str]] = {
+    "classes in another order": ({"class_names": tuple("1023456789")}, "its class 0 is '1', that of the model '0'"),
+    "another name of the input": ({"inputs": (tensors.Spec("x", "UINT8", (28, 28)),)}, "its input is named 'x'"),
+    "another shape": ({"inputs": (tensors.Spec("image", "UINT8", (14, 14)),)}, "has shape [14, 14]"),
+    "a wider answer": ({"outputs": (tensors.Spec("logits", "FP32", (12,)),)}, "it answers 12 numbers a row"),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_an_import_with_another_interface_than_its_model_is_never_rolled_out(world: World, other: str) -> None:
+    described, told = OTHERS[other]
+    name = world.import_version(1, described=described)
+    world.run(5)
+    assert world.condition("ModelVersion", name, "Available") == ("False", "InterfaceDiffers")
+    (message,) = (one["message"] for one in world.get("ModelVersion", name).status["conditions"])
+    assert told in message
+    assert "under another model name" in message
+    assert world.objects.list("ModelRollout") == []
+
+
+def test_a_proposal_with_another_interface_is_rejected_and_nothing_is_signed(world: World) -> None:
+    def trainer(name: str) -> None:
+        other_manifest(world, name, class_names=tuple("1023456789"))
+
+    status, reason, message = run(world, trainer)
+    assert (status, reason) == ("False", "ProposalRejected")
+    assert "its class 0 is '1'" in message
+    assert listed(world) == set()
+
+
+def test_an_edited_description_lets_no_version_in_that_the_stable_one_could_not_be_rolled_back_to(world: World) -> None:
+    world.import_version(1)
+    world.run(30)
+    assert world.stable == "digits-v1"
+    world.edit_model(classNames=list("1023456789"))
+    world.import_version(2, described={"class_names": tuple("1023456789")})
+    world.run(5)
+    assert world.condition("ModelVersion", "digits-v2", "Available") == ("False", "InterfaceDiffers")
+    (message,) = (one["message"] for one in world.get("ModelVersion", "digits-v2").status["conditions"])
+    assert "of which digits-v1 is stable" in message
+    assert "its class 0 is '1', that of the version before it '0'" in message
+
+
+def test_a_description_that_was_put_right_lets_the_import_in(world: World) -> None:
+    name = world.import_version(1, described={"class_names": tuple("1023456789")})
+    world.run(5)
+    world.edit_model(classNames=list("1023456789"))
+    world.run(5)
+    assert world.condition("ModelVersion", name, "Available") == ("True", "Published")

@@ -17,7 +17,7 @@ from skerry.adapters.trust import repository as trust
 from skerry.adapters.trust import store as trust_store
 from skerry.controller import condition_json, proposals
 from skerry.controller.store import Store
-from skerry.core import errors, gates, manifest, specs
+from skerry.core import errors, gates, interface, manifest, specs
 
 log = logs.logger("controller")
 
@@ -26,6 +26,10 @@ _FAILED = {
     gates.Outcome.INCONCLUSIVE: "GatesInconclusive",
     gates.Outcome.ERROR: "GatesError",
 }
+
+
+class InterfaceError(errors.InputError):
+    """The version cannot take the place of its model's other versions (`core.interface`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Publisher:
             return Outcome("", _FAILED[proposal.outcome], str(proposal.verdict.get("reason", "")), result)
         model, dataset = run.spec["model"], run.spec["datasetDigest"]
         candidate = proposals.fetch(self._blobs, proposal, model, dataset)
+        self._check_interface(self._store.get("EdgeModel", model), candidate.manifest)
         version = self._reserve(run, candidate, proposal, now_ms)
         self._sign(version, candidate, now_ms)
         self.make_available(version, now_ms=now_ms)
@@ -67,11 +72,14 @@ class Publisher:
         try:
             spec = specs.parse_model_version(version.name, version.spec)
             _check_names(spec)
-            specs.parse_edge_model(spec.model, self._store.get("EdgeModel", spec.model).spec)
+            model = self._store.get("EdgeModel", spec.model)
+            specs.parse_edge_model(model.name, model.spec)
             signed = self._repository.find_version(spec.target_path)
-            self._check_signed(version, signed)
+            self._check_interface(model, self._check_signed(version, signed))
         except errors.NotFoundError as exc:
             self._refuse(version, "NotReady", str(exc), now_ms)
+        except InterfaceError as exc:
+            self._refuse(version, "InterfaceDiffers", str(exc), now_ms)
         except (errors.IntegrityError, errors.InputError) as exc:
             self._refuse(version, "NotTrusted", str(exc), now_ms)
         else:
@@ -132,7 +140,33 @@ class Publisher:
         )
         self._repository.publish(now=_time(now_ms))
 
-    def _check_signed(self, version: Object, signed: trust.SignedVersion) -> None:
+    def _check_interface(self, model: Object, version: manifest.Manifest) -> None:
+        """A version fits its EdgeModel and the stable version, which may be older than an edit of the EdgeModel: either
+        can then take the other's place, also in a rollback. Raises InterfaceError."""
+        why = interface.difference(specs.parse_edge_model(model.name, model.spec), version)
+        stable = str(model.status.get("stableVersion", ""))
+        if not why and (before := self._manifest_of(stable)) is not None:
+            why = interface.change(before, version)
+        if why:
+            raise InterfaceError(
+                f"the version has another interface than EdgeModel {model.name}"
+                f"{f', of which {stable} is stable' if stable else ''}: {why}; a model keeps its interface: "
+                "publish this one under another model name"
+            )
+
+    def _manifest_of(self, version: str) -> manifest.Manifest | None:
+        """None when there is no such version, or its files are gone."""
+        known = self._store.find("ModelVersion", version) if version else None
+        if known is None:
+            return None
+        try:
+            signed = self._repository.find_version(str(known.spec["targetPath"]))
+            return manifest.from_json(self._repository.read_target(signed, trust.MANIFEST))
+        except errors.NotFoundError:
+            log.warning("stable_version_has_no_files", name=version)
+            return None
+
+    def _check_signed(self, version: Object, signed: trust.SignedVersion) -> manifest.Manifest:
         """The object, the signed metadata and the files in the repository say the same."""
         spec = version.spec
         if (signed.model, signed.version, signed.digest) != (spec["model"], spec["version"], spec["digest"]):
@@ -149,6 +183,7 @@ class Publisher:
             if f"sha256:{signed.files[file.name][0]}" != file.digest:
                 raise errors.IntegrityError(f"{signed.target_path}/{file.name} is signed with another digest")
             self._repository.read_target(signed, file.name)
+        return parsed
 
     def _refuse(self, version: Object, reason: str, message: str, now_ms: int) -> None:
         if not condition_json.has(version.status, "Available", "False", reason, message):

@@ -1,0 +1,60 @@
+"""What clients of a model rely on, whichever version answers: its input, its classes in their order, how many numbers
+come out. A version that differs would be served without a word: requests fail on the nodes, or a class index means
+another class. So it is refused; another interface is another model name, and every version can replace every other,
+forwards and in a rollback.
+
+Names of outputs are left out: versions have always been free to rename them.
+"""
+
+from skerry.core import specs, tensors
+from skerry.core.manifest import Manifest
+
+
+def difference(model: specs.EdgeModel, version: Manifest) -> str:
+    """How the version departs from what the EdgeModel says, for people; empty: it does not. The EdgeModel describes the
+    first input; a version may leave an axis free that it names (a network that takes sequences piece by piece)."""
+    if version.model != model.name:
+        return f"it is a version of {version.model!r}, not of {model.name!r}"
+    if version.task != model.task:
+        return f"its task is {version.task}, the model's is {model.task}"
+    described = tensors.Spec(model.input.name, model.input.datatype, model.input.shape)
+    return _input(described, version.inputs[0], "the model") or _answers(model.class_names, version, "the model")
+
+
+def change(old: Manifest, new: Manifest) -> str:
+    """How `new` would not serve every client that `old` serves, for people; empty: it would."""
+    if len(old.inputs) != len(new.inputs):
+        return f"it takes the inputs {_names(new)}, the version before it {_names(old)}"
+    faults = (_input(was, now, "the version before it") for was, now in zip(old.inputs, new.inputs, strict=True))
+    return next(filter(None, faults), "") or _answers(old.class_names, new, "the version before it")
+
+
+def _input(was: tensors.Spec, now: tensors.Spec, owner: str) -> str:
+    if now.name != was.name:
+        return f"its input is named {now.name!r}, that of {owner} {was.name!r}"
+    if now.datatype != was.datatype:
+        return f"its input {now.name!r} is {now.datatype}, that of {owner} {was.datatype}"
+    fits = len(now.shape) == len(was.shape) and all(
+        size in (tensors.FREE, before) for size, before in zip(now.shape, was.shape, strict=True)
+    )
+    return "" if fits else f"a row of its input {now.name!r} has shape {_shape(now)}, that of {owner} {_shape(was)}"
+
+
+def _answers(names: tuple[str, ...], version: Manifest, owner: str) -> str:
+    if len(version.class_names) != len(names):
+        return f"it has {len(version.class_names)} classes, {owner} has {len(names)}"
+    for index, (now, was) in enumerate(zip(version.class_names, names, strict=True)):
+        if now != was:
+            return f"its class {index} is {now!r}, that of {owner} {was!r}"
+    width = version.outputs[0].shape[-1:]
+    if width and width[0] not in (tensors.FREE, len(names)):
+        return f"it answers {width[0]} numbers a row, and there are {len(names)} classes"
+    return ""
+
+
+def _names(version: Manifest) -> str:
+    return ", ".join(one.name for one in version.inputs)
+
+
+def _shape(spec: tensors.Spec) -> str:
+    return "[" + ", ".join("any" if size == tensors.FREE else str(size) for size in spec.shape) + "]"
