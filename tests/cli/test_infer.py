@@ -1,12 +1,15 @@
 """`skerry infer` and `skerry feedback` against a real agent process, through its gRPC door."""
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from concurrent import futures
 from pathlib import Path
 
 import agent_fakes
 import agent_process
+import grpc
 import models
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from cli_system import StillSystem
 
 from skerry.cli import system_file
 from skerry.core import writers
+from skerry.proto import edge_pb2
 
 LABELS = ["low", "middle", "high"]
 
@@ -89,3 +93,31 @@ def test_an_agent_that_does_not_answer_is_told_with_its_address(tmp_path: Path) 
     assert "127.0.0.1:1" in still.bad(4, *asked, "--node", "edge-1")
     assert "no agent serves digits yet" in still.bad(4, *asked)
     assert "127.0.0.1:1" in still.bad(4, "feedback", "digits", "q-1", "low")
+
+
+@contextlib.contextmanager
+def _answering(status: grpc.StatusCode) -> Iterator[str]:
+    """The address of an agent that answers feedback with RECORDED, or with that status."""
+
+    def feedback(request: bytes, context: grpc.ServicerContext) -> bytes:
+        if status is not grpc.StatusCode.OK:
+            context.abort(status, "model 'digits' is not served here")
+        return edge_pb2.FeedbackReply(outcome=edge_pb2.FeedbackReply.RECORDED).SerializeToString()
+
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    methods = {"Feedback": grpc.unary_unary_rpc_method_handler(feedback)}
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("skerry.edge.v1.Edge", methods)])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None).wait()
+
+
+def test_feedback_goes_past_an_agent_that_does_not_serve_the_model_yet(tmp_path: Path) -> None:
+    with _answering(grpc.StatusCode.NOT_FOUND) as without, _answering(grpc.StatusCode.OK) as canary:
+        agents = [system_file.Agent("edge-1", without), system_file.Agent("edge-2", canary)]
+        (tmp_path / "system").mkdir()
+        still = StillSystem(tmp_path / "system", agents=agents)
+        still.edge_model("digits", classNames=LABELS, input={"name": "x", "datatype": "FP32", "shape": [2]})
+        assert still.good("feedback", "digits", "q-1", "low") == "recorded: request q-1 is low\n"
+        assert "was not captured" in still.bad(2, "feedback", "digits", "q-1", "low", "--node", "edge-1")

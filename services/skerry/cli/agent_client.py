@@ -136,7 +136,8 @@ def class_index(label: str, class_names: Sequence[str]) -> int:
 
 
 def give_feedback(address: str, model: str, request_id: str, label: int, timeout_s: float) -> bool:
-    """Send the true class to one agent; whether it had captured that request. Raises UnavailableError."""
+    """Send the true class to one agent; whether it had captured that request; one that does not serve the model
+    had not. Raises UnavailableError."""
 
     async def call() -> edge_pb2.FeedbackReply:
         async with grpc.aio.insecure_channel(address) as channel:
@@ -152,4 +153,6 @@ def give_feedback(address: str, model: str, request_id: str, label: int, timeout
     try:
         return asyncio.run(call()).outcome == edge_pb2.FeedbackReply.RECORDED
     except grpc.RpcError as exc:
+        if exc.code() is grpc.StatusCode.NOT_FOUND:
+            return False
         raise errors.UnavailableError(f"the agent at {address} did not take the feedback: {exc.details()}") from exc

@@ -66,6 +66,6 @@ def feedback(model: str, request_id: str, label: str, node: str, state: Path) ->
     addresses = [agent_client.address_of(system, node)] if node else [agent.address for agent in system.agents]
     if not any(agent_client.give_feedback(address, model, request_id, index, _TIMEOUT_S) for address in addresses):
         raise errors.NotFoundError(
-            f"request {request_id} was not captured by any agent used_id: there is nothing to label"
+            f"request {request_id} was not captured by any agent that was asked: there is nothing to label"
         )
     click.echo(f"recorded: request {request_id} is {described.class_names[index]}")
