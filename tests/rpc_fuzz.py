@@ -124,7 +124,8 @@ class Fuzz:
         peer.connection_lost(None)
         await _turns(4)
         assert not connection.streams and not self.server.peers and not self.broken, self.broken
-        assert self.server.budget.taken_bytes == 0 and self.server.open_calls == 0 and not self.server.timed
+        turns = self.server.turns
+        assert turns.budget.taken_bytes == 0 and not turns.timed and self.server.peers.open_calls == 0
         assert len(asyncio.all_tasks()) == 1, "a handler outlived its call"
 
     async def _good_call(self) -> None:
@@ -137,8 +138,8 @@ class Fuzz:
         peer.connection_lost(None)
 
     def _connect(self) -> tuple[Peer, Socket]:
-        assert self.server.admission.enter("127.0.0.1")
-        peer = Peer(self.server, "127.0.0.1:1", "127.0.0.1")
+        assert self.server.peers.admission.enter("127.0.0.1")
+        peer = Peer(self.server.peers, "127.0.0.1:1", "127.0.0.1")
         socket = Socket(peer)
         peer.connection_made(socket)  # type: ignore[arg-type]
         return peer, socket
@@ -211,7 +212,7 @@ async def _full(peer: Peer, reader: Reader) -> None:
 
 
 async def _sweep(peer: Peer, reader: Reader) -> None:
-    peer.sweep(peer.server.time() + reader.number(256))
+    peer.sweep(peer.turns.time() + reader.number(256))
 
 
 async def _drain(peer: Peer, _reader: Reader) -> None:

@@ -15,7 +15,7 @@ class Recorder(Stream):
     """A stream that remembers what it was told."""
 
     def __init__(self, connection: Connection, stream_id: int, request: Request) -> None:
-        super().__init__(connection, stream_id, request)
+        super().__init__(stream_id, request, connection.peer_window_bytes, connection.limits.stream_window_bytes)
         self.body, self.ended, self.abort_code = b"", False, -1
 
     def received(self, chunk: bytes, end: bool) -> None:

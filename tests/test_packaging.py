@@ -23,6 +23,10 @@ HEAVY = {
     "starlette",
 }
 
+LONG_FILES = {
+    "rpc/h2/call.py": "one call from its first byte to its trailers: in pieces, its two halves called back and forth",
+}
+
 
 def installed_closure(extra: str) -> set[str]:
     """Every distribution that `skerry[extra]` pulls, resolved over what is installed here."""
@@ -74,8 +78,13 @@ def test_extras_are_named_after_services() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "services").rglob("*.py"), key=str), ids=lambda path: path.name)
 def test_no_file_outgrows_a_reader(path: Path) -> None:
-    if not path.name.endswith("_pb2.py"):
+    if not path.name.endswith("_pb2.py") and str(path.relative_to(ROOT / "services" / "skerry")) not in LONG_FILES:
         assert len(path.read_text().splitlines()) <= 300, f"{path}: split it"
+
+
+@pytest.mark.parametrize("name", LONG_FILES)
+def test_an_exception_is_needed_and_has_a_bound_too(name: str) -> None:
+    assert 300 < len((ROOT / "services" / "skerry" / name).read_text().splitlines()) <= 500
 
 
 def test_nothing_committed_names_this_machine_or_a_registry() -> None:

@@ -93,10 +93,10 @@ def test_a_caller_that_is_sent_back_to_a_server_that_ends_loses_no_call(ending: 
         assert len(served) == len(ending.seen.calls) + len(next_one.seen.calls)
 
 
-def test_who_comes_late_is_served_what_it_asks_and_told_to_go(ending: rpc_world.Running) -> None:
+def test_a_client_that_connects_late_is_served_before_its_goaway(ending: rpc_world.Running) -> None:
     drained = threading.Thread(target=lambda: ending.ask(lambda: ending.server.drain(5, 1.0)))
     drained.start()
-    rpc_world.until(lambda: ending.server.parting)
+    rpc_world.until(lambda: ending.server.peers.is_lingering)
     with connected(ending.port) as late:
         late.send(headers(1) + data(1, message(b"still")))
         seen = late.frames_until(kind=frames.GOAWAY)
@@ -106,7 +106,7 @@ def test_who_comes_late_is_served_what_it_asks_and_told_to_go(ending: rpc_world.
         socket.create_connection(("127.0.0.1", ending.port))
 
 
-def test_nobody_is_told_to_go_before_the_end(ending: rpc_world.Running) -> None:
+def test_no_client_gets_a_goaway_before_the_drain(ending: rpc_world.Running) -> None:
     with connected(ending.port) as raw:
         raw.send(headers(1) + data(1, message(b"x")))
         assert frames.GOAWAY not in [frame.kind for frame in raw.frames_until(ended=1)]

@@ -97,7 +97,7 @@ def test_the_status_of_a_malformed_call(running: rpc_world.Running, content: byt
         assert not running.seen.calls, "no handler ran"
         raw.send(headers(3) + data(3, message(b"next")))
         assert raw.fields_of(3)[b"grpc-status"] == b"0"
-    assert running.server.budget.taken_bytes == 0
+    assert running.server.turns.budget.taken_bytes == 0
 
 
 def test_a_reset_while_the_handler_runs_cancels_it(running: rpc_world.Running) -> None:

@@ -51,9 +51,9 @@ class World:
         self.now = 1_000.0
         table = {"/e/Echo": Method(Kind.BATCH, lambda calls: [call.reply(request) for call, request in calls])}
         self.server = H2Server(table, Limits(**limits))
-        self.server.time = lambda: self.now
-        assert self.server.admission.enter("127.0.0.1")
-        self.peer, self.socket = Peer(self.server, "127.0.0.1:1", "127.0.0.1"), Socket()
+        self.server.turns.time = lambda: self.now
+        assert self.server.peers.admission.enter("127.0.0.1")
+        self.peer, self.socket = Peer(self.server.peers, "127.0.0.1:1", "127.0.0.1"), Socket()
         self.peer.connection_made(self.socket)  # type: ignore[arg-type]
         self.peer.data_received(rpc_raw.SETTLED)
         self.peer.flush()
@@ -114,10 +114,10 @@ async def test_a_drained_connection_closes_with_its_last_reply() -> None:
     world.peer.flush()
     assert world.socket.is_open
     world.peer.data_received(data(1, message(b"last")))
-    world.server._turn()
+    world.server.turns._turn()
     assert message(b"last") in world.socket.written and not world.socket.is_open
     world.peer.connection_lost(None)
-    assert world.server.admission.connections == 0 and world.server.open_calls == 0
+    assert world.server.peers.admission.connections == 0 and world.server.peers.open_calls == 0
 
 
 def _pings(world: World) -> list[bytes]:

@@ -22,7 +22,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> rpc_world.Authority:
 def running(request: pytest.FixtureRequest, authority: rpc_world.Authority) -> Iterator[rpc_world.Running]:
     with rpc_world.serving("h2", loop=request.param, tls=authority.tls(), handshake_s=0.5) as made:
         yield made
-        _until(lambda: not made.server.greeting and not made.server.peers and not made.server.admission.connections)
+        _until(lambda: not _handshaking(made) and not made.server.peers.admission.connections)
 
 
 class Client:
@@ -131,15 +131,19 @@ def test_the_server_says_farewell(client: Client, running: rpc_world.Running) ->
     while more := client.raw.socket.recv(1 << 16):
         client.incoming.write(more)
     client.incoming.write_eof()
-    while client.tls.read(1 << 16):  # without a farewell its end would be an ssl.SSLEOFError
+    while client.tls.read(1 << 16):  # without close_notify its end would be an ssl.SSLEOFError
         pass
 
 
 def test_a_drain_ends_handshakes_that_are_under_way(client: Client, running: rpc_world.Running) -> None:
     client.raw.send(b"\x16\x03")
-    _until(lambda: running.server.greeting)
+    _until(lambda: _handshaking(running))
     running.ask(lambda: running.server.drain(0))
     assert client.is_hung_up_on()
+
+
+def _handshaking(running: rpc_world.Running) -> list[object]:
+    return [secured for listener in running.server.listeners for secured in listener.handshaking]
 
 
 class Measured:

@@ -16,7 +16,8 @@ from rpc_raw import Raw, connected, data, headers, message
 from skerry import rpc
 from skerry.core import errors
 from skerry.rpc import tls
-from skerry.rpc.h2 import admission, frames, incoming
+from skerry.rpc.h2 import admission, frames
+from skerry.rpc.h2 import call as call_module
 from skerry.rpc.h2.frames import Code
 from skerry.rpc.limits import Limits
 from skerry.rpc.methods import Tls
@@ -62,7 +63,7 @@ def test_calls_of_one_turn_are_one_batch_and_one_write(running: rpc_world.Runnin
 
 def test_answering_needs_no_turn_of_its_own(running: rpc_world.Running) -> None:
     turns: list[None] = []
-    take_turn = running.server._turn
+    take_turn = running.server.turns._turn
 
     def counted() -> None:
         turns.append(None)
@@ -70,7 +71,7 @@ def test_answering_needs_no_turn_of_its_own(running: rpc_world.Running) -> None:
 
     with connected(running.port) as raw:
         raw.settle()
-        running.server._turn = counted
+        running.server.turns._turn = counted
         for number in (1, 3, 5):
             raw.send(headers(number, "/test.Echo/Batch") + data(number, message(b"a")))
             raw.frames_until(ended=number)
@@ -96,7 +97,7 @@ def test_an_idle_call_costs_a_timer_only_when_it_outlives_its_turn(running: rpc_
         rpc_world.until(lambda: running.seen.calls)
         (waiting,) = running.seen.calls
         rpc_world.until(lambda: waiting._timer is not None)
-        assert not running.server.timed
+        assert not running.server.turns.timed
 
 
 def test_told_streams_in_silence_hold_no_task_and_no_message(running: rpc_world.Running) -> None:
@@ -110,9 +111,9 @@ def test_told_streams_in_silence_hold_no_task_and_no_message(running: rpc_world.
         raw.send(b"".join(burst))
         rpc_world.until(lambda: [one.size for one in running.seen.told] == [6] * 100)
         rpc_world.until(lambda: running.ask(tasks) == 2)  # the listener's, and this question
-        assert running.server.budget.taken_bytes == 0
+        assert running.server.turns.budget.taken_bytes == 0
         calls = [one.call for one in running.seen.told]
-        assert all(call._inbox is incoming.NOTHING and call._assembly is None for call in calls)
+        assert all(call._inbox is call_module.NO_MESSAGES and call._assembly is None for call in calls)
 
 
 @pytest.mark.parametrize("secured", [False, True], ids=["clear", "half a TLS handshake"])
@@ -123,14 +124,14 @@ def test_connections_of_one_address_are_limited_and_leave_room_when_they_go(
     with rpc_world.serving("h2", tls=files, max_connections_per_address=5) as running:
         port = running.tls_port if secured else running.port
         open_ones = [Raw(port, greet=not secured) for _ in range(5)]
-        rpc_world.until(lambda: running.server.admission.connections == 5)
+        rpc_world.until(lambda: running.server.peers.admission.connections == 5)
         assert _is_refused(port)
         open_ones.pop().close()
-        rpc_world.until(lambda: running.server.admission.connections == 4)
+        rpc_world.until(lambda: running.server.peers.admission.connections == 4)
         rpc_raw.check_alive(running.port)
         for raw in open_ones:
             raw.close()
-        rpc_world.until(lambda: running.server.admission.connections == 0)
+        rpc_world.until(lambda: running.server.peers.admission.connections == 0)
 
 
 def _is_refused(port: int) -> bool:
@@ -152,13 +153,13 @@ def _is_refused(port: int) -> bool:
     ],
 )
 def test_who_counts_as_one_address(one: str, other: str, same: bool) -> None:
-    assert (admission.place(one) == admission.place(other)) is same
+    assert (admission.place_of(one) == admission.place_of(other)) is same
 
 
 def test_a_full_process_refuses_new_calls_so_that_clients_retry_elsewhere() -> None:
     with rpc_world.serving("h2", max_calls=20) as running, connected(running.port) as raw:
         raw.send(b"".join(headers(n, "/test.Echo/Sleep") + data(n, message(b"")) for n in range(1, 41, 2)))
-        rpc_world.until(lambda: running.server.open_calls == 20)
+        rpc_world.until(lambda: running.server.peers.open_calls == 20)
         rpc_world.until(lambda: all(peer.connection.refusing for peer in running.server.peers))
         raw.send(headers(101) + data(101, message(b"")))
         refused = [frame for frame in raw.frames_until(ended=101) if frame.kind == frames.RST_STREAM]
@@ -246,7 +247,7 @@ def test_a_drain_under_load_loses_no_call() -> None:
             thread.join(20)
         assert len(served) == len(running.seen.calls), "each call that was served has reached its caller"
         assert len(ends) == 8 and all(code == "UNAVAILABLE" and "onnect" in text for code, text in ends), ends
-        assert not running.server.peers and running.server.admission.connections == 0
+        assert not running.server.peers and running.server.peers.admission.connections == 0
 
 
 def test_what_outlives_the_grace_is_cancelled(running: rpc_world.Running) -> None:

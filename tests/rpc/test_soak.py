@@ -82,8 +82,9 @@ async def test_nothing_is_left_of_clients_that_misbehave(loop: str, tmp_path: An
                 break
             await asyncio.sleep(0.01)
         server = running.server
-        left = (server.peers, server.open_calls, server.budget.taken_bytes, server.timed, server.admission.connections)
-        assert left == (set(), 0, 0, [], 0)
+        peers, turns = server.peers, server.turns
+        left = (len(peers), peers.open_calls, turns.budget.taken_bytes, turns.timed, peers.admission.connections)
+        assert left == (0, 0, 0, [], 0)
 
         async def tasks() -> int:
             return len([task for task in asyncio.all_tasks() if "Call._run" in repr(task)])

@@ -46,8 +46,8 @@ async def test_calls_gather_without_a_timer(arrivals: Sequence[int], batches: Se
             call.reply(request)
 
     server, socket, number = H2Server({"/e/Echo": Method(Kind.BATCH, echo)}, Limits()), Socket(), 1
-    assert server.admission.enter("127.0.0.1")
-    peer = Peer(server, "127.0.0.1:1", "127.0.0.1")
+    assert server.peers.admission.enter("127.0.0.1")
+    peer = Peer(server.peers, "127.0.0.1:1", "127.0.0.1")
     peer.connection_made(socket)
     peer.data_received(rpc_raw.SETTLED)
     await asyncio.sleep(0)
@@ -69,25 +69,25 @@ async def test_the_loop_of_a_server_goes_round_while_polling_goes_on(poll_s: flo
     """Who is waited for so is answered as soon as its bytes are read, without another turn of the loop."""
     table = {"/e/Echo": Method(Kind.BATCH, lambda calls: [call.reply(request) for call, request in calls])}
     server, socket = H2Server(table, Limits(poll_s=poll_s)), Socket()
-    assert server.admission.enter("127.0.0.1")
-    peer = Peer(server, "127.0.0.1:1", "127.0.0.1")
+    assert server.peers.admission.enter("127.0.0.1")
+    peer = Peer(server.peers, "127.0.0.1:1", "127.0.0.1")
     peer.connection_made(socket)
     peer.data_received(rpc_raw.SETTLED)
     for _ in range(20):
-        server.touch(peer)
+        server.turns.touch(peer)
         await asyncio.sleep(0)
     before = socket.writes
     peer.data_received(headers(1, "/e/Echo") + data(1, message(b"a")))
     assert (socket.writes == before + 1) is looks
-    seen, look = list[None](), server._look
-    server._look = lambda: (seen.append(None), look())  # type: ignore[method-assign]
+    seen, look = list[None](), server.turns._poll
+    server.turns._poll = lambda: (seen.append(None), look())  # type: ignore[method-assign]
     for _ in range(20):
         await asyncio.sleep(0)
     assert (len(seen) >= 18) is looks
-    server._polling = Polling(0.0)
+    server.turns._polling = Polling(0.0)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert not server._is_looking
+    assert not server.turns._is_polling
     peer.connection_lost(None)
     await server.drain(0)
 

@@ -9,10 +9,10 @@ class Admission:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._of_address: dict[str, int] = {}
-        self.connections = 0
+        self.connections = 0  # of all
 
     def enter(self, host: str) -> bool:
-        """Count one more of `host` (as `place` gives it), or say that there is no room."""
+        """Count one more of `host` (as `place_of` gives it), or say that there is no room."""
         here = self._of_address.get(host, 0)
         if self.connections >= self._limits.max_connections or here >= self._limits.max_connections_per_address:
             return False
@@ -27,8 +27,8 @@ class Admission:
             self._of_address[host] = here
 
 
-def place(host: str) -> str:
-    """Who counts as one: an IPv4 address, an IPv6 network of 64 bits, or the text as it is (a Unix socket has none)."""
+def place_of(host: str) -> str:
+    """What counts as one: an IPv4 address, an IPv6 /64, or the text as it is (a Unix socket has none)."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

@@ -1,45 +1,44 @@
 """One HTTP/2 connection of a server, without I/O: bytes in by `receive`, bytes out by `take`, time as an argument.
 
-The way of a small call is short: `_on_headers` (a head known from before), `_on_data`, `Stream.received`, `send_reply`.
+A small call takes the short way: `_on_headers` (a head known from before), `_on_data`, `Stream.received`, `send_reply`.
 Padding, CONTINUATION, control frames, blocked windows and refusals are off it. PRIORITY is checked and ignored; push is
-not offered. After `receive`, write what `take` gives; when `closed`, write that and hang up.
+not offered. After `receive`, write what `take` gives; when the connection `is_over`, write that and hang up.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from skerry.rpc.h2 import control, frames
+from skerry.rpc.h2.control import Control
 from skerry.rpc.h2.frames import Code, FatalError, StreamError, unpack_head
 from skerry.rpc.h2.headers import HeaderReader
 from skerry.rpc.h2.hpack import Fields
-from skerry.rpc.h2.outbound import Outbound
+from skerry.rpc.h2.phase import Event, Phase
 from skerry.rpc.h2.stream import Stream
 from skerry.rpc.limits import Limits
 
-_DATA, _LARGEST_FRAME = frames.DATA, frames.HEAD_BYTES + frames.DEFAULT_FRAME_BYTES
+# What every request passes has no dots: `frames.X` and `Phase.X` are looked up here, once.
+_DATA, _HEADERS, _HEAD_BYTES = frames.DATA, frames.HEADERS, frames.HEAD_BYTES
+_LARGEST_FRAME = frames.HEAD_BYTES + frames.DEFAULT_FRAME_BYTES
+_PADDED_OR_PRIORITY = frames.PADDED | frames.HAS_PRIORITY
+_PREFACE, _SETTINGS, _DRAINING, _CLOSED = Phase.PREFACE, Phase.SETTINGS, Phase.DRAINING, Phase.CLOSED
 _POLITE_BYTES = 16_384  # of a request whose reply is complete: taken before we stop it
 
 ParseHead = Callable[[Fields], Any]
 MakeStream = Callable[["Connection", int, Any], Stream]
 
 
-class Connection(Outbound):
+class Connection(Control):
     __slots__ = (
         "_block",
         "_headers",
-        "_highest",
         "_make_stream",
-        "_preface_due",
         "_receive_window",
         "_tail",
         "_waiting_since",
-        "closed",
-        "draining",
         "fault",
         "heard_at",
-        "leaving",
         "refusing",
-        "settled",
     )
 
     def __init__(self, limits: Limits, parse_head: ParseHead, make_stream: MakeStream, now: float) -> None:
@@ -48,15 +47,9 @@ class Connection(Outbound):
         self._make_stream = make_stream
         self._headers: HeaderReader[Any] = HeaderReader(parse_head, limits.max_header_block_bytes)
         self._tail = b""  # an incomplete frame
-        self._preface_due = True
-        self.settled = False  # the peer's first SETTINGS has come
         self._block: tuple[int, int, bytes, int] | None = None  # unfinished: stream, flags, bytes, CONTINUATIONs
-        self._highest = 0  # stream that the peer opened
         self._receive_window = limits.connection_window_bytes
         self.heard_at = self._waiting_since = now
-        self.closed = False  # hang up once `take()` is written
-        self.leaving = False  # the peer was asked to open no more streams
-        self.draining = False  # and knows the last one that we serve
         self.refusing = False  # new streams, for the process is full
         self.fault = ""  # why we ended it
         hello = {
@@ -71,7 +64,7 @@ class Connection(Outbound):
 
     def receive(self, data: bytes, now: float) -> None:
         self.now = self.heard_at = now
-        if self.closed:
+        if self.phase is _CLOSED:
             return
         try:
             self._parse(self._tail + data if self._tail else data)
@@ -80,12 +73,12 @@ class Connection(Outbound):
 
     def _parse(self, data: bytes) -> None:
         at, size = 0, len(data)
-        if self._preface_due:
+        if self.phase is _PREFACE:
             at = self._after_preface(data)
             if not at:
                 self._tail = data
                 return
-        while size - at >= frames.HEAD_BYTES:
+        while size - at >= _HEAD_BYTES:
             high, low, kind, flags, stream_id = unpack_head(data, at)
             end = at + 9 + (high << 8 | low)
             if end - at > _LARGEST_FRAME:
@@ -94,37 +87,39 @@ class Connection(Outbound):
                 break
             payload, stream_id = data[at + 9 : end], stream_id & 0x7FFFFFFF
             try:
-                if kind == _DATA and self.settled and self._block is None:
+                if kind == _DATA and self._block is None:
                     self._on_data(flags, stream_id, payload)
                 else:
                     self._on_frame(kind, flags, stream_id, payload)
             except StreamError as fault:
                 self.reset(stream_id, fault.code)
-            if self.closed:
+            if self.phase is _CLOSED:
                 return
             at = end
         self._tail = data[at:] if at < size else b""
 
     def _after_preface(self, data: bytes) -> int:
         """Where the frames begin; 0 while the preface is not complete."""
-        if not frames.PREFACE.startswith(data[:24]):
+        if not frames.PREFACE.startswith(data[: len(frames.PREFACE)]):
             raise FatalError(Code.PROTOCOL_ERROR, "this is no HTTP/2 connection preface")
-        self._preface_due = len(data) < 24
-        return 0 if self._preface_due else 24
+        if len(data) < len(frames.PREFACE):
+            return 0
+        self._advance(Event.PREFACE_RECEIVED)
+        return len(frames.PREFACE)
 
     def _on_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         if self._block is not None and (kind != frames.CONTINUATION or stream_id != self._block[0]):
             raise FatalError(Code.PROTOCOL_ERROR, "a header block was left unfinished")
-        if not self.settled and kind != frames.SETTINGS:
+        if self.phase is _SETTINGS and kind != frames.SETTINGS:
             raise FatalError(Code.PROTOCOL_ERROR, "the first frame must be SETTINGS")
-        if kind == frames.HEADERS:
+        if kind == _HEADERS:
             self._on_headers(flags, stream_id, payload)
         elif kind == _DATA:
             self._on_data(flags, stream_id, payload)
         elif kind == frames.CONTINUATION:
             self._on_continuation(flags, stream_id, payload)
         else:
-            control.receive(self, kind, flags, stream_id, payload)
+            self._on_control(kind, flags, stream_id, payload)
 
     def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
         size, full = len(payload), self.limits.connection_window_bytes
@@ -167,19 +162,14 @@ class Connection(Outbound):
 
     def _on_late_data(self, stream_id: int) -> None:
         """DATA for a stream that is gone is fine only when we reset it: the peer could not know."""
-        if self.is_idle(stream_id):
+        if self._is_idle(stream_id):
             raise FatalError(Code.PROTOCOL_ERROR, "DATA on an idle stream")
         if stream_id not in self._resets:
             raise FatalError(Code.STREAM_CLOSED, "DATA on a closed stream")
         self.credit.spend(1, self.now)
 
-    def is_idle(self, stream_id: int) -> bool:
-        if stream_id == 0:
-            raise FatalError(Code.PROTOCOL_ERROR, "stream 0 carries no such frame")
-        return stream_id > self._highest
-
     def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if flags & (frames.PADDED | frames.HAS_PRIORITY):
+        if flags & _PADDED_OR_PRIORITY:
             payload = frames.unpad(payload, flags)
             if flags & frames.HAS_PRIORITY:
                 control.check_priority(stream_id, payload[:5])
@@ -215,7 +205,7 @@ class Connection(Outbound):
             raise FatalError(Code.PROTOCOL_ERROR, "a client opens streams of odd numbers")
         self._highest = stream_id
         head = self._headers.read(block)  # before any refusal: the compression's state is shared
-        if self.refusing or self.draining or len(self.streams) >= self.limits.max_streams:
+        if self.refusing or self.phase is _DRAINING or len(self.streams) >= self.limits.max_streams:
             raise StreamError(Code.REFUSED_STREAM, "too many calls, or going away")
         stream = self.streams[stream_id] = self._make_stream(self, stream_id, head)
         if head.content_length is not None:
@@ -253,30 +243,16 @@ class Connection(Outbound):
 
     # ---- the end
 
-    def drain(self) -> None:
-        """Announce the end in two steps (RFC 9113 §6.8): "open nothing more" and a PING; when that is back, no stream
-        can be under way unseen, and `drain_acknowledged` names the last one."""
-        self.leaving = True
-        self.out.append(frames.goaway(frames.MAX_WINDOW_BYTES, Code.NO_ERROR))
-        self.ping(control.DRAIN_PING)
-
-    def drain_acknowledged(self) -> None:
-        self.draining = True
-        self.out.append(frames.goaway(self._highest, Code.NO_ERROR))
-
-    def ping(self, payload: bytes) -> None:
-        self.out.append(frames.frame(frames.PING, 0, 0, payload))
-
     def shut(self, code: Code, why: str) -> None:
         """GOAWAY, and every open stream hears of it."""
-        if not self.closed:
+        if self.phase is not _CLOSED:
             self.fault = why
             self.out.append(frames.goaway(self._highest, code, why))
             self.lost()
 
     def lost(self) -> None:
         """The transport is gone, or must go."""
-        self.closed = True
+        self._advance(Event.ENDED)
         self._blocked.clear()
         self._tail, self._block, self.unsent_bytes = b"", None, 0
         streams, self.streams = self.streams, {}
@@ -286,10 +262,10 @@ class Connection(Outbound):
     def sweep(self, now: float) -> None:
         """To be called about once a second: ends what waits too long."""
         self.now = now
-        if self.closed:
+        if self.phase is _CLOSED:
             return
         try:
-            if (not self.settled or self._block is not None) and now - self._waiting_since > self.limits.handshake_s:
+            if (self.is_handshaking or self._block is not None) and now - self._waiting_since > self.limits.handshake_s:
                 raise FatalError(Code.SETTINGS_TIMEOUT, "the handshake or a header block is unfinished")
             if self.unsent_bytes and now > self._stalled_at:
                 raise FatalError(Code.ENHANCE_YOUR_CALM, "replies are not being read")

@@ -6,15 +6,11 @@ import errno
 import logging
 import socket
 import ssl
-from typing import TYPE_CHECKING
 
 from skerry.rpc import tls
-from skerry.rpc.h2 import admission
-from skerry.rpc.h2.peer import Peer
+from skerry.rpc.h2.admission import place_of
+from skerry.rpc.h2.peer import Peer, Peers
 from skerry.rpc.h2.secured import Secured
-
-if TYPE_CHECKING:
-    from skerry.rpc.h2.server import H2Server
 
 _log = logging.getLogger("skerry.rpc")
 _BACKLOG = 1_024
@@ -23,32 +19,33 @@ _PAUSE_S = 0.1
 
 
 class Listener:
-    def __init__(
-        self, server: "H2Server", host: str, port: int, certificates: tls.Renewal[ssl.SSLContext] | None
-    ) -> None:
+    def __init__(self, peers: Peers, host: str, port: int, certificates: tls.Renewal[ssl.SSLContext] | None) -> None:
         """Bind and listen; `::` takes IPv4 too. Raises OSError."""
-        self._server, self._certificates = server, certificates
+        self._peers, self._loop, self._certificates = peers, peers.turns.loop, certificates
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         both = host == "::" and socket.has_dualstack_ipv6()
         self._socket = socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
         self._socket.setblocking(False)
         self.port: int = self._socket.getsockname()[1]
         self._accepting: asyncio.Task[None] | None = None
-        self._welcoming: set[asyncio.Task[None]] = set()
+        self._connecting: set[asyncio.Task[None]] = set()
+        self.handshaking: set[Secured] = set()  # connections whose TLS handshake goes on
 
     def start(self) -> None:
-        self._accepting = self._server.loop.create_task(self._accept())
+        self._accepting = self._loop.create_task(self._accept())
 
     async def close(self) -> None:
         """Accept no more, and end handshakes that are under way."""
-        tasks = [task for task in (self._accepting, *self._welcoming) if task is not None]
+        tasks = [task for task in (self._accepting, *self._connecting) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._socket.close()
+        for secured in tuple(self.handshaking):
+            secured.abort()
 
     async def _accept(self) -> None:
-        loop = self._server.loop
+        loop, admission = self._loop, self._peers.admission
         while True:
             try:
                 accepted, address = await loop.sock_accept(self._socket)
@@ -56,25 +53,26 @@ class Listener:
                 if exc.errno in _OUT_OF_FILES:
                     _log.warning("cannot_accept", extra={"fields": {"message": str(exc)}})
                     await asyncio.sleep(_PAUSE_S)
-                continue  # the peer gave up before we came
-            place = admission.place(address[0])
-            if not self._server.admission.enter(place):
+                continue  # the peer gave up before we accepted
+            place = place_of(address[0])
+            if not admission.enter(place):
                 accepted.close()
                 continue
-            task = loop.create_task(self._welcome(accepted, address, place))
-            self._welcoming.add(task)
-            task.add_done_callback(self._welcoming.discard)
+            task = loop.create_task(self._connect(accepted, address, place))
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
 
-    async def _welcome(self, accepted: socket.socket, address: tuple[str, int], place: str) -> None:
-        server, host = self._server, address[0]
+    async def _connect(self, accepted: socket.socket, address: tuple[str, int], place: str) -> None:
+        host = address[0]
         text = f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
-        peer = Peer(server, text, place)
-        protocol = Secured(server, peer, self._certificates.latest()) if self._certificates else peer
+        peer = Peer(self._peers, text, place)
+        context = self._certificates.latest() if self._certificates else None
+        protocol = Secured(peer, context, self.handshaking) if context else peer
         try:
-            with contextlib.suppress(OSError):  # the peer has gone: the transport will tell
+            with contextlib.suppress(OSError):  # the peer has gone: the transport will say so
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await server.loop.connect_accepted_socket(lambda: protocol, accepted)
+            await self._loop.connect_accepted_socket(lambda: protocol, accepted)
         except (OSError, asyncio.CancelledError):
             if protocol.transport is None:
                 accepted.close()
-                server.admission.leave(place)
+                self._peers.admission.leave(place)

@@ -3,6 +3,7 @@ cannot begin (unknown method, too much metadata, …) its status.
 """
 
 from skerry.rpc.h2 import hpack, wire
+from skerry.rpc.h2.connection import Connection
 from skerry.rpc.h2.frames import Code
 from skerry.rpc.h2.routing import Request
 from skerry.rpc.h2.stream import Stream
@@ -12,14 +13,20 @@ _TEXT = b"this server speaks gRPC: POST with content-type application/grpc\n"
 OK_HEAD = b"\x88" + hpack.encode([(b"content-type", b"application/grpc"), (b"grpc-accept-encoding", wire.ACCEPTED)])
 
 
-class PlainAnswer(Stream):
+class _Refusal(Stream):
+    def __init__(self, connection: Connection, stream_id: int, request: Request) -> None:
+        super().__init__(stream_id, request, connection.peer_window_bytes, connection.limits.stream_window_bytes)
+        self.connection = connection
+
+
+class PlainAnswer(_Refusal):
     lingers = True
-    _due = 0.0
+    _deadline = 0.0
 
     def opened(self) -> None:
         connection, request = self.connection, self.head
         assert isinstance(request, Request)
-        self._due = connection.now + connection.limits.stalled_s
+        self._deadline = connection.now + connection.limits.stalled_s
         fields = [
             (b":status", b"%d" % request.http_status),
             (b"content-type", b"text/plain"),
@@ -33,11 +40,11 @@ class PlainAnswer(Stream):
             connection.send_end(self, b"")
 
     def sweep(self, now: float) -> None:
-        if now > self._due:
+        if now > self._deadline:
             self.connection.reset(self.id, Code.NO_ERROR)
 
 
-class FailedCall(Stream):
+class FailedCall(_Refusal):
     def opened(self) -> None:
         error = self.head.error
         assert isinstance(error, CallError)

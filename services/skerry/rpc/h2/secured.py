@@ -8,43 +8,42 @@ record, so that nothing grows that a connection holds.
 import asyncio
 import contextlib
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from skerry.rpc.h2.peer import Peer
-    from skerry.rpc.h2.server import H2Server
+from skerry.rpc.h2.peer import Peer
 
 _RECORD_BYTES = 16 << 10  # of plain text, RFC 8446 §5.1
 
 
 class Secured(asyncio.BufferedProtocol):
-    """The peer hears of its connection when the handshake is complete."""
+    """The peer gets its `connection_made` when the handshake is complete."""
 
-    __slots__ = ("_incoming", "_outgoing", "_overdue", "_peer", "_server", "_tls", "transport")
+    __slots__ = ("_handshake_timer", "_handshaking", "_incoming", "_outgoing", "_peer", "_tls", "_turns", "transport")
 
-    def __init__(self, server: "H2Server", peer: "Peer", context: ssl.SSLContext) -> None:
-        self._server, self._peer = server, peer
+    def __init__(self, peer: Peer, context: ssl.SSLContext, handshaking: "set[Secured]") -> None:
+        """`handshaking`: holds this while its handshake goes on."""
+        self._peer, self._turns, self._handshaking = peer, peer.turns, handshaking
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self.transport: asyncio.Transport | None = None
-        self._overdue: asyncio.TimerHandle | None = None  # while the handshake goes on
+        self._handshake_timer: asyncio.TimerHandle | None = None  # while the handshake goes on
 
     # ---- from the socket
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # sockets are both ways
         self.transport = transport
-        self._overdue = self._server.loop.call_later(self._server.limits.handshake_s, self.abort)
-        self._server.greeting.add(self)
+        self._handshake_timer = self._turns.loop.call_later(self._turns.limits.handshake_s, self.abort)
+        self._handshaking.add(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._server.read_buffer
+        return self._turns.read_buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        if self._overdue is not None or nbytes > _RECORD_BYTES:
+        if self._handshake_timer is not None or nbytes > _RECORD_BYTES:
             self._take_in(nbytes)
             return
         incoming = self._incoming  # the short way of a small message: one record and nothing beside it
-        incoming.write(self._server.read_buffer[:nbytes])
+        incoming.write(self._turns.read_buffer[:nbytes])
         try:
             content = self._tls.read(_RECORD_BYTES)
         except ssl.SSLWantReadError:
@@ -61,19 +60,19 @@ class Secured(asyncio.BufferedProtocol):
         return False
 
     def pause_writing(self) -> None:
-        if self._overdue is None:
+        if self._handshake_timer is None:
             self._peer.pause_writing()
 
     def resume_writing(self) -> None:
-        if self._overdue is None:
+        if self._handshake_timer is None:
             self._peer.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._overdue is None:
+        if self._handshake_timer is None:
             self._peer.connection_lost(exc)
         else:
             self._handshake_ends()
-            self._server.admission.leave(self._peer.place)
+            self._peer.leave_place()
 
     # ---- what a peer asks of its transport
 
@@ -89,11 +88,11 @@ class Secured(asyncio.BufferedProtocol):
                 self._tls.write(content[at : at + _RECORD_BYTES])
                 self.transport.write(self._outgoing.read())
         except ssl.SSLError:
-            return  # we have said farewell
+            return  # we have sent close_notify
 
     def close(self) -> None:
         if self.transport is not None and not self.transport.is_closing():
-            with contextlib.suppress(ssl.SSLError):  # the other side has not said farewell
+            with contextlib.suppress(ssl.SSLError):  # the other side has not sent close_notify
                 self._tls.unwrap()
             self._flush()
             self.transport.close()
@@ -126,17 +125,17 @@ class Secured(asyncio.BufferedProtocol):
         parts: list[bytes] = []
         goes_on = True
         for at in range(0, nbytes, _RECORD_BYTES):
-            self._incoming.write(self._server.read_buffer[at : min(at + _RECORD_BYTES, nbytes)])
-            if self._overdue is not None:
-                goes_on = self._greet()
-            if goes_on and self._overdue is None:
+            self._incoming.write(self._turns.read_buffer[at : min(at + _RECORD_BYTES, nbytes)])
+            if self._handshake_timer is not None:
+                goes_on = self._shake_hands()
+            if goes_on and self._handshake_timer is None:
                 goes_on = self._decrypt(parts)
             if not goes_on:
                 break
         self._pass_on(parts, goes_on=goes_on)
 
-    def _greet(self) -> bool:
-        """Go on with the handshake. False when it has failed: this is no TLS or not ours, or no client that we know."""
+    def _shake_hands(self) -> bool:
+        """Go on with the handshake. False when it has failed: no TLS, an old version, or a certificate not trusted."""
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
@@ -149,13 +148,13 @@ class Secured(asyncio.BufferedProtocol):
         return True
 
     def _handshake_ends(self) -> None:
-        assert self._overdue is not None
-        self._overdue.cancel()
-        self._overdue = None
-        self._server.greeting.discard(self)
+        assert self._handshake_timer is not None
+        self._handshake_timer.cancel()
+        self._handshake_timer = None
+        self._handshaking.discard(self)
 
     def _decrypt(self, parts: list[bytes]) -> bool:
-        """The records that are complete. False when there will be no more: the peer said farewell, or nonsense."""
+        """The records that are complete. False when there will be no more: the peer sent close_notify, or no TLS."""
         try:
             while self._incoming.pending:
                 content = self._tls.read(_RECORD_BYTES)  # all of a record: the library keeps nothing back

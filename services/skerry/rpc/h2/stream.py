@@ -1,12 +1,9 @@
 """One HTTP/2 stream: its windows, and what waits for them. What a request means is up to the class above it."""
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from skerry.rpc.h2.frames import Code, StreamError
-
-if TYPE_CHECKING:
-    from skerry.rpc.h2.connection import Connection
 
 
 class Head(Protocol):
@@ -27,10 +24,10 @@ class Stream:
     ignored_bytes = 0  # of a request that goes on after its reply
     lingers = False  # after an early reply let the request end by itself instead of resetting it
 
-    def __init__(self, connection: "Connection", stream_id: int, head: Any) -> None:
-        self.connection, self.id, self.head = connection, stream_id, head
-        self.send_window = connection.peer_window_bytes
-        self.receive_window = connection.limits.stream_window_bytes
+    def __init__(self, stream_id: int, head: Any, send_window: int, receive_window: int) -> None:
+        """Windows in bytes: what the peer takes, and what we do."""
+        self.id, self.head = stream_id, head
+        self.send_window, self.receive_window = send_window, receive_window
 
     def count_body(self, size: int, end: bool) -> None:
         """`size` bytes of the body have come. Raises StreamError when they are not what content-length promised."""
@@ -46,10 +43,10 @@ class Stream:
         """Bytes of the body; `end`: they are the last."""
 
     def aborted(self, code: int) -> None:
-        """The peer, a fault or the connection's end took the stream away."""
+        """The peer, a broken rule or the connection's end took the stream away."""
 
     def drained(self) -> None:
-        """Nothing waits for flow control any more."""
+        """No reply bytes wait for flow control any more."""
 
     def sweep(self, now: float) -> None:
         """Called about once a second: a request that does not come may be given up here."""
