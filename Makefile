@@ -70,6 +70,7 @@ check: .venv/.ready ## lint, types, import rules, stale stubs and reference page
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/test_import_circles.py
 	@scripts/stubs --check
 	@$(BIN)/python scripts/reference --check
 
