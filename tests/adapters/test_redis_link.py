@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 
 import pytest
@@ -91,3 +92,21 @@ def test_a_count_whose_answer_was_lost_is_not_sent_twice(proxy: Proxy, monkeypat
         state.add("c", {"n": 1}, ttl_s=60)
     proxy.drop_replies = False
     assert state.count(["c"]) == [{"n": 2}]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "valkey://app:not-for-logs@redis.example.com/0",
+        "redis+sentinel://app:not-for-logs@redis.example.com/0",
+        "redis://app:not-for-logs@redis.example.com:port/0",
+        "redis://app:not-for-logs@[redis.example.com/0",
+        "redis://app:not-for-logs@redis.example.com/0?password=not-for-logs&socket_timeout=x",
+    ],
+)
+def test_a_url_that_is_refused_is_told_without_its_password(url: str) -> None:
+    with pytest.raises(errors.InputError, match="Redis URL") as caught:
+        redis_link.connect(url)
+    told = "".join(traceback.format_exception(caught.value))
+    assert "not-for-logs" not in told
+    assert "***@" in str(caught.value)

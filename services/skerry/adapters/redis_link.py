@@ -3,13 +3,12 @@
 import contextlib
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from skerry.core import errors
+from skerry.core import errors, urls
 
 ANSWER_S = 5.0  # any one answer; a blocking read blocks for less
 _CONNECT_S = 2.0
@@ -17,8 +16,19 @@ _CONNECT_S = 2.0
 
 def connect(url: str) -> redis.Redis:
     """A client of `redis://host:port/db` or `unix:///path/valkey.sock`; connects when first used."""
-    if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
-        raise errors.InputError(f"Redis URL {url!r} must begin with redis://, rediss:// or unix://")
+    if urls.split(url, "Redis URL").scheme not in ("redis", "rediss", "unix"):
+        raise errors.InputError(
+            f"Redis URL {urls.without_secret(url)!r} must begin with redis://, rediss:// or unix://"
+        )
+    try:
+        return _client(url)
+    except ValueError as exc:
+        reason = urls.hide_secrets(str(exc), url)
+        # Not chained: what the library says may hold the password.
+        raise errors.InputError(f"Redis URL {urls.without_secret(url)!r} cannot be used: {reason}") from None
+
+
+def _client(url: str) -> redis.Redis:
     return redis.Redis.from_url(
         url,
         socket_timeout=ANSWER_S,

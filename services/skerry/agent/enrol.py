@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from skerry.adapters import child_process, files
+from skerry.adapters import child_process, files, proxies
 from skerry.core import contract, digests, errors, identity, join_tokens
 
 ENROLLED, WAITING, REFUSED, FAILED = "ENROLLED", "WAITING", "REFUSED", "FAILED"
@@ -87,7 +87,8 @@ def _ask(
         return FAILED, wrong
     key, certificate = own or (None, None)
     credentials = grpc.ssl_channel_credentials(ca, key, certificate)
-    with grpc.secure_channel(job.address, credentials, [("grpc.enable_retries", 0)]) as channel:
+    options = [("grpc.enable_retries", 0), *proxies.grpc_options(job.address)]
+    with grpc.secure_channel(job.address, credentials, options) as channel:
         call = channel.unary_unary(
             method,
             request_serializer=type(request).SerializeToString,

@@ -79,11 +79,12 @@ class Settings:
 def read(environment: Mapping[str, str] = os.environ) -> Settings:
     """Raises InputError naming the variable."""
     given = Variables(environment)
+    node = files.check_name(given.required("SKERRY_NODE", "the node's name"), "SKERRY_NODE")
     state = Path(given.required("SKERRY_STATE", "the folder that this agent keeps"))
     enrol = given.address_text("SKERRY_ENROL")
     token_file = given.text("SKERRY_JOIN_TOKEN_FILE")
     return Settings(
-        node=files.check_name(given.required("SKERRY_NODE", "the node's name"), "SKERRY_NODE"),
+        node=node,
         state=state,
         trust_root=_trust_root(given, state, enrol),
         enrol=enrol,

@@ -11,6 +11,7 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
+from skerry.adapters import proxies
 from skerry.adapters.objects.protocol import Objects
 from skerry.adapters.oip import remote
 from skerry.cli import system_file
@@ -140,7 +141,7 @@ def give_feedback(address: str, model: str, request_id: str, label: int, timeout
     had not. Raises UnavailableError."""
 
     async def call() -> edge_pb2.FeedbackReply:
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with grpc.aio.insecure_channel(address, proxies.grpc_options(address)) as channel:
             method = channel.unary_unary(
                 _FEEDBACK,
                 request_serializer=edge_pb2.FeedbackRequest.SerializeToString,

@@ -39,9 +39,10 @@ def load(address: str, model: str) -> None:
     """Ask the OIP server at `address` to load what is in its repository. Raises UnavailableError with its words."""
     import grpc
 
+    from skerry.adapters import proxies
     from skerry.proto import open_inference_pb2
 
-    with grpc.insecure_channel(address) as channel:
+    with grpc.insecure_channel(address, proxies.grpc_options(address)) as channel:
         call = channel.unary_unary(
             _LOAD,
             request_serializer=open_inference_pb2.RepositoryModelLoadRequest.SerializeToString,

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import grpc
 
+from skerry.adapters import proxies
 from skerry.core import errors, tensors
 from skerry.proto import open_inference_pb2 as pb
 
@@ -29,7 +30,9 @@ class Server:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self._channel = grpc.insecure_channel(address, [("grpc.max_reconnect_backoff_ms", 1000)])
+        self._channel = grpc.insecure_channel(
+            address, [("grpc.max_reconnect_backoff_ms", 1000), *proxies.grpc_options(address)]
+        )
 
     def models(self) -> Sequence[pb.RepositoryIndexResponse.ModelIndex]:
         """Every version that the server knows, with its state."""

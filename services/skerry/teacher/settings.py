@@ -7,7 +7,7 @@ from pathlib import Path
 
 from skerry.adapters import shutdown
 from skerry.adapters.environment import DEFAULT_LISTEN, TRANSPORTS, Variables
-from skerry.core import errors
+from skerry.core import errors, urls
 from skerry.rpc.methods import Tls
 
 
@@ -93,7 +93,7 @@ def _allowlist_url(given: Variables) -> str:
         return ""
     if not url.startswith("https://"):
         raise errors.InputError(
-            f"SKERRY_TLS_LISTEN needs SKERRY_MEMBERS beside it, not {url!r}: https://<gateway's jobs door>/members"
-            ", or `any` to let in revoked nodes, too, until their certificates end"
+            f"SKERRY_TLS_LISTEN needs SKERRY_MEMBERS beside it, not {urls.without_secret(url)!r}: "
+            "https://<gateway's jobs door>/members, or `any` to let in revoked nodes, too, until their certificates end"
         )
     return url

@@ -1,10 +1,9 @@
 """Object storage: opening it by URL, and content by digest on top of it."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from skerry.adapters.blobs.protocol import Blobs, Entry, SharedBlobs
-from skerry.core import digests, errors
+from skerry.core import digests, errors, urls
 
 __all__ = ["Blobs", "Entry", "SharedBlobs", "fetch", "folder", "open_blobs", "open_shared", "put"]
 
@@ -12,7 +11,7 @@ __all__ = ["Blobs", "Entry", "SharedBlobs", "fetch", "folder", "open_blobs", "op
 def open_blobs(url: str, *, ticket: str = "", ca: str = "") -> Blobs:
     """As `open_shared`, or the gateway's door `https://host:port/` (with a training job's `ticket`, and the `ca` that
     the gateway's certificate is from). Raises InputError for anything else."""
-    if urlsplit(url).scheme == "https":
+    if urls.split(url, "storage").scheme == "https":
         from skerry.adapters.blobs.door import DoorBlobs
 
         return DoorBlobs(url, ticket, ca)
@@ -25,22 +24,27 @@ def open_shared(url: str) -> SharedBlobs:
         from skerry.adapters.blobs.directory import DirectoryBlobs
 
         return DirectoryBlobs(path)
+    shown = urls.without_secret(url)
     try:
         from skerry.adapters.blobs import remote
     except ImportError as exc:
-        raise errors.InputError(f"object storage {url!r} needs its driver: install skerry[s3]") from exc
-    if urlsplit(url).scheme not in remote.SCHEMES:
-        raise errors.InputError(f"storage {url!r} must be a URL like file:///var/lib/skerry/blobs or s3://bucket/blobs")
+        raise errors.InputError(f"object storage {shown} needs its driver: install skerry[s3]") from exc
+    if urls.split(url, "storage").scheme not in remote.SCHEMES:
+        raise errors.InputError(
+            f"storage {shown!r} must be a URL like file:///var/lib/skerry/blobs or s3://bucket/blobs"
+        )
     return remote.open_remote(url)
 
 
 def folder(url: str) -> Path | None:
     """The directory that a `file:` URL names; None for object storage. Raises InputError for a relative one."""
-    parts = urlsplit(url)
+    parts = urls.split(url, "storage")
     if parts.scheme != "file":
         return None
     if parts.netloc or not parts.path.startswith("/"):
-        raise errors.InputError(f"storage {url!r} must name an absolute folder: file:///var/lib/skerry/blobs")
+        raise errors.InputError(
+            f"storage {urls.without_secret(url)!r} must name an absolute folder: file:///var/lib/skerry/blobs"
+        )
     return Path(parts.path)
 
 

@@ -9,14 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError, SSLError
 
 from skerry.adapters.blobs import paths
 from skerry.adapters.telemetry import logs
-from skerry.core import contract, errors
+from skerry.core import contract, errors, urls
 
 CONNECT_S, READ_S = 5.0, 60.0
 PATIENCE_S = 120.0  # from the first failure of a call to the last try
@@ -48,11 +47,12 @@ class DoorBlobs:
     """`ca` is PEM text, or a file of it, of who signed the gateway's certificate; empty: the system's authorities."""
 
     def __init__(self, url: str, ticket: str, ca: str, clock: Clock | None = None) -> None:
-        parts = urlsplit(url)
+        parts = urls.split(url, "the door of the gateway")
+        shown = urls.without_secret(url)
         if parts.scheme != "https" or not parts.hostname or parts.query:
-            raise errors.InputError(f"the door of the gateway {url!r} must be like https://host:8446/")
+            raise errors.InputError(f"the door of the gateway {shown!r} must be like https://host:8446/")
         if not ticket or not ticket.isascii() or not ticket.isprintable():
-            raise errors.InputError(f"{url} asks for a ticket: SKERRY_TICKET is missing or damaged")
+            raise errors.InputError(f"{shown} asks for a ticket: SKERRY_TICKET is missing or damaged")
         self._url, self._clock = url.rstrip("/"), clock or Clock()
         self._headers = {"Authorization": f"Bearer {ticket}"}
         self._pool = urllib3.PoolManager(

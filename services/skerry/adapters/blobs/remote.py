@@ -13,7 +13,7 @@ from obstore import exceptions, store
 
 from skerry.adapters.blobs import paths
 from skerry.adapters.blobs.protocol import Entry
-from skerry.core import errors
+from skerry.core import errors, urls
 
 SCHEMES = ("s3", "gs", "az")
 _PART_BYTES = 8 << 20  # of what is larger: sent and fetched in parts, so that a bound in time fits any size
@@ -142,10 +142,12 @@ def open_remote(url: str, *, timeout_s: float = 30.0) -> RemoteBlobs:
         "timeout": timedelta(seconds=timeout_s),
     }
     retry: store.RetryConfig = {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=timeout_s)}
+    shown = urls.without_secret(url).rstrip("/")
     try:
-        return RemoteBlobs(store.from_url(url, client_options=client, retry_config=retry), url.rstrip("/"))
+        return RemoteBlobs(store.from_url(url, client_options=client, retry_config=retry), shown)
     except (exceptions.BaseError, ValueError, TypeError) as exc:
-        raise errors.InputError(f"cannot use object storage {url!r}: {str(exc).partition(chr(10))[0]}") from exc
+        reason = urls.hide_secrets(str(exc).partition("\n")[0], url)
+        raise errors.InputError(f"cannot use object storage {shown!r}: {reason}") from None  # its words may hold a key
 
 
 def _entry(meta: "obstore.ObjectMeta") -> Entry:

@@ -9,14 +9,14 @@ import time
 import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import httpx2 as httpx
 from lightkube.config.client_adapter import Client, ConnectionParams
 from lightkube.config.kubeconfig import KubeConfig
 from lightkube.core.exceptions import ConfigError
 
-from skerry.core import errors
+from skerry.core import errors, urls
 
 Json = dict[str, Any]
 CONNECT_S, READ_S = 3.0, 10.0
@@ -116,16 +116,20 @@ class GoneError(errors.UnavailableError):
 def connect(url: str) -> Api:
     """`kubernetes://<namespace>[?context=<of the kubeconfig>]`. Inside a pod its service account is used, elsewhere
     KUBECONFIG or ~/.kube/config. Raises InputError."""
-    parts = urlsplit(url)
+    parts = urls.split(url, "object store")
     query = parse_qs(parts.query)
     if parts.scheme != "kubernetes" or not parts.netloc or parts.path.strip("/") or set(query) - {"context"}:
-        raise errors.InputError(f"{url!r} must be kubernetes://<namespace>, with ?context=<name> where that is needed")
+        raise errors.InputError(
+            f"{urls.without_secret(url)!r} must be kubernetes://<namespace>, with ?context=<name> where that is needed"
+        )
     try:
         config = KubeConfig.from_env().get(context_name=query.get("context", [None])[0])
     except (ConfigError, OSError, ValueError) as exc:
-        raise errors.InputError(f"{url}: no cluster can be found: {exc}; set KUBECONFIG") from exc
+        raise errors.InputError(f"{urls.without_secret(url)}: no cluster can be found: {exc}; set KUBECONFIG") from exc
     if config is None or config.user is None:
-        raise errors.InputError(f"{url}: the kubeconfig has no current context with a user: name one with ?context=")
+        raise errors.InputError(
+            f"{urls.without_secret(url)}: the kubeconfig has no current context with a user: name one with ?context="
+        )
     # No proxy of the environment: the API server is reached directly, as kubectl's NO_PROXY would say in a pod.
     client = Client(config, ConnectionParams(timeout=httpx.Timeout(READ_S, connect=CONNECT_S), trust_env=False))
     return Api(client, parts.netloc)

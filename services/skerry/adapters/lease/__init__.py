@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from skerry.adapters.lease.protocol import Lease
-from skerry.core import errors
+from skerry.core import errors, urls
 
 
 def open_lease(objects_url: str, name: str) -> Lease:
@@ -19,7 +19,7 @@ def open_lease(objects_url: str, name: str) -> Lease:
         return _kubernetes_lease(objects_url, name)
     if scheme != "sqlite" or not separator or not path.startswith("/"):
         raise errors.InputError(
-            f"SKERRY_OBJECTS is {objects_url!r}: a lease needs sqlite:///path/objects.db or kubernetes://<namespace>"
+            f"SKERRY_OBJECTS is {urls.without_secret(objects_url)!r}: a lease needs sqlite:///path/objects.db or kubernetes://<namespace>"
         )
     from skerry.adapters.lease import local
 

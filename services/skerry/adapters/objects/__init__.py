@@ -2,10 +2,9 @@
 
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from skerry.adapters.objects.protocol import Change, Object, Objects, Restorer
-from skerry.core import errors
+from skerry.core import errors, urls
 
 if TYPE_CHECKING:
     from skerry.adapters.objects.kubernetes import KubernetesObjects
@@ -31,7 +30,7 @@ def open_restorer(url: str) -> Restorer:
 
 
 def _open(url: str) -> "KubernetesObjects | SqliteObjects":
-    parts = urlsplit(url)
+    parts = urls.split(url, "object store")
     if parts.scheme == "kubernetes":
         from skerry.adapters import kubernetes
         from skerry.adapters.objects.kubernetes import KubernetesObjects
@@ -39,7 +38,7 @@ def _open(url: str) -> "KubernetesObjects | SqliteObjects":
         return KubernetesObjects(kubernetes.connect(url))
     if parts.scheme != "sqlite" or not parts.path:
         raise errors.InputError(
-            f"object store {url!r} must be sqlite:///path/to/objects.db or kubernetes://<namespace>"
+            f"object store {urls.without_secret(url)!r} must be sqlite:///path/to/objects.db or kubernetes://<namespace>"
         )
     from skerry.adapters.objects.sqlite import SqliteObjects
 

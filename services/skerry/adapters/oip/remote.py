@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 from google.protobuf import message as protobuf
 
-from skerry.adapters import tasks
+from skerry.adapters import proxies, tasks
 from skerry.adapters.oip import codec
 from skerry.core import errors
 from skerry.core.inference import InferReply, InferRequest
@@ -118,6 +118,7 @@ class RemoteModel:
             # Without it a new channel would be given the old, dead connection.
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.enable_retries", 0),
+            *proxies.grpc_options(self._address),
         ]
         if self._credentials is None:
             return grpc.aio.insecure_channel(self._address, options)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import grpc
 
-from skerry.adapters import tasks
+from skerry.adapters import proxies, tasks
 from skerry.core import contract, errors, identity
 from skerry.proto import fleet_pb2
 
@@ -85,10 +85,11 @@ class Cloud:
         """Raises UnavailableError while this node may not connect."""
         if self._channel is not None:
             return
+        options = [*_OPTIONS, *proxies.grpc_options(self._address)]
         if self._identity is None:
-            self._channel = grpc.aio.insecure_channel(self._address, list(_OPTIONS))
+            self._channel = grpc.aio.insecure_channel(self._address, options)
         else:
-            self._channel = grpc.aio.secure_channel(self._address, self._identity.credentials(), list(_OPTIONS))
+            self._channel = grpc.aio.secure_channel(self._address, self._identity.credentials(), options)
         self._sync = self._channel.stream_stream(
             contract.SYNC,
             request_serializer=fleet_pb2.NodeReport.SerializeToString,

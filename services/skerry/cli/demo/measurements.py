@@ -7,6 +7,7 @@ import grpc
 import grpc.aio
 import numpy as np
 
+from skerry.adapters import proxies
 from skerry.cli.demo import cameras, digits, digits_model
 from skerry.cli.demo.session import Session
 from skerry.cli.demo.traffic import Camera
@@ -56,7 +57,8 @@ async def drained_spools(session: Session) -> dict[str, edge_pb2.SpoolState]:
 
 
 async def _spool(session: Session, node: str) -> edge_pb2.SpoolState:
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{session.system.ports.agents[node][0]}") as channel:
+    address = f"127.0.0.1:{session.system.ports.agents[node][0]}"
+    async with grpc.aio.insecure_channel(address, proxies.grpc_options(address)) as channel:
         call = channel.unary_unary(
             "/skerry.edge.v1.Edge/SpoolStatus",
             request_serializer=edge_pb2.SpoolStatusRequest.SerializeToString,

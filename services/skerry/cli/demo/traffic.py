@@ -15,6 +15,7 @@ import grpc
 import grpc.aio
 import numpy as np
 
+from skerry.adapters import proxies
 from skerry.cli.demo.digits import Images, Split
 from skerry.proto import edge_pb2, open_inference_pb2
 
@@ -59,7 +60,11 @@ class Camera:
 
     def __init__(self, node: str, address: str) -> None:
         self.node = node
-        options = [("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 500)]
+        options = [
+            ("grpc.initial_reconnect_backoff_ms", 200),
+            ("grpc.max_reconnect_backoff_ms", 500),
+            *proxies.grpc_options(address),
+        ]
         self._channel = grpc.aio.insecure_channel(address, options=options)
         self._infer = self._channel.unary_unary(
             INFER,
