@@ -13,12 +13,12 @@ from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.adapters.streams.memory import MemoryStreams
 from skerry.core import contract, dataset_parts, datasets, digests, errors
-from skerry.curator.evidence import Evidence
-from skerry.curator.example_store import Shelf
-from skerry.curator.label_task import Task
-from skerry.curator.labeling import Desk
-from skerry.curator.labeling_loop import Labeler
-from skerry.curator.schedule import Keeper
+from skerry.curator.evidence import EvidenceCounts
+from skerry.curator.example_store import ExampleStore
+from skerry.curator.label_task import LabelTask
+from skerry.curator.labeling import Labeling
+from skerry.curator.labeling_loop import LabelingLoop
+from skerry.curator.schedule import Schedule
 from skerry.curator.settings import Settings
 from skerry.curator.teacher import Answer
 from skerry.proto import fleet_pb2
@@ -26,7 +26,7 @@ from skerry.proto import fleet_pb2
 _T = TypeVar("_T")
 VERSION = "sha256:" + "ab" * 32
 INPUT = datasets.Input("image", "UINT8", (2, 2))
-TASK = Task("digits", ("zero", "one", "two"), INPUT)
+TASK = LabelTask("digits", ("zero", "one", "two"), INPUT)
 SPEC: dict[str, Any] = {
     "classNames": ["zero", "one", "two"],
     "input": {"name": "image", "datatype": "UINT8", "shape": [2, 2]},
@@ -64,7 +64,7 @@ class FakeTeacher:
         self.infinite: int | None = None
         self.asked = 0
 
-    async def ask(self, task: Task, rows: NDArray[Any]) -> Answer:
+    async def ask(self, task: LabelTask, rows: NDArray[Any]) -> Answer:
         if self.away:
             raise errors.UnavailableError("teacher did not answer in 1 s")
         classes = rows.reshape(len(rows), -1)[:, 0].astype(int)
@@ -116,11 +116,11 @@ class World:
         self.restart()
 
     def restart(self) -> None:
-        evidence = Evidence(self.fleetstate)
-        self.desk = Desk(Shelf(self.blobs), evidence, self.clock.unix_ms, self.settings.temperature)
-        self.keeper = Keeper(self.desk, self.objects, self.fleetstate, self.blobs, self.settings, self.clock)
-        self.labeler = Labeler(
-            self.desk,
+        evidence = EvidenceCounts(self.fleetstate)
+        self.labeling = Labeling(ExampleStore(self.blobs), evidence, self.clock.unix_ms, self.settings.temperature)
+        self.schedule = Schedule(self.labeling, self.objects, self.fleetstate, self.blobs, self.settings, self.clock)
+        self.labeling_loop = LabelingLoop(
+            self.labeling,
             self.streams,
             self.teacher,
             evidence,
@@ -129,7 +129,7 @@ class World:
             consumer="c1",
             batch_rows=self.settings.batch_rows,
         )
-        self.keeper.tick()
+        self.schedule.tick()
 
     def upload(self, data: bytes, *, kind: str = "example", entry: bool = True, about: bytes | None = None) -> str:
         """What the gateway does with a record: the blob, then the entry."""
@@ -140,13 +140,13 @@ class World:
         return name
 
     def work(self, rounds: int = 8) -> None:
-        """Rounds of the labeler, each with a second on the clock and a tick of the keeper."""
+        """Rounds of the labeling loop, each with a second on the clock and a tick of the schedule."""
 
         async def run() -> None:
             for _ in range(rounds):
-                await self.labeler.step()
+                await self.labeling_loop.step()
                 self.clock.now_s += 1.0
-                self.keeper.tick()
+                self.schedule.tick()
 
         asyncio.run(run())
 
@@ -155,8 +155,8 @@ class World:
         return [path.rsplit("/", 1)[1].removesuffix(".json") for path in self.blobs.list("labels/digits")]
 
     @property
-    def subject(self) -> Any:
-        return self.desk.subjects["digits"]
+    def state(self) -> Any:
+        return self.labeling.models["digits"]
 
     def dataset(self, digest: str) -> tuple[datasets.DatasetManifest, dict[str, dataset_parts.Rows]]:
         """The manifest and the captured rows by role."""

@@ -13,7 +13,7 @@ from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.core import contract, dataset_parts, datasets, digests, errors
 from skerry.curator import examples
-from skerry.curator.captured_rows import Holdings, Row
+from skerry.curator.captured_rows import CapturedRows, Row
 from skerry.curator.datasets import Publisher, span
 from skerry.curator.labels import Label
 from skerry.curator.schedule import due
@@ -36,11 +36,11 @@ def label(at_unix_ms: int, source: Any = "Teacher", value: int = 0) -> Label:
     return Label(value, (), source, "t", at_unix_ms)
 
 
-def rows_of(*labelled: tuple[examples.Captured, Label], max_bytes: int = 1 << 20) -> Holdings:
-    holdings = Holdings(max_bytes)
+def rows_of(*labelled: tuple[examples.Captured, Label], max_bytes: int = 1 << 20) -> CapturedRows:
+    captured_rows = CapturedRows(max_bytes)
     for one, its in labelled:
-        holdings.add(one, its)
-    return holdings
+        captured_rows.add(one, its)
+    return captured_rows
 
 
 def imported(blobs: MemoryBlobs, x: Any, y: Any, input_: datasets.Input = curating.INPUT) -> str:
@@ -58,7 +58,7 @@ def test_a_row_carries_its_label_its_soft_label_and_its_example() -> None:
     world = curating.World()
     names = [world.upload(curating.example(seed)) for seed in range(12)]
     world.work(10)
-    manifest, rows = world.dataset(world.subject.published.digest)
+    manifest, rows = world.dataset(world.state.published.digest)
     both = dataset_parts.concatenate(list(rows.values()), manifest.input, 3)
     assert {one.decode() for one in both.id} == {f"sha256:{name}" for name in names}
     assert (both.y == both.x[:, 0, 0] % 3).all()
@@ -71,22 +71,22 @@ def test_a_captured_row_is_holdout_by_its_input_alone() -> None:
     for seed in range(40):
         world.upload(curating.example(seed))
     world.work(20)
-    _, rows = world.dataset(world.subject.published.digest)
+    _, rows = world.dataset(world.state.published.digest)
     for role, its in rows.items():
         assert len(its) > 0
         assert all(datasets.is_holdout(datasets.input_digest(x)) == (role == "holdout") for x in its.x)
 
 
 def test_equal_inputs_are_one_row_and_ground_truth_is_the_one_kept() -> None:
-    holdings = rows_of(
+    captured_rows = rows_of(
         (captured(1, pixels=9), label(1000)),
         (captured(2, pixels=9), label(2000, "GroundTruth", 1)),
         (captured(3, pixels=9), label(500)),
     )
-    (row,) = holdings.rows
+    (row,) = captured_rows.rows
     assert (row.label.source, row.label.label) == ("GroundTruth", 1)
-    assert holdings.left_out == {"duplicate": 2}
-    assert holdings.counts.labeled == 3
+    assert captured_rows.left_out == {"duplicate": 2}
+    assert captured_rows.counts.labeled == 3
 
 
 @given(st.permutations(range(8)), st.integers(0, 7))
@@ -99,17 +99,17 @@ def test_the_same_labels_in_any_order_are_the_same_dataset(order: list[int], tru
     assert published(rows_of(*(labelled[index] for index in order))) == expected
 
 
-def published(holdings: Holdings) -> Any:
-    return Publisher(MemoryBlobs(), curating.TASK).publish(holdings.rows, holdings.left_out, None)
+def published(captured_rows: CapturedRows) -> Any:
+    return Publisher(MemoryBlobs(), curating.TASK).publish(captured_rows.rows, captured_rows.left_out, None)
 
 
 def test_beyond_the_bound_the_oldest_are_left_out_and_counted() -> None:
     labelled = [(captured(seed), label(1000 + seed)) for seed in range(10)]
     room = 4 * 710
     for order in (labelled, labelled[::-1]):
-        holdings = rows_of(*order, max_bytes=room)
-        assert sorted(row.label.at_unix_ms for row in holdings.rows) == [1006, 1007, 1008, 1009]
-        assert holdings.left_out == {"overBudget": 6}
+        captured_rows = rows_of(*order, max_bytes=room)
+        assert sorted(row.label.at_unix_ms for row in captured_rows.rows) == [1006, 1007, 1008, 1009]
+        assert captured_rows.left_out == {"overBudget": 6}
 
 
 def test_the_base_lies_under_the_captured_rows_untouched() -> None:
@@ -117,10 +117,10 @@ def test_the_base_lies_under_the_captured_rows_untouched() -> None:
     base = imported(world.blobs, np.arange(12).reshape(3, 2, 2), [0, 1, 2])
     world.objects.patch("EdgeModel", "digits", spec={"datasetDigest": base}, manager="operator")
     world.work(7)
-    assert world.subject.published.digest == base
+    assert world.state.published.digest == base
     world.upload(curating.example(200))
     world.work(7)
-    manifest, _ = world.dataset(world.subject.published.digest)
+    manifest, _ = world.dataset(world.state.published.digest)
     before, _ = world.dataset(base)
     assert manifest.parents == (base,)
     assert manifest.parts[0] == before.parts[0]
@@ -135,8 +135,8 @@ def test_a_captured_input_that_the_base_has_already_is_left_out_and_counted() ->
     world.upload(curating.example(1))
     world.upload(curating.example(2))
     world.work(8)
-    manifest, _ = world.dataset(world.subject.published.digest)
-    assert world.subject.published.captured == 1
+    manifest, _ = world.dataset(world.state.published.digest)
+    assert world.state.published.captured == 1
     assert manifest.dropped == {"alreadyImported": 1}
 
 
@@ -145,12 +145,12 @@ def test_what_was_dropped_is_told_by_reason_in_the_manifest() -> None:
     world.upload(b"\xff\xff\xff")
     world.upload(curating.example(1))
     world.work(8)
-    manifest, _ = world.dataset(world.subject.published.digest)
+    manifest, _ = world.dataset(world.state.published.digest)
     assert manifest.dropped == {"malformed": 1}
 
 
 def test_a_number_that_is_not_finite_never_gets_into_a_dataset() -> None:
-    task = curating.Task("digits", ("a", "b"), datasets.Input("x", "FP32", (2,)))
+    task = curating.LabelTask("digits", ("a", "b"), datasets.Input("x", "FP32", (2,)))
     raw = np.array([1.0, np.inf], dtype="<f4").tobytes()
     tensor = fleet_pb2.CapturedTensor(name="x", datatype="FP32", shape=[2], raw=raw)
     data = fleet_pb2.Example(model="digits", inputs=[tensor]).SerializeToString()
@@ -172,12 +172,12 @@ def test_a_base_that_cannot_be_used_publishes_nothing_and_loses_nothing(make: An
     world.objects.patch("EdgeModel", "digits", spec={"datasetDigest": make(world.blobs)}, manager="operator")
     world.upload(curating.example(1))
     world.work(8)
-    assert world.subject.published is None
+    assert world.state.published is None
     assert len(world.labels) == 1
     base = imported(world.blobs, np.zeros((1, 2, 2)), [0])
     world.objects.patch("EdgeModel", "digits", spec={"datasetDigest": base}, manager="operator")
     world.work(8)
-    assert world.subject.published.captured == 1
+    assert world.state.published.captured == 1
 
 
 def test_a_damaged_base_is_told() -> None:
@@ -249,9 +249,9 @@ def test_a_curator_that_starts_anew_publishes_the_same_dataset() -> None:
     for seed in range(20):
         world.upload(curating.example(seed, kind=fleet_pb2.EXPLORATION if seed % 2 else fleet_pb2.HARD))
     world.work(12)
-    before, counts = world.subject.published, world.subject.holdings.counts
+    before, counts = world.state.published, world.state.captured_rows.counts
     world.restart()
     world.work(3)
-    assert world.subject.published == before
-    assert world.subject.holdings.counts == counts
+    assert world.state.published == before
+    assert world.state.captured_rows.counts == counts
     assert world.teacher.asked == 20

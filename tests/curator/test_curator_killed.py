@@ -82,7 +82,7 @@ def test_a_curator_killed_at_any_effect_labels_all_once(tmp_path: Path, server: 
     assert set(world.labels) == names
     for name in names:
         assert json.loads(world.blobs.read(f"labels/digits/{name}.json", max_bytes=10_000))["source"] == "Teacher"
-    assert world.subject.published.captured == EXAMPLES
+    assert world.state.published.captured == EXAMPLES
     assert world.streams.read("skerry:examples", "curator", "other", count=10, block_s=0.0) == []
     (counts,) = world.fleetstate.count([evidence.counter("digits", curating.VERSION, "north", 7_000)])
     assert counts.get("n", 0) <= EXAMPLES

@@ -35,7 +35,7 @@ def test_a_second_entry_of_the_same_example_asks_the_teacher_nothing() -> None:
     world.upload(data)
     world.work(2)
     assert world.teacher.asked == 1
-    assert world.subject.holdings.counts.labeled == 1
+    assert world.state.captured_rows.counts.labeled == 1
 
 
 def test_while_the_teacher_is_away_all_waits_and_then_all_is_labelled() -> None:
@@ -44,12 +44,12 @@ def test_while_the_teacher_is_away_all_waits_and_then_all_is_labelled() -> None:
     names = {world.upload(curating.example(seed)) for seed in range(30)}
     world.work(6)
     assert world.labels == []
-    assert world.labeler.held == 24  # 4 a round
+    assert world.labeling_loop.held == 24  # 4 a round
     world.teacher.away = False
     world.clock.now_s += 10
     world.work(12)
     assert set(world.labels) == names
-    assert world.labeler.held == 0
+    assert world.labeling_loop.held == 0
     assert world.teacher.asked == 30
 
 
@@ -59,7 +59,7 @@ def test_what_is_held_is_bounded_and_the_rest_stays_in_the_stream(monkeypatch: p
     world.teacher.away = True
     names = {world.upload(curating.example(seed)) for seed in range(30)}
     world.work(12)
-    assert world.labeler.held == 10
+    assert world.labeling_loop.held == 10
     world.teacher.away = False
     world.clock.now_s += 10
     world.work(20)
@@ -116,7 +116,7 @@ def test_ground_truth_wins_whichever_came_first(order: str) -> None:
     world.work(2)
     label = read_label(world, name)
     assert (label["label"], label["source"], label["by"]) == (2, "GroundTruth", "node north")
-    assert world.subject.holdings.counts.truths == 1
+    assert world.state.captured_rows.counts.truths == 1
     if order == "truth last":
         assert label["superseded"]["source"] == "Teacher"
         assert label["superseded"]["label"] == 1
@@ -140,7 +140,7 @@ def test_a_truth_that_names_no_class_is_counted_and_the_teacher_answers() -> Non
     world.upload(curating.truth(data, 3), kind="truth", about=data)
     world.work(3)
     assert read_label(world, name)["source"] == "Teacher"
-    assert world.subject.dropped == {"truthOutOfRange": 1}
+    assert world.state.dropped == {"truthOutOfRange": 1}
 
 
 def test_a_model_that_appears_later_finds_its_examples() -> None:
@@ -198,6 +198,6 @@ def test_two_curators_share_the_work_and_each_comes_to_know_all() -> None:
     for world in (one, other):
         world.work(8)
         assert set(world.labels) == names
-        assert world.subject.holdings.counts.labeled == 12
-    assert one.subject.published == other.subject.published
+        assert world.state.captured_rows.counts.labeled == 12
+    assert one.state.published == other.state.published
     assert one.streams.read("skerry:examples", "curator", "third", count=100, block_s=0) == []

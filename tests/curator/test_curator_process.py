@@ -82,7 +82,7 @@ async def test_a_teacher_with_other_classes_or_without_the_model_is_no_teacher_y
         with pytest.raises(errors.UnavailableError, match=r"logits FP32 \[1, 5\], not floating numbers \[1, 3\]"):
             await RemoteTeacher(remote, 5.0).ask(curating.TASK, rows)
         with pytest.raises(errors.UnavailableError, match="no model faces"):
-            await RemoteTeacher(remote, 5.0).ask(curating.Task("faces", ("a", "b"), curating.INPUT), rows)
+            await RemoteTeacher(remote, 5.0).ask(curating.LabelTask("faces", ("a", "b"), curating.INPUT), rows)
 
 
 async def until(true: Callable[[], bool], what: str) -> None:

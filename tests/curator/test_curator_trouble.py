@@ -28,10 +28,10 @@ def test_an_example_that_cannot_be_used_is_counted_and_stops_nothing(fields: dic
     good = world.upload(curating.example(2))
     world.work(3)
     assert world.labels == [good]
-    assert sum(world.subject.dropped.values()) == 1
+    assert sum(world.state.dropped.values()) == 1
     world.clock.now_s += world.settings.rescan_seconds
     world.work(3)
-    assert sum(world.subject.dropped.values()) == 1
+    assert sum(world.state.dropped.values()) == 1
 
 
 def test_bytes_that_are_no_example_or_not_of_their_digest_are_counted() -> None:
@@ -41,7 +41,7 @@ def test_bytes_that_are_no_example_or_not_of_their_digest_are_counted() -> None:
     world.blobs.write(f"examples/digits/{damaged}", curating.example(2))
     world.work(3)
     assert world.labels == []
-    assert world.subject.dropped == {"malformed": 1, "damaged": 1}
+    assert world.state.dropped == {"malformed": 1, "damaged": 1}
 
 
 def test_an_example_that_the_teacher_refuses_is_refused_alone_and_asked_again_later() -> None:
@@ -50,12 +50,12 @@ def test_an_example_that_the_teacher_refuses_is_refused_alone_and_asked_again_la
     names = [world.upload(curating.example(seed)) for seed in range(4)]
     world.work(3)
     assert set(world.labels) == {names[0], names[2], names[3]}
-    assert world.subject.dropped == {"refusedByTeacher": 1}
+    assert world.state.dropped == {"refusedByTeacher": 1}
     world.teacher.refuses = None
     world.clock.now_s += 601
     world.work(3)
     assert set(world.labels) == set(names)
-    assert world.subject.dropped == {}
+    assert world.state.dropped == {}
 
 
 def test_an_answer_that_is_not_finite_is_no_label() -> None:
@@ -64,7 +64,7 @@ def test_an_answer_that_is_not_finite_is_no_label() -> None:
     names = [world.upload(curating.example(seed)) for seed in range(3)]
     world.work(3)
     assert set(world.labels) == {names[0], names[2]}
-    assert world.subject.dropped == {"teacherNotFinite": 1}
+    assert world.state.dropped == {"teacherNotFinite": 1}
 
 
 def test_a_damaged_label_is_made_again() -> None:
@@ -115,7 +115,7 @@ def test_a_full_disk_is_waited_out_at_any_write(prefix: str) -> None:
         world.work(6)
         world.clock.now_s += 6
     assert set(world.labels) == names
-    assert world.subject.published.captured == 6
+    assert world.state.published.captured == 6
 
 
 class AwayStreams(curating.MemoryStreams):

@@ -23,14 +23,14 @@ def publish(world: curating.World, *seeds: int) -> str:
     for seed in seeds:
         world.upload(curating.example(seed))
     world.work(25)
-    return str(world.subject.published.digest)
+    return str(world.state.published.digest)
 
 
 def wait(world: curating.World, seconds: float) -> None:
     end = world.clock.now_s + seconds
     while world.clock.now_s < end:
         world.clock.now_s += 100
-        world.keeper.tick()
+        world.schedule.tick()
 
 
 def stored(world: curating.World) -> set[str]:

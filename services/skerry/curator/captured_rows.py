@@ -40,7 +40,7 @@ class Counts:
     truths: int
 
 
-class Holdings:
+class CapturedRows:
     """`max_bytes` bounds the rows. What is known of every example beyond them is a few flags."""
 
     def __init__(self, max_bytes: int) -> None:
@@ -80,8 +80,8 @@ class Holdings:
     def left_out(self) -> dict[str, int]:
         """Labelled examples without a row, by reason."""
         duplicates = len(self._known) - len(self._rows) - self._left_out
-        found = {"duplicate": duplicates, datasets.OVER_BUDGET: self._left_out}
-        return {reason: count for reason, count in found.items() if count > 0}
+        tallies = {"duplicate": duplicates, datasets.OVER_BUDGET: self._left_out}
+        return {reason: count for reason, count in tallies.items() if count > 0}
 
     def _replace(self, held: Row | None, row: Row) -> None:
         if held == row:

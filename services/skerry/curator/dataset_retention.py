@@ -2,7 +2,7 @@
 
 A dataset stays while it is the newest of its model, or pinned: by EdgeModel.spec.datasetDigest, by a TrainingRun, or by
 the manifest of a ModelVersion; for `keep_s` after it ceased to be any of these (as this process saw it); and for ever
-when nothing in it was captured, since then somebody imported it. Works in the thread that publishes, so that no part is
+when nothing in it was captured, since then a person imported it. Works in the thread that publishes, so that no part is
 taken from a dataset in the making.
 """
 
@@ -21,20 +21,20 @@ _log = logs.logger("curator")
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _Dataset:
     """What matters of a dataset here: the parts that were captured, and all of them."""
 
     captured: frozenset[str]
     parts: frozenset[str]
 
 
-class Sweeper:
+class DatasetRetention:
     """`monotonic` gives seconds."""
 
     def __init__(self, objects: Objects, blobs: Blobs, monotonic: Callable[[], float], keep_s: float) -> None:
         self._objects, self._blobs, self._monotonic, self._keep_s = objects, blobs, monotonic, keep_s
         self._free_since_s: dict[tuple[str, str], float] = {}  # (model, dataset)
-        self._known: dict[str, _Known] = {}  # by dataset; a dataset never changes
+        self._datasets: dict[str, _Dataset] = {}  # by dataset; a dataset never changes
         self._trained_on: dict[str, str] = {}  # dataset, by digest of a version
 
     def sweep(self, model: str, newest: str, held: Iterable[str]) -> int:
@@ -48,10 +48,10 @@ class Sweeper:
         due = self._due(model, stored - pinned)
         if not due:
             return 0
-        kept = set(held).union(*(self._read(model, one).parts for one in stored - due))
+        kept = set(held).union(*(self._read(model, digest).parts for digest in stored - due))
         swept = 0
-        for one in sorted(due)[:MAX_AT_ONCE]:
-            swept += self._remove(model, one, kept)
+        for digest in sorted(due)[:MAX_AT_ONCE]:
+            swept += self._remove(model, digest, kept)
         if swept:
             _log.info("datasets_swept", model=model, datasets=swept, kept=len(stored) - swept)
         return swept
@@ -59,18 +59,18 @@ class Sweeper:
     def _due(self, model: str, free: set[str]) -> set[str]:
         """Those of `free` that have been so for long enough."""
         now_s = self._monotonic()
-        since = {one: self._free_since_s.get((model, one), now_s) for one in free}
+        since = {digest: self._free_since_s.get((model, digest), now_s) for digest in free}
         others = {key: at_s for key, at_s in self._free_since_s.items() if key[0] != model}
-        self._free_since_s = others | {(model, one): at_s for one, at_s in since.items()}
-        return {one for one, at_s in since.items() if now_s - at_s >= self._keep_s}
+        self._free_since_s = others | {(model, digest): at_s for digest, at_s in since.items()}
+        return {digest for digest, at_s in since.items() if now_s - at_s >= self._keep_s}
 
     def _pins(self, model: str) -> set[str]:
         mine: list[Mapping[str, object]] = [
-            thing.spec for thing in self._objects.list("TrainingRun") if thing.spec.get("model") == model
+            resource.spec for resource in self._objects.list("TrainingRun") if resource.spec.get("model") == model
         ]
-        mine += [thing.spec for thing in self._objects.list("EdgeModel") if thing.name == model]
-        versions = [thing for thing in self._objects.list("ModelVersion") if thing.spec.get("model") == model]
-        return {str(spec.get("datasetDigest")) for spec in mine} | {self._dataset_of(one) for one in versions}
+        mine += [resource.spec for resource in self._objects.list("EdgeModel") if resource.name == model]
+        versions = [version for version in self._objects.list("ModelVersion") if version.spec.get("model") == model]
+        return {str(spec.get("datasetDigest")) for spec in mine} | {self._dataset_of(version) for version in versions}
 
     def _dataset_of(self, version: Object) -> str:
         """What a version was trained on. The manifest of an imported one is not ours, nor is its dataset."""
@@ -83,22 +83,22 @@ class Sweeper:
             ).dataset
         return self._trained_on[digest]
 
-    def _read(self, model: str, digest: str) -> _Known:
-        if digest not in self._known:
+    def _read(self, model: str, digest: str) -> _Dataset:
+        if digest not in self._datasets:
             path = contract.dataset_path(model, digest)
             data = digests.verify(self._blobs.read(path, max_bytes=datasets.MAX_MANIFEST_BYTES), digest, path)
             parts = datasets.DatasetManifest.from_json(data).parts
             captured = frozenset(part.digest for part in parts if part.origin == "captured")
-            self._known[digest] = _Known(captured, frozenset(part.digest for part in parts))
-        return self._known[digest]
+            self._datasets[digest] = _Dataset(captured, frozenset(part.digest for part in parts))
+        return self._datasets[digest]
 
     def _remove(self, model: str, digest: str, kept: set[str]) -> bool:
         """Its parts first: a sweep that is broken off leaves a manifest, which is found again, and no stray parts."""
-        found = self._read(model, digest)
-        if not found.captured:
+        dataset = self._read(model, digest)
+        if not dataset.captured:
             return False
-        for part in found.captured - kept:
+        for part in dataset.captured - kept:
             self._blobs.delete(digests.blob_path(part))
         self._blobs.delete(contract.dataset_path(model, digest))
-        self._known.pop(digest)
+        self._datasets.pop(digest)
         return True

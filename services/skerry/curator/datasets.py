@@ -17,7 +17,7 @@ from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.core import contract, dataset_parts, datasets, errors
 from skerry.curator.captured_rows import Row
-from skerry.curator.label_task import Task
+from skerry.curator.label_task import LabelTask
 
 _WIDTHS_MS = (64 * 86_400_000, 86_400_000, 3_600_000, 300_000, 30_000)
 
@@ -46,7 +46,7 @@ _Group = tuple[datasets.Role, int, int]  # role, start and width of the calendar
 class Publisher:
     """One model's datasets. Keeps the parts of the last one, to pack only what changed."""
 
-    def __init__(self, blobs: Blobs, task: Task) -> None:
+    def __init__(self, blobs: Blobs, task: LabelTask) -> None:
         self._blobs, self._task = blobs, task
         self._packed: dict[_Group, tuple[bytes, datasets.Part]] = {}
         self._base: _Base | None = None
@@ -115,11 +115,11 @@ class Publisher:
 
 def span(at_unix_ms: int, newest_unix_ms: int) -> tuple[int, int]:
     """Start and width in ms of the widest calendar span that holds `at` and is over at `newest`, else the narrowest."""
-    width = next((one for one in _WIDTHS_MS if at_unix_ms // one < newest_unix_ms // one), _WIDTHS_MS[-1])
+    width = next((width for width in _WIDTHS_MS if at_unix_ms // width < newest_unix_ms // width), _WIDTHS_MS[-1])
     return at_unix_ms // width * width, width
 
 
-def _read_base(blobs: Blobs, task: Task, digest: str) -> _Base:
+def _read_base(blobs: Blobs, task: LabelTask, digest: str) -> _Base:
     path = contract.dataset_path(task.model, digest)
     data = blobs.read(path, max_bytes=datasets.MAX_MANIFEST_BYTES)
     if "sha256:" + hashlib.sha256(data).hexdigest() != digest:
@@ -157,7 +157,7 @@ def _signature(rows: Sequence[Row]) -> bytes:
     return summary.digest()
 
 
-def _arrays(rows: Sequence[Row], task: Task) -> dataset_parts.Rows:
+def _arrays(rows: Sequence[Row], task: LabelTask) -> dataset_parts.Rows:
     """[n] rows as a part's arrays, each with weight 1."""
     x: NDArray[Any] = np.frombuffer(b"".join(row.data for row in rows), dtype=task.input.dtype)
     none = (np.nan,) * task.classes

@@ -19,7 +19,7 @@ def counter(model: str, digest: str, node: str, answered_unix_ms: int) -> str:
     return contract.evidence_counter(model, digest, node, contract.evidence_bucket(answered_unix_ms))
 
 
-class Evidence:
+class EvidenceCounts:
     """Counts that are not yet in `fleetstate`."""
 
     def __init__(self, fleetstate: FleetState) -> None:
@@ -27,7 +27,7 @@ class Evidence:
         self._answers: Counter[str] = Counter()
         self._bad: Counter[str] = Counter()
 
-    def note(self, model: str, captured: examples.Captured, label: int) -> None:
+    def count(self, model: str, captured: examples.Captured, label: int) -> None:
         """Hard examples do not count: they were chosen because they are hard. Nor does an answer without a class."""
         if not captured.exploration or captured.local_class is None:
             return

@@ -13,7 +13,7 @@ from skerry.proto import fleet_pb2
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoredExample:
     """One example (64 hex digits), and whether a label and a truth lie beside it."""
 
     hex: str
@@ -21,7 +21,7 @@ class Found:
     has_truth: bool
 
 
-class Shelf:
+class ExampleStore:
     """All methods raise UnavailableError when storage does not answer."""
 
     def __init__(self, blobs: Blobs) -> None:
@@ -50,10 +50,10 @@ class Shelf:
     def put_label(self, model: str, name: str, label: labels.Label) -> None:
         self._blobs.write(contract.label_path(model, name), label.to_json())
 
-    def scan(self, model: str) -> Iterator[Found]:
+    def scan(self, model: str) -> Iterator[StoredExample]:
         """Every example of the model, in order of its id."""
         folders = (contract.examples_folder(model), contract.labels_folder(model), contract.truths_folder(model))
-        return beside(*(map(_stem, self._blobs.list(folder)) for folder in folders))
+        return merge(*(map(_stem, self._blobs.list(folder)) for folder in folders))
 
     def _read(self, path: str, max_bytes: int) -> bytes | None:
         try:
@@ -62,11 +62,11 @@ class Shelf:
             return None
 
 
-def beside(examples: Iterable[str], labelled: Iterable[str], truths: Iterable[str]) -> Iterator[Found]:
+def merge(examples: Iterable[str], labelled: Iterable[str], truths: Iterable[str]) -> Iterator[StoredExample]:
     """Merge three sorted listings of hex names without holding any of them; names without an example are left out."""
     of_label, of_truth = _Sorted(labelled), _Sorted(truths)
     for name in examples:
-        yield Found(name, of_label.has(name), of_truth.has(name))
+        yield StoredExample(name, of_label.has(name), of_truth.has(name))
 
 
 class _Sorted:

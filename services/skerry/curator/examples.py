@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from skerry.core import datasets, digests
-from skerry.curator.label_task import Task
+from skerry.curator.label_task import LabelTask
 from skerry.proto import fleet_pb2
 
 
@@ -42,7 +42,7 @@ class Refused:
     message: str
 
 
-def read(data: bytes, example_id: str, task: Task) -> Captured | Refused:
+def read(data: bytes, example_id: str, task: LabelTask) -> Captured | Refused:
     """The example with this id, checked against its digest and the model's input."""
     if digests.sha256(data) != example_id:
         return Refused("damaged", f"example {example_id} does not have its digest: the blob is damaged")

@@ -7,7 +7,7 @@ from skerry.core import datasets, errors, specs
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class LabelTask:
     """`input` is one row as callers send it, without a batch axis."""
 
     model: str
@@ -19,7 +19,7 @@ class Task:
         return len(self.class_names)
 
 
-def of(model: specs.EdgeModel) -> Task:
+def of(model: specs.EdgeModel) -> LabelTask:
     """The task of an EdgeModel. Raises InputError for rows that no dataset can hold."""
     row, kinds = model.input, datasets.DTYPES
     if row.datatype not in kinds:
@@ -29,4 +29,4 @@ def of(model: specs.EdgeModel) -> Task:
         )
     if math.prod(row.shape) * kinds[row.datatype].itemsize > datasets.MAX_ROW_BYTES:
         raise errors.TooLargeError(f"EdgeModel {model.name}: one row has more than {datasets.MAX_ROW_BYTES} bytes")
-    return Task(model.name, model.class_names, datasets.Input(row.name, row.datatype, row.shape))
+    return LabelTask(model.name, model.class_names, datasets.Input(row.name, row.datatype, row.shape))

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from skerry.adapters.telemetry import logs
 from skerry.core import confidence, errors
 from skerry.curator import examples, labels
-from skerry.curator.evidence import Evidence
-from skerry.curator.example_store import Found, Shelf
-from skerry.curator.label_task import Task
-from skerry.curator.model_state import Subject
+from skerry.curator.evidence import EvidenceCounts
+from skerry.curator.example_store import ExampleStore, StoredExample
+from skerry.curator.label_task import LabelTask
+from skerry.curator.model_state import ModelState
 
 _log = logs.logger("curator")
 _LOADED_AT_ONCE = 256  # labelled examples read again by one look at the backlog
@@ -35,178 +35,182 @@ class Work:
 class Prepared:
     """`to_teach` waits for the teacher, `finished` for nothing."""
 
-    to_teach: dict[Task, list[tuple[Work, examples.Captured]]] = field(default_factory=dict)
+    to_teach: dict[LabelTask, list[tuple[Work, examples.Captured]]] = field(default_factory=dict)
     finished: list[Work] = field(default_factory=list)
 
 
-class Desk:
+class Labeling:
     """`clock` gives Unix milliseconds, for provenance."""
 
-    def __init__(self, shelf: Shelf, evidence: Evidence, clock: Callable[[], int], temperature: float) -> None:
-        self._shelf, self._evidence, self._clock, self._temperature = shelf, evidence, clock, temperature
-        self.subjects: dict[str, Subject] = {}
+    def __init__(
+        self, store: ExampleStore, evidence: EvidenceCounts, clock: Callable[[], int], temperature: float
+    ) -> None:
+        self._store, self._evidence, self._clock, self._temperature = store, evidence, clock, temperature
+        self.models: dict[str, ModelState] = {}
 
     def prepare(self, works: Iterable[Work]) -> Prepared:
         """Sort out what needs no teacher. Raises UnavailableError (storage); all of it can be done again."""
         prepared = Prepared()
         for work in works:
-            subject = self.subjects.get(work.model)
+            state = self.models.get(work.model)
             captured = None
-            if subject is not None:  # else nobody wants it now; when the model appears, a scan finds it
-                captured = self._truth(subject, work.name) if work.truth else self._example(subject, work.name)
-            if subject is None or captured is None:
+            if state is not None:  # else no model wants it now; when the model appears, a scan finds it
+                captured = self._truth(state, work.name) if work.truth else self._example(state, work.name)
+            if state is None or captured is None:
                 prepared.finished.append(work)
             else:
-                prepared.to_teach.setdefault(subject.task, []).append((work, captured))
+                prepared.to_teach.setdefault(state.task, []).append((work, captured))
         return prepared
 
-    def record(self, task: Task, taught: Sequence[examples.Captured], logits: NDArray[np.float64], by: str) -> None:
+    def record(
+        self, task: LabelTask, taught: Sequence[examples.Captured], logits: NDArray[np.float64], by: str
+    ) -> None:
         """Write the teacher's labels: logits[n, classes] for n examples. Raises UnavailableError (storage)."""
-        subject = self._current(task)
+        state = self._current(task)
         probabilities = confidence.softmax(logits, self._temperature)
         for captured, row in zip(taught, probabilities, strict=True):
-            if subject is None:
+            if state is None:
                 continue
             if np.isfinite(row).all():
-                self._keep(subject, captured, None, labels.of_teacher(row, by, self._clock()))
+                self._save(state, captured, None, labels.of_teacher(row, by, self._clock()))
             else:
                 message = f"{by} answered example {captured.id} with numbers that are not finite"
                 self.refuse(task, captured, "teacherNotFinite", message)
 
-    def refuse(self, task: Task, captured: examples.Captured, reason: str, message: str) -> None:
-        if subject := self._current(task):
-            self._refuse(subject, captured.name, reason, message)
+    def refuse(self, task: LabelTask, captured: examples.Captured, reason: str, message: str) -> None:
+        if state := self._current(task):
+            self._refuse(state, captured.name, reason, message)
 
-    def _current(self, task: Task) -> Subject | None:
-        """The subject, unless its EdgeModel was changed or removed meanwhile: a scan then finds the example again."""
-        subject = self.subjects.get(task.model)
-        return subject if subject is not None and subject.task == task else None
+    def _current(self, task: LabelTask) -> ModelState | None:
+        """The model's state; None when its EdgeModel changed or went meanwhile: a scan then finds the example again."""
+        state = self.models.get(task.model)
+        return state if state is not None and state.task == task else None
 
     def rescan(self, models: Iterable[str]) -> None:
         """Compare object storage with what is known, from the beginning."""
         for model in models:
-            subject = self.subjects[model]
-            subject.scan = self._shelf.scan(model)
+            state = self.models[model]
+            state.scan = self._store.scan(model)
 
     def backlog(self, count: int) -> list[Work]:
         """Up to `count` pieces of work that the running scans find. Raises UnavailableError; the scan then ends."""
-        found: list[Work] = []
-        for subject in self.subjects.values():
-            try:
-                found += self._scan(subject, count - len(found))
-            except errors.UnavailableError:
-                subject.scan = None
-                raise
-        return found
-
-    def _scan(self, subject: Subject, count: int) -> list[Work]:
         works: list[Work] = []
-        loads = 0
-        while subject.scan is not None and len(works) < count and loads < _LOADED_AT_ONCE:
-            found = next(subject.scan, None)
-            if found is None:
-                subject.scan, subject.loaded = None, True
-            elif not found.labelled and not subject.refuses(found.hex):
-                works.append(Work(subject.task.model, found.hex, truth=found.has_truth))
-            elif found.labelled:
-                loads += self._load(subject, found.hex)
-                works += self._left_to_do(subject, found)
+        for state in self.models.values():
+            try:
+                works += self._scan(state, count - len(works))
+            except errors.UnavailableError:
+                state.scan = None
+                raise
         return works
 
-    def _load(self, subject: Subject, name: str) -> bool:
+    def _scan(self, state: ModelState, count: int) -> list[Work]:
+        works: list[Work] = []
+        loads = 0
+        while state.scan is not None and len(works) < count and loads < _LOADED_AT_ONCE:
+            stored = next(state.scan, None)
+            if stored is None:
+                state.scan, state.loaded = None, True
+            elif not stored.labelled and not state.refuses(stored.hex):
+                works.append(Work(state.task.model, stored.hex, truth=stored.has_truth))
+            elif stored.labelled:
+                loads += self._load(state, stored.hex)
+                works += self._left_to_do(state, stored)
+        return works
+
+    def _load(self, state: ModelState, name: str) -> bool:
         """Take in a labelled example that is not known yet."""
-        if subject.holdings.knows(name) or subject.refuses(name):
+        if state.captured_rows.knows(name) or state.refuses(name):
             return False
-        label, captured = self._label(subject, name), self._read(subject, name)
+        label, captured = self._label(state, name), self._read(state, name)
         if label is not None and captured is not None:
-            subject.add(captured, label)
+            state.add(captured, label)
         return True
 
-    def _left_to_do(self, subject: Subject, found: Found) -> list[Work]:
+    def _left_to_do(self, state: ModelState, stored: StoredExample) -> list[Work]:
         """A labelled example whose label is damaged, or older than the truth beside it."""
-        if subject.refuses(found.hex):
+        if state.refuses(stored.hex):
             return []
-        truth_waits = found.has_truth and not subject.refuses(f"{found.hex}:truth")
-        if truth_waits and not subject.holdings.knows(found.hex, with_truth=True):
-            return [Work(subject.task.model, found.hex, truth=True)]
-        known = subject.holdings.knows(found.hex)
-        return [] if known else [Work(subject.task.model, found.hex, truth=False)]
+        truth_waits = stored.has_truth and not state.refuses(f"{stored.hex}:truth")
+        if truth_waits and not state.captured_rows.knows(stored.hex, with_truth=True):
+            return [Work(state.task.model, stored.hex, truth=True)]
+        known = state.captured_rows.knows(stored.hex)
+        return [] if known else [Work(state.task.model, stored.hex, truth=False)]
 
-    def _example(self, subject: Subject, name: str) -> examples.Captured | None:
+    def _example(self, state: ModelState, name: str) -> examples.Captured | None:
         """The example if the teacher must look at it, None if all is done."""
-        if subject.holdings.knows(name) or (captured := self._read(subject, name)) is None:
+        if state.captured_rows.knows(name) or (captured := self._read(state, name)) is None:
             return None
-        if label := self._label(subject, name):
-            subject.add(captured, label)
+        if label := self._label(state, name):
+            state.add(captured, label)
             return None
-        return None if self._apply_truth(subject, captured, None) else captured
+        return None if self._apply_truth(state, captured, None) else captured
 
-    def _truth(self, subject: Subject, name: str) -> examples.Captured | None:
+    def _truth(self, state: ModelState, name: str) -> examples.Captured | None:
         """As `_example`. A truth without its example waits in storage until the example comes."""
-        captured = self._read(subject, name)
+        captured = self._read(state, name)
         if captured is None:
             return None
-        before = self._label(subject, name)
-        if self._apply_truth(subject, captured, before):
+        before = self._label(state, name)
+        if self._apply_truth(state, captured, before):
             return None
         if before is None:
             return captured
-        subject.add(captured, before)
+        state.add(captured, before)
         return None
 
-    def _apply_truth(self, subject: Subject, captured: examples.Captured, before: labels.Label | None) -> bool:
+    def _apply_truth(self, state: ModelState, captured: examples.Captured, before: labels.Label | None) -> bool:
         """Write the label that ground truth gives, if there is any that says something new."""
         name = captured.name
         try:
-            truth = self._shelf.truth(subject.task.model, name)
+            truth = self._store.truth(state.task.model, name)
         except (errors.IntegrityError, errors.TooLargeError) as exc:
-            self._refuse(subject, f"{name}:truth", "truthDamaged", str(exc))
+            self._refuse(state, f"{name}:truth", "truthDamaged", str(exc))
             return False
         if truth is None:
             return False
-        if not 0 <= truth.label < subject.task.classes:
-            message = f"truth of {captured.id}: label {truth.label} is not in 0..{subject.task.classes - 1}"
-            self._refuse(subject, f"{name}:truth", "truthOutOfRange", message)
+        if not 0 <= truth.label < state.task.classes:
+            message = f"truth of {captured.id}: label {truth.label} is not in 0..{state.task.classes - 1}"
+            self._refuse(state, f"{name}:truth", "truthOutOfRange", message)
             return False
         label = labels.with_truth(before, truth.label, f"node {truth.node}", self._clock())
         if label is None:
             return False
-        self._keep(subject, captured, before, label)
+        self._save(state, captured, before, label)
         return True
 
-    def _keep(
-        self, subject: Subject, captured: examples.Captured, before: labels.Label | None, label: labels.Label
+    def _save(
+        self, state: ModelState, captured: examples.Captured, before: labels.Label | None, label: labels.Label
     ) -> None:
-        model = subject.task.model
-        self._shelf.put_label(model, captured.name, label)
-        subject.add(captured, label)
+        model = state.task.model
+        self._store.put_label(model, captured.name, label)
+        state.add(captured, label)
         if before is None:
-            self._evidence.note(model, captured, label.label)
+            self._evidence.count(model, captured, label.label)
 
-    def _label(self, subject: Subject, name: str) -> labels.Label | None:
+    def _label(self, state: ModelState, name: str) -> labels.Label | None:
         """The label beside the example; a damaged one counts as none and is made again."""
         try:
-            return self._shelf.label(subject.task.model, name, subject.task.classes)
+            return self._store.label(state.task.model, name, state.task.classes)
         except (errors.IntegrityError, errors.TooLargeError) as exc:
-            _log.warning("label_damaged", model=subject.task.model, message=str(exc))
+            _log.warning("label_damaged", model=state.task.model, message=str(exc))
             return None
 
-    def _read(self, subject: Subject, name: str) -> examples.Captured | None:
+    def _read(self, state: ModelState, name: str) -> examples.Captured | None:
         """The example, None (and counted) when it cannot be used, None when it is not there."""
         try:
-            data = self._shelf.example(subject.task.model, name)
+            data = self._store.example(state.task.model, name)
         except errors.TooLargeError as exc:
-            self._refuse(subject, name, "tooLarge", str(exc))
+            self._refuse(state, name, "tooLarge", str(exc))
             return None
         if data is None:
             return None
-        read = examples.read(data, f"sha256:{name}", subject.task)
+        read = examples.read(data, f"sha256:{name}", state.task)
         if isinstance(read, examples.Refused):
-            self._refuse(subject, name, read.reason, read.message)
+            self._refuse(state, name, read.reason, read.message)
             return None
         return read
 
-    def _refuse(self, subject: Subject, name: str, reason: str, message: str) -> None:
-        if not subject.refuses(name):
-            _log.warning("capture_refused", model=subject.task.model, reason=reason, message=message)
-        subject.refuse(name, reason)
+    def _refuse(self, state: ModelState, name: str, reason: str, message: str) -> None:
+        if not state.refuses(name):
+            _log.warning("capture_refused", model=state.task.model, reason=reason, message=message)
+        state.refuse(name, reason)

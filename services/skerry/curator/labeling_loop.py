@@ -1,6 +1,6 @@
-"""The loop that turns what came in into labels: entries of the stream and what scans find, through the desk and the
-teacher. An entry is acknowledged when its label is in storage; while the teacher or storage is away, work is held and
-tried again, later and later, and no more than a bounded amount is taken.
+"""The loop that turns what came in into labels: entries of the stream and what scans find, labeled with the help of
+the teacher. An entry is acknowledged when its label is in storage; while the teacher or storage is away, work is held
+and tried again, later and later, and no more than a bounded amount is taken.
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from skerry.adapters.streams.protocol import Streams
 from skerry.adapters.telemetry import logs
 from skerry.core import contract, digests, errors
 from skerry.curator import examples
-from skerry.curator.evidence import Evidence
-from skerry.curator.label_task import Task
-from skerry.curator.labeling import Desk, Work
+from skerry.curator.evidence import EvidenceCounts
+from skerry.curator.label_task import LabelTask
+from skerry.curator.labeling import Labeling, Work
 from skerry.curator.teacher import Teacher
 
 MAX_HELD = 1024
@@ -28,27 +28,27 @@ _T = TypeVar("_T")
 
 
 class Run(Protocol):
-    """Runs a blocking function on the desk's one thread."""
+    """Runs a blocking function on the one thread of `Labeling`."""
 
     def __call__(self, function: Callable[..., _T], /, *args: Any) -> Awaitable[_T]: ...
 
 
-class Labeler:
+class LabelingLoop:
     """`monotonic` gives seconds. One per process; `consumer` names it among others of the group."""
 
     def __init__(
         self,
-        desk: Desk,
+        labeling: Labeling,
         streams: Streams,
         teacher: Teacher,
-        evidence: Evidence,
+        evidence: EvidenceCounts,
         *,
         run: Run,
         monotonic: Callable[[], float],
         consumer: str,
         batch_rows: int,
     ) -> None:
-        self._desk, self._streams, self._teacher, self._evidence = desk, streams, teacher, evidence
+        self._labeling, self._streams, self._teacher, self._evidence = labeling, streams, teacher, evidence
         self._run, self._monotonic, self._consumer, self._batch_rows = run, monotonic, consumer, batch_rows
         self._held: dict[Work, None] = {}
         self._entries: dict[Work, set[str]] = {}
@@ -89,7 +89,7 @@ class Labeler:
 
     async def _found_by_scans(self, count: int) -> list[Work]:
         try:
-            return await self._run(self._desk.backlog, count)
+            return await self._run(self._labeling.backlog, count)
         except errors.UnavailableError as exc:
             _log.warning("scan_failed", message=str(exc))
             return []
@@ -106,7 +106,7 @@ class Labeler:
         if self._stream_lost or (self._epoch and epoch != self._epoch):
             # Entries may be gone with a flush, or were never written while the server was away: look at the blobs.
             _log.info("stream_found_again", epoch=epoch)
-            await self._run(self._desk.rescan, list(self._desk.subjects))
+            await self._run(self._labeling.rescan, list(self._labeling.models))
         self._stream_lost, self._epoch = False, epoch
         return works
 
@@ -128,7 +128,7 @@ class Labeler:
     async def _work(self, works: Sequence[Work], *, ask: bool) -> list[Work]:
         """Do what can be done now, hold the rest; returns what is finished."""
         try:
-            prepared = await self._run(self._desk.prepare, works)
+            prepared = await self._run(self._labeling.prepare, works)
         except errors.UnavailableError as exc:
             self._hold(works, exc)
             return []
@@ -155,24 +155,24 @@ class Labeler:
         self._retry_at_s = self._monotonic() + wait_s
         self._held.update(dict.fromkeys(works))
 
-    async def _teach(self, task: Task, captured: Sequence[examples.Captured]) -> None:
+    async def _teach(self, task: LabelTask, captured: Sequence[examples.Captured]) -> None:
         """Labels for these examples; one that the teacher refuses is refused alone."""
         size = max(1, min(self._batch_rows, _MAX_REQUEST_BYTES // max(1, task.input.row_bytes)))
         for start in range(0, len(captured), size):
             batch = captured[start : start + size]
             try:
-                answer = await self._teacher.ask(task, np.stack([one.row for one in batch]))
+                answer = await self._teacher.ask(task, np.stack([example.row for example in batch]))
             except errors.InputError as exc:
                 if len(batch) == 1:
-                    await self._run(self._desk.refuse, task, batch[0], "refusedByTeacher", str(exc))
+                    await self._run(self._labeling.refuse, task, batch[0], "refusedByTeacher", str(exc))
                     continue
-                for one in batch:
-                    await self._teach(task, [one])
+                for example in batch:
+                    await self._teach(task, [example])
             else:
-                await self._run(self._desk.record, task, batch, answer.logits, answer.by)
+                await self._run(self._labeling.record, task, batch, answer.logits, answer.by)
 
     async def _acknowledge(self, finished: Sequence[Work]) -> None:
-        """Tell the server what is done. If it does not hear, the entries come again and are found labelled."""
+        """Acknowledge what is done. An entry whose acknowledgment is lost comes again and is found labelled."""
         if not finished and not self._evidence.waiting:
             return
         ids = [entry for work in finished for entry in self._entries.pop(work, ())]

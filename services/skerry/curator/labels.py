@@ -1,4 +1,4 @@
-"""What an example is, who says so, and who wins: ground truth over the teacher, whichever came first.
+"""The class of an example, its source, and which source wins: ground truth over the teacher, whichever came first.
 
 A label is a small JSON blob beside the example; a label that another replaced stays inside it.
 """
@@ -19,7 +19,7 @@ _RANK: dict[str, int] = {"Teacher": 0, "Operator": 1, "GroundTruth": 2}
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """`soft` are probabilities by class, empty when nobody gave any; `by` says who, for people."""
+    """`soft` are probabilities by class, empty when there are none; `by` says who, for people."""
 
     label: int
     soft: tuple[float, ...]
@@ -62,7 +62,7 @@ class Label:
 
 
 def from_json(data: bytes, classes: int, what: str) -> Label:
-    """Parse and check. Raises IntegrityError naming `what`: nobody but the curator writes labels."""
+    """Parse and check. Raises IntegrityError naming `what`: only the curator writes labels."""
     try:
         document = json.loads(data)
         return _label(document, classes, depth=0)
@@ -71,7 +71,11 @@ def from_json(data: bytes, classes: int, what: str) -> Label:
 
 
 def _label(document: dict[str, Any], classes: int, depth: int) -> Label:
-    label, soft, source = document["label"], tuple(float(one) for one in document["soft"]), document["source"]
+    label, soft, source = (
+        document["label"],
+        tuple(float(probability) for probability in document["soft"]),
+        document["source"],
+    )
     if type(label) is not int or not 0 <= label < classes or source not in _RANK or depth > len(_RANK):
         raise ValueError(f"label {label!r:.20} from {source!r:.20}")
     if soft and (len(soft) != classes or not np.isfinite(soft).all() or abs(sum(soft) - 1.0) > 1e-3 or min(soft) < 0):
@@ -83,7 +87,7 @@ def _label(document: dict[str, Any], classes: int, depth: int) -> Label:
 
 def of_teacher(probabilities: NDArray[np.float64], by: str, at_unix_ms: int) -> Label:
     """What the teacher says of one example: probabilities[classes], finite, adding up to 1."""
-    soft = tuple(float(f"{one:.7g}") for one in probabilities)
+    soft = tuple(float(f"{probability:.7g}") for probability in probabilities)
     return Label(int(probabilities.argmax()), soft, "Teacher", by, at_unix_ms)
 
 

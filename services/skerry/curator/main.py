@@ -1,4 +1,4 @@
-"""The curator's process: wires the labeler and the keeper, and ends them in order on SIGTERM."""
+"""The curator's process: wires the labeling loop and the schedule, and ends them in order on SIGTERM."""
 
 import asyncio
 import contextlib
@@ -18,11 +18,11 @@ from skerry.adapters.heartbeat import Heartbeat
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.telemetry import logs
 from skerry.core import errors
-from skerry.curator.evidence import Evidence
-from skerry.curator.example_store import Shelf
-from skerry.curator.labeling import Desk
-from skerry.curator.labeling_loop import Labeler
-from skerry.curator.schedule import Keeper
+from skerry.curator.evidence import EvidenceCounts
+from skerry.curator.example_store import ExampleStore
+from skerry.curator.labeling import Labeling
+from skerry.curator.labeling_loop import LabelingLoop
+from skerry.curator.schedule import Schedule
 from skerry.curator.settings import Settings
 from skerry.curator.teacher import RemoteTeacher
 
@@ -38,20 +38,20 @@ async def serve(settings: Settings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    store, state = blobs.open_blobs(settings.blobs), fleetstate.open_fleetstate(settings.redis_url)
-    evidence = Evidence(state)
-    desk = Desk(Shelf(store), evidence, lambda: time.time_ns() // 1_000_000, settings.temperature)
+    blob_store, readings = blobs.open_blobs(settings.blobs), fleetstate.open_fleetstate(settings.redis_url)
+    evidence = EvidenceCounts(readings)
+    labeling = Labeling(ExampleStore(blob_store), evidence, lambda: time.time_ns() // 1_000_000, settings.temperature)
     resources = objects.open_objects(settings.objects)
-    keeper = Keeper(desk, resources, state, store, settings, time.monotonic)
+    schedule = Schedule(labeling, resources, readings, blob_store, settings, time.monotonic)
     heartbeat = Heartbeat("curator", lambda: objects.silent_s(resources))
-    with ThreadPoolExecutor(1, thread_name_prefix="desk") as thread:
+    with ThreadPoolExecutor(1, thread_name_prefix="labeling") as thread:
 
         def run(function: Callable[..., _T], /, *args: Any) -> Awaitable[_T]:
             return asyncio.get_running_loop().run_in_executor(thread, function, *args)
 
         async with RemoteModel(settings.teacher) as remote:
-            labeler = Labeler(
-                desk,
+            labeling_loop = LabelingLoop(
+                labeling,
                 streams.open_streams(settings.redis_url, idle_s=settings.idle_seconds),
                 RemoteTeacher(remote, settings.teacher_timeout_seconds),
                 evidence,
@@ -60,32 +60,32 @@ async def serve(settings: Settings) -> None:
                 consumer=f"{socket.gethostname()}-{os.getpid()}",
                 batch_rows=settings.batch_rows,
             )
-            # Followed, models are read from a watch and not asked for in every round; what the sweep reads is not.
+            # Followed, models are read from a watch and not asked for in every round; what retention reads is not.
             await run(functools.partial(resources.changes, 0, timeout_s=0.0, kinds=("EdgeModel",)))
-            await run(keeper.tick)
+            await run(schedule.tick)
             ready: dict[str, object] = {"event": "ready", "service": "curator"}
             if settings.health:
                 ready["health"] = heartbeat.serve(settings.health)
-            print(json.dumps(ready), flush=True)  # noqa: T201  # for who started us
+            print(json.dumps(ready), flush=True)  # noqa: T201  # for the parent process
             rounds = [
-                asyncio.create_task(_again(stopping, labeler.step, 0.0)),
-                asyncio.create_task(_again(stopping, lambda: run(_round, keeper, heartbeat), _TICK_S)),
+                asyncio.create_task(_repeat(stopping, labeling_loop.step, 0.0)),
+                asyncio.create_task(_repeat(stopping, lambda: run(_round, schedule, heartbeat), _TICK_S)),
             ]
             await stopping.wait()
             _, late = await asyncio.wait(rounds, timeout=_LAST_ROUND_S)
             for task in late:  # it waits for the teacher: what it held is found again
                 task.cancel()
             await asyncio.gather(*rounds, return_exceptions=True)
-            await run(keeper.publish_now)
+            await run(schedule.publish_now)
 
 
-def _round(keeper: Keeper, heartbeat: Heartbeat) -> None:
+def _round(schedule: Schedule, heartbeat: Heartbeat) -> None:
     heartbeat.beat()
-    keeper.tick()
+    schedule.tick()
 
 
-async def _again(stopping: asyncio.Event, act: Callable[[], Awaitable[object]], pause_s: float) -> None:
-    """Call `act` again and again until the process is to end; a bug in one round must not end the rounds."""
+async def _repeat(stopping: asyncio.Event, act: Callable[[], Awaitable[object]], pause_s: float) -> None:
+    """Call `act` over and over until the process is to end; a bug in one round must not end the rounds."""
     while not stopping.is_set():
         wait_s = pause_s
         try:

@@ -1,29 +1,29 @@
 """All the curator knows of one model while it runs: its rows, what was refused and why, and how far the scan is.
 
-It holds nothing that the blobs do not say: a curator that starts anew reads it all again.
+It holds nothing that the blobs do not say: a restarted curator reads it all again.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 
 from skerry.curator import example_store, examples, labels
-from skerry.curator.captured_rows import Holdings
+from skerry.curator.captured_rows import CapturedRows
 from skerry.curator.datasets import Published, Publisher
-from skerry.curator.label_task import Task
+from skerry.curator.label_task import LabelTask
 
 _MAX_REMEMBERED = 100_000
 BY_TEACHER = frozenset({"refusedByTeacher", "teacherNotFinite"})  # another teacher may do better: asked again later
 
 
-class Subject:
-    """One model's state. Not thread-safe: the desk uses it from one thread."""
+class ModelState:
+    """One model's state. Not thread-safe: `Labeling` uses it from one thread."""
 
-    def __init__(self, task: Task, publisher: Publisher, max_captured_bytes: int) -> None:
+    def __init__(self, task: LabelTask, publisher: Publisher, max_captured_bytes: int) -> None:
         self.task, self._publisher = task, publisher
-        self.holdings = Holdings(max_captured_bytes)
+        self.captured_rows = CapturedRows(max_captured_bytes)
         self.base_digest: str | None = None
         self.loaded = False  # the first scan is over: counts are whole
-        self.scan: Iterator[example_store.Found] | None = None
+        self.scan: Iterator[example_store.StoredExample] | None = None
         self.published: Published | None = None
         self.tried_at_s = float("-inf")  # when publishing was tried last
         self.rest_s = 0.0  # how long it is not tried again, because it was costly
@@ -34,30 +34,29 @@ class Subject:
     def add(self, captured: examples.Captured, label: labels.Label) -> None:
         """Take in a labelled example, or its better label."""
         self._refused.pop(captured.name, None)
-        self.holdings.add(captured, label)
+        self.captured_rows.add(captured, label)
 
     def refuse(self, name: str, reason: str) -> None:
-        """Remember that this example (`<hex>`) or truth (`<hex>:truth`) cannot be used, so that no scan tries it again
-        and again."""
+        """Remember that this example (`<hex>`) or truth (`<hex>:truth`) cannot be used, so that scans skip it."""
         if len(self._refused) < _MAX_REMEMBERED:
             self._refused[name] = reason
 
     def refuses(self, name: str) -> bool:
         return name in self._refused
 
-    def forgive(self) -> None:
+    def forget_teacher_refusals(self) -> None:
         """Forget what the teacher refused: it may be another one by now."""
         self._refused = {name: reason for name, reason in self._refused.items() if reason not in BY_TEACHER}
 
     @property
     def dropped(self) -> dict[str, int]:
         """Examples that no row stands for, by reason."""
-        return dict(Counter(self._refused.values())) | self.holdings.left_out
+        return dict(Counter(self._refused.values())) | self.captured_rows.left_out
 
     @property
     def unpublished(self) -> int:
         """Changes that are in no published dataset: of rows, and of the imported base."""
-        return self.holdings.changes - self._published_changes + (self.base_digest != self._published_base)
+        return self.captured_rows.changes - self._published_changes + (self.base_digest != self._published_base)
 
     @property
     def held_parts(self) -> set[str]:
@@ -66,7 +65,7 @@ class Subject:
 
     def publish(self) -> Published | None:
         """Publish what is here now. Raises what `datasets.Publisher.publish` does; nothing counts as published then."""
-        changes, base = self.holdings.changes, self.base_digest
-        self.published = self._publisher.publish(self.holdings.rows, self.dropped, base)
+        changes, base = self.captured_rows.changes, self.base_digest
+        self.published = self._publisher.publish(self.captured_rows.rows, self.dropped, base)
         self._published_changes, self._published_base = changes, base
         return self.published

@@ -1,6 +1,7 @@
-"""What the curator does by the clock: follow the EdgeModels, scan again, publish datasets, sweep old ones, tell.
+"""What the curator does by the clock: follow the EdgeModels, scan again, publish datasets, remove old ones,
+report.
 
-Nothing here waits for the teacher. Blocking, and meant for the desk's thread.
+Nothing here waits for the teacher. Blocking, and meant for the thread of `Labeling`.
 """
 
 import json
@@ -9,130 +10,127 @@ from collections.abc import Callable
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.objects.protocol import Object, Objects
-from skerry.adapters.telemetry import logs
+from skerry.adapters.telemetry import logs, on_change
 from skerry.core import contract, errors, specs
 from skerry.curator import dataset_retention, datasets, label_task
-from skerry.curator.labeling import Desk
-from skerry.curator.model_state import Subject
+from skerry.curator.labeling import Labeling
+from skerry.curator.model_state import ModelState
 from skerry.curator.settings import Settings
 
 _SHORTEST_PUBLISH_S = 1.0
-_TELL_S = 1.0
-_FORGIVE_S = 600.0
-_SWEEP_S = 300.0
+_REPORT_S = 1.0
+_RETRY_REFUSED_S = 600.0
+_RETENTION_S = 300.0
 _REST = 10.0  # times as long as publishing took, it is not tried again: it never takes more than a tenth of the time
 
 _log = logs.logger("curator")
 
 
-class Keeper:
+class Schedule:
     """`monotonic` gives seconds."""
 
     def __init__(
         self,
-        desk: Desk,
+        labeling: Labeling,
         objects: Objects,
         fleetstate: FleetState,
         blobs: Blobs,
         settings: Settings,
         monotonic: Callable[[], float],
     ) -> None:
-        self._desk, self._objects, self._fleetstate, self._blobs = desk, objects, fleetstate, blobs
+        self._labeling, self._objects, self._fleetstate, self._blobs = labeling, objects, fleetstate, blobs
         self._settings, self._monotonic = settings, monotonic
-        self._said: dict[str, str] = {}
-        self._sweeper = dataset_retention.Sweeper(objects, blobs, monotonic, settings.keep_datasets_seconds)
-        self._tell_at_s = self._rescan_at_s = self._forgive_at_s = self._sweep_at_s = float("-inf")
+        self._told = on_change.Told()
+        self._retention = dataset_retention.DatasetRetention(objects, blobs, monotonic, settings.keep_datasets_seconds)
+        self._report_at_s = self._rescan_at_s = self._retry_refused_at_s = self._retention_at_s = float("-inf")
 
     def tick(self) -> None:
-        """Do what is due. Trouble with one model or server is told once and does not stop the others."""
+        """Do what is due. Trouble with one model or server is logged once and does not stop the others."""
         now = self._monotonic()
-        tell = now >= self._tell_at_s
-        if tell:
-            self._tell_at_s = now + _TELL_S
+        report = now >= self._report_at_s
+        if report:
+            self._report_at_s = now + _REPORT_S
             self._guard("models", self._follow)
         if now >= self._rescan_at_s:
             self._rescan_at_s = now + self._settings.rescan_seconds
             self._guard("scan", self._scan, now)
-        for model, subject in self._desk.subjects.items():
-            self._guard(f"dataset of {model}", self._publish, subject, now)
-            if tell and subject.loaded:
-                self._guard("reading", self._tell, subject)
-        if now >= self._sweep_at_s:
-            self._sweep_at_s = now + min(_SWEEP_S, self._settings.keep_datasets_seconds / 2)
-            for model, subject in self._desk.subjects.items():
-                self._guard(f"old datasets of {model}", self._sweep, subject)
+        for model, state in self._labeling.models.items():
+            self._guard(f"dataset of {model}", self._publish, state, now)
+            if report and state.loaded:
+                self._guard("reading", self._report, state)
+        if now >= self._retention_at_s:
+            self._retention_at_s = now + min(_RETENTION_S, self._settings.keep_datasets_seconds / 2)
+            for model, state in self._labeling.models.items():
+                self._guard(f"old datasets of {model}", self._remove_old_datasets, state)
 
     def publish_now(self) -> None:
         """Publish what changed, whether due or not: before the process ends."""
-        for model, subject in self._desk.subjects.items():
-            subject.tried_at_s = float("-inf")
-            self._guard(f"dataset of {model}", self._publish, subject, self._monotonic())
+        for model, state in self._labeling.models.items():
+            state.tried_at_s = float("-inf")
+            self._guard(f"dataset of {model}", self._publish, state, self._monotonic())
 
     def _guard(self, what: str, act: Callable[..., None], *args: object) -> None:
         try:
             act(*args)
-            self._said.pop(what, None)
+            self._told.settled(what)
         except errors.SkerryError as exc:
-            if self._said.get(what) != str(exc):
-                self._said[what] = str(exc)
+            if self._told.is_news(what, str(exc)):
                 _log.warning("curator_waits", what=what, message=str(exc))
 
     def _follow(self) -> None:
-        """Let the subjects be those of the EdgeModels that there are."""
-        wanted = {thing.name: thing for thing in self._objects.list("EdgeModel")}
-        for gone in self._desk.subjects.keys() - wanted.keys():
-            del self._desk.subjects[gone]
-        for name, thing in wanted.items():
-            self._guard(f"EdgeModel {name}", self._adopt, name, thing)
+        """Keep a state for each EdgeModel that there is, and for no other."""
+        wanted = {resource.name: resource for resource in self._objects.list("EdgeModel")}
+        for gone in self._labeling.models.keys() - wanted.keys():
+            del self._labeling.models[gone]
+        for name, resource in wanted.items():
+            self._guard(f"EdgeModel {name}", self._adopt, name, resource)
 
-    def _adopt(self, name: str, thing: Object) -> None:
-        model = specs.parse_edge_model(name, thing.spec)
-        task, subject = label_task.of(model), self._desk.subjects.get(name)
-        if subject is None or subject.task != task:
+    def _adopt(self, name: str, resource: Object) -> None:
+        model = specs.parse_edge_model(name, resource.spec)
+        task, state = label_task.of(model), self._labeling.models.get(name)
+        if state is None or state.task != task:
             publisher = datasets.Publisher(self._blobs, task)
-            subject = Subject(task, publisher, self._settings.max_captured_bytes)
-            self._desk.subjects[name] = subject
-            self._desk.rescan([name])
-        subject.base_digest = model.dataset_digest or None
+            state = ModelState(task, publisher, self._settings.max_captured_bytes)
+            self._labeling.models[name] = state
+            self._labeling.rescan([name])
+        state.base_digest = model.dataset_digest or None
 
     def _scan(self, now: float) -> None:
-        if now >= self._forgive_at_s:
-            self._forgive_at_s = now + _FORGIVE_S
-            for subject in self._desk.subjects.values():
-                subject.forgive()
-        self._desk.rescan([name for name, subject in self._desk.subjects.items() if subject.scan is None])
+        if now >= self._retry_refused_at_s:
+            self._retry_refused_at_s = now + _RETRY_REFUSED_S
+            for state in self._labeling.models.values():
+                state.forget_teacher_refusals()
+        self._labeling.rescan([name for name, state in self._labeling.models.items() if state.scan is None])
 
-    def _publish(self, subject: Subject, now: float) -> None:
-        since_s = now - subject.tried_at_s
-        if not subject.loaded or since_s < subject.rest_s or not due(subject.unpublished, since_s, self._settings):
+    def _publish(self, state: ModelState, now: float) -> None:
+        since_s = now - state.tried_at_s
+        if not state.loaded or since_s < state.rest_s or not due(state.unpublished, since_s, self._settings):
             return
-        subject.tried_at_s = now
-        digest = subject.published.digest if subject.published else ""
-        found = subject.publish()
-        subject.rest_s = _REST * (self._monotonic() - now)
-        if found is not None and found.digest != digest:
-            _log.info("dataset_published", model=subject.task.model, digest=found.digest, captured=found.captured)
+        state.tried_at_s = now
+        digest = state.published.digest if state.published else ""
+        published = state.publish()
+        state.rest_s = _REST * (self._monotonic() - now)
+        if published is not None and published.digest != digest:
+            _log.info("dataset_published", model=state.task.model, digest=published.digest, captured=published.captured)
 
-    def _sweep(self, subject: Subject) -> None:
+    def _remove_old_datasets(self, state: ModelState) -> None:
         """Not before it is known what the newest dataset is."""
-        if subject.published is not None:
-            self._sweeper.sweep(subject.task.model, subject.published.digest, subject.held_parts)
+        if state.published is not None:
+            self._retention.sweep(state.task.model, state.published.digest, state.held_parts)
 
-    def _tell(self, subject: Subject) -> None:
-        counts, found = subject.holdings.counts, subject.published
+    def _report(self, state: ModelState) -> None:
+        counts, published = state.captured_rows.counts, state.published
         body = {
             "labeled": counts.labeled,
             "hard": counts.hard,
             "exploration": counts.exploration,
             "truths": counts.truths,
-            "datasetDigest": found.digest if found else "",
-            "captured": found.captured if found else 0,
-            "overBudget": found.over_budget if found else 0,
-            "sinceUnixMs": found.since_unix_ms if found else 0,
+            "datasetDigest": published.digest if published else "",
+            "captured": published.captured if published else 0,
+            "overBudget": published.over_budget if published else 0,
+            "sinceUnixMs": published.since_unix_ms if published else 0,
         }
-        self._fleetstate.put(
-            contract.curator_reading(subject.task.model), json.dumps(body), ttl_s=contract.READING_TTL_S
-        )
+        self._fleetstate.put(contract.curator_reading(state.task.model), json.dumps(body), ttl_s=contract.READING_TTL_S)
 
 
 def due(waiting: int, since_s: float, settings: Settings) -> bool:

@@ -1,4 +1,4 @@
-"""What the curator is told by its environment. Nothing else in the curator reads it."""
+"""The curator's settings from its environment. Nothing else in the curator reads it."""
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     """Work that another curator read and did not finish for so long is taken over."""
 
     rescan_seconds: float = Field(default=30.0, gt=0, le=86_400)
-    """How often object storage is compared with what is labelled: finds what no stream entry told of."""
+    """How often object storage is compared with what is labelled: finds what has no stream entry."""
 
     publish_examples: int = Field(default=100, ge=1)
     """New labels after which a dataset is published at once."""

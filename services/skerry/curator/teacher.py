@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.core import errors, tensors
 from skerry.core.inference import InferReply, InferRequest
-from skerry.curator.label_task import Task
+from skerry.curator.label_task import LabelTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Answer:
 
 
 class Teacher(Protocol):
-    async def ask(self, task: Task, rows: NDArray[Any]) -> Answer:
+    async def ask(self, task: LabelTask, rows: NDArray[Any]) -> Answer:
         """Logits of rows[n, *shape]. Raises InputError (these rows are refused), or UnavailableError (the teacher is
         away, or is not one for this model)."""
         ...
@@ -37,7 +37,7 @@ class RemoteTeacher:
     def __init__(self, remote: RemoteModel, timeout_s: float) -> None:
         self._remote, self._timeout_s = remote, timeout_s
 
-    async def ask(self, task: Task, rows: NDArray[Any]) -> Answer:
+    async def ask(self, task: LabelTask, rows: NDArray[Any]) -> Answer:
         question = tensors.Tensor(task.input.name, task.input.datatype, rows.shape, rows)
         try:
             reply = await self._remote.infer(InferRequest(task.model, (question,)), self._timeout_s)
@@ -47,14 +47,14 @@ class RemoteTeacher:
         return Answer(_logits(reply, task, len(rows)), f"teacher {task.model}{version}")
 
 
-def _logits(reply: InferReply, task: Task, rows: int) -> NDArray[np.float64]:
+def _logits(reply: InferReply, task: LabelTask, rows: int) -> NDArray[np.float64]:
     """The first floating output that has one number per row and class. Raises UnavailableError when there is none."""
     wanted = (rows, task.classes)
-    for one in reply.outputs:
-        if one.datatype in tensors.FLOATING and one.shape == wanted:
-            return np.asarray(one.data, dtype=np.float64)
-    found = ", ".join(f"{one.name} {one.datatype} {list(one.shape)}" for one in reply.outputs) or "nothing"
+    for output in reply.outputs:
+        if output.datatype in tensors.FLOATING and output.shape == wanted:
+            return np.asarray(output.data, dtype=np.float64)
+    given = ", ".join(f"{output.name} {output.datatype} {list(output.shape)}" for output in reply.outputs) or "nothing"
     raise errors.UnavailableError(
-        f"the teacher's model {task.model} answers {found}, not floating numbers {list(wanted)}: "
+        f"the teacher's model {task.model} answers {given}, not floating numbers {list(wanted)}: "
         "give it the classes of the EdgeModel"
     )
