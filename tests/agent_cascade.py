@@ -16,6 +16,7 @@ from skerry.agent.capture import sampler as keeping
 from skerry.agent.sync import load_window
 from skerry.agent.update import activation, version_store
 from skerry.core import manifest, specs
+from skerry.core.confidence import Outputs
 from skerry.core.inference import InferReply, InferRequest
 from skerry.core.tensors import Tensor
 from skerry.serving.dataplane import DataPlane
@@ -31,12 +32,14 @@ OPEN_POLICY = specs.OffloadSpec(exploration_permille=0, hard_permille=1000)
 
 
 def write(
-    root: Path, number: int, *, scale: float = 1.0, threshold: float = 0.8, model: str = "digits"
+    root: Path, number: int, *, scale: float = 1.0, threshold: float = 0.8, model: str = "digits", softmax: bool = False
 ) -> version_store.Slot:
-    data, golden = models.linear(scale), models.linear_golden(scale)
+    data = models.with_softmax(scale) if softmax else models.linear(scale)
+    golden = None if softmax else models.linear_golden(scale)
+    outputs = Outputs.PROBABILITIES if softmax else Outputs.LOGITS
     made = replace(
         models.manifest_for(model, data, [models.X], [models.LOGITS], golden=golden),
-        confidence=manifest.Confidence(1.0, threshold),
+        confidence=manifest.Confidence(1.0, threshold, outputs=outputs),
     )
     folder = models.write(root, model, number, data, made, golden)
     return version_store.Slot(model, number, made.digest, folder)

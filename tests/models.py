@@ -52,6 +52,12 @@ def linear(scale: float = 1.0, *, datatype: str = "FP32") -> bytes:
     return _file(nodes, [Spec("x", "FP32", (FEATURES,))], [Spec("logits", "FP32", (CLASSES,))], {"w": weights(scale)})
 
 
+def with_softmax(scale: float = 1.0) -> bytes:
+    """`linear` that ends in a Softmax: its output `logits` holds probabilities."""
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Softmax", ["h"], ["logits"], axis=1)]
+    return _file(nodes, [Spec("x", "FP32", (FEATURES,))], [Spec("logits", "FP32", (CLASSES,))], {"w": weights(scale)})
+
+
 def quantized(scale: float = 1.0) -> bytes:
     """`linear` with int8 weights behind DequantizeLinear and a quantized input: a QDQ graph."""
     step = float(np.abs(weights(scale)).max() / 127)

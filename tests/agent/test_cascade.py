@@ -48,6 +48,25 @@ async def test_an_unsure_answer_comes_from_the_cloud_under_the_names_of_the_loca
     assert asked.version == ""
 
 
+async def test_a_network_that_ends_in_softmax_is_as_sure_as_it_says(tmp_path: Path) -> None:
+    node = await agent_cascade.ready(tmp_path)
+    await node.loader.swap(agent_cascade.write(tmp_path, 4, softmax=True))
+    reply = await node.ask(SURE)
+    assert reply.outputs[0].data[0, 2] == pytest.approx(0.999955, abs=1e-6)
+    assert (reply.parameters["skerry_route"], reply.parameters["skerry_confidence"]) == ("local", "0.999955")
+    together = await node.ask([0.0, 0.0, 0.0, 2.0], SURE)
+    assert together.parameters["skerry_confidence"] == "0.866814", "the least sure row's highest probability"
+
+
+async def test_a_cloud_that_answers_logits_is_told_in_the_probabilities_of_the_local_network(tmp_path: Path) -> None:
+    node = await agent_cascade.ready(tmp_path)
+    await node.loader.swap(agent_cascade.write(tmp_path, 4, softmax=True))
+    reply = await node.ask(UNSURE, remaining_s=0.2)
+    assert (reply.parameters["skerry_route"], reply.parameters["skerry_reason"]) == ("cloud", "LowConfidence")
+    assert reply.outputs[0].data.sum() == pytest.approx(1.0)
+    assert reply.outputs[0].data[0, 1] > 0.99
+
+
 async def test_a_cloud_that_does_not_answer_in_time_costs_only_the_time_the_caller_had(tmp_path: Path) -> None:
     node = await agent_cascade.ready(tmp_path)
     node.teacher.delay_s = 30.0

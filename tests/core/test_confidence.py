@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from skerry.core import confidence, errors
 
@@ -128,3 +129,61 @@ def test_every_value_is_counted_once(values: list[float]) -> None:
 def test_bins_are_equal_and_one_falls_into_the_last() -> None:
     counts = confidence.histogram([0.0, 0.049, 0.05, 0.999, 1.0])
     assert (counts[0], counts[1], counts[19], len(counts)) == (2, 1, 2, 20)
+
+
+ROWS_OF_PROBABILITIES = np.array([[0.99, 0.005, 0.005], [0.2, 0.3, 0.5], [1.0, 0.0, 0.0]])
+
+
+def test_a_network_that_ends_in_softmax_is_as_sure_as_it_says() -> None:
+    logits = confidence.as_logits(ROWS_OF_PROBABILITIES, "probabilities")
+    assert confidence.max_softmax(logits) == pytest.approx([0.99, 0.5, 1.0])
+    assert [confidence.confidence_of(row, "probabilities") for row in ROWS_OF_PROBABILITIES.tolist()] == pytest.approx(
+        [0.99, 0.5, 1.0]
+    )
+
+
+@given(arrays(np.float64, (4, 3), elements=st.floats(-20, 20)), st.floats(0.1, 10))
+def test_probabilities_at_a_temperature_are_their_logits_at_that_temperature(z: np.ndarray, temperature: float) -> None:
+    probabilities = confidence.softmax(z)
+    expected = confidence.max_softmax(z, temperature)
+    scores = confidence.as_logits(probabilities, confidence.Outputs.PROBABILITIES)
+    assert confidence.max_softmax(scores, temperature) == pytest.approx(expected)
+    one_by_one = [confidence.confidence_of(row, "probabilities", temperature) for row in probabilities.tolist()]
+    assert one_by_one == pytest.approx(expected)
+
+
+def test_logits_stay_as_they_are() -> None:
+    z = np.array([[9.0, 0.0, 0.0]])
+    assert confidence.as_logits(z) is z
+    assert confidence.confidence_of([9.0, 0.0, 0.0], "logits", 2.0) == confidence.max_softmax_of([9.0, 0.0, 0.0], 2.0)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [[9.0, 0.0, 0.0], [-0.1, 0.6, 0.5], [0.5, 0.1, 0.1], [float("nan"), 0.5, 0.5], [float("inf"), 0.0, 0.0], [0, 0, 0]],
+    ids=["a logit", "negative", "too little together", "NaN", "infinite", "nothing"],
+)
+def test_a_row_that_is_said_to_hold_probabilities_and_does_not_is_never_trusted(row: list[float]) -> None:
+    assert confidence.max_softmax(confidence.as_logits([row], "probabilities"))[0] == 0.0
+    assert confidence.confidence_of(row, "probabilities") == 0.0
+    assert confidence.confidence_of(row, "probabilities", 2.0) == 0.0
+    assert not confidence.are_probabilities([row])
+
+
+def test_probabilities_are_known_from_logits() -> None:
+    assert confidence.are_probabilities(ROWS_OF_PROBABILITIES)
+    assert confidence.are_probabilities(ROWS_OF_PROBABILITIES.astype(np.float16))
+    assert not confidence.are_probabilities([[0.2, 0.8], [3.0, -1.0]])
+    assert not confidence.are_probabilities(np.zeros((0, 3)))
+    assert not confidence.are_probabilities([[1.0], [1.0]])
+
+
+def test_a_teachers_answer_is_told_as_the_local_network_answers() -> None:
+    logits = np.array([[2.0, 0.0, -1.0]], dtype=np.float32)
+    probabilities = confidence.softmax(logits).astype(np.float32)
+    as_probabilities = confidence.in_terms_of(logits, "probabilities")
+    assert as_probabilities.dtype == np.float32
+    np.testing.assert_allclose(as_probabilities, probabilities)
+    np.testing.assert_allclose(confidence.softmax(confidence.in_terms_of(probabilities, "logits")), probabilities)
+    assert confidence.in_terms_of(logits, "logits") is logits
+    assert confidence.in_terms_of(probabilities, "probabilities") is probabilities

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import manifests
 import pytest
 
-from skerry.core import digests, errors, manifest
+from skerry.core import confidence, digests, errors, manifest
 
 
 def test_a_manifest_reads_back_as_itself() -> None:
@@ -16,6 +17,15 @@ def test_a_manifest_reads_back_as_itself() -> None:
     assert manifest.from_json(data) == made
     assert manifest.from_json(data).to_json() == data
     assert manifest.digest_of(data) == made.digest == digests.sha256(data)
+
+
+def test_a_network_that_answers_probabilities_says_so_and_other_manifests_stay_as_earlier_releases_wrote_them() -> None:
+    logits = manifests.digits()
+    told = replace(logits, confidence=replace(logits.confidence, outputs=confidence.Outputs.PROBABILITIES))
+    assert json.loads(told.to_json())["confidence"]["outputs"] == "probabilities"
+    assert manifest.from_json(told.to_json()) == told
+    assert set(json.loads(logits.to_json())["confidence"]) == {"temperature", "threshold", "reference"}
+    assert manifest.from_json(logits.to_json()).confidence.outputs == confidence.Outputs.LOGITS
 
 
 def test_canonical_json_is_sorted_and_dense() -> None:
@@ -56,6 +66,7 @@ BAD: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("no model file", lambda d: d["files"].pop("model"), "model"),
     ("files that are no object", _set("files", to=["model.onnx"]), "files"),
     ("a datatype nobody knows", _set("inputs", 0, "datatype", to="FP8"), "inputs[0].datatype"),
+    ("outputs that are neither logits nor probabilities", _set("confidence", "outputs", to="scores"), "outputs"),
     ("a dimension of 0", _set("inputs", 0, "shape", to=[0]), "shape"),
     ("a dimension below -1", _set("inputs", 0, "shape", to=[-2]), "shape"),
     ("seventeen dimensions", _set("inputs", 0, "shape", to=[1] * 17), "shape"),

@@ -55,6 +55,7 @@ class _Local:
     job: Job
     reply: InferReply
     logits: NDArray[Any]
+    kind: confidence.Outputs
     confidences: Confidences
     threshold: float
     started_s: float
@@ -107,10 +108,13 @@ class Cascade:
             return
         calibration = made.confidence
         if len(logits) == 1:
-            sure: Confidences = (confidence.max_softmax_of(logits[0].tolist(), calibration.temperature),)
+            row = logits[0].tolist()
+            sure: Confidences = (confidence.confidence_of(row, calibration.outputs, calibration.temperature),)
         else:
-            sure = confidence.max_softmax(logits, calibration.temperature).tolist()
-        self._decide(_Local(job, answer, logits, sure, calibration.threshold, started_s), stateful=bool(made.state))
+            scores = confidence.as_logits(logits, calibration.outputs)
+            sure = confidence.max_softmax(scores, calibration.temperature).tolist()
+        local = _Local(job, answer, logits, calibration.outputs, sure, calibration.threshold, started_s)
+        self._decide(local, stateful=bool(made.state))
 
     def _decide(self, local: _Local, *, stateful: bool) -> None:
         model, context = self._model(local.reply.model), local.job.context
@@ -205,7 +209,7 @@ def _as_local(reply: InferReply, local: _Local) -> InferReply:
         raise errors.UnavailableError(
             f"the cloud answered {shape} for {reply.model}, {list(local.logits.shape)} finite numbers were expected"
         )
-    renamed = Tensor(mine.name, found.datatype, found.shape, found.data)
+    renamed = Tensor(mine.name, found.datatype, found.shape, confidence.in_terms_of(found.data, local.kind))
     return replace(reply, model=local.reply.model, outputs=(renamed, *local.reply.outputs[1:]))
 
 

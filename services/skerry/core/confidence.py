@@ -1,21 +1,71 @@
 """How sure a classifier is of an answer: temperature-calibrated max-softmax, and the threshold for a target rate.
 
+A network answers with logits or, when it ends in a softmax of its own, with probabilities: `as_logits` makes logits of
+either, so that nothing is squeezed twice. All else here takes logits.
+
 Temperature scaling divides the logits by one number fitted on held-out labels (Guo et al. 2017, "On Calibration of
 Modern Neural Networks", section 4.2); it never changes which class wins. What is done with the confidence is decided in
 `core.offload` and `core.sampling`. Left out: margin, entropy and energy scores, which tie or lose on our data.
 """
 
+import enum
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skerry.core import errors
 
+
+class Outputs(enum.StrEnum):  # text, as it stands in manifests
+    """What a classifier's output holds for each class."""
+
+    LOGITS = "logits"
+    PROBABILITIES = "probabilities"  # each in [0, 1], together 1
+
+
 BINS = 20  # of the histogram over [0, 1] that nodes report and manifests carry
 _MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.1, 10.0
 _BISECTIONS = 60
+_SLACK = 0.02  # probabilities from int8 or half floats are a little more or less than 1 together
+_LEAST = 1e-30  # a probability of 0 has no logarithm; this one is as good as 0
+
+
+def as_logits(outputs: ArrayLike, kind: Outputs | str = Outputs.LOGITS) -> NDArray[np.float64]:
+    """outputs[N, C] as logits in float64: softmax of them at temperature 1 gives probabilities back as they were.
+
+    A row that is said to hold probabilities and holds something else becomes NaN: it is never trusted.
+    """
+    values: NDArray[np.float64] = np.asarray(outputs, dtype=np.float64)
+    if kind != Outputs.PROBABILITIES:
+        return values
+    logits: NDArray[np.float64] = np.log(np.clip(values, _LEAST, None))
+    logits[~_rows_of_probabilities(values)] = np.nan
+    return logits
+
+
+def in_terms_of(outputs: NDArray[Any], kind: Outputs | str) -> NDArray[Any]:
+    """What another network for the same classes (a teacher) answered, outputs[N, C], as logits or probabilities as
+    `kind` says. Which of the two it is is seen from the numbers; the class of each row stays the same."""
+    if are_probabilities(outputs) == (kind == Outputs.PROBABILITIES):
+        return outputs
+    told = softmax(outputs) if kind == Outputs.PROBABILITIES else as_logits(outputs, Outputs.PROBABILITIES)
+    return told.astype(outputs.dtype)
+
+
+def are_probabilities(outputs: ArrayLike) -> bool:
+    """Does every row of outputs[N, C] hold probabilities? Logits of real rows as good as never do. False for no row,
+    and for one class, where nothing can be told."""
+    values = np.asarray(outputs, dtype=np.float64)
+    return values.ndim == 2 and values.shape[1] > 1 and len(values) > 0 and bool(_rows_of_probabilities(values).all())
+
+
+def _rows_of_probabilities(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    with np.errstate(invalid="ignore"):
+        in_range = ((values >= 0) & (values <= 1 + _SLACK)).all(axis=-1)  # NaN is not
+        return np.asarray(in_range & (np.abs(values.sum(axis=-1) - 1) <= _SLACK))
 
 
 def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
@@ -53,6 +103,18 @@ def max_softmax_of(logits: Sequence[float], temperature: float = 1.0) -> float:
     # A NaN anywhere makes the sum NaN (or, as the highest, every term): neither compares as at least 1.
     finite = total >= 1.0 and math.isfinite(highest) and math.isfinite(min(logits))
     return 1.0 / total if finite else 0.0
+
+
+def confidence_of(outputs: Sequence[float], kind: Outputs | str, temperature: float = 1.0) -> float:
+    """`max_softmax_of` one row of a network's outputs. For probabilities at temperature 1 it is the highest of them."""
+    if kind != Outputs.PROBABILITIES:
+        return max_softmax_of(outputs, temperature)
+    total = math.fsum(outputs)
+    if not (min(outputs) >= 0.0 and abs(total - 1.0) <= _SLACK):  # also for a NaN
+        return 0.0
+    if temperature == 1.0:
+        return min(1.0, max(outputs) / total)
+    return max_softmax_of([math.log(max(one, _LEAST)) for one in outputs], temperature)
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:

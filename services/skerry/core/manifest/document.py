@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from skerry.core import digests, errors, tensors
+from skerry.core.confidence import Outputs
 from skerry.core.preprocessing import Step
 
 SCHEMA = 1
@@ -52,11 +53,13 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Confidence:
-    """`reference`: counts of the 20 bins of the confidence histogram on the holdout; empty: not known."""
+    """`reference`: counts of the 20 bins of the confidence histogram on the holdout; empty: not known. `outputs`:
+    whether the network answers with logits or, ending in a softmax of its own, with probabilities."""
 
     temperature: float = 1.0
     threshold: float = 0.0
     reference: tuple[int, ...] = ()
+    outputs: Outputs = Outputs.LOGITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +158,7 @@ def _document(manifest: Manifest) -> dict[str, Any]:
             for state in manifest.state
         ]
         or None,
-        "confidence": {
-            "temperature": manifest.confidence.temperature,
-            "threshold": manifest.confidence.threshold,
-            "reference": list(manifest.confidence.reference),
-        },
+        "confidence": _confidence_fields(manifest.confidence),
         "quantization": {
             "scheme": manifest.quantization.scheme,
             "int8Nodes": [_layer_fields(layer) for layer in manifest.quantization.int8_nodes],
@@ -170,6 +169,17 @@ def _document(manifest: Manifest) -> dict[str, Any]:
         "parents": list(manifest.parents),
         "metrics": dict(manifest.metrics),
     }
+
+
+def _confidence_fields(confidence: Confidence) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "temperature": confidence.temperature,
+        "threshold": confidence.threshold,
+        "reference": list(confidence.reference),
+    }
+    if confidence.outputs != Outputs.LOGITS:  # left out otherwise: manifests of earlier releases keep their digests
+        fields["outputs"] = str(confidence.outputs)
+    return fields
 
 
 def _spec_fields(spec: tensors.Spec) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from skerry.core import digests, errors, preprocessing, tensors
+from skerry.core.confidence import Outputs
 from skerry.core.manifest.document import (
     SCHEMA,
     Confidence,
@@ -151,7 +152,8 @@ def _confidence(reader: Reader) -> Confidence:
         raise reader.fault("reference", f"must be 20 counts or none, not {len(reference)}")
     # A threshold just above 1 sends every answer to the cloud.
     threshold = reader.number("threshold", None, 0.0, 2.0)
-    return Confidence(reader.number("temperature", None, 1e-3, 1e3), threshold, reference)
+    outputs = Outputs(reader.text("outputs", Outputs.LOGITS, among=tuple(Outputs)))
+    return Confidence(reader.number("temperature", None, 1e-3, 1e3), threshold, reference, outputs)
 
 
 def _quantization(reader: Reader) -> Quantization:
