@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from skerry.adapters import blobs, objects
 from skerry.cli import main, system_file
-from skerry.core import writers
+from skerry.core import contract, dataset_parts, datasets, digests, writers
 
 
 class StillSystem:
@@ -56,3 +56,18 @@ class StillSystem:
             "input": {"name": "window", "datatype": "FP32", "shape": [4, 2]},
         }
         self.objects.create("EdgeModel", name, described | spec, manager=writers.OPERATOR)
+
+    def dataset(self, model: str = "press") -> tuple[datasets.DatasetManifest, dict[str, dataset_parts.Rows]]:
+        """The dataset that the EdgeModel names: its manifest, and every row by role, read back and checked."""
+        digest = self.objects.get("EdgeModel", model).spec["datasetDigest"]
+        data = self.blobs.read(contract.dataset_path(model, digest), max_bytes=1 << 20)
+        manifest = datasets.DatasetManifest.from_json(digests.verify(data, digest, "manifest"))
+        rows = {}
+        for role in ("train", "holdout"):
+            parts = [
+                dataset_parts.unpack(blobs.fetch(self.blobs, part.digest, 1 << 30), manifest)
+                for part in manifest.parts
+                if part.role == role
+            ]
+            rows[role] = dataset_parts.concatenate(parts, manifest.input, len(manifest.class_names))
+        return manifest, rows

@@ -17,7 +17,7 @@ from pyarrow import csv, parquet
 
 from skerry.adapters import blobs
 from skerry.cli.importing import holdout_split, tables
-from skerry.core import contract, dataset_parts, datasets, digests
+from skerry.core import contract, dataset_parts, datasets
 
 NAMES = ["ok", "worn", "broken"]
 
@@ -30,21 +30,6 @@ def system(tmp_path: Path) -> StillSystem:
     return still
 
 
-def stored(system: StillSystem) -> tuple[datasets.DatasetManifest, dict[str, dataset_parts.Rows]]:
-    """The dataset that the EdgeModel names, every part of it read back and checked."""
-    digest = system.objects.get("EdgeModel", "press").spec["datasetDigest"]
-    data = system.blobs.read(contract.dataset_path("press", digest), max_bytes=1 << 20)
-    manifest = datasets.DatasetManifest.from_json(digests.verify(data, digest, "manifest"))
-    rows = {}
-    for role in ("train", "holdout"):
-        found = [
-            dataset_parts.unpack(blobs.fetch(system.blobs, part.digest, 1 << 30), manifest)
-            for part in manifest.select(role)
-        ]
-        rows[role] = dataset_parts.concatenate(found, manifest.input, len(manifest.class_names))
-    return manifest, rows
-
-
 def windows(n: int, seed: int = 0) -> tuple[NDArray[Any], NDArray[Any]]:
     rng = np.random.default_rng(seed)
     return rng.normal(size=(n, 4, 2)).astype(np.float32), np.arange(n) % 3
@@ -54,7 +39,7 @@ def test_an_npz_is_split_by_class_and_nothing_is_lost(system: StillSystem, tmp_p
     x, y = windows(300)
     np.savez(tmp_path / "data.npz", x=x, y=y)
     told = json.loads(system.good("datasets", "import", tmp_path / "data.npz", "--model", "press", "--json"))
-    manifest, rows = stored(system)
+    manifest, rows = system.dataset()
     assert (told["train"], told["holdout"]) == (210, 90)
     assert np.bincount(rows["holdout"].y).tolist() == [30, 30, 30]
     both = np.concatenate([rows["train"].x, rows["holdout"].x])
@@ -66,7 +51,7 @@ def test_a_source_may_say_itself_which_rows_are_holdout(system: StillSystem, tmp
     x, y = windows(60)
     np.savez(tmp_path / "data.npz", x=x, y=y, holdout=np.arange(60) >= 45)
     system.good("datasets", "import", tmp_path / "data.npz", "--model", "press")
-    _, rows = stored(system)
+    _, rows = system.dataset()
     assert np.array_equal(rows["holdout"].x, x[45:])
     assert np.array_equal(rows["train"].y, y[:45])
 
@@ -76,16 +61,16 @@ def test_class_names_and_a_foreign_order_of_codes_mean_the_same(system: StillSys
     np.savez(tmp_path / "names.npz", x=x, y=np.array(NAMES)[y])
     np.savez(tmp_path / "codes.npz", x=x, y=2 - y)
     system.good("datasets", "import", tmp_path / "names.npz", "--model", "press")
-    by_name = stored(system)[1]["train"]
+    by_name = system.dataset()[1]["train"]
     system.good("datasets", "import", tmp_path / "codes.npz", "--model", "press", "--labels", "broken,worn,ok")
-    assert np.array_equal(stored(system)[1]["train"].y, by_name.y)
+    assert np.array_equal(system.dataset()[1]["train"].y, by_name.y)
 
 
 def test_copies_of_a_row_never_sit_on_both_sides(system: StillSystem, tmp_path: Path) -> None:
     x, y = windows(40)
     np.savez(tmp_path / "data.npz", x=np.concatenate([x] * 3), y=np.concatenate([y] * 3))
     system.good("datasets", "import", tmp_path / "data.npz", "--model", "press")
-    _, rows = stored(system)
+    _, rows = system.dataset()
     train, holdout = ({row.tobytes() for row in rows[role].x} for role in ("train", "holdout"))
     assert holdout
     assert not train & holdout
@@ -106,7 +91,7 @@ def test_windows_of_a_table_never_share_a_row_across_the_split(
         *("datasets", "import", path, "--model", "press"),
         *("--label-column", "state", "--window", "4", "--stride", "2"),
     )
-    _, rows = stored(system)
+    _, rows = system.dataset()
     moments = {role: {int(at) for at in rows[role].x[:, :, 0].ravel()} for role in rows}
     assert len(rows["holdout"]) > 100
     assert not moments["train"] & moments["holdout"]
@@ -260,7 +245,8 @@ def test_a_split_keeps_units_whole_and_every_class_in_training(rows: list[tuple[
 @pytest.mark.parametrize("stride", [1, 3, 8])
 def test_windows_are_cut_from_consecutive_rows(tmp_path: Path, rows: int, stride: int) -> None:
     parquet.write_table(table(rows), tmp_path / "data.parquet")
-    data = tables.read(tmp_path / "data.parquet", tables.Shape("state", ["a"], 8, stride))
+    row = datasets.Input("x", "FP32", (8, 1))
+    data = tables.read(tmp_path / "data.parquet", tables.Shape("state", ["a"], 8, stride), row)
     assert data.x.shape[1:] == (8, 1)
     assert np.array_equal(np.diff(data.x[:, :, 0], axis=1), np.ones((len(data.x), 7)))
     assert np.all(data.x[:, 0, 0] % stride == 0)

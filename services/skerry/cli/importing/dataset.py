@@ -1,7 +1,7 @@
 """From labelled data to a dataset: checked, split, packed into parts, stored by digest, and named in the EdgeModel."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ MAX_PART_BYTES = 256 << 20  # of rows, unpacked
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the person who imports decides. `labels`: class names in the order that integer labels count in."""
+    """What the person who imports decides. `labels`: class names in the order in which numbers count, empty where
+    nothing was said."""
 
     labels: Sequence[str] = ()
     holdout_share: float = 0.3
@@ -38,8 +39,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
+    """`notes` are sentences for the person who imports; `windows` counts the windows of each group."""
+
     digest: str
     manifest: DatasetManifest
+    notes: tuple[str, ...] = ()
+    windows: Mapping[str, int] = field(default_factory=dict)
 
 
 def target(model: Object) -> Target:
@@ -62,17 +67,21 @@ def prepare(
         raise errors.InputError(f"{data.source}: {len(data.x)} rows but {len(data.y)} labels")
     data = labeled.finite(data, drop=choices.drop_nonfinite)
     data = replace(data, x=labeled.conform(data, wanted.row))
-    y = labeled.indices(data, wanted.class_names, choices.labels or wanted.class_names)
+    y = labeled.indices(data, wanted.class_names, choices.labels)
     if data.holdout is None:
         units = labeled.equal_rows(data.x) if data.units is None else data.units
         mask = holdout_split.holdout(units, y, choices.holdout_share)
+        if not mask.any():
+            raise errors.InputError(
+                f"{data.source}: nothing can be held out, for each class has a single {_unit(data)}: bring more rows"
+            )
     else:
         mask = data.holdout
         if not mask.any() or mask.all():
             raise errors.InputError(
                 f"{data.source}: its holdout has {int(mask.sum())} of {len(mask)} rows; both need some"
             )
-    return mask, dataset_parts.imported(data.x, y, len(wanted.class_names)), dict(data.dropped or {})
+    return mask, dataset_parts.imported(data.x, y, len(wanted.class_names)), dict(data.dropped)
 
 
 def store(
@@ -88,7 +97,11 @@ def store(
     digest = digests.sha256(manifest)
     blob_store.write(contract.dataset_path(wanted.model, digest), manifest)
     objects.patch("EdgeModel", wanted.model, manager=writers.OPERATOR, spec={"datasetDigest": digest})
-    return Imported(digest, DatasetManifest.from_json(manifest))
+    return Imported(digest, DatasetManifest.from_json(manifest), data.notes, data.windows)
+
+
+def _unit(data: LabeledRows) -> str:
+    return "row (equal rows count as one)" if data.units is None else "block of windows"
 
 
 def _parts(rows: dataset_parts.Rows, role: Role, wanted: Target, blob_store: Blobs) -> list[Part]:

@@ -1,30 +1,36 @@
-"""Labelled data on its way in: what every source is brought to, and the checks that do not depend on the source.
+"""Labeled data on its way in: what every source is brought to, and the checks that do not depend on the source.
 
-`Labelled.units` names what must stay together when a holdout is split off: equal rows, or windows that overlap.
+`LabeledRows.units` names what must stay together when a holdout is split off: equal rows, or windows that overlap.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skerry.core import errors
+from skerry.core.class_labels import Classes
 from skerry.core.datasets import Input, input_digest
+
+_EXACT_TO = 2**53  # beyond this a float64 does not hold every whole number
 
 
 @dataclass(frozen=True, slots=True)
 class LabeledRows:
     """`x` [n, *shape], `y` [n] class names or indices, `source` for messages. `holdout` [n] bool when the source says
-    which rows are; `units` [n] int when rows belong together; `dropped` counts by reason what was left out already."""
+    which rows are; `units` [n] int when rows belong together; `dropped` counts by reason what was left out already;
+    `notes` are sentences for the person who imports; `windows` counts the windows of each group."""
 
     source: str
     x: NDArray[Any]
     y: NDArray[Any]
     holdout: NDArray[np.bool_] | None = None
     units: NDArray[np.int64] | None = None
-    dropped: dict[str, int] | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    windows: Mapping[str, int] = field(default_factory=dict)
 
     def take(self, which: NDArray[Any]) -> "LabeledRows":
         """The rows of a mask."""
@@ -34,7 +40,8 @@ class LabeledRows:
 
 
 def conform(data: LabeledRows, row: Input) -> NDArray[Any]:
-    """`x` in the row's shape and datatype. Raises InputError when that would change a value (floats may round)."""
+    """`x` in the row's shape and datatype. Raises InputError when that would change a value (real numbers may round,
+    but not to infinity)."""
     if data.x.shape[1:] != row.shape:
         raise errors.InputError(
             f"{data.source}: a row has shape {list(data.x.shape[1:])}, "
@@ -44,16 +51,35 @@ def conform(data: LabeledRows, row: Input) -> NDArray[Any]:
         return data.x
     if data.x.dtype.kind not in "biuf":
         raise errors.InputError(f"{data.source}: x holds {data.x.dtype}, not numbers")
+    return fit(data.x, row, data.source)
+
+
+def fit(values: NDArray[Any], row: Input, what: str) -> NDArray[Any]:
+    """`values` [n, ...] in the row's datatype. Raises InputError naming `what`, the row and the number that does not
+    fit."""
     with np.errstate(invalid="ignore", over="ignore"):
-        cast = data.x.astype(row.dtype)
-    if row.dtype.kind == "f" and data.x.dtype.kind == "f":
-        return cast
-    if not np.array_equal(cast.astype(data.x.dtype), data.x):
+        cast = values.astype(row.dtype)
+        if row.dtype.kind == "f" and values.dtype.kind == "f":
+            wrong = np.isfinite(values) & ~np.isfinite(cast)
+        else:
+            wrong = cast.astype(values.dtype) != values
+            if values.dtype.kind == "f":
+                wrong |= np.abs(values) > _EXACT_TO
+            elif row.dtype.kind in "iu" and values.dtype.kind in "iu":
+                wrong |= (cast < 0) != (values < 0)
+    if wrong.any():
+        at = np.unravel_index(int(wrong.argmax()), wrong.shape)
         raise errors.InputError(
-            f"{data.source}: x holds {data.x.dtype} values that {row.datatype}, "
-            f"the model's input {row.name!r}, cannot hold"
+            f"{what}: row {int(at[0])} holds {values[at]!s}, which {row.datatype}, the datatype of the model's input "
+            f"{row.name!r}, cannot hold{_advice(values, row)}"
         )
     return cast
+
+
+def _advice(values: NDArray[Any], row: Input) -> str:
+    if row.dtype.kind == "f" and values.dtype.kind in "iu":
+        return " exactly: write it as a real number if rounding is right, or leave it out"
+    return ""
 
 
 def finite(data: LabeledRows, *, drop: bool) -> LabeledRows:
@@ -69,49 +95,43 @@ def finite(data: LabeledRows, *, drop: bool) -> LabeledRows:
             f"{data.source}: {bad} of {len(good)} rows hold NaN or infinity, the first is row {int((~good).argmax())}: "
             "mend them, or leave them out with --drop-nonfinite"
         )
-    return replace(data.take(good), dropped={**(data.dropped or {}), "nonFinite": bad})
+    return replace(data.take(good), dropped={**data.dropped, "nonFinite": bad})
 
 
-def indices(data: LabeledRows, class_names: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
-    """`y` as indices into `class_names`. Texts are class names; integers count in `labels`, the source's order, and so
-    do texts that are all digits and no class names.
+def indices(data: LabeledRows, class_names: Sequence[str], counted: Sequence[str]) -> NDArray[np.int64]:
+    """`y` as indices into `class_names`, as `core.class_labels` reads names and numbers. `counted`: the order in which
+    numbers count, where the person who imports stated it.
 
-    Raises InputError for a label that the model does not know, and for data of less than two classes.
+    Raises InputError for a label that the model does not know or that can mean two classes, and for data of less than
+    two classes.
     """
-    if unknown := [name for name in labels if name not in class_names]:
-        raise errors.InputError(f"label {unknown[0]!r} is no class of the model: those are {', '.join(class_names)}")
-    position = {name: index for index, name in enumerate(class_names)}
-    order = np.array([position[name] for name in labels], dtype=np.int64)
-    if data.y.dtype.kind in "iu":
-        found = order[_codes(data, data.y.astype(np.int64), len(labels))]
-    else:
-        names, inverse = np.unique(data.y.astype(str), return_inverse=True)
-        found = _translate(data, [str(name) for name in names], position, order)[inverse]
-    if len(present := np.unique(found)) < 2:
+    classes = Classes(class_names, counted)
+    labels, inverse = np.unique(_plain(data), return_inverse=True)
+    try:
+        if labels.dtype.kind in "iu":
+            known = classes.of_numbers([int(label) for label in labels])
+        else:
+            known = classes.of_texts([str(label) for label in labels])
+    except errors.InputError as exc:
+        raise errors.InputError(f"{data.source}: {exc}") from exc
+    y = np.asarray(known, dtype=np.int64)[inverse]
+    if len(present := np.unique(y)) < 2:
         only = f"only of class {class_names[int(present[0])]!r}" if len(present) else "of no class at all"
         raise errors.InputError(f"{data.source}: its rows are {only}; a classifier needs at least two classes")
-    return found
+    return y
 
 
-def _codes(data: LabeledRows, codes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    wrong = (codes < 0) | (codes >= count)
-    if wrong.any():
-        raise errors.InputError(f"{data.source}: label {codes[int(wrong.argmax())]} is not a class in 0..{count - 1}")
-    return codes
-
-
-def _translate(
-    data: LabeledRows, names: Sequence[str], position: Mapping[str, int], order: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """The class index of each distinct label text."""
-    unknown = [name for name in names if name not in position]
-    if unknown and all(name.isascii() and name.isdigit() and len(name) < 10 for name in names):
-        return order[_codes(data, np.array([int(name) for name in names], dtype=np.int64), len(order))]
-    if unknown:
-        raise errors.InputError(
-            f"{data.source}: label {unknown[0][:80]!r} is no class of the model: those are {', '.join(position)}"
-        )
-    return np.array([position[name] for name in names], dtype=np.int64)
+def _plain(data: LabeledRows) -> NDArray[Any]:
+    """Labels as texts or whole numbers. Real numbers (as pandas writes a column with gaps) are whole or no labels."""
+    if data.y.dtype.kind in "iuU":
+        return data.y
+    if data.y.dtype.kind == "f":
+        whole = data.y == np.floor(data.y)
+        if not whole.all():
+            at = int((~whole).argmax())
+            raise errors.InputError(f"{data.source}: row {at} has label {data.y[at]!s}, which is no class")
+        return data.y.astype(np.int64)
+    return data.y.astype(str)
 
 
 def equal_rows(x: NDArray[Any]) -> NDArray[np.int64]:

@@ -13,11 +13,13 @@ FORMATS = ("npz", "images", "csv", "parquet")
 
 
 def guess(path: Path) -> str:
-    """The format by what `path` is. Raises InputError, NotFoundError."""
+    """The format by what `path` is: a folder of table parts (as Spark writes them) is a table, another one holds images
+    by class. Raises InputError, NotFoundError."""
     if not path.exists():
         raise errors.NotFoundError(f"there is no {path}")
     if path.is_dir():
-        return "images"
+        parts = tables.parts(path)
+        return parts[0].suffix.lower().removeprefix(".") if parts else "images"
     suffix = path.suffix.lower().removeprefix(".")
     if suffix in FORMATS:
         return suffix
@@ -49,4 +51,4 @@ def read(path: Path, kind: str, row: Input, shape: tables.Shape | None, *, resiz
         return images.read_folder(path, row, resize=resize)
     if shape is None:
         raise errors.InputError(f"{path} is a table: name the column that holds the labels with --label-column")
-    return tables.read(path, shape)
+    return tables.read(path, shape, row)

@@ -1,100 +1,153 @@
-"""CSV and parquet files as labelled rows, or as windows that never mix holdout and training."""
+"""CSV and parquet files, or folders of their parts, as labeled rows or windows. Their cells are read by `columns`."""
 
+import codecs
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from skerry.cli.importing import columns, windows
 from skerry.cli.importing.labeled import LabeledRows
 from skerry.core import errors
+from skerry.core.datasets import Input
 
 MAX_FILE_BYTES = 2 << 30
-MAX_VALUES = 1 << 28  # float32 values in all windows together: 1 GiB
-_BLOCKS = 64  # a table is cut into about this many contiguous blocks, the units of the holdout
+MAX_VALUES = 1 << 28  # numbers in all rows or windows together
+MAX_PARTS = 10_000
+SUFFIXES = (".csv", ".parquet")
+# Columns in which pandas and pyarrow keep row numbers; nobody means them as a feature.
+_INDEX = re.compile(r"|Unnamed: \d+(_level_\d+)?|__index_level_\d+__")
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How rows become samples. `window` 0: each row is one; else `window` rows, labelled by the last."""
+    """How rows become samples. `window` 0: each row is one; else `window` rows, labeled by the last. `group`: the
+    column that tells machines (cameras, patients) apart; no window holds rows of two."""
 
     label: str
-    features: Sequence[str]
-    window: int
-    stride: int
+    features: Sequence[str] = ()
+    window: int = 0
+    stride: int = 1
+    group: str = ""
 
 
-def read(path: Path, shape: Shape) -> LabeledRows:
-    """`x` [n, features] or [n, window, features] float32, `y` [n] text labels. Raises InputError, TooLargeError."""
-    table = _table(path)
-    columns = list(table.column_names)
-    if shape.label not in columns:
-        raise errors.InputError(f"{path} has no column {shape.label!r} (--label-column): it has {', '.join(columns)}")
-    features = list(shape.features) or [name for name in columns if name != shape.label]
-    if missing := [name for name in features if name not in columns]:
-        raise errors.InputError(f"{path} has no column {missing[0]!r} (--feature): it has {', '.join(columns)}")
-    values = np.stack([_numbers(path, table, name) for name in features], axis=1)
-    labels = np.array([_label(value) for value in table.column(shape.label).to_pylist()])
-    if not len(labels):
+def read(path: Path, shape: Shape, row: Input) -> LabeledRows:
+    """`x` [n, features] or [n, window, features] in the row's datatype where every number fits, `y` [n] labels as they
+    stand in the file. Raises InputError, TooLargeError."""
+    table = _table(path, shape, row)
+    names = _names(path, table)
+    for option, name in (("--label-column", shape.label), ("--group-column", shape.group)):
+        if name and name not in names:
+            raise errors.InputError(f"{path} has no column {name!r} ({option}): it has {_list(names)}{_hint(names)}")
+    features = _features(path, names, shape)
+    if not table.num_rows:
         raise errors.InputError(f"{path} has no rows")
+    values = columns.numbers(path, table, features, row)
+    labels = columns.labels(path, table, shape.label)
     if not shape.window:
         return LabeledRows(str(path), values, labels)
-    return _windows(path, values, labels, shape)
+    groups = columns.texts(path, table, shape.group) if shape.group else None
+    return windows.cut(str(path), values, labels, groups, shape.window, shape.stride, features)
 
 
-def _table(path: Path) -> Any:
-    import pyarrow as pa
-    from pyarrow import csv, parquet
-
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise errors.TooLargeError(f"{path} has {path.stat().st_size} bytes: at most {MAX_FILE_BYTES} are read")
-    try:
-        if path.suffix.lower() == ".parquet":
-            rows = parquet.ParquetFile(path).metadata
-            if rows.num_rows * rows.num_columns > MAX_VALUES:
-                raise errors.TooLargeError(f"{path} has {rows.num_rows} rows of {rows.num_columns} columns: too many")
-            return parquet.read_table(path)
-        return csv.read_csv(path)
-    except (pa.ArrowException, OSError) as exc:
-        raise errors.InputError(f"{path} cannot be read as {path.suffix[1:] or 'a table'}: {exc}") from exc
-
-
-def _numbers(path: Path, table: Any, name: str) -> NDArray[np.float32]:
-    """A column as float32; an empty cell is NaN."""
-    import pyarrow as pa
-
-    column = table.column(name)
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type)):
+def parts(path: Path) -> list[Path]:
+    """The files of a table: itself, or in a folder as Spark and others write it all files of one kind, by name; empty
+    for a folder without any. Raises InputError for a folder that holds both kinds, or partitions by a column."""
+    if not path.is_dir():
+        return [path]
+    inside = sorted(entry for entry in path.iterdir() if not entry.name.startswith((".", "_")))
+    if partitioned := [entry for entry in inside if entry.is_dir() and "=" in entry.name]:
         raise errors.InputError(
-            f"{path}: column {name!r} holds {column.type}, not numbers; name the features with --feature"
+            f"{path} is split by a column into folders like {partitioned[0].name!r}: write it without partitions"
         )
-    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float32)
+    found = [entry for entry in inside if entry.is_file() and entry.suffix.lower() in SUFFIXES]
+    if len({entry.suffix.lower() for entry in found}) > 1:
+        raise errors.InputError(f"{path} holds CSV and parquet files: name one of them")
+    return [entry for entry in found if entry.stat().st_size][:MAX_PARTS]
 
 
-def _label(value: Any) -> str:
-    if value is None:
-        return ""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+def _table(path: Path, shape: Shape, row: Input) -> Any:
+    import pyarrow as pa
+
+    files = parts(path)
+    size = sum(file.stat().st_size for file in files)
+    if not files:
+        raise errors.InputError(f"{path} holds no CSV or parquet file")
+    if size > MAX_FILE_BYTES:
+        raise errors.TooLargeError(f"{path} has {size} bytes: at most {MAX_FILE_BYTES} are read")
+    read_part = _read_parquet if files[0].suffix.lower() == ".parquet" else _read_csv
+    try:
+        tables = [read_part(file, shape, row) for file in files]
+        return tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
+    except UnicodeDecodeError as exc:
+        raise errors.InputError(f"{path} is not UTF-8 text: save it as UTF-8 (CSV UTF-8)") from exc
+    except (pa.ArrowException, OSError, KeyError) as exc:
+        text = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+        hint = ": save it as UTF-8 (CSV UTF-8)" if "UTF8" in text or "UTF-8" in text else ""
+        raise errors.InputError(f"{path} cannot be read as {files[0].suffix[1:] or 'a table'}: {text}{hint}") from exc
 
 
-def _windows(path: Path, values: NDArray[np.float32], labels: NDArray[Any], shape: Shape) -> LabeledRows:
-    """Windows inside contiguous blocks of rows. One that would span two blocks is left out: it could carry rows of the
-    training data into the holdout."""
-    rows, features = values.shape
-    if rows < shape.window:
-        raise errors.InputError(f"{path} has {rows} rows, fewer than one window of {shape.window}")
-    starts = np.arange(0, rows - shape.window + 1, shape.stride)
-    if len(starts) * shape.window * features > MAX_VALUES:
-        raise errors.TooLargeError(
-            f"{path}: {len(starts)} windows of {shape.window} × {features} values are too many: take a larger --stride"
+def _read_parquet(path: Path, shape: Shape, row: Input) -> Any:
+    from pyarrow import parquet
+
+    file = parquet.ParquetFile(path)
+    rows = file.metadata
+    if rows.num_rows * rows.num_columns > MAX_VALUES:
+        raise errors.TooLargeError(f"{path} has {rows.num_rows} rows of {rows.num_columns} columns: too many")
+    return file.read()
+
+
+def _read_csv(path: Path, shape: Shape, row: Input) -> Any:
+    """Labels and groups stay the texts that they are ('01' is no number). Of unsigned 64-bit features every digit
+    counts, which type inference would lose."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    with path.open("rb") as source:
+        if source.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise errors.InputError(f"{path} is UTF-16 text: save it as UTF-8 (CSV UTF-8)")
+    kinds = {name: pa.string() for name in (shape.label, shape.group) if name}
+    if row.datatype == "UINT64":
+        with path.open("rb") as source:
+            head = csv.open_csv(source).schema.names
+        kinds = {name: pa.uint64() for name in shape.features or head} | kinds
+    return csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=kinds, strings_can_be_null=False))
+
+
+def _names(path: Path, table: Any) -> list[str]:
+    try:
+        names = list(table.column_names)
+    except UnicodeDecodeError as exc:
+        raise errors.InputError(f"{path}: its column names are not UTF-8: save it as UTF-8 (CSV UTF-8)") from exc
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise errors.InputError(f"{path} has two columns {twice[0]!r}: give each its own name")
+    return names
+
+
+def _features(path: Path, names: Sequence[str], shape: Shape) -> list[str]:
+    if shape.features:
+        if missing := [name for name in shape.features if name not in names]:
+            raise errors.InputError(f"{path} has no column {missing[0]!r} (--feature): it has {_list(names)}")
+        if taken := [name for name in shape.features if name in (shape.label, shape.group)]:
+            raise errors.InputError(f"{path}: column {taken[0]!r} cannot be a feature too (--feature)")
+        return list(shape.features)
+    features = [name for name in names if name != shape.label and not (shape.group and name == shape.group)]
+    if index := [name for name in features if _INDEX.fullmatch(name)]:
+        raise errors.InputError(
+            f"{path}: column {index[0]!r} holds row numbers as pandas writes them, not a feature: save the table "
+            "without its index, or name the features with --feature"
         )
-    block = max(2 * shape.window, -(-rows // _BLOCKS))
-    inside = starts // block == (starts + shape.window - 1) // block
-    starts = starts[inside]
-    view = np.lib.stride_tricks.sliding_window_view(values, shape.window, axis=0)[starts]
-    x = np.ascontiguousarray(np.swapaxes(view, 1, 2))
-    dropped = {"acrossBlocks": int((~inside).sum())} if not inside.all() else {}
-    units = np.asarray(starts // block, dtype=np.int64)
-    return LabeledRows(str(path), x, labels[starts + shape.window - 1], units=units, dropped=dropped)
+    if not features:
+        raise errors.InputError(f"{path} has no column beside {shape.label!r}: no feature is left")
+    return features
+
+
+def _list(names: Sequence[str]) -> str:
+    shown = ", ".join(name[:60] for name in names[:40])
+    return shown if len(names) <= 40 else f"{shown} and {len(names) - 40} more"
+
+
+def _hint(names: Sequence[str]) -> str:
+    separator = next((sign for sign in (";", "\t", "|") if len(names) == 1 and sign in names[0]), "")
+    return f": it is separated by {separator!r}, and CSV by commas is read" if separator else ""
