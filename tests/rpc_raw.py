@@ -67,10 +67,10 @@ def message(content: bytes) -> bytes:
 class Raw:
     """A connected socket that has said its preface and SETTINGS."""
 
-    def __init__(self, port: int, settings: dict[int, int] | None = None, *, greet: bool = True) -> None:
+    def __init__(self, port: int, settings: dict[int, int] | None = None, *, handshake: bool = True) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
         self.received, self._decoder = b"", hpack.Decoder()
-        if greet:
+        if handshake:
             self.send(frames.PREFACE + frames.settings(settings or {}))
 
     def send(self, content: bytes) -> None:
@@ -111,7 +111,7 @@ class Raw:
             self.received += more
 
     def settle(self) -> None:
-        """Until the server has written everything that it owes so far: the greeting and the answer to ours."""
+        """Until the server has written everything that it owes so far: its handshake and the answer to ours."""
         self.send(frames.frame(frames.PING, 0, 0, b"settled?"))
         self.frames_until(kind=frames.PING)
 
@@ -139,8 +139,8 @@ def _ends(frame: Frame, stream_id: int) -> bool:
 
 
 @contextlib.contextmanager
-def connected(port: int, settings: dict[int, int] | None = None, *, greet: bool = True) -> Iterator[Raw]:
-    raw = Raw(port, settings, greet=greet)
+def connected(port: int, settings: dict[int, int] | None = None, *, handshake: bool = True) -> Iterator[Raw]:
+    raw = Raw(port, settings, handshake=handshake)
     try:
         yield raw
     finally:

@@ -12,7 +12,7 @@ from skerry.rpc.limits import Limits
 
 
 class Recorder(Stream):
-    """A stream that remembers what it was told."""
+    """A stream that remembers what happened to it."""
 
     def __init__(self, connection: Connection, stream_id: int, request: Request) -> None:
         super().__init__(stream_id, request, connection.peer_window_bytes, connection.limits.stream_window_bytes)

@@ -27,11 +27,11 @@ class Seen:
     batches: list[int] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
-    told: list["Told"] = field(default_factory=list)
+    receivers: list["Summing"] = field(default_factory=list)
 
 
-class Told:
-    """A receiver that tells the size of all messages when the caller has said the last one."""
+class Summing:
+    """A receiver that replies with the size of all messages when the caller has said the last one."""
 
     def __init__(self, call: Call) -> None:
         self.call, self.size, self.ends = call, 0, 0
@@ -56,7 +56,7 @@ class Told:
 
 
 def methods(seen: Seen) -> Methods:
-    """Batch, Same, Sleep, Raise, Fail, Count, Sum, Talk, Told, About, Gzip, Never under /test.Echo/."""
+    """Batch, Same, Sleep, Raise, Fail, Count, Sum, Talk, Receive, About, Gzip, Never under /test.Echo/."""
 
     def batch(calls: Sequence[tuple[Call, bytes]]) -> None:
         seen.batches.append(len(calls))
@@ -110,11 +110,11 @@ def methods(seen: Seen) -> Methods:
         while (message := await call.read()) is not None:
             await call.send(message)
 
-    def told(call: Call) -> Told:
+    def receive(call: Call) -> Summing:
         if call.metadata.get("x-refuse"):
             raise CallError(Status.PERMISSION_DENIED, "not you")
-        seen.told.append(Told(call))
-        return seen.told[-1]
+        seen.receivers.append(Summing(call))
+        return seen.receivers[-1]
 
     async def about(call: Call, _request: bytes) -> bytes:
         seen.calls.append(call)
@@ -141,7 +141,7 @@ def methods(seen: Seen) -> Methods:
         "Large": Method(Kind.SERVER_STREAM, large),
         "Sum": Method(Kind.CLIENT_STREAM, total),
         "Talk": Method(Kind.BIDI, talk),
-        "Told": Method(Kind.RECEIVER, told),
+        "Receive": Method(Kind.RECEIVER, receive),
         "About": Method(Kind.UNARY, about),
         "Gzip": Method(Kind.UNARY, gzip),
         "ReplyOf": Method(Kind.UNARY, reply_of),

@@ -95,7 +95,7 @@ def _calmed(answers: list[rpc_raw.Frame]) -> bool:
         "empty DATA",
         "only padding",
         "PRIORITY",
-        "crumbs of window",
+        "tiny window updates",
         "unknown",
         "late RST",
     ],
@@ -179,7 +179,7 @@ def test_large_replies_beyond_what_may_wait_fail_alone(target: Target) -> None:
         raw.send(frames.frame(frames.PING, 0, 0, b"the end."))
         raw.frames_until(ended=39)
         statuses = [raw.fields_of(number)[b"grpc-status"] for number in range(7, 41, 2)]
-        assert statuses == [b"8"] * 17, "three replies of 20 MiB may wait, the others are told"
+        assert statuses == [b"8"] * 17, "three replies of 20 MiB may wait, the others are refused"
 
 
 def test_announced_messages_that_do_not_come_are_bounded_by_a_budget(target: Target) -> None:
@@ -188,8 +188,8 @@ def test_announced_messages_that_do_not_come_are_bounded_by_a_budget(target: Tar
         for number in range(1, 101, 2):
             raw.send(headers(number) + data(number, b"\0" + (_LIMIT - 9).to_bytes(4, "big") + bytes(100), end=False))
         raw.frames_until(ended=99)
-        told = [frame for frame in raw.frames_until(ended=99) if frame.kind == frames.HEADERS]
-        assert len(told) == 50 - 8  # 8 x 32 MiB
+        refused = [frame for frame in raw.frames_until(ended=99) if frame.kind == frames.HEADERS]
+        assert len(refused) == 50 - 8  # 8 x 32 MiB
         assert raw.fields_of(99)[b"grpc-status"] == b"8"
         assert target.memory_bytes - before < 20 << 20
 
@@ -237,7 +237,7 @@ def test_memory_of_large_messages_goes_back(target: Target) -> None:
 def test_many_connections_that_say_nothing(target: Target) -> None:
     before, silent = target.memory_bytes, []
     try:
-        silent = [Raw(target.port, greet=False) for _ in range(300)]
+        silent = [Raw(target.port, handshake=False) for _ in range(300)]
         assert target.memory_bytes - before < 300 * 16_384
     finally:
         for raw in silent:

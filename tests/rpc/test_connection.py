@@ -107,13 +107,13 @@ def test_blocks_are_remembered_only_while_the_table_stands_still() -> None:
     ("content", "allowed"),
     [
         (frames.frame(frames.PING, 0, 0, bytes(8)), 1_000),
-        (frames.settings({}), 999),  # one was spent on the greeting
+        (frames.settings({}), 999),  # one was spent on the handshake
         (frames.SETTINGS_ACK, 1_000),
         (frames.frame(77, 0, 0, b""), 1_000),
         (frames.window_update(0, 1), 1_000),
         (frames.frame(frames.PRIORITY, 0, 3, bytes(5)), 1_000),
     ],
-    ids=["PING", "SETTINGS", "acknowledgments", "unknown frames", "crumbs of window", "PRIORITY"],
+    ids=["PING", "SETTINGS", "acknowledgments", "unknown frames", "tiny window updates", "PRIORITY"],
 )
 def test_floods_use_up_the_credit(content: bytes, allowed: int) -> None:
     talk = Talk()
@@ -140,7 +140,7 @@ def test_time_and_frames_that_we_send_earn_credit() -> None:
     assert outcome(talk.say(ping * 13)) == "GOAWAY ENHANCE_YOUR_CALM"
 
 
-def test_crumbs_of_window_earn_nothing() -> None:
+def test_tiny_window_updates_earn_nothing() -> None:
     talk = Talk({frames.INITIAL_WINDOW_SIZE: 0})
     talk.say(headers(1, end=True))
     talk.connection.send_data(talk.made[1], bytes(100_000))
@@ -151,7 +151,7 @@ def test_crumbs_of_window_earn_nothing() -> None:
 
 
 @pytest.mark.parametrize("with_reset", [True, False], ids=["rapid reset", "made you reset"])
-def test_resets_use_up_the_credit_whoever_sends_them(with_reset: bool) -> None:
+def test_resets_by_either_side_use_up_the_credit(with_reset: bool) -> None:
     talk = Talk()
     for number in range(1, 4_000, 2):
         talk.say(headers(number) + (frames.rst_stream(number, 8) if with_reset else frames.window_update(number, 0)))
@@ -194,15 +194,15 @@ def test_what_waits_too_long_is_ended() -> None:
 
 
 def test_a_peer_that_takes_bytes_too_slowly_is_ended_and_a_slow_one_is_not() -> None:
-    for crumb, survives in ((2_048, True), (16, False)):
+    for increment, survives in ((2_048, True), (16, False)):
         talk = Talk({frames.INITIAL_WINDOW_SIZE: 0}, stalled_s=10, slowest_bytes_per_s=1_024, credit=10**9)
         talk.say(headers(1, end=True))
         talk.connection.send_data(talk.made[1], bytes(1 << 20))
         for _ in range(30):
             talk.now += 1
-            talk.say(frames.window_update(1, crumb))
+            talk.say(frames.window_update(1, increment))
             talk.connection.sweep(talk.now)
-        assert talk.connection.closed is not survives, crumb
+        assert talk.connection.closed is not survives, increment
 
 
 def test_a_request_that_goes_on_after_its_reply_is_stopped_without_an_error() -> None:

@@ -52,7 +52,7 @@ def _call(port: int, path: str, content: bytes, window_bytes: int) -> tuple[byte
 
 @pytest.mark.parametrize("window_bytes", [1, 100, 65_535, 1 << 20])
 def test_a_call_of_any_window(running: rpc_world.Running, window_bytes: int) -> None:
-    """A window below 1 KiB is taken for crumbs, of which a peer may send a thousand: enough for these replies."""
+    """A window update below 1 KiB is tiny, and a peer may send a thousand of them: enough for these replies."""
     content = bytes(range(256)) * min(2_000, 2 * window_bytes)
     reply, fields, pieces = _call(running.port, "/test.Echo/Same", message(content), window_bytes)
     assert reply == message(content)

@@ -124,7 +124,7 @@ def test_what_a_frame_leads_to(content: bytes, expected: str, split: int) -> Non
 
 
 @pytest.mark.parametrize(
-    ("greeting", "expected"),
+    ("first_bytes", "expected"),
     [
         (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", _PROTOCOL),
         (frames.PREFACE + frames.frame(frames.PING, 0, 0, bytes(8)), _PROTOCOL),
@@ -132,7 +132,7 @@ def test_what_a_frame_leads_to(content: bytes, expected: str, split: int) -> Non
     ],
     ids=["HTTP/1.1", "PING before SETTINGS", "half a preface"],
 )
-def test_the_greeting(greeting: bytes, expected: str) -> None:
+def test_the_handshake(first_bytes: bytes, expected: str) -> None:
     talk = Talk()
     talk.connection = Connection(Limits(), Router({}, 16_384), talk.make, talk.now)
-    assert outcome(talk.say(greeting)[2:]) == expected
+    assert outcome(talk.say(first_bytes)[2:]) == expected

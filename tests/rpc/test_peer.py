@@ -96,7 +96,7 @@ async def test_silence_is_asked_and_then_hung_up_on() -> None:
     assert world.socket.was_aborted
 
 
-async def test_a_peer_that_never_takes_our_farewell_is_cut_off() -> None:
+async def test_a_peer_that_never_takes_our_goaway_is_cut_off() -> None:
     world = World(handshake_s=10)
     world.peer.data_received(frames.frame(frames.DATA, 0, 0, b"nonsense"))
     world.peer.flush()

@@ -33,7 +33,7 @@ class Client:
         context.set_alpn_protocols(["h2"])
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
-        self.raw = Raw(port, greet=False)
+        self.raw = Raw(port, handshake=False)
 
     def sealed(self, content: bytes) -> bytes:
         self.tls.write(content)
@@ -112,7 +112,7 @@ def test_what_is_no_record_ends_the_connection(client: Client) -> None:
     assert client.is_hung_up_on()
 
 
-def test_what_was_said_before_the_farewell_is_heard(client: Client, running: rpc_world.Running) -> None:
+def test_what_came_before_close_notify_is_served(client: Client, running: rpc_world.Running) -> None:
     client.shake_hands()
     last = client.sealed(rpc_raw.SETTLED + _call(1, b"last"))
     with pytest.raises(ssl.SSLError):
@@ -122,7 +122,7 @@ def test_what_was_said_before_the_farewell_is_heard(client: Client, running: rpc
     assert len(running.seen.calls) == 1
 
 
-def test_the_server_says_farewell(client: Client, running: rpc_world.Running) -> None:
+def test_the_server_sends_close_notify(client: Client, running: rpc_world.Running) -> None:
     client.shake_hands()
     client.raw.send(client.sealed(rpc_raw.SETTLED + _call(1, b"one")))
     client.read_until(lambda found: b"one" in found)

@@ -100,19 +100,19 @@ def test_an_idle_call_costs_a_timer_only_when_it_outlives_its_turn(running: rpc_
         assert not running.server.turns.timed
 
 
-def test_told_streams_in_silence_hold_no_task_and_no_message(running: rpc_world.Running) -> None:
+def test_silent_receiver_streams_hold_no_task_and_no_message(running: rpc_world.Running) -> None:
     async def tasks() -> int:
         return len(asyncio.all_tasks())
 
     with connected(running.port) as raw:
         half = message(b"abc")[:6]
-        burst = [headers(n, "/test.Echo/Told") + data(n, message(b"one"), end=False) for n in range(1, 201, 2)]
+        burst = [headers(n, "/test.Echo/Receive") + data(n, message(b"one"), end=False) for n in range(1, 201, 2)]
         burst += [data(n, half, end=False) + data(n, message(b"abc")[6:], end=False) for n in range(1, 201, 2)]
         raw.send(b"".join(burst))
-        rpc_world.until(lambda: [one.size for one in running.seen.told] == [6] * 100)
+        rpc_world.until(lambda: [one.size for one in running.seen.receivers] == [6] * 100)
         rpc_world.until(lambda: running.ask(tasks) == 2)  # the listener's, and this question
         assert running.server.turns.budget.taken_bytes == 0
-        calls = [one.call for one in running.seen.told]
+        calls = [one.call for one in running.seen.receivers]
         assert all(call._inbox is call_module.NO_MESSAGES and call._assembly is None for call in calls)
 
 
@@ -123,7 +123,7 @@ def test_connections_of_one_address_are_limited_and_leave_room_when_they_go(
     files = rpc_world.Authority(tmp_path).tls()
     with rpc_world.serving("h2", tls=files, max_connections_per_address=5) as running:
         port = running.tls_port if secured else running.port
-        open_ones = [Raw(port, greet=not secured) for _ in range(5)]
+        open_ones = [Raw(port, handshake=not secured) for _ in range(5)]
         rpc_world.until(lambda: running.server.peers.admission.connections == 5)
         assert _is_refused(port)
         open_ones.pop().close()
@@ -135,7 +135,7 @@ def test_connections_of_one_address_are_limited_and_leave_room_when_they_go(
 
 
 def _is_refused(port: int) -> bool:
-    with connected(port, greet=False) as raw:
+    with connected(port, handshake=False) as raw:
         try:
             return raw.socket.recv(1) == b""
         except ConnectionResetError:
@@ -152,7 +152,7 @@ def _is_refused(port: int) -> bool:
         ("fe80::1%eth0", "fe80::2%eth1", True),
     ],
 )
-def test_who_counts_as_one_address(one: str, other: str, same: bool) -> None:
+def test_what_counts_as_one_address(one: str, other: str, same: bool) -> None:
     assert (admission.place_of(one) == admission.place_of(other)) is same
 
 
@@ -171,9 +171,9 @@ def test_a_full_process_refuses_new_calls_so_that_clients_retry_elsewhere() -> N
     [b"", frames.PREFACE[:9], frames.PREFACE, rpc_raw.SETTLED + frames.frame(frames.HEADERS, 0, 1, b"\x83")],
     ids=["nothing", "half a preface", "no SETTINGS", "half a header block"],
 )
-def test_who_does_not_finish_the_greeting_is_hung_up_on(sent: bytes) -> None:
+def test_a_client_that_does_not_finish_the_handshake_is_hung_up_on(sent: bytes) -> None:
     with rpc_world.serving("h2", handshake_s=0.2, keepalive_s=0.2, keepalive_timeout_s=0.2) as running:
-        with connected(running.port, greet=False) as raw:
+        with connected(running.port, handshake=False) as raw:
             raw.send(sent)
             raw.frames_until(closed=True)
         rpc_raw.check_alive(running.port)
@@ -286,7 +286,7 @@ def test_a_tls_client_must_agree_on_h2(tmp_path: pathlib.Path) -> None:
         for protocols in ([], ["http/1.1"]):
             context = ssl.create_default_context(cafile=str(authority.path))
             context.set_alpn_protocols(protocols)
-            with connected(running.tls_port, greet=False) as raw:
+            with connected(running.tls_port, handshake=False) as raw:
                 try:
                     with context.wrap_socket(raw.socket, server_hostname="localhost") as secured:
                         secured.sendall(rpc_raw.SETTLED)

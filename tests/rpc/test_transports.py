@@ -91,12 +91,12 @@ def test_bidirectional_stream(channel: Any) -> None:
     assert list(channel.stream_stream(rpc_world.SERVICE + "Talk")(iter(messages), timeout=20)) == messages
 
 
-def test_a_told_stream(channel: Any, running: Running) -> None:
+def test_a_receiver_stream(channel: Any, running: Running) -> None:
     messages = [os.urandom(size) for size in (0, 1, 40_000, 5 << 20, 405)]
-    told = channel.stream_stream(rpc_world.SERVICE + "Told")
-    assert list(told(iter(messages), timeout=30)) == [b"%d" % sum(map(len, messages))]
-    assert list(told(iter([]), timeout=20)) == [b"0"]
-    rpc_world.until(lambda: [one.ends for one in running.seen.told[-2:]] == [1, 1])
+    receive = channel.stream_stream(rpc_world.SERVICE + "Receive")
+    assert list(receive(iter(messages), timeout=30)) == [b"%d" % sum(map(len, messages))]
+    assert list(receive(iter([]), timeout=20)) == [b"0"]
+    rpc_world.until(lambda: [one.ends for one in running.seen.receivers[-2:]] == [1, 1])
 
 
 @pytest.mark.parametrize(
@@ -111,23 +111,23 @@ def test_a_told_stream(channel: Any, running: Running) -> None:
 def test_what_a_receiver_raises_ends_its_call(
     channel: Any, running: Running, said: list[bytes], metadata: Any, status: tuple[str, str]
 ) -> None:
-    before = len(running.seen.told)
-    told = channel.stream_stream(rpc_world.SERVICE + "Told")
-    assert _refused(lambda **kwargs: list(told(iter(said), metadata=metadata, **kwargs))) == status
-    rpc_world.until(lambda: all(one.ends == 1 for one in running.seen.told[before:]))
+    before = len(running.seen.receivers)
+    receive = channel.stream_stream(rpc_world.SERVICE + "Receive")
+    assert _refused(lambda **kwargs: list(receive(iter(said), metadata=metadata, **kwargs))) == status
+    rpc_world.until(lambda: all(one.ends == 1 for one in running.seen.receivers[before:]))
 
 
 @pytest.mark.parametrize("by", ["server", "client"])
 def test_a_receiver_hears_that_its_stream_was_ended_from_elsewhere(channel: Any, running: Running, by: str) -> None:
-    before, silence = len(running.seen.told), threading.Event()
+    before, silence = len(running.seen.receivers), threading.Event()
 
     def said() -> Iterator[bytes]:
         yield b"1"
         silence.wait(20)
 
-    call = channel.stream_stream(rpc_world.SERVICE + "Told")(said(), timeout=20)
-    rpc_world.until(lambda: [one.size for one in running.seen.told[before:]] == [1])
-    (receiver,) = running.seen.told[before:]
+    call = channel.stream_stream(rpc_world.SERVICE + "Receive")(said(), timeout=20)
+    rpc_world.until(lambda: [one.size for one in running.seen.receivers[before:]] == [1])
+    (receiver,) = running.seen.receivers[before:]
     if by == "server":
         running.loop.call_soon_threadsafe(receiver.call.fail, Status.ABORTED, "another took over")
         assert _refused(lambda **_: list(call)) == ("ABORTED", "another took over")

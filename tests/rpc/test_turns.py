@@ -51,7 +51,7 @@ async def test_calls_gather_without_a_timer(arrivals: Sequence[int], batches: Se
     peer.connection_made(socket)
     peer.data_received(rpc_raw.SETTLED)
     await asyncio.sleep(0)
-    greetings = socket.writes
+    handshake_writes = socket.writes
     for count in arrivals:
         for _ in range(count):
             peer.data_received(headers(number, "/e/Echo") + data(number, message(b"a")))
@@ -59,7 +59,7 @@ async def test_calls_gather_without_a_timer(arrivals: Sequence[int], batches: Se
         await asyncio.sleep(0)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert (seen, socket.writes - greetings) == (batches, len(batches))
+    assert (seen, socket.writes - handshake_writes) == (batches, len(batches))
     peer.connection_lost(None)
     await server.drain(0)
 

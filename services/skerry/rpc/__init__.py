@@ -1,4 +1,4 @@
-"""gRPC below the data plane: our HTTP/2 core, and grpcio as the fallback. Knows no service by name."""
+"""gRPC below the data plane: our HTTP/2 core, and grpcio as the fallback. Names no service."""
 
 from dataclasses import replace
 

@@ -1,7 +1,7 @@
 """A call of grpc.aio as our handlers see it (`methods.Call`).
 
-What is known at the start is read then: grpcio's context must not be asked after the call has ended (it crashes), and a
-handler may keep its call longer.
+Peer, deadline and metadata are read at the start: grpcio crashes when its context is asked after the end of the call,
+and a handler may keep its call longer.
 """
 
 import asyncio
@@ -37,11 +37,11 @@ class GrpcioCall:
 
     @property
     def metadata(self) -> Mapping[str, str | bytes]:
-        found: dict[str, str | bytes] = {}
+        metadata: dict[str, str | bytes] = {}
         for key, value in self._metadata:
-            before = found.get(key)
-            found[key] = before + ", " + value if isinstance(before, str) and isinstance(value, str) else value
-        return found
+            before = metadata.get(key)
+            metadata[key] = before + ", " + value if isinstance(before, str) and isinstance(value, str) else value
+        return metadata
 
     @property
     def deadline(self) -> float | None:
@@ -90,7 +90,7 @@ class GrpcioCall:
         self._context.set_compression(grpc.Compression.Gzip)
 
     async def send_head(self) -> None:
-        """The initial metadata, when a handler gave some and they have not gone yet."""
+        """Send the initial metadata that a handler set, once."""
         initial, self._initial = self._initial, None
         if initial is not None:
             await self._context.send_initial_metadata(initial)
@@ -102,12 +102,12 @@ class GrpcioCall:
         return message
 
     def answer(self) -> "asyncio.Future[bytes]":
-        """What `reply`, `finish` or `fail` will say."""
+        """Resolved by `reply`, `finish` or `fail`."""
         self._answer = self._loop.create_future()
         return self._answer
 
     async def abort(self, error: CallError) -> None:
-        """End the call with a status; raises what grpc.aio wants a handler to be left by."""
-        with contextlib.suppress(grpc.aio.UsageError):  # the head has gone already
+        """End the call with a status, by the exception that grpc.aio expects of a handler."""
+        with contextlib.suppress(grpc.aio.UsageError):  # the head was sent already
             await self.send_head()
         await self._context.abort(CODES.get(int(error.status), grpc.StatusCode.UNKNOWN), error.message)

@@ -1,7 +1,7 @@
 """The fallback transport: the same method tables and calls on grpc.aio. Slower, and maintained by others.
 
-What grpcio cannot do stays undone and is said here: no limit per address, no credit against floods, no plain HTTP
-answer to what is no gRPC call, no end to the connection of one caller.
+What grpcio cannot do is not done: no limit per address, no credit against floods, no plain HTTP answer to what is no
+gRPC call, no way to end the connection of one caller.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ class GrpcioServer:
         """grpc.aio has no way to end one connection."""
 
     async def drain(self, grace_s: float, linger_s: float = 0.0) -> None:
-        await asyncio.sleep(linger_s)  # grpcio can tell callers to go only when it stops: they are served meanwhile
+        await asyncio.sleep(linger_s)  # grpcio sends GOAWAY only when it stops: callers are served meanwhile
         await asyncio.gather(*(server.stop(grace_s) for server in self._servers))
 
 
@@ -61,7 +61,7 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.keepalive_timeout_ms", int(limits.keepalive_timeout_s * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
-        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # clients that PING every 10 s are honest
+        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # clients that PING every 10 s are well behaved
         ("grpc.so_reuseport", 0),
     ]
 
@@ -91,7 +91,7 @@ def _handlers(methods: Methods, limits: Limits) -> tuple[Any, ...]:
 def _handler(path: str, method: Method, max_message_bytes: int) -> Any:
     run: Callable[..., Awaitable[Any]] = method.handler  # type: ignore[assignment]  # BATCH is wrapped below
     if method.kind is Kind.BATCH:
-        run = _Turns(method.handler).ask
+        run = _Batches(method.handler).answer
 
     async def unary(request: bytes, context: Any) -> bytes | None:
         return await _guarded(run, GrpcioCall(path, context, max_message_bytes), request)
@@ -99,8 +99,8 @@ def _handler(path: str, method: Method, max_message_bytes: int) -> Any:
     async def stream(_requests: Any, context: Any) -> bytes | None:
         return await _guarded(run, GrpcioCall(path, context, max_message_bytes))
 
-    async def told(_requests: Any, context: Any) -> None:
-        await _guarded(_told, GrpcioCall(path, context, max_message_bytes), method.handler)
+    async def receive(_requests: Any, context: Any) -> None:
+        await _guarded(_feed_receiver, GrpcioCall(path, context, max_message_bytes), method.handler)
 
     match method.kind:
         case Kind.BATCH | Kind.UNARY:
@@ -112,11 +112,11 @@ def _handler(path: str, method: Method, max_message_bytes: int) -> Any:
         case Kind.BIDI:
             return grpc.stream_stream_rpc_method_handler(stream)
         case Kind.RECEIVER:
-            return grpc.stream_stream_rpc_method_handler(told)
+            return grpc.stream_stream_rpc_method_handler(receive)
 
 
-async def _told(call: GrpcioCall, handler: Callable[[GrpcioCall], Receiver]) -> None:
-    """A RECEIVER method, by a coroutine that reads."""
+async def _feed_receiver(call: GrpcioCall, handler: Callable[[GrpcioCall], Receiver]) -> None:
+    """A RECEIVER method: grpcio has no callbacks, so a coroutine reads and calls the receiver."""
     ended = call.answer()
     receiver = handler(call)
     reading: asyncio.Future[bytes | None] | None = None
@@ -138,9 +138,9 @@ async def _told(call: GrpcioCall, handler: Callable[[GrpcioCall], Receiver]) -> 
         receiver.closed()
 
 
-async def _guarded(run: Callable[..., Awaitable[Any]], call: GrpcioCall, *given: Any) -> bytes | None:
+async def _guarded(run: Callable[..., Awaitable[Any]], call: GrpcioCall, *arguments: Any) -> bytes | None:
     try:
-        reply = await run(call, *given)
+        reply = await run(call, *arguments)
         await call.send_head()
         return None if reply is None else call.checked(reply)
     except CallError as error:
@@ -155,19 +155,19 @@ async def _guarded(run: Callable[..., Awaitable[Any]], call: GrpcioCall, *given:
     return None
 
 
-class _Turns:
+class _Batches:
     """Gathers the calls of one loop turn for a BATCH handler."""
 
     def __init__(self, handler: Callable[..., Any]) -> None:
         self._handler = handler
         self._waiting: list[tuple[GrpcioCall, bytes]] = []
 
-    async def ask(self, call: GrpcioCall, request: bytes) -> bytes:
-        answer = call.answer()
+    async def answer(self, call: GrpcioCall, request: bytes) -> bytes:
+        reply = call.answer()
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._run)
         self._waiting.append((call, request))
-        return await answer
+        return await reply
 
     def _run(self) -> None:
         waiting, self._waiting = self._waiting, []

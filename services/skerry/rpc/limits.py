@@ -38,7 +38,7 @@ class Limits:
     """Replies that a peer does not take, of one connection; a reply that would exceed it fails its call."""
 
     credit: int = 1_000
-    """What a peer may spend at once on frames that cost us work and it nothing (resets, PING, SETTINGS, crumbs …)."""
+    """What a peer may spend at once on frames that cost only us work: resets, PING, SETTINGS, tiny window updates."""
 
     credit_per_s: int = 500
     credit_per_sent_frame: int = 4
@@ -51,7 +51,7 @@ class Limits:
     """How long replies may wait for the peer to take them, and an unfinished request for its next byte."""
 
     slowest_bytes_per_s: int = 1_024
-    """Each byte extends that time by this rate and no more: neither dripped requests nor crumbs of window last."""
+    """Each byte extends that time by this rate and no more: neither dripped requests nor tiny window updates last."""
 
     poll_s: float = 200e-6
     """How long the loop may look for the next request of a caller that asks without a pause, before it sleeps; 0: not

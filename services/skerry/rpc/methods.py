@@ -1,4 +1,4 @@
-"""What a transport needs to know of a gRPC method, and what a handler may ask of a call. No service is named here.
+"""What a transport needs to know of a gRPC method, and what a handler may do with a call. No service is named here.
 
 Both transports (our HTTP/2 core in `rpc.h2`, and `rpc.grpcio_server`) serve the same `Method` tables and hand the same
 `Call` to the handlers. Messages are bytes: protobuf belongs to the layers above.
@@ -83,19 +83,19 @@ class Call(Protocol):
 
 
 class Receiver(Protocol):
-    """What a RECEIVER method hears of its stream by: plain functions on the event loop, so that a stream in silence is
-    this object and its call, and no task, coroutine, queue or timer."""
+    """How a RECEIVER method gets its stream: plain functions on the event loop, so that a silent stream is this object
+    and its call, and no task, coroutine, queue or timer."""
 
     def received(self, message: bytes) -> None:
         """The next message. What it raises ends the call, as from an async handler."""
         ...
 
     def finished(self) -> None:
-        """The caller says no more: end the call, now or later."""
+        """The caller has sent its last message: end the call, now or later."""
         ...
 
     def closed(self) -> None:
-        """The call has ended, for whatever reason: the last word, said once."""
+        """The call has ended, for whatever reason. Called once, and last."""
         ...
 
 
@@ -129,7 +129,7 @@ Methods = Mapping[str, Method]  # full path -> method
 class Tls:
     """Files of PEM; read again when they change. `client_ca` set: a client certificate is required (mTLS).
     `modern`: TLS 1.3 or nothing (the grpcio transport cannot promise it). `chain`: certificates that complete the chain
-    that is shown, where `certificate` holds the leaf alone (not on grpcio)."""
+    shown to clients, where `certificate` holds the leaf alone (not on grpcio)."""
 
     certificate: str
     key: str
@@ -145,10 +145,10 @@ class Server(Protocol):
 
     def hang_up(self, unwanted: Callable[[bytes], bool]) -> None:
         """End the connections whose client certificate (DER) is `unwanted`, and their calls. On grpcio nothing ends:
-        whoever finds a caller unwanted refuses its calls as well."""
+        handlers must refuse the calls of such a client as well."""
         ...
 
     async def drain(self, grace_s: float, linger_s: float = 0.0) -> None:
-        """Take no new call, let running ones end for up to `grace_s`, then close. Before that, for `linger_s`, tell
-        callers to go elsewhere while those who come back, or come late, are still served."""
+        """Take no new call, let running ones end for up to `grace_s`, then close. Before that, for `linger_s`, ask
+        clients to go elsewhere while those that connect late, or again, are still served."""
         ...

@@ -19,37 +19,37 @@ Stamp = tuple[tuple[int, int, int], ...]
 
 
 def stamp(tls: Tls) -> Stamp:
-    """Equal while no file was replaced or written: (inode, size, time of change in ns) of each. Raises OSError."""
+    """Equal as long as no file was replaced or written: (inode, size, time of change in ns) of each. Raises OSError."""
     paths = [tls.certificate, tls.key, *([tls.client_ca] if tls.client_ca else [])]
     stats = [pathlib.Path(path).stat() for path in paths]
-    return tuple((one.st_ino, one.st_size, one.st_mtime_ns) for one in stats)
+    return tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats)
 
 
 def context(tls: Tls, protocols: Sequence[str] = ("h2",)) -> ssl.SSLContext:
     """TLS 1.3 or 1.2 with ALPN. Raises UnavailableError when a file is missing or the pair does not fit."""
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.minimum_version = ssl.TLSVersion.TLSv1_3 if tls.modern else ssl.TLSVersion.TLSv1_2
+    ssl_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ssl_context.minimum_version = ssl.TLSVersion.TLSv1_3 if tls.modern else ssl.TLSVersion.TLSv1_2
     # RFC 9113 §9.2.2 forbids the ciphers of TLS 1.2 without forward secrecy and authenticated encryption
-    made.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
-    made.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_NO_TICKET
-    made.num_tickets = 0
-    made.set_alpn_protocols(list(protocols))
+    ssl_context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
+    ssl_context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_NO_TICKET
+    ssl_context.num_tickets = 0
+    ssl_context.set_alpn_protocols(list(protocols))
     try:
-        made.load_cert_chain(tls.certificate, tls.key)
+        ssl_context.load_cert_chain(tls.certificate, tls.key)
         if tls.chain:
-            made.load_verify_locations(tls.chain)  # nobody is verified by it: OpenSSL shows what leads to it
+            ssl_context.load_verify_locations(tls.chain)  # not to verify clients: OpenSSL completes our chain with it
         if tls.client_ca:
-            made.load_verify_locations(tls.client_ca)
-            made.verify_mode = ssl.CERT_REQUIRED
+            ssl_context.load_verify_locations(tls.client_ca)
+            ssl_context.verify_mode = ssl.CERT_REQUIRED
     except (OSError, ssl.SSLError) as exc:
         raise errors.UnavailableError(
             f"certificate {tls.certificate} with key {tls.key} cannot be used: {exc}"
         ) from exc
-    return made
+    return ssl_context
 
 
 class Renewal(Generic[LoadedT]):
-    """Decides, per connection, whether the files changed. `load` makes what the transport serves with."""
+    """Loads again, per connection, when the files changed. `load` makes what the transport serves with."""
 
     def __init__(self, tls: Tls, load: Callable[[Tls], LoadedT]) -> None:
         """Raises what `load` raises."""
@@ -58,7 +58,7 @@ class Renewal(Generic[LoadedT]):
         self.current = load(tls)
 
     def fresh(self) -> LoadedT | None:
-        """What was loaded anew just now, or None while nothing changed (or the new files are no good)."""
+        """What was loaded again just now; None while nothing changed, or when the new files cannot be used."""
         seen = _stamp_or_none(self.tls)
         if seen is None or seen == self._seen:
             return None
@@ -72,7 +72,7 @@ class Renewal(Generic[LoadedT]):
         return self.current
 
     def latest(self) -> LoadedT:
-        """To be asked for each new connection."""
+        """For each new connection."""
         self.fresh()
         return self.current
 

@@ -1,6 +1,6 @@
 """gRPC messages out of DATA payloads, for requests that do not come as one message in one frame.
 
-What is held is reserved from a budget of the whole process, announced sizes included, so that many peers who each send
+What is held is reserved from a budget of the whole process, announced sizes included, so that many peers that each send
 half a message cannot fill the memory.
 """
 
@@ -28,12 +28,12 @@ class Budget:
             raise CallError(Status.RESOURCE_EXHAUSTED, text)
         self.taken_bytes += size
 
-    def give(self, size: int) -> None:
+    def release(self, size: int) -> None:
         self.taken_bytes -= size
 
 
 class Assembly:
-    """One call's messages. `close` gives back what an unfinished one had reserved."""
+    """One call's messages. `close` releases what an unfinished one had reserved."""
 
     __slots__ = ("_budget", "_buffer", "_encoding", "_limit", "_need", "_reserved")
 
@@ -55,20 +55,20 @@ class Assembly:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The messages that are complete now, decompressed. Raises CallError; the call has failed then."""
-        buffer, found = self._buffer, []
+        buffer, messages = self._buffer, []
         buffer += chunk
         while len(buffer) >= self._need:
             if not self._reserved:
-                self._announced(buffer)
+                self._read_prefix(buffer)
                 continue
-            packed = buffer[0]
+            is_compressed = buffer[0]
             message = bytes(memoryview(buffer)[PREFIX_BYTES : self._need])
             del buffer[: self._need]
             self.close()
-            found.append(wire.decompress(message, self._encoding, self._limit) if packed else message)
-        return found
+            messages.append(wire.decompress(message, self._encoding, self._limit) if is_compressed else message)
+        return messages
 
-    def _announced(self, buffer: bytearray) -> None:
+    def _read_prefix(self, buffer: bytearray) -> None:
         size = int.from_bytes(buffer[1:PREFIX_BYTES], "big")
         if buffer[0] > 1 or (buffer[0] and self._encoding == b"identity"):
             raise CallError(Status.INTERNAL, "a message says that it is compressed, the call does not")
@@ -78,5 +78,5 @@ class Assembly:
         self._need = self._reserved = size + PREFIX_BYTES
 
     def close(self) -> None:
-        self._budget.give(self._reserved)
+        self._budget.release(self._reserved)
         self._need, self._reserved = PREFIX_BYTES, 0

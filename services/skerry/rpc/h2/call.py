@@ -292,7 +292,7 @@ class Call(Stream):
 
     def _release(self, size: int) -> None:
         self._held_bytes -= size
-        self.peer.turns.budget.give(size)
+        self.peer.turns.budget.release(size)
 
     def _wake_reader(self) -> None:
         if self._reader is not None and not self._reader.done():
@@ -365,7 +365,7 @@ class Call(Stream):
     # ---- the end
 
     def _give_up(self, status: Status, message: str) -> None:
-        """The request cannot be read, or nobody waits for its reply: fail the call and stop its handler."""
+        """The request cannot be read, or its deadline has passed: fail the call and stop its handler."""
         self.fail(status, message)
         self._cancel_task()
 

@@ -244,14 +244,14 @@ class Connection(Control):
     # ---- the end
 
     def shut(self, code: Code, why: str) -> None:
-        """GOAWAY, and every open stream hears of it."""
+        """GOAWAY, and every open stream is aborted."""
         if self.phase is not _CLOSED:
             self.fault = why
             self.out.append(frames.goaway(self._highest, code, why))
             self.lost()
 
     def lost(self) -> None:
-        """The transport is gone, or must go."""
+        """The transport is gone, or about to be closed."""
         self._advance(Event.ENDED)
         self._blocked.clear()
         self._tail, self._block, self.unsent_bytes = b"", None, 0

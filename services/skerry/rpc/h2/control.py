@@ -10,7 +10,7 @@ from skerry.rpc.h2.phase import HANDSHAKE, TRANSITIONS, Event, Phase
 from skerry.rpc.limits import Limits
 
 _DRAIN_PING = b"drain..."
-_CRUMB_BYTES = 1_024  # a peer that reads grants more at once
+_TINY_UPDATE_BYTES = 1_024  # a peer that reads grants more at a time
 
 
 class Control(Outbound):
@@ -61,7 +61,7 @@ class Control(Outbound):
 
     def _on_control(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         """One control frame. Unknown kinds are ignored (RFC 9113 §4.1), but not for nothing."""
-        if kind != frames.WINDOW_UPDATE:  # which costs only when it is a crumb
+        if kind != frames.WINDOW_UPDATE:  # which costs only when it is tiny
             self.credit.spend(1, self.now)
         handler = _HANDLERS.get(kind)
         if handler is not None:
@@ -124,7 +124,7 @@ class Control(Outbound):
         if len(payload) != 4:
             raise FatalError(Code.FRAME_SIZE_ERROR, "WINDOW_UPDATE must have 4 bytes")
         increment = int.from_bytes(payload, "big") & 0x7FFFFFFF
-        if increment < _CRUMB_BYTES:
+        if increment < _TINY_UPDATE_BYTES:
             self.credit.spend(1, self.now)
         if stream_id == 0:
             self.widen(increment)

@@ -1,6 +1,6 @@
-"""What a peer may spend on frames that cost us work and it nothing: resets, PING, SETTINGS, empty frames, crumbs.
+"""What a peer may spend on frames that cost only us work: resets, PING, SETTINGS, empty frames, tiny window updates.
 
-A bucket that time refills, and that what we send refills too: an honest peer answers our frames with control frames of
+A bucket that time refills, and what we send refills too: a well-behaved peer answers our frames with control frames of
 its own, so it can never run dry, while a flood sends without being answered.
 """
 
@@ -13,7 +13,7 @@ class Credit:
 
     def __init__(self, limits: Limits, now: float) -> None:
         self._limits, self._left, self._at = limits, limits.credit, now
-        self.earned_frames = 0  # raised by the sending half for frames that no crumb of window made small
+        self.earned_frames = 0  # raised by the sending half for frames that no tiny window made small
 
     def spend(self, cost: int, now: float) -> None:
         """Raises FatalError(ENHANCE_YOUR_CALM) when it is used up. `now` in seconds of a monotonic clock."""

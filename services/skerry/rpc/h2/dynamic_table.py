@@ -7,7 +7,7 @@ DEFAULT_BYTES = 4_096  # of SETTINGS_HEADER_TABLE_SIZE: we announce no other
 _ENTRY_BYTES = 32  # what an entry costs beside its name and value, by §4.1
 _MAX_SHARED = 512
 _MAX_SHARED_BYTES = 256
-_EVER_NEW = b"grpc-timeout"  # grpc-go counts the microseconds that are left
+_NEVER_SHARED = b"grpc-timeout"  # grpc-go counts the microseconds that are left
 
 _shared: dict[Field, Field] = {}
 
@@ -26,7 +26,7 @@ class DynamicTable:
         """An entry larger than the table empties it (§4.4). Returns the field, shared with other tables if possible."""
         size = len(name) + len(value)
         field = (name, value)
-        if size <= _MAX_SHARED_BYTES and name != _EVER_NEW:
+        if size <= _MAX_SHARED_BYTES and name != _NEVER_SHARED:
             if len(_shared) >= _MAX_SHARED:
                 _shared.clear()
             field = _shared.setdefault(field, field)

@@ -1,4 +1,4 @@
-"""What a header list may look like (RFC 9113 §8.2, §8.3), and a connection's memory of header blocks seen before.
+"""What a header list may look like (RFC 9113 §8.2, §8.3), and a connection's cache of header blocks.
 
 Peers repeat themselves: a block that left the dynamic table as it was decodes the same way until the table changes. Its
 raw bytes are the key, and the value is whatever `parse` made of the fields: validated, routed, shared by all its calls.
@@ -19,7 +19,7 @@ _CACHED_BLOCK_BYTES = 512
 _token = re.compile(rb"[a-z0-9!#$%&'*+\-.^_`|~]+").fullmatch
 _unfit = re.compile(rb"[\0\r\n]|\A[ \t]|[ \t]\Z").search
 _PSEUDO = frozenset((b":method", b":scheme", b":path", b":authority"))
-_OF_ONE_HOP = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
+_HOP_BY_HOP = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 
 
 class HeaderReader(Generic[HeadT]):
@@ -89,7 +89,7 @@ def check(fields: Fields, *, trailers: bool = False) -> dict[bytes, bytes]:
 def _check_regular(name: bytes, value: bytes) -> None:
     if not _token(name):
         raise StreamError(Code.PROTOCOL_ERROR, "header name is not allowed")
-    if name in _OF_ONE_HOP or (name == b"te" and value != b"trailers"):
+    if name in _HOP_BY_HOP or (name == b"te" and value != b"trailers"):
         raise StreamError(Code.PROTOCOL_ERROR, "header field is not allowed in HTTP/2")
 
 
@@ -105,11 +105,11 @@ def check_request(fields: Fields) -> tuple[bytes, bytes]:
 
 
 def content_length(fields: Fields) -> int | None:
-    found = {value for name, value in fields if name == b"content-length"}
-    if not found:
+    lengths = {value for name, value in fields if name == b"content-length"}
+    if not lengths:
         return None
-    value = found.pop()
-    if found or not value.isdigit() or len(value) > 18:
+    value = lengths.pop()
+    if lengths or not value.isdigit() or len(value) > 18:
         raise StreamError(Code.PROTOCOL_ERROR, "content-length is not one number")
     return int(value)
 

@@ -176,7 +176,7 @@ class Outbound:
         stream.send_window -= size
         self.unsent_bytes -= size
         self.out_bytes += size
-        if size in (len(chunk), self._peer_frame_bytes):  # a frame cut short by a crumb of window earns nothing
+        if size in (len(chunk), self._peer_frame_bytes):  # a frame cut short by a tiny window earns nothing
             self.credit.earned_frames += 1
         limits = self.limits
         self._stalled_at = min(self.now + limits.stalled_s, self._stalled_at + size / limits.slowest_bytes_per_s)

@@ -1,4 +1,4 @@
-"""One socket: moves bytes between the event loop and a `Connection`, hangs up on those who do not read or answer."""
+"""One socket: moves bytes between the event loop and a `Connection`, hangs up on clients that do not read or answer."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """Whether the event loop looks for the next request for a moment before it sleeps.
 
 A caller that asks again as soon as it is answered is back within tens of microseconds. To sleep meanwhile and be woken
-takes longer than that, and the model then runs with cold caches: with the sleep such a caller waits longer and costs no
-less CPU. So the loop polls, for `poll_s` at most, while more than four of five turns are of one connection and begin
+takes longer than that, and the model then runs with cold caches: with the sleep such a caller waits longer and costs as
+much CPU. So the loop polls, for `poll_s` at most, while more than four of five turns are of one connection and begin
 that soon after the turn before. An idle process never does, and one whose requests come at random times hardly ever.
 Several callers do not count: while the loop sleeps, their requests gather into one run.
 """

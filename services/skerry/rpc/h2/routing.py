@@ -1,4 +1,4 @@
-"""From a header list to a method: what is no gRPC call (HTTP 405, 415), what fails at once, and lists known already."""
+"""From a header list to a method, or to why there is none: no gRPC call (HTTP 405, 415), or one that fails at once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,13 +30,13 @@ class Route:
 @dataclass(slots=True, eq=False)
 class Request:
     """A validated header list; shared by calls and never changed. One of `route`, `http_status`, `error` says what is
-    to be done: run the method, answer in plain HTTP for this is no gRPC call, or fail the call at once."""
+    to be done: run the method, answer in plain HTTP since this is no gRPC call, or fail the call at once."""
 
     content_length: int | None
     route: Route | None = None
     error: CallError | None = None
     http_status: int = 0
-    wants_body: bool = True  # of the HTTP answer: not for HEAD
+    wants_body: bool = True  # the HTTP answer has one: not for HEAD
     timeout_s: float | None = None
 
 
@@ -61,10 +61,10 @@ class Router:
         key = tuple(fields)
         request = self._known.get(key)
         if request is None:
-            request = self._learn(key)
+            request = self._parse_new(key)
         return request if timeout is None or request.route is None else _timed(request, timeout)
 
-    def _learn(self, key: tuple[tuple[bytes, bytes], ...]) -> Request:
+    def _parse_new(self, key: tuple[tuple[bytes, bytes], ...]) -> Request:
         fields = list(key)
         request, size = self._parse(fields), headers.list_bytes(fields)
         if size > self._max_metadata_bytes and not request.http_status:

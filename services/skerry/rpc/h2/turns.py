@@ -1,7 +1,7 @@
 """Turns of the event loop: what arrived in one turn forms batches, then every touched connection writes once.
 
-The one object that peers, calls and listeners share. It is asked by everything below the server and asks back little:
-a peer to flush, a call to expire or to arm its timer.
+The one object that peers, calls and listeners share. Of them it knows only what the two protocols below say: a peer is
+flushed, a call expires or arms its timer.
 """
 
 import asyncio

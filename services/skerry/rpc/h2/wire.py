@@ -35,19 +35,19 @@ def timeout_s(value: bytes) -> float:
 
 def metadata(fields: Fields) -> Mapping[str, str | bytes]:
     """The caller's own metadata, as `methods.Call` promises. Raises CallError for a `-bin` value that is not base64."""
-    found: dict[str, str | bytes] = {}
+    values: dict[str, str | bytes] = {}
     for name, value in fields:
         if name[:1] == b":" or name.startswith(b"grpc-") or name in _RESERVED:
             continue
         key = name.decode("ascii")
-        before = found.get(key)
+        before = values.get(key)
         if name.endswith(b"-bin"):
-            found[key] = _from_base64(value.rpartition(b",")[2])
+            values[key] = _from_base64(value.rpartition(b",")[2])
         elif isinstance(before, str):
-            found[key] = f"{before}, {value.decode('latin-1')}"
+            values[key] = f"{before}, {value.decode('latin-1')}"
         else:
-            found[key] = value.decode("latin-1")
-    return types.MappingProxyType(found)
+            values[key] = value.decode("latin-1")
+    return types.MappingProxyType(values)
 
 
 def _from_base64(value: bytes) -> bytes:
