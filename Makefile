@@ -1,11 +1,12 @@
 # skerry: `make` lists the targets. Everything lives in .venv; nothing outside the checkout is touched.
-PYTHON ?= python3.11
+# Empty: the newest suitable one that is there (scripts/setup says which).
+PYTHON ?=
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-helm test-rollout-long check fix stubs reference setup bench bench-quick test-conformance test-arm test-interop test-apiserver test-cluster test-kind fuzz images images-archive test-images
+.PHONY: help demo test test-all test-python test-loaded test-helm test-rollout-long check fix stubs reference setup bench bench-quick test-conformance test-arm test-interop test-apiserver test-cluster test-kind fuzz images images-archive test-images
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -18,8 +19,20 @@ setup: .venv/.ready ## make .venv with everything (CPU builds only)
 demo: .venv/.ready ## the closed loop on this machine: edge, cloud, retraining, rollout (arguments: ARGS="--fault corrupt")
 	@$(BIN)/skerry demo $(ARGS)
 
-test: .venv/.ready ## all tests that this machine can run; says at its end what was left out (PYTEST="-k name")
-	@$(BIN)/python -m pytest $(PYTEST)
+# Two workers, each of which goes on with what the other has left: PYTEST="-n 0" is one after the other, for a debugger.
+PARALLEL := -n 2 --dist worksteal
+
+test: .venv/.ready ## what a change has to pass, in minutes; says at its end what was left out (PYTEST="-k name")
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not long" $(PYTEST)
+
+test-all: .venv/.ready ## that and the long ones: mutants, kills before every write, every transport (PYTEST="-k name")
+	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
+
+test-python: .venv/.ready ## what needs no torch on a second Python: the newest other one found (SECOND_PYTHON=…)
+	@scripts/second $(PYTEST)
+
+test-loaded: .venv/.ready ## `make test` beside four busy processes of stress-ng: what fails then is a fault
+	@scripts/loaded $(PARALLEL) -m "not long" $(PYTEST)
 
 test-rollout-long: .venv/.ready ## 20,000 random histories of rollouts instead of a few (about half an hour)
 	@SKERRY_LONG=1 $(BIN)/python -m pytest tests/core/test_rollout_machine.py -k history

@@ -3,7 +3,7 @@ tests there are depends on nothing but the files."""
 
 import sys
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import apiserver_process
@@ -49,12 +49,36 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     require.check(list(item.iter_markers("requires")))
 
 
+_long_left_out = pytest.StashKey[int]()
+_LONG_LEFT_OUT = "long tests left out"  # in what a worker hands to the process that reports
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    if items:
+        config, count = items[0].config, sum(item.get_closest_marker("long") is not None for item in items)
+        config.stash[_long_left_out] = config.stash.get(_long_left_out, 0) + count
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput[_LONG_LEFT_OUT] = session.config.stash.get(_long_left_out, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Each worker has collected the same tests."""
+    node.config.stash[_long_left_out] = getattr(node, "workeroutput", {}).get(_LONG_LEFT_OUT, 0)
+
+
 @pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter: Any) -> None:
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Every skipped test is told, with its reason: a test that nobody misses is no test."""
+    if long := config.stash.get(_long_left_out, 0):
+        terminalreporter.write_line(f"{long} long tests are for `make test-all`")
     skipped = terminalreporter.stats.get("skipped", [])
     if not skipped:
-        terminalreporter.write_line("nothing was left out")
+        terminalreporter.write_line("nothing was left out" if not long else "nothing else was left out")
         return
     reasons = Counter(_reason(report) for report in skipped)
     terminalreporter.write_sep("-", f"left out: {len(skipped)} tests")
