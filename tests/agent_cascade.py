@@ -20,7 +20,7 @@ from skerry.core.confidence import Outputs
 from skerry.core.inference import InferReply, InferRequest
 from skerry.core.tensors import Tensor
 from skerry.serving.dataplane import DataPlane
-from skerry.serving.instruments import Instruments
+from skerry.serving.metrics import ServingMetrics
 from skerry.serving.predictor import Context, predict
 from skerry.serving.registry import Registry
 from skerry.serving.version import Options
@@ -71,7 +71,7 @@ class Node:
     """The serving half of an agent: registry, cascade, and a list of what it would keep."""
 
     def __init__(self, root: Path, *, has_teacher: bool = True, u: float = 0.5) -> None:
-        instruments = Instruments(metrics.Metrics())
+        instruments = ServingMetrics(metrics.Metrics())
         self.root, self.teacher = root, Teacher()
         self.registry = Registry(Options(), instruments)
         self.kept: list[capture_queue.Answered] = []

@@ -12,7 +12,7 @@ from skerry.core.tensors import Tensor
 from skerry.rpc.methods import Status
 from skerry.serving import repository
 from skerry.serving.dataplane import DataPlane
-from skerry.serving.instruments import Instruments
+from skerry.serving.metrics import ServingMetrics
 from skerry.serving.predictor import Answer, Context, Job, predict
 from skerry.serving.registry import Registry
 from skerry.serving.version import Options
@@ -24,7 +24,7 @@ class Plane:
     def __init__(self, root: Path, options: Options | None = None) -> None:
         self.root = root
         self.metrics = metrics.Metrics()
-        self.instruments = Instruments(self.metrics)
+        self.instruments = ServingMetrics(self.metrics)
         self.registry = Registry(options or Options(), self.instruments)
         self.data = DataPlane(self.registry, self.instruments)
 

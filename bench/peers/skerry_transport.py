@@ -15,7 +15,7 @@ from skerry.adapters.telemetry import metrics
 from skerry.rpc.methods import Call, Kind, Method, Methods, Tls
 from skerry.serving import server
 from skerry.serving.dataplane import DataPlane
-from skerry.serving.instruments import Instruments
+from skerry.serving.metrics import ServingMetrics
 from skerry.serving.registry import Registry
 from skerry.serving.version import Options
 
@@ -28,7 +28,7 @@ def _echo(calls: Sequence[tuple[Call, bytes]]) -> None:
 async def _methods(kind: str, model: str) -> Methods:
     if kind == "echo":
         return {"/inference.GRPCInferenceService/ModelInfer": Method(Kind.BATCH, _echo)}
-    instruments = Instruments(metrics.Metrics())
+    instruments = ServingMetrics(metrics.Metrics())
     registry = Registry(Options(), instruments)
     await registry.swap(kind, 1, Path(model).parent)
     return server.build_methods(DataPlane(registry, instruments), registry, instruments)

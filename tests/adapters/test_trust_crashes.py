@@ -11,7 +11,7 @@ from trust_repository import DIGEST, FILES, T0, Killed, add_and_publish, die_at,
 
 from skerry.adapters import files
 from skerry.adapters.blobs.directory import DirectoryBlobs
-from skerry.adapters.trust import ceremony, sweep
+from skerry.adapters.trust import ceremony, cleanup
 from skerry.core import errors
 
 OPERATIONS: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
@@ -106,9 +106,9 @@ def test_the_sweep_removes_what_nobody_follows_and_only_when_it_is_old(tmp_path:
     online.publish(now=T0)
     everything = sorted(path for path in (tmp_path / "repository").rglob("*") if path.is_file())
     written = datetime.fromtimestamp(max(path.stat().st_mtime for path in everything), UTC)
-    assert sweep.sweep(online, now=written + timedelta(minutes=59)) == 0
+    assert cleanup.remove_unreachable(online, now=written + timedelta(minutes=59)) == 0
     seen = read(tmp_path)
-    removed = sweep.sweep(online, now=written + timedelta(hours=2))
+    removed = cleanup.remove_unreachable(online, now=written + timedelta(hours=2))
     left = sorted(path for path in (tmp_path / "repository").rglob("*") if path.is_file())
     assert read(tmp_path) == seen
     assert removed == len(everything) - len(left) > len(FILES)
@@ -120,6 +120,6 @@ def test_the_sweep_leaves_alone_what_is_signed_and_about_to_be_published(tmp_pat
     online = founded(tmp_path)
     online.add_version("retrained", "digits", 1, DIGEST, FILES, now=T0)
     later = datetime.now(UTC) + timedelta(days=1)
-    sweep.sweep(online, now=later)
+    cleanup.remove_unreachable(online, now=later)
     online.publish(now=T0)
     assert {f"retrained/digits/1/{name}" for name in FILES} == set(read(tmp_path) or ())

@@ -12,7 +12,7 @@ import mirror
 import pytest
 
 from skerry.adapters.blobs.directory import DirectoryBlobs
-from skerry.adapters.trust import ceremony, client, fetcher, partial
+from skerry.adapters.trust import ceremony, client, fetcher, partial_download
 from skerry.core import errors
 
 T0 = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -123,7 +123,7 @@ def test_a_server_without_ranges_sends_everything(world: World) -> None:
 
 def test_a_server_that_answers_with_another_part_is_not_believed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.break_off(100_000)
-    monkeypatch.setattr(partial.Partial, "headers", lambda self: {"Range": "bytes=5-"})
+    monkeypatch.setattr(partial_download.PartialDownload, "headers", lambda self: {"Range": "bytes=5-"})
     with pytest.raises(errors.UnavailableError, match="another part"):
         world.fetch()
     monkeypatch.undo()
@@ -151,19 +151,19 @@ def test_two_models_that_take_turns_both_arrive(world: World) -> None:
 
 def test_what_is_kept_is_bounded_in_bytes_and_in_days(tmp_path: Path) -> None:
     for number in range(5):
-        kept = partial.Partial(tmp_path, f"{number}.onnx")
+        kept = partial_download.PartialDownload(tmp_path, f"{number}.onnx")
         kept.begin('"x"')
         list(kept.keep(iter([b"x" * 100])))
         os.utime(tmp_path / f"{number}.onnx", (1e9 * number, 1e9 * number))
-    fresh = partial.Partial(tmp_path, "fresh.onnx")
+    fresh = partial_download.PartialDownload(tmp_path, "fresh.onnx")
     fresh.begin("")
     list(fresh.keep(iter([b"x" * 100])))
     for number in (3, 4):
         os.utime(tmp_path / f"{number}.onnx")
-    partial.make_room(tmp_path, "0.onnx", 250)
+    partial_download.make_room(tmp_path, "0.onnx", 250)
     assert sorted(path.name for path in tmp_path.glob("*.onnx"))[0] == "0.onnx", "its own is not touched"
     assert len(list(tmp_path.glob("*.onnx"))) == 3
-    partial.make_room(tmp_path, "none", 10_000)
+    partial_download.make_room(tmp_path, "none", 10_000)
     assert "0.onnx" not in {path.name for path in tmp_path.iterdir()}, "older than a day"
     assert {path.name.removesuffix(".tag") for path in tmp_path.glob("*.tag")} == {
         path.name for path in tmp_path.glob("*.onnx")
@@ -184,11 +184,11 @@ def test_a_server_that_is_too_slow_is_left_before_the_deadline_and_its_bytes_are
 
 
 def test_a_full_disk_is_told_and_the_version_is_not_to_blame(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: partial.Partial, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def full(self: partial_download.PartialDownload, chunks: Iterator[bytes]) -> Iterator[bytes]:
         raise OSError(28, "No space left on device")
         yield b""
 
-    monkeypatch.setattr(partial.Partial, "keep", full)
+    monkeypatch.setattr(partial_download.PartialDownload, "keep", full)
     with pytest.raises(errors.UnavailableError, match="No space left"):
         world.fetch()
     monkeypatch.undo()

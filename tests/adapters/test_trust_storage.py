@@ -17,7 +17,7 @@ from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.adapters.blobs.protocol import Entry, SharedBlobs
 from skerry.adapters.blobs.remote import RemoteBlobs
-from skerry.adapters.trust import ceremony, expiry, keys, repository, store, sweep
+from skerry.adapters.trust import ceremony, cleanup, expiry, keys, repository, store
 from skerry.core import errors
 
 T0 = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -143,7 +143,7 @@ def test_a_sweep_in_the_middle_takes_nothing_that_comes_to_be_named(busy: Busy, 
         busy.write(f"targets/retrained/digits/1/{hashlib.sha256(data).hexdigest()}.{name}", data)
     busy.clock_unix_s = (T0 + timedelta(hours=2)).timestamp()
     now = T0 + timedelta(hours=2)
-    busy.meanwhile[busy._count + nth] = lambda: sweep.sweep(ours, now=now) and None
+    busy.meanwhile[busy._count + nth] = lambda: cleanup.remove_unreachable(ours, now=now) and None
     add(ours, 1)
     ours.publish(now=T0)
     assert {"retrained/digits/1"} == visible(busy)
@@ -199,7 +199,7 @@ def test_keeping_house_at_rest_writes_nothing_and_asks_little(tmp_path: Path) ->
     storage.reads = storage.writes = 0
     online.refresh_if_due(now=T0)
     online.publish(now=T0)
-    sweep.sweep(online, now=T0)
+    cleanup.remove_unreachable(online, now=T0)
     expiry.look(online.store)
     assert storage.writes == 0
     assert storage.reads < 40, "this comes every half minute"
@@ -266,8 +266,8 @@ def test_the_whole_life_of_a_repository_on_any_storage(storage: SharedBlobs, tmp
     assert online.publish(now=T0)
     later = datetime.now(UTC) + timedelta(hours=2)
     if not isinstance(storage, MemoryBlobs):
-        assert sweep.sweep(online, now=datetime.now(UTC)) == 0
-    assert sweep.sweep(online, now=later) > 2
+        assert cleanup.remove_unreachable(online, now=datetime.now(UTC)) == 0
+    assert cleanup.remove_unreachable(online, now=later) > 2
     assert {"retrained/digits/3", "imported/digits/2"} == visible(storage)
 
 

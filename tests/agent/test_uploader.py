@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skerry.agent import backoff
 from skerry.agent.capture import capture_queue, spool, spool_thread
 from skerry.agent.capture import uploader as upload
-from skerry.core import contract
+from skerry.core import backoff, contract
 
 
 @pytest.fixture

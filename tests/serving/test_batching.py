@@ -14,13 +14,13 @@ from plane import FakeCall, Plane, error_of, reply_of
 from skerry.core import errors
 from skerry.core.inference import InferRequest
 from skerry.core.sequences import Ask
-from skerry.serving import work
+from skerry.serving import batch_rules
+from skerry.serving.batch_rules import BatchPolicy, QueuedRequest
 from skerry.serving.predictor import Context, Job
 from skerry.serving.version import Options, Version
-from skerry.serving.work import Policy, Work
 
 EXPIRED = Job(InferRequest("m", ()), Context(deadline=4.0), print)
-THREADED = Options(batching=Policy(max_inline_s=0.0))
+THREADED = Options(batching=BatchPolicy(max_inline_s=0.0))
 
 
 def _watched(plane: Plane, model: str, release: "asyncio.Event | None" = None) -> list[int]:
@@ -44,7 +44,7 @@ def _watched(plane: Plane, model: str, release: "asyncio.Event | None" = None) -
 async def test_concurrent_callers_get_what_they_would_get_alone(tmp_path: Path, mode: str) -> None:
     models.write_linear(tmp_path, "digits", 1)
     plane = await Plane(
-        tmp_path, Options(batching=Policy(max_inline_s=0.0 if mode == "on a thread" else 10))
+        tmp_path, Options(batching=BatchPolicy(max_inline_s=0.0 if mode == "on a thread" else 10))
     ).load_all()
     draw = np.random.default_rng(5)
     inputs = [draw.normal(size=(1 + at % 3, 4)).astype(np.float32) for at in range(8)]
@@ -89,7 +89,7 @@ async def test_a_run_has_at_most_32_rows_and_a_larger_request_runs_alone(tmp_pat
     ],
 )
 def test_a_run_is_as_large_as_its_time_allows(row_us: int, rows: int) -> None:
-    assert work.most_rows(row_us / 1e6, Policy()) == rows
+    assert batch_rules.most_rows(row_us / 1e6, BatchPolicy()) == rows
 
 
 @pytest.mark.parametrize(
@@ -108,9 +108,9 @@ def test_a_run_is_as_large_as_its_time_allows(row_us: int, rows: int) -> None:
 def test_the_first_works_share_a_run(rows: list[int], change: dict[str, Any], count: int) -> None:
     """`change` is of the second one."""
     job = Job(InferRequest("m", ()), Context(), print)
-    works = [Work(job, [], one, (), 0, 0.0) for one in rows]
+    works = [QueuedRequest(job, [], one, (), 0, 0.0) for one in rows]
     works[1] = replace(works[1], **change)
-    assert work.leading(works, 16, 5.0) == count
+    assert batch_rules.leading(works, 16, 5.0) == count
 
 
 async def test_a_quick_network_answers_many_callers_on_the_loop(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ async def test_expired_work_is_dropped_before_it_runs(tmp_path: Path) -> None:
 
 async def test_a_full_queue_refuses_at_once_and_recovers(tmp_path: Path) -> None:
     models.write_linear(tmp_path, "digits", 1)
-    plane = await Plane(tmp_path, Options(batching=Policy(max_queue=10, max_inline_s=0.0))).load_all()
+    plane = await Plane(tmp_path, Options(batching=BatchPolicy(max_queue=10, max_inline_s=0.0))).load_all()
     release = asyncio.Event()
     runs = _watched(plane, "digits", release)
     request = InferRequest("digits", (tensor([[1, 2, 3, 4]]),))
@@ -167,7 +167,7 @@ async def test_a_full_queue_refuses_at_once_and_recovers(tmp_path: Path) -> None
 
 async def test_a_queue_is_bounded_in_bytes_too(tmp_path: Path) -> None:
     models.write_linear(tmp_path, "digits", 1)
-    plane = await Plane(tmp_path, Options(batching=Policy(max_queue_bytes=100, max_inline_s=0.0))).load_all()
+    plane = await Plane(tmp_path, Options(batching=BatchPolicy(max_queue_bytes=100, max_inline_s=0.0))).load_all()
     release = asyncio.Event()
     _watched(plane, "digits", release)
     request = InferRequest("digits", (tensor(np.ones((4, 4))),))
@@ -183,7 +183,7 @@ async def test_a_queue_is_bounded_in_bytes_too(tmp_path: Path) -> None:
 async def test_200_calls_with_a_deadline_run_only_what_fits(tmp_path: Path) -> None:
     """A run of 20 ms and deadlines of 30 ms: the queue stays bounded, most fail fast, and the next call is answered."""
     models.write_linear(tmp_path, "digits", 1)
-    plane = await Plane(tmp_path, Options(batching=Policy(max_rows=1, max_queue=50, max_inline_s=0.0))).load_all()
+    plane = await Plane(tmp_path, Options(batching=BatchPolicy(max_rows=1, max_queue=50, max_inline_s=0.0))).load_all()
     version: Version = plane.registry.lookup("digits")
     executed = 0
     run = version.network.run

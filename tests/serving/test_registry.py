@@ -14,9 +14,9 @@ from plane import Plane, reply_of
 from skerry.core import errors, manifest
 from skerry.core.inference import InferRequest
 from skerry.serving import repository
-from skerry.serving.memory import Memory
+from skerry.serving.batch_rules import BatchPolicy
+from skerry.serving.memory_limit import MemoryLimit
 from skerry.serving.version import Options
-from skerry.serving.work import Policy
 
 ROW = tensor([[1, 2, 3, 4]])
 
@@ -101,7 +101,7 @@ async def test_the_old_version_leaves_memory_after_its_last_request(tmp_path: Pa
 
 
 async def test_a_running_request_is_answered_by_the_version_that_took_it(tmp_path: Path) -> None:
-    plane = Plane(tmp_path, Options(batching=Policy(max_inline_s=0.0)))
+    plane = Plane(tmp_path, Options(batching=BatchPolicy(max_inline_s=0.0)))
     await plane.registry.swap("digits", 1, models.write_linear(tmp_path, "digits", 1))
     (running,) = plane.submit([InferRequest("digits", (ROW,))])
     await plane.registry.swap("digits", 2, models.write_linear(tmp_path, "digits", 2))
@@ -129,7 +129,7 @@ async def test_a_version_that_would_go_above_the_memory_limit_is_refused_and_the
     statm = tmp_path / "statm"
     statm.write_text("0 0 0")
     pages = 90 * (1 << 20) // os.sysconf("SC_PAGE_SIZE")
-    plane = Plane(tmp_path, Options(memory=Memory(64 << 20, statm)))
+    plane = Plane(tmp_path, Options(memory=MemoryLimit(64 << 20, statm)))
     await plane.registry.swap("digits", 1, models.write_linear(tmp_path, "digits", 1))
     statm.write_text(f"0 {pages} 0")
     with pytest.raises(errors.OverloadedError, match="64 MiB"):
@@ -140,7 +140,7 @@ async def test_a_version_that_would_go_above_the_memory_limit_is_refused_and_the
 async def test_200_swaps_and_3000_inferences_do_not_grow_memory(tmp_path: Path) -> None:
     folders = [models.write_linear(tmp_path, "digits", number, scale=number) for number in (1, 2)]
     plane = Plane(tmp_path)
-    memory = Memory()
+    memory = MemoryLimit()
     before = 0
     for turn in range(200):
         number = 1 + turn % 2

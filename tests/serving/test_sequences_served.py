@@ -16,10 +16,10 @@ from plane import Plane, error_of, reply_of
 from skerry.core import errors, sequences
 from skerry.core.inference import InferRequest
 from skerry.core.sequences import Ask
+from skerry.serving.batch_rules import BatchPolicy
 from skerry.serving.predictor import Context
-from skerry.serving.states import States
+from skerry.serving.sequence_states import SequenceStates
 from skerry.serving.version import Options
-from skerry.serving.work import Policy
 
 
 def step(x: NDArray[Any], key: int | str, *, start: bool = False, end: bool = False, version: str = "") -> InferRequest:
@@ -33,7 +33,7 @@ def window(seed: int, length: int = 6) -> NDArray[np.float32]:
 
 async def opened(tmp_path: Path, *, threaded: bool = False, **policy: Any) -> Plane:
     models.write_rnn(tmp_path, "rnn", 1)
-    batching = Policy(max_inline_s=0.0 if threaded else 10.0)
+    batching = BatchPolicy(max_inline_s=0.0 if threaded else 10.0)
     return await Plane(tmp_path, Options(batching=batching, sequences=sequences.SequencePolicy(**policy))).load_all()
 
 
@@ -159,7 +159,7 @@ async def test_the_version_before_leaves_when_its_sequences_expired(tmp_path: Pa
 
 
 def test_10000_abandoned_sequences_stay_within_bounds() -> None:
-    states = States(sequences.SequencePolicy(capacity=100, idle_s=10.0))
+    states = SequenceStates(sequences.SequencePolicy(capacity=100, idle_s=10.0))
     for key in range(1, 10_001):
         ask = Ask(key, start=True, end=False)
         now_s = float(key)
@@ -177,7 +177,7 @@ def test_a_continuation_gets_exactly_the_last_state_of_its_sequence(
 ) -> None:
     """Against a model: a dictionary of what each sequence must hold, and when it was used."""
     policy = sequences.SequencePolicy(capacity=10, idle_s=5.0)
-    states, model, now_s = States(policy), dict[int, tuple[int, float]](), 0.0
+    states, model, now_s = SequenceStates(policy), dict[int, tuple[int, float]](), 0.0
     for number, (key, start, end, pause_s) in enumerate(steps):
         now_s += pause_s
         ask = Ask(key, start, end)

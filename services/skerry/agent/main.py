@@ -18,7 +18,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 import uvloop
 
 from skerry import rpc
-from skerry.adapters import http_pages, shutdown, tasks
+from skerry.adapters import cancellation, http_pages, shutdown
 from skerry.adapters.telemetry import logs, metrics
 from skerry.agent import handover, runtime_limits_child, wiring
 from skerry.agent import settings as settings_module
@@ -122,7 +122,7 @@ async def _for_ever(name: str, loop: Callable[[], Awaitable[None]]) -> None:
     try:
         await loop()
     except asyncio.CancelledError:
-        if tasks.is_cancelled():
+        if cancellation.is_requested():
             raise
     raise RuntimeError(f"the agent's {name} has ended")
 

@@ -15,8 +15,8 @@ import grpc
 
 from skerry.adapters import child_process, files
 from skerry.adapters.telemetry import logs
-from skerry.agent import backoff, enrol
-from skerry.core import digests, errors
+from skerry.agent import enrol
+from skerry.core import backoff, digests, errors
 
 log = logs.logger("agent")
 

@@ -22,8 +22,8 @@ from skerry.proto import edge_pb2, fleet_pb2
 from skerry.rpc.methods import Methods
 from skerry.serving import probe, runtime, server, servicer, threads
 from skerry.serving.dataplane import DataPlane
-from skerry.serving.instruments import Instruments
-from skerry.serving.memory import Memory
+from skerry.serving.memory_limit import MemoryLimit
+from skerry.serving.metrics import ServingMetrics
 from skerry.serving.registry import Registry
 from skerry.serving.version import Options
 
@@ -34,7 +34,7 @@ log = logs.logger("agent")
 class Serving:
     """What answers callers. It needs no gateway."""
 
-    instruments: Instruments
+    instruments: ServingMetrics
     registry: Registry
     remote: RemoteModel | None
     cascade: cascade.Cascade
@@ -71,7 +71,7 @@ class Link:
 def serving(settings: Settings) -> Serving:
     """Raises InputError (no such execution provider)."""
     loop, boot_id = asyncio.get_running_loop(), uuid.uuid4().hex
-    instruments = Instruments(telemetry.Metrics())
+    instruments = ServingMetrics(telemetry.Metrics())
     registry = Registry(_options(settings), instruments)
     limits = spool.Limits(max_bytes=settings.spool_bytes)
     store = spool_thread.Keeper(settings.state / "spool" / "spool.db", limits, lambda: time.strftime("%Y%m%dT%H%M%S"))
@@ -179,4 +179,4 @@ def _options(settings: Settings) -> Options:
     budget = threads.budget(settings.threads)
     runtime.check_provider(settings.provider)
     log.info("threads", count=budget.count, reason=budget.reason, onnxruntime=runtime.VERSION)
-    return Options(provider=settings.provider, threads=budget.count, memory=Memory(settings.memory_limit_bytes))
+    return Options(provider=settings.provider, threads=budget.count, memory=MemoryLimit(settings.memory_limit_bytes))

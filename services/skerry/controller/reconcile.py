@@ -11,7 +11,7 @@ from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.telemetry import logs
 from skerry.adapters.telemetry.on_change import Told
-from skerry.adapters.trust import expiry, sweep
+from skerry.adapters.trust import cleanup, expiry
 from skerry.adapters.trust import repository as trust
 from skerry.controller import condition_json, publish, retention, retrain_trigger, rollouts, runs, signatures, summaries
 from skerry.controller.store import LeadershipLostError, Store
@@ -76,7 +76,7 @@ class Reconciler:
         now = datetime.fromtimestamp(now_ms / 1000, UTC)
         self._repository.refresh_if_due(now=now)
         retention.retire(self._store, self._repository, now_ms=now_ms, now=now)
-        if swept := sweep.sweep(self._repository, now=now):
+        if swept := cleanup.remove_unreachable(self._repository, now=now):
             log.info("repository_swept", files=swept)
 
     def _look_at_signatures(self, now_ms: int) -> None:

@@ -22,10 +22,10 @@ from skerry.core import errors
 from skerry.core.inference import InferReply
 from skerry.core.sequences import Key
 from skerry.core.tensors import Tensor
-from skerry.serving.instruments import Instruments, outcome_of
+from skerry.serving.batch_rules import BatchPolicy, QueuedRequest, VersionLabel, leading, most_rows, split
+from skerry.serving.metrics import ServingMetrics, outcome_of
 from skerry.serving.network import Network, NotFiniteError
-from skerry.serving.states import State, States
-from skerry.serving.work import Label, Policy, Work, leading, most_rows, split
+from skerry.serving.sequence_states import SequenceStates, State
 
 _REMEMBERED_RUNS = 8
 _MAX_FORMS = 64
@@ -41,12 +41,12 @@ class Batcher:
     def __init__(
         self,
         network: Network,
-        label: Label,
+        label: VersionLabel,
         *,
         row_s: float,
-        policy: Policy,
-        instruments: Instruments,
-        states: States | None,
+        policy: BatchPolicy,
+        instruments: ServingMetrics,
+        states: SequenceStates | None,
     ) -> None:
         self._network, self._label, self._policy = network, label, policy
         self._row_times_s = deque([row_s], _REMEMBERED_RUNS)
@@ -54,7 +54,7 @@ class Batcher:
         self._runs = instruments.runs(label.labels)
         self._output_types = tuple((spec.name, spec.datatype) for spec in network.manifest.outputs)
         self._forms: dict[tuple[int, ...], object] = {}
-        self._queue: deque[Work] = deque()
+        self._queue: deque[QueuedRequest] = deque()
         self._queued_bytes = 0
         self._busy = False
         self._closing = False
@@ -65,7 +65,7 @@ class Batcher:
         """Requests that wait."""
         return len(self._queue)
 
-    def submit(self, works: list[Work], now: float) -> None:
+    def submit(self, works: list[QueuedRequest], now: float) -> None:
         """Run what arrived together; what cannot run at once is queued. Each is answered by its job's `finish`. `now`
         is the loop's time."""
         done = 0
@@ -80,7 +80,7 @@ class Batcher:
         if done < len(works):
             self._enqueue(works[done:])
 
-    def _enqueue(self, works: list[Work]) -> None:
+    def _enqueue(self, works: list[QueuedRequest]) -> None:
         for work in works:
             try:
                 self._add(work)
@@ -88,7 +88,7 @@ class Batcher:
                 self._refuse(work, exc)
         self._kick()
 
-    def _add(self, work: Work) -> None:
+    def _add(self, work: QueuedRequest) -> None:
         """Queue it. Raises OverloadedError."""
         policy = self._policy
         if len(self._queue) >= policy.max_queue or (
@@ -114,7 +114,7 @@ class Batcher:
                 self._start(batch, row_s, now)
         self._close_if_idle()
 
-    def _start(self, batch: list[Work], row_s: float, now: float) -> float:
+    def _start(self, batch: list[QueuedRequest], row_s: float, now: float) -> float:
         """A quick batch now, a slow one on the thread, which comes back for more. Gives the seconds that it took."""
         self._busy = True
         if row_s * sum([work.rows for work in batch]) > self._policy.max_inline_s:
@@ -134,10 +134,10 @@ class Batcher:
         self._closing = True
         self._close_if_idle()
 
-    def _take(self, now: float, most: int) -> list[Work]:
+    def _take(self, now: float, most: int) -> list[QueuedRequest]:
         """The next run: in order, one shape, at most one step of a sequence, without what nobody waits for."""
-        batch: list[Work] = []
-        left: deque[Work] = deque()
+        batch: list[QueuedRequest] = []
+        left: deque[QueuedRequest] = deque()
         rows, taken = 0, set[Key]()
         while self._queue:
             work = self._queue.popleft()
@@ -158,7 +158,7 @@ class Batcher:
         self._queue.extendleft(reversed(left))
         return batch
 
-    def _is_wanted(self, work: Work, now: float) -> bool:
+    def _is_wanted(self, work: QueuedRequest, now: float) -> bool:
         """Takes the work off the queue's books; answers it at once when it must not run."""
         self._queued_bytes -= work.size_bytes
         if work.ask is not None and self._states is not None:
@@ -175,18 +175,18 @@ class Batcher:
                 return False
         return True
 
-    def _run(self, batch: list[Work]) -> tuple[list[Outcome], float]:
+    def _run(self, batch: list[QueuedRequest]) -> tuple[list[Outcome], float]:
         start = time.perf_counter()
         outcomes = self._attempt(batch)
         return outcomes, time.perf_counter() - start
 
-    def _attempt(self, batch: list[Work]) -> list[Outcome]:
+    def _attempt(self, batch: list[QueuedRequest]) -> list[Outcome]:
         try:
             return self._together(batch)
         except errors.SkerryError as exc:
             return [exc] if len(batch) == 1 else [self._attempt([work])[0] for work in batch]
 
-    def _together(self, batch: list[Work]) -> list[Outcome]:
+    def _together(self, batch: list[QueuedRequest]) -> list[Outcome]:
         if len(batch) == 1 and self._states is None:
             return [self._network.run(batch[0].inputs)]
         inputs = [np.concatenate(column) for column in zip(*[work.inputs for work in batch], strict=True)]
@@ -199,7 +199,7 @@ class Batcher:
         states = [[one[at : at + 1].copy() for one in after] for at in range(len(batch))]
         return list(zip(split(batch, outputs), states, strict=True))
 
-    def _came_back(self, batch: list[Work], running: "asyncio.Future[tuple[list[Outcome], float]]") -> None:
+    def _came_back(self, batch: list[QueuedRequest], running: "asyncio.Future[tuple[list[Outcome], float]]") -> None:
         self._busy = False
         bug = running.exception()
         if bug is None:
@@ -211,7 +211,7 @@ class Batcher:
         self._deliver(batch, outcomes, seconds, asyncio.get_running_loop().time())
         self._kick()
 
-    def _deliver(self, batch: list[Work], outcomes: list[Outcome], seconds: float, now: float) -> None:
+    def _deliver(self, batch: list[QueuedRequest], outcomes: list[Outcome], seconds: float, now: float) -> None:
         rows = sum([work.rows for work in batch])
         self._row_times_s.append(seconds / rows)
         answered = 0
@@ -224,7 +224,7 @@ class Batcher:
                 self._succeeded(work, outputs, state, now)
         self._runs.ran(seconds, rows, now - seconds - batch[0].queued_s, answered)
 
-    def _succeeded(self, work: Work, outputs: Sequence[NDArray[Any]], state: State, now: float) -> None:
+    def _succeeded(self, work: QueuedRequest, outputs: Sequence[NDArray[Any]], state: State, now: float) -> None:
         if work.ask is not None and self._states is not None:
             self._states.after(work.ask, state, now_s=now)
         form: object = None
@@ -246,14 +246,14 @@ class Batcher:
         found = self._forms[shape] = object()
         return found
 
-    def _failed(self, work: Work, error: errors.SkerryError) -> None:
+    def _failed(self, work: QueuedRequest, error: errors.SkerryError) -> None:
         if work.ask is not None and self._states is not None:
             self._states.abandon(work.ask)
         if isinstance(error, NotFiniteError):
             self._instruments.not_finite.add(self._series)
         self._refuse(work, error)
 
-    def _refuse(self, work: Work, error: errors.SkerryError) -> None:
+    def _refuse(self, work: QueuedRequest, error: errors.SkerryError) -> None:
         self._instruments.requests.add((*self._series, outcome_of(error)))
         work.job.finish(error)
 

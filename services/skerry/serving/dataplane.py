@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from skerry.core import errors, sequences, tensors
 from skerry.core.inference import InferRequest
+from skerry.serving.batch_rules import QueuedRequest
 from skerry.serving.batching import Batcher
-from skerry.serving.instruments import OTHER, Instruments, outcome_of
+from skerry.serving.metrics import OTHER, ServingMetrics, outcome_of
 from skerry.serving.predictor import Job
 from skerry.serving.registry import Registry
 from skerry.serving.version import Admitted, Version
-from skerry.serving.work import Work
 
 _MAX_FORMS = 256
 
@@ -24,14 +24,14 @@ _MAX_FORMS = 256
 class DataPlane:
     """A Predictor that answers with the versions of `registry`, on the running loop."""
 
-    def __init__(self, registry: Registry, instruments: Instruments) -> None:
+    def __init__(self, registry: Registry, instruments: ServingMetrics) -> None:
         self._registry, self._instruments = registry, instruments
         self._clock = asyncio.get_running_loop().time  # to ask for the running loop each time is a system call
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """Answer all of them: what arrived in one turn of the loop is one run."""
         now = self._clock()
-        admitted: dict[Batcher, list[Work]] = {}
+        admitted: dict[Batcher, list[QueuedRequest]] = {}
         for job in jobs:
             version: Version | None = None
             try:
@@ -46,22 +46,22 @@ class DataPlane:
         for batcher, works in admitted.items():
             batcher.submit(works, now)
 
-    def _admit(self, version: Version, job: Job, now: float) -> tuple[Batcher, Work]:
+    def _admit(self, version: Version, job: Job, now: float) -> tuple[Batcher, QueuedRequest]:
         """Raises InputError naming what is wrong."""
         request = job.request
         if version.states is not None:
             return self._admit_step(version, job, now)
         inputs, (rows, shape, size_bytes) = _fitting(request, version)
-        return version.batcher, Work(job, inputs, rows, shape, size_bytes, now)
+        return version.batcher, QueuedRequest(job, inputs, rows, shape, size_bytes, now)
 
-    def _admit_step(self, version: Version, job: Job, now: float) -> tuple[Batcher, Work]:
+    def _admit_step(self, version: Version, job: Job, now: float) -> tuple[Batcher, QueuedRequest]:
         request = job.request
         ask = sequences.read(request.parameters, request.model)
         version = self._registry.holder(version, ask)
         inputs, (rows, shape, size_bytes) = _fitting(request, version)
         if ask is not None and rows != 1:
             raise errors.InputError(f"a step of a sequence is one row; sequence {ask.key!r} sent {rows}")
-        return version.batcher, Work(job, inputs, rows, shape, size_bytes, now, ask)
+        return version.batcher, QueuedRequest(job, inputs, rows, shape, size_bytes, now, ask)
 
 
 def _fitting(request: InferRequest, version: Version) -> tuple[list[NDArray[Any]], Admitted]:

@@ -13,8 +13,8 @@ from skerry.adapters.telemetry import logs
 from skerry.core import errors
 from skerry.core.inference import InferRequest
 from skerry.core.sequences import Ask
-from skerry.serving.instruments import Instruments
-from skerry.serving.signal import Signal
+from skerry.serving.broadcast import Broadcast
+from skerry.serving.metrics import ServingMetrics
 from skerry.serving.threads import Shares
 from skerry.serving.version import Options, Version, open_version
 
@@ -45,12 +45,12 @@ class Row:
 class Registry:
     """Used on the loop's thread. `changed` is raised whenever the readiness of anything may have changed."""
 
-    def __init__(self, options: Options, instruments: Instruments) -> None:
+    def __init__(self, options: Options, instruments: ServingMetrics) -> None:
         self._options, self._instruments = options, instruments
         self._entries: dict[str, _Entry] = {}
         self._load_lock = asyncio.Lock()
         self._shares = Shares(options.threads)
-        self.changed = Signal()
+        self.changed = Broadcast()
         self.is_draining = self.is_ending = False
         instruments.metrics.gauge(
             "skerry_queue_depth",
@@ -69,7 +69,7 @@ class Registry:
         """These are to be served: until each has a version, the server is not ready."""
         for model in models:
             self._entries.setdefault(model, _Entry())
-        self.changed.raise_()
+        self.changed.notify()
 
     async def load(self, model: str, number: int, folder: Path, *, keep: bool = False) -> Version:
         """Load a version beside what serves; `keep`: it stays when another is activated.
@@ -80,7 +80,7 @@ class Registry:
         entry = self._entries.setdefault(model, _Entry())
         async with self._load_lock:
             entry.loading.add(number)
-            self.changed.raise_()
+            self.changed.notify()
             try:
                 share = self._shares.offer(model)
                 opened = await asyncio.to_thread(
@@ -93,7 +93,7 @@ class Registry:
                 raise
             finally:
                 entry.loading.discard(number)
-                self.changed.raise_()
+                self.changed.notify()
         self._shares.take(model, opened.threads)
         loaded = entry.versions.get(number)
         if loaded is not None and loaded.digest != opened.digest:
@@ -120,7 +120,7 @@ class Registry:
         for other in list(entry.versions.values()):
             if other is not version and other is not entry.previous and not other.is_kept:
                 self._retire(entry, other)
-        self.changed.raise_()
+        self.changed.notify()
         return version
 
     async def swap(self, model: str, number: int, folder: Path) -> Version:
@@ -135,7 +135,7 @@ class Registry:
         self._shares.take(model, 1)
         for version in list(entry.versions.values()):
             self._retire(entry, version)
-        self.changed.raise_()
+        self.changed.notify()
 
     def find(self, request: InferRequest) -> Version:
         """Who answers. Raises NotFoundError, or UnavailableError while nothing is loaded."""
@@ -208,12 +208,12 @@ class Registry:
     def drain(self) -> None:
         """Say that nothing new should come; what comes is still answered."""
         self.is_draining = True
-        self.changed.raise_()
+        self.changed.notify()
 
     def end_streams(self) -> None:
         """Streams without an end of their own are to end: their callers open them elsewhere."""
         self.is_draining = self.is_ending = True
-        self.changed.raise_()
+        self.changed.notify()
 
     async def ending(self) -> None:
         """Until `end_streams` is called."""
@@ -262,7 +262,7 @@ class Registry:
         if active is not None and active is not version and active.states is not None and version.states is not None:
             active.states.forget_elsewhere(version.states)
         version.batcher.close()
-        self.changed.raise_()
+        self.changed.notify()
         log.info("version_retired", model=version.model, version=version.number)
 
     def _all(self) -> Iterator[Version]:

@@ -8,7 +8,7 @@ from google.protobuf.descriptor import FileDescriptor
 from skerry.proto import health_pb2, open_inference_pb2
 from skerry.rpc.methods import Methods
 from skerry.serving.health import Health
-from skerry.serving.instruments import Instruments
+from skerry.serving.metrics import ServingMetrics
 from skerry.serving.predictor import Predictor
 from skerry.serving.reflection import Reflection
 from skerry.serving.registry import Registry
@@ -19,7 +19,7 @@ from skerry.serving.servicer import Servicer
 def build_methods(
     predictor: Predictor,
     registry: Registry,
-    instruments: Instruments,
+    instruments: ServingMetrics,
     *,
     repository_root: Path | None = None,
     services: Iterable[FileDescriptor] = (),

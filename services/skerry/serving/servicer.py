@@ -17,7 +17,7 @@ from skerry.proto import open_inference_pb2 as pb
 from skerry.rpc import grpc_status
 from skerry.rpc.methods import Call, CallError, Kind, Method, Methods, Status
 from skerry.serving import streaming
-from skerry.serving.instruments import Instruments
+from skerry.serving.metrics import ServingMetrics
 from skerry.serving.predictor import Answer, Context, Job, Predictor, predict
 from skerry.serving.registry import Registry
 
@@ -31,7 +31,7 @@ T = TypeVar("T", pb.ModelReadyRequest, pb.ModelMetadataRequest)
 class Servicer:
     """Answers with `predictor`; metadata and readiness come from `registry`."""
 
-    def __init__(self, predictor: Predictor, registry: Registry, instruments: Instruments) -> None:
+    def __init__(self, predictor: Predictor, registry: Registry, instruments: ServingMetrics) -> None:
         self._predictor, self._registry, self._instruments = predictor, registry, instruments
         self._decoder, self._encoder = request_templates.Decoder(), reply_templates.Encoder()
 

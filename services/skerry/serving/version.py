@@ -8,12 +8,12 @@ from skerry.core import digests, errors, manifest
 from skerry.core.manifest import Manifest
 from skerry.core.sequences import SequencePolicy
 from skerry.serving import selftest
+from skerry.serving.batch_rules import BatchPolicy, VersionLabel
 from skerry.serving.batching import Batcher
-from skerry.serving.instruments import Instruments
-from skerry.serving.memory import Memory
+from skerry.serving.memory_limit import MemoryLimit
+from skerry.serving.metrics import ServingMetrics
 from skerry.serving.network import Network
-from skerry.serving.states import States
-from skerry.serving.work import Label, Policy
+from skerry.serving.sequence_states import SequenceStates
 
 # Above this a row is slow enough for more threads to pay for their waking.
 _SLOW_ROW_MS = 1.0
@@ -25,9 +25,9 @@ class Options:
 
     provider: str = "cpu"
     threads: int = 1
-    batching: Policy = field(default_factory=Policy)
+    batching: BatchPolicy = field(default_factory=BatchPolicy)
     sequences: SequencePolicy = field(default_factory=SequencePolicy)
-    memory: Memory = field(default_factory=Memory)
+    memory: MemoryLimit = field(default_factory=MemoryLimit)
 
 
 class Admitted(NamedTuple):
@@ -48,7 +48,7 @@ class Version:
     digest: str
     network: Network
     batcher: Batcher
-    states: States | None
+    states: SequenceStates | None
     selftest: selftest.Result
     threads: int = 1
     is_kept: bool = False
@@ -60,7 +60,7 @@ class Version:
 
 
 def open_version(
-    folder: Path, model: str, number: int, options: Options, instruments: Instruments, threads: int = 1
+    folder: Path, model: str, number: int, options: Options, instruments: ServingMetrics, threads: int = 1
 ) -> Version:
     """Read, verify, load and try the version in `folder`; it may use `threads` if it is slow. Blocks; for a thread.
 
@@ -76,10 +76,10 @@ def open_version(
     if not result.passed:
         raise errors.IntegrityError(f"version {number} of {model!r} is not used: {result.reason}")
     digest = manifest.digest_of(data)
-    states = States(options.sequences) if made.state else None
+    states = SequenceStates(options.sequences) if made.state else None
     batcher = Batcher(
         network,
-        Label(model, str(number), digest),
+        VersionLabel(model, str(number), digest),
         row_s=result.latency_ms / 1e3,
         policy=options.batching,
         instruments=instruments,

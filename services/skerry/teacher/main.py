@@ -19,8 +19,8 @@ from skerry.core import addresses, errors
 from skerry.rpc.methods import Methods, Server
 from skerry.serving import draining, repository, runtime, server, threads
 from skerry.serving.dataplane import DataPlane
-from skerry.serving.instruments import Instruments
-from skerry.serving.memory import Memory
+from skerry.serving.memory_limit import MemoryLimit
+from skerry.serving.metrics import ServingMetrics
 from skerry.serving.registry import Registry
 from skerry.serving.version import Options
 from skerry.teacher import settings as settings_module
@@ -32,25 +32,27 @@ log = logs.logger("teacher")
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, then drain."""
     end_requested = shutdown.requested(settings.shutdown.limit_s)
-    instruments = Instruments(metrics.Metrics())
+    instruments = ServingMetrics(metrics.Metrics())
     registry = Registry(_options(settings), instruments)
     methods = server.build_methods(
         DataPlane(registry, instruments), registry, instruments, repository_root=settings.models
     )
     listener = rpc.open_server(settings.transport, methods)
     port = await listener.listen(*settings.listen)
-    async with _edges(settings, methods, instruments) as edges:
+    async with _edge_listener(settings, methods, instruments) as edge_listener:
         pages = await _open_pages(settings, registry, instruments)
         loading = asyncio.create_task(_load_all(settings, registry, port, pages))
         await end_requested.wait()
         loading.cancel()
-        await draining.drain(registry, listener, *edges, times=settings.shutdown)
+        await draining.drain(registry, listener, *edge_listener, times=settings.shutdown)
     if pages is not None:
         pages.close()
 
 
 @contextlib.asynccontextmanager
-async def _edges(settings: Settings, methods: Methods, instruments: Instruments) -> AsyncIterator[tuple[Server, ...]]:
+async def _edge_listener(
+    settings: Settings, methods: Methods, instruments: ServingMetrics
+) -> AsyncIterator[tuple[Server, ...]]:
     """The listener for nodes with certificates, where there is listing."""
     if settings.tls_listen is None:
         yield ()
@@ -107,7 +109,7 @@ async def _load_all(settings: Settings, registry: Registry, port: int, pages: as
     print(json.dumps(line), flush=True)  # noqa: T201  # for the parent process
 
 
-async def _open_pages(settings: Settings, registry: Registry, instruments: Instruments) -> asyncio.Server | None:
+async def _open_pages(settings: Settings, registry: Registry, instruments: ServingMetrics) -> asyncio.Server | None:
     if settings.http is None:
         return None
     pages: http_pages.Pages = {
@@ -123,7 +125,7 @@ def _options(settings: Settings) -> Options:
     log.info("threads", count=budget.count, reason=budget.reason, onnxruntime=runtime.VERSION)
     provider = settings.provider
     runtime.check_provider(provider)
-    return Options(provider=provider, threads=budget.count, memory=Memory(settings.memory_limit_bytes))
+    return Options(provider=provider, threads=budget.count, memory=MemoryLimit(settings.memory_limit_bytes))
 
 
 def main() -> None:

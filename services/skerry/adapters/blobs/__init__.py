@@ -12,9 +12,9 @@ def open_blobs(url: str, *, ticket: str = "", ca: str = "") -> Blobs:
     """As `open_shared`, or the gateway's door `https://host:port/` (with a training job's `ticket`, and the `ca` that
     the gateway's certificate is from). Raises InputError for anything else."""
     if urls.split(url, "storage").scheme == "https":
-        from skerry.adapters.blobs.door import DoorBlobs
+        from skerry.adapters.blobs.gateway import GatewayBlobs
 
-        return DoorBlobs(url, ticket, ca)
+        return GatewayBlobs(url, ticket, ca)
     return open_shared(url)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from skerry.adapters.kubernetes.api import Api, GoneError
 from skerry.adapters.telemetry import logs
-from skerry.core import errors
+from skerry.core import backoff, errors
 
 Manifest = Mapping[str, Any]
 log = logs.logger("kubernetes")
@@ -155,5 +155,5 @@ class Reflector:
 
     def _pause(self) -> None:
         """0.2 s at first, doubling up to `backoff_s`; jittered, so that a fleet of watchers does not come at once."""
-        bound = min(self._backoff_s, 0.2 * 2 ** min(self._failures, 10))
-        self._stopping.wait(bound * (0.5 + 0.5 * self._draw()))
+        delay_s = backoff.delay_s(max(0, self._failures - 1), base_s=0.2, cap_s=self._backoff_s, u=self._draw())
+        self._stopping.wait(delay_s)

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 from google.protobuf import message as protobuf
 
-from skerry.adapters import proxies, tasks
+from skerry.adapters import cancellation, proxies
 from skerry.adapters.oip import codec
 from skerry.core import errors
 from skerry.core.inference import InferReply, InferRequest
@@ -83,7 +83,7 @@ class RemoteModel:
         except grpc.aio.AioRpcError as exc:
             raise self._failed(exc, timeout_s) from exc
         except asyncio.CancelledError as exc:
-            if tasks.is_cancelled():
+            if cancellation.is_requested():
                 raise
             raise errors.UnavailableError(f"the channel to {self._address} was given up for a new one") from exc
         self._failures = 0

@@ -24,7 +24,7 @@ from tuf.api.metadata import TargetFile
 from tuf.ngclient import Updater, UpdaterConfig
 
 from skerry.adapters import files
-from skerry.adapters.trust import fetcher, partial, repository, store
+from skerry.adapters.trust import fetcher, partial_download, repository, store
 from skerry.core import errors
 
 _MAX_MANIFEST_BYTES = 1 << 20
@@ -183,8 +183,8 @@ class TrustClient:
         """One target file, going on where an earlier attempt broke off. What was kept of that may be damaged, so only
         a file that was downloaded whole condemns the version."""
         name = f"{target.hashes['sha256']}.{target.path.rpartition('/')[2]}"
-        kept = partial.Partial(self._unfinished, name)
-        partial.make_room(self._unfinished, name, max(0, max_bytes - target.length))
+        kept = partial_download.PartialDownload(self._unfinished, name)
+        partial_download.make_room(self._unfinished, name, max(0, max_bytes - target.length))
         with _translated(target.path):
             try:
                 updater.download_target(target, str(path))

@@ -14,7 +14,7 @@ import urllib3
 from tuf.api import exceptions
 from tuf.ngclient.fetcher import FetcherInterface
 
-from skerry.adapters.trust import partial
+from skerry.adapters.trust import partial_download
 from skerry.core import errors
 from skerry.core import identity as names
 
@@ -44,7 +44,7 @@ class Fetcher(FetcherInterface):
         """`identity`: folder of `cert.pem`, `key.pem`, `ca.pem`. `unfinished`: folder of target files that broke off;
         `went_on` is the one that the last download went on with. Raises UnavailableError when the certificate cannot be
         used."""
-        self.went_on: partial.Partial | None = None
+        self.went_on: partial_download.PartialDownload | None = None
         self._deadline_s, self._unfinished = deadline_s, unfinished
         self._pool = urllib3.PoolManager(num_pools=2, retries=False, ssl_context=_context(identity))
 
@@ -55,10 +55,10 @@ class Fetcher(FetcherInterface):
         self.went_on = None
         _, targets, path = url.partition("/targets/")
         if self._unfinished is not None and targets:
-            return self._resumed(url, partial.Partial(self._unfinished, path.rpartition("/")[2]))
+            return self._resumed(url, partial_download.PartialDownload(self._unfinished, path.rpartition("/")[2]))
         return self._chunks(url, self._open(url, {}))
 
-    def _resumed(self, url: str, kept: partial.Partial) -> Iterator[bytes]:
+    def _resumed(self, url: str, kept: partial_download.PartialDownload) -> Iterator[bytes]:
         """What is kept, and the rest from the server; or everything when there is nothing, or the server's file is
         another one by now."""
         have = kept.size_bytes

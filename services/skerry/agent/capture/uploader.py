@@ -9,9 +9,8 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
 from skerry.adapters.telemetry import logs
-from skerry.agent import backoff
 from skerry.agent.capture import spool, spool_thread
-from skerry.core import contract, errors
+from skerry.core import backoff, contract, errors
 from skerry.proto import fleet_pb2
 
 _FRAMING_BYTES = 96  # id and tags of one record

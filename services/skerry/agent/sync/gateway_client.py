@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import grpc
 
-from skerry.adapters import proxies, tasks
+from skerry.adapters import cancellation, proxies
 from skerry.core import contract, errors, identity
 from skerry.proto import fleet_pb2
 
@@ -135,6 +135,6 @@ def _translated() -> Any:
     except (grpc.aio.UsageError, grpc.aio.InternalError) as exc:
         raise errors.UnavailableError(f"the stream to the gateway is over: {exc}") from exc
     except asyncio.CancelledError as exc:
-        if tasks.is_cancelled():
+        if cancellation.is_requested():
             raise
         raise errors.UnavailableError("the channel to the gateway was given up for a new one") from exc

@@ -11,8 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from skerry.adapters.telemetry import logs
-from skerry.agent import backoff
-from skerry.core import errors
+from skerry.core import backoff, errors
 from skerry.proto import fleet_pb2
 
 log = logs.logger("agent.sync")

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from skerry.adapters.telemetry import logs
-from skerry.agent import backoff
 from skerry.agent.update import ledger, progress, update_plan, version_store
-from skerry.core import errors
+from skerry.core import backoff, errors
 from skerry.proto import fleet_pb2
 
 T = TypeVar("T")

@@ -3,13 +3,13 @@
 import asyncio
 
 
-class Signal:
+class Broadcast:
     """For one loop."""
 
     def __init__(self) -> None:
         self._waiters: set[asyncio.Future[None]] = set()
 
-    def raise_(self) -> None:
+    def notify(self) -> None:
         """Wake everybody who waits now."""
         for waiter in self._waiters:
             if not waiter.done():

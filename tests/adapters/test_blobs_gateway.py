@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from skerry.adapters import blobs
-from skerry.adapters.blobs.door import Clock, DoorBlobs
+from skerry.adapters.blobs.gateway import Clock, GatewayBlobs
 from skerry.core import contract, digests, errors, job_tickets
 
 DATASET = f"datasets/digits/{'a' * 64}"
@@ -121,13 +121,13 @@ def test_a_door_that_opens_late_is_waited_for(world: DoorWorld) -> None:
         Pauses.sleep(pauses, 1.0)
 
     pauses = Pauses()
-    store = DoorBlobs(world.url, world.ticket, world.ca, Clock(lambda: pauses.now_s, opens))
+    store = GatewayBlobs(world.url, world.ticket, world.ca, Clock(lambda: pauses.now_s, opens))
     assert store.read(DATASET, max_bytes=9) == b"data" and pauses.slept == 5
 
 
 def test_a_name_that_is_not_known_yet_is_asked_for_longer_than_name_servers_remember(tmp_path: Path) -> None:
     pauses = Pauses()
-    store = DoorBlobs("https://gateway.invalid:8446", "run.1.x", certificate(tmp_path), pauses.clock)
+    store = GatewayBlobs("https://gateway.invalid:8446", "run.1.x", certificate(tmp_path), pauses.clock)
     with pytest.raises(errors.UnavailableError, match=r"gateway\.invalid"):
         store.exists(DATASET)
     assert 60 < pauses.now_s <= 120
@@ -157,7 +157,7 @@ def moody(tmp_path: Path) -> Iterator[DoorWorld]:
 
 def test_a_gateway_that_is_busy_is_asked_again_for_every_kind_of_call(moody: DoorWorld) -> None:
     pauses = Pauses()
-    store = DoorBlobs(moody.url, moody.ticket, moody.ca, pauses.clock)
+    store = GatewayBlobs(moody.url, moody.ticket, moody.ca, pauses.clock)
     store.write(f"proposals/{RUN}.json", b"mine")
     assert pauses.slept == 3
     assert moody.blobs.read(f"proposals/{RUN}.json", max_bytes=9) == b"mine"
@@ -180,7 +180,7 @@ def test_an_answer_cut_short_is_asked_for_again(tmp_path: Path) -> None:
     made.blobs.write(DATASET, b"x" * 100)
     made.open()
     pauses = Pauses()
-    assert DoorBlobs(made.url, made.ticket, made.ca, pauses.clock).read(DATASET, max_bytes=100) == b"x" * 100
+    assert GatewayBlobs(made.url, made.ticket, made.ca, pauses.clock).read(DATASET, max_bytes=100) == b"x" * 100
     assert pauses.slept == 1
     made.close()
 
@@ -190,7 +190,7 @@ def test_a_door_with_another_certificate_is_not_trusted(world: DoorWorld, tmp_pa
     other.mkdir()
     pauses = Pauses()
     with pytest.raises(errors.RejectedError, match="not the gateway that SKERRY_CA knows"):
-        DoorBlobs(world.url, world.ticket, certificate(other), pauses.clock).exists(DATASET)
+        GatewayBlobs(world.url, world.ticket, certificate(other), pauses.clock).exists(DATASET)
     assert pauses.slept == 0, "it would be another one next time, too"
 
 
@@ -216,12 +216,12 @@ def test_wrong_settings_are_named(url: str, ticket: str, ca: str, told: str) -> 
 
 
 def test_a_silent_door_is_left_after_the_time_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("skerry.adapters.blobs.door.CONNECT_S", 0.1)
-    monkeypatch.setattr("skerry.adapters.blobs.door.READ_S", 0.1)
+    monkeypatch.setattr("skerry.adapters.blobs.gateway.CONNECT_S", 0.1)
+    monkeypatch.setattr("skerry.adapters.blobs.gateway.READ_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}"
         pauses = Pauses()
-        store = DoorBlobs(url, job_tickets.issue(KEY, RUN, NOW_S), certificate(tmp_path), pauses.clock)
+        store = GatewayBlobs(url, job_tickets.issue(KEY, RUN, NOW_S), certificate(tmp_path), pauses.clock)
         with pytest.raises(errors.UnavailableError):
             store.exists(DATASET)
         assert pauses.slept > 3

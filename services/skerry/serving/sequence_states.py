@@ -26,7 +26,7 @@ class _Held:
     used_s: float
 
 
-class States:
+class SequenceStates:
     """Least recently used first, so that expiry looks at no more than what has expired."""
 
     def __init__(self, policy: sequences.SequencePolicy) -> None:
@@ -94,7 +94,7 @@ class States:
         """The step did not run: what was held stays as it was."""
         self._beginning.discard(ask.key)
 
-    def forget_elsewhere(self, others: "States") -> None:
+    def forget_elsewhere(self, others: "SequenceStates") -> None:
         """The sequences of `others` are gone with its version: whoever continues one is told so."""
         for key, why in others._gone.items():
             self._forget(key, why)

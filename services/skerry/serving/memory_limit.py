@@ -12,7 +12,7 @@ _FIXED_COST_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MemoryLimit:
     """`limit_bytes` 0: no limit."""
 
     limit_bytes: int = 0

@@ -14,7 +14,7 @@ from skerry.adapters.trust import store
 GRACE = timedelta(hours=1)
 
 
-def sweep(repository: trust.Repository, *, now: datetime) -> int:
+def remove_unreachable(repository: trust.Repository, *, now: datetime) -> int:
     """Remove what nobody follows; returns how many files that were. Raises IntegrityError, and removes nothing, when
     the published metadata cannot be followed."""
     blobs, oldest_unix_s = repository.blobs, (now - GRACE).timestamp()

@@ -1,4 +1,4 @@
-"""`python -m skerry.serving.trial`: one real answer of a real server, and a clear word when there is none."""
+"""`python -m skerry.serving.smoke_test`: one real answer of a real server, and a clear word when there is none."""
 
 import subprocess
 import sys
@@ -10,11 +10,11 @@ import teacher_process
 
 from skerry.core import errors
 from skerry.proto import open_inference_pb2 as pb
-from skerry.serving import trial
+from skerry.serving import smoke_test
 
 
 def _run(address: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "skerry.serving.trial", address, *arguments]
+    command = [sys.executable, "-m", "skerry.serving.smoke_test", address, *arguments]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=60, check=False, env={"PYTHONPATH": "services"}
     )
@@ -68,7 +68,7 @@ def test_free_dimensions_are_one_and_an_empty_text_is_four_zeros() -> None:
     asked = pb.ModelMetadataResponse(name="m")
     asked.inputs.add(name="x", datatype="FP32", shape=[-1, 3, -1])
     asked.inputs.add(name="words", datatype="BYTES", shape=[-1, 2])
-    made = trial.request_of(asked)
+    made = smoke_test.request_of(asked)
     assert [list(one.shape) for one in made.inputs] == [[1, 3, 1], [1, 2]]
     assert list(made.raw_input_contents) == [bytes(12), bytes(8)]
 
@@ -77,4 +77,4 @@ def test_a_type_that_the_protocol_does_not_know_is_named() -> None:
     asked = pb.ModelMetadataResponse(name="m")
     asked.inputs.add(name="x", datatype="FP128", shape=[1])
     with pytest.raises(errors.InputError, match="input 'x' of m has the unknown type 'FP128'"):
-        trial.request_of(asked)
+        smoke_test.request_of(asked)

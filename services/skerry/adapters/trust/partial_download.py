@@ -14,7 +14,7 @@ _OLDEST_S = 86_400.0
 _CHUNK_BYTES = 64 * 1024
 
 
-class Partial:
+class PartialDownload:
     """`<folder>/<name>` and beside it, in `<name>.tag`, the server's validator (ETag) of what it was sending."""
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -77,4 +77,4 @@ def make_room(folder: Path, name: str, limit_bytes: int) -> None:
     for modified, size, other in kept:
         total += size
         if total > limit_bytes or time.time() - modified > _OLDEST_S:
-            Partial(folder, other).forget()
+            PartialDownload(folder, other).forget()

@@ -4,7 +4,7 @@ task that takes that for its own end is gone without a word, and nobody starts i
 import asyncio
 
 
-def is_cancelled() -> bool:
+def is_requested() -> bool:
     """Was the running task itself asked to end?"""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

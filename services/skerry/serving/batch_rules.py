@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from skerry.core.sequences import Ask
 from skerry.serving.predictor import Job
-from skerry.serving.states import State
+from skerry.serving.sequence_states import State
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class BatchPolicy:
     """Bounds of one version's queue and of one run. A request of more rows than a run's runs alone; a run that is
     expected to take longer than `max_inline_s` gets the thread."""
 
@@ -25,7 +25,7 @@ class Policy:
 
 
 @dataclass(slots=True)
-class Work:
+class QueuedRequest:
     """An admitted request: inputs in the manifest's order, checked. Works of one `shape` may share a run."""
 
     job: Job
@@ -39,7 +39,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class VersionLabel:
     """Who answers: as replies and metrics name it."""
 
     model: str
@@ -51,7 +51,7 @@ class Label:
         return self.model, self.version
 
 
-def most_rows(row_s: float, policy: Policy) -> int:
+def most_rows(row_s: float, policy: BatchPolicy) -> int:
     """Rows of the next run of a network that takes `row_s` for one. A quick one gets as many as it answers within
     `max_inline_s` on the loop's thread, up to `inline_rows`: above, they leave the caches and each costs more. One that
     cannot answer `enough_rows` in that time gets `max_rows`, on a thread of its own."""
@@ -59,7 +59,7 @@ def most_rows(row_s: float, policy: Policy) -> int:
     return min(inline, policy.inline_rows) if inline >= policy.enough_rows else policy.max_rows
 
 
-def leading(works: Sequence[Work], most: int, now: float) -> int:
+def leading(works: Sequence[QueuedRequest], most: int, now: float) -> int:
     """How many of the first works may share a run at once: one shape, up to `most` rows (a larger one alone), no steps
     of sequences, and somebody waits for each."""
     shape, rows = works[0].shape, 0
@@ -70,7 +70,7 @@ def leading(works: Sequence[Work], most: int, now: float) -> int:
     return len(works)
 
 
-def split(batch: list[Work], outputs: Sequence[NDArray[Any]]) -> list[list[NDArray[Any]]]:
+def split(batch: list[QueuedRequest], outputs: Sequence[NDArray[Any]]) -> list[list[NDArray[Any]]]:
     """Each request's own rows."""
     found, start = [], 0
     for work in batch:

@@ -1,8 +1,8 @@
 """Ask a server of the Open Inference Protocol for one real answer, and say what came: what `helm test` runs.
 
-`python -m skerry.serving.trial host:port` waits until the server answers, takes a model that it has ready, and sends
-one row of zeros of the shape and type that the model asks for. Ends with 0 and one line for people, or with 1 and the
-reason. A server that was given no model yet is well: that ends with 0 too, unless `--require-model`.
+`python -m skerry.serving.smoke_test host:port` waits until the server answers, takes a model that it has ready, and
+sends one row of zeros of the shape and type that the model asks for. Ends with 0 and one line for people, or with 1 and
+the reason. A server without a model yet is healthy: that ends with 0 too, unless `--require-model`.
 """
 
 import argparse
@@ -103,7 +103,7 @@ def tried(server: Server, model: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m skerry.serving.trial", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m skerry.serving.smoke_test", description=__doc__)
     parser.add_argument("address", help="host:port of the gRPC listener")
     parser.add_argument("--timeout-seconds", type=float, default=60.0, help="how long to wait for readiness")
     parser.add_argument("--require-model", action="store_true", help="a server without a model is a failure")

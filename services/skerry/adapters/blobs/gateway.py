@@ -43,7 +43,7 @@ class Clock:
     sleep: Callable[[float], None] = time.sleep
 
 
-class DoorBlobs:
+class GatewayBlobs:
     """`ca` is PEM text, or a file of it, of who signed the gateway's certificate; empty: the system's authorities."""
 
     def __init__(self, url: str, ticket: str, ca: str, clock: Clock | None = None) -> None:

@@ -6,7 +6,7 @@ from skerry.core import errors
 OTHER = "unknown"  # instead of a model name that a caller made up
 
 
-class Instruments:
+class ServingMetrics:
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
         self.requests = metrics.counter(
