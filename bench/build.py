@@ -1,7 +1,7 @@
 """Programs in C++, compiled on first use into .cache/bench/built: the load generator, the floor, the C++ gRPC peer.
 
 What they need beside a compiler (headers of ONNX Runtime, gRPC's C++ library) comes from Debian packages that are
-unpacked, not installed. What cannot be built is said and left out: its rows are "not judged".
+unpacked, not installed. What cannot be built is reported and left out: its rows are "not judged".
 """
 
 import hashlib
@@ -26,7 +26,7 @@ class NotBuiltError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Builder:
-    """`root` holds what is made and unpacked."""
+    """`root` holds what is built and unpacked."""
 
     root: Path
 
@@ -72,29 +72,29 @@ class Builder:
         stable, so older headers fit a newer library."""
         import onnxruntime
 
-        found = sorted((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*"))
-        if not found:
+        libraries = sorted((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*"))
+        if not libraries:
             raise NotBuiltError("the onnxruntime package brings no libonnxruntime.so to link with")
         headers = self._unpack("trixie", "libonnxruntime-dev") / "usr/include/onnxruntime"
         library = self.root / "built" / onnxruntime.__version__ / "libonnxruntime.so.1"  # as programs look for it
         library.parent.mkdir(parents=True, exist_ok=True)
         library.unlink(missing_ok=True)
-        library.symlink_to(found[-1])
+        library.symlink_to(libraries[-1])
         return [f"-I{headers}", str(library), f"-Wl,-rpath,{library.parent}"]
 
     def _unpacked_grpc(self) -> Path:
         try:
             apt = debian.Apt(self.root / "deb")
-            needed = [one for one in apt.missing(*_GRPC) if not one.startswith(("libssl3", "openssl"))]
+            needed = [package for package in apt.missing(*_GRPC) if not package.startswith(("libssl3", "openssl"))]
             return apt.unpack(*needed, into="grpc")
         except (OSError, subprocess.SubprocessError) as exc:
-            raise NotBuiltError(f"gRPC's C++ library cannot be had: {_why(exc)}") from exc
+            raise NotBuiltError(f"gRPC's C++ library cannot be fetched: {_why(exc)}") from exc
 
     def _unpack(self, suite: str, package: str) -> Path:
         try:
             return debian.Apt(self.root / "deb", suite).unpack(package)
         except (OSError, subprocess.SubprocessError) as exc:
-            raise NotBuiltError(f"{package} of Debian {suite} cannot be had: {_why(exc)}") from exc
+            raise NotBuiltError(f"{package} of Debian {suite} cannot be fetched: {_why(exc)}") from exc
 
     def _stubs(self, folder: Path) -> Path:
         stubs = self.root / "built" / "stubs"

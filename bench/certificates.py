@@ -1,4 +1,4 @@
-"""A certificate for loopback: the generator trusts anybody, as the time of a handshake is not asked."""
+"""A certificate for loopback: the generator trusts any, since handshakes are not measured."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,8 +16,8 @@ class Pair:
 def make(folder: Path) -> Pair:
     """ECDSA on P-256, with its CA behind it, as gateways have it."""
     now = datetime.now(UTC)
-    made = pki.make_server_certificate(pki.make_ca("bench", now=now), ["127.0.0.1"], now=now)
+    server = pki.make_server_certificate(pki.make_ca("bench", now=now), ["127.0.0.1"], now=now)
     pair = Pair(folder / "server.pem", folder / "server.key")
-    pair.certificate.write_bytes(made.certificate)
-    pair.key.write_bytes(made.key)
+    pair.certificate.write_bytes(server.certificate)
+    pair.key.write_bytes(server.key)
     return pair

@@ -1,6 +1,6 @@
 """Debian packages unpacked below .cache/bench: headers and libraries for the C++ peers, without installing anything.
 
-apt gets a configuration, lists and cache of its own, so that nothing of the machine's changes. What the machine has
+apt gets a configuration, lists and cache of its own, so that the machine's do not change. What the machine has
 installed already is not fetched again.
 """
 
@@ -41,8 +41,8 @@ class Apt:
 
     def missing(self, *packages: str) -> Sequence[str]:
         """These packages and all they need, as far as the machine has not installed them."""
-        found = self._apt("apt-get", "--simulate", "--no-install-recommends", "install", *packages)
-        return sorted(re.findall(r"^Inst (\S+)", found, re.MULTILINE))
+        plan = self._apt("apt-get", "--simulate", "--no-install-recommends", "install", *packages)
+        return sorted(re.findall(r"^Inst (\S+)", plan, re.MULTILINE))
 
     def _update(self) -> None:
         if not self._is_fresh:
@@ -66,9 +66,11 @@ class Apt:
 
 def _mirror() -> str:
     """Where the machine's own packages of Debian come from."""
-    found = re.findall(r"^'(\S+)/dists/([^/ ']+)/InRelease'", _run(["apt-get", "update", "--print-uris"]), re.MULTILINE)
+    sources = re.findall(
+        r"^'(\S+)/dists/([^/ ']+)/InRelease'", _run(["apt-get", "update", "--print-uris"]), re.MULTILINE
+    )
     release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
-    for uri, suite in found:
+    for uri, suite in sources:
         if suite == release.get("VERSION_CODENAME"):
             return str(uri)
     raise OSError("no apt source of this machine names its own suite of Debian")

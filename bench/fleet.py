@@ -101,8 +101,8 @@ class World:
     def channel(self, name: str, address: str, *, tls: bool) -> grpc.aio.Channel:
         if not tls:
             return grpc.aio.insecure_channel(address, OPTIONS)
-        made = grpc.ssl_channel_credentials(self.ca.certificate, self.key, self.certificates[name])
-        return grpc.aio.secure_channel(address, made, OPTIONS)
+        credentials = grpc.ssl_channel_credentials(self.ca.certificate, self.key, self.certificates[name])
+        return grpc.aio.secure_channel(address, credentials, OPTIONS)
 
 
 async def agent(channel: grpc.aio.Channel, name: str, opened: asyncio.Semaphore, ready: asyncio.Event) -> None:
@@ -163,8 +163,8 @@ async def measure(world: World, seconds: float, *, tls: bool) -> Figures:
 
 async def connected(world: World) -> int:
     store = objects.open_objects(f"sqlite://{world.folder}/objects.db")
-    found = [one.status for one in await asyncio.to_thread(store.list, "EdgeNode")]
-    return sum(bool(one.get("connected")) for one in found)
+    nodes = await asyncio.to_thread(store.list, "EdgeNode")
+    return sum(bool(node.status.get("connected")) for node in nodes)
 
 
 def anonymous_kib(pid: int) -> int:
@@ -180,11 +180,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     given = parser.parse_args()
     for tls in (False, True):
-        found = alone(given.agents, given.seconds, tls=tls)
+        figures = alone(given.agents, given.seconds, tls=tls)
         print(
-            f"{'certificates' if tls else 'clear':13} {found.agents} agents, reports of {found.report_bytes} bytes: "
-            f"{found.kib_per_agent:.1f} KiB per agent, {found.process_mib:.0f} MiB in all, "
-            f"{found.cpu_us_per_report:.0f} CPU µs per report"
+            f"{'certificates' if tls else 'clear':13} {figures.agents} agents, "
+            f"reports of {figures.report_bytes} bytes: "
+            f"{figures.kib_per_agent:.1f} KiB per agent, {figures.process_mib:.0f} MiB in all, "
+            f"{figures.cpu_us_per_report:.0f} CPU µs per report"
         )
 
 

@@ -31,12 +31,12 @@ class Rows:
 
     def row(self, server: str, model: str, connections: int = 16, *, tls: bool = False, deadlines: str = NONE) -> Row:
         """Raises MissingError, also for a row with errors: what was not answered was not measured."""
-        found = self._rows.get(Cell(server, model, tls, connections, deadlines))
-        if found is None:
+        row = self._rows.get(Cell(server, model, tls, connections, deadlines))
+        if row is None:
             raise MissingError(f"no row of {server} for {model} at {connections} connections")
-        if found.errors:
-            raise MissingError(f"{server} had {found.errors} errors for {model} at {connections} connections")
-        return found
+        if row.errors:
+            raise MissingError(f"{server} had {row.errors} errors for {model} at {connections} connections")
+        return row
 
     def cpu(self, server: str, model: str, *, tls: bool = False, deadlines: str = NONE) -> float:
         return self.row(server, model, tls=tls, deadlines=deadlines).cpu_us_per_request

@@ -51,21 +51,21 @@ class Generator:
             line = process.stdout.readline()
             used_us = processes.cpu_us(pids) - before
             process.wait(_TIMEOUT_S)
-        found = json.loads(line or '{"requests": 0}')
-        if not found["requests"]:
-            raise RuntimeError(f"nothing was answered on port {target.port}: {found}")
-        answered = int(found["requests"])
-        rps = answered / float(found["seconds"])
-        return Sample(used_us / answered, found["p50_us"], found["p99_us"], rps, int(found["errors"]))
+        report = json.loads(line or '{"requests": 0}')
+        if not report["requests"]:
+            raise RuntimeError(f"nothing was answered on port {target.port}: {report}")
+        answered = int(report["requests"])
+        rps = answered / float(report["seconds"])
+        return Sample(used_us / answered, report["p50_us"], report["p99_us"], rps, int(report["errors"]))
 
     def first_reply(self, target: Target, into: Path) -> bytes | None:
         """The message that answers the first body; None when there is no good answer (yet)."""
         into.unlink(missing_ok=True)
-        found = self.ask(target, 1, 1, "--save-reply", str(into))
-        return into.read_bytes() if found is not None and not found["errors"] else None
+        report = self.ask(target, 1, 1, "--save-reply", str(into))
+        return into.read_bytes() if report is not None and not report["errors"] else None
 
     def ask(self, target: Target, connections: int, requests: int, *more: str) -> dict[str, Any] | None:
-        """So many requests without warming up, as the generator tells of them; None when it cannot connect."""
+        """So many requests without warming up, as the generator reports them; None when it cannot connect."""
         limits = ["--warmup", "0", "--requests", str(requests), "--seconds", "20", *more]
         command = self._command(target, connections, limits)
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, preexec_fn=self._pin)

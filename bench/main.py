@@ -46,17 +46,17 @@ def main() -> int:
         servers.prepare(_servers(chosen), world, _say)
         if given.prepare:
             return 0
-        found = _measure(chosen, world, program)
-    results.write(found, RESULTS)
-    print(tables.render(found, gates.judge(found)))
+        measured = _measure(chosen, world, program)
+    results.write(measured, RESULTS)
+    print(tables.render(measured, gates.judge(measured)))
     return 0
 
 
 def _measure(chosen: plan.Plan, world: servers.World, program: Path) -> results.Results:
-    cores, made, folder = processes.Cores.choose(), models.load(CACHE / "models"), world.scratch
-    pair, bodies = certificates.make(folder), _bodies(made, folder)
+    cores, served, folder = processes.Cores.choose(), models.load(CACHE / "models"), world.scratch
+    pair, bodies = certificates.make(folder), _bodies(served, folder)
     bench = run.Bench(
-        world, Generator(program, cores.client), made, folder, CACHE / "models", cores, pair, bodies, _say
+        world, Generator(program, cores.client), served, folder, CACHE / "models", cores, pair, bodies, _say
     )
     began, about = time.time(), machine.describe(cores)
     rows, missing = bench.run(chosen)
@@ -72,13 +72,13 @@ def _measure(chosen: plan.Plan, world: servers.World, program: Path) -> results.
     )
 
 
-def _bodies(made: Mapping[str, models.Model], folder: Path) -> dict[tuple[str, str], Sequence[Path]]:
+def _bodies(served: Mapping[str, models.Model], folder: Path) -> dict[tuple[str, str], Sequence[Path]]:
     """Files of requests by (model, form)."""
-    found = {("echo", "echo"): _files(folder, "echo", models.echo_requests())}
-    for name, model in made.items():
-        found[name, "oip"] = _files(folder, f"{name}-oip", models.oip_requests(model))
-        found[name, "base64"] = _files(folder, f"{name}-base64", models.json_requests(model))
-    return found
+    bodies = {("echo", "echo"): _files(folder, "echo", models.echo_requests())}
+    for name, model in served.items():
+        bodies[name, "oip"] = _files(folder, f"{name}-oip", models.oip_requests(model))
+        bodies[name, "base64"] = _files(folder, f"{name}-base64", models.json_requests(model))
+    return bodies
 
 
 def _files(folder: Path, name: str, contents: Iterable[bytes]) -> Sequence[Path]:

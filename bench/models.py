@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-BODIES = 16  # different requests, sent in turn, so that nobody can answer from memory
+BODIES = 16  # different requests, sent in turn, so that no server can answer from a cache
 RNN_LENGTH = 64
 ECHO_BYTES = 3136  # as many as the CNN's image
 _STAMP = "models-1"
@@ -73,7 +73,7 @@ def _write(folder: Path, name: str, network: Any, inputs: NDArray[Any]) -> None:
     logits = export.run(exported.data, {export.INPUT: inputs})[0]
     golden = selftest.pack({export.INPUT: inputs}, {export.OUTPUT: logits})
     spec = tensors.Spec(export.INPUT, exported.input.datatype, inputs.shape[1:])
-    made = manifest.Manifest(
+    version = manifest.Manifest(
         model=name,
         runtime=manifest.Runtime(export.MAX_IR_VERSION, {"": export.OPSET}),
         files={
@@ -89,7 +89,7 @@ def _write(folder: Path, name: str, network: Any, inputs: NDArray[Any]) -> None:
     )
     version = folder / name / "1"
     version.mkdir(parents=True, exist_ok=True)
-    for file, data in (("model.onnx", exported.data), ("golden.npz", golden), (manifest.FILE_NAME, made.to_json())):
+    for file, data in (("model.onnx", exported.data), ("golden.npz", golden), (manifest.FILE_NAME, version.to_json())):
         (version / file).write_bytes(data)
     np.savez(folder / f"{name}.npz", inputs=inputs, logits=logits)
 
@@ -98,13 +98,13 @@ def oip_requests(model: Model) -> Sequence[bytes]:
     """ModelInferRequest messages with raw contents; each has an id of its own, as clients that want feedback send."""
     from skerry.proto import open_inference_pb2 as pb
 
-    made = []
+    requests = []
     for at, row in enumerate(model.inputs):
         message = pb.ModelInferRequest(model_name=model.name, id=f"bench-{at:02}")
         message.inputs.add(name="input", datatype=model.datatype, shape=model.shape)
         message.raw_input_contents.append(row.tobytes())
-        made.append(message.SerializeToString())
-    return made
+        requests.append(message.SerializeToString())
+    return requests
 
 
 def json_requests(model: Model) -> Sequence[bytes]:

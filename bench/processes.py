@@ -70,10 +70,10 @@ def tree(pid: int) -> Sequence[int]:
                 # The name in parentheses may hold anything; the parent is the second field after it.
                 parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
                 children.setdefault(parent, []).append(int(entry.name))
-    found = [pid]
-    for one in found:
-        found += children.get(one, ())
-    return found
+    pids = [pid]
+    for parent in pids:
+        pids += children.get(parent, ())
+    return pids
 
 
 def cpu_us(pids: Sequence[int]) -> float:

@@ -84,19 +84,19 @@ class Results:
 
 def summed_up(cell: Cell, samples: Sequence[Sample], footprint: Footprint) -> Row:
     """Raises statistics.StatisticsError without samples."""
-    cpu = [one.cpu_us_per_request for one in samples]
+    cpu = [sample.cpu_us_per_request for sample in samples]
     return Row(
         cell.server,
         cell.model,
         cell.tls,
         cell.connections,
         round(statistics.median(cpu), 2),
-        round(statistics.median(one.p50_us for one in samples), 1),
-        round(statistics.median(one.p99_us for one in samples), 1),
-        round(statistics.median(one.rps for one in samples), 1),
+        round(statistics.median(sample.p50_us for sample in samples), 1),
+        round(statistics.median(sample.p99_us for sample in samples), 1),
+        round(statistics.median(sample.rps for sample in samples), 1),
         round(footprint.rss_mb, 1),
         round(footprint.ready_s, 3),
-        sum(one.errors for one in samples),
+        sum(sample.errors for sample in samples),
         cell.deadlines,
         round(min(cpu), 2),
         round(max(cpu), 2),
@@ -110,6 +110,6 @@ def write(results: Results, file: Path) -> None:
 
 
 def read(file: Path) -> Results:
-    found = json.loads(file.read_text())
-    rows, side = ([Row(**one) for one in found.pop(name)] for name in ("rows", "side"))
-    return Results(**found, rows=rows, side=side)
+    fields = json.loads(file.read_text())
+    rows, side = ([Row(**row) for row in fields.pop(name)] for name in ("rows", "side"))
+    return Results(**fields, rows=rows, side=side)

@@ -1,5 +1,5 @@
 """One run of a plan: starts the servers of a group, waits until each gives the right answer, measures their cells round
-by round in turn, and sums up. What cannot start is told with its reason and left out.
+by round in turn, and sums up. What cannot start is reported with its reason and left out.
 """
 
 import contextlib
@@ -54,7 +54,7 @@ class Bench:
         for name, cells in plan.groups.items():
             with contextlib.ExitStack() as stack:
                 subjects = self._start(name, cells, stack, missing)
-                rows += self._measure(plan, [one for one in cells if _key(one) in subjects], subjects, missing)
+                rows += self._measure(plan, [cell for cell in cells if _key(cell) in subjects], subjects, missing)
         return rows, missing
 
     def _start(
@@ -83,10 +83,10 @@ class Bench:
                     missing.setdefault(cell.server, str(exc))
                     self.say(f"{cell}: {exc}")
         rows = []
-        for cell, found in samples.items():
+        for cell, rounds in samples.items():
             subject = subjects[_key(cell)]
-            if found:
-                rows.append(summed_up(cell, found, Footprint(processes.rss_mb(subject.pids()), subject.ready_s)))
+            if rounds:
+                rows.append(summed_up(cell, rounds, Footprint(processes.rss_mb(subject.pids()), subject.ready_s)))
         return rows
 
     @contextlib.contextmanager
@@ -147,8 +147,8 @@ class Bench:
                     _check(reply, name, launch.requests, target.bodies[0], self.models.get(name))
                     return
             time.sleep(0.005)
-        said = log.read_text(errors="replace")[-600:].strip()
-        raise RuntimeError(f"it did not answer within {_START_S:.0f} s: {said}")
+        output = log.read_text(errors="replace")[-600:].strip()
+        raise RuntimeError(f"it did not answer within {_START_S:.0f} s: {output}")
 
 
 def _key(cell: Cell) -> Key:
@@ -165,12 +165,12 @@ def _check(reply: bytes, name: str, requests: str, body: Path, model: Model | No
         if reply != body.read_bytes():
             raise RuntimeError("its echo is not what was sent")
         return
-    found = models.oip_logits(reply) if requests == "oip" else models.json_logits(reply)
-    if found.shape != model.logits[0].shape or not np.allclose(found, model.logits[0], rtol=1e-3, atol=1e-4):
-        raise RuntimeError(f"its answer for {name} is not the model's: {found[:4]}…, not {model.logits[0][:4]}…")
+    logits = models.oip_logits(reply) if requests == "oip" else models.json_logits(reply)
+    if logits.shape != model.logits[0].shape or not np.allclose(logits, model.logits[0], rtol=1e-3, atol=1e-4):
+        raise RuntimeError(f"its answer for {name} is not the model's: {logits[:4]}…, not {model.logits[0][:4]}…")
 
 
 def _calm_environment() -> dict[str, str]:
-    """Ours without what would change a server: its settings, and threads that one core has no use for."""
+    """Ours without what would change a server: settings, and more threads than its one core can use."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("SKERRY_", "ORT_", "PYTHON"))}
     return kept | {"OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}

@@ -150,7 +150,7 @@ SERVERS: Mapping[str, Make] = {
 
 
 def prepare(names: Sequence[str], world: World, say: Callable[[str], None]) -> None:
-    """Make what is made once and takes minutes, before anything is measured; what fails is told when it is started."""
+    """Make what takes minutes and is kept, before anything is measured; what fails is reported when it is started."""
     for name in names:
         if name in REQUIREMENTS:
             say(f"environment of {name}")

@@ -55,13 +55,13 @@ def table(model: str, rows: Sequence[Row]) -> Iterator[str]:
 def ratio_to_ours(row: Row, rows: Sequence[Row]) -> float | None:
     """CPU time of `row` to that of ours under the same conditions; None when ours was not measured."""
     ours = replace(row.cell, server="skerry")
-    return _ratio(row, next((one for one in rows if one.cell == ours), None))
+    return _ratio(row, next((other for other in rows if other.cell == ours), None))
 
 
 def ratio_to_floor(row: Row, rows: Sequence[Row]) -> float | None:
     """CPU time of `row` to that of the model alone, measured beside it; None for the echo, which has no floor."""
     floor = Cell(FLOOR, row.model, False, row.connections)
-    return _ratio(row, next((one for one in rows if one.cell == floor), None))
+    return _ratio(row, next((other for other in rows if other.cell == floor), None))
 
 
 def verdicts(judgements: Sequence[Judgement]) -> Iterator[str]:

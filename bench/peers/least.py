@@ -1,6 +1,6 @@
 """The least that a server in Python on uvloop can do for one request of a network of images: no HTTP/2 but frames and
-stream numbers, no protobuf, no checks, one run of ONNX Runtime. PORT KIND MODEL. No server to use: it tells how much of
-the time of one connection is the machine's, the loop's and the network's.
+stream numbers, no protobuf, no checks, one run of ONNX Runtime. PORT KIND MODEL. Not a server to use: it shows how much
+of the time of one connection is the machine's, the loop's and the network's.
 """
 
 import asyncio

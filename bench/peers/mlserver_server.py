@@ -31,10 +31,10 @@ class Onnx(MLModel):
 
 
 async def _main() -> None:
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("", 0))
-        other.bind(("", 0))
-        http_port, metrics_port = one.getsockname()[1], other.getsockname()[1]
+    with socket.socket() as http, socket.socket() as metrics:
+        http.bind(("", 0))
+        metrics.bind(("", 0))
+        http_port, metrics_port = http.getsockname()[1], metrics.getsockname()[1]
     settings = Settings(
         host="127.0.0.1",
         grpc_port=int(_PORT),
