@@ -1,4 +1,4 @@
-"""TLS below HTTP/2, byte by byte: records in pieces and in heaps, handshakes that fail or never end, farewells, large
+"""TLS below HTTP/2, byte by byte: records in pieces and in heaps, handshakes that fail or never end, its close, large
 messages in slices."""
 
 import os
