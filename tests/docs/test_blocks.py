@@ -78,7 +78,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     made.ends()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_reader_follows_the_first_model_then_looks_for_trouble_and_backs_up(reader: Reader) -> None:
     said = reader.types(FIRST_MODEL, but="skerry down")
     assert "fault-v1 is signed" in said
@@ -88,7 +88,7 @@ def test_a_reader_follows_the_first_model_then_looks_for_trouble_and_backs_up(re
     assert "restored" in reader.types(OPERATIONS)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_reader_follows_the_readme(reader: Reader) -> None:
     for program in ("toy.py", "readings.py"):  # in place of his own network and data
         subprocess.run([sys.executable, program], cwd=reader.folder, check=True)
