@@ -78,7 +78,13 @@ MUTANTS = (
         "lease=lease or (current.lease if current else None)",
         "lease=None",
     ),
-    Mutant("a used permit resolves at once", permits, "resolved", "report.target_state != fleet.STAGED or", "True or"),
+    Mutant(
+        "a used permit resolves at once",
+        permits,
+        "resolved",
+        "report.target_state != specs.TargetState.STAGED or",
+        "True or",
+    ),
     Mutant(
         "permit numbers do not rise",
         permits,
@@ -134,7 +140,13 @@ MUTANTS = (
         "if tally.pending or not tally.updated:",
         "if False:",
     ),
-    Mutant("failures are not counted", waves, "record_outcomes", "(fleet.REFUSED, fleet.SWAP_FAILED)", "()"),
+    Mutant(
+        "failures are not counted",
+        waves,
+        "record_outcomes",
+        "(specs.TargetState.REFUSED, specs.TargetState.SWAP_FAILED)",
+        "()",
+    ),
     Mutant("a rollout waits for ever", progress, "_wait_or_pause", "if (late or", "if (False or"),
     Mutant("a verdict is waited for for ever", progress, "_soak_and_judge", "if late and", "if False and"),
     Mutant(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skerry.core import errors, join_tokens
-from skerry.core.join_tokens import EnrolledNode, Outcome, Use
+from skerry.core.join_tokens import EnrolledNode, Outcome, Reason, Use
 
 SECRET = "s" * 32
 MINE, OTHER = "sha256:" + "aa" * 32, "sha256:" + "bb" * 32
@@ -19,27 +19,42 @@ def token(**given: object) -> join_tokens.JoinToken:
 
 FRESH = token()
 ROWS = [
-    pytest.param(FRESH, SECRET, None, "edge-1", Outcome.ISSUE, "lets it in", True, id="a new node with a good token"),
-    pytest.param(None, SECRET, None, "edge-1", Outcome.REFUSE, "no such", False, id="a token that nobody made"),
-    pytest.param(FRESH, "x" * 32, None, "edge-1", Outcome.REFUSE, "no such", False, id="a wrong secret is told alike"),
+    pytest.param(
+        FRESH, SECRET, None, "edge-1", Outcome.ISSUE, Reason.TOKEN_VALID, True, id="a new node with a good token"
+    ),
+    pytest.param(
+        None, SECRET, None, "edge-1", Outcome.REFUSE, Reason.TOKEN_UNKNOWN, False, id="a token that nobody made"
+    ),
+    pytest.param(
+        FRESH, "x" * 32, None, "edge-1", Outcome.REFUSE, Reason.TOKEN_UNKNOWN, False, id="a wrong secret is told alike"
+    ),
     pytest.param(
         token(uses=1, used=(Use("edge-2", OTHER),)),
         SECRET,
         None,
         "edge-1",
         Outcome.WAIT,
-        "used up",
+        Reason.TOKEN_USED_UP,
         False,
         id="a token that is used up",
     ),
-    pytest.param(FRESH, SECRET, None, "core-1", Outcome.REFUSE, "edge-*", False, id="a node whose name does not fit"),
+    pytest.param(
+        FRESH,
+        SECRET,
+        None,
+        "core-1",
+        Outcome.REFUSE,
+        Reason.TOKEN_FOR_OTHERS,
+        False,
+        id="a node whose name does not fit",
+    ),
     pytest.param(
         token(used=(Use("edge-1", MINE),)),
         SECRET,
         None,
         "edge-1",
         Outcome.ISSUE,
-        "this very node",
+        Reason.ANSWER_REPEATED,
         False,
         id="the answer was lost before the node was made",
     ),
@@ -49,7 +64,7 @@ ROWS = [
         None,
         "edge-1",
         Outcome.WAIT,
-        "another key",
+        Reason.KEY_CHANGED,
         False,
         id="the same name with another key after the node was deleted",
     ),
@@ -59,7 +74,7 @@ ROWS = [
         EnrolledNode(MINE, False),
         "edge-1",
         Outcome.ISSUE,
-        "approved",
+        Reason.KEY_APPROVED,
         False,
         id="the approved key asks again",
     ),
@@ -69,12 +84,19 @@ ROWS = [
         EnrolledNode(OTHER, False),
         "edge-1",
         Outcome.WAIT,
-        "skerry nodes approve edge-1",
+        Reason.KEY_CHANGED,
         False,
         id="a node that was reset",
     ),
     pytest.param(
-        FRESH, SECRET, EnrolledNode("", False), "edge-1", Outcome.WAIT, "not approved", False, id="a node that waits"
+        FRESH,
+        SECRET,
+        EnrolledNode("", False),
+        "edge-1",
+        Outcome.WAIT,
+        Reason.KEY_NOT_APPROVED,
+        False,
+        id="a node that waits",
     ),
     pytest.param(
         None,
@@ -82,12 +104,19 @@ ROWS = [
         EnrolledNode(MINE, False),
         "edge-1",
         Outcome.ISSUE,
-        "approved",
+        Reason.KEY_APPROVED,
         False,
         id="an approved key needs no token",
     ),
     pytest.param(
-        None, "", EnrolledNode(OTHER, False), "edge-1", Outcome.REFUSE, "no such", False, id="another key does need one"
+        None,
+        "",
+        EnrolledNode(OTHER, False),
+        "edge-1",
+        Outcome.REFUSE,
+        Reason.TOKEN_UNKNOWN,
+        False,
+        id="another key does need one",
     ),
     pytest.param(
         None,
@@ -95,7 +124,7 @@ ROWS = [
         EnrolledNode(MINE, True),
         "edge-1",
         Outcome.REFUSE,
-        "no such",
+        Reason.TOKEN_UNKNOWN,
         False,
         id="a revoked key without a token",
     ),
@@ -105,7 +134,7 @@ ROWS = [
         EnrolledNode(MINE, True),
         "edge-1",
         Outcome.REFUSE,
-        "revoked",
+        Reason.NODE_REVOKED,
         False,
         id="a revoked key, whatever its token",
     ),
@@ -115,7 +144,7 @@ ROWS = [
         EnrolledNode(OTHER, True),
         "edge-1",
         Outcome.WAIT,
-        "skerry nodes approve edge-1",
+        Reason.NODE_REVOKED,
         False,
         id="whoever replaces a revoked node",
     ),
@@ -129,17 +158,17 @@ def test_who_is_let_in(
     known: EnrolledNode | None,
     node: str,
     outcome: Outcome,
-    reason: str,
+    reason: Reason,
     consumes: bool,
 ) -> None:
     found = join_tokens.decide(given_token, secret, known, node, MINE, now_ms=NOW)
-    assert (found.outcome, found.consumes) == (outcome, consumes)
-    assert reason in found.reason
+    assert (found.outcome, found.reason, found.consumes) == (outcome, reason, consumes)
+    assert ("skerry nodes approve edge-1" in found.message) == (outcome is Outcome.WAIT)
 
 
 def test_an_expired_token_lets_nobody_new_in_but_an_approved_key_may_still_use_it() -> None:
     new = join_tokens.decide(FRESH, SECRET, None, "edge-1", MINE, now_ms=NOW + 1)
-    assert (new.outcome, "expired" in new.reason) == (Outcome.REFUSE, True)
+    assert (new.outcome, new.reason) == (Outcome.REFUSE, Reason.TOKEN_EXPIRED)
     approved = join_tokens.decide(FRESH, SECRET, EnrolledNode(MINE, False), "edge-1", MINE, now_ms=NOW + 1)
     assert approved.outcome is Outcome.ISSUE
 

@@ -1,17 +1,19 @@
 """`skerry nodes`: the fleet's nodes, who may join it, and who may no longer."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from skerry.cli import output
 from skerry.cli.up import state_option
 
+if TYPE_CHECKING:
+    from skerry.core import intents
+
 _STATE_STYLES = {"Online": "green", "Stale": "yellow", "Offline": "red", "Unknown": "dim"}
-_TRIES = 5
 
 
 @click.group(invoke_without_command=True)
@@ -105,20 +107,10 @@ def _target(report: Any) -> str:
 def approve(name: str, key: str, state: Path) -> None:
     """Let NAME speak with the key that it last tried to enrol with: it was reset or replaced, or its token was used up.
     The key that was approved before is no longer valid."""
-    from skerry.core import errors
+    from skerry.core import intents
 
-    def decide(spec: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, Any]:
-        waiting = status.get("waitingKey")
-        if not waiting:
-            raise errors.RejectedError(f"no key of node {name} waits for approval")
-        if spec.get("approvedKey") == waiting:
-            raise errors.RejectedError(f"the key of node {name} is approved already")
-        if not waiting.removeprefix("sha256:").startswith(key.removeprefix("sha256:")):
-            raise errors.RejectedError(f"another key of node {name} waits: {waiting}")
-        return {"approvedKey": waiting, "revoked": False}
-
-    patch = _change(state, name, decide)
-    click.echo(f"node {name} may enrol with key {output.short(patch['approvedKey'])}; it asks again by itself")
+    patch = _change(state, name, lambda known: intents.approve(known, key))
+    click.echo(f"node {name} may enrol with key {output.short(patch.spec['approvedKey'])}; it asks again by itself")
 
 
 @nodes.command()
@@ -126,7 +118,9 @@ def approve(name: str, key: str, state: Path) -> None:
 @state_option
 def revoke(name: str, state: Path) -> None:
     """Refuse NAME at every port of the gateway from now on, whatever certificate it has."""
-    _change(state, name, lambda spec, _: {"revoked": True})
+    from skerry.core import intents
+
+    _change(state, name, intents.revoke)
     click.echo(f"node {name} is revoked; `skerry nodes readmit {name}` undoes that")
 
 
@@ -135,7 +129,9 @@ def revoke(name: str, state: Path) -> None:
 @state_option
 def readmit(name: str, state: Path) -> None:
     """Undo a revocation of NAME: its approved key is valid again."""
-    _change(state, name, lambda spec, _: {"revoked": False})
+    from skerry.core import intents
+
+    _change(state, name, intents.readmit)
     click.echo(f"node {name} may connect again")
 
 
@@ -145,13 +141,15 @@ def readmit(name: str, state: Path) -> None:
 @state_option
 def label(name: str, labels: tuple[str, ...], state: Path) -> None:
     """Set LABELS of NAME, as key=value; key- removes one. Fleets select nodes by them."""
+    from skerry.core import intents
+
     wanted: dict[str, str | None] = {}
     for item in labels:
         key, equals, value = item.partition("=")
         if not equals and not item.endswith("-"):
             raise click.BadParameter(f"{item!r} must be key=value, or key- to remove it")
         wanted[key if equals else item[:-1]] = value if equals else None
-    _change(state, name, lambda spec, _: {"labels": wanted})
+    _change(state, name, lambda known: intents.label(known, wanted))
     click.echo(f"labels of {name}: set {', '.join(labels)}")
 
 
@@ -161,7 +159,9 @@ def label(name: str, labels: tuple[str, ...], state: Path) -> None:
 @state_option
 def cordon(name: str, off: bool, state: Path) -> None:
     """Give NAME no new version."""
-    _change(state, name, lambda spec, _: {"cordoned": not off})
+    from skerry.core import intents
+
+    _change(state, name, lambda known: intents.cordon(known, on=not off))
     click.echo(f"node {name} {'takes new versions again' if off else 'gets no new version'}")
 
 
@@ -255,18 +255,7 @@ def _token_table(rows: Any) -> None:
     )
 
 
-def _change(state: Path, name: str, decide: Any) -> dict[str, Any]:
-    """Patch EdgeNode.spec as `decide(spec, status)` says; decided again after a conflicting write."""
+def _change(state: Path, name: str, intent: "Callable[[intents.Known], intents.Patch]") -> "intents.Patch":
     from skerry.cli import object_access
-    from skerry.core import errors, writers
 
-    store = object_access.store_of(state)
-    for _ in range(_TRIES):
-        node = store.get("EdgeNode", name)
-        patch: dict[str, Any] = decide(node.spec, node.status)
-        try:
-            store.patch("EdgeNode", name, manager=writers.OPERATOR, spec=patch, resource_version=node.resource_version)
-            return patch
-        except errors.ConflictError:
-            continue
-    raise errors.UnavailableError(f"node {name} is changed by others all the time; try again")
+    return object_access.change(object_access.store_of(state), name, intent, "EdgeNode")

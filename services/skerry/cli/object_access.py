@@ -31,10 +31,12 @@ def create(store: Objects, creation: intents.Creation) -> Object:
     return store.create(creation.kind, creation.name, creation.spec, manager=writers.OPERATOR)
 
 
-def change(store: Objects, name: str, intent: Callable[[intents.Known], intents.Patch]) -> intents.Patch:
-    """Write an intent on a rollout; decided again after a conflicting write."""
+def change(
+    store: Objects, name: str, intent: Callable[[intents.Known], intents.Patch], kind: str = "ModelRollout"
+) -> intents.Patch:
+    """Write an intent on an object; decided again after a conflicting write."""
     for _ in range(_TRIES):
-        thing = store.get("ModelRollout", name)
+        thing = store.get(kind, name)
         patch = intent(known(thing))
         try:
             store.patch(

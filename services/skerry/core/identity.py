@@ -1,6 +1,7 @@
 """The identity in a certificate: SPIFFE-shaped ids of nodes, whether one may speak for a node now, and what a
 person shall look at when a handshake fails."""
 
+import enum
 import re
 import sys
 from dataclasses import dataclass
@@ -32,6 +33,21 @@ class Peer:
     not_after_ms: int
 
 
+class Reason(enum.StrEnum):
+    """Why a verified certificate is not enough."""
+
+    OTHER_TENANT = "OtherTenant"
+    UNKNOWN_NODE = "UnknownNode"
+    REVOKED = "Revoked"
+    OTHER_KEY = "OtherKey"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    reason: Reason
+    message: str
+
+
 def parse(uri: str) -> NodeId:
     """Raises InputError."""
     match = _FORM.fullmatch(uri)
@@ -40,17 +56,18 @@ def parse(uri: str) -> NodeId:
     return NodeId(sys.intern(match["domain"]), sys.intern(match["tenant"]), match["node"])  # a gateway knows thousands
 
 
-def fault(peer: Peer, domain: str, tenant: str, approved_key: str | None, *, revoked: bool) -> str:
-    """Why this peer may not speak for its node now; empty: it may. `approved_key` None: there is no such node."""
+def fault(peer: Peer, domain: str, tenant: str, approved_key: str | None, *, revoked: bool) -> Fault | None:
+    """Why this peer may not speak for its node now; None: it may. `approved_key` None: there is no such node."""
+    node = peer.id.node
     if (peer.id.domain, peer.id.tenant) != (domain, tenant):
-        return f"{peer.id} belongs to another tenant than {domain}/{tenant}"
+        return Fault(Reason.OTHER_TENANT, f"{peer.id} belongs to another tenant than {domain}/{tenant}")
     if approved_key is None:
-        return f"node {peer.id.node} is not known here: enrol it"
+        return Fault(Reason.UNKNOWN_NODE, f"node {node} is not known here: enrol it")
     if revoked:
-        return f"node {peer.id.node} is revoked"
+        return Fault(Reason.REVOKED, f"node {node} is revoked")
     if peer.key != approved_key:
-        return f"node {peer.id.node} is known with another key"
-    return ""
+        return Fault(Reason.OTHER_KEY, f"node {node} is known with another key")
+    return None
 
 
 def hint(failure: str) -> str:

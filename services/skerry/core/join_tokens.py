@@ -70,12 +70,26 @@ class Outcome(enum.Enum):
     REFUSE = "Refuse"
 
 
+class Reason(enum.StrEnum):
+    KEY_APPROVED = "KeyApproved"
+    ANSWER_REPEATED = "AnswerRepeated"
+    TOKEN_VALID = "TokenValid"
+    TOKEN_UNKNOWN = "TokenUnknown"
+    TOKEN_EXPIRED = "TokenExpired"
+    TOKEN_FOR_OTHERS = "TokenForOthers"
+    TOKEN_USED_UP = "TokenUsedUp"
+    NODE_REVOKED = "NodeRevoked"
+    KEY_CHANGED = "KeyChanged"
+    KEY_NOT_APPROVED = "KeyNotApproved"
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """`consumes`: the token has one use less from now on."""
 
     outcome: Outcome
-    reason: str
+    reason: Reason
+    message: str
     consumes: bool = False
 
 
@@ -107,30 +121,44 @@ def decide(
 ) -> Decision:
     """`key` is the digest of the public key that asks. A wrong secret and an unknown token get the same reason."""
     if known is not None and known.approved_key == key and not known.revoked:
-        return Decision(Outcome.ISSUE, "the key is approved")
+        return Decision(Outcome.ISSUE, Reason.KEY_APPROVED, "the key is approved")
     if token is None or not hmac.compare_digest(secret_hash(secret), token.secret_hash):
-        return Decision(Outcome.REFUSE, "no such join token: make one with `skerry nodes token create`")
+        return Decision(
+            Outcome.REFUSE, Reason.TOKEN_UNKNOWN, "no such join token: make one with `skerry nodes token create`"
+        )
     if known is not None and known.revoked and known.approved_key == key:
-        return Decision(Outcome.REFUSE, f"node {node} is revoked")
+        return Decision(Outcome.REFUSE, Reason.NODE_REVOKED, f"node {node} is revoked")
     earlier = next((use for use in token.used if use.node == node), None)
     if known is None and earlier is not None and earlier.key == key:
-        return Decision(Outcome.ISSUE, "the token was used by this very node and key")
+        return Decision(Outcome.ISSUE, Reason.ANSWER_REPEATED, "the token was used by this very node and key")
     if now_ms >= token.expires_ms:
-        return Decision(Outcome.REFUSE, f"join token {token.id} has expired: make another one")
+        return Decision(Outcome.REFUSE, Reason.TOKEN_EXPIRED, f"join token {token.id} has expired: make another one")
     if not fnmatch.fnmatchcase(node, token.node_pattern):
-        return Decision(Outcome.REFUSE, f"join token {token.id} is for nodes {token.node_pattern!r}, not {node!r}")
+        return Decision(
+            Outcome.REFUSE,
+            Reason.TOKEN_FOR_OTHERS,
+            f"join token {token.id} is for nodes {token.node_pattern!r}, not {node!r}",
+        )
     approve = f"a person must approve it: skerry nodes approve {node}"
     if known is not None and known.revoked:  # with another key: its replacement may be approved, it may not
-        return Decision(Outcome.WAIT, f"node {node} is revoked; {approve}")
+        return Decision(Outcome.WAIT, Reason.NODE_REVOKED, f"node {node} is revoked; {approve}")
     if known is not None and known.approved_key:
-        return Decision(Outcome.WAIT, f"node {node} has enrolled before with another key; {approve}")
+        return Decision(
+            Outcome.WAIT, Reason.KEY_CHANGED, f"node {node} has enrolled before with another key; {approve}"
+        )
     if earlier is not None:
-        return Decision(Outcome.WAIT, f"node {node} has used join token {token.id} with another key; {approve}")
+        return Decision(
+            Outcome.WAIT, Reason.KEY_CHANGED, f"node {node} has used join token {token.id} with another key; {approve}"
+        )
     if len(token.used) >= token.uses:
-        return Decision(Outcome.WAIT, f"join token {token.id} is used up ({token.uses}); {approve}")
+        return Decision(
+            Outcome.WAIT, Reason.TOKEN_USED_UP, f"join token {token.id} is used up ({token.uses}); {approve}"
+        )
     if known is not None:
-        return Decision(Outcome.WAIT, f"node {node} is known and its key is not approved; {approve}")
-    return Decision(Outcome.ISSUE, f"join token {token.id} lets it in", consumes=True)
+        return Decision(
+            Outcome.WAIT, Reason.KEY_NOT_APPROVED, f"node {node} is known and its key is not approved; {approve}"
+        )
+    return Decision(Outcome.ISSUE, Reason.TOKEN_VALID, f"join token {token.id} lets it in", consumes=True)
 
 
 def _token(name: str, reader: Reader, used: Sequence[Use]) -> JoinToken:

@@ -85,12 +85,12 @@ class Enrolment:
             )
         decision = join_tokens.decide(token, request.secret, known, request.node, key, now_ms=now_ms)
         if decision.outcome is join_tokens.Outcome.REFUSE:
-            _log.warning("node_refused", node=request.node, token=request.token_id[:40], message=decision.reason)
-            raise errors.ForbiddenError(decision.reason)
+            _log.warning("node_refused", node=request.node, token=request.token_id[:40], message=decision.message)
+            raise errors.ForbiddenError(decision.message)
         if decision.outcome is join_tokens.Outcome.WAIT:
             assert token is not None
-            self._let_wait(request.node, node, token, key, decision.reason)
-            raise WaitingError(decision.reason)
+            self._let_wait(request.node, node, token, key, decision.message)
+            raise WaitingError(decision.message)
         if decision.consumes:
             assert found is not None and token is not None
             self._consume(found, token, join_tokens.Use(request.node, key), now_ms)

@@ -39,8 +39,8 @@ class Guard:
 
     def check_again(self, peer: identity.Peer | None) -> None:
         """Whom `check` let in. Raises CallError (PERMISSION_DENIED) when its node's object says otherwise by now."""
-        if peer is not None and (why := self._fault(peer)):
-            raise CallError(Status.PERMISSION_DENIED, why)
+        if peer is not None and (fault := self._fault(peer)):
+            raise CallError(Status.PERMISSION_DENIED, fault.message)
 
     def peer(self, call: Call) -> identity.Peer:
         """Whose call it is. Raises CallError."""
@@ -56,11 +56,11 @@ class Guard:
         if certificate is None:
             raise errors.InputError("a client certificate is needed: enrol this node")
         peer = _parsed(certificate)
-        if why := self._fault(peer):
-            raise errors.RejectedError(why)
+        if fault := self._fault(peer):
+            raise errors.RejectedError(fault.message)
         return peer
 
-    def _fault(self, peer: identity.Peer) -> str:
+    def _fault(self, peer: identity.Peer) -> identity.Fault | None:
         known = self.view.standing(peer.id.node)
         approved, revoked = known if known is not None else (None, False)
         return identity.fault(peer, self.domain, self.tenant, approved, revoked=revoked)

@@ -10,19 +10,20 @@ from typing import Any
 
 from skerry.adapters.objects import rules
 from skerry.core import contract, digests, errors
+from skerry.core.specs import TargetState
 from skerry.proto import fleet_pb2
 
 MAX_MODELS = 256
 MAX_TEXT_CHARS = 256
 MAX_REASON_CHARS = 1000
 _STATES = {
-    fleet_pb2.FETCHING: "Fetching",
-    fleet_pb2.STAGED: "Staged",
-    fleet_pb2.SERVING: "Serving",
-    fleet_pb2.FETCH_FAILED: "FetchFailed",
-    fleet_pb2.REFUSED: "Refused",
-    fleet_pb2.INCOMPATIBLE: "Incompatible",
-    fleet_pb2.SWAP_FAILED: "SwapFailed",
+    fleet_pb2.FETCHING: TargetState.FETCHING,
+    fleet_pb2.STAGED: TargetState.STAGED,
+    fleet_pb2.SERVING: TargetState.SERVING,
+    fleet_pb2.FETCH_FAILED: TargetState.FETCH_FAILED,
+    fleet_pb2.REFUSED: TargetState.REFUSED,
+    fleet_pb2.INCOMPATIBLE: TargetState.INCOMPATIBLE,
+    fleet_pb2.SWAP_FAILED: TargetState.SWAP_FAILED,
 }
 
 
@@ -98,7 +99,7 @@ def _model(model: fleet_pb2.ModelReport) -> dict[str, Any]:
         "targetDigest": model.target_digest,
         "targetRollout": model.target_rollout,
         "targetAttempt": model.target_attempt,
-        "targetState": _STATES.get(model.target_state, ""),
+        "targetState": _STATES.get(model.target_state, TargetState.NONE).value,
         "reason": model.reason[:MAX_REASON_CHARS],
         "highestPermit": model.highest_permit,
         "permitRequest": model.permit_request,

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from skerry.core import specs
 from skerry.core.rollout.case import Event
 from skerry.core.rollout.status import Permit
-from skerry.core.specs import fleet
 
 TTL_MS = 60_000
 MAX_SWAP_MS = 30_000
@@ -128,7 +127,7 @@ def resolved(lease: specs.Lease, report: specs.ModelReport) -> bool:
     if report.highest_permit < lease.number:
         return False  # not used yet
     # Used: it is over unless the node still says what it said when it asked, that is, swaps right now.
-    return report.target_state != fleet.STAGED or report.permit_request != lease.request
+    return report.target_state != specs.TargetState.STAGED or report.permit_request != lease.request
 
 
 def _serves_nothing(model: str, node: specs.EdgeNode, moment: Moment) -> bool:
@@ -142,7 +141,11 @@ def _requests_permit(model: str, node: specs.EdgeNode, wanted: DesiredVersion, m
     if wanted.version is None or not wanted.permitted or report.digest == wanted.version.digest:
         return False
     target = (report.target_digest, report.target_rollout, report.target_attempt)
-    staged = report.target_state == fleet.STAGED and target == (wanted.version.digest, wanted.rollout, wanted.attempt)
+    staged = report.target_state == specs.TargetState.STAGED and target == (
+        wanted.version.digest,
+        wanted.rollout,
+        wanted.attempt,
+    )
     return staged and report.permit_request > 0 and node.connected and moment.online(node)
 
 

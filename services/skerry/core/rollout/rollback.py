@@ -6,12 +6,12 @@ back to: its assignments are withdrawn, and a node that already serves it keeps 
 
 from dataclasses import replace
 
+from skerry.core import specs
 from skerry.core.rollout import conditions, permits, waves
 from skerry.core.rollout.status import ROLLBACK_INCOMPLETE, ROLLED_BACK, ROLLING_BACK, Status
 from skerry.core.rollout.waves import Scene
-from skerry.core.specs import fleet
 
-STUCK = frozenset({fleet.REFUSED, fleet.SWAP_FAILED, fleet.INCOMPATIBLE})
+STUCK = frozenset({specs.TargetState.REFUSED, specs.TargetState.SWAP_FAILED, specs.TargetState.INCOMPATIBLE})
 
 
 def begin(status: Status, why: str, message: str, *, now_ms: int) -> Status:

@@ -12,7 +12,6 @@ from skerry.core import specs
 from skerry.core.rollout.case import Case
 from skerry.core.rollout.permits import Moment
 from skerry.core.rollout.status import Failure, Status, Tally, Wave
-from skerry.core.specs import fleet
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +80,9 @@ def record_outcomes(scene: Scene, status: Status) -> Status:
         if target != (scene.target.digest, scene.name, status.attempt):
             continue
         reason = f"{report.target_state}: {report.reason}"[:500]
-        if report.target_state in (fleet.REFUSED, fleet.SWAP_FAILED):
+        if report.target_state in (specs.TargetState.REFUSED, specs.TargetState.SWAP_FAILED):
             failed.setdefault(name, Failure(name, reason))
-        elif report.target_state == fleet.INCOMPATIBLE:
+        elif report.target_state == specs.TargetState.INCOMPATIBLE:
             incompatible.setdefault(name, Failure(name, reason))
     deferred = sorted(name for name in members if name not in failed and not scene.reachable(name))
     return replace(

@@ -3,6 +3,7 @@
 A node's own report comes from outside: what is missing counts as never reported, what is wrong is an InputError.
 """
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,10 +13,18 @@ from skerry.core.specs.reader import Amount, Reader, read
 
 ONE = Amount(1)
 
-NO_STATE = ""
-FETCHING, STAGED, SERVING = "Fetching", "Staged", "Serving"
-FETCH_FAILED, REFUSED, INCOMPATIBLE, SWAP_FAILED = "FetchFailed", "Refused", "Incompatible", "SwapFailed"
-STATES = (NO_STATE, FETCHING, STAGED, SERVING, FETCH_FAILED, REFUSED, INCOMPATIBLE, SWAP_FAILED)
+
+class TargetState(enum.StrEnum):
+    """How far a node is with the version that it was assigned (fleet.ModelState)."""
+
+    NONE = ""
+    FETCHING = "Fetching"
+    STAGED = "Staged"
+    SERVING = "Serving"
+    FETCH_FAILED = "FetchFailed"  # it tries again
+    REFUSED = "Refused"
+    INCOMPATIBLE = "Incompatible"
+    SWAP_FAILED = "SwapFailed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +89,7 @@ class ModelReport:
     target_digest: str = ""
     target_rollout: str = ""
     target_attempt: int = 0
-    target_state: str = NO_STATE
+    target_state: TargetState = TargetState.NONE
     reason: str = ""
     highest_permit: int = 0
     permit_request: int = 0
@@ -235,7 +244,7 @@ def _report(reader: Reader) -> ModelReport:
         target_digest=reader.digest("targetDigest", ""),
         target_rollout=reader.text("targetRollout", ""),
         target_attempt=reader.integer("targetAttempt", 0),
-        target_state=reader.text("targetState", NO_STATE, among=STATES),
+        target_state=TargetState(reader.text("targetState", "", among=tuple(TargetState))),
         reason=reader.text("reason", "", limit=1 << 16),
         highest_permit=reader.integer("highestPermit", 0),
         permit_request=reader.integer("permitRequest", 0),

@@ -1,34 +1,12 @@
-"""What people may ask for: is it legal now, and if not, why; if so, which patch of a spec or which new object says it.
-
-People write intent only ("Who writes which field" in docs/explanation/architecture.md): the controller reads it and
-acts. Each function returns a `Patch` or a `Creation` and raises RejectedError with a text for people when the action
-makes no sense now. The caller writes a patch against the resourceVersion that it read.
-"""
+"""What people may ask of rollouts and training runs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from skerry.core import digests, errors, rollout, specs
+from skerry.core.intents.objects import Creation, Json, Known, Patch
 from skerry.core.rollout.status import OPERATOR, PROGRESSING, ROLLING_BACK, SUCCEEDED, Status
-
-Json = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """A JSON merge patch of the spec of an existing object."""
-
-    kind: str
-    name: str
-    spec: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Creation:
-    kind: str
-    name: str
-    spec: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +15,6 @@ class Offer:
 
     action: str
     why_not: str
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A rollout as stored: its name, spec and status."""
-
-    name: str
-    spec: Json
-    status: Json
-
-    def parsed(self) -> Status:
-        return rollout.from_json(self.name, self.status)
 
 
 def pause(known: Known) -> Patch:
@@ -89,7 +55,7 @@ def promote(known: Known) -> Patch:
 
 def retry(known: Known, token: str) -> Patch:
     """Another attempt of a rollout that did not succeed; `token` is new. Nodes may verify again what they refused."""
-    status = known.parsed()
+    status = _status(known)
     if not status.terminal or status.state == SUCCEEDED:
         raise errors.RejectedError(f"{known.name} is {status.state}: only one that ended without success is retried")
     if token == known.spec.get("retryToken", ""):
@@ -138,6 +104,29 @@ def rollback(
         "analysis": {"required": False},
     }
     return Creation("ModelRollout", f"{target.name}-{suffix}", spec)
+
+
+def roll_out_again(
+    model: str,
+    stable: str,
+    policy: Json,
+    version: str,
+    versions: Mapping[str, specs.ModelVersion],
+    rollouts: Sequence[Known],
+    suffix: str,
+) -> Creation:
+    """`version` is there already and is asked for once more, by an import of the same file: back to it when it is older
+    than the stable one, else another rollout of it. Arguments as of `rollback`."""
+    if version == stable:
+        raise errors.RejectedError(f"{version} is this very network, and the stable version of {model}: nothing to do")
+    for known in rollouts:
+        if known.spec.get("version") == version and not _status(known).terminal:
+            raise errors.RejectedError(f"{version} is this very network, and {known.name} rolls it out already")
+    if version not in versions:
+        raise errors.RejectedError(f"{version} is this very network, and it is not published: `skerry models` says why")
+    if stable in versions and versions[version].version < versions[stable].version:
+        return rollback(model, stable, policy, versions, rollouts, suffix, to=version)
+    return start(model, policy, versions[version], suffix)
 
 
 def retrain(
@@ -189,11 +178,15 @@ def _why_not(action: Callable[[], Patch]) -> str:
 
 def _running(known: Known, done: str) -> Status:
     """The status of a rollout that has not ended."""
-    status = known.parsed()
+    status = _status(known)
     if status.terminal and status.spec_hash == specs.parse_rollout(known.name, known.spec).fingerprint:
         hint = "; to go back to an older version use rollback" if status.state == SUCCEEDED else ""
         raise errors.RejectedError(f"{known.name} has ended as {status.state} and cannot be {done}{hint}")
     return status
+
+
+def _status(known: Known) -> Status:
+    return rollout.from_json(known.name, known.status)
 
 
 def _seen(status: Status) -> dict[str, Any]:
@@ -206,7 +199,7 @@ def _before(
     """The version whose rollout succeeded last before the stable one and is older than it."""
     found: list[tuple[int, specs.ModelVersion]] = []
     for known in rollouts:
-        status, version = known.parsed(), versions.get(str(known.spec.get("version")))
+        status, version = _status(known), versions.get(str(known.spec.get("version")))
         if version is not None and status.state == SUCCEEDED and version.version < versions[stable].version:
             found.append((status.finished_ms, version))
     if not found:

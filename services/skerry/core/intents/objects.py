@@ -1,0 +1,32 @@
+"""What an intent is read from, and what it comes to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An object as stored."""
+
+    name: str
+    spec: Json
+    status: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A JSON merge patch of the spec of an existing object."""
+
+    kind: str
+    name: str
+    spec: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    kind: str
+    name: str
+    spec: dict[str, Any]

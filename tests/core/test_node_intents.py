@@ -1,0 +1,120 @@
+"""What people may ask of nodes and fleets, and of a version that is there already."""
+
+from typing import Any
+
+import pytest
+
+from skerry.core import errors, intents, specs
+
+KEY, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+
+
+def node(spec: dict[str, Any] | None = None, **status: Any) -> intents.Known:
+    return intents.Known("edge-1", {"approvedKey": KEY} if spec is None else spec, status)
+
+
+def test_the_key_that_waits_is_approved_and_a_revocation_ends_with_it() -> None:
+    wanted = intents.Patch("EdgeNode", "edge-1", {"approvedKey": OTHER, "revoked": False})
+    assert intents.approve(node(waitingKey=OTHER)) == wanted
+    assert intents.approve(node(waitingKey=OTHER), OTHER[:20]) == wanted
+    assert intents.approve(node(waitingKey=OTHER), "bbbb") == wanted
+
+
+@pytest.mark.parametrize(
+    ("known", "key", "told"),
+    [
+        pytest.param(node(), "", "no key of node edge-1 waits", id="no key waits"),
+        pytest.param(node(waitingKey=KEY), "", "approved already", id="it is the approved one"),
+        pytest.param(
+            node(waitingKey=OTHER), "cccc", f"another key of node edge-1 waits: {OTHER}", id="another one waits"
+        ),
+    ],
+)
+def test_an_approval_that_makes_no_sense_says_why(known: intents.Known, key: str, told: str) -> None:
+    with pytest.raises(errors.RejectedError, match=told):
+        intents.approve(known, key)
+
+
+@pytest.mark.parametrize(
+    ("patch", "spec"),
+    [
+        pytest.param(intents.revoke(node()), {"revoked": True}, id="revoked"),
+        pytest.param(intents.revoke(node({"revoked": True})), {"revoked": True}, id="revoked twice is no error"),
+        pytest.param(intents.readmit(node()), {"revoked": False}, id="readmitted"),
+        pytest.param(intents.cordon(node(), on=True), {"cordoned": True}, id="cordoned"),
+        pytest.param(intents.cordon(node(), on=False), {"cordoned": False}, id="not any more"),
+        pytest.param(
+            intents.label(node(), {"site": "north", "old": None}),
+            {"labels": {"site": "north", "old": None}},
+            id="labels",
+        ),
+    ],
+)
+def test_what_is_asked_of_a_node_is_a_patch_of_its_spec(patch: intents.Patch, spec: dict[str, Any]) -> None:
+    assert patch == intents.Patch("EdgeNode", "edge-1", spec)
+
+
+def test_a_fleet_says_only_what_was_given() -> None:
+    assert intents.create_fleet("all", {}) == intents.Creation("EdgeFleet", "all", {"selector": {}})
+    made = intents.create_fleet("north", {"site": "north"}, max_unavailable="10%", offline_after_s=60)
+    assert made.spec == {"selector": {"site": "north"}, "maxUnavailable": "10%", "offlineAfterSeconds": 60}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"max_unavailable": 0}, {"max_unavailable": "ten"}, {"offline_after_s": 1}], ids=lambda wrong: str(wrong)
+)
+def test_a_fleet_that_would_not_be_read_is_not_made(wrong: dict[str, Any]) -> None:
+    with pytest.raises(errors.InputError, match="EdgeFleet all"):
+        intents.create_fleet("all", {}, **wrong)
+
+
+# ---- a file that is imported once more
+
+
+def versions(*numbers: int) -> dict[str, specs.ModelVersion]:
+    return {f"m-v{one}": specs.ModelVersion(f"m-v{one}", "m", one, KEY, f"imported/m/{one}") for one in numbers}
+
+
+def again(
+    version: str, stable: str, known: dict[str, specs.ModelVersion], *rollouts: intents.Known
+) -> intents.Creation:
+    return intents.roll_out_again("m", stable, {"fleet": "north"}, version, known, rollouts, "x")
+
+
+def test_an_older_version_that_is_imported_again_is_rolled_back_to() -> None:
+    made = again("m-v1", "m-v2", versions(1, 2))
+    assert (made.name, made.spec["version"], made.spec["rollback"], made.spec["fleet"]) == (
+        "m-v1-x",
+        "m-v1",
+        True,
+        "north",
+    )
+
+
+def test_a_newer_version_that_never_became_stable_is_rolled_out_again() -> None:
+    made = again("m-v3", "m-v2", versions(1, 2, 3))
+    assert (made.spec["version"], "rollback" in made.spec) == ("m-v3", False)
+    assert again("m-v1", "", versions(1)).spec["version"] == "m-v1", "the first one of all, too"
+
+
+@pytest.mark.parametrize(
+    ("version", "known", "rollouts", "told"),
+    [
+        pytest.param("m-v2", versions(1, 2), (), "the stable version of m: nothing to do", id="it is served"),
+        pytest.param(
+            "m-v1", versions(2), (), "it is not published: `skerry models` says why", id="it is not published"
+        ),
+        pytest.param(
+            "m-v1",
+            versions(1, 2),
+            (intents.Known("m-v1-auto", {"version": "m-v1"}, {}),),
+            "m-v1-auto rolls it out already",
+            id="it is on its way",
+        ),
+    ],
+)
+def test_what_is_imported_again_for_nothing_says_why(
+    version: str, known: dict[str, specs.ModelVersion], rollouts: tuple[intents.Known, ...], told: str
+) -> None:
+    with pytest.raises(errors.RejectedError, match=told):
+        again(version, "m-v2", known, *rollouts)
