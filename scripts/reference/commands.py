@@ -7,7 +7,7 @@ import markdown
 import settings
 from click import Argument, Command, Context, Group
 
-from skerry.cli import lazy
+from skerry.cli import last_resort, lazy
 from skerry.cli import main as cli
 
 
@@ -33,6 +33,7 @@ def _exit_codes() -> str:
     rows = [("0", "Done."), ("1", "The command itself says no: what it checked or waited for did not come out well.")]
     for family, code in lazy.EXIT_CODES:
         rows.append((str(code), markdown.sentence((inspect.getdoc(family) or family.__name__).split("\n\n")[0])))
+    rows.append((str(last_resort.EXIT_CODE), "A bug of skerry: the message names the file with what to report."))
     return "## Exit codes\n\n" + markdown.table(("code", "meaning"), rows)
 
 

@@ -73,8 +73,8 @@ async def test_a_question_and_its_late_truth(system: StillSystem, tmp_path: Path
         (("infer", "nobody", "--input", tmp_path / "one.npz"), "there is no EdgeModel nobody"),
         (("infer", "digits", "--input", tmp_path / "missing.npz"), "there is no file"),
         (("infer", "digits", "--input", tmp_path / "one.npz", "--node", "edge-9"), "it runs edge-1"),
-        (("feedback", "digits", "q-1", "purple"), "it has low, middle, high"),
-        (("feedback", "digits", "q-1", "7"), "is no class"),
+        (("feedback", "digits", "q-1", "purple"), "those are low, middle, high"),
+        (("feedback", "digits", "q-1", "7"), "is not a class"),
     ):
         assert said in await asyncio.to_thread(system.bad, 2, *words)
 

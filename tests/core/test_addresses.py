@@ -71,3 +71,42 @@ def test_loopback_in_every_spelling(host: str) -> None:
 @pytest.mark.parametrize("host", ["10.0.0.1", "gateway", "127.example.com", "localhost.example.com", "1270.0.0.1"])
 def test_any_other_host_is_not_loopback(host: str) -> None:
     assert not addresses.is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("skerry.example.com", "skerry.example.com"),
+        ("*.edge.example.com", "*.edge.example.com"),
+        ("skerry-gateway", "skerry-gateway"),
+        ("10.0.0.30", "10.0.0.30"),
+        ("2001:DB8::1", "2001:db8::1"),
+    ],
+)
+def test_a_host_of_a_certificate_is_a_name_or_an_ip_address(text: str, host: str) -> None:
+    assert addresses.check_host("--host", text) == host
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("https://skerry.example.com", "is a URL", id="a URL"),
+        pytest.param("skerry.example.com:8443", "has a port", id="a port"),
+        pytest.param("[2001:db8::1]", "without brackets", id="brackets"),
+        pytest.param("[2001:db8::1]:8443", "without brackets and without a port", id="brackets and a port"),
+        pytest.param("10.0.0.300", "is no IP address", id="a number too large"),
+        pytest.param("10.0.0", "is no IP address", id="a number too few"),
+        pytest.param("münchen.example", "'xn--mnchen-3ya.example'", id="letters beyond ASCII"),
+        pytest.param("", "neither", id="nothing"),
+        pytest.param("a b", "neither", id="a blank"),
+        pytest.param("skerry.example.com/", "neither", id="a path"),
+        pytest.param("a..b", "neither", id="an empty label"),
+        pytest.param("edge.*.example", "neither", id="a star inside"),
+        pytest.param("a" * 64, "neither", id="a label too long"),
+    ],
+)
+def test_what_no_certificate_can_name_is_refused_with_what_it_is(text: str, said: str) -> None:
+    with pytest.raises(errors.InputError) as caught:
+        addresses.check_host("--host", text)
+    assert said in str(caught.value)
+    assert "--host" in str(caught.value)

@@ -1,7 +1,6 @@
 """Reading an input from a file, and one call to an agent: what `skerry infer` and `skerry feedback` share."""
 
 import asyncio
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +13,9 @@ from numpy.typing import NDArray
 from skerry.adapters import proxies
 from skerry.adapters.objects.protocol import Objects
 from skerry.adapters.oip import remote
-from skerry.cli import system_file
-from skerry.cli.importing import images, npz
-from skerry.core import errors, specs, tensors
+from skerry.cli import system_file, text_file
+from skerry.cli.importing import images, labeled, npz
+from skerry.core import class_labels, errors, specs, tensors
 from skerry.core.datasets import Input
 from skerry.core.inference import InferReply, InferRequest
 from skerry.proto import edge_pb2
@@ -43,16 +42,14 @@ def read(path: Path, wanted: specs.Input) -> tuple[tensors.Tensor, ...]:
 
 
 def _fitting(path: Path, array: NDArray[Any], wanted: specs.Input) -> NDArray[Any]:
-    """`array` in the input's datatype. Raises InputError when that would change a value (floats may round)."""
-    dtype = tensors.DTYPES[wanted.datatype]
-    if wanted.datatype != "BYTES" and array.dtype.kind not in "biuf":
+    """`array` in the input's datatype. Raises InputError when that would change a value (real numbers may round, but
+    not to infinity)."""
+    if wanted.datatype == "BYTES":
+        return np.ascontiguousarray(array, dtype=tensors.DTYPES["BYTES"])
+    if array.dtype.kind not in "biuf":
         raise errors.InputError(f"{path} holds {array.dtype}, not numbers as input {wanted.name!r} takes")
-    if wanted.datatype != "BYTES" and not np.can_cast(array.dtype, dtype, "same_kind"):
-        with np.errstate(invalid="ignore", over="ignore"):
-            whole = array.astype(dtype)
-        if not np.array_equal(whole, array):
-            raise errors.InputError(f"{path}: {array.dtype} does not fit {wanted.datatype} of input {wanted.name!r}")
-    return np.ascontiguousarray(array, dtype=dtype)
+    row = Input(wanted.name, "FP32" if wanted.datatype == "BF16" else wanted.datatype, wanted.shape)
+    return np.ascontiguousarray(labeled.fit(array, row, str(path)))
 
 
 def _from_npz(path: Path, wanted: specs.Input) -> NDArray[Any]:
@@ -65,12 +62,10 @@ def _from_npz(path: Path, wanted: specs.Input) -> NDArray[Any]:
 
 
 def _from_json(path: Path) -> NDArray[Any]:
-    if path.stat().st_size > _MAX_JSON_BYTES:
-        raise errors.TooLargeError(f"{path} is larger than {_MAX_JSON_BYTES} bytes: use npz")
     try:
-        return np.asarray(json.loads(path.read_text()))
-    except (ValueError, RecursionError) as exc:
-        raise errors.InputError(f"{path} is not nested lists of numbers in JSON: {exc}") from exc
+        return np.asarray(text_file.read_json(path, max_bytes=_MAX_JSON_BYTES))
+    except ValueError as exc:
+        raise errors.InputError(f"{path} is not nested lists of numbers, each as long as the others: {exc}") from exc
 
 
 def address_of(system: system_file.Description, node: str) -> str:
@@ -128,12 +123,8 @@ def answer_document(reply: InferReply, class_names: Sequence[str], request_id: s
 
 
 def class_index(label: str, class_names: Sequence[str]) -> int:
-    """A class by name, else by index. Raises InputError."""
-    if label in class_names:
-        return list(class_names).index(label)
-    if label.isdigit() and int(label) < len(class_names):
-        return int(label)
-    raise errors.InputError(f"{label!r} is no class of this model; it has {', '.join(class_names)}")
+    """A class by name, else by index. Raises InputError for no class, and for a number that can mean two."""
+    return class_labels.Classes(class_names).of_texts([label])[0]
 
 
 def give_feedback(address: str, model: str, request_id: str, label: int, timeout_s: float) -> bool:

@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
+from skerry.cli import last_resort
 from skerry.core import errors
 
-# Exit codes by who must act; 1 is left to what a command itself reports (`skerry demo`), 2 is also click's own.
+# Exit codes by who must act; 1 is left to what a command itself reports (`skerry demo`), 2 is also click's own, 70 is a
+# bug of skerry (`last_resort`).
 EXIT_CODES: tuple[tuple[type[errors.SkerryError], int], ...] = (
     (errors.InputError, 2),
     (errors.RejectedError, 3),
@@ -27,7 +29,7 @@ class Entry:
 
 
 class LazyGroup(click.Group):
-    """Commands by name. An error that skerry raises on purpose becomes one message and an exit code, no traceback."""
+    """Commands by name. An error becomes one message and an exit code, never a traceback."""
 
     def __init__(self, *args: Any, entries: Mapping[str, Entry], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -55,6 +57,14 @@ class LazyGroup(click.Group):
         except errors.SkerryError as exc:
             click.echo(f"skerry: {exc}", err=True)
             ctx.exit(exit_code(exc))
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as exc:
+            if last_resort.is_closed_pipe(exc):
+                raise
+            text, code = last_resort.explain(exc)
+            click.echo(f"skerry: {text}", err=True)
+            ctx.exit(code)
 
 
 def exit_code(error: errors.SkerryError) -> int:

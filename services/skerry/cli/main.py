@@ -1,5 +1,7 @@
 """The `skerry` command: the table of its subcommands. Each lives in a module that is imported when it runs."""
 
+import io
+import sys
 from importlib import metadata
 
 import click
@@ -37,6 +39,9 @@ def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 )
 def main() -> None:
     """Edge inference that improves itself: hard cases become the next signed, judged and reversible version."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a sign shows ?, and the command goes on
 
 
 if __name__ == "__main__":

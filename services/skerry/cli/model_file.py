@@ -1,20 +1,19 @@
 """An EdgeModel from a file: bounded, checked as a whole before anything is written, merged into what is there."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from skerry.adapters.objects.protocol import Objects
-from skerry.core import errors, merging, specs, writers
+from skerry.cli import text_file
+from skerry.core import class_labels, errors, merging, specs, writers
 
 _MAX_BYTES = 1 << 20
 
 
 def read(path: Path) -> tuple[str, dict[str, Any]]:
     """(name, spec). Raises InputError naming file and field."""
-    if path.stat().st_size > _MAX_BYTES:
-        raise errors.TooLargeError(f"{path} is larger than {_MAX_BYTES} bytes")
-    document = _parse(path)
+    read_document = text_file.read_json if path.suffix.lower() == ".json" else text_file.read_yaml
+    document = read_document(path, max_bytes=_MAX_BYTES)
     if not isinstance(document, dict) or not isinstance(document.get("name"), str):
         raise errors.InputError(f"{path} must hold a mapping with `name` and `spec`")
     if unknown := sorted(set(document) - {"name", "spec", "kind"}):
@@ -24,22 +23,10 @@ def read(path: Path) -> tuple[str, dict[str, Any]]:
     spec = document.get("spec")
     if not isinstance(spec, dict):
         raise errors.InputError(f"{path}: `spec` must be a mapping")
+    names = spec.get("classNames")
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        spec = spec | {"classNames": list(class_labels.check_names(names, f"{path}: spec.classNames"))}
     return document["name"], spec
-
-
-def _parse(path: Path) -> Any:
-    text = path.read_text(errors="replace")
-    if path.suffix.lower() == ".json":
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError) as exc:
-            raise errors.InputError(f"{path} is not JSON: {exc}") from exc
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as exc:
-        raise errors.InputError(f"{path} is not YAML: {exc}") from exc
 
 
 def apply(store: Objects, name: str, spec: dict[str, Any]) -> str:

@@ -3,9 +3,16 @@
 Left out: names are not resolved and nothing is bound here.
 """
 
+import ipaddress
+import re
+
 from skerry.core import errors
 
 MAX_CHARS = 300  # a host name has at most 253
+_MAX_HOST_CHARS = 253
+_HOST = re.compile(
+    r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE
+)
 Address = tuple[str, int]  # host without brackets, port
 
 
@@ -41,3 +48,34 @@ def is_loopback(host: str) -> bool:
         return True
     parts = host.removeprefix("::ffff:").split(".")
     return len(parts) == 4 and parts[0] == "127" and all(part.isdecimal() for part in parts)
+
+
+def check_host(name: str, text: str) -> str:
+    """A DNS name (`*.` in front for all of a domain) or an IP address, as a certificate names it. Raises InputError
+    saying what `text` is instead, and naming `name`."""
+    shown = text[:MAX_CHARS]
+    if "://" in text:
+        raise errors.InputError(f"{name} {shown!r} is a URL: give its host alone")
+    if text.startswith("["):
+        raise errors.InputError(f"{name} {shown!r}: give an IPv6 address without brackets and without a port")
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        pass
+    host, colon, port = text.partition(":")
+    if colon and port.isdigit():
+        raise errors.InputError(f"{name} {shown!r} has a port: give the host alone, {host[:MAX_CHARS]!r}")
+    if text and text.replace(".", "").isdigit():
+        raise errors.InputError(f"{name} {shown!r} is no IP address")
+    if not text.isascii():
+        raise errors.InputError(f"{name} {shown!r} has letters that DNS does not carry{_in_ascii(text)}")
+    if len(text) > _MAX_HOST_CHARS or not _HOST.fullmatch(text):
+        raise errors.InputError(f"{name} {shown!r} is neither a DNS name nor an IP address")
+    return text
+
+
+def _in_ascii(host: str) -> str:
+    try:
+        return f": give {host.encode('idna').decode()!r}"
+    except UnicodeError:
+        return ""

@@ -3,7 +3,6 @@
 Nothing is stored or signed here; `publishing` does that with what `prepare` returns.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +13,9 @@ import onnx
 from google.protobuf import message
 from numpy.typing import NDArray
 
+from skerry.cli import text_file
 from skerry.cli.importing import npz
-from skerry.core import errors, manifest, preprocessing, tensors
+from skerry.core import class_labels, errors, manifest, preprocessing, tensors
 from skerry.core.manifest import Manifest
 from skerry.serving import selftest
 from skerry.serving.network import Network
@@ -57,21 +57,23 @@ class PreparedVersion:
 def labels(text: str) -> tuple[str, ...]:
     """`a,b,c`, or a file with one name per line. Raises InputError."""
     path = Path(text)
-    names = path.read_text().splitlines() if len(text) < 256 and path.is_file() else text.split(",")
-    found = tuple(name.strip() for name in names if name.strip())
-    if len(found) < 2 or len(set(found)) != len(found):
+    given = text_file.read(path).splitlines() if _is_file(path) else text.split(",")
+    names = class_labels.check_names([name.strip() for name in given if name.strip()], "--labels")
+    if len(names) < 2:
         raise errors.InputError(f"--labels must name at least two different classes, not {text[:80]!r}")
-    return found
+    return names
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False  # names of classes, too long for a path
 
 
 def steps(path: Path | None) -> tuple[preprocessing.Step, ...]:
     """Preprocessing steps from a JSON file. Raises InputError naming the step."""
-    if path is None:
-        return ()
-    try:
-        return preprocessing.parse(json.loads(path.read_text()))
-    except (ValueError, RecursionError) as exc:
-        raise errors.InputError(f"{path} is not a JSON list of preprocessing steps: {exc}") from exc
+    return () if path is None else preprocessing.parse(text_file.read_json(path))
 
 
 def prepare(path: Path, golden: Path, wanted: Wanted) -> PreparedVersion:

@@ -10,6 +10,7 @@ import yaml
 
 from skerry.adapters import files
 from skerry.adapters.kubernetes import Api
+from skerry.cli import text_file
 from skerry.core import errors
 
 _TLS = {"tls.crt", "tls.key"}
@@ -54,11 +55,9 @@ class Folder:
     def get(self, name: str) -> Mapping[str, bytes] | None:
         path = self._folder / f"{name}.yaml"
         try:
-            return _data(name, yaml.safe_load(path.read_text()))
-        except FileNotFoundError:
+            return _data(name, text_file.read_yaml(path))
+        except errors.NotFoundError:
             return None
-        except (OSError, ValueError, yaml.YAMLError) as exc:
-            raise errors.InputError(f"{path} is no Secret: {exc}") from exc
 
     def create(self, name: str, data: Mapping[str, bytes]) -> None:
         manifest = _manifest(name, data)

@@ -17,7 +17,7 @@ from skerry.adapters import pki
 from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.trust import ceremony, keys
 from skerry.cli.keys.secret_store import SecretStore
-from skerry.core import errors
+from skerry.core import addresses, errors
 
 CUSTODIANS = {f"keys-{role}": role for role in (keys.ROOT, keys.PUBLISHER, keys.ONLINE)}
 NAMES = (*CUSTODIANS, "trust", "issuer", "gateway-tls", "tickets", "valkey")
@@ -38,11 +38,12 @@ def ensure(
 ) -> Outcome:
     """Make what is missing of `<prefix>-<name>` for each of NAMES but those in `without`.
 
-    Raises InputError (names that belong together are half given, no host), RejectedError (what was made once is gone),
-    ConflictError (two runs at once), UnavailableError.
+    Raises InputError (names that belong together are half given, no host or a wrong one), RejectedError (what was made
+    once is gone), ConflictError (two runs at once), UnavailableError.
     """
     wanted = [name for name in NAMES if name not in without]
     _check(wanted, without, hosts)
+    hosts = [addresses.check_host("--host", host) for host in hosts]
     known = {name: data for name in wanted if (data := secret_store.get(f"{prefix}-{name}")) is not None}
     made: list[str] = []
 
