@@ -65,7 +65,7 @@ def _write(root: Path, name: str, data: digits.Digits) -> Made:
     draft = propose.draft(model, model.network, compressed, exported)
     images = data.late.x[:_ROWS]
     version = Shipped(draft, compressed.data)
-    tested = golden.make(version, images)
+    tested = golden.build(version, images)
     made = propose.complete(
         draft,
         golden=tested.data,

@@ -13,7 +13,7 @@ from skerry.core import digests, errors, gates, manifest, writers
 from skerry.serving.network import Network
 from skerry.trainer import compress, cycle, evaluate, main
 from skerry.trainer.shipped import Shipped
-from skerry.trainer.train import Labeler
+from skerry.trainer.train import SoftLabeler
 
 PASS, FAIL, OPEN, ERROR = gates.Outcome
 
@@ -23,7 +23,7 @@ def proposal(world: World, run: str) -> dict[str, Any]:
     return found
 
 
-def play(world: World, run: str, dataset: str, labeler: Labeler | None = None, **more: Any) -> gates.Verdict:
+def play(world: World, run: str, dataset: str, labeler: SoftLabeler | None = None, **more: Any) -> gates.Verdict:
     world.ask(run, dataset, **more)
     return cycle.run(main.resolve(world.blobs, run), world.blobs, labeler)
 

@@ -31,7 +31,7 @@ def version() -> Shipped:
 
 @pytest.fixture(scope="module")
 def finished(version: Shipped) -> tuple[manifest.Manifest, bytes]:
-    tested = golden.make(version, X)
+    tested = golden.build(version, X)
     made = propose.complete(
         version.manifest,
         golden=tested.data,
@@ -128,6 +128,6 @@ def test_a_version_that_takes_something_else_cannot_be_asked(version: Shipped) -
 
 
 def test_the_golden_set_holds_rows_as_callers_send_them(version: Shipped) -> None:
-    with np.load(io.BytesIO(golden.make(version, X).data)) as arrays:
+    with np.load(io.BytesIO(golden.build(version, X).data)) as arrays:
         np.testing.assert_array_equal(arrays["window"], X[: golden.ROWS])
         assert arrays["logits"].shape == (golden.ROWS, 3)

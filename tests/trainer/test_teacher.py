@@ -57,7 +57,7 @@ def test_every_row_gets_its_own_probabilities_in_batches() -> None:
 
     x, _ = windows([50, 50, 50])
     with serving(answer) as address:
-        soft = teacher.labeler(address, PRESS)(x)
+        soft = teacher.soft_labeler(address, PRESS)(x)
     assert sizes == [64, 64, 22] and soft.dtype == np.float32
     np.testing.assert_allclose(soft.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_array_equal(soft.argmax(axis=1), x[:, 0, :3].argmax(axis=1))
@@ -74,15 +74,15 @@ def test_every_row_gets_its_own_probabilities_in_batches() -> None:
 )
 def test_an_answer_that_is_none_is_refused_in_words(answer: Answer) -> None:
     with serving(answer) as address, pytest.raises(errors.UnavailableError, match="does it serve this model"):
-        teacher.labeler(address, PRESS)(windows([2, 2, 2])[0])
+        teacher.soft_labeler(address, PRESS)(windows([2, 2, 2])[0])
 
 
 def test_a_teacher_that_is_away_is_unavailable() -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         with pytest.raises(errors.UnavailableError):
-            teacher.labeler(f"127.0.0.1:{held.getsockname()[1]}", PRESS)(windows([2, 2, 2])[0])
+            teacher.soft_labeler(f"127.0.0.1:{held.getsockname()[1]}", PRESS)(windows([2, 2, 2])[0])
 
 
 def test_no_rows_need_no_teacher() -> None:
-    assert teacher.labeler("127.0.0.1:1", PRESS)(windows([0, 0, 0])[0]).shape == (0, 3)
+    assert teacher.soft_labeler("127.0.0.1:1", PRESS)(windows([0, 0, 0])[0]).shape == (0, 3)

@@ -18,13 +18,13 @@ from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.controller.jobs import command, local
 from skerry.controller.jobs.protocol import Order, State
 from skerry.core import specs
-from skerry.nets.crew import Alone
+from skerry.nets.worker_group import SingleWorker
 from skerry.trainer import data
 
 TESTS = Path(__file__).parents[1]
 
 
-class Worker(Alone):
+class Worker(SingleWorker):
     """Worker `rank` of `size` that hears nobody: what it has is what there is."""
 
     def __init__(self, rank: int, size: int) -> None:
@@ -199,6 +199,6 @@ def test_a_network_that_does_not_fit_ends_a_crew_in_words(tmp_path: Path) -> Non
 
 
 def test_one_worker_starts_no_crew_and_loads_nothing_of_it(place: Place) -> None:
-    loads = "import sys, skerry.trainer.main; sys.exit('skerry.nets.workers' in sys.modules)"
+    loads = "import sys, skerry.trainer.main; sys.exit('skerry.nets.torch_workers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", loads], env=place.environment, check=False).returncode == 0
     assert "torch.distributed.run" not in " ".join(command.local(sys.executable, 1))

@@ -76,10 +76,10 @@ class Cnn(nn.Module):
     def slimmed(self, share: float) -> "Cnn":
         """A narrower copy without the `share` (0–1) of filters and hidden units that have the smallest weights (L1
         norm; Li et al., "Pruning filters for efficient convnets", 2017). It needs some training to recover."""
-        convolutions = [one for one in self.features if isinstance(one, nn.Conv2d)]
-        hidden, last = (one for one in self.head if isinstance(one, nn.Linear))
-        keep = [_strongest(one.get_parameter("weight"), share) for one in (*convolutions, hidden)]
-        widths = tuple(len(one) for one in keep[:3])
+        convolutions = [layer for layer in self.features if isinstance(layer, nn.Conv2d)]
+        hidden, last = (layer for layer in self.head if isinstance(layer, nn.Linear))
+        keep = [_strongest(layer.get_parameter("weight"), share) for layer in (*convolutions, hidden)]
+        widths = tuple(len(indices) for indices in keep[:3])
         slim = Cnn(last.out_features, **self.made_of, widths=widths, dense=len(keep[3]))  # type: ignore[arg-type]  # `made_of` holds arguments of several types
         before = torch.arange(convolutions[0].in_channels)
         for ours, theirs, mine in zip(_blocks(self.features), _blocks(slim.features), keep[:3], strict=True):
@@ -89,7 +89,7 @@ class Cnn(nn.Module):
             before = mine
         positions = hidden.in_features // convolutions[-1].out_channels
         inputs = (before[:, None] * positions + torch.arange(positions)).flatten()
-        narrow_hidden, narrow_last = (one for one in slim.head if isinstance(one, nn.Linear))
+        narrow_hidden, narrow_last = (layer for layer in slim.head if isinstance(layer, nn.Linear))
         _copy(hidden, narrow_hidden, keep[3], inputs)
         _copy(last, narrow_last, torch.arange(last.out_features), keep[3])
         return slim.eval()

@@ -124,21 +124,21 @@ def _trace(
 
 def _compare(data: bytes, feeds: Feeds, expected: Sequence[NDArray[Any]], what: str) -> list[NDArray[Any]]:
     """What ONNX Runtime answers; raises InputError unless that is what torch answered."""
-    found = run(data, feeds)
-    for ours, theirs in zip(found, expected, strict=True):
+    answers = run(data, feeds)
+    for ours, theirs in zip(answers, expected, strict=True):
         if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=TOLERANCE, atol=TOLERANCE):
             gap = float(np.abs(ours - theirs).max()) if ours.shape == theirs.shape else float("nan")
             raise errors.InputError(
                 f"the exported network differs from torch at {what} (by {gap:.2g}): "
                 "a size may be baked in, or a layer behaves differently; it is not published"
             )
-    return found
+    return answers
 
 
 def run(data: bytes, feeds: Feeds) -> list[NDArray[Any]]:
     """All outputs of an ONNX file for one batch, through the serving runtime. Raises as `runtime.Session`."""
     session = runtime.Session(data, "the exported network")
-    return session.run([one.name for one in session.outputs], feeds)
+    return session.run([output.name for output in session.outputs], feeds)
 
 
 def _forward(module: nn.Module, x: NDArray[Any]) -> NDArray[Any]:
@@ -148,8 +148,8 @@ def _forward(module: nn.Module, x: NDArray[Any]) -> NDArray[Any]:
 
 def _forward_all(step: Step, x: NDArray[Any], states: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     with torch.inference_mode():
-        found = step(torch.from_numpy(x), *(torch.from_numpy(one) for one in states))
-    return [one.numpy() for one in found]
+        outputs = step(torch.from_numpy(x), *(torch.from_numpy(state) for state in states))
+    return [output.numpy() for output in outputs]
 
 
 def _input(example: NDArray[Any], free: Sequence[int]) -> tensors.Spec:

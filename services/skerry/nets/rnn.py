@@ -47,7 +47,7 @@ class Recurrent(nn.Module):
 
 
 class Step(nn.Module):
-    """The same network fed piece by piece: whoever calls keeps the hidden state between two pieces.
+    """The same network fed piece by piece: the caller keeps the hidden state between two pieces.
 
     forward(x [N, t, …], *states [N, hidden]) → (logits [N, classes], *states). Any split of a sequence gives the
     logits of the whole one at its end; a sequence begins with zeros.
@@ -67,9 +67,9 @@ class Step(nn.Module):
         steps = self.network.reading(x)
         kept: list[torch.Tensor] = []
         for index, layer in enumerate((self.network.first, self.network.second)):
-            mine = [one.unsqueeze(0) for one in states[index * self.per_layer : (index + 1) * self.per_layer]]
+            mine = [state.unsqueeze(0) for state in states[index * self.per_layer : (index + 1) * self.per_layer]]
             steps, after = layer(steps, tuple(mine) if self.per_layer == 2 else mine[0])
-            kept += [one.squeeze(0) for one in (after if self.per_layer == 2 else (after,))]
+            kept += [state.squeeze(0) for state in (after if self.per_layer == 2 else (after,))]
         return (self.network.head(steps[:, -1]), *kept)
 
 

@@ -16,10 +16,10 @@ from torch import nn
 from torch.nn import functional
 
 from skerry.core import errors, imbalance
-from skerry.nets import augment, crew
-from skerry.nets.crew import ALONE, Crew
+from skerry.nets import augment, worker_group
+from skerry.nets.worker_group import SINGLE, WorkerGroup
 
-_ROWS_PER_WORKER = 8  # of a step, on the average: batches grow with the crew
+_ROWS_PER_WORKER = 8  # of a step, on the average: batches grow with the group
 _SEEDS_APART = 1_000_003  # so that no worker draws as another does
 
 
@@ -66,12 +66,12 @@ def prepare(seed: int) -> torch.Generator:
     """One thread and one seed for this process; returns the generator that the loop draws from."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)  # somebody's network may have no other way
+    torch.use_deterministic_algorithms(True, warn_only=True)  # an own network may have no other way
     return torch.Generator().manual_seed(seed)
 
 
 def train(
-    network: nn.Module, samples: Samples, recipe: Recipe, on_epoch: OnEpoch, classes: int, workers: Crew = ALONE
+    network: nn.Module, samples: Samples, recipe: Recipe, on_epoch: OnEpoch, classes: int, workers: WorkerGroup = SINGLE
 ) -> nn.Module:
     """Train `network` in place and return it in evaluation mode.
 
@@ -161,7 +161,7 @@ class _Data:
         classes: int,
         operations: Sequence[augment.Operation],
         recipe: Recipe,
-        workers: Crew,
+        workers: WorkerGroup,
     ) -> "_Data":
         """Classes, weights and limits are those of all workers' samples together."""
         target, truth = _labels(samples, classes, recipe.soft_share)
@@ -171,7 +171,7 @@ class _Data:
                 f"{int(per_class.sum())} training samples of {int((per_class > 0).sum())} classes: "
                 "at least two classes are needed to learn a difference"
             )
-        held = crew.by_worker(workers, len(target))
+        held = worker_group.by_worker(workers, len(target))
         if not held.all():
             raise errors.InputError(
                 f"{int(per_class.sum())} training samples are too few for {workers.size} workers: set fewer"
@@ -183,7 +183,7 @@ class _Data:
         rare = imbalance.minorities(per_class)[target] if drawn else np.ones(len(target), dtype=np.bool_)
         mean = float(samples.weight.mean()) if workers.size == 1 else float(whole.sum() / per_class.sum())
         weight = np.ones_like(samples.weight) if drawn else samples.weight / max(mean, 1e-12)
-        shares = held if draw is None else crew.by_worker(workers, float(draw.sum()))
+        shares = held if draw is None else worker_group.by_worker(workers, float(draw.sum()))
         return cls(
             torch.from_numpy(samples.x),
             torch.from_numpy(target),
@@ -207,14 +207,14 @@ class _Data:
             return torch.randperm(len(self.target), generator=generator)
         return torch.multinomial(self.draw, self.total, replacement=True, generator=generator)
 
-    def batches(self, order: torch.Tensor, steps: int, workers: Crew) -> Iterator[tuple[torch.Tensor, float]]:
+    def batches(self, order: torch.Tensor, steps: int, workers: WorkerGroup) -> Iterator[tuple[torch.Tensor, float]]:
         """The rows of each step, and which share of the step's rows (of all workers) they are."""
         if workers.size == 1:
             yield from ((rows, 1.0) for rows in _batches(order, batch_size(self.total)))
             return
         order = order[: self.draws[workers.rank]]
         for step, rows in enumerate(torch.tensor_split(order, steps)):
-            # Everybody's draws are split as evenly as can be: the first ones have one row more.
+            # All workers' draws are split as evenly as can be: the first ones have one row more.
             sizes = [draws // steps + (step < draws % steps) for draws in self.draws]
             # Batch normalization needs two rows: a single one stands for itself twice, and counts once.
             yield rows.repeat(2) if len(rows) == 1 else rows, sizes[workers.rank] / sum(sizes)
@@ -247,7 +247,7 @@ def _labels(samples: Samples, classes: int, soft_share: float) -> tuple[NDArray[
     return target, mixed.astype(np.float32)
 
 
-def _dealt(total: int, shares: crew.Numbers) -> list[int]:
+def _dealt(total: int, shares: worker_group.Numbers) -> list[int]:
     """`total` draws dealt to the workers by their `shares` of all."""
     bounds = np.rint(np.cumsum(shares) / shares.sum() * total).astype(int)
     return [int(count) for count in np.diff(bounds, prepend=0)]

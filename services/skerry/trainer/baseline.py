@@ -25,8 +25,8 @@ def find(blobs: Blobs, name: str, version: specs.ModelVersion | None) -> Baselin
         return f"there is no ModelVersion {name} to compare with"
     try:
         data = blob_store.fetch(blobs, version.digest, manifest.MAX_BYTES)
-        made = manifest.from_json(data)
-        file = made.files["model"]
-        return Baseline(name, version.digest, made, blob_store.fetch(blobs, file.digest, file.size_bytes))
+        document = manifest.from_json(data)
+        file = document.files["model"]
+        return Baseline(name, version.digest, document, blob_store.fetch(blobs, file.digest, file.size_bytes))
     except (errors.InputError, errors.IntegrityError) as exc:
         return f"the files of the stable version {name} cannot be read: {exc}"

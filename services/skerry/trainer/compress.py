@@ -147,7 +147,7 @@ def _feeds(whole: export.Exported, calibration: NDArray[Any]) -> Iterator[export
             yield {export.INPUT: batch}
             continue
         half = max(1, batch.shape[1] // 2)
-        state = {one.input: np.zeros((len(batch), one.size), dtype=np.float32) for one in whole.states}
+        state = {hidden.input: np.zeros((len(batch), hidden.size), dtype=np.float32) for hidden in whole.states}
         first = {export.INPUT: batch[:, :half], **state}
         yield first
         after = export.run(whole.data, first)[1:]
@@ -161,7 +161,7 @@ def _strip_domains(data: bytes) -> bytes:
     """Drop operator sets that no node uses: a fielded runtime would refuse the file for their sake."""
     model = onnx.load_from_string(data)
     used = {node.domain for node in model.graph.node} | {""}
-    kept = [one for one in model.opset_import if one.domain in used]
+    kept = [opset for opset in model.opset_import if opset.domain in used]
     del model.opset_import[:]
     model.opset_import.extend(kept)
     stripped: bytes = model.SerializeToString()
@@ -184,14 +184,14 @@ def _executed(data: bytes, folder: Path) -> Mapping[str, str]:
 
 def _weighted(model: onnx.ModelProto) -> list[Layer]:
     """Every computing node with the bytes of its constant inputs, also those behind a DequantizeLinear."""
-    sizes = {one.name: onnx.numpy_helper.to_array(one).nbytes for one in model.graph.initializer}
+    sizes = {weight.name: onnx.numpy_helper.to_array(weight).nbytes for weight in model.graph.initializer}
     behind = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
-    found = []
+    layers = []
     for node in model.graph.node:
         size = sum(sizes.get(behind.get(name, name), 0) for name in node.input)
         if node.op_type not in _NO_WEIGHT and size > 64:  # smaller constants are axes and indices, not weights
-            found.append(Layer(node.name or node.output[0], node.op_type, size))
-    return found
+            layers.append(Layer(node.name or node.output[0], node.op_type, size))
+    return layers
 
 
 def _is_int8(node: Layer, model: onnx.ModelProto, executed: Mapping[str, str]) -> bool:
@@ -201,7 +201,7 @@ def _is_int8(node: Layer, model: onnx.ModelProto, executed: Mapping[str, str]) -
         return True
     if operation != "Gather":
         return False
-    kinds = {one.name: one.data_type for one in model.graph.initializer}
-    mine = next(one for one in model.graph.node if (one.name or one.output[0]) == node.name)
-    sources = {one.output[0]: one.input[0] for one in model.graph.node if one.op_type == "DequantizeLinear"}
+    kinds = {weight.name: weight.data_type for weight in model.graph.initializer}
+    mine = next(proto for proto in model.graph.node if (proto.name or proto.output[0]) == node.name)
+    sources = {proto.output[0]: proto.input[0] for proto in model.graph.node if proto.op_type == "DequantizeLinear"}
     return kinds.get(sources.get(mine.input[0], "")) in (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)

@@ -16,13 +16,13 @@ from skerry.adapters.telemetry import logs
 from skerry.core import errors, gates, paired, specs
 from skerry.core.manifest import Confidence, Manifest
 from skerry.nets import export
-from skerry.nets.crew import ALONE, Crew
+from skerry.nets.worker_group import SINGLE, WorkerGroup
 from skerry.serving import selftest
 from skerry.trainer import baseline, compress, data, evaluate, golden, propose, train
 from skerry.trainer.compress import Choice, Model
 from skerry.trainer.evaluate import Answers
 from skerry.trainer.shipped import Shipped
-from skerry.trainer.train import Labeler
+from skerry.trainer.train import SoftLabeler
 
 log = logs.logger("trainer")
 
@@ -30,7 +30,7 @@ JUDGING = "imported"  # the holdout that temperature, threshold and the choice o
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ResolvedRun:
     """One run, resolved: what to train on which data, and the version it must not be worse than (None: there is none;
     a text: there is one and it cannot be had, which is an error of the run's verdict)."""
 
@@ -52,42 +52,44 @@ class _Candidate:
     float_bytes: int
 
 
-def run(job: Job, blobs: Blobs, labeler: Labeler | None, workers: Crew = ALONE) -> gates.Verdict | None:
+def run(
+    resolved: ResolvedRun, blobs: Blobs, labeler: SoftLabeler | None, workers: WorkerGroup = SINGLE
+) -> gates.Verdict | None:
     """Do the whole run and propose its result, whatever the verdict. Of several workers all train and the first goes on
     alone: the others have no verdict. Raises InputError, IntegrityError or UnavailableError when there is nothing to
     propose."""
-    owner = f"EdgeModel {job.model.name} spec.network"
-    loaded = data.load(blobs, job.model, job.dataset, workers)
-    _tell_data(job, loaded, workers)
-    trained = train.train(job.model, job.retrain, loaded, labeler, owner, workers)
+    owner = f"EdgeModel {resolved.model.name} spec.network"
+    loaded = data.load(blobs, resolved.model, resolved.dataset, workers)
+    _log_data(resolved, loaded, workers)
+    trained = train.train(resolved.model, resolved.retrain, loaded, labeler, owner, workers)
     if workers.rank:
         return None
     exported = export.export(trained.network, trained.inputs[:8])
-    candidate = _compress(job, loaded, exported, trained.inputs)
+    candidate = _compress(resolved, loaded, exported, trained.inputs)
     log.info(
         "compressed",
         int8=candidate.choice.int8,
         reason=candidate.choice.reason,
         size_bytes=len(candidate.version.model),
     )
-    return _judge(job, blobs, loaded, candidate, trained.report)
+    return _judge(resolved, blobs, loaded, candidate, trained.report)
 
 
-def _compress(job: Job, loaded: data.Loaded, whole: export.Exported, inputs: NDArray[Any]) -> _Candidate:
+def _compress(resolved: ResolvedRun, loaded: data.Loaded, whole: export.Exported, inputs: NDArray[Any]) -> _Candidate:
     """int8 when it holds what float promises on the holdout, else float with the reason."""
     float_bytes = len(whole.data)
-    float_version = _ship(job, compress.as_float(whole.data), whole)
+    float_version = _ship(resolved, compress.as_float(whole.data), whole)
     float_answers = evaluate.answer(float_version, loaded.holdouts)
     kept, reasons = _Candidate(float_version, Choice(False, ""), float_answers, {}, float_bytes), []
     for reduced in (False, True):
         try:
-            small = compress.to_int8(whole, _calibration(inputs, job.retrain.seed), reduced=reduced)
+            small = compress.to_int8(whole, _calibration(inputs, resolved.retrain.seed), reduced=reduced)
         except errors.InputError as exc:
             reasons.append(f"the float model is kept: {exc}")
             break
-        version = _ship(job, small, whole)
+        version = _ship(resolved, small, whole)
         answers = evaluate.answer(version, loaded.holdouts)
-        choice = _choose(job, loaded, kept, small, version, answers)
+        choice = _choose(resolved, loaded, kept, small, version, answers)
         if choice.int8:
             return _Candidate(version, choice, answers, float_answers, float_bytes)
         reasons.append(choice.reason)
@@ -97,11 +99,16 @@ def _compress(job: Job, loaded: data.Loaded, whole: export.Exported, inputs: NDA
 
 
 def _choose(
-    job: Job, loaded: data.Loaded, kept: _Candidate, small: Model, version: Shipped, answers: Mapping[str, Answers]
+    resolved: ResolvedRun,
+    loaded: data.Loaded,
+    kept: _Candidate,
+    small: Model,
+    version: Shipped,
+    answers: Mapping[str, Answers],
 ) -> Choice:
-    policy = job.model.gates
+    policy = resolved.model.gates
     timed = (kept.version, version) if policy.max_latency_us else ()
-    before, after = (evaluate.latency_us(one, _first_row(loaded)) for one in timed) if timed else (0.0, 0.0)
+    before, after = (evaluate.latency_us(model, _first_row(loaded)) for model in timed) if timed else (0.0, 0.0)
     return compress.choose(
         _pooled(loaded, answers),
         _classes(kept.answers),
@@ -115,21 +122,21 @@ def _choose(
 
 
 def _judge(
-    job: Job, blobs: Blobs, loaded: data.Loaded, candidate: _Candidate, training: Mapping[str, Any]
+    resolved: ResolvedRun, blobs: Blobs, loaded: data.Loaded, candidate: _Candidate, training: Mapping[str, Any]
 ) -> gates.Verdict:
     """Measure the finished version, judge it, propose it."""
     failures: dict[str, str] = {}
-    before = _baseline_answers(job, loaded, candidate.version, failures)
+    before = _baseline_answers(resolved, loaded, candidate.version, failures)
     holdouts = [
         evaluate.holdout(origin, rows, candidate.answers[origin], before.get(origin), candidate.unquantized.get(origin))
         for origin, rows in loaded.holdouts.items()
     ]
-    made, golden_file, problem = _finish(job, loaded, candidate, holdouts)
+    manifest, golden_file, problem = _finish(resolved, loaded, candidate, holdouts)
     if problem:
         failures["self-test"] = problem
     latency = evaluate.latency_us(candidate.version, _first_row(loaded))
-    evidence = gates.Measurements(job.model.class_names, holdouts, len(candidate.version.model), latency, failures)
-    verdict = gates.judge(job.model.gates, evidence)
+    measured = gates.Measurements(resolved.model.class_names, holdouts, len(candidate.version.model), latency, failures)
+    verdict = gates.judge(resolved.model.gates, measured)
     report = {
         "training": training,
         "compression": {
@@ -138,63 +145,63 @@ def _judge(
             "floatBytes": candidate.float_bytes,
             "sizeBytes": len(candidate.version.model),
         },
-        "holdouts": {one.origin: _numbers(one) for one in holdouts},
+        "holdouts": {holdout.origin: _numbers(holdout) for holdout in holdouts},
         "latencyUs": round(latency, 1),
     }
     files = {"model": candidate.version.model, "golden": golden_file}
-    digest = propose.propose(blobs, job.run, made, files, verdict, report)
-    log.info("proposed", run=job.run, digest=digest, verdict=verdict.outcome.value, reason=verdict.reason)
+    digest = propose.propose(blobs, resolved.run, manifest, files, verdict, report)
+    log.info("proposed", run=resolved.run, digest=digest, verdict=verdict.outcome.value, reason=verdict.reason)
     return verdict
 
 
 def _finish(
-    job: Job, loaded: data.Loaded, candidate: _Candidate, holdouts: list[gates.Holdout]
+    resolved: ResolvedRun, loaded: data.Loaded, candidate: _Candidate, holdouts: list[gates.Holdout]
 ) -> tuple[Manifest, bytes, str]:
     """The complete manifest, the golden set, and what its self-test found wrong (empty: nothing)."""
-    policy = job.model.gates
+    policy = resolved.model.gates
     judged = loaded.holdouts.get(JUDGING)
     confidence = Confidence()
     if judged is not None and len(judged):
-        rate = job.model.offload.target_rate_permille / 1000
+        rate = resolved.model.offload.target_rate_permille / 1000
         confidence = evaluate.calibrate(candidate.answers[JUDGING], judged.targets, rate)
-    tested = golden.make(candidate.version, _some_rows(loaded))
-    made = propose.complete(
+    tested = golden.build(candidate.version, _some_rows(loaded))
+    manifest = propose.complete(
         candidate.version.manifest,
         golden=tested.data,
         tolerance_abs=tested.tolerance_abs,
         confidence=confidence,
         latency_cap_ms=policy.max_latency_us / 1000,
-        dataset=job.dataset,
-        parents=(job.baseline.digest,) if isinstance(job.baseline, baseline.Baseline) else (),
-        metrics={one.origin: _numbers(one) for one in holdouts},
+        dataset=resolved.dataset,
+        parents=(resolved.baseline.digest,) if isinstance(resolved.baseline, baseline.Baseline) else (),
+        metrics={holdout.origin: _numbers(holdout) for holdout in holdouts},
     )
-    found = selftest.check(made, candidate.version.model, tested.data)
-    return made, tested.data, "" if found.passed else found.reason
+    checked = selftest.check(manifest, candidate.version.model, tested.data)
+    return manifest, tested.data, "" if checked.passed else checked.reason
 
 
 def _baseline_answers(
-    job: Job, loaded: data.Loaded, candidate: Shipped, failures: dict[str, str]
+    resolved: ResolvedRun, loaded: data.Loaded, candidate: Shipped, failures: dict[str, str]
 ) -> dict[str, NDArray[np.int64]]:
     """The stable version's classes on the same rows, in terms of ours; what is in the way goes into `failures`."""
-    if job.baseline is None:
+    if resolved.baseline is None:
         return {}
-    if isinstance(job.baseline, str):
-        failures["baseline"] = job.baseline
+    if isinstance(resolved.baseline, str):
+        failures["baseline"] = resolved.baseline
         return {}
-    stable = job.baseline
+    stable = resolved.baseline
     try:
         evaluate.check_same_input(candidate.manifest, stable.manifest)
-        found = evaluate.answer(Shipped(stable.manifest, stable.model), loaded.holdouts)
+        answers = evaluate.answer(Shipped(stable.manifest, stable.model), loaded.holdouts)
     except errors.SkerryError as exc:
         failures["baseline"] = f"the stable version {stable.name} could not be asked: {exc}"
         return {}
     theirs, ours = stable.manifest.class_names, candidate.manifest.class_names
-    return {origin: evaluate.in_terms_of(one.classes, theirs, ours) for origin, one in found.items()}
+    return {origin: evaluate.in_terms_of(answer.classes, theirs, ours) for origin, answer in answers.items()}
 
 
-def _ship(job: Job, model: Model, exported: export.Exported) -> Shipped:
-    assert job.model.network is not None  # train.train refused otherwise
-    return Shipped(propose.draft(job.model, job.model.network, model, exported), model.data)
+def _ship(resolved: ResolvedRun, model: Model, exported: export.Exported) -> Shipped:
+    assert resolved.model.network is not None  # train.train refused otherwise
+    return Shipped(propose.draft(resolved.model, resolved.model.network, model, exported), model.data)
 
 
 def _calibration(inputs: NDArray[Any], seed: int) -> NDArray[Any]:
@@ -208,7 +215,7 @@ def _pooled(loaded: data.Loaded, answers: Mapping[str, Answers]) -> NDArray[np.i
 
 
 def _classes(answers: Mapping[str, Answers]) -> NDArray[np.int64]:
-    return np.concatenate([np.empty(0, np.int64), *(one.classes for one in answers.values())])
+    return np.concatenate([np.empty(0, np.int64), *(answer.classes for answer in answers.values())])
 
 
 def _some_rows(loaded: data.Loaded) -> NDArray[Any]:
@@ -221,27 +228,27 @@ def _first_row(loaded: data.Loaded) -> NDArray[Any]:
     return _some_rows(loaded)[:1]
 
 
-def _numbers(one: gates.Holdout) -> dict[str, Any]:
+def _numbers(holdout: gates.Holdout) -> dict[str, Any]:
     """What people and the demo want to see of a holdout: {n, candidate, baseline, float}; None where there is none."""
 
     def accuracy(classes: NDArray[np.int64] | None) -> float | None:
-        if classes is None or not len(one.labels):
+        if classes is None or not len(holdout.labels):
             return None
-        return round(float((classes == one.labels).mean()), 6)
+        return round(float((classes == holdout.labels).mean()), 6)
 
-    named = {"candidate": one.candidate, "baseline": one.baseline, "float": one.unquantized}
-    recalls = paired.recalls(one.labels, one.candidate, int(max([*one.labels, 0])) + 1)
+    named = {"candidate": holdout.candidate, "baseline": holdout.baseline, "float": holdout.unquantized}
+    recalls = paired.recalls(holdout.labels, holdout.candidate, int(max([*holdout.labels, 0])) + 1)
     return {
-        "n": len(one.labels),
+        "n": len(holdout.labels),
         **{name: accuracy(classes) for name, classes in named.items()},
         "perClass": [None if np.isnan(recall) else round(float(recall), 4) for recall in recalls],
     }
 
 
-def _tell_data(job: Job, loaded: data.Loaded, workers: Crew) -> None:
+def _log_data(resolved: ResolvedRun, loaded: data.Loaded, workers: WorkerGroup) -> None:
     log.info(
         "data_loaded",
-        run=job.run,
+        run=resolved.run,
         **({"worker": workers.rank, "workers": workers.size} if workers.size > 1 else {}),
         train={origin: len(rows) for origin, rows in loaded.train.items()},
         holdout={origin: len(rows) for origin, rows in loaded.holdouts.items()},

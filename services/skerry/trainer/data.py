@@ -15,7 +15,7 @@ from skerry.adapters.blobs.protocol import Blobs
 from skerry.core import contract, dataset_parts, datasets, digests, errors, sharding, specs
 from skerry.core.dataset_parts import Rows
 from skerry.core.datasets import DatasetManifest, Origin, Part
-from skerry.nets.crew import ALONE, Crew
+from skerry.nets.worker_group import SINGLE, WorkerGroup
 
 MAX_TOTAL_BYTES = 4 << 30
 ORIGINS: tuple[Origin, ...] = ("imported", "captured")
@@ -37,7 +37,7 @@ class Loaded:
         return len(self.manifest.class_names)
 
 
-def load(blobs: Blobs, model: specs.EdgeModel, digest: str, workers: Crew = ALONE) -> Loaded:
+def load(blobs: Blobs, model: specs.EdgeModel, digest: str, workers: WorkerGroup = SINGLE) -> Loaded:
     """Read the dataset `digest` of `model`: all holdouts, and of the training parts this worker's rows.
 
     Raises NotFoundError, IntegrityError (damaged bytes), TooLargeError, InputError (not this model's data, or nothing
@@ -47,8 +47,8 @@ def load(blobs: Blobs, model: specs.EdgeModel, digest: str, workers: Crew = ALON
     dropped: Counter[str] = Counter()
     holdouts: dict[str, Rows] = {}
     for origin in ORIGINS:
-        found = [_read_part(blobs, manifest, part) for part in manifest.select("holdout", origin)]
-        holdouts[origin] = _usable(found, manifest, dropped)
+        parts = [_read_part(blobs, manifest, part) for part in manifest.select("holdout", origin)]
+        holdouts[origin] = _usable(parts, manifest, dropped)
     if workers.rank:
         dropped.clear()  # every worker reads the holdouts; the first one counts
     held = {datasets.input_digest(row) for rows in holdouts.values() for row in rows.x}
@@ -86,20 +86,20 @@ def read_manifest(blobs: Blobs, model: specs.EdgeModel, digest: str) -> DatasetM
     return manifest
 
 
-def _my_parts(blobs: Blobs, manifest: DatasetManifest, workers: Crew) -> Mapping[str, Sequence[Rows]]:
-    """This worker's rows of the training parts, by origin. A part that is none of its business is not even read."""
-    found: dict[str, list[Rows]] = {origin: [] for origin in ORIGINS}
-    parts_ = [part for origin in ORIGINS for part in manifest.select("train", origin)]
-    for piece in sharding.plan([part.samples for part in parts_], workers.size)[workers.rank]:
-        rows = _read_part(blobs, manifest, parts_[piece.part])
-        mine = rows if piece.step == 1 else rows.take(np.arange(piece.first, len(rows), piece.step))
-        found[parts_[piece.part].origin].append(mine)
-    return found
+def _my_parts(blobs: Blobs, manifest: DatasetManifest, workers: WorkerGroup) -> Mapping[str, Sequence[Rows]]:
+    """This worker's rows of the training parts, by origin. A part without any of its rows is not even read."""
+    mine: dict[str, list[Rows]] = {origin: [] for origin in ORIGINS}
+    parts = [part for origin in ORIGINS for part in manifest.select("train", origin)]
+    for piece in sharding.plan([part.samples for part in parts], workers.size)[workers.rank]:
+        rows = _read_part(blobs, manifest, parts[piece.part])
+        share = rows if piece.step == 1 else rows.take(np.arange(piece.first, len(rows), piece.step))
+        mine[parts[piece.part].origin].append(share)
+    return mine
 
 
-def _usable(found: Sequence[Rows], manifest: DatasetManifest, dropped: Counter[str]) -> Rows:
+def _usable(parts: Sequence[Rows], manifest: DatasetManifest, dropped: Counter[str]) -> Rows:
     """The rows that are finite and labelled; counts the others."""
-    rows = dataset_parts.concatenate(found, manifest.input, len(manifest.class_names))
+    rows = dataset_parts.concatenate(parts, manifest.input, len(manifest.class_names))
     finite, labelled = dataset_parts.finite_rows(rows), rows.targets != dataset_parts.NO_LABEL
     dropped["non-finite"] += int((~finite).sum())
     dropped["unlabelled"] += int((finite & ~labelled).sum())
@@ -117,14 +117,16 @@ def _read_part(blobs: Blobs, manifest: DatasetManifest, part: Part) -> Rows:
 
 def _without(rows: Rows, held: set[str], captured: bool, dropped: Counter[str]) -> Rows:
     """Leave out what stands in a holdout too, and captured rows that the holdout rule keeps out of training."""
-    found = [datasets.input_digest(row) for row in rows.x]
-    leaked = np.array([one in held or (captured and datasets.is_holdout(one)) for one in found], dtype=np.bool_)
+    inputs = [datasets.input_digest(row) for row in rows.x]
+    leaked = np.array(
+        [digest in held or (captured and datasets.is_holdout(digest)) for digest in inputs], dtype=np.bool_
+    )
     dropped["in-holdout"] += int(leaked.sum())
     return rows.take(~leaked)
 
 
 def _check_learnable(
-    manifest: DatasetManifest, train: Mapping[str, Rows], dropped: Counter[str], workers: Crew
+    manifest: DatasetManifest, train: Mapping[str, Rows], dropped: Counter[str], workers: WorkerGroup
 ) -> None:
     """All workers come to the same answer: what counts is what they have together."""
     targets = np.concatenate([rows.targets for rows in train.values()])
@@ -132,11 +134,11 @@ def _check_learnable(
     present = np.flatnonzero(counts)
     together = workers.total(np.array([dropped[reason] for reason in _REASONS], dtype=np.float64)).astype(int)
     lost = ", ".join(f"{count} {reason}" for reason, count in zip(_REASONS, together, strict=True) if count)
-    said = f" ({lost} rows were left out)" if lost else ""
+    note = f" ({lost} rows were left out)" if lost else ""
     if not len(present):
-        raise errors.InputError(f"the dataset of {manifest.model} has no training samples{said}: import some")
+        raise errors.InputError(f"the dataset of {manifest.model} has no training samples{note}: import some")
     if len(present) < 2:
         raise errors.InputError(
             f"the dataset of {manifest.model} has samples of one class only, "
-            f"{manifest.class_names[int(present[0])]!r}{said}: import samples of another"
+            f"{manifest.class_names[int(present[0])]!r}{note}: import samples of another"
         )

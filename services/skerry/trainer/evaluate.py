@@ -82,9 +82,10 @@ def check_same_input(candidate: Manifest, baseline: Manifest) -> None:
     """Raises InputError when the stable version cannot be asked about the same rows."""
     if candidate.inputs != baseline.inputs:
         raise errors.InputError(
-            f"the stable version takes {_told(baseline)}, the new one {_told(candidate)}: they cannot be compared"
+            f"the stable version takes {_input_text(baseline)}, the new one {_input_text(candidate)}: "
+            "they cannot be compared"
         )
 
 
-def _told(made: Manifest) -> str:
-    return ", ".join(f"{spec.name} {spec.datatype} {list(spec.shape)}" for spec in made.inputs)
+def _input_text(manifest: Manifest) -> str:
+    return ", ".join(f"{spec.name} {spec.datatype} {list(spec.shape)}" for spec in manifest.inputs)

@@ -10,7 +10,7 @@ from torch import nn
 
 from skerry.core import errors, specs
 
-# What somebody's own network may raise when it is built or fed wrongly.
+# What an own network may raise when it is built or fed wrongly.
 _THEIRS = (TypeError, ValueError, RuntimeError, IndexError, KeyError, AttributeError, ImportError)
 
 
@@ -28,16 +28,16 @@ def build(network: specs.Network, owner: str) -> nn.Module:
     if not callable(factory):
         raise errors.InputError(f"{owner}: module {module_name!r} has no function {function_name!r}")
     try:
-        made = factory(**network.options)
+        built = factory(**network.options)
     except errors.SkerryError:
         raise
     except _THEIRS as exc:
         raise errors.InputError(
             f"{owner}: {network.factory} with options {dict(network.options)} failed: {exc}"
         ) from exc
-    if not isinstance(made, nn.Module):
-        raise errors.InputError(f"{owner}: {network.factory} returned {type(made).__name__}, not a torch Module")
-    return made
+    if not isinstance(built, nn.Module):
+        raise errors.InputError(f"{owner}: {network.factory} returned {type(built).__name__}, not a torch Module")
+    return built
 
 
 def check_fit(network: nn.Module, x: NDArray[Any], classes: int, owner: str) -> None:
@@ -45,12 +45,12 @@ def check_fit(network: nn.Module, x: NDArray[Any], classes: int, owner: str) -> 
     rows = np.ascontiguousarray(x[np.arange(2) % len(x)])
     try:
         with torch.inference_mode():
-            found = network.eval()(torch.from_numpy(rows))
+            output = network.eval()(torch.from_numpy(rows))
     except _THEIRS as exc:
         raise errors.InputError(
             f"{owner}: the network does not take inputs of {rows.dtype} {list(rows.shape)}, which is what the "
             f"preprocessing makes: {exc}"
         ) from exc
-    if not isinstance(found, torch.Tensor) or tuple(found.shape) != (2, classes) or not found.is_floating_point():
-        shape = list(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+    if not isinstance(output, torch.Tensor) or tuple(output.shape) != (2, classes) or not output.is_floating_point():
+        shape = list(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         raise errors.InputError(f"{owner}: the network answered {shape} for 2 rows, it should be [2, {classes}] logits")

@@ -20,12 +20,12 @@ class Golden:
     tolerance_abs: float
 
 
-def make(version: Shipped, x: NDArray[Any]) -> Golden:
+def build(version: Shipped, x: NDArray[Any]) -> Golden:
     """From up to ROWS of the rows `x` [n ≥ 1, …]. The tolerance is 2 % of the largest logit: kernels of other CPUs
     round differently, while another network, or one without weights, is far away."""
     rows = x[:ROWS]
     logits = version.logits(rows)
-    made = version.manifest
-    data = selftest.pack({made.inputs[0].name: rows}, {made.outputs[0].name: logits})
+    manifest = version.manifest
+    data = selftest.pack({manifest.inputs[0].name: rows}, {manifest.outputs[0].name: logits})
     largest = float(np.nan_to_num(np.abs(logits), nan=0.0, posinf=0.0).max())
     return Golden(data, max(_MIN_TOLERANCE, round(_TOLERANCE_SHARE * largest, 4)))

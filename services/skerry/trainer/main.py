@@ -1,8 +1,8 @@
 """`python -m skerry.trainer.main`: run TrainingRun $SKERRY_RUN and write `proposals/<run>.json`.
 
 Exit code 0: a proposal lies in the blobs, whatever its verdict. 1: there is none; the last log line says why. What the
-run is comes from its snapshot `runs/<run>.json`; what becomes of it is the controller's to say. Torch's launcher makes
-it one of several workers (WORLD_SIZE, RANK), of which the first proposes.
+run is comes from its snapshot `runs/<run>.json`; what follows is decided by the controller. Torch's launcher makes it
+one of several workers (WORLD_SIZE, RANK), of which the first proposes.
 """
 
 import sys
@@ -16,17 +16,17 @@ from skerry.trainer import baseline, cycle, settings, teacher
 log = logs.logger("trainer")
 
 
-def resolve(blobs: Blobs, name: str) -> cycle.Job:
+def resolve(blobs: Blobs, name: str) -> cycle.ResolvedRun:
     """The run by name, with its model, its recipe and the stable version, from its snapshot. Raises NotFoundError,
     IntegrityError, InputError."""
     data = blobs.read(contract.snapshot_path(name), max_bytes=snapshots.MAX_BYTES)
-    found = snapshots.from_json(name, data)
-    return cycle.Job(
+    snapshot = snapshots.from_json(name, data)
+    return cycle.ResolvedRun(
         run=name,
-        model=found.model,
-        retrain=found.retrain,
-        dataset=found.run.dataset_digest,
-        baseline=baseline.find(blobs, found.stable, found.version),
+        model=snapshot.model,
+        retrain=snapshot.retrain,
+        dataset=snapshot.run.dataset_digest,
+        baseline=baseline.find(blobs, snapshot.stable, snapshot.version),
     )
 
 
@@ -35,16 +35,18 @@ def run(given: settings.Settings) -> None:
     if not given.run:
         raise errors.InputError("SKERRY_RUN names no TrainingRun")
     blobs = blob_store.open_blobs(given.blobs, ticket=given.ticket, ca=given.ca)
-    job = resolve(blobs, given.run)
-    log.info("training_started", run=job.run, model=job.model.name, dataset=job.dataset, teacher=given.teacher)
-    labeler = teacher.labeler(given.teacher, job.model) if given.teacher else None
+    resolved = resolve(blobs, given.run)
+    log.info(
+        "training_started", run=resolved.run, model=resolved.model.name, dataset=resolved.dataset, teacher=given.teacher
+    )
+    labeler = teacher.soft_labeler(given.teacher, resolved.model) if given.teacher else None
     if given.workers == 1:
-        cycle.run(job, blobs, labeler)
+        cycle.run(resolved, blobs, labeler)
         return
-    from skerry.nets import workers
+    from skerry.nets import torch_workers
 
-    cycle.run(job, blobs, labeler, workers.join(given.rank, given.workers))
-    workers.leave()
+    cycle.run(resolved, blobs, labeler, torch_workers.join(given.rank, given.workers))
+    torch_workers.leave()
 
 
 def main() -> int:
@@ -54,7 +56,7 @@ def main() -> int:
     except errors.SkerryError as exc:
         log.error("training_failed", error=str(exc), kind=type(exc).__name__)
         return 1
-    except Exception as exc:  # the last line of a process: what nobody foresaw is told, not lost
+    except Exception as exc:  # the last line of a process: an unforeseen fault is logged, not lost
         log.exception("training_broke", error=f"{type(exc).__name__}: {exc}")
         return 1
     return 0

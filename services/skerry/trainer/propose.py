@@ -1,6 +1,6 @@
 """From a network that was measured to a proposal: the manifest, the files by digest, and `proposals/<run>.json` last.
 
-The trainer holds no key: it names what it made and what it measured; the controller decides, numbers and signs.
+The trainer holds no key: it names what it built and what it measured; the controller decides, numbers and signs.
 """
 
 import json
@@ -31,7 +31,7 @@ def draft(model: specs.EdgeModel, network: specs.Network, compressed: Model, exp
             task=model.task,
             network={"factory": network.factory, "options": dict(network.options)},
             runtime=manifest.Runtime(
-                graph.ir_version, {one.domain: one.version for one in graph.opset_import}, export.MIN_ONNXRUNTIME
+                graph.ir_version, {opset.domain: opset.version for opset in graph.opset_import}, export.MIN_ONNXRUNTIME
             ),
             files={"model": manifest.file_of(MODEL_FILE, compressed.data)},
             inputs=(tensors.Spec(model.input.name, model.input.datatype, _client_shape(model, exported)),),
@@ -39,7 +39,7 @@ def draft(model: specs.EdgeModel, network: specs.Network, compressed: Model, exp
             outputs=(tensors.Spec(export.OUTPUT, "FP32", (len(model.class_names),)),),
             preprocessing=steps,
             class_names=model.class_names,
-            state=tuple(manifest.State(one.input, one.output, (one.size,)) for one in exported.states),
+            state=tuple(manifest.State(state.input, state.output, (state.size,)) for state in exported.states),
             quantization=manifest.Quantization(
                 compressed.scheme, tuple(compressed.int8_nodes), tuple(compressed.float_nodes)
             ),
@@ -48,7 +48,7 @@ def draft(model: specs.EdgeModel, network: specs.Network, compressed: Model, exp
 
 
 def complete(
-    made: Manifest,
+    drafted: Manifest,
     *,
     golden: bytes,
     tolerance_abs: float,
@@ -61,8 +61,8 @@ def complete(
     """The whole manifest. Raises InputError naming the field."""
     return manifest.check(
         replace(
-            made,
-            files={**made.files, "golden": manifest.file_of(GOLDEN_FILE, golden)},
+            drafted,
+            files={**drafted.files, "golden": manifest.file_of(GOLDEN_FILE, golden)},
             confidence=confidence,
             golden=manifest.Golden(tolerance_abs, latency_cap_ms),
             dataset=dataset,
@@ -75,7 +75,7 @@ def complete(
 def propose(
     blobs: Blobs,
     run: str,
-    made: Manifest,
+    version: Manifest,
     files: Mapping[str, bytes],
     verdict: gates.Verdict,
     report: Mapping[str, Any],
@@ -86,7 +86,7 @@ def propose(
     `report` is for people: {training: {…}, compression: {int8, reason, floatBytes, sizeBytes}, latencyUs, holdouts:
     {origin: {n, candidate, baseline, float, perClass}}}, accuracies 0–1 and null where there is none.
     """
-    digest = blob_store.put(blobs, made.to_json())
+    digest = blob_store.put(blobs, version.to_json())
     stored = {role: blob_store.put(blobs, content) for role, content in files.items()}
     document = {
         "digest": digest,

@@ -11,8 +11,8 @@ from torch import nn
 
 from skerry.core import confidence, errors
 from skerry.nets import training
-from skerry.nets.crew import ALONE, Crew
 from skerry.nets.training import OnEpoch, Recipe, Samples
+from skerry.nets.worker_group import SINGLE, WorkerGroup
 
 
 def prune(
@@ -22,7 +22,7 @@ def prune(
     share: float,
     on_epoch: OnEpoch,
     classes: int,
-    workers: Crew = ALONE,
+    workers: WorkerGroup = SINGLE,
 ) -> nn.Module:
     """`network` without `share` (0–1) of its units, fine-tuned for half the epochs on its own soft answers.
 

@@ -14,15 +14,15 @@ BATCH_ROWS = 256
 class Shipped:
     """Answers rows as callers send them. Raises IntegrityError when the file is not what the manifest describes."""
 
-    def __init__(self, made: Manifest, model: bytes) -> None:
-        self.manifest, self.model = made, model
-        self._network = Network.load(made, model)
+    def __init__(self, manifest: Manifest, model: bytes) -> None:
+        self.manifest, self.model = manifest, model
+        self._network = Network.load(manifest, model)
 
     def logits(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """[n, classes] for `x` [n, …]; a row of NaN where the network gives no usable answer. Raises InputError when
         the rows do not fit the network."""
-        found = [self._answer(x[at : at + BATCH_ROWS]) for at in range(0, len(x), BATCH_ROWS)]
-        return np.concatenate([np.empty((0, len(self.manifest.class_names)), dtype=np.float32), *found])
+        answers = [self._answer(x[at : at + BATCH_ROWS]) for at in range(0, len(x), BATCH_ROWS)]
+        return np.concatenate([np.empty((0, len(self.manifest.class_names)), dtype=np.float32), *answers])
 
     def _answer(self, x: NDArray[Any]) -> NDArray[np.float32]:
         try:

@@ -1,7 +1,7 @@
 """`python -m skerry.trainer.teach --model NAME --out DIR`: train the EdgeModel's teacher for the OIP server.
 
 From the imported training rows, with generic augmentation, into DIR/<model>/1/{model.onnx, golden.npz, manifest.json}
-as float ONNX. Any other Open Inference Protocol v2 server can be the teacher instead; then nobody runs this.
+as float ONNX. Any other Open Inference Protocol v2 server can be the teacher instead; then this is not needed.
 """
 
 import argparse
@@ -42,14 +42,14 @@ def teach(model: specs.EdgeModel, blobs: Blobs, seed: int) -> dict[str, bytes]:
     training.prepare(seed)
     network = factories.build(model.teacher, owner)
     factories.check_fit(network, samples.x, loaded.classes, owner)
-    training.train(network, samples, recipe, train.tell_epoch(seed), loaded.classes)
+    training.train(network, samples, recipe, train.log_epoch(seed), loaded.classes)
     exported = export.export(network, samples.x[:8])
-    made = propose.draft(model, model.teacher, compress.as_float(exported.data), exported)
-    return _files(Shipped(made, exported.data), loaded, model)
+    drafted = propose.draft(model, model.teacher, compress.as_float(exported.data), exported)
+    return _files(Shipped(drafted, exported.data), loaded, model)
 
 
 def _files(version: Shipped, loaded: data.Loaded, model: specs.EdgeModel) -> dict[str, bytes]:
-    """The model with its golden set and manifest; tells its accuracy on the imported holdout."""
+    """The model with its golden set and manifest; logs its accuracy on the imported holdout."""
     held = loaded.holdouts.get("imported")
     confidence = manifest.Confidence()
     if held is not None and len(held):
@@ -57,7 +57,7 @@ def _files(version: Shipped, loaded: data.Loaded, model: specs.EdgeModel) -> dic
         confidence = evaluate.calibrate(answers, held.targets, model.offload.target_rate_permille / 1000)
         accuracy = float((answers.classes == held.targets).mean())
         log.info("taught", model=model.name, accuracy=round(accuracy, 4), n=len(held), size_bytes=len(version.model))
-    tested = golden.make(version, (held if held is not None and len(held) else loaded.train["imported"]).x)
+    tested = golden.build(version, (held if held is not None and len(held) else loaded.train["imported"]).x)
     complete = propose.complete(
         version.manifest,
         golden=tested.data,
@@ -78,16 +78,16 @@ def _files(version: Shipped, loaded: data.Loaded, model: specs.EdgeModel) -> dic
 def write(files: Mapping[str, bytes], folder: Path) -> Path:
     """Put the files into `folder` under the next version number, as a whole; returns where. The version before stays,
     for the server may still run it; older ones go."""
-    numbers = sorted(int(one.name) for one in folder.glob("[1-9]*") if one.is_dir() and one.name.isdigit())
-    made, fresh = folder / str(1 + max(numbers, default=0)), folder / ".new"
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
+    numbers = sorted(int(path.name) for path in folder.glob("[1-9]*") if path.is_dir() and path.name.isdigit())
+    target, staging = folder / str(1 + max(numbers, default=0)), folder / ".new"
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
     for name, content in files.items():
-        (fresh / name).write_bytes(content)
-    fresh.rename(made)
+        (staging / name).write_bytes(content)
+    staging.rename(target)
     for number in numbers[:-1]:
         shutil.rmtree(folder / str(number), ignore_errors=True)
-    return made
+    return target
 
 
 def main() -> int:
@@ -103,8 +103,8 @@ def main() -> int:
         given = settings.read()
         if not given.objects:
             raise errors.InputError("SKERRY_OBJECTS is missing: it says where the EdgeModel is")
-        found = object_store.open_objects(given.objects).get("EdgeModel", chosen.model)
-        model = specs.parse_edge_model(chosen.model, found.spec)
+        resource = object_store.open_objects(given.objects).get("EdgeModel", chosen.model)
+        model = specs.parse_edge_model(chosen.model, resource.spec)
         files = teach(model, blob_store.open_blobs(given.blobs), chosen.seed)
         write(files, chosen.out / chosen.model)
     except errors.SkerryError as exc:

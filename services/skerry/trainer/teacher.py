@@ -14,14 +14,14 @@ from skerry.adapters.oip.remote import RemoteModel
 from skerry.core import confidence, errors, specs
 from skerry.core.inference import InferRequest
 from skerry.core.tensors import Tensor
-from skerry.trainer.train import Labeler
+from skerry.trainer.train import SoftLabeler
 
 BATCH_ROWS = 64
 BATCH_BYTES = 8 << 20
 TIMEOUT_S = 10.0
 
 
-def labeler(address: str, model: specs.EdgeModel) -> Labeler:
+def soft_labeler(address: str, model: specs.EdgeModel) -> SoftLabeler:
     """Labels rows [n, …], as callers send them, with the probabilities [n, classes] of `model`'s teacher."""
 
     def label(x: NDArray[Any]) -> NDArray[np.float32]:
@@ -33,15 +33,17 @@ def labeler(address: str, model: specs.EdgeModel) -> Labeler:
 async def _label(address: str, model: specs.EdgeModel, x: NDArray[Any]) -> NDArray[np.float32]:
     rows = max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, x[:1].nbytes)))
     async with RemoteModel(address) as remote:
-        found = [await _ask(remote, address, model, x[at : at + rows]) for at in range(0, len(x), rows)]
-    return np.concatenate(found) if found else np.empty((0, len(model.class_names)), dtype=np.float32)
+        answers = [await _ask(remote, address, model, x[at : at + rows]) for at in range(0, len(x), rows)]
+    return np.concatenate(answers) if answers else np.empty((0, len(model.class_names)), dtype=np.float32)
 
 
 async def _ask(remote: RemoteModel, address: str, model: specs.EdgeModel, x: NDArray[Any]) -> NDArray[np.float32]:
     tensor = Tensor(model.input.name, model.input.datatype, x.shape, x)
     reply = await remote.infer(InferRequest(model.name, (tensor,)), TIMEOUT_S)
     wanted = (len(x), len(model.class_names))
-    logits = next((one.data for one in reply.outputs if one.shape == wanted and one.data.dtype.kind == "f"), None)
+    logits = next(
+        (output.data for output in reply.outputs if output.shape == wanted and output.data.dtype.kind == "f"), None
+    )
     if logits is None or not np.isfinite(logits).all():
         raise errors.UnavailableError(
             f"the teacher at {address} gave no finite {list(wanted)} answer for {model.name}: "

@@ -1,7 +1,7 @@
 """Trains the EdgeModel's network from scratch: old data replayed beside what was captured, hard and soft labels.
 
 Old rows without soft labels get them from the teacher when there is one that answers; a run never fails for want of a
-teacher, its report says what it used. With several students the one that is best on a tenth of the training rows, kept
+teacher; its report says what it used. With several students the one that is best on a tenth of the training rows, kept
 aside, is taken: no holdout row is looked at here.
 """
 
@@ -16,15 +16,15 @@ from torch import nn
 from skerry.adapters.telemetry import logs
 from skerry.core import dataset_parts, errors, preprocessing, specs, tensors
 from skerry.core.dataset_parts import Rows
-from skerry.nets import crew, training
-from skerry.nets.crew import ALONE, Crew
+from skerry.nets import training, worker_group
 from skerry.nets.training import Epoch, Recipe, Samples
+from skerry.nets.worker_group import SINGLE, WorkerGroup
 from skerry.trainer import data, factories, prune
 
 log = logs.logger("trainer")
 
 # x [n, …] as callers send it → probabilities [n, classes]. Raises UnavailableError, InputError.
-Labeler = Callable[[NDArray[Any]], NDArray[np.float32]]
+SoftLabeler = Callable[[NDArray[Any]], NDArray[np.float32]]
 
 VALIDATION_ONE_IN = 10
 
@@ -42,9 +42,9 @@ def train(
     model: specs.EdgeModel,
     retrain: specs.RetrainSpec,
     loaded: data.Loaded,
-    labeler: Labeler | None,
+    labeler: SoftLabeler | None,
     owner: str,
-    workers: Crew = ALONE,
+    workers: WorkerGroup = SINGLE,
 ) -> Trained:
     """Train `model.network` by `retrain` on the training rows of `loaded`, which are this worker's own. Raises
     InputError (network, data, loss)."""
@@ -58,10 +58,10 @@ def train(
     if retrain.prune_permille:
         recipe = replace(recipe, seed=seed)
         share = retrain.prune_permille / 1000
-        best = prune.prune(best, samples, recipe, share, tell_epoch(seed), loaded.classes, workers)
+        best = prune.prune(best, samples, recipe, share, log_epoch(seed), loaded.classes, workers)
     report = {
         "trainedOn": _together({origin: len(part) for origin, part in loaded.train.items()}, workers),
-        "workers": [int(count) for count in crew.by_worker(workers, len(rows))],
+        "workers": [int(count) for count in worker_group.by_worker(workers, len(rows))],
         "dropped": _together(loaded.dropped, workers),
         "softLabels": int(workers.total(np.array([rows.has_soft.sum()], dtype=np.float64))[0]),
         "softLabelsNote": soft_note,
@@ -69,18 +69,18 @@ def train(
         "epochs": recipe.epochs,
         "augment": recipe.augment,
         "prunePermille": retrain.prune_permille,
-        "parameters": sum(one.numel() for one in best.parameters()),
+        "parameters": sum(weight.numel() for weight in best.parameters()),
     }
     return Trained(best, samples.x, report)
 
 
 def training_rows(loaded: data.Loaded) -> Rows:
     """All training rows, the imported ones first."""
-    found = [loaded.train[origin] for origin in data.ORIGINS]
-    return dataset_parts.concatenate(found, loaded.manifest.input, loaded.classes)
+    parts = [loaded.train[origin] for origin in data.ORIGINS]
+    return dataset_parts.concatenate(parts, loaded.manifest.input, loaded.classes)
 
 
-def _together(counts: Mapping[str, int], workers: Crew) -> dict[str, int]:
+def _together(counts: Mapping[str, int], workers: WorkerGroup) -> dict[str, int]:
     """Counts of all workers; they have the same keys in the same order."""
     return dict(zip(counts, workers.total(np.array([*counts.values()], np.float64)).astype(int).tolist(), strict=True))
 
@@ -95,7 +95,7 @@ def recipe_of(retrain: specs.RetrainSpec) -> Recipe:
     )
 
 
-def with_soft_labels(rows: Rows, labeler: Labeler | None) -> tuple[Rows, str]:
+def with_soft_labels(rows: Rows, labeler: SoftLabeler | None) -> tuple[Rows, str]:
     """Rows with the teacher's probabilities where they had none, and a sentence about it for the report."""
     missing = ~rows.has_soft
     if labeler is None:
@@ -121,13 +121,13 @@ def steps_of(model: specs.EdgeModel) -> tuple[preprocessing.Step, ...]:
     """The EdgeModel's preprocessing, with a last cast where it leaves real numbers that are not float32."""
     steps = preprocessing.parse(list(model.preprocessing))
     row = np.zeros((1, *model.input.shape), dtype=tensors.DTYPES[model.input.datatype])
-    found = preprocessing.apply(steps, row).dtype
-    if found in (np.float32, np.int64):
+    dtype = preprocessing.apply(steps, row).dtype
+    if dtype in (np.float32, np.int64):
         return steps
-    if found.kind == "f":
+    if dtype.kind == "f":
         return (*steps, preprocessing.Cast("FP32"))
     raise errors.InputError(
-        f"EdgeModel {model.name}: the preprocessing makes {found}; networks take real numbers or int64 ids: "
+        f"EdgeModel {model.name}: the preprocessing makes {dtype}; networks take real numbers or int64 ids: "
         'add a step like {"op": "affine", "factor": 0.0039} or {"op": "cast", "datatype": "INT64"}'
     )
 
@@ -139,19 +139,19 @@ def _best_student(
     students: int,
     classes: int,
     owner: str,
-    workers: Crew,
+    workers: WorkerGroup,
 ) -> tuple[nn.Module, int]:
     """The best of `students` seeds on rows kept aside; with one student every row is trained on."""
     fit, kept = (samples, None) if students == 1 else _split(samples)
-    found: list[tuple[float, int, nn.Module]] = []
+    scored: list[tuple[float, int, nn.Module]] = []
     for seed in range(recipe.seed, recipe.seed + students):
         training.prepare(seed)
         student = factories.build(network, owner)
         factories.check_fit(student, samples.x, classes, owner)
-        training.train(student, fit, replace(recipe, seed=seed), tell_epoch(seed), classes, workers)
+        training.train(student, fit, replace(recipe, seed=seed), log_epoch(seed), classes, workers)
         score = 0.0 if kept is None else _score(student, kept, workers)
-        found.append((score, -seed, student))
-    score, seed, best = max(found, key=lambda one: one[:2])
+        scored.append((score, -seed, student))
+    score, seed, best = max(scored, key=lambda entry: entry[:2])
     if kept is not None and workers.rank == 0:
         log.info("student_chosen", seed=-seed, accuracy=round(score, 4), students=students)
     return best, -seed
@@ -167,17 +167,17 @@ def _take(samples: Samples, which: NDArray[np.bool_]) -> Samples:
     return Samples(samples.x[which], samples.y[which], samples.soft[which], samples.weight[which])
 
 
-def _score(student: nn.Module, kept: Samples, workers: Crew) -> float:
+def _score(student: nn.Module, kept: Samples, workers: WorkerGroup) -> float:
     target = np.where(kept.y >= 0, kept.y, np.nan_to_num(kept.soft, nan=-1.0).argmax(axis=1))
     right = (training.predict(student, kept.x).argmax(axis=1) == target).sum()
     all_right, all_kept = workers.total(np.array([right, len(target)], dtype=np.float64)).tolist()
     return float(all_right / all_kept)
 
 
-def tell_epoch(seed: int) -> training.OnEpoch:
-    """Log each epoch as an event, for whoever watches the run."""
+def log_epoch(seed: int) -> training.OnEpoch:
+    """Log each epoch as an event, for people who watch the run."""
 
-    def tell(done: Epoch) -> None:
+    def log_one(done: Epoch) -> None:
         log.info(
             "epoch",
             epoch=done.epoch,
@@ -187,4 +187,4 @@ def tell_epoch(seed: int) -> training.OnEpoch:
             seed=seed,
         )
 
-    return tell
+    return log_one

@@ -1,7 +1,7 @@
-"""A crew of processes that talk through torch.distributed (gloo), as torch's launcher starts them.
+"""Worker processes that talk through torch.distributed (gloo), as torch's launcher starts them.
 
-Imported only where there is more than one worker. Where the others are is torch's own business: the launcher has put it
-into the environment.
+Imported only where there is more than one worker. Where the others are, torch reads from the
+environment that its launcher has set.
 """
 
 import contextlib
@@ -14,13 +14,13 @@ import torch
 from torch import distributed, nn
 
 from skerry.core import errors
-from skerry.nets.crew import Numbers
+from skerry.nets.worker_group import Numbers
 
-_SILENCE = timedelta(minutes=30)  # so long the others may be busy with something else, such as asking the teacher
+_SILENCE = timedelta(minutes=30)  # the others may be busy for so long with something else, such as asking the teacher
 _PR_SET_PDEATHSIG = 1
 
 
-class Workers:
+class TorchWorkers:
     """This worker among `size`."""
 
     def __init__(self, rank: int, size: int) -> None:
@@ -33,10 +33,10 @@ class Workers:
         return summed.numpy()
 
     def extremes(self, low: float, high: float) -> tuple[float, float]:
-        found = torch.tensor([-low, high], dtype=torch.float64)
+        extremes = torch.tensor([-low, high], dtype=torch.float64)
         with self._talking():
-            distributed.all_reduce(found, op=distributed.ReduceOp.MAX)
-        return -float(found[0]), float(found[1])
+            distributed.all_reduce(extremes, op=distributed.ReduceOp.MAX)
+        return -float(extremes[0]), float(extremes[1])
 
     def share(self, network: nn.Module) -> None:
         with self._talking(), torch.no_grad():
@@ -45,20 +45,21 @@ class Workers:
 
     def add_gradients(self, network: nn.Module) -> None:
         """One message for all of them."""
-        trained = [one for one in network.parameters() if one.requires_grad]
-        flat = torch.cat([(torch.zeros_like(one) if one.grad is None else one.grad).flatten() for one in trained])
+        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        gradients = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in trained]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
         with self._talking():
             distributed.all_reduce(flat)
-        pieces = torch.split(flat, [one.numel() for one in trained])
-        for one, summed in zip(trained, pieces, strict=True):
-            one.grad = summed.view_as(one).clone()
+        pieces = torch.split(flat, [weight.numel() for weight in trained])
+        for weight, summed in zip(trained, pieces, strict=True):
+            weight.grad = summed.view_as(weight).clone()
 
     def blend_buffers(self, network: nn.Module, share: float) -> None:
         with self._talking(), torch.no_grad():
-            for one in network.buffers():
-                if one.is_floating_point():
-                    one *= share
-                    distributed.all_reduce(one)
+            for buffer in network.buffers():
+                if buffer.is_floating_point():
+                    buffer *= share
+                    distributed.all_reduce(buffer)
 
     @contextlib.contextmanager
     def _talking(self) -> Iterator[None]:
@@ -70,17 +71,17 @@ class Workers:
             ) from exc
 
 
-def join(rank: int, size: int) -> Workers:
+def join(rank: int, size: int) -> TorchWorkers:
     """Meet the others. Raises UnavailableError when they do not come."""
     _end_with_launcher()
-    crew = Workers(rank, size)
-    with crew._talking():
+    workers = TorchWorkers(rank, size)
+    with workers._talking():
         distributed.init_process_group("gloo", timeout=_SILENCE)
-    return crew
+    return workers
 
 
 def leave() -> None:
-    """Say goodbye, so that nobody takes an end for a fault."""
+    """Leave the group, so that the others do not take this end for a failure."""
     distributed.destroy_process_group()
 
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from thread_crew import Member, together
+from thread_workers import Member, together
 from torch import nn
 
 from skerry.core import errors
 from skerry.nets import training
-from skerry.nets.crew import ALONE
 from skerry.nets.training import Epoch, Recipe, Samples
+from skerry.nets.worker_group import SINGLE
 
 CLASSES = 3
 
@@ -65,7 +65,7 @@ def train_all(shares: Sequence[Samples], recipe: Recipe, *, normalized: bool = F
 def test_where_each_step_takes_all_rows_a_crew_does_what_one_worker_does(bounds: tuple[int, ...], balance: str) -> None:
     whole = samples([0, 0, 0, 0, 0, 0, 1, 2])
     recipe = Recipe(epochs=12, balance=balance)
-    alone = weights(training.train(network(), whole, recipe, nothing, CLASSES, ALONE))
+    alone = weights(training.train(network(), whole, recipe, nothing, CLASSES, SINGLE))
     edges = [0, *bounds, 8]
     shares = [take(whole, slice(low, high)) for low, high in itertools.pairwise(edges)]
     for found in train_all(shares, recipe):

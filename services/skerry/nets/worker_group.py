@@ -1,4 +1,4 @@
-"""The workers of one training run, as one of them sees the others. Most runs have one worker, which is `ALONE`."""
+"""The workers of one training run, as one of them sees the others. Most runs have one worker, which is `SINGLE`."""
 
 from typing import Protocol
 
@@ -9,7 +9,7 @@ from torch import nn
 Numbers = NDArray[np.float64]
 
 
-class Crew(Protocol):
+class WorkerGroup(Protocol):
     """All workers call the same methods in the same order. Raises UnavailableError when one of them is gone."""
 
     @property
@@ -29,7 +29,7 @@ class Crew(Protocol):
         ...
 
     def share(self, network: nn.Module) -> None:
-        """Give everybody the weights and buffers of worker 0."""
+        """Give all workers the weights and buffers of worker 0."""
         ...
 
     def add_gradients(self, network: nn.Module) -> None:
@@ -41,8 +41,8 @@ class Crew(Protocol):
         ...
 
 
-class Alone:
-    """A crew of one: there is nobody to talk to."""
+class SingleWorker:
+    """A group of one: there is no other worker to talk to."""
 
     rank, size = 0, 1
 
@@ -62,11 +62,11 @@ class Alone:
         """Nothing: they are whole."""
 
 
-ALONE = Alone()
+SINGLE = SingleWorker()
 
 
-def by_worker(crew: Crew, value: float) -> Numbers:
+def by_worker(group: WorkerGroup, value: float) -> Numbers:
     """The value of each worker, [size], known to all."""
-    mine = np.zeros(crew.size)
-    mine[crew.rank] = value
-    return crew.total(mine)
+    mine = np.zeros(group.size)
+    mine[group.rank] = value
+    return group.total(mine)

@@ -1,4 +1,4 @@
-"""A crew of threads: the workers of one run in one process, to show what they come to without any launcher."""
+"""A group of threads: the workers of one run in one process, to show what they come to without any launcher."""
 
 import copy
 import threading
@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 from skerry.core import errors
-from skerry.nets.crew import Numbers
+from skerry.nets.worker_group import Numbers
 
 T = TypeVar("T")
 _TIMEOUT_S = 30.0
 
 
 class Table:
-    """Where the members of a crew meet: each puts something down, all take what is there."""
+    """Where the members of a group meet: each puts something down, all take what is there."""
 
     def __init__(self, size: int) -> None:
         self.size, self._barrier = size, threading.Barrier(size)
@@ -35,7 +35,7 @@ class Table:
 
 
 class Member:
-    """One worker of a crew of threads."""
+    """One worker of a group of threads."""
 
     def __init__(self, table: Table, rank: int) -> None:
         self._table, self.rank, self.size = table, rank, table.size
