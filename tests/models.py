@@ -14,7 +14,15 @@ from skerry.core.tensors import Spec
 IR_VERSION, OPSET = 8, 17
 FEATURES, CLASSES, HIDDEN = 4, 3, 5
 
-_ONNX = {"FP32": TensorProto.FLOAT, "INT64": TensorProto.INT64, "UINT8": TensorProto.UINT8, "FP16": TensorProto.FLOAT16}
+_ONNX = {
+    "BOOL": TensorProto.BOOL,
+    "FP16": TensorProto.FLOAT16,
+    "FP32": TensorProto.FLOAT,
+    "FP64": TensorProto.DOUBLE,
+    "BF16": TensorProto.BFLOAT16,
+    "BYTES": TensorProto.STRING,
+    **{f"{sign}INT{bits}": getattr(TensorProto, f"{sign}INT{bits}") for sign in ("", "U") for bits in (8, 16, 32, 64)},
+}
 
 
 def _value(spec: Spec) -> onnx.ValueInfoProto:
@@ -182,6 +190,17 @@ def identity(datatype: str, shape: tuple[int, ...]) -> bytes:
     return _file([helper.make_node("Identity", ["x"], ["y"])], [spec], [Spec("y", datatype, shape)], {})
 
 
+def cast_linear(datatype: str, output: str = "FP32") -> bytes:
+    """logits = float(x) · weights(1) for an `x` of any type of number; the logits are cast to `output`."""
+    nodes = [
+        helper.make_node("Cast", ["x"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("MatMul", ["f", "w"], ["h"]),
+        helper.make_node("Cast", ["h"], ["logits"], to=_ONNX[output]),
+    ]
+    specs = [Spec("x", datatype, (FEATURES,))], [Spec("logits", output, (CLASSES,))]
+    return _file(nodes, *specs, {"w": weights(1.0)})
+
+
 def pair() -> bytes:
     """Two inputs a, b; two outputs sum, difference."""
     specs = [Spec(name, "FP32", (2,)) for name in ("a", "b")]
@@ -312,6 +331,18 @@ def write_identity(root: Path, model: str, number: int, datatype: str, shape: tu
     data = identity(datatype, shape)
     specs = [Spec("x", datatype, shape)], [Spec("y", datatype, shape)]
     return write(root, model, number, data, manifest_for(model, data, *specs), None)
+
+
+def write_cast_linear(root: Path, model: str, number: int, datatype: str, output: str = "FP32") -> Path:
+    """Its golden rows are 0 and 1 alone, which every type of number holds exactly."""
+    from skerry.serving import selftest
+
+    data = cast_linear(datatype, output)
+    specs = [Spec("x", datatype, (FEATURES,))], [Spec("logits", output, (CLASSES,))]
+    x = np.eye(FEATURES, dtype=tensors.DTYPES[datatype])
+    golden = selftest.pack({"x": x}, {"logits": weights(1.0).astype(tensors.DTYPES[output])})
+    made = manifest_for(model, data, *specs, golden=golden)
+    return write(root, model, number, data, made, golden)
 
 
 def write_rnn(root: Path, model: str, number: int) -> Path:

@@ -31,6 +31,8 @@ def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     models.write_linear(root, "digits", 1)
     models.write_pair(root, "pair", 1)
     models.write_identity(root, "half", 1, "FP16", (2,))
+    for datatype in ("BOOL", "INT16", "UINT16", "UINT32", "BF16"):
+        models.write_cast_linear(root, f"digits-{datatype.lower()}", 1, datatype)
     models.write_rnn(root, "rnn", 1)
     with teacher_process.started(root, request.param) as made:
         yield made.wait_ready().address

@@ -8,6 +8,7 @@ from typing import Any
 import models
 import numpy as np
 import pytest
+from oip_calls import OIP, infer, served
 from plane import FakeCall, Plane
 
 from skerry.core import errors
@@ -18,16 +19,7 @@ from skerry.rpc.methods import CallError, Methods, Status
 from skerry.serving import server
 from skerry.serving.predictor import Job
 
-OIP = "/inference.GRPCInferenceService/"
 HEALTH = "/grpc.health.v1.Health/"
-
-
-async def served(tmp_path: Path, *, root: bool = False) -> tuple[Plane, Methods]:
-    plane = await Plane(tmp_path).load_all()
-    methods = server.build_methods(
-        plane.data, plane.registry, plane.instruments, repository_root=tmp_path if root else None
-    )
-    return plane, methods
 
 
 def infer_request(values: Any = ((1, 2, 3, 4),), **fields: Any) -> pb.ModelInferRequest:
@@ -36,14 +28,6 @@ def infer_request(values: Any = ((1, 2, 3, 4),), **fields: Any) -> pb.ModelInfer
     message.inputs.add(name="x", datatype="FP32", shape=x.shape)
     message.raw_input_contents.append(x.tobytes())
     return message
-
-
-async def infer(methods: Methods, *messages: bytes) -> list[FakeCall]:
-    calls = [FakeCall() for _ in messages]
-    methods[OIP + "ModelInfer"].handler(list(zip(calls, messages, strict=True)))  # type: ignore[arg-type,call-arg]
-    for call in calls:
-        await asyncio.wait_for(call.finished.wait(), 10)
-    return calls
 
 
 async def unary(methods: Methods, path: str, message: Any, reply: Any) -> Any:
@@ -100,6 +84,28 @@ async def test_a_bad_message_has_its_status_and_harms_nobody(tmp_path: Path, mes
     assert bad.failure[0] is status
     assert len(bad.failure[1]) <= grpc_status.MAX_MESSAGE_CHARS
     assert before.answer == after.answer is not None
+
+
+@pytest.mark.parametrize(("parameter", "value"), [("classification", 3), ("shared_memory_region", "out")])
+async def test_an_output_asked_for_in_a_form_that_is_not_offered_is_refused_and_not_sent_in_another(
+    tmp_path: Path, parameter: str, value: int | str
+) -> None:
+    """Triton's clients ask for the best classes so (`InferRequestedOutput(…, class_count=3)`)."""
+    models.write_linear(tmp_path, "digits", 1)
+    _, methods = await served(tmp_path)
+    message = infer_request()
+    output = message.outputs.add(name="logits")
+    if isinstance(value, int):
+        output.parameters[parameter].int64_param = value
+    else:
+        output.parameters[parameter].string_param = value
+    plain = infer_request()
+    plain.outputs.add(name="logits")
+    refused, answered = await infer(methods, message.SerializeToString(), plain.SerializeToString())
+    assert refused.failure is not None
+    assert refused.failure[0] is Status.INVALID_ARGUMENT
+    assert f"output 'logits': parameter '{parameter}' is not supported" in refused.failure[1]
+    assert answered.answer is not None
 
 
 async def test_a_bug_in_the_predictor_leaves_no_call_without_an_answer(tmp_path: Path) -> None:

@@ -97,8 +97,7 @@ def from_raw(name: str, datatype: str, shape: Sequence[int], raw: bytes) -> Tens
             f"input {name!r}: {datatype} of shape {list(sizes)} is {wanted} bytes, but {len(raw)} were sent"
         )
     if datatype == "BF16":
-        wide = (np.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4")
-        return Tensor(name, datatype, sizes, wide.reshape(sizes))
+        return Tensor(name, datatype, sizes, from_bfloat16(np.frombuffer(raw, "<u2")).reshape(sizes))
     data = np.frombuffer(raw, dtype).reshape(sizes)
     if datatype == "BOOL" and (data.view(np.uint8) > 1).any():
         raise errors.InputError(f"input {name!r}: BOOL is one byte of 0 or 1 per element")
@@ -111,7 +110,7 @@ def to_raw(tensor: Tensor) -> bytes:
         parts = [_as_bytes(tensor.name, element) for element in tensor.data.ravel()]
         return b"".join(struct.pack("<I", len(part)) + part for part in parts)
     if tensor.datatype == "BF16":
-        return _narrow(tensor.data)
+        return to_bfloat16(tensor.data).tobytes()
     data, dtype = tensor.data, DTYPES[tensor.datatype]
     return data.tobytes() if data.dtype is dtype else data.astype(dtype, copy=False).tobytes()
 
@@ -132,6 +131,20 @@ def check(tensor: Tensor, spec: Spec) -> None:
         raise errors.InputError(
             f"input {spec.name!r} must have shape {[FREE, *spec.shape]} (batch axis first), not {list(tensor.shape)}"
         )
+
+
+def from_bfloat16(bits: NDArray[Any]) -> NDArray[Any]:
+    """The numbers of bfloat16 patterns (uint16) as float32, which holds each of them exactly."""
+    return (bits.astype("<u4") << 16).view("<f4")
+
+
+def to_bfloat16(data: NDArray[Any]) -> NDArray[Any]:
+    """The bfloat16 patterns (uint16) nearest to float32 numbers, ties to even; NaN stays NaN."""
+    wide = np.ascontiguousarray(data, dtype="<f4")
+    bits = wide.view("<u4")
+    rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
+    quiet = ((bits >> 16) | 0x40).astype("<u2")
+    return np.where(np.isnan(wide), quiet, rounded).astype("<u2")
 
 
 def is_finite(data: NDArray[Any]) -> bool:
@@ -174,12 +187,3 @@ def _as_bytes(name: str, value: object) -> bytes:
     if isinstance(value, str):
         return value.encode()
     raise errors.InputError(f"tensor {name!r} is BYTES but holds {type(value).__name__}")
-
-
-def _narrow(data: NDArray[Any]) -> bytes:
-    """float32 to bfloat16, round to nearest even; NaN stays NaN."""
-    wide = np.ascontiguousarray(data, dtype="<f4")
-    bits = wide.view("<u4")
-    rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
-    quiet = ((bits >> 16) | 0x40).astype("<u2")
-    return np.where(np.isnan(wide), quiet, rounded).astype("<u2").tobytes()

@@ -5,12 +5,13 @@ unless it is given more; its threads sleep between runs.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
 from skerry.core import errors, tensors
+from skerry.serving import bfloat16
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: the library reads it once, as it loads
 
@@ -39,6 +40,8 @@ _TYPES: Mapping[str, str] = {
     **{f"tensor({sign}int{bits})": f"{sign.upper()}INT{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }
 _ERROR = 3
+
+Run = Callable[[Sequence[str], Mapping[str, NDArray[Any]], None], list[NDArray[Any]]]
 
 
 def check_provider(name: str) -> str:
@@ -70,10 +73,12 @@ class Session:
         except _FAILURES as exc:
             raise errors.IntegrityError(f"{what} cannot be loaded by onnxruntime {VERSION}: {str(exc)[:500]}") from exc
         # Not by the public `run`, which checks again in Python what the network's inputs were checked for already.
-        self._run = self._session._sess.run
+        self._run: Run = self._session._sess.run
         self._what = what
         self.inputs = tuple(_spec(one) for one in self._session.get_inputs())
         self.outputs = tuple(_spec(one) for one in self._session.get_outputs())
+        if any(spec.datatype == bfloat16.NAME for spec in (*self.inputs, *self.outputs)):
+            self._run = bfloat16.Bfloat16Run(self._session, onnxruntime.OrtValue, what, self.inputs, self.outputs)
         first_axes = [one.shape[0] for one in self._session.get_inputs() if one.shape]
         self.fixed_rows = next((size for size in first_axes if isinstance(size, int) and size > 0), None)
 

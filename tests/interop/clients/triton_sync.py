@@ -48,6 +48,21 @@ np.testing.assert_array_equal(client.infer("half", [tensor(half)]).as_numpy("y")
 pair = client.infer("pair", [tensor(np.ones((3, 2), np.float32), "a"), tensor(np.ones((3, 2), np.float32), "b")])
 assert pair.as_numpy("sum").shape == (3, 2)
 
+# Every type of number in the client's own encoding; bfloat16 it makes of float32.
+for datatype, kind in (("BOOL", bool), ("INT16", "i2"), ("UINT16", "u2"), ("UINT32", "u4"), ("BF16", "f4")):
+    ones = np.ones((2, 4), dtype=kind)
+    sent = triton.InferInput("x", [2, 4], datatype)
+    sent.set_data_from_numpy(ones)
+    reply = client.infer(f"digits-{datatype.lower()}", [sent])
+    np.testing.assert_array_equal(reply.as_numpy("logits"), [[-2.0, 2.0, 6.0]] * 2)
+
+try:
+    client.infer("digits", [tensor(ROW)], outputs=[triton.InferRequestedOutput("logits", class_count=2)])
+    raise SystemExit("classification was answered with numbers")
+except InferenceServerException as exc:
+    assert "INVALID_ARGUMENT" in str(exc.status()), exc
+    assert "'classification' is not supported" in exc.message(), exc
+
 for wrong, status in ((ROW[:, :2], "INVALID_ARGUMENT"), (ROW.astype(np.float64), "INVALID_ARGUMENT")):
     try:
         client.infer("digits", [tensor(wrong)])

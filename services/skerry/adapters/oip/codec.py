@@ -33,6 +33,9 @@ _FIELDS: Mapping[str, str] = {
     "FP64": "fp64_contents",
     "BYTES": "bytes_contents",
 }
+# Triton's extensions of a requested output: the best classes as texts, and an answer left in shared memory.
+CLASSIFICATION = "classification"
+UNSUPPORTED_OF_OUTPUTS = (CLASSIFICATION, "shared_memory_region")
 _NO_PARAMETERS: Mapping[str, Parameter] = {}
 
 
@@ -50,7 +53,7 @@ def decode_request(message: pb.ModelInferRequest) -> InferRequest:
         decoded,
         message.model_version,
         message.id,
-        tuple(output.name for output in message.outputs) if message.outputs else (),
+        tuple(map(_requested, message.outputs)) if message.outputs else (),
         decode_parameters(parameters) if parameters else _NO_PARAMETERS,
         bool(raw),
     )
@@ -120,6 +123,20 @@ def encode_parameters(parameters: Mapping[str, Parameter], into: Any) -> None:
             into[name].int64_param = value
         else:
             into[name].string_param = value if isinstance(value, str) else repr(value)
+
+
+def _requested(output: pb.ModelInferRequest.InferRequestedOutputTensor) -> str:
+    """The name of an output that the caller asks for. Raises InputError where it asks for it in a form that is not
+    offered: an answer in another form would be taken for the one that was asked for."""
+    for name in UNSUPPORTED_OF_OUTPUTS:
+        if name in output.parameters:
+            raise errors.InputError(
+                f"output {output.name[:80]!r}: parameter {name!r} is not supported here; ask for the output without it "
+                "and take the largest numbers yourself"
+                if name == CLASSIFICATION
+                else f"output {output.name[:80]!r}: parameter {name!r} is not supported here: answers come in the reply"
+            )
+    return output.name
 
 
 def _decode_tensors(found: Any, raw: Any, what: str) -> tuple[Tensor, ...]:

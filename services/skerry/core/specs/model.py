@@ -10,7 +10,8 @@ from skerry.core.specs.strategy import RolloutStrategy, strategy
 from skerry.core.specs.template import JobTemplate, template_fields
 
 DATATYPES = (
-    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES",
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BF16",
+    "BYTES",
 )  # fmt: skip
 TASKS = ("Classification",)
 AUGMENTS = ("generic", "none", "shift")
