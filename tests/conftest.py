@@ -14,11 +14,12 @@ import require
 
 # How long an example may take says how busy the machine is, not whether the code is right.
 hypothesis.settings.register_profile("skerry", deadline=None)
-hypothesis.settings.load_profile("skerry")
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=25)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "requires(name, available, why): what the test needs, see tests/require.py")
+    hypothesis.settings.load_profile("quick" if config.option.markexpr == "not long" else "skerry")
 
 
 _WORLD = {"subprocess.Popen", "os.system", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec"}

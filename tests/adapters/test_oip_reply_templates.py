@@ -73,7 +73,7 @@ def _outcome(encode: Any, reply: InferReply, request: InferRequest) -> Any:
 
 
 @given(st.lists(st.tuples(answers, requests), max_size=20))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples, deadline=None)
 def test_a_remembering_encoder_encodes_as_the_codec_does(sent: list[tuple[InferReply, InferRequest]]) -> None:
     encoder = reply_templates.Encoder()
     for reply, request in sent:

@@ -62,7 +62,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 @given(st.lists(damaged(), max_size=30))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples, deadline=None)
 def test_a_remembering_decoder_decodes_as_the_codec_does(sent: list[bytes]) -> None:
     decoder = request_templates.Decoder()
     for data in sent:

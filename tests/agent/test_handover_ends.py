@@ -8,6 +8,7 @@ from pathlib import Path
 import agent_fakes
 import agent_process
 import pytest
+import selection
 from agent_cascade import SURE, UNSURE
 from agent_process import World
 from handing_over import NOTICE_S, Service, assigned, events, requests_in_cloud
@@ -91,9 +92,7 @@ STEPS_OF_THE_NEW = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("where", "moment"), [row[:2] for row in STEPS_OF_THE_NEW], ids=[row[2] for row in STEPS_OF_THE_NEW]
-)
+@pytest.mark.parametrize(("where", "moment"), selection.sampled(STEPS_OF_THE_NEW, every=4))
 async def test_a_new_one_that_is_killed_costs_nothing_but_itself(old: World, where: str, moment: str) -> None:
     victim, third = old.beside(), old.beside()
     victim.program = (VICTIM, where, moment)
@@ -134,9 +133,7 @@ STEPS_OF_THE_OLD = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("where", "moment"), [row[:2] for row in STEPS_OF_THE_OLD], ids=[row[2] for row in STEPS_OF_THE_OLD]
-)
+@pytest.mark.parametrize(("where", "moment"), selection.sampled(STEPS_OF_THE_OLD, every=3))
 async def test_an_old_one_that_is_killed_as_it_ends_is_succeeded_all_the_same(
     tmp_path: Path, where: str, moment: str
 ) -> None:

@@ -24,7 +24,6 @@ from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.trust import ceremony, store
 from skerry.core.inference import InferRequest
 
-pytestmark = pytest.mark.slow
 NOW = datetime.now(UTC)
 
 

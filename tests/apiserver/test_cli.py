@@ -16,7 +16,7 @@ from controlling import MODEL, World
 from skerry.adapters import objects
 from skerry.adapters.objects.kubernetes import KubernetesObjects
 
-pytestmark = [requires_apiserver, pytest.mark.slow]
+pytestmark = requires_apiserver
 
 
 @pytest.fixture

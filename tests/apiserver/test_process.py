@@ -83,7 +83,6 @@ def start(tmp_path: Path, proxy: FaultProxy, namespace: str) -> Iterator[Callabl
         one.process.wait()
 
 
-@pytest.mark.slow
 def test_it_waits_for_the_api_server_leads_tells_its_health_and_gives_the_lease_back(
     start: Callable[[str], Controller], proxy: FaultProxy, server: ApiServer, namespace: str
 ) -> None:
@@ -100,7 +99,6 @@ def test_it_waits_for_the_api_server_leads_tells_its_health_and_gives_the_lease_
     assert not json.loads(server.kubectl("-n", namespace, *LEASE))["spec"].get("holderIdentity")
 
 
-@pytest.mark.slow
 def test_cut_off_it_ends_and_the_other_leads(
     start: Callable[[str], Controller], proxy: FaultProxy, server: ApiServer, namespace: str
 ) -> None:

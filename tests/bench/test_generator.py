@@ -54,7 +54,11 @@ def _counted(found: dict[str, Any] | None) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["in clear", "over TLS"])
-@pytest.mark.parametrize("deadlines", [False, True], ids=["without deadlines", "with deadlines that vary"])
+@pytest.mark.parametrize(
+    "deadlines",
+    [True, pytest.param(False, marks=pytest.mark.long)],
+    ids=["with deadlines that vary", "without deadlines"],
+)
 def test_every_call_is_answered_and_counted(
     load: Generator, running: rpc_world.Running, bodies: list[Path], tls: bool, deadlines: bool
 ) -> None:

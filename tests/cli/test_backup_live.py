@@ -66,7 +66,7 @@ def labels(made: Stranger) -> dict[str, bytes]:
     return {path: storage.read(path, max_bytes=10_000) for path in storage.list("labels/level")}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_system_goes_on_from_its_backup(stranger: Stranger) -> None:
     imports(stranger, 1.0)
     node = stranger.sees("nodes")[0]["node"]

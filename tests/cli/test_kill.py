@@ -56,7 +56,7 @@ def _told(made: Stranger) -> Any:
     return versions, [(one["name"], one["phase"]) for one in made.sees("rollout", "list")]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_part_and_the_supervisor_come_back_and_nothing_decided_is_lost(serving: Stranger) -> None:
     before = _told(serving)
     for part in PARTS:

@@ -42,7 +42,6 @@ def vibrations(path: Path, rows: int = 24_000) -> None:
     parquet.write_table(pa.table({**sensors, "state": np.array(CLASSES)[state]}), path)
 
 
-@pytest.mark.slow
 def test_a_finished_network_and_one_that_learns(stranger: Stranger) -> None:
     (stranger.folder / "level.onnx").write_bytes(models.linear())
     golden = np.random.default_rng(1).normal(size=(8, models.FEATURES)).astype(np.float32)

@@ -44,7 +44,7 @@ def windows(path: Path, rows: int = 1500) -> None:
     np.savez(path, x=(waves + rng.normal(0, 0.3, (rows, 32, 4))).astype(np.float32), y=label)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @object_storage.requires_s3
 def test_the_loop_runs_on_object_storage_and_leaves_nothing_of_it_on_the_disk(stranger: Stranger) -> None:
     (stranger.folder / "press.yaml").write_text(PRESS)

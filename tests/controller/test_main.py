@@ -92,7 +92,6 @@ def opened(tmp: Path) -> Objects:
     return object_store.open_objects(environment(tmp)["SKERRY_OBJECTS"])
 
 
-@pytest.mark.slow
 def test_it_founds_publishes_and_ends_when_told(tmp_path: Path, start: Callable[..., Controller]) -> None:
     controller = start(SKERRY_HEALTH="127.0.0.1:0")
     port = controller.wait_for("ready")["health"]
@@ -128,7 +127,6 @@ def controlling_now() -> Any:
     return datetime.now(UTC)
 
 
-@pytest.mark.slow
 def test_a_second_controller_waits_and_follows_when_the_first_is_killed(
     tmp_path: Path, start: Callable[..., Controller]
 ) -> None:
@@ -142,7 +140,6 @@ def test_a_second_controller_waits_and_follows_when_the_first_is_killed(
     assert second.end() == 0
 
 
-@pytest.mark.slow
 def test_a_job_outlives_a_killed_controller_is_adopted_and_ends_with_the_next(
     tmp_path: Path, start: Callable[..., Controller]
 ) -> None:
@@ -194,7 +191,6 @@ def _ask_run(tmp: Path, objects: Objects) -> None:
     objects.create("TrainingRun", "run-1", {"model": "digits", "datasetDigest": digest}, manager=writers.OPERATOR)
 
 
-@pytest.mark.slow
 def test_a_wrong_environment_is_told_in_one_line(start: Callable[..., Controller]) -> None:
     controller = start(SKERRY_MAX_JOBS="many")
     assert controller.process.wait(20) == 2

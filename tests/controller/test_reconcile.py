@@ -68,13 +68,15 @@ ENDS: dict[str, tuple[Callable[[World], None], str, str, str]] = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.long)], ids="every {}th write".format)
 @pytest.mark.parametrize("name", ENDS)
-def test_killed_before_any_write_it_comes_to_the_same_end(name: str, settled: World, tmp_path: Path) -> None:
+def test_killed_before_any_write_it_comes_to_the_same_end(
+    name: str, every: int, settled: World, tmp_path: Path
+) -> None:
     scenario, rollout, phase, stable = ENDS[name]
-    nth = 0
+    nth = 1 - every
     while True:
-        nth += 1
+        nth += every
         world = settled.copy(tmp_path / f"{nth}")
         world.die_before = nth
         scenario(world)

@@ -79,6 +79,7 @@ def test_the_controllers_own_are_renewed_without_anybody_and_the_publishers_are_
     assert events(world) == [("SignatureExpiring", True), ("SignatureEnded", True)]
 
 
+@pytest.mark.long
 def test_a_daily_renewal_where_the_publishers_key_is_leaves_nothing_to_tell(tmp_path: Path) -> None:
     world = controlling.World(tmp_path)
     only_publisher = tmp_path / "renewing"

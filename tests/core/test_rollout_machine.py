@@ -1,6 +1,6 @@
 """The rollout under random histories, and the test of the tests: seeded faults that the suite must notice.
 
-SKERRY_LONG=1 (`make test-rollout-long`) plays 20,000 histories instead of 120.
+`make test` plays 40 histories, `make test-all` 120 and the mutants, SKERRY_LONG=1 (`make test-rollout-long`) 20,000.
 """
 
 import os
@@ -34,12 +34,13 @@ def _play(histories: int, steps: int, phases: tuple[Phase, ...], *, derandomize:
     )
 
 
-@pytest.mark.slow
-def test_the_invariants_hold_in_every_history() -> None:
+@pytest.mark.parametrize("histories", [40, pytest.param(20_000 if LONG else 120, marks=pytest.mark.long)])
+def test_the_invariants_hold_in_every_history(histories: int) -> None:
     """I1 to I16, L1 to L3 of the rollout, under faults of agents, links, controllers, evidence and people."""
-    _play(20_000 if LONG else 120, 40 if LONG else 30, tuple(Phase), derandomize=not LONG)
+    _play(histories, 40 if LONG else 30, tuple(Phase), derandomize=not LONG)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mutant", rollout_mutants.MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_seeded_fault_is_noticed(mutant: rollout_mutants.Mutant) -> None:
     """By a scene, or by random histories."""
@@ -47,7 +48,7 @@ def test_a_seeded_fault_is_noticed(mutant: rollout_mutants.Mutant) -> None:
         assert _noticed_by_a_scene() or _noticed_by_histories(40), f"nothing fails although {mutant.name}"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_random_histories_alone_notice_most_faults() -> None:
     """Otherwise the machine would be a ritual: the scenes would do all the work."""
     missed = []

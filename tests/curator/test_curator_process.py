@@ -115,7 +115,6 @@ class Process:
             return await asyncio.to_thread(self._popen.wait, 20)
 
 
-@pytest.mark.slow
 async def test_a_curator_process_labels_across_kill_and_restart(tmp_path: Path, teacher: Teacher) -> None:
     server = valkey.Valkey()
     try:

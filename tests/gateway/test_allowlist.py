@@ -14,6 +14,7 @@ import httpx
 import models
 import numpy as np
 import pytest
+import selection
 import teacher_process
 import valkey
 from gateway_tls import Caller, Gateway
@@ -25,7 +26,6 @@ from skerry.core.inference import InferRequest
 from skerry.core.tensors import Tensor
 from skerry.proto import open_inference_pb2 as pb
 
-pytestmark = pytest.mark.slow
 REQUEST = codec.encode_request(
     InferRequest("digits", (Tensor.of("x", np.ones((1, 4), dtype=np.float32)),), id="r")
 ).SerializeToString()
@@ -81,7 +81,7 @@ class Listener:
         return teacher_process.status_of(channel, "ModelInfer", REQUEST)[0]
 
 
-@pytest.fixture(params=["h2", "grpcio"])
+@pytest.fixture(params=selection.TRANSPORTS)
 def listener(request: pytest.FixtureRequest, gateway: Gateway, tmp_path: Path) -> Iterator[Listener]:
     made = Listener(gateway, request.param, tmp_path)
     with made.started as running:

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import gateway_tls
 import pytest
+import selection
 import valkey
 from cryptography import x509
 from gateway_tls import Gateway, until
 
 from skerry.adapters import pki
 from skerry.core import errors
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +23,7 @@ def redis_url() -> Iterator[str]:
     server.close()
 
 
-@pytest.fixture(scope="module", params=["h2", "grpcio"])
+@pytest.fixture(scope="module", params=selection.TRANSPORTS)
 def gateway(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, redis_url: str
 ) -> Iterator[Gateway]:

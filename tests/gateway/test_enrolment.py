@@ -9,6 +9,7 @@ from pathlib import Path
 import gateway_tls
 import grpc
 import pytest
+import selection
 import valkey
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -18,8 +19,6 @@ from skerry.adapters import pki
 from skerry.core import errors, identity
 from skerry.proto import fleet_pb2
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def redis_url() -> Iterator[str]:
@@ -28,7 +27,7 @@ def redis_url() -> Iterator[str]:
     server.close()
 
 
-@pytest.fixture(scope="module", params=["h2", "grpcio"])
+@pytest.fixture(scope="module", params=selection.TRANSPORTS)
 def gateway(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, redis_url: str
 ) -> Iterator[Gateway]:

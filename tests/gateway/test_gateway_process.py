@@ -16,6 +16,7 @@ from typing import Any
 
 import grpc
 import pytest
+import selection
 import valkey
 
 from skerry.adapters import fleetstate, objects, streams
@@ -23,7 +24,6 @@ from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.core import digests
 from skerry.proto import fleet_pb2
 
-pytestmark = pytest.mark.slow
 DIGEST = "sha256:" + "ab" * 32
 ASSIGNMENT = {"model": "digits", "digest": DIGEST, "version": 3, "targetPath": "retrained/digits/3"}
 
@@ -127,7 +127,7 @@ async def until(true: Callable[[], bool], what: str) -> None:
         await asyncio.sleep(0.05)
 
 
-@pytest.fixture(params=["h2", "grpcio"])
+@pytest.fixture(params=selection.TRANSPORTS)
 async def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Gateway]:
     server = valkey.Valkey()
     one = Gateway(tmp_path, server.url, request.param)

@@ -37,7 +37,7 @@ def _damaged(block: bytes, damage: tuple[str, int, bytes] | None) -> bytes:
     return block[:at] + content + block[at + (kind == "set") :]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=5 * settings.default.max_examples, deadline=None)
 @given(st.lists(st.tuples(_blocks, _damage), min_size=1, max_size=6))
 def test_decodes_and_refuses_as_the_library_does(conversation: list) -> None:
     encoder, oracle, ours = hpack.Encoder(), hpack.Decoder(_LIST_BYTES), Decoder(_LIST_BYTES)

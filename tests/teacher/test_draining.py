@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 import models
 import pytest
+import selection
 import teacher_process
 from models import tensor
 from teacher_process import Teacher, call
@@ -25,7 +26,7 @@ from skerry.proto import open_inference_pb2 as pb
 ROW = [1.0, 2.0, 3.0, 4.0]
 
 
-@pytest.fixture(params=["h2", "grpcio"])
+@pytest.fixture(params=selection.TRANSPORTS)
 async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Teacher]:
     """Gives notice for longer than any test here takes until it is killed, if it has to be."""
     models.write_linear(tmp_path, "digits", 1)

@@ -15,6 +15,7 @@ import models
 import numpy as np
 import psutil
 import pytest
+import selection
 import teacher_process
 from teacher_process import Teacher, call, channel, status_of
 
@@ -22,8 +23,6 @@ from skerry.core.tensors import Spec
 from skerry.nets import cnn, export
 from skerry.proto import health_pb2
 from skerry.proto import open_inference_pb2 as pb
-
-TRANSPORTS = ("h2", "grpcio")
 
 
 def infer(values: object, model: str = "digits", **fields: object) -> bytes:
@@ -37,7 +36,7 @@ def infer(values: object, model: str = "digits", **fields: object) -> bytes:
 GOOD = infer([[1, 2, 3, 4]])
 
 
-@pytest.fixture(scope="module", params=TRANSPORTS)
+@pytest.fixture(scope="module", params=selection.TRANSPORTS)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Teacher]:
     root = tmp_path_factory.mktemp("models")
     models.write_linear(root, "digits", 1)
@@ -221,7 +220,7 @@ def test_pages_for_probes_and_prometheus(server: Teacher) -> None:
     assert 'skerry_requests_total{model="digits",version="1",outcome="ok"}' in server.page("/metrics")
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("transport", selection.TRANSPORTS)
 def test_alive_but_not_ready_while_a_model_loads(tmp_path: Path, transport: str) -> None:
     models.write_linear(tmp_path, "a-quick", 1)
     folder = models.write_linear(tmp_path, "b-slow", 1)
@@ -247,7 +246,7 @@ def test_alive_but_not_ready_while_a_model_loads(tmp_path: Path, transport: str)
         assert made.stop() == 0
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("transport", selection.TRANSPORTS)
 def test_one_bad_model_does_not_keep_the_others_away(tmp_path: Path, transport: str) -> None:
     models.write_linear(tmp_path, "good", 3)
     broken = models.write_linear(tmp_path, "broken", 1)
@@ -266,7 +265,7 @@ def test_one_bad_model_does_not_keep_the_others_away(tmp_path: Path, transport: 
         assert "odd_version" in made.log()
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("transport", selection.TRANSPORTS)
 def test_sigterm_under_load_loses_no_call_that_runs(tmp_path: Path, transport: str) -> None:
     models.write_linear(tmp_path, "digits", 1)
     models.write_slow(tmp_path, "slow", 1)
@@ -302,7 +301,7 @@ def test_sigterm_under_load_loses_no_call_that_runs(tmp_path: Path, transport: s
         assert set(outcomes) - {"OK"} <= refusals
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("transport", selection.TRANSPORTS)
 def test_a_setting_that_is_wrong_is_told(tmp_path: Path, transport: str) -> None:
     with teacher_process.started(tmp_path, transport, SKERRY_PROVIDER="abacus") as made:
         assert made.process.wait(30) == 1

@@ -8,6 +8,7 @@ import grpc
 import models
 import numpy as np
 import pytest
+import selection
 import teacher_process
 
 from skerry.adapters import pki
@@ -31,7 +32,7 @@ def credentials(folder: Path, ca: pki.Pair, believed: pki.Pair) -> grpc.ChannelC
     return grpc.ssl_channel_credentials(believed.certificate, key, made)
 
 
-@pytest.mark.parametrize("transport", ["h2", "grpcio"])
+@pytest.mark.parametrize("transport", selection.TRANSPORTS)
 async def test_nodes_of_the_fleet_get_through_and_nobody_else(tmp_path: Path, transport: str) -> None:
     models.write_linear(tmp_path / "models", "digits", 1)
     ours, theirs = pki.make_ca("ours", now=NOW), pki.make_ca("theirs", now=NOW)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import models
 import pytest
+import selection
 import teacher_process
 
 from skerry.core import errors
@@ -20,7 +21,7 @@ def _run(address: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.parametrize("transport", ["h2", "grpcio"])
+@pytest.mark.parametrize("transport", selection.TRANSPORTS)
 def test_a_model_that_is_ready_is_asked_once(tmp_path: Path, transport: str) -> None:
     models.write_linear(tmp_path, "digits", 3)
     with teacher_process.started(tmp_path, transport) as server:
