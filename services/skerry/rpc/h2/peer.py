@@ -165,7 +165,8 @@ class Peer(asyncio.BufferedProtocol):
     def drain(self) -> None:
         """Ask the peer to go elsewhere; what it has asked already is served."""
         self.connection.drain()
-        self.touch()
+        if self.connection.out:
+            self.touch()
 
     def end(self, why: str = "the server has stopped") -> None:
         """Hang up now; running calls are cancelled."""
