@@ -32,7 +32,7 @@ def test_the_right_network_passes() -> None:
         (models.linear(0.0), models.linear_golden(1.0), {}, "answers wrongly"),
         (models.linear(), models.linear_golden(), {"latency_cap_ms": 1e-6}, "takes"),
         (b"nothing", models.linear_golden(), {}, "cannot be loaded"),
-        (models.linear(), b"nothing", {}, "cannot be read"),
+        (models.linear(), b"nothing", {}, "not a readable npz"),
         (
             models.linear(),
             selftest.pack({"x": np.zeros((2, 4), np.float32)}, {"other": np.zeros(2)}),
@@ -99,7 +99,7 @@ def test_a_bomb_is_not_unpacked() -> None:
 def test_pickles_are_not_loaded() -> None:
     out = io.BytesIO()
     np.savez(out, x=np.array([{"a": 1}], dtype=object), logits=np.zeros((1, 3)))
-    with pytest.raises(errors.IntegrityError, match="cannot be read"):
+    with pytest.raises(errors.IntegrityError, match="not a readable npz"):
         selftest.unpack(out.getvalue(), _made(models.linear()))
 
 

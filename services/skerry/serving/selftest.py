@@ -5,9 +5,7 @@ manifest. Run by the trainer before it proposes, by a node's child process befor
 version is taken for the first time, it is also tried whether its rows influence one another.
 """
 
-import io
 import time
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,13 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.core import errors, row_independence, tensors
+from skerry.core import errors, npz, row_independence, tensors
 from skerry.core.manifest import Manifest
 from skerry.serving.network import Network
 
 MAX_GOLDEN_BYTES = 64 << 20
 _TIMED_RUNS = 5
-_UNREADABLE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError)
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -44,26 +41,18 @@ def pack(inputs: Arrays, outputs: Arrays) -> bytes:
     arrays = {**inputs, **outputs}
     if len({len(array) for array in arrays.values()}) != 1:
         raise errors.InputError("golden set: every array must have the same number of rows")
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:  # np.savez takes names as arguments: "file" is one of its own
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
-    return out.getvalue()
+    return npz.pack(arrays)
 
 
 def unpack(data: bytes, made: Manifest) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
     """(inputs, outputs) by name. Raises IntegrityError for what is no golden set of this manifest."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
-        if unpacked > MAX_GOLDEN_BYTES:
-            raise errors.TooLargeError(f"golden set of {unpacked} bytes: at most {MAX_GOLDEN_BYTES} are read")
-        with np.load(io.BytesIO(data), allow_pickle=False) as loaded:
-            inputs = {spec.name: loaded[spec.name] for spec in made.inputs}
-            outputs = {spec.name: loaded[spec.name] for spec in made.outputs if spec.name in loaded.files}
-    except _UNREADABLE as exc:
-        raise errors.IntegrityError(f"the golden set of {made.model} cannot be read: {exc!r}") from exc
+    names = {spec.name for spec in (*made.inputs, *made.outputs)}
+    what = f"the golden set of {made.model}"
+    arrays = npz.read(data, what, npz.Limits(MAX_GOLDEN_BYTES), only=names, error=errors.IntegrityError)
+    if missing := [spec.name for spec in made.inputs if spec.name not in arrays]:
+        raise errors.IntegrityError(f"{what} has no array {missing[0]!r}")
+    inputs = {spec.name: arrays[spec.name] for spec in made.inputs}
+    outputs = {spec.name: arrays[spec.name] for spec in made.outputs if spec.name in arrays}
     rows = {len(np.atleast_1d(array)) for array in (*inputs.values(), *outputs.values())}
     if not outputs or len(rows) != 1 or 0 in rows:
         raise errors.IntegrityError(f"the golden set of {made.model} needs outputs, and as many rows of each array")
