@@ -70,13 +70,13 @@ class Gateway:
 
     def __init__(self, objects: MemoryObjects, report_timeout_s: float = 60.0) -> None:
         self.objects, self.fleetstate, self.now_ms = objects, MemoryFleetState(), 1_000_000
-        self.numbers, self.view = metrics.Numbers(), desired.View()
-        self.readings = readings_writer.Readings(self.fleetstate)
+        self.instruments, self.view = metrics.Instruments(), desired.View()
+        self.readings = readings_writer.ReadingsWriter(self.fleetstate)
         self.sessions = sessions.Sessions(
             objects,
             self.view,
             self.readings,
-            self.numbers,
+            self.instruments,
             guard=identity.Guard(self.view),
             clock=lambda: self.now_ms,
             report_timeout_s=report_timeout_s,

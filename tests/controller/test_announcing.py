@@ -75,18 +75,18 @@ TURNS = [
 
 @pytest.mark.parametrize(("kind", "before", "after", "told"), TURNS)
 def test_turns(kind: str, before: dict[str, Any], after: dict[str, Any], told: list[str]) -> None:
-    found = [f"{one.reason}{'!' * one.warning}" for one in announcing.turned(kind, before, after)]
+    found = [f"{one.reason}{'!' * one.warning}" for one in announcing.of_conditions(kind, before, after)]
     assert found == told
 
 
 def test_a_message_says_which_condition_and_why() -> None:
-    (one,) = announcing.turned("TrainingRun", {}, status(Accepted=NO))
+    (one,) = announcing.of_conditions("TrainingRun", {}, status(Accepted=NO))
     assert one.message == "Accepted is False: because"
 
 
 def test_a_site_that_went_dark_is_one_event() -> None:
     many = [rollout.Event("NodeDeferred", f"edge-{number} is offline", f"edge-{number}") for number in range(40)]
-    one, other = announcing.steps([*many, rollout.Event("WaveStarted", "wave rest")])
+    one, other = announcing.of_rollout([*many, rollout.Event("WaveStarted", "wave rest")])
     assert one.message.startswith("edge-0 is offline; and 39 more: edge-1, edge-2")
     assert (other.reason, other.warning) == ("WaveStarted", False)
 

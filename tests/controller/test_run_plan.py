@@ -83,11 +83,13 @@ def test_how_a_job_ended_is_in_the_message(job: Job, told: str) -> None:
 
 def test_idle_time_does_not_count_and_is_written_down_only_when_it_begins_and_ends() -> None:
     job: dict[str, int] = {"starts": 1}
-    assert run_plan.clocked(job, idle=False, now_ms=5_000) == job
-    stopped = run_plan.clocked(job, idle=True, now_ms=5_000)
-    assert run_plan.clocked(stopped, idle=True, now_ms=9_000) == stopped == {"starts": 1, "idleSinceUnixMs": 5_000}
+    assert run_plan.with_idle_clock(job, idle=False, now_ms=5_000) == job
+    stopped = run_plan.with_idle_clock(job, idle=True, now_ms=5_000)
+    assert (
+        run_plan.with_idle_clock(stopped, idle=True, now_ms=9_000) == stopped == {"starts": 1, "idleSinceUnixMs": 5_000}
+    )
     assert run_plan.age_s({"startedUnixMs": 1_000, "job": stopped}, 60_000) == 4.0
-    on = run_plan.clocked(stopped, idle=False, now_ms=65_000)
+    on = run_plan.with_idle_clock(stopped, idle=False, now_ms=65_000)
     assert on == {"starts": 1, "idleMs": 60_000}
     assert run_plan.age_s({"startedUnixMs": 1_000, "job": on}, 66_000) == 5.0
     assert run_plan.age_s({}, 66_000) == 0.0

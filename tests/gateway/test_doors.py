@@ -171,7 +171,7 @@ def test_settings_that_do_not_belong_together_are_named(tmp_path: Path, settings
     made = Gateway(tmp_path, "unix:///none")
     given = {key.removeprefix("SKERRY_").lower(): value for key, value in (made._environment | settings).items()}
     kept = {key: value for key, value in given.items() if value and key in Settings.model_fields}
-    parts = listeners.Parts(MemoryObjects(), None, None, None, None, lambda: 0.0)  # type: ignore[arg-type]
+    parts = listeners.Services(MemoryObjects(), None, None, None, None, lambda: 0.0)  # type: ignore[arg-type]
     with pytest.raises(errors.InputError, match=message):
         listeners.Listeners(Settings(**kept), parts)
 
@@ -182,7 +182,7 @@ def test_without_certificates_the_gateway_stays_on_loopback() -> None:
     from skerry.gateway.settings import Settings
 
     plain = {"objects": "sqlite:///x", "blobs": "file:///x", "redis_url": "unix:///x", "repository": "file:///x"}
-    parts = listeners.Parts(MemoryObjects(), None, None, None, None, lambda: 0.0)  # type: ignore[arg-type]
+    parts = listeners.Services(MemoryObjects(), None, None, None, None, lambda: 0.0)  # type: ignore[arg-type]
     with pytest.raises(errors.InputError, match="SKERRY_INSECURE"):
         listeners.Listeners(Settings(**plain, listen="0.0.0.0:1"), parts)
     listeners.Listeners(Settings(**plain, listen="0.0.0.0:1", insecure=True), parts)

@@ -31,10 +31,10 @@ class Desk:
             (folder / "ca.crt").write_bytes(made.certificate)
             (folder / "ca.key").write_bytes(made.key)
             (folder / "root.json").write_bytes(b"{}")
-        office = enrol.Office(
+        policy = enrol.Policy(
             pki.Authority(folder), "skerry.local", "default", timedelta(days=30), folder / "root.json"
         )
-        self.desk = enrol.Enrolment(self.objects, office, lambda: self.now_ms)
+        self.desk = enrol.Enrolment(self.objects, policy, lambda: self.now_ms)
 
     def token(self, name: str = "t00001", uses: int = 1) -> None:
         spec = {"secretHash": join_tokens.secret_hash(SECRET), "expiresUnixMs": self.now_ms + DAY_MS, "uses": uses}
@@ -57,7 +57,7 @@ def desk(tmp_path: Path) -> Desk:
 
 def test_a_membership_is_whole(desk: Desk) -> None:
     made = desk.come("edge-1", pki.make_key())
-    assert (made.ca, made.trust_root) == ((desk.desk._office.authority.folder / "ca.crt").read_bytes(), b"{}")
+    assert (made.ca, made.trust_root) == ((desk.desk._policy.authority.folder / "ca.crt").read_bytes(), b"{}")
     assert made.not_after_unix_ms - desk.now_ms == 30 * DAY_MS
     assert made.renew_after_unix_ms - desk.now_ms == 15 * DAY_MS
 

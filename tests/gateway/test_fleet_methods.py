@@ -39,18 +39,18 @@ class AwayBlobs(MemoryBlobs):
 
 
 def service(blobs: MemoryBlobs) -> Any:
-    numbers, view = metrics.Numbers(), desired.View()
+    instruments, view = metrics.Instruments(), desired.View()
     guard = identity.Guard(view)
     fleet = sessions.Sessions(
         MemoryObjects(),
         view,
-        readings_writer.Readings(MemoryFleetState()),
-        numbers,
+        readings_writer.ReadingsWriter(MemoryFleetState()),
+        instruments,
         guard=guard,
         clock=lambda: 0,
         report_timeout_s=1.0,
     )
-    return methods.build(fleet, ingest.Ingest(blobs, MemoryStreams()), numbers, guard, None)
+    return methods.build(fleet, ingest.Ingest(blobs, MemoryStreams()), instruments, guard, None)
 
 
 def request(count: int = 1, node: str = "north") -> bytes:

@@ -206,7 +206,7 @@ async def test_an_upload_beyond_the_message_limit_is_told_the_limit(gateway: Gat
 async def test_the_repository_health_and_metrics_are_served(gateway: Gateway) -> None:
     assert await gateway.get("/repository/metadata/timestamp.json") == b"{}"
     assert json.loads(await gateway.get("/healthz"))["ok"] is True
-    assert b"skerry_gateway_streams 0.0" in await gateway.get("/metrics")
+    assert b"skerry_gateway_streams 0\n" in await gateway.get("/metrics")
 
 
 async def test_at_sigterm_nodes_are_asked_to_connect_again_and_the_process_ends(gateway: Gateway) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from skerry.gateway import repository
-from skerry.gateway.metrics import Numbers
+from skerry.gateway.metrics import Instruments
 
 
 @dataclass
@@ -58,7 +58,7 @@ def app(tmp_path: Path) -> Any:
     (root / "private.key").write_text("key")
     (tmp_path / "secret").write_text("secret")
     (root / "targets" / "link").symlink_to(tmp_path / "secret")
-    return repository.build(f"file://{root}", Numbers(), lambda: 0.5, lambda: True)
+    return repository.build(f"file://{root}", Instruments(), lambda: 0.5, lambda: True)
 
 
 async def test_metadata_is_fresh_and_targets_may_be_kept(app: Any) -> None:
@@ -108,7 +108,7 @@ async def test_nothing_can_be_written(app: Any) -> None:
 
 
 async def test_a_repository_that_is_not_there_yet_is_not_found(tmp_path: Path) -> None:
-    app = repository.build(f"file://{tmp_path}/none", Numbers(), lambda: 0.0, lambda: True)
+    app = repository.build(f"file://{tmp_path}/none", Instruments(), lambda: 0.0, lambda: True)
     assert (await ask(app, "/repository/metadata/timestamp.json")).status == 404
 
 
@@ -116,7 +116,9 @@ async def test_a_repository_that_is_not_there_yet_is_not_found(tmp_path: Path) -
 async def test_health_is_the_age_of_the_last_answer_of_the_object_store(
     tmp_path: Path, silent_s: float, status: int
 ) -> None:
-    answer = await ask(repository.build(f"file://{tmp_path}", Numbers(), lambda: silent_s, lambda: True), "/healthz")
+    answer = await ask(
+        repository.build(f"file://{tmp_path}", Instruments(), lambda: silent_s, lambda: True), "/healthz"
+    )
     assert answer.status == status
     assert b'"objectsSilentSeconds":' in answer.body
 

@@ -47,7 +47,7 @@ async def test_a_steady_fleet_writes_a_sign_of_life_every_five_seconds_and_nothi
             call.say(report(sequence))
             await gateway.sessions.written()
             gateway.look()
-        assert gateway.numbers.reports._value.get() == 61
+        assert gateway.instruments.reports.value() == 61
         assert gateway.node.status["lastSeenUnixMs"] == 1_060_000
         assert gateway.objects.writes - before == 12
         assert gateway.node.generation == 1
@@ -106,9 +106,9 @@ async def test_a_report_of_the_past_is_ignored_on_any_stream() -> None:
     async with gateway.stream(report(7)) as call:
         call.say(report(6, agent_version="old"))
         call.say(report(7, agent_version="old"))
-        assert gateway.numbers.stale_reports._value.get() == 2
+        assert gateway.instruments.stale_reports.value() == 2
         async with gateway.stream(report(7, agent_version="old")):
-            assert gateway.numbers.stale_reports._value.get() == 3
+            assert gateway.instruments.stale_reports.value() == 3
     async with gateway.stream(report(5, agent_version="old")):
         assert gateway.node.status["agentVersion"] == "0.1"
     async with gateway.stream(report(1, boot_id="b2", agent_version="new")):
@@ -141,7 +141,7 @@ async def test_of_two_gateways_the_one_that_lost_the_node_does_not_say_it_is_gon
 
 async def one_ends(gateway: Gateway) -> None:
     gateway.sessions.end_all()
-    await settled(lambda: gateway.numbers.streams._value.get() == 0)
+    await settled(lambda: gateway.instruments.streams == 0)
 
 
 async def test_a_node_said_to_be_gone_by_another_gateway_is_put_right_by_its_next_report() -> None:

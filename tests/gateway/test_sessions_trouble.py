@@ -31,13 +31,13 @@ async def test_readings_are_put_with_their_node_and_age_and_once_more_when_it_go
 
 def test_of_a_report_is_kept_what_its_readings_are_made_of_and_no_more() -> None:
     whole = report()
-    kept = fleet_pb2.NodeReport.FromString(reports.last_words(whole))
+    kept = fleet_pb2.NodeReport.FromString(reports.readings_report(whole))
     for connected in (True, False):
         assert reports.readings(kept, 7, connected=connected) == reports.readings(whole, 7, connected=connected)
     assert not kept.models and not kept.boot_id and not kept.HasField("runtime")
     bare = report(readings=[])
     bare.ClearField("spool")
-    assert reports.readings(fleet_pb2.NodeReport.FromString(reports.last_words(bare)), 7, connected=True) == {}
+    assert reports.readings(fleet_pb2.NodeReport.FromString(reports.readings_report(bare)), 7, connected=True) == {}
 
 
 class AwayState(MemoryFleetState):

@@ -22,7 +22,7 @@ class Announcement:
     warning: bool
 
 
-def turned(kind: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Sequence[Announcement]:
+def of_conditions(kind: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Sequence[Announcement]:
     """One for every condition whose status or reason is another than before; what is not known yet is no news, and of
     what has ended only how."""
     old = {one.type: (one.status, one.reason) for one in _conditions(before)}
@@ -40,7 +40,7 @@ def _announced(one: conditions.Condition) -> Announcement:
     return Announcement(one.reason or one.type, f"{one.type} is {one.status}: {one.message}".rstrip(": "), trouble)
 
 
-def steps(events: Sequence[rollout.Event]) -> Iterator[Announcement]:
+def of_rollout(events: Sequence[rollout.Event]) -> Iterator[Announcement]:
     """The steps of a rollout; many alike (a site that went dark) are told as one."""
     alike: dict[str, list[rollout.Event]] = {}
     for event in events:

@@ -9,7 +9,7 @@ from skerry.core import conditions
 Status = Mapping[str, Any]
 
 
-def mark(status: Status, kind: str, value: str, reason: str, message: str, now_ms: int) -> Json:
+def with_condition(status: Status, kind: str, value: str, reason: str, message: str, now_ms: int) -> Json:
     """`status` with that condition set; equal to `status` when it says so already."""
     found = conditions.from_json(status.get("conditions"))
     changed = conditions.put(found, kind, value, reason, message, now_ms=now_ms)

@@ -96,7 +96,8 @@ class Publisher:
         if not condition_json.is_true(version.status, "Available"):
             message = f"signed by role {version.spec['targetPath'].partition('/')[0]} and published"
             self._store.put_status(
-                version, condition_json.mark(version.status, "Available", "True", "Published", message, now_ms)
+                version,
+                condition_json.with_condition(version.status, "Available", "True", "Published", message, now_ms),
             )
             log.info(
                 "version_published",
@@ -189,7 +190,7 @@ class Publisher:
         if not condition_json.has(version.status, "Available", "False", reason, message):
             log.warning("version_refused", name=version.name, reason=reason, message=message)
         self._store.put_status(
-            version, condition_json.mark(version.status, "Available", "False", reason, message, now_ms)
+            version, condition_json.with_condition(version.status, "Available", "False", reason, message, now_ms)
         )
 
     def _create_rollout(self, model: Object, version: Object) -> None:

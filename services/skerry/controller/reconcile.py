@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.telemetry import logs
-from skerry.adapters.telemetry.on_change import Told
+from skerry.adapters.telemetry.on_change import OnChange
 from skerry.adapters.trust import cleanup, expiry
 from skerry.adapters.trust import repository as trust
 from skerry.controller import condition_json, publish, retention, retrain_trigger, rollouts, runs, signatures, summaries
@@ -38,11 +38,11 @@ class Reconciler:
     ) -> None:
         self._store, self._runs, self._publisher, self._repository = store, runs_, publisher, repository
         self._rollouts = rollouts.Rollouts(store, fleetstate)
-        self._policy = retrain_trigger.Policy(store, fleetstate, blobs)
-        self._told = Told()
+        self._retrain_trigger = retrain_trigger.RetrainTrigger(store, fleetstate, blobs)
+        self._on_change = OnChange()
         self.signatures: Sequence[expiry.Signature] = ()
-        self._trust: signatures.Standing | None = None
-        self._kept_house_ms = 0
+        self._trust: signatures.TrustStatus | None = None
+        self._housekeeping_ms = 0
         self._imports_ms: dict[str, int] = {}
 
     def tick(self, epoch: int, now_ms: int) -> None:
@@ -51,12 +51,12 @@ class Reconciler:
             self._try(f"TrainingRun {run.name}", functools.partial(self._runs.step, run, now_ms=now_ms))
         self._try("imports", lambda: self._check_imports(now_ms))
         self._try("rollouts", lambda: self._rollouts.step(now_ms=now_ms, epoch=epoch))
-        self._try("retrain policy", lambda: self._policy.step(now_ms=now_ms))
+        self._try("retrain policy", lambda: self._retrain_trigger.step(now_ms=now_ms))
         self._try("standing", lambda: summaries.step(self._store, now_ms=now_ms, trust=self._trust))
-        if not 0 <= now_ms - self._kept_house_ms < _HOUSEKEEPING_MS:
+        if not 0 <= now_ms - self._housekeeping_ms < _HOUSEKEEPING_MS:
             self._try("model repository", lambda: self._keep_house(now_ms))
             self._try("signatures", lambda: self._look_at_signatures(now_ms))
-            self._kept_house_ms = now_ms
+            self._housekeeping_ms = now_ms
 
     def drain(self, now_ms: int) -> None:
         """Told to stop: jobs end, their runs do not; the next leader starts them again."""
@@ -84,7 +84,7 @@ class Reconciler:
         self.signatures = expiry.look(self._repository.store)
         self._trust = signatures.judge(self.signatures, now)
         for one in self.signatures:
-            if (text := one.warning(now)) and self._told.is_news(f"key of {one.role}", one.expires.isoformat()):
+            if (text := one.warning(now)) and self._on_change.differs(f"key of {one.role}", one.expires.isoformat()):
                 log.warning("signature_expiring", role=one.role, expires=one.expires.isoformat(), message=text)
 
     def _try(self, what: str, step: Callable[[], None]) -> None:
@@ -95,7 +95,7 @@ class Reconciler:
         except errors.ConflictError as exc:
             log.debug("read_again", what=what, reason=str(exc))
         except errors.SkerryError as exc:
-            if self._told.is_news(what, str(exc)):
+            if self._on_change.differs(what, str(exc)):
                 log.warning("step_failed", what=what, error=str(exc))
         else:
-            self._told.settled(what)
+            self._on_change.forget(what)

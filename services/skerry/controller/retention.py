@@ -60,7 +60,9 @@ def retire(store: Store, repository: trust.Repository, *, now_ms: int, now: date
             continue  # told of where the model is used
         for one in surplus([v for v in versions if v.spec.get("model") == model.name], used, keep):
             message = f"older than the newest {keep} versions and in use nowhere; its files are gone"
-            store.put_status(one, condition_json.mark(one.status, "Available", "False", RETIRED, message, now_ms))
+            store.put_status(
+                one, condition_json.with_condition(one.status, "Available", "False", RETIRED, message, now_ms)
+            )
             log.info("version_retired", name=one.name, model=model.name)
     retired = {
         str(one.spec["targetPath"])

@@ -12,7 +12,7 @@ from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.objects.protocol import Object
 from skerry.adapters.telemetry import logs
-from skerry.adapters.telemetry.on_change import Told
+from skerry.adapters.telemetry.on_change import OnChange
 from skerry.controller import condition_json
 from skerry.controller.store import Store
 from skerry.core import contract, datasets, digests, drift, errors, intents, manifest, retrain, specs
@@ -22,10 +22,10 @@ log = logs.logger("controller")
 _FRESH_MS = 30_000  # an older reading says nothing about now
 
 
-class Policy:
+class RetrainTrigger:
     def __init__(self, store: Store, fleetstate: FleetState, blobs: Blobs) -> None:
         self._store, self._fleetstate, self._blobs = store, fleetstate, blobs
-        self._told = Told()
+        self._on_change = OnChange()
         self._captured: dict[str, int] = {}  # rows captured until a dataset, by its digest: datasets never change
         self._references: dict[str, tuple[int, ...]] = {}  # by digest of the version
 
@@ -46,9 +46,9 @@ class Policy:
                 self._consider(
                     model, runs, rollouts, nodes, curators.get(contract.curator_reading(model.name), {}), now_ms
                 )
-                self._told.settled(model.name)
+                self._on_change.forget(model.name)
             except (errors.InputError, errors.IntegrityError, errors.RejectedError) as exc:
-                if self._told.is_news(model.name, str(exc)):
+                if self._on_change.differs(model.name, str(exc)):
                     log.warning("policy_failed", model=model.name, error=str(exc))
 
     def _consider(

@@ -11,7 +11,7 @@ from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.lease import epochs
 from skerry.adapters.objects.protocol import Object
 from skerry.adapters.telemetry import logs
-from skerry.adapters.telemetry.on_change import Told
+from skerry.adapters.telemetry.on_change import OnChange
 from skerry.controller import announcing, condition_json, observe
 from skerry.controller.store import LeadershipLostError, Store
 from skerry.core import errors, evidence, rollout, specs
@@ -24,7 +24,7 @@ Assignments = Mapping[str, specs.Assignment | None]
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Inventory:
     """Everything that plans are made from, read once in a tick. What cannot be parsed is told of and left out."""
 
     nodes: Sequence[specs.EdgeNode]
@@ -35,13 +35,13 @@ class World:
         return {name: one for name, one in self.versions.items() if one.model == model}
 
 
-def read_world(store: Store, told: Told) -> World:
+def read_inventory(store: Store, on_change: OnChange) -> Inventory:
     fleets: dict[str, specs.EdgeFleet] = {}
     for one in store.list("EdgeFleet"):
         try:
             fleets[one.name] = specs.parse_fleet(one.name, one.spec)
         except errors.InputError as exc:
-            _unreadable(told, one, exc)
+            _unreadable(on_change, one, exc)
     versions: dict[str, specs.ModelVersion] = {}
     for one in store.list("ModelVersion"):
         if not condition_json.is_true(one.status, "Available"):
@@ -49,18 +49,18 @@ def read_world(store: Store, told: Told) -> World:
         try:
             versions[one.name] = specs.parse_model_version(one.name, one.spec)
         except errors.InputError as exc:
-            _unreadable(told, one, exc)
+            _unreadable(on_change, one, exc)
     nodes: list[specs.EdgeNode] = []
     for one in store.list("EdgeNode"):
         try:
             nodes.append(specs.parse_node(one.name, one.spec, one.status))
         except errors.InputError as exc:
-            _unreadable(told, one, exc)
-    return World(nodes, fleets, versions)
+            _unreadable(on_change, one, exc)
+    return Inventory(nodes, fleets, versions)
 
 
-def _unreadable(told: Told, thing: Object, exc: errors.InputError) -> None:
-    if told.is_news(f"{thing.kind} {thing.name}", str(exc)):
+def _unreadable(on_change: OnChange, thing: Object, exc: errors.InputError) -> None:
+    if on_change.differs(f"{thing.kind} {thing.name}", str(exc)):
         log.warning("object_unreadable", kind=thing.kind, name=thing.name, error=str(exc))
 
 
@@ -69,11 +69,11 @@ class Rollouts:
 
     def __init__(self, store: Store, fleetstate: FleetState) -> None:
         self._store, self._fleetstate = store, fleetstate
-        self._told = Told()
+        self._on_change = OnChange()
         self._answers: dict[str, tuple[rollout.Question, evidence.Evidence]] = {}
 
     def step(self, *, now_ms: int, epoch: int) -> None:
-        world = read_world(self._store, self._told)
+        inventory = read_inventory(self._store, self._on_change)
         busy: dict[str, set[str]] = {}
         known = self._known(now_ms)
         newer = rollout.superseded_by([(thing.created_unix_ms, spec, status) for thing, spec, status in known])
@@ -82,26 +82,26 @@ class Rollouts:
                 self._answers.pop(spec.name, None)
                 continue
             try:
-                held = self._plan(world, thing, spec, status, newer.get(spec.name, ""), now_ms, epoch)
-                self._told.settled(spec.name)
+                held = self._plan(inventory, thing, spec, status, newer.get(spec.name, ""), now_ms, epoch)
+                self._on_change.forget(spec.name)
             except LeadershipLostError:
                 raise
             except errors.SkerryError as exc:
-                self._complain("rollout_failed", spec.name, exc)
-                held = {node.name for node in world.nodes}  # nobody else moves these nodes before it was planned
+                self._log_failure("rollout_failed", spec.name, exc)
+                held = {node.name for node in inventory.nodes}  # nobody else moves these nodes before it was planned
             busy.setdefault(spec.model, set()).update(held)
         for model in self._store.list("EdgeModel"):
             try:
-                self._settle(world, model, frozenset(busy.get(model.name, ())), now_ms, epoch)
-                self._told.settled(model.name)
+                self._settle(inventory, model, frozenset(busy.get(model.name, ())), now_ms, epoch)
+                self._on_change.forget(model.name)
             except LeadershipLostError:
                 raise
             except errors.SkerryError as exc:
-                self._complain("settling_failed", model.name, exc)
+                self._log_failure("settling_failed", model.name, exc)
 
-    def _complain(self, event: str, name: str, exc: errors.SkerryError) -> None:
+    def _log_failure(self, event: str, name: str, exc: errors.SkerryError) -> None:
         """A conflict is nothing to tell of: the next tick reads again."""
-        if not isinstance(exc, errors.ConflictError) and self._told.is_news(name, str(exc)):
+        if not isinstance(exc, errors.ConflictError) and self._on_change.differs(name, str(exc)):
             log.warning(event, name=name, error=str(exc))
 
     def _known(self, now_ms: int) -> list[tuple[Object, specs.ModelRollout, rollout.Status]]:
@@ -117,12 +117,14 @@ class Rollouts:
     def _refuse(self, thing: Object, why: str, now_ms: int) -> None:
         if not condition_json.has(thing.status, "Accepted", "False", "Invalid", why):
             log.warning("rollout_unreadable", rollout=thing.name, error=why)
-        status = condition_json.mark(thing.status, "Accepted", "False", "Invalid", why, now_ms)
-        self._store.put_status(thing, condition_json.mark(status, "Succeeded", "False", "Invalid", why, now_ms))
+        status = condition_json.with_condition(thing.status, "Accepted", "False", "Invalid", why, now_ms)
+        self._store.put_status(
+            thing, condition_json.with_condition(status, "Succeeded", "False", "Invalid", why, now_ms)
+        )
 
     def _plan(
         self,
-        world: World,
+        inventory: Inventory,
         thing: Object,
         spec: specs.ModelRollout,
         status: rollout.Status,
@@ -134,20 +136,20 @@ class Rollouts:
         model = self._store.find("EdgeModel", spec.model)
         stable = str(model.status.get("stableVersion", "")) if model else ""
         case = rollout.Case(
-            spec, world.of(spec.model), stable, world.fleets.get(spec.strategy.fleet), newer if model else ""
+            spec, inventory.of(spec.model), stable, inventory.fleets.get(spec.strategy.fleet), newer if model else ""
         )
-        asked = rollout.question(case, status, world.nodes, now_ms=now_ms, epoch=epoch)
+        asked = rollout.question(case, status, inventory.nodes, now_ms=now_ms, epoch=epoch)
         found = self._answer(spec, asked, now_ms) if asked else None
-        made = rollout.plan(case, status, world.nodes, found, now_ms=now_ms, epoch=epoch)
+        made = rollout.plan(case, status, inventory.nodes, found, now_ms=now_ms, epoch=epoch)
         if made.stale:
             log.warning("stale_epoch", rollout=spec.name, epoch=epoch, seen=status.epoch)
-            return {node.name for node in world.nodes}
+            return {node.name for node in inventory.nodes}
         if made.stable and model is not None:
             self._store.put_status(model, {**model.status, "stableVersion": made.stable})
         written = self._store.put_status(thing, rollout.to_json(made.status))
         for event in made.events:
             log.info("rollout", rollout=spec.name, reason=event.reason, message=event.message, node=event.node)
-        self._store.tell(written, announcing.steps(made.events))
+        self._store.tell(written, announcing.of_rollout(made.events))
         self._assign(spec.model, made.assignments, epoch)
         return set(made.assignments)
 
@@ -162,14 +164,14 @@ class Rollouts:
         self._answers[spec.name] = asked, found
         return found
 
-    def _settle(self, world: World, model: Object, busy: frozenset[str], now_ms: int, epoch: int) -> None:
+    def _settle(self, inventory: Inventory, model: Object, busy: frozenset[str], now_ms: int, epoch: int) -> None:
         parsed = specs.parse_edge_model(model.name, model.spec)
         settled = rollout.settled_from_json(model.name, model.status.get("catchUp"))
-        fleet = world.fleets.get(parsed.rollout.fleet)
-        stable = world.versions.get(str(model.status.get("stableVersion", "")))
+        fleet = inventory.fleets.get(parsed.rollout.fleet)
+        stable = inventory.versions.get(str(model.status.get("stableVersion", "")))
         if fleet is None or stable is None:
             return
-        made = rollout.settle(model.name, stable, fleet, settled, world.nodes, busy, now_ms=now_ms, epoch=epoch)
+        made = rollout.settle(model.name, stable, fleet, settled, inventory.nodes, busy, now_ms=now_ms, epoch=epoch)
         if made.stale:
             return
         if made.settled != settled:

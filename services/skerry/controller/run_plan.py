@@ -84,7 +84,7 @@ def age_s(status: Mapping[str, Any], now_ms: int) -> float:
     return max(0.0, (now_ms - started_ms - idle_ms) / 1000)
 
 
-def clocked(job: Mapping[str, Any], *, idle: bool, now_ms: int) -> dict[str, Any]:
+def with_idle_clock(job: Mapping[str, Any], *, idle: bool, now_ms: int) -> dict[str, Any]:
     """TrainingRun.status.job with its clock stopped, or going on; it changes only when that changes."""
     since = job.get("idleSinceUnixMs")
     if idle == (since is not None):

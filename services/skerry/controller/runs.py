@@ -22,7 +22,7 @@ from skerry.core import contract, errors, snapshots, specs
 log = logs.logger("controller")
 
 MAX_LOG_BYTES = 1 << 20
-_LAST_WORDS_BYTES = 8192
+_LAST_MESSAGE_BYTES = 8192
 _FAILURES = ("error", "critical")  # levels of what ended a job
 _START_AGAIN_MS = 5_000  # after a start that the cluster, or this machine, did not take
 
@@ -90,10 +90,12 @@ class Runs:
             if self._jobs.poll(run.name).state is not State.RUNNING:
                 continue
             self._jobs.stop(run.name)
-            job = _uncounted(run.status.get("job", {}))
-            status = {**run.status, "job": run_plan.clocked(job, idle=True, now_ms=now_ms)}
+            job = _without_last_start(run.status.get("job", {}))
+            status = {**run.status, "job": run_plan.with_idle_clock(job, idle=True, now_ms=now_ms)}
             text = "the controller was told to stop; the next one starts the job again"
-            self._store.put_status(run, condition_json.mark(status, "Running", "False", "Interrupted", text, now_ms))
+            self._store.put_status(
+                run, condition_json.with_condition(status, "Running", "False", "Interrupted", text, now_ms)
+            )
             log.info("training_interrupted", run=run.name, model=run.spec.get("model"))
 
     def _busy(self) -> int:
@@ -112,7 +114,7 @@ class Runs:
         elif step.action is Action.STOP:
             _, cannot = self._failed_starts.get(run.name, (0, ""))
             message = f"{step.message}; it could not be started: {cannot}" if cannot else step.message
-            self._finish(run, step.reason, message, now_ms, last_words=True)
+            self._finish(run, step.reason, message, now_ms, with_last_message=True)
         else:
             self._collect(run, now_ms)
 
@@ -130,24 +132,29 @@ class Runs:
         return Order(run.name, spec.model, retrain.timeout_s, retrain.template, spec.suspend), model
 
     def _wait(self, run: Object, step: Step, now_ms: int) -> None:
-        status = condition_json.mark(run.status, "Accepted", "True", "Valid", "", now_ms)
+        status = condition_json.with_condition(run.status, "Accepted", "True", "Valid", "", now_ms)
         if run.status.get("startedUnixMs"):
-            status = {**status, "job": run_plan.clocked(run.status.get("job", {}), idle=step.idle, now_ms=now_ms)}
+            status = {
+                **status,
+                "job": run_plan.with_idle_clock(run.status.get("job", {}), idle=step.idle, now_ms=now_ms),
+            }
         running = "True" if step.reason == "Training" else "False"
-        self._store.put_status(run, condition_json.mark(status, "Running", running, step.reason, step.message, now_ms))
+        self._store.put_status(
+            run, condition_json.with_condition(status, "Running", running, step.reason, step.message, now_ms)
+        )
 
     def _start(self, run: Object, order: Order, model: Object, step: Step, now_ms: int) -> None:
         """The start is counted before it happens: a controller that dies in between cannot start for ever."""
         failed_ms, _ = self._failed_starts.get(run.name, (0, ""))
         if 0 <= now_ms - failed_ms < _START_AGAIN_MS:
             return
-        job = run_plan.clocked(run.status.get("job", {}), idle=False, now_ms=now_ms)
+        job = run_plan.with_idle_clock(run.status.get("job", {}), idle=False, now_ms=now_ms)
         job["starts"] = int(job.get("starts", 0)) + 1
         self._prepare(run, model, first=job["starts"] == 1)
         status = {**run.status, "startedUnixMs": run.status.get("startedUnixMs") or now_ms, "job": job}
-        status = condition_json.mark(status, "Accepted", "True", "Valid", "", now_ms)
+        status = condition_json.with_condition(status, "Accepted", "True", "Valid", "", now_ms)
         run = self._store.put_status(
-            run, condition_json.mark(status, "Running", "False", "Starting", step.message, now_ms)
+            run, condition_json.with_condition(status, "Running", "False", "Starting", step.message, now_ms)
         )
         try:
             self._jobs.start(order)
@@ -156,9 +163,9 @@ class Runs:
             return
         except (errors.UnavailableError, errors.RejectedError) as exc:
             self._failed_starts[run.name] = (now_ms, str(exc))
-            status = {**run.status, "job": _uncounted(job)}
+            status = {**run.status, "job": _without_last_start(job)}
             self._store.put_status(
-                run, condition_json.mark(status, "Running", "False", "CannotStart", str(exc), now_ms)
+                run, condition_json.with_condition(status, "Running", "False", "CannotStart", str(exc), now_ms)
             )
             return
         self._failed_starts.pop(run.name, None)
@@ -200,17 +207,19 @@ class Runs:
         *,
         status: Mapping[str, Any] | None = None,
         succeeded: bool = False,
-        last_words: bool = False,
+        with_last_message: bool = False,
     ) -> None:
         """Write down how the run ended, with its log, and only then forget the job."""
         final = {**(run.status if status is None else status), "finishedUnixMs": now_ms}
         if data := self._jobs.log(run.name, MAX_LOG_BYTES):
             final["logDigest"] = blob_store.put(self._blobs, data)
-            message += _last_words(data[-_LAST_WORDS_BYTES:]) if last_words else ""
+            message += _last_message(data[-_LAST_MESSAGE_BYTES:]) if with_last_message else ""
         if reason == "Invalid":
-            final = condition_json.mark(final, "Accepted", "False", reason, message, now_ms)
-        final = condition_json.mark(final, "Running", "False", reason, message, now_ms)
-        final = condition_json.mark(final, "Succeeded", "True" if succeeded else "False", reason, message, now_ms)
+            final = condition_json.with_condition(final, "Accepted", "False", reason, message, now_ms)
+        final = condition_json.with_condition(final, "Running", "False", reason, message, now_ms)
+        final = condition_json.with_condition(
+            final, "Succeeded", "True" if succeeded else "False", reason, message, now_ms
+        )
         self._store.put_status(run, final)
         tell = log.info if succeeded else log.warning
         tell("training_ended", run=run.name, model=run.spec.get("model"), reason=reason, message=message)
@@ -225,12 +234,12 @@ class Runs:
         self._failed_starts.pop(name, None)
 
 
-def _uncounted(job: Mapping[str, Any]) -> dict[str, Any]:
+def _without_last_start(job: Mapping[str, Any]) -> dict[str, Any]:
     """TrainingRun.status.job without its last start."""
     return {**job, "starts": max(0, int(job.get("starts", 0)) - 1)}
 
 
-def _last_words(data: bytes) -> str:
+def _last_message(data: bytes) -> str:
     """What the job said last, for a person who asks why: the text of its last error, else its last line of words."""
     lines = [line.strip() for line in data.decode(errors="replace").splitlines() if re.search("[a-z]", line)]
     if not lines:

@@ -12,7 +12,7 @@ CONDITION = "TrustFresh"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class TrustStatus:
     """What the condition says. It names days and no times left, so that it changes only when something turns."""
 
     status: str
@@ -20,16 +20,16 @@ class Standing:
     message: str
 
 
-def judge(found: Sequence[Signature], now: datetime) -> Standing:
+def judge(found: Sequence[Signature], now: datetime) -> TrustStatus:
     """False as soon as one signature is nearer to its end than it should ever come."""
     late = [one for one in found if one.warning(now)]
     if not late:
-        return Standing(conditions.TRUE, "Fresh", "every signature of the model repository is good for long enough")
+        return TrustStatus(conditions.TRUE, "Fresh", "every signature of the model repository is good for long enough")
     ended = [one for one in late if one.expires <= now]
     if ended:
         text = f"nodes refuse whatever is new: {_told(ended)}"
-        return Standing(conditions.FALSE, "SignatureEnded", text)
-    return Standing(conditions.FALSE, "SignatureExpiring", f"nodes will refuse whatever is new: {_told(late)}")
+        return TrustStatus(conditions.FALSE, "SignatureEnded", text)
+    return TrustStatus(conditions.FALSE, "SignatureExpiring", f"nodes will refuse whatever is new: {_told(late)}")
 
 
 def _told(found: Sequence[Signature]) -> str:

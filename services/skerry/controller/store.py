@@ -48,7 +48,7 @@ class Store:
         asks). Raises ConflictError when it was written since it was read."""
         stamped = without_nulls({**status, "observedGeneration": thing.generation})
         written = self._patch(thing, "status", difference(thing.status, stamped))
-        self.tell(written, announcing.turned(thing.kind, thing.status, written.status))
+        self.tell(written, announcing.of_conditions(thing.kind, thing.status, written.status))
         return written
 
     def tell(self, thing: Object, announcements: Iterable[announcing.Announcement]) -> None:

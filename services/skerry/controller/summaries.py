@@ -15,7 +15,7 @@ from skerry.core import errors, liveness, specs
 _STAMPED = ("EdgeModel", "ModelVersion", "ModelRollout", "TrainingRun")
 
 
-def step(store: Store, *, now_ms: int, trust: signatures.Standing | None = None) -> None:
+def step(store: Store, *, now_ms: int, trust: signatures.TrustStatus | None = None) -> None:
     """One look at everything. `trust`: of the model repository, once somebody looked."""
     nodes = _nodes(store)
     for thing in store.list("EdgeFleet"):
@@ -33,7 +33,7 @@ def fleet_status(thing: Object, nodes: Sequence[specs.EdgeNode], *, now_ms: int)
     try:
         fleet = specs.parse_fleet(thing.name, thing.spec)
     except errors.InputError as exc:
-        return condition_json.mark(thing.status, "Ready", "False", "Invalid", str(exc), now_ms)
+        return condition_json.with_condition(thing.status, "Ready", "False", "Invalid", str(exc), now_ms)
     states = [_state(node, fleet, now_ms) for node in nodes if fleet.selects(node)]
     gone = sum(state in (liveness.State.OFFLINE, liveness.State.UNKNOWN) for state in states)
     counts = {"nodes": len(states), "online": len(states) - gone, "offline": gone}
@@ -56,15 +56,17 @@ def model_status(thing: Object, *, now_ms: int) -> Json:
     return _ready(thing.status, "True", "Served", f"{stable} is the stable version", now_ms)
 
 
-def trusted(status: Json, trust: signatures.Standing | None, now_ms: int) -> Json:
+def trusted(status: Json, trust: signatures.TrustStatus | None, now_ms: int) -> Json:
     """EdgeModel.status with what signatures are worth. People look at models, and all models share them."""
     if trust is None:
         return status
-    return condition_json.mark(status, signatures.CONDITION, trust.status, trust.reason, trust.message, now_ms)
+    return condition_json.with_condition(
+        status, signatures.CONDITION, trust.status, trust.reason, trust.message, now_ms
+    )
 
 
 def _ready(status: Mapping[str, Any], value: str, reason: str, message: str, now_ms: int) -> Json:
-    return condition_json.mark(status, "Ready", value, reason, message, now_ms)
+    return condition_json.with_condition(status, "Ready", value, reason, message, now_ms)
 
 
 def _nodes(store: Store) -> Sequence[specs.EdgeNode]:

@@ -40,7 +40,7 @@ class Schedule:
     ) -> None:
         self._labeling, self._objects, self._fleetstate, self._blobs = labeling, objects, fleetstate, blobs
         self._settings, self._monotonic = settings, monotonic
-        self._told = on_change.Told()
+        self._on_change = on_change.OnChange()
         self._retention = dataset_retention.DatasetRetention(objects, blobs, monotonic, settings.keep_datasets_seconds)
         self._report_at_s = self._rescan_at_s = self._retry_refused_at_s = self._retention_at_s = float("-inf")
 
@@ -72,9 +72,9 @@ class Schedule:
     def _guard(self, what: str, act: Callable[..., None], *args: object) -> None:
         try:
             act(*args)
-            self._told.settled(what)
+            self._on_change.forget(what)
         except errors.SkerryError as exc:
-            if self._told.is_news(what, str(exc)):
+            if self._on_change.differs(what, str(exc)):
                 _log.warning("curator_waits", what=what, message=str(exc))
 
     def _follow(self) -> None:

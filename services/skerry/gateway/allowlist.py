@@ -31,7 +31,7 @@ def route(guard: Guard) -> Route:
 
 def of(guard: Guard) -> bytes:
     """Everybody whom the guard admits, as the objects stand."""
-    return allowlist.render(_mark(guard.domain, guard.tenant, *one) for one in guard.view.members())
+    return allowlist.render(_mark(guard.domain, guard.tenant, *one) for one in guard.view.allowed())
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)

@@ -20,14 +20,14 @@ _log = logs.logger("gateway")
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class WrittenStatus:
     """An EdgeNode.status, in what the gateway asks of it: is it the same, and when was the node last seen."""
 
     fingerprint: bytes
     last_seen_ms: int
 
     @classmethod
-    def of(cls, status: Mapping[str, Any]) -> "Noted":
+    def of(cls, status: Mapping[str, Any]) -> "WrittenStatus":
         return cls(fingerprint(status), int(status.get("lastSeenUnixMs", 0)))
 
 
@@ -44,7 +44,7 @@ class View:
         self.revision = 0
         self.epoch = 0
         self._nodes: dict[str, specs.EdgeNode] = {}
-        self._noted: dict[str, Noted] = {}
+        self._statuses_by_node: dict[str, WrittenStatus] = {}
         self._offload: dict[str, bytes] = {}
 
     def apply(self, changes: Iterable[Change], revision: int) -> frozenset[str] | None:
@@ -62,24 +62,24 @@ class View:
         self.revision = max(self.revision, revision)
         return None if everyone else frozenset(touched)
 
-    def noted(self, node: str) -> "Noted | None":
+    def written_status(self, node: str) -> "WrittenStatus | None":
         """What EdgeNode.status said last; None when there is no such node."""
-        return self._noted.get(node)
+        return self._statuses_by_node.get(node)
 
-    def standing(self, node: str) -> tuple[str, bool] | None:
+    def approval(self, node: str) -> tuple[str, bool] | None:
         """The key that may speak for the node, and whether it is revoked; None when there is no such node."""
         known = self._nodes.get(node)
         return None if known is None else (known.approved_key, known.revoked)
 
-    def members(self) -> Iterator[tuple[str, str]]:
+    def allowed(self) -> Iterator[tuple[str, str]]:
         """Each node that is not revoked, with the key that may speak for it."""
         for node, known in self._nodes.items():
             if known.approved_key and not known.revoked:
                 yield node, known.approved_key
 
-    def note(self, node: str, status: Mapping[str, Any]) -> None:
+    def remember_status(self, node: str, status: Mapping[str, Any]) -> None:
         """What was just written, before the watch brings it back."""
-        self._noted[node] = Noted.of(status)
+        self._statuses_by_node[node] = WrittenStatus.of(status)
 
     def desired(self, node: str) -> fleet_pb2.DesiredState:
         known = self._nodes.get(node)
@@ -95,9 +95,9 @@ class View:
         before = self._nodes.get(thing.name)
         if change.deleted:
             self._nodes.pop(thing.name, None)
-            self._noted.pop(thing.name, None)
+            self._statuses_by_node.pop(thing.name, None)
             return {thing.name}
-        self._noted[thing.name] = Noted.of(thing.status)
+        self._statuses_by_node[thing.name] = WrittenStatus.of(thing.status)
         try:
             node = specs.parse_node(thing.name, thing.spec, {})
         except errors.InputError as exc:  # the node keeps the state that it was sent last

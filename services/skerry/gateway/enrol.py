@@ -30,7 +30,7 @@ class WaitingError(errors.RejectedError):
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
+class Policy:
     """`lifetime` of certificates; `trust_root`: file of the metadata that nodes begin to trust with."""
 
     authority: authority.Authority
@@ -43,8 +43,8 @@ class Office:
 class Enrolment:
     """`clock` is wall time in Unix ms."""
 
-    def __init__(self, objects: Objects, office: Office, clock: Callable[[], int]) -> None:
-        self._objects, self._office, self._clock = objects, office, clock
+    def __init__(self, objects: Objects, policy: Policy, clock: Callable[[], int]) -> None:
+        self._objects, self._policy, self._clock = objects, policy, clock
         self._lock, self._tokens, self._at_s = threading.Lock(), _BURST, time.monotonic()
 
     def enrol(self, request: fleet_pb2.EnrolRequest) -> fleet_pb2.Membership:
@@ -89,7 +89,7 @@ class Enrolment:
             raise errors.ForbiddenError(decision.message)
         if decision.outcome is join_tokens.Outcome.WAIT:
             assert token is not None
-            self._let_wait(request.node, node, token, key, decision.message)
+            self._record_waiting_key(request.node, node, token, key, decision.message)
             raise WaitingError(decision.message)
         if decision.consumes:
             assert found is not None and token is not None
@@ -113,7 +113,7 @@ class Enrolment:
             return None
 
     def _consume(self, found: Object, token: join_tokens.JoinToken, use: join_tokens.Use, now_ms: int) -> None:
-        """Noted against the version that was read: of two nodes that come at once, one decides again."""
+        """WrittenStatus against the version that was read: of two nodes that come at once, one decides again."""
         used = [*found.status.get("nodes", []), join_tokens.use_json(use, now_ms)]
         self._objects.patch(
             "JoinToken",
@@ -127,7 +127,9 @@ class Enrolment:
         spec = {"labels": dict(token.labels), "cordoned": False, "assignments": [], "approvedKey": key}
         self._objects.create("EdgeNode", name, spec, manager=writers.GATEWAY)
 
-    def _let_wait(self, name: str, node: Object | None, token: join_tokens.JoinToken, key: str, reason: str) -> None:
+    def _record_waiting_key(
+        self, name: str, node: Object | None, token: join_tokens.JoinToken, key: str, reason: str
+    ) -> None:
         """The key that asks stands in the node's status, where a person finds it and may approve it."""
         if node is None:
             self._create(name, token, "")
@@ -137,20 +139,20 @@ class Enrolment:
         self._objects.patch("EdgeNode", name, manager=writers.GATEWAY, status={"waitingKey": key})
 
     def _issue(self, node: str, csr: bytes) -> fleet_pb2.Membership:
-        office, now = self._office, datetime.fromtimestamp(self._clock() / 1000, UTC)
-        uri = str(identity.NodeId(office.domain, office.tenant, node))
-        certificate = office.authority.issue(csr, uri, office.lifetime, now=now)
+        policy, now = self._policy, datetime.fromtimestamp(self._clock() / 1000, UTC)
+        uri = str(identity.NodeId(policy.domain, policy.tenant, node))
+        certificate = policy.authority.issue(csr, uri, policy.lifetime, now=now)
         return fleet_pb2.Membership(
             certificate=certificate,
-            ca=office.authority.certificate(),
-            renew_after_unix_ms=int((now + office.lifetime / 2).timestamp() * 1000),
-            not_after_unix_ms=int((now + office.lifetime).timestamp() * 1000),
+            ca=policy.authority.certificate(),
+            renew_after_unix_ms=int((now + policy.lifetime / 2).timestamp() * 1000),
+            not_after_unix_ms=int((now + policy.lifetime).timestamp() * 1000),
         )
 
     def _root(self) -> bytes:
-        if self._office.trust_root is None:
+        if self._policy.trust_root is None:
             return b""
-        return files.read(self._office.trust_root, max_bytes=64 << 10)
+        return files.read(self._policy.trust_root, max_bytes=64 << 10)
 
     def _admit(self) -> None:
         with self._lock:

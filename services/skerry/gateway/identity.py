@@ -61,12 +61,12 @@ class Guard:
         return peer
 
     def _fault(self, peer: identity.Peer) -> identity.Fault | None:
-        known = self.view.standing(peer.id.node)
+        known = self.view.approval(peer.id.node)
         approved, revoked = known if known is not None else (None, False)
         return identity.fault(peer, self.domain, self.tenant, approved, revoked=revoked)
 
 
-def about(peer: identity.Peer | None) -> Mapping[str, Any]:
+def certificate_status(peer: identity.Peer | None) -> Mapping[str, Any]:
     """What of a caller's certificate belongs into its EdgeNode.status."""
     return {} if peer is None else {"certNotAfterUnixMs": peer.not_after_ms}
 

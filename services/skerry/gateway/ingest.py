@@ -25,7 +25,7 @@ _log = logs.logger("gateway")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Accepted:
     """A record worth keeping: the blob, and the stream's entry about it."""
 
     path: str
@@ -33,7 +33,7 @@ class Wanted:
     entry: Mapping[str, str]
 
 
-def check(record: fleet_pb2.Record, node: str) -> Wanted:
+def check(record: fleet_pb2.Record, node: str) -> Accepted:
     """Raises InputError that says why this record will never be accepted."""
     kind = record.WhichOneof("body")
     if kind is None:
@@ -44,7 +44,7 @@ def check(record: fleet_pb2.Record, node: str) -> Wanted:
     return _example(record.id, data, node) if kind == contract.EXAMPLE else _truth(data, node)
 
 
-def _example(example_id: str, data: bytes, node: str) -> Wanted:
+def _example(example_id: str, data: bytes, node: str) -> Accepted:
     try:
         example = fleet_pb2.Example.FromString(data)
     except DecodeError as exc:
@@ -60,10 +60,10 @@ def _example(example_id: str, data: bytes, node: str) -> Wanted:
         raise errors.InputError("the example's logits are not finite")
     name = digests.hex_of(example_id)
     entry = contract.stream_entry(example.model, example_id, contract.EXAMPLE)
-    return Wanted(contract.example_path(example.model, name), data, entry)
+    return Accepted(contract.example_path(example.model, name), data, entry)
 
 
-def _truth(data: bytes, node: str) -> Wanted:
+def _truth(data: bytes, node: str) -> Accepted:
     if len(data) > contract.MAX_TRUTH_BYTES:
         raise errors.TooLargeError(f"the truth has {len(data)} bytes, at most {contract.MAX_TRUTH_BYTES} are taken")
     try:
@@ -75,7 +75,7 @@ def _truth(data: bytes, node: str) -> Wanted:
         raise errors.InputError(f"the truth's label {truth.label} is no class index")
     name = digests.hex_of(digests.check(truth.example_id, "example_id of the truth"))
     entry = contract.stream_entry(truth.model, truth.example_id, contract.TRUTH)
-    return Wanted(contract.truth_path(truth.model, name), data, entry)
+    return Accepted(contract.truth_path(truth.model, name), data, entry)
 
 
 def _check_owner(model: str, owner: str, node: str) -> None:
@@ -129,7 +129,7 @@ class Ingest:
             self._tell(entries)  # also of those that were written before storage failed
         return reply
 
-    def _store(self, wanted: Wanted) -> bool:
+    def _store(self, wanted: Accepted) -> bool:
         """Is it new? An example is named by its content; a truth by its example, and the latest counts."""
         if self._blobs.exists(wanted.path):
             if wanted.entry["kind"] == contract.EXAMPLE:

@@ -31,13 +31,13 @@ _LOOPBACK = ("localhost", "")
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Services:
     """What the listeners serve. `silent_s`: seconds since the object store answered last."""
 
     store: Objects
     fleet: sessions.Sessions
     intake: ingest.Ingest
-    numbers: metrics.Numbers
+    instruments: metrics.Instruments
     guard: Guard
     silent_s: Callable[[], float]
 
@@ -45,8 +45,8 @@ class Parts:
 class Listeners:
     """Raises InputError when the settings do not belong together."""
 
-    def __init__(self, settings: Settings, parts: Parts) -> None:
-        self._settings, self._parts = settings, parts
+    def __init__(self, settings: Settings, parts: Services) -> None:
+        self._settings, self._services = settings, parts
         self._ready = False
         self._check()
 
@@ -57,10 +57,12 @@ class Listeners:
         settings, bound = self._settings, dict[str, str]()
         async with contextlib.AsyncExitStack() as stack:
             if settings.health:
-                pages = repository.build_pages(self._parts.numbers, self._parts.silent_s, self._is_ready)
+                pages = repository.build_pages(self._services.instruments, self._services.silent_s, self._is_ready)
                 bound["health"] = await stack.enter_async_context(https.listening(pages, https.split(settings.health)))
-            files = repository.build(settings.repository, self._parts.numbers, self._parts.silent_s, self._is_ready)
-            application = Guarded(files, self._parts.guard) if settings.client_ca else files
+            files = repository.build(
+                settings.repository, self._services.instruments, self._services.silent_s, self._is_ready
+            )
+            application = Guarded(files, self._services.guard) if settings.client_ca else files
             address = https.split(settings.http)
             bound["http"] = await stack.enter_async_context(
                 https.listening(application, address, self._tls(nodes=True))
@@ -69,10 +71,10 @@ class Listeners:
                 bound["jobs"] = await stack.enter_async_context(self._jobs())
             enrolment = self._enrolment()
             if enrolment is not None and settings.enrol:
-                desk = await self._serve(stack, methods.build_enrolment(enrolment), drain=self._drain)
-                bound["enrol"] = await _listen(desk, settings.enrol, self._tls(nodes=False))
+                enrolment_server = await self._serve(stack, methods.build_enrolment(enrolment), drain=self._drain)
+                bound["enrol"] = await _listen(enrolment_server, settings.enrol, self._tls(nodes=False))
             table = methods.build(
-                self._parts.fleet, self._parts.intake, self._parts.numbers, self._parts.guard, enrolment
+                self._services.fleet, self._services.intake, self._services.instruments, self._services.guard, enrolment
             )
             streams = await self._serve(stack, table, drain=self._drain_fleet)
             bound["listen"] = await _listen(streams, settings.listen, self._tls(nodes=True))
@@ -96,16 +98,16 @@ class Listeners:
     async def _drain_fleet(self, server: Server) -> None:
         """Ask every node to connect elsewhere, and write down that it is gone from here."""
         draining = asyncio.create_task(server.drain(self._settings.drain_seconds))
-        self._parts.fleet.end_all()
+        self._services.fleet.end_all()
         await draining
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._parts.fleet.written(), self._settings.drain_seconds)
+            await asyncio.wait_for(self._services.fleet.written(), self._settings.drain_seconds)
 
     def _jobs(self) -> contextlib.AbstractAsyncContextManager[str]:
         settings = self._settings
         assert settings.tickets_key is not None
         store = blobs.open_blobs(settings.blobs)
-        beside = [allowlist.route(self._parts.guard)]
+        beside = [allowlist.route(self._services.guard)]
         application = job_blobs.build(store, job_blobs.read_key(settings.tickets_key), lambda: int(time.time()), beside)
         return https.listening(application, https.split(settings.jobs), self._tls(nodes=False))
 
@@ -113,14 +115,14 @@ class Listeners:
         settings = self._settings
         if settings.issuer is None:
             return None
-        office = enrol.Office(
+        policy = enrol.Policy(
             authority=Authority(settings.issuer),
             domain=settings.trust_domain,
             tenant=settings.tenant,
             lifetime=timedelta(days=settings.certificate_days),
             trust_root=settings.trust_root,
         )
-        return enrol.Enrolment(self._parts.store, office, lambda: time.time_ns() // 1_000_000)
+        return enrol.Enrolment(self._services.store, policy, lambda: time.time_ns() // 1_000_000)
 
     def _tls(self, *, nodes: bool) -> Tls | None:
         settings = self._settings

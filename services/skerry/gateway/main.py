@@ -16,7 +16,7 @@ from skerry.adapters.telemetry import logs
 from skerry.core import errors
 from skerry.gateway import desired, ingest, metrics, readings_writer, sessions, watch
 from skerry.gateway.identity import Guard
-from skerry.gateway.listeners import Listeners, Parts
+from skerry.gateway.listeners import Listeners, Services
 from skerry.gateway.settings import Settings
 
 _AFTER_DRAIN_S = 8.0  # to write down that the nodes are gone, and to close what else is open
@@ -29,14 +29,14 @@ async def serve(settings: Settings) -> None:
     end_requested = shutdown.requested(settings.notice_seconds + settings.drain_seconds + _AFTER_DRAIN_S)
     await asyncio.to_thread(_warn_of_eviction, settings.redis_url)
     store = objects.open_objects(settings.objects)
-    numbers, view = metrics.Numbers(), desired.View()
+    instruments, view = metrics.Instruments(), desired.View()
     guard = Guard(view, settings.trust_domain, settings.tenant, enforced=bool(settings.client_ca))
-    readings = readings_writer.Readings(fleetstate.open_fleetstate(settings.redis_url))
+    readings = readings_writer.ReadingsWriter(fleetstate.open_fleetstate(settings.redis_url))
     fleet = sessions.Sessions(
         store,
         view,
         readings,
-        numbers,
+        instruments,
         guard=guard,
         clock=_now_ms,
         report_timeout_s=settings.report_timeout_seconds,
@@ -44,8 +44,8 @@ async def serve(settings: Settings) -> None:
     )
     intake = ingest.Ingest(blobs.open_blobs(settings.blobs), streams.open_streams(settings.redis_url))
     async with _watched(store, fleet) as watching, _running(readings):
-        parts = Parts(store, fleet, intake, numbers, guard, lambda: watching.silent_s)
-        async with Listeners(settings, parts).open() as ready:
+        services = Services(store, fleet, intake, instruments, guard, lambda: watching.silent_s)
+        async with Listeners(settings, services).open() as ready:
             print(json.dumps({"event": "ready", "service": "gateway", **ready}), flush=True)  # noqa: T201
             await end_requested.wait()
             _log.info("draining", notice_s=settings.notice_seconds, grace_s=settings.drain_seconds)
@@ -69,7 +69,7 @@ async def _watched(store: Objects, fleet: sessions.Sessions) -> AsyncIterator[wa
 
 
 @contextlib.asynccontextmanager
-async def _running(readings: readings_writer.Readings) -> AsyncIterator[None]:
+async def _running(readings: readings_writer.ReadingsWriter) -> AsyncIterator[None]:
     writing = asyncio.create_task(readings.run())
     try:
         yield

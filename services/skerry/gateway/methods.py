@@ -25,7 +25,7 @@ _log = logs.logger("gateway")
 def build(
     fleet: sessions.Sessions,
     intake: ingest.Ingest,
-    numbers: metrics.Numbers,
+    instruments: metrics.Instruments,
     guard: Guard,
     enrolment: enrol.Enrolment | None,
 ) -> Methods:
@@ -43,10 +43,10 @@ def build(
                 guard.check(call, request.node)
                 reply = await asyncio.get_running_loop().run_in_executor(threads, intake.upload, request)
         except errors.SkerryError as exc:
-            numbers.failed.inc()
+            instruments.failed.add()
             raise grpc_status.call_error(exc) from exc
-        numbers.accepted.inc(len(reply.accepted))
-        numbers.refused.inc(len(reply.refused))
+        instruments.accepted.add((), len(reply.accepted))
+        instruments.refused.add((), len(reply.refused))
         for refused in reply.refused:
             _log.warning("record_refused", peer=call.peer_address, id=refused.id, message=refused.reason)
         return bytes(reply.SerializeToString())

@@ -1,25 +1,36 @@
-"""The gateway's numbers for Prometheus. No label ever carries a name from outside: the count of series is fixed."""
+"""The gateway's counters and gauges for Prometheus. No label ever carries a name from outside: the count of series is
+fixed."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from skerry.adapters.telemetry import metrics
 
 
-class Numbers:
-    """Counters and gauges in a registry of their own."""
+class Instruments:
+    """Of one process. `streams` and `objects_silent_s` are set by whoever knows them."""
 
     def __init__(self) -> None:
-        self._registry = registry = CollectorRegistry()
-        self.streams = Gauge("skerry_gateway_streams", "Nodes with an open stream", registry=registry)
-        self.reports = Counter("skerry_gateway_reports", "Reports taken", registry=registry)
-        self.stale_reports = Counter("skerry_gateway_stale_reports", "Reports ignored as stale", registry=registry)
-        self.status_writes = Counter("skerry_gateway_status_writes", "EdgeNode statuses written", registry=registry)
-        self.desired_states = Counter("skerry_gateway_desired_states", "Desired states sent", registry=registry)
-        self.accepted = Counter("skerry_gateway_records_accepted", "Uploaded records accepted", registry=registry)
-        self.refused = Counter("skerry_gateway_records_refused", "Uploaded records refused", registry=registry)
-        self.failed = Counter("skerry_gateway_uploads_failed", "Uploads that storage did not take", registry=registry)
-        self.objects_silent_s = Gauge(
-            "skerry_gateway_objects_silent_seconds", "Since the object store answered last", registry=registry
+        self._families = families = metrics.Metrics()
+        self.streams = 0
+        self.objects_silent_s = 0.0
+        self.reports = families.counter("skerry_gateway_reports_total", "Reports taken")
+        self.stale_reports = families.counter("skerry_gateway_stale_reports_total", "Reports ignored as stale")
+        self.status_writes = families.counter("skerry_gateway_status_writes_total", "EdgeNode statuses written")
+        self.desired_states = families.counter("skerry_gateway_desired_states_total", "Desired states sent")
+        self.accepted = families.counter("skerry_gateway_records_accepted_total", "Uploaded records accepted")
+        self.refused = families.counter("skerry_gateway_records_refused_total", "Uploaded records refused")
+        self.failed = families.counter("skerry_gateway_uploads_failed_total", "Uploads that storage did not take")
+        for counter in (
+            self.reports, self.stale_reports, self.status_writes, self.desired_states, self.accepted, self.refused,
+            self.failed,
+        ):  # fmt: skip
+            counter.add((), 0)  # shown from the start: a rate needs a zero to rise from
+        families.gauge("skerry_gateway_streams", "Nodes with an open stream", (), lambda: {(): float(self.streams)})
+        families.gauge(
+            "skerry_gateway_objects_silent_seconds",
+            "Since the object store answered last",
+            (),
+            lambda: {(): self.objects_silent_s},
         )
 
-    def text(self) -> bytes:
+    def render(self) -> bytes:
         """The exposition format of Prometheus."""
-        return generate_latest(self._registry)
+        return self._families.render()

@@ -16,35 +16,35 @@ from skerry.core.liveness import HEARTBEAT_S
 from skerry.gateway import desired, metrics
 
 _MAX_WRITERS = 4
-_GONE: Mapping[str, Any] = {"connected": False}
+_DISCONNECTED: Mapping[str, Any] = {"connected": False}
 
 _log = logs.logger("gateway")
 
 
-class Speaker(Protocol):
+class StatusSource(Protocol):
     """Who says something of a node: one of its streams."""
 
     node: str
     written_unix_ms: int  # when its word was written last; 0: never
-    status_lost: bool  # the last write failed, which was told
+    has_failed: bool  # the last write failed, which was logged
 
 
-class Statuses:
+class StatusWriter:
     """Lives on one event loop. `enrols`: a node that nobody knows gets its object by the first word."""
 
     def __init__(
         self,
         objects: Objects,
         view: desired.View,
-        numbers: metrics.Numbers,
+        instruments: metrics.Instruments,
         *,
         enrols: bool,
         heartbeat_s: int = HEARTBEAT_S,
     ) -> None:
-        self._objects, self._view, self._numbers, self._enrols = objects, view, numbers, enrols
+        self._objects, self._view, self._instruments, self._enrols = objects, view, instruments, enrols
         self._mark_ms = 1000 * heartbeat_s
         self._marks = {} if heartbeat_s == HEARTBEAT_S else {"markSeconds": heartbeat_s}
-        self._waiting: dict[str, tuple[Speaker, Mapping[str, Any]]] = {}
+        self._waiting: dict[str, tuple[StatusSource, Mapping[str, Any]]] = {}
         self._writing: dict[str, asyncio.Task[None]] = {}
         self._writers = asyncio.Semaphore(_MAX_WRITERS)
 
@@ -53,24 +53,24 @@ class Statuses:
         while self._writing:
             await asyncio.wait(self._writing.values())
 
-    def tell(self, speaker: Speaker, status: Mapping[str, Any], now_unix_ms: int) -> None:
+    def tell(self, source: StatusSource, status: Mapping[str, Any], now_unix_ms: int) -> None:
         """What the node's report says, as of now. Trouble is logged once, and tried again with the next report."""
-        word = {**status, **self._marks, "lastSeenUnixMs": now_unix_ms}
-        if speaker.node in self._writing or not self._is_known(speaker, word):
-            self._put_soon(speaker, word)
+        status = {**status, **self._marks, "lastSeenUnixMs": now_unix_ms}
+        if source.node in self._writing or not self._is_known(source, status):
+            self._put_soon(source, status)
 
-    def tell_gone(self, speaker: Speaker) -> None:
+    def write_disconnected(self, source: StatusSource) -> None:
         """That the node has no stream here any more."""
-        self._put_soon(speaker, _GONE)
+        self._put_soon(source, _DISCONNECTED)
 
-    def _is_known(self, speaker: Speaker, word: Mapping[str, Any]) -> bool:
-        known = self._view.noted(speaker.node)
-        is_fresh = word["lastSeenUnixMs"] - speaker.written_unix_ms < self._mark_ms
-        return is_fresh and known is not None and known.fingerprint == desired.fingerprint(word)
+    def _is_known(self, source: StatusSource, status: Mapping[str, Any]) -> bool:
+        known = self._view.written_status(source.node)
+        is_fresh = status["lastSeenUnixMs"] - source.written_unix_ms < self._mark_ms
+        return is_fresh and known is not None and known.fingerprint == desired.fingerprint(status)
 
-    def _put_soon(self, speaker: Speaker, word: Mapping[str, Any]) -> None:
-        node = speaker.node
-        self._waiting[node] = (speaker, word)
+    def _put_soon(self, source: StatusSource, status: Mapping[str, Any]) -> None:
+        node = source.node
+        self._waiting[node] = (source, status)
         if node not in self._writing:
             self._writing[node] = asyncio.create_task(self._write(node))
 
@@ -79,30 +79,33 @@ class Statuses:
         try:
             while node in self._waiting:
                 async with self._writers:
-                    speaker, word = self._waiting.pop(node)
+                    source, status = self._waiting.pop(node)
                     try:
-                        await (self._write_gone(speaker) if word is _GONE else self._write_word(speaker, word))
+                        if status is _DISCONNECTED:
+                            await self._put_disconnected(source)
+                        else:
+                            await self._put_status(source, status)
                     except errors.SkerryError as exc:
-                        if not speaker.status_lost:
+                        if not source.has_failed:
                             _log.error("status_not_written", node=node, message=str(exc))
-                        speaker.status_lost = True
+                        source.has_failed = True
         finally:
             del self._writing[node]
 
-    async def _write_word(self, speaker: Speaker, word: Mapping[str, Any]) -> None:
-        if self._is_known(speaker, word):
+    async def _put_status(self, source: StatusSource, status: Mapping[str, Any]) -> None:
+        if self._is_known(source, status):
             return
-        node = speaker.node
-        await asyncio.to_thread(self._put, node, dict(word), self._view.noted(node) is None)
-        speaker.written_unix_ms, speaker.status_lost = word["lastSeenUnixMs"], False
-        self._view.note(node, word)
-        self._numbers.status_writes.inc()
+        node = source.node
+        await asyncio.to_thread(self._put, node, dict(status), self._view.written_status(node) is None)
+        source.written_unix_ms, source.has_failed = status["lastSeenUnixMs"], False
+        self._view.remember_status(node, status)
+        self._instruments.status_writes.add()
 
-    async def _write_gone(self, speaker: Speaker) -> None:
-        known = self._view.noted(speaker.node)
-        if known is not None and known.last_seen_ms > speaker.written_unix_ms > 0:
+    async def _put_disconnected(self, source: StatusSource) -> None:
+        known = self._view.written_status(source.node)
+        if known is not None and known.last_seen_ms > source.written_unix_ms > 0:
             return  # another gateway has heard of it since
-        await asyncio.to_thread(self._put, speaker.node, dict(_GONE), False)
+        await asyncio.to_thread(self._put, source.node, dict(_DISCONNECTED), False)
 
     def _put(self, node: str, status: dict[str, Any], create: bool) -> None:
         if create and self._enrols:

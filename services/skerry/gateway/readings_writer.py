@@ -13,7 +13,7 @@ _PAUSE_S = 0.1
 _log = logs.logger("gateway")
 
 
-class Readings:
+class ReadingsWriter:
     """While Redis is away the newest readings wait here, bounded; older ones are lost, as readings may be."""
 
     def __init__(self, fleetstate: FleetState) -> None:

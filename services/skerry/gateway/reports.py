@@ -107,7 +107,7 @@ def _model(model: fleet_pb2.ModelReport) -> dict[str, Any]:
     }
 
 
-def last_words(report: fleet_pb2.NodeReport) -> bytes:
+def readings_report(report: fleet_pb2.NodeReport) -> bytes:
     """A report of nothing but what `readings` tells: that is what a gateway keeps of each node."""
     kept = fleet_pb2.NodeReport(node=report.node, readings=report.readings)
     if report.HasField("spool"):

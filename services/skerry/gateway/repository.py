@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from skerry.adapters import blobs
+from skerry.adapters.telemetry import metrics as telemetry
 from skerry.gateway import metrics, repository_files
 
 LONGEST_SILENCE_S = 30.0
@@ -39,18 +40,22 @@ class _Files(StaticFiles):
 
 
 def build(
-    repository_url: str, numbers: metrics.Numbers, silent_s: Callable[[], float], is_ready: Callable[[], bool]
+    repository_url: str, instruments: metrics.Instruments, silent_s: Callable[[], float], is_ready: Callable[[], bool]
 ) -> Starlette:
     """`/repository/{metadata,targets}/…` and the pages of `build_pages`."""
-    return Starlette(routes=[*files(repository_url), *_pages(numbers, silent_s, is_ready)])
+    return Starlette(routes=[*files(repository_url), *_pages(instruments, silent_s, is_ready)])
 
 
-def build_pages(numbers: metrics.Numbers, silent_s: Callable[[], float], is_ready: Callable[[], bool]) -> Starlette:
+def build_pages(
+    instruments: metrics.Instruments, silent_s: Callable[[], float], is_ready: Callable[[], bool]
+) -> Starlette:
     """`/healthz` (503: the object store has been silent too long), `/readyz` (503: it ends), `/metrics`."""
-    return Starlette(routes=_pages(numbers, silent_s, is_ready))
+    return Starlette(routes=_pages(instruments, silent_s, is_ready))
 
 
-def _pages(numbers: metrics.Numbers, silent_s: Callable[[], float], is_ready: Callable[[], bool]) -> list[BaseRoute]:
+def _pages(
+    instruments: metrics.Instruments, silent_s: Callable[[], float], is_ready: Callable[[], bool]
+) -> list[BaseRoute]:
     async def health(_: Request) -> Response:
         silent = silent_s()
         ok = silent < LONGEST_SILENCE_S
@@ -60,8 +65,8 @@ def _pages(numbers: metrics.Numbers, silent_s: Callable[[], float], is_ready: Ca
         return JSONResponse({"ok": is_ready()}, status_code=200 if is_ready() else 503)
 
     async def show(_: Request) -> Response:
-        numbers.objects_silent_s.set(silent_s())
-        return Response(numbers.text(), media_type="text/plain; version=0.0.4")
+        instruments.objects_silent_s = silent_s()
+        return Response(instruments.render(), media_type=telemetry.CONTENT_TYPE)
 
     return [Route("/healthz", health), Route("/readyz", ready), Route("/metrics", show)]
 

@@ -16,7 +16,7 @@ from skerry.core import errors
 from skerry.core.identity import Peer
 from skerry.core.liveness import HEARTBEAT_S
 from skerry.gateway import desired, metrics, node_status, readings_writer, reports
-from skerry.gateway.identity import Guard, about
+from skerry.gateway.identity import Guard, certificate_status
 from skerry.proto import fleet_pb2
 from skerry.rpc import grpc_status
 from skerry.rpc.methods import Call, CallError, Status
@@ -28,8 +28,20 @@ class Stream:
     """One node's stream, as the transport tells it (`methods.Receiver`); of no node until the first report."""
 
     __slots__ = (
-        "_sessions", "boot_id", "call", "heard_at_s", "is_finished", "is_stale", "last_words", "node", "peer",
-        "pushing", "sent", "sequence", "status_lost", "written_unix_ms",
+        "_sessions",
+        "boot_id",
+        "call",
+        "has_failed",
+        "heard_at_s",
+        "is_finished",
+        "is_stale",
+        "node",
+        "peer",
+        "pushing",
+        "readings_report",
+        "sent",
+        "sequence",
+        "written_unix_ms",
     )  # fmt: skip
 
     def __init__(self, sessions: "Sessions", call: Call) -> None:
@@ -37,14 +49,14 @@ class Stream:
         self.node = ""
         self.peer: Peer | None = None  # where nodes have certificates
         self.boot_id, self.sequence = "", -1  # of the newest report
-        self.last_words = b""  # of the newest report, what is said once more when the node goes
+        self.readings_report = b""  # of the newest report, what is said once more when the node goes
         self.heard_at_s = 0.0  # by the loop's clock
         self.is_finished = False  # the node says no more
         self.sent = b""  # fingerprint of the desired state that the node has
         self.is_stale = False  # that state may differ from what it should have
         self.pushing: asyncio.Task[None] | None = None
         self.written_unix_ms = 0
-        self.status_lost = False
+        self.has_failed = False
 
     def received(self, message: bytes) -> None:
         try:
@@ -68,17 +80,17 @@ class Sessions:
         self,
         objects: Objects,
         view: desired.View,
-        readings: readings_writer.Readings,
-        numbers: metrics.Numbers,
+        readings: readings_writer.ReadingsWriter,
+        instruments: metrics.Instruments,
         *,
         guard: Guard,
         clock: Callable[[], int],
         report_timeout_s: float,
         heartbeat_s: int = HEARTBEAT_S,
     ) -> None:
-        self._view, self._readings, self._numbers, self._guard = view, readings, numbers, guard
-        self._statuses = node_status.Statuses(
-            objects, view, numbers, enrols=not guard.enforced, heartbeat_s=heartbeat_s
+        self._view, self._readings, self._instruments, self._guard = view, readings, instruments, guard
+        self._statuses = node_status.StatusWriter(
+            objects, view, instruments, enrols=not guard.enforced, heartbeat_s=heartbeat_s
         )
         self._clock, self._report_timeout_s = clock, report_timeout_s
         self._open: dict[str, Stream] = {}  # who was heard last is last
@@ -129,16 +141,16 @@ class Sessions:
         if self._open.get(node) is not stream:
             return
         del self._open[node]
-        self._numbers.streams.set(len(self._open))
+        self._instruments.streams = len(self._open)
         if stream.pushing is not None:
             stream.pushing.cancel()
         self._boots[node] = (stream.boot_id, stream.sequence)
         if len(self._boots) > _MAX_REMEMBERED:
             del self._boots[next(iter(self._boots))]
-        if stream.last_words:
-            last = fleet_pb2.NodeReport.FromString(stream.last_words)
+        if stream.readings_report:
+            last = fleet_pb2.NodeReport.FromString(stream.readings_report)
             self._readings.offer(reports.readings(last, self._clock(), connected=False))
-        self._statuses.tell_gone(stream)
+        self._statuses.write_disconnected(stream)
 
     def _enter(self, stream: Stream, node: str) -> None:
         """The stream's first report has named its node."""
@@ -148,7 +160,7 @@ class Sessions:
         if older is not None:
             stream.boot_id, stream.sequence = older.boot_id, older.sequence
             self._end(older, Status.ABORTED, f"another stream of node {node} took over")
-        self._numbers.streams.set(len(self._open))
+        self._instruments.streams = len(self._open)
         self._push_soon(stream)
 
     def _end(self, stream: Stream, status: Status, message: str) -> None:
@@ -158,13 +170,17 @@ class Sessions:
     def _keep(self, stream: Stream, report: fleet_pb2.NodeReport) -> None:
         """Keep what a report says, unless a newer one of the same boot came before it, on this stream or another."""
         if report.boot_id == stream.boot_id and report.sequence <= stream.sequence:
-            self._numbers.stale_reports.inc()
+            self._instruments.stale_reports.add()
             return
-        stream.boot_id, stream.sequence, stream.last_words = report.boot_id, report.sequence, reports.last_words(report)
-        self._numbers.reports.inc()
+        stream.boot_id, stream.sequence, stream.readings_report = (
+            report.boot_id,
+            report.sequence,
+            reports.readings_report(report),
+        )
+        self._instruments.reports.add()
         now = self._clock()
         self._readings.offer(reports.readings(report, now, connected=True))
-        self._statuses.tell(stream, {**reports.status(report), **about(stream.peer)}, now)
+        self._statuses.tell(stream, {**reports.status(report), **certificate_status(stream.peer)}, now)
 
     def _watch_silence(self) -> None:
         """One timer for all: for the stream that was heard the longest ago."""
@@ -196,7 +212,7 @@ class Sessions:
                 if fingerprint != stream.sent:
                     await stream.call.send(state.SerializeToString())
                     stream.sent = fingerprint
-                    self._numbers.desired_states.inc()
+                    self._instruments.desired_states.add()
         except CallError as exc:
             self._end(stream, exc.status, exc.message)
         finally:
