@@ -29,10 +29,10 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def started(folder: Path) -> Iterator[Running]:
+def started(folder: Path, **variables: str) -> Iterator[Running]:
     """Ready to serve; killed at the end unless it ended by itself."""
     process = subprocess.Popen(
-        MODULE, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        MODULE, env=environment(folder, **variables), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     try:
         assert process.stdout is not None

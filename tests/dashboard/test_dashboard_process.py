@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dashboard_process
 import dashboard_world as world
+import ipv6
 import pytest
 
 from skerry.adapters import objects
@@ -25,6 +26,17 @@ def test_it_serves_on_loopback_without_redis_and_ends_on_sigterm_although_a_page
             assert stream.readline() == b"retry: 2000\n"
             running.process.send_signal(signal.SIGTERM)
             assert running.process.wait(15) == 0
+
+
+@ipv6.needed
+@pytest.mark.parametrize("host", ["[::1]", "[::]"])
+def test_it_listens_on_ipv6_and_tells_an_address_that_can_be_opened(tmp_path: Path, host: str) -> None:
+    with dashboard_process.started(tmp_path, SKERRY_HTTP=f"{host}:0") as running:
+        assert running.address.startswith(f"{host}:")
+        port = running.address.rpartition(":")[2]
+        for near in ("[::1]", "127.0.0.1") if host == "[::]" else ("[::1]",):
+            with urllib.request.urlopen(f"http://{near}:{port}/", timeout=20) as answer:
+                assert answer.status == 200
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The whole server as a process, over either transport: bad requests, sizes, health, draining, what it connects to."""
 
+import importlib.util
 import os
 import socket
 import subprocess
@@ -17,10 +18,10 @@ import psutil
 import pytest
 import selection
 import teacher_process
+from require import requires
 from teacher_process import Teacher, call, channel, status_of
 
 from skerry.core.tensors import Spec
-from skerry.nets import cnn, export
 from skerry.proto import health_pb2
 from skerry.proto import open_inference_pb2 as pb
 
@@ -200,8 +201,13 @@ from skerry.serving import runtime
     assert "seen" in done.stdout
 
 
+@requires(
+    "torch", importlib.util.find_spec("torch") is not None, "torch makes the reference CNN; install skerry[trainer]"
+)
 def test_the_process_stays_small_with_a_cnn_loaded(tmp_path: Path) -> None:
     """With the reference CNN and after some requests: the part of the promised 85 MB that is not mapped libraries."""
+    from skerry.nets import cnn, export
+
     exported = export.export(cnn.reference(10), np.zeros((1, 1, 28, 28), dtype=np.float32))
     spec, logits = Spec("x", "FP32", (1, 28, 28)), Spec("logits", "FP32", (10,))
     made = models.manifest_for(

@@ -9,14 +9,13 @@ import threading
 import time
 from collections.abc import Callable
 
-from skerry.adapters import http_pages
-from skerry.core import addresses, errors
+from skerry.adapters import http_pages, sockets
+from skerry.core import addresses
 
 ROUND_S = 120.0
 """A round that has not ended for so long does not end any more."""
 SILENT_S = 600.0
 """Watches are listed again well before; beyond it something is broken that only a new process mends."""
-_START_S = 10.0
 
 
 class Heartbeat:
@@ -51,25 +50,13 @@ class Heartbeat:
 
     def serve(self, address: str) -> int:
         """Listen on `host:port` until the process ends; the bound port. Raises InputError, UnavailableError."""
-        host, port = addresses.parse("SKERRY_HEALTH", address)
+        listener = sockets.bind(*addresses.parse("SKERRY_HEALTH", address))
         page = http_pages.probe(lambda: self.is_alive)
         pages = {"/healthz": page, "/readyz": page, "/metrics": lambda: (200, http_pages.TEXT, self.metrics())}
-        bound: list[int] = []
-        listening, failures = threading.Event(), list[OSError]()
 
-        async def listen() -> None:
-            try:
-                server = await http_pages.serve(host, port, pages)
-                bound.append(server.sockets[0].getsockname()[1])
-            except OSError as exc:
-                failures.append(exc)
-                return
-            finally:
-                listening.set()
-            await server.serve_forever()
+        async def answer() -> None:
+            await (await http_pages.serve_on(listener, pages)).serve_forever()
 
-        threading.Thread(target=lambda: asyncio.run(listen()), name="health", daemon=True).start()
-        listening.wait(_START_S)
-        if failures:
-            raise errors.UnavailableError(f"cannot listen on SKERRY_HEALTH {address}: {failures[0].strerror}")
-        return bound[0]
+        threading.Thread(target=lambda: asyncio.run(answer()), name="health", daemon=True).start()
+        port: int = listener.getsockname()[1]
+        return port

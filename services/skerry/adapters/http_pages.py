@@ -5,8 +5,10 @@ Not a web server: GET and HEAD only, one request per connection, bounded in size
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable, Mapping
 
+from skerry.adapters import sockets
 from skerry.core import addresses
 
 _MAX_HEAD_BYTES = 8192
@@ -26,11 +28,17 @@ def probe(is_well: Callable[[], bool]) -> Callable[[], Page]:
 
 def address(server: asyncio.Server) -> str:
     """`host:port` of the listening socket."""
-    return addresses.show(*server.sockets[0].getsockname()[:2])
+    host, port = server.sockets[0].getsockname()[:2]
+    return addresses.show(host, port)
 
 
 async def serve(host: str, port: int, pages: Pages) -> asyncio.Server:
-    """Listens at once; the bound port is in the server's sockets."""
+    """Listens at once; `address` tells the bound port. Raises UnavailableError for a taken address."""
+    return await serve_on(sockets.bind(host, port), pages)
+
+
+async def serve_on(listener: socket.socket, pages: Pages) -> asyncio.Server:
+    """Answers on a socket that listens already."""
     slots = asyncio.Semaphore(_MAX_CONNECTIONS)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -45,7 +53,7 @@ async def serve(host: str, port: int, pages: Pages) -> asyncio.Server:
                     await writer.drain()
             writer.close()
 
-    return await asyncio.start_server(connected, host, port, limit=_MAX_HEAD_BYTES)
+    return await asyncio.start_server(connected, sock=listener, limit=_MAX_HEAD_BYTES)
 
 
 def _answer(head: bytes, pages: Pages) -> bytes:

@@ -22,7 +22,7 @@ from skerry.core.liveness import State
 from skerry.dashboard import pages, queries
 from skerry.dashboard.live import Feed
 
-LOOPBACK = ("127.0.0.1", "localhost")
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _MAX_PAGE = 10_000
 _HEADERS = (
     (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"),

@@ -7,16 +7,15 @@ import asyncio
 import contextlib
 import json
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator
 
 import uvicorn
 
-from skerry.adapters import fleetstate, objects
+from skerry.adapters import fleetstate, objects, sockets
 from skerry.adapters.telemetry import logs
-from skerry.core import errors
+from skerry.core import addresses, errors
 from skerry.dashboard import app, settings
 
 log = logs.logger("dashboard")
@@ -36,35 +35,24 @@ async def serve(given: settings.Settings) -> None:
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    with _listen(given.http) as listener:
-        host, port = listener.getsockname()[:2]
+    with sockets.bind(*addresses.parse("SKERRY_HTTP", given.http)) as listener:
+        host = str(listener.getsockname()[0])
         built = app.build(
             objects.open_objects(given.objects),
             fleetstate.open_fleetstate(given.redis_url),
             max_streams=given.max_streams,
-            hosts=app.LOOPBACK if host.startswith("127.") else ("*",),
+            hosts=app.LOOPBACK if addresses.is_loopback(host) else ("*",),
             clock=lambda: time.time_ns() // 1_000_000,
         )
         config = uvicorn.Config(built, log_config=None, access_log=False, timeout_graceful_shutdown=_DRAIN_S)
         http = _Http(config)
         serving = asyncio.create_task(http.serve(sockets=[listener]))  # the socket takes connections from here on
-        ready = {"event": "ready", "service": "dashboard", "http": f"{host}:{port}"}
+        ready = {"event": "ready", "service": "dashboard", "http": sockets.address(listener)}
         print(json.dumps(ready), flush=True)  # noqa: T201
         await stopping.wait()
         await built.state.feed.stop()  # open pages would else hold the shutdown up
         http.should_exit = True
         await serving
-
-
-def _listen(address: str) -> socket.socket:
-    """Raises InputError for an address that is none, UnavailableError for one that is taken."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
-        raise errors.InputError(f"SKERRY_HTTP must be host:port, not {address!r}")
-    try:
-        return socket.create_server((host, int(port)))
-    except (OSError, OverflowError) as exc:
-        raise errors.UnavailableError(f"cannot listen on {address}: {exc}") from exc
 
 
 def main() -> int:

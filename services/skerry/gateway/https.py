@@ -5,7 +5,6 @@ Certificates are read again when their files change, also the CA of the clients;
 
 import asyncio
 import contextlib
-import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from skerry.core import errors
+from skerry.adapters import sockets
 from skerry.rpc import tls as rpc_tls
 from skerry.rpc.methods import Tls
 
@@ -41,7 +40,7 @@ class _Protocol(H11Protocol):
 @contextlib.asynccontextmanager
 async def listening(application: Any, address: tuple[str, int], tls: Tls | None = None) -> AsyncIterator[str]:
     """Serve until the block is left; gives the `host:port` that was bound. Raises UnavailableError."""
-    with _bind(address) as bound:
+    with sockets.bind(*address) as bound:
         config = uvicorn.Config(
             application, http=_Protocol, ws="none", log_config=None, access_log=False, lifespan="off",
             timeout_keep_alive=30, h11_max_incomplete_event_size=64 << 10, timeout_graceful_shutdown=10,
@@ -55,7 +54,7 @@ async def listening(application: Any, address: tuple[str, int], tls: Tls | None 
         server = _Server(config)
         serving = asyncio.create_task(server.serve(sockets=[bound]))
         try:
-            yield "{}:{}".format(*bound.getsockname()[:2])
+            yield sockets.address(bound)
         finally:
             if renewing is not None:
                 renewing.cancel()
@@ -72,19 +71,3 @@ async def _renew(renewal: rpc_tls.Renewal[ssl.SSLContext], served: ssl.SSLContex
                 served.load_cert_chain(renewal.tls.certificate, renewal.tls.key)
                 if renewal.tls.client_ca:
                     served.load_verify_locations(renewal.tls.client_ca)
-
-
-def split(address: str) -> tuple[str, int]:
-    """`host:port`. Raises InputError."""
-    host, separator, port = address.rpartition(":")
-    if not separator or not port.isdigit() or int(port) > 65_535:
-        raise errors.InputError(f"address {address!r} must be host:port")
-    return host.strip("[]"), int(port)
-
-
-def _bind(address: tuple[str, int]) -> socket.socket:
-    host, port = address
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as exc:
-        raise errors.UnavailableError(f"cannot listen on {host}:{port}: {exc.strerror}") from exc

@@ -7,7 +7,6 @@ plain and bound to loopback, unless somebody says that the network is to be trus
 
 import asyncio
 import contextlib
-import ipaddress
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from skerry import rpc
 from skerry.adapters import blobs
 from skerry.adapters.objects.protocol import Objects
 from skerry.adapters.pki import Authority
-from skerry.core import errors
+from skerry.core import addresses, errors
 from skerry.gateway import allowlist, enrol, https, ingest, job_blobs, methods, metrics, repository, sessions
 from skerry.gateway.identity import Guard, Guarded
 from skerry.gateway.settings import Settings
@@ -27,7 +26,6 @@ from skerry.rpc.methods import Methods, Server, Tls
 MAX_MESSAGE_BYTES = 4 << 20
 # A load balancer or a site's NAT puts a whole fleet behind one address: who gets in is for certificates to say.
 _LIMITS = limits.Limits(max_connections_per_address=limits.Limits().max_connections)
-_LOOPBACK = ("localhost", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +56,13 @@ class Listeners:
         async with contextlib.AsyncExitStack() as stack:
             if settings.health:
                 pages = repository.build_pages(self._services.instruments, self._services.silent_s, self._is_ready)
-                bound["health"] = await stack.enter_async_context(https.listening(pages, https.split(settings.health)))
+                address = addresses.parse("SKERRY_HEALTH", settings.health)
+                bound["health"] = await stack.enter_async_context(https.listening(pages, address))
             files = repository.build(
                 settings.repository, self._services.instruments, self._services.silent_s, self._is_ready
             )
             application = Guarded(files, self._services.guard) if settings.client_ca else files
-            address = https.split(settings.http)
+            address = addresses.parse("SKERRY_HTTP", settings.http)
             bound["http"] = await stack.enter_async_context(
                 https.listening(application, address, self._tls(nodes=True))
             )
@@ -72,12 +71,12 @@ class Listeners:
             enrolment = self._enrolment()
             if enrolment is not None and settings.enrol:
                 enrolment_server = await self._serve(stack, methods.build_enrolment(enrolment), drain=self._drain)
-                bound["enrol"] = await _listen(enrolment_server, settings.enrol, self._tls(nodes=False))
+                bound["enrol"] = await _listen(enrolment_server, "SKERRY_ENROL", settings.enrol, self._tls(nodes=False))
             table = methods.build(
                 self._services.fleet, self._services.intake, self._services.instruments, self._services.guard, enrolment
             )
             streams = await self._serve(stack, table, drain=self._drain_fleet)
-            bound["listen"] = await _listen(streams, settings.listen, self._tls(nodes=True))
+            bound["listen"] = await _listen(streams, "SKERRY_LISTEN", settings.listen, self._tls(nodes=True))
             self._ready = True
             try:
                 yield bound
@@ -109,7 +108,7 @@ class Listeners:
         store = blobs.open_blobs(settings.blobs)
         beside = [allowlist.route(self._services.guard)]
         application = job_blobs.build(store, job_blobs.read_key(settings.tickets_key), lambda: int(time.time()), beside)
-        return https.listening(application, https.split(settings.jobs), self._tls(nodes=False))
+        return https.listening(application, addresses.parse("SKERRY_JOBS", settings.jobs), self._tls(nodes=False))
 
     def _enrolment(self) -> enrol.Enrolment | None:
         settings = self._settings
@@ -150,22 +149,13 @@ class Listeners:
             return
         for name in ("listen", "http", "jobs"):
             value = getattr(settings, name)
-            if value and not _is_loopback(https.split(value)[0]):
+            if value and not addresses.is_loopback(addresses.parse(f"SKERRY_{name.upper()}", value)[0]):
                 raise errors.InputError(
                     f"SKERRY_{name.upper()} is {value}: without SKERRY_TLS_CERT the gateway listens on loopback only; "
                     "SKERRY_INSECURE=1 allows it on a network that is trusted otherwise"
                 )
 
 
-async def _listen(server: Server, address: str, tls: Tls | None) -> str:
-    host, port = https.split(address)
-    return f"{host}:{await server.listen(host, port, tls)}"
-
-
-def _is_loopback(host: str) -> bool:
-    if host in _LOOPBACK:
-        return host == "localhost"
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+async def _listen(server: Server, name: str, address: str, tls: Tls | None) -> str:
+    host, port = addresses.parse(name, address)
+    return addresses.show(host, await server.listen(host, port, tls))
