@@ -11,8 +11,7 @@ import numpy as np
 
 from skerry.adapters.telemetry import metrics
 from skerry.agent import cascade
-from skerry.agent.capture import capture_queue
-from skerry.agent.capture import sampler as keeping
+from skerry.agent.capture import capture_queue, sampler
 from skerry.agent.sync import load_window
 from skerry.agent.update import activation, version_store
 from skerry.core import manifest, specs
@@ -74,15 +73,15 @@ class Node:
         instruments = ServingMetrics(metrics.Metrics())
         self.root, self.teacher = root, Teacher()
         self.registry = Registry(Options(), instruments)
-        self.kept: list[capture_queue.Answered] = []
-        self.readings = load_window.Readings(asyncio.get_running_loop().time)
+        self.kept: list[capture_queue.CapturedRow] = []
+        self.load = load_window.LoadWindow(asyncio.get_running_loop().time)
         self.u = u
-        sampler = keeping.Sampler(self, lambda: self.u, lambda: 1_700_000_000_000)  # type: ignore[arg-type]
+        sample = sampler.Sampler(self, lambda: self.u, lambda: 1_700_000_000_000)  # type: ignore[arg-type]
         remote = self.teacher if has_teacher else None
-        self.cascade = cascade.Cascade(DataPlane(self.registry, instruments), remote, sampler, self.readings)
+        self.cascade = cascade.Cascade(DataPlane(self.registry, instruments), remote, sample, self.load)
         self.loader = activation.RegistryLoader(self.registry, self.cascade)
 
-    def offer(self, answered: capture_queue.Answered) -> bool:
+    def offer(self, answered: capture_queue.CapturedRow) -> bool:
         self.kept.append(answered)
         return True
 

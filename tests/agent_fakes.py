@@ -10,11 +10,11 @@ from skerry.agent.capture import capture_queue, spool, spool_thread
 from skerry.core import errors, sampling
 from skerry.proto import fleet_pb2
 
-IDENTITY = capture_queue.Identity("edge-1", "boot-a")
+SOURCE = capture_queue.Source("edge-1", "boot-a")
 
 
-def answered(number: int, size: int = 64, request_id: str | None = None) -> capture_queue.Answered:
-    return capture_queue.Answered(
+def captured_row(number: int, size: int = 64, request_id: str | None = None) -> capture_queue.CapturedRow:
+    return capture_queue.CapturedRow(
         model="digits",
         request_id=f"r{number}" if request_id is None else request_id,
         digest="sha256:" + "a" * 64,
@@ -28,8 +28,8 @@ def answered(number: int, size: int = 64, request_id: str | None = None) -> capt
     )
 
 
-def make_keeper(folder: Path, limits: spool.Limits | None = None) -> spool_thread.Keeper:
-    return spool_thread.Keeper(folder / "spool.db", limits or spool.Limits(), lambda: "x")
+def make_spool_thread(folder: Path, limits: spool.Limits | None = None) -> spool_thread.SpoolThread:
+    return spool_thread.SpoolThread(folder / "spool.db", limits or spool.Limits(), lambda: "x")
 
 
 class Cloud:

@@ -102,15 +102,15 @@ class Node:
 
     def __init__(self, state: Path, fetch: Fetch, limits: updater.Limits = LIMITS, boot: int = 0) -> None:
         self.state, self.fetch = state, fetch
-        self.book = ledger.Ledger(state / "ledger")
-        self.disk = version_store.Slots(state / "models")
-        self.disk.clean()
+        self.ledger = ledger.Ledger(state / "ledger")
+        self.versions = version_store.VersionStore(state / "models")
+        self.versions.clean()
         self.loader = Loader()
-        self.updater = updater.Updater(self.book, self.disk, fetch, self.loader, lambda: 0.0, limits)
+        self.updater = updater.Updater(self.ledger, self.versions, fetch, self.loader, lambda: 0.0, limits)
         self.sequence = boot * 1_000_000
 
     async def restore(self) -> None:
-        await cold_start.restore(self.book, self.disk, self.loader)
+        await cold_start.restore(self.ledger, self.versions, self.loader)
 
     @property
     def serving(self) -> int:
@@ -124,7 +124,9 @@ class Node:
     def ask(self) -> int:
         """The permit request of a report sent now; 0: it asks for none."""
         self.sequence += 1
-        return node_report.ask(self.updater.targets, self.sequence, time.monotonic(), refresh_s=10.0).get("digits", 0)
+        return node_report.permit_requests(self.updater.targets, self.sequence, time.monotonic(), refresh_s=10.0).get(
+            "digits", 0
+        )
 
 
 def desired(
@@ -150,7 +152,7 @@ async def bring_up(node: Node, version: Version, number: int, *, timeout_s: floa
         while node.serving != version.number:
             await asyncio.sleep(0.005)
             if request := node.ask():
-                number = max(number, node.book.highest_permit + 1)
+                number = max(number, node.ledger.highest_permit + 1)
                 await node.updater.assign(desired(version, permit=(number, request), **fields))  # type: ignore[arg-type]
-        while node.book.pointers("digits").active != version.pointer:  # noqa: ASYNC110 - settled a moment later
+        while node.ledger.pointers("digits").active != version.pointer:  # noqa: ASYNC110 - settled a moment later
             await asyncio.sleep(0.005)

@@ -190,7 +190,7 @@ async def test_a_callers_fault_is_his_alone_and_does_not_count_as_failed(tmp_pat
     with pytest.raises(errors.InputError, match="NaN"):
         await node.ask([float("nan")] * 4)
     await node.ask(SURE)
-    (reading,) = node.readings.read()
+    (reading,) = node.load.read()
     assert (reading.requests, reading.failed) == (1, 0)
     assert node.kept == []
 
@@ -202,7 +202,7 @@ async def test_a_version_that_answers_nan_gives_an_error_counts_as_failed_and_te
     await node.loader.swap(version_store.Slot("digits", 1, digest, folder))
     with pytest.raises(errors.IntegrityError):
         await node.ask([-1.0] * 4)
-    (reading,) = node.readings.read()
+    (reading,) = node.load.read()
     assert (reading.requests, reading.failed, reading.digest) == (1, 1, digest)
     assert node.kept == []
 
@@ -213,13 +213,13 @@ async def test_readings_say_what_happened(tmp_path: Path) -> None:
         await node.ask(SURE)
     for _ in range(4):
         await node.ask(UNSURE)
-    (reading,) = node.readings.read()
+    (reading,) = node.load.read()
     assert (reading.requests, reading.offloaded, reading.degraded, reading.failed) == (10, 2, 2, 0)
     assert (reading.confidence_counts[19], reading.confidence_counts[6]) == (6, 4)
     assert reading.p99_ms >= reading.p50_ms > 0
     await node.loader.swap(agent_cascade.write(tmp_path, 4, scale=0.5))
     await node.ask(SURE)
-    (reading,) = node.readings.read()
+    (reading,) = node.load.read()
     assert (reading.requests, reading.digest) == (1, node.loader.serving("digits").digest)  # type: ignore[union-attr]
 
 

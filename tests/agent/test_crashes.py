@@ -22,22 +22,22 @@ VICTIM = Path(agent_world.__file__).parent / "agent_victim.py"
 
 # Every call that changes anything, in the order in which an update makes them.
 STEPS = [
-    "skerry.agent.update.version_store:Slots.prune",
-    "skerry.agent.update.version_store:Slots.stage",
+    "skerry.agent.update.version_store:VersionStore.prune",
+    "skerry.agent.update.version_store:VersionStore.stage",
     "agent_world:Version.write",
     "agent_world:Fetch.__call__",
     "skerry.agent.update.version_store:check",
     "skerry.agent.update.version_store:_sync_file",
-    "skerry.agent.update.version_store:Slots._make_room",
+    "skerry.agent.update.version_store:VersionStore._make_room",
     "pathlib:Path.rename",
-    "skerry.agent.update.version_store:Slots.publish",
-    "skerry.agent.update.version_store:Slots.discard",
+    "skerry.agent.update.version_store:VersionStore.publish",
+    "skerry.agent.update.version_store:VersionStore.discard",
     "skerry.agent.update.ledger:Ledger.use_permit",
     "skerry.agent.update.ledger:Ledger.begin",
     "agent_world:Loader.swap",
     "skerry.agent.update.ledger:Ledger.point",
     "skerry.agent.update.ledger:Ledger._append",
-    "skerry.agent.update.version_store:Slots.remove",
+    "skerry.agent.update.version_store:VersionStore.remove",
     "os:fsync",
 ]
 
@@ -53,9 +53,9 @@ async def serves_and_can_finish(state: Path, *, boot: int = 5) -> None:
     node = Node(state, Fetch(V1, V2), boot=boot)
     await node.restore()
     assert node.serving in (1, 2)
-    version_store.check(node.disk.slot("digits", node.serving, Version(node.serving).digest))
+    version_store.check(node.versions.slot("digits", node.serving, Version(node.serving).digest))
     async with agent_fakes.running(node.updater.run()):
-        await bring_up(node, V2, node.book.highest_permit + 1)
+        await bring_up(node, V2, node.ledger.highest_permit + 1)
     again = Node(state, Fetch(), boot=boot + 1)
     await again.restore()
     assert again.serving == 2
@@ -65,7 +65,7 @@ async def serves_and_can_finish(state: Path, *, boot: int = 5) -> None:
 @pytest.mark.parametrize("where", STEPS)
 def test_a_process_killed_at_any_step_leaves_a_version_to_serve(tmp_path: Path, where: str, moment: str) -> None:
     asyncio.run(with_version_one(tmp_path))
-    if where == "skerry.agent.update.version_store:Slots.remove":
+    if where == "skerry.agent.update.version_store:VersionStore.remove":
         (tmp_path / "models/digits/77").mkdir()  # something to remove
     victim = subprocess.run([sys.executable, str(VICTIM), str(tmp_path), where, moment], timeout=60, check=False)
     assert victim.returncode == -signal.SIGKILL, "the step was reached"

@@ -9,7 +9,7 @@ import pytest
 
 from skerry.agent import main
 from skerry.agent.sync import gateway_client
-from skerry.agent.sync.gateway_client import Cloud
+from skerry.agent.sync.gateway_client import GatewayClient
 from skerry.core import errors
 from skerry.proto import fleet_pb2
 
@@ -34,19 +34,19 @@ async def address(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
     await server.stop(None)
 
 
-async def _receive(link: Cloud) -> None:
+async def _receive(link: GatewayClient) -> None:
     async with link.stream() as stream:
         await stream.send(fleet_pb2.NodeReport(node="edge-1"))
         await stream.receive()
 
 
-async def _upload(link: Cloud) -> None:
+async def _upload(link: GatewayClient) -> None:
     await link.upload(fleet_pb2.UploadRequest(node="edge-1"))
 
 
 @pytest.mark.parametrize("work", [_receive, _upload], ids=["stream", "upload"])
 async def test_what_runs_on_a_channel_that_is_given_up_fails_and_is_not_taken_for_cancelled(work, address: str) -> None:
-    link = Cloud(address)
+    link = GatewayClient(address)
     running = asyncio.ensure_future(work(link))
     await asyncio.sleep(0.2)
     link.renewed()
@@ -57,7 +57,7 @@ async def test_what_runs_on_a_channel_that_is_given_up_fails_and_is_not_taken_fo
 
 @pytest.mark.parametrize("work", [_receive, _upload], ids=["stream", "upload"])
 async def test_who_is_told_to_end_ends(work, address: str) -> None:
-    link = Cloud(address)
+    link = GatewayClient(address)
     running = asyncio.ensure_future(work(link))
     await asyncio.sleep(0.2)
     running.cancel()
@@ -75,12 +75,12 @@ async def test_a_loop_of_the_agent_that_ends_by_itself_ends_the_agent() -> None:
 
     for loop in (ends, hears_of_a_cancellation):
         with pytest.raises(RuntimeError, match="the agent's sync has ended"):
-            await main._for_ever("sync", loop)
+            await main._run_forever("sync", loop)
 
     async def waits() -> None:
         await asyncio.Event().wait()
 
-    asked = asyncio.ensure_future(main._for_ever("sync", waits))
+    asked = asyncio.ensure_future(main._run_forever("sync", waits))
     await asyncio.sleep(0)
     asked.cancel()
     with contextlib.suppress(asyncio.CancelledError):

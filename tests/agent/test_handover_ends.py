@@ -81,14 +81,14 @@ async def test_what_was_captured_while_standing_by_survives_the_end_of_both(old:
 
 
 STEPS_OF_THE_NEW = [
-    ("skerry.agent.handover:until_first", "before", "as it begins to stand by"),
+    ("skerry.agent.handover:until_held", "before", "as it begins to stand by"),
     ("skerry.agent.wiring:State", "after", "as it has read what the old one serves"),
-    ("skerry.agent.update.version_store:Slots.clean", "before", "as it holds the folder"),
-    ("skerry.agent.update.version_store:Slots.clean", "after", "as it has cleaned it"),
-    ("skerry.agent.wiring:link", "before", "as it is about to be linked"),
+    ("skerry.agent.update.version_store:VersionStore.clean", "before", "as it holds the folder"),
+    ("skerry.agent.update.version_store:VersionStore.clean", "after", "as it has cleaned it"),
+    ("skerry.agent.wiring:open_link", "before", "as it is about to be linked"),
     ("skerry.agent.capture.spool_recovery:open_spool", "before", "before it opens the spool"),
     ("skerry.agent.capture.spool_recovery:open_spool", "after", "as it has opened the spool"),
-    ("skerry.agent.sync.stream:Sync._both_ways", "before", "as it reports for the first time"),
+    ("skerry.agent.sync.stream:SyncLoop._both_ways", "before", "as it reports for the first time"),
 ]
 
 
@@ -126,10 +126,10 @@ async def started_or_dead(world: World) -> None:
 STEPS_OF_THE_OLD = [
     ("skerry.serving.draining:drain", "before", "as it is told to end"),
     ("skerry.serving.draining:drain", "after", "as it has drained"),
-    ("skerry.agent.main:_let_go", "before", "before it flushes"),
-    ("skerry.agent.capture.spool_thread:Keeper.close", "before", "as it has flushed"),
-    ("skerry.agent.handover:Place.leave", "before", "before it lets go of the folder"),
-    ("skerry.agent.handover:Place.leave", "after", "as it has let go of the folder"),
+    ("skerry.agent.main:_release_state_folder", "before", "before it flushes"),
+    ("skerry.agent.capture.spool_thread:SpoolThread.close", "before", "as it has flushed"),
+    ("skerry.agent.handover:StateLock.release", "before", "before it lets go of the folder"),
+    ("skerry.agent.handover:StateLock.release", "after", "as it has let go of the folder"),
 ]
 
 

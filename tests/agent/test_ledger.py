@@ -152,4 +152,4 @@ def test_the_file_stays_small_and_the_newest_refusals_stay_known(path: Path) -> 
     ],
 )
 def test_activated(before: ledger.Pointers, new: ledger.Pointer, after: ledger.Pointers) -> None:
-    assert ledger.activated(before, new) == after
+    assert before.activated(new) == after

@@ -73,7 +73,7 @@ class Node:
 
     @contextlib.asynccontextmanager
     async def running(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-        monkeypatch.setattr(membership, "_LOOK_S", 0.02)
+        monkeypatch.setattr(membership, "_POLL_S", 0.02)
         monkeypatch.setattr(membership.backoff, "delay_s", lambda attempt, **_: self.waits.append(attempt) or 0.0)
 
         def renewed() -> None:

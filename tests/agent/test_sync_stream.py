@@ -55,7 +55,7 @@ class Link:
         self.gateway, self.changed, self.taken = Gateway(), asyncio.Event(), []
         self.refuse = 0
         self.numbers = iter(range(1, 10_000))
-        self.sync = stream.Sync(
+        self.sync = stream.SyncLoop(
             self.gateway.connect,
             lambda now_s: fleet_pb2.NodeReport(node="edge-1", sequence=next(self.numbers)),
             self.take,
@@ -135,10 +135,12 @@ V1, V2 = Version(1), Version(2)
 
 
 def reporter(node: Node, tmp_path: Path) -> node_report.Reporter:
-    me = node_report.Self("edge-1", "0.1.0", "boot-a", fleet_pb2.Runtime(arch="x86_64"), "h:1")
-    counted = load_window.Readings(lambda: 100.0)
+    me = node_report.NodeFacts("edge-1", "0.1.0", "boot-a", fleet_pb2.Runtime(arch="x86_64"), "h:1")
+    counted = load_window.LoadWindow(lambda: 100.0)
     counted.answered("digits", "d", [0.99, 0.5], 0.002, offloaded=True, degraded=False)
-    return node_report.Reporter(me, node.updater, agent_fakes.make_keeper(tmp_path), counted.read, first_sequence=500)
+    return node_report.Reporter(
+        me, node.updater, agent_fakes.make_spool_thread(tmp_path), counted.read, first_sequence=500
+    )
 
 
 async def test_a_report_says_what_runs_and_never_what_was_sent(tmp_path: Path) -> None:
@@ -160,14 +162,14 @@ async def test_a_report_says_what_runs_and_never_what_was_sent(tmp_path: Path) -
 
 async def test_an_offload_policy_is_applied_remembered_and_a_broken_one_changes_nothing(tmp_path: Path) -> None:
     node, serving = Node(tmp_path / "a", Fetch(V1)), await agent_cascade.ready(tmp_path / "b")
-    taking = desired_state.Intake(node.updater, serving.cascade)
-    await taking.take(desired(V1, offload_json=b'{"burst": 3, "enabled": true}'))
+    applier = desired_state.Applier(node.updater, serving.cascade)
+    await applier.apply(desired(V1, offload_json=b'{"burst": 3, "enabled": true}'))
     assert serving.cascade._models["digits"].policy.burst == 3
     for broken in (b"{", b"[]", b'{"burts": 3}', b'{"burst": "x"}', b'{"burst": 3' + b" " * 100_000 + b"}", b"\xff"):
-        await taking.take(desired(V1, offload_json=broken))
+        await applier.apply(desired(V1, offload_json=broken))
         assert serving.cascade._models["digits"].policy.burst == 3
-    await taking.take(desired(V1, epoch=9, offload_json=b'{"burst": 4}'))
-    await taking.take(desired(V1, epoch=8, offload_json=b'{"burst": 5}'))
+    await applier.apply(desired(V1, epoch=9, offload_json=b'{"burst": 4}'))
+    await applier.apply(desired(V1, epoch=8, offload_json=b'{"burst": 5}'))
     assert serving.cascade._models["digits"].policy.burst == 4
     async with agent_fakes.running(node.updater.run()):
         await bring_up(node, V1, 1, epoch=9)
@@ -178,7 +180,7 @@ async def test_an_offload_policy_is_applied_remembered_and_a_broken_one_changes_
 
 def test_readings_slide_and_forget() -> None:
     now = [100.0]
-    counted = load_window.Readings(lambda: now[0], window_s=10)
+    counted = load_window.LoadWindow(lambda: now[0], window_s=10)
     for second in range(20):
         now[0] = 100.0 + second
         counted.answered("digits", "d", [0.5], second / 1000, offloaded=False, degraded=True)

@@ -70,7 +70,7 @@ def test_next_step(wanted: update_plan.Assignment, facts: update_plan.Facts, act
     [
         pytest.param(replace(PERMIT, number=7), STAGED, "used before", id="a used one"),
         pytest.param(replace(PERMIT, number=2), STAGED, "used before", id="one with a lower number"),
-        pytest.param(replace(PERMIT, epoch=2), STAGED, "leader of the past", id="one from a leader of the past"),
+        pytest.param(replace(PERMIT, epoch=2), STAGED, "deposed leader", id="one from a deposed leader"),
         pytest.param(replace(PERMIT, request=99), STAGED, "did not make", id="one for a request of an earlier boot"),
         pytest.param(replace(PERMIT, ttl_s=10.0), STAGED, "too late", id="one that came at the end of its time"),
         pytest.param(None, STAGED, "waits for a permit", id="none"),

@@ -42,7 +42,7 @@ async def test_a_version_is_fetched_then_waits_and_serves_once_permitted(node: N
 async def test_the_old_version_stays_as_the_last_known_good_and_older_ones_go(node: Node) -> None:
     for number, version in enumerate((V1, V2, V3), start=1):
         await bring_up(node, version, number)
-    assert node.book.pointers("digits") == ledger.Pointers(V3.pointer, V2.pointer)
+    assert node.ledger.pointers("digits") == ledger.Pointers(V3.pointer, V2.pointer)
     await agent_fakes.until(lambda: sorted(p.name for p in (node.state / "models/digits").iterdir()) == ["2", "3"])
 
 
@@ -86,7 +86,7 @@ async def test_a_permit_whose_time_is_up_is_not_used(node: Node) -> None:
     await node.updater.assign(late)
     await agent_fakes.until(lambda: "too late" in node.target.reason)
     assert node.serving == 0
-    assert node.book.highest_permit == 0, "an unused permit is not spent"
+    assert node.ledger.highest_permit == 0, "an unused permit is not spent"
 
 
 async def test_a_permit_for_a_request_of_an_earlier_boot_is_not_used(tmp_path: Path) -> None:
@@ -115,19 +115,19 @@ async def test_while_a_swap_runs_the_report_repeats_its_request(node: Node) -> N
     await staged(node, V2)
     request = node.ask()
     await node.updater.assign(desired(V2, permit=(2, request)))
-    await agent_fakes.until(lambda: node.book.highest_permit == 2)
+    await agent_fakes.until(lambda: node.ledger.highest_permit == 2)
     for later_s in (0.0, 5.0, 50.0, 500.0):
-        assert node_report.ask(node.updater.targets, 900, time.monotonic() + later_s, refresh_s=10.0) == {
+        assert node_report.permit_requests(node.updater.targets, 900, time.monotonic() + later_s, refresh_s=10.0) == {
             "digits": request
         }
     assert node.serving == 1
-    await agent_fakes.until(lambda: node.book.tries(ledger.Key("digits", V2.digest, "digits-v2", 1)) == 1)
+    await agent_fakes.until(lambda: node.ledger.tries(ledger.Key("digits", V2.digest, "digits-v2", 1)) == 1)
 
 
 async def test_an_asking_report_stays_the_same_until_it_is_renewed(node: Node) -> None:
     await staged(node, V1)
     ask = [
-        node_report.ask(node.updater.targets, sequence, now_s, refresh_s=10.0)["digits"]
+        node_report.permit_requests(node.updater.targets, sequence, now_s, refresh_s=10.0)["digits"]
         for sequence, now_s in [(1, 0.0), (2, 1.0), (3, 9.9), (4, 10.0), (5, 11.0)]
     ]
     assert ask == [1, 1, 1, 4, 4]

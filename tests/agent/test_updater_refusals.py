@@ -73,7 +73,7 @@ async def test_a_swap_that_fails_keeps_the_old_version_and_is_not_repeated(node:
     await node.updater.assign(desired(V2, permit=(3, 999)))
     await asyncio.sleep(0.05)
     assert node.loader.swaps == [1]
-    assert node.book.highest_permit == 2
+    assert node.ledger.highest_permit == 2
 
 
 async def test_a_swap_that_hangs_is_given_up_in_time(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ async def test_a_version_that_kills_the_process_twice_is_refused(tmp_path: Path)
 
 
 def test_a_version_number_reused_for_other_bytes_is_refused_while_the_first_is_whole(tmp_path: Path) -> None:
-    disk = version_store.Slots(tmp_path)
+    disk = version_store.VersionStore(tmp_path)
     for version in (V1,):
         version.write(folder := disk.stage("digits", 1, token="a"))
         disk.publish(folder, "digits", 1, version.digest)
@@ -154,4 +154,4 @@ def test_a_version_number_reused_for_other_bytes_is_refused_while_the_first_is_w
 @pytest.mark.parametrize("model", ["../x", "", "a/b", ".hidden"])
 def test_a_model_name_cannot_leave_the_folder(tmp_path: Path, model: str) -> None:
     with pytest.raises(version_store.errors.InputError):
-        version_store.Slots(tmp_path).slot(model, 1, V1.digest)
+        version_store.VersionStore(tmp_path).slot(model, 1, V1.digest)

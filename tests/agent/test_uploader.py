@@ -10,141 +10,142 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skerry.agent.capture import capture_queue, spool, spool_thread
-from skerry.agent.capture import uploader as upload
+from skerry.agent.capture import capture_queue, spool, uploader
+from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.core import backoff, contract
+from skerry.proto import fleet_pb2
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[spool_thread.Keeper]:
-    made = agent_fakes.make_keeper(tmp_path)
-    yield made
-    await made.close()
+async def spool_thread(tmp_path: Path) -> AsyncIterator[SpoolThread]:
+    opened = agent_fakes.make_spool_thread(tmp_path)
+    yield opened
+    await opened.close()
 
 
-def uploader(store: spool_thread.Keeper, cloud: agent_fakes.Cloud) -> upload.Uploader:
-    return upload.Uploader(store, "edge-1", cloud.send, random.Random(1).random, base_s=0.01, cap_s=0.05)
+def make_uploader(spool_thread: SpoolThread, cloud: agent_fakes.Cloud) -> uploader.Uploader:
+    return uploader.Uploader(spool_thread, "edge-1", cloud.send, random.Random(1).random, base_s=0.01, cap_s=0.05)
 
 
-async def capture(store: spool_thread.Keeper, count: int, size: int = 64, start: int = 0) -> list[str]:
-    made = capture_queue.Collector(store, agent_fakes.IDENTITY)
+async def capture(spool_thread: SpoolThread, count: int, size: int = 64, start: int = 0) -> list[str]:
+    queue = capture_queue.CaptureQueue(spool_thread, agent_fakes.SOURCE)
     for number in range(start, start + count):
-        made.offer(agent_fakes.answered(number, size))
-    await made.flush()
-    rows = await store.call(lambda s: s.next_batch(10_000, 1 << 30))
+        queue.offer(agent_fakes.captured_row(number, size))
+    await queue.flush()
+    rows = await spool_thread.call(lambda s: s.next_batch(10_000, 1 << 30))
     return [row.id for row in rows]
 
 
-async def test_an_outage_ends_with_everything_uploaded_once_and_in_order(store: spool_thread.Keeper) -> None:
+async def test_an_outage_ends_with_everything_uploaded_once_and_in_order(spool_thread: SpoolThread) -> None:
     cloud = agent_fakes.Cloud()
     cloud.up = False
-    ids = await capture(store, 200)
-    async with agent_fakes.running(uploader(store, cloud).run()):
+    ids = await capture(spool_thread, 200)
+    async with agent_fakes.running(make_uploader(spool_thread, cloud).run()):
         await agent_fakes.until(lambda: len(cloud.sizes) >= 3)
-        assert store.counts.pending == 200
+        assert spool_thread.counts.pending == 200
         cloud.up = True
-        await agent_fakes.until(lambda: store.counts.pending == 0)
+        await agent_fakes.until(lambda: spool_thread.counts.pending == 0)
     assert cloud.order == ids
-    assert store.counts.uploaded == 200
+    assert spool_thread.counts.uploaded == 200
 
 
-async def test_twenty_lost_acknowledgements_leave_each_record_once(store: spool_thread.Keeper, tmp_path: Path) -> None:
+async def test_twenty_lost_acknowledgements_leave_each_record_once(spool_thread: SpoolThread, tmp_path: Path) -> None:
     cloud = agent_fakes.Cloud()
     cloud.lose_acks = 20
-    ids = await capture(store, 100)
-    async with agent_fakes.running(uploader(store, cloud).run()):
-        await agent_fakes.until(lambda: store.counts.pending == 0)
+    ids = await capture(spool_thread, 100)
+    async with agent_fakes.running(make_uploader(spool_thread, cloud).run()):
+        await agent_fakes.until(lambda: spool_thread.counts.pending == 0)
     assert sorted(cloud.records) == sorted(ids)
     assert max(cloud.received.values()) > 1
-    assert store.counts.uploaded == 100
+    assert spool_thread.counts.uploaded == 100
 
 
 async def test_a_restart_between_commit_and_acknowledgement_sends_the_same_ids(tmp_path: Path) -> None:
-    cloud, first = agent_fakes.Cloud(), agent_fakes.make_keeper(tmp_path)
+    cloud, first = agent_fakes.Cloud(), agent_fakes.make_spool_thread(tmp_path)
     cloud.lose_acks = 1
     ids = await capture(first, 3)
     with pytest.raises(Exception, match="lost"):
-        await uploader(first, cloud).step()
+        await make_uploader(first, cloud).step()
     await first.close()
-    second = agent_fakes.make_keeper(tmp_path)
-    assert await uploader(second, cloud).step()
+    second = agent_fakes.make_spool_thread(tmp_path)
+    assert await make_uploader(second, cloud).step()
     assert cloud.order == ids
     assert second.counts.pending == 0
     await second.close()
 
 
-async def test_requests_keep_the_limits_of_the_protocol(store: spool_thread.Keeper) -> None:
+async def test_requests_keep_the_limits_of_the_protocol(spool_thread: SpoolThread) -> None:
     cloud = agent_fakes.Cloud()
-    await capture(store, 100, size=100_000)
-    await capture(store, 300, start=100)
-    async with agent_fakes.running(uploader(store, cloud).run()):
-        await agent_fakes.until(lambda: store.counts.pending == 0)
+    await capture(spool_thread, 100, size=100_000)
+    await capture(spool_thread, 300, start=100)
+    async with agent_fakes.running(make_uploader(spool_thread, cloud).run()):
+        await agent_fakes.until(lambda: spool_thread.counts.pending == 0)
     assert max(count for count, _ in cloud.sizes) == contract.MAX_UPLOAD_RECORDS
     assert max(size for _, size in cloud.sizes) <= contract.MAX_UPLOAD_BYTES
 
 
-async def test_the_largest_record_that_is_kept_fits_a_request(store: spool_thread.Keeper) -> None:
+async def test_the_largest_record_that_is_kept_fits_a_request(spool_thread: SpoolThread) -> None:
     cloud = agent_fakes.Cloud()
-    await capture(store, 1, size=spool.Limits().max_record_bytes - 400)
-    assert await uploader(store, cloud).step()
-    assert store.counts.uploaded == 1
+    await capture(spool_thread, 1, size=spool.Limits().max_record_bytes - 400)
+    assert await make_uploader(spool_thread, cloud).step()
+    assert spool_thread.counts.uploaded == 1
     assert cloud.sizes[0][1] <= contract.MAX_UPLOAD_BYTES
 
 
-async def test_refused_records_are_dropped_counted_and_do_not_stop_the_rest(store: spool_thread.Keeper) -> None:
+async def test_refused_records_are_dropped_counted_and_do_not_stop_the_rest(spool_thread: SpoolThread) -> None:
     cloud = agent_fakes.Cloud()
-    ids = await capture(store, 10)
+    ids = await capture(spool_thread, 10)
     cloud.refuse = set(ids[2:4])
-    async with agent_fakes.running(uploader(store, cloud).run()):
-        await agent_fakes.until(lambda: store.counts.pending == 0)
-    assert (store.counts.uploaded, store.counts.refused) == (8, 2)
+    async with agent_fakes.running(make_uploader(spool_thread, cloud).run()):
+        await agent_fakes.until(lambda: spool_thread.counts.pending == 0)
+    assert (spool_thread.counts.uploaded, spool_thread.counts.refused) == (8, 2)
 
 
-async def test_one_record_that_spoils_its_request_is_found_and_dropped_alone(store: spool_thread.Keeper) -> None:
+async def test_one_record_that_spoils_its_request_is_found_and_dropped_alone(spool_thread: SpoolThread) -> None:
     cloud = agent_fakes.Cloud()
-    ids = await capture(store, 50)
+    ids = await capture(spool_thread, 50)
     cloud.too_large = {ids[33]}
-    async with agent_fakes.running(uploader(store, cloud).run()):
-        await agent_fakes.until(lambda: store.counts.pending == 0)
-    assert (store.counts.uploaded, store.counts.refused) == (49, 1)
+    async with agent_fakes.running(make_uploader(spool_thread, cloud).run()):
+        await agent_fakes.until(lambda: spool_thread.counts.pending == 0)
+    assert (spool_thread.counts.uploaded, spool_thread.counts.refused) == (49, 1)
     assert set(cloud.records) == set(ids) - {ids[33]}
 
 
-async def test_a_cloud_that_acknowledges_nothing_is_not_hammered(store: spool_thread.Keeper) -> None:
+async def test_a_cloud_that_acknowledges_nothing_is_not_hammered(spool_thread: SpoolThread) -> None:
     cloud = agent_fakes.Cloud()
-    await capture(store, 1)
+    await capture(spool_thread, 1)
     original = cloud.send
 
-    async def silent(request: upload.fleet_pb2.UploadRequest) -> upload.fleet_pb2.UploadReply:
+    async def silent(request: fleet_pb2.UploadRequest) -> fleet_pb2.UploadReply:
         await original(request)
-        return upload.fleet_pb2.UploadReply(accepted=["sha256:someone-else"])
+        return fleet_pb2.UploadReply(accepted=["sha256:someone-else"])
 
-    assert not await upload.Uploader(store, "edge-1", silent, lambda: 0.0).step()
-    assert store.counts.pending == 1
+    assert not await uploader.Uploader(spool_thread, "edge-1", silent, lambda: 0.0).step()
+    assert spool_thread.counts.pending == 1
 
 
-async def test_a_truth_arrives_after_its_example(store: spool_thread.Keeper) -> None:
-    cloud, made = agent_fakes.Cloud(), capture_queue.Collector(store, agent_fakes.IDENTITY, flush_s=0.01)
-    async with agent_fakes.running(made.run(), uploader(store, cloud).run()):
-        made.offer(agent_fakes.answered(1))
-        await agent_fakes.until(lambda: store.counts.uploaded == 1)
-        assert await made.feedback("digits", "r1", 9)
-        await agent_fakes.until(lambda: store.counts.uploaded == 2)
+async def test_a_truth_arrives_after_its_example(spool_thread: SpoolThread) -> None:
+    cloud, queue = agent_fakes.Cloud(), capture_queue.CaptureQueue(spool_thread, agent_fakes.SOURCE, flush_s=0.01)
+    async with agent_fakes.running(queue.run(), make_uploader(spool_thread, cloud).run()):
+        queue.offer(agent_fakes.captured_row(1))
+        await agent_fakes.until(lambda: spool_thread.counts.uploaded == 1)
+        assert await queue.feedback("digits", "r1", 9)
+        await agent_fakes.until(lambda: spool_thread.counts.uploaded == 2)
     (truth,) = cloud.truths()
     assert (truth.example_id, truth.label) == (cloud.order[0], 9)
 
 
-async def test_hearing_from_the_cloud_ends_a_long_back_off(store: spool_thread.Keeper) -> None:
+async def test_hearing_from_the_cloud_ends_a_long_back_off(spool_thread: SpoolThread) -> None:
     cloud = agent_fakes.Cloud()
     cloud.up = False
-    made = upload.Uploader(store, "edge-1", cloud.send, lambda: 0.0, base_s=600.0, cap_s=600.0)
-    await capture(store, 3)
-    async with agent_fakes.running(made.run()):
+    queue = uploader.Uploader(spool_thread, "edge-1", cloud.send, lambda: 0.0, base_s=600.0, cap_s=600.0)
+    await capture(spool_thread, 3)
+    async with agent_fakes.running(queue.run()):
         await agent_fakes.until(lambda: len(cloud.sizes) == 1)
         cloud.up = True
         await asyncio.sleep(0)
-        made.cloud_is_back()
-        await agent_fakes.until(lambda: store.counts.pending == 0)
+        queue.resume()
+        await agent_fakes.until(lambda: spool_thread.counts.pending == 0)
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1, exclude_max=True))

@@ -2,7 +2,7 @@
 the answer is kept. A Predictor around the local one.
 
 Whatever the cloud does, the caller gets an answer within its deadline: when the call fails, the local one, marked
-degraded. Budget, breaker and policy are per model. Loading versions is the registry's, keeping answers the collector's.
+degraded. Budget, breaker and policy are per model. Loading versions is the registry's, keeping answers the capture's.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from skerry.adapters.telemetry import logs
 from skerry.agent.capture import sampler
-from skerry.agent.sync import load_window
+from skerry.agent.sync.load_window import LoadWindow
 from skerry.core import confidence, errors, offload, sampling, specs
 from skerry.core.inference import InferReply, InferRequest, Parameter
 from skerry.core.manifest import Manifest
@@ -64,21 +64,19 @@ class _Local:
 class Cascade:
     """Made and used on the loop's thread. `remote` None: no larger model is known."""
 
-    def __init__(
-        self, local: Predictor, remote: Remote | None, keep: sampler.Keep, counted: load_window.Readings
-    ) -> None:
-        self._local, self._remote, self._keep, self._readings = local, remote, keep, counted
+    def __init__(self, local: Predictor, remote: Remote | None, sample: sampler.Sample, load: LoadWindow) -> None:
+        self._local, self._remote, self._sample, self._load = local, remote, sample, load
         self._clock = asyncio.get_running_loop().time  # to ask for the running loop each time is a system call
         self._models: dict[str, _Model] = {}
         self._versions: dict[str, Manifest] = {}
         self._latest: dict[str, str] = {}
         self._asking: set[asyncio.Task[None]] = set()
 
-    def know(self, digest: str, made: Manifest) -> None:
+    def register_version(self, digest: str, manifest: Manifest) -> None:
         """Answers of this version are about to come: how sure they are is in its manifest."""
         self._versions.pop(digest, None)
-        self._versions[digest] = made
-        self._latest[made.model] = digest
+        self._versions[digest] = manifest
+        self._latest[manifest.model] = digest
         while len(self._versions) > _MAX_VERSIONS:
             self._versions.pop(next(iter(self._versions)))
 
@@ -98,23 +96,23 @@ class Cascade:
     def _locally_answered(self, job: Job, started_s: float, answer: Answer) -> None:
         if isinstance(answer, errors.SkerryError):
             if not isinstance(answer, errors.InputError):
-                self._readings.failed(job.request.model, self._latest.get(job.request.model, ""))
+                self._load.failed(job.request.model, self._latest.get(job.request.model, ""))
             job.finish(answer)
             return
-        made = self._versions.get(answer.digest)
-        logits = _logits(answer, made)
-        if made is None or logits is None:  # no classifier: nothing to be sure of
+        manifest = self._versions.get(answer.digest)
+        logits = _logits(answer, manifest)
+        if manifest is None or logits is None:  # no classifier: nothing to be sure of
             job.finish(answer)
             return
-        calibration = made.confidence
+        calibration = manifest.confidence
         if len(logits) == 1:
             row = logits[0].tolist()
-            sure: Confidences = (confidence.confidence_of(row, calibration.outputs, calibration.temperature),)
+            confidences: Confidences = (confidence.confidence_of(row, calibration.outputs, calibration.temperature),)
         else:
             scores = confidence.as_logits(logits, calibration.outputs)
-            sure = confidence.max_softmax(scores, calibration.temperature).tolist()
-        local = _Local(job, answer, logits, calibration.outputs, sure, calibration.threshold, started_s)
-        self._decide(local, stateful=bool(made.state))
+            confidences = confidence.max_softmax(scores, calibration.temperature).tolist()
+        local = _Local(job, answer, logits, calibration.outputs, confidences, calibration.threshold, started_s)
+        self._decide(local, stateful=bool(manifest.state))
 
     def _decide(self, local: _Local, *, stateful: bool) -> None:
         model, context = self._model(local.reply.model), local.job.context
@@ -164,7 +162,7 @@ class Cascade:
         local.job.finish(
             InferReply(reply.model, reply.version, reply.outputs, reply.id, parameters, reply.digest, reply.form)
         )
-        self._readings.answered(
+        self._load.answered(
             local.reply.model,
             local.reply.digest,
             local.confidences,
@@ -174,26 +172,26 @@ class Cascade:
         )
         if capture:
             model = self._model(local.reply.model)
-            answered = sampler.Answer(
+            answered = sampler.AnsweredRequest(
                 local.job.request, local.reply.digest, local.logits, local.confidences, local.threshold, decision
             )
-            model.cap = self._keep(answered, model.capture, model.cap, self._clock())
+            model.cap = self._sample(answered, model.capture, model.cap, self._clock())
 
     def _model(self, name: str) -> _Model:
-        found = self._models.get(name)
-        if found is None:
+        model = self._models.get(name)
+        if model is None:
             now_s, spec = self._clock(), specs.OffloadSpec()
             state, cap = offload.State.start(spec.policy, now_s), sampling.start(spec.capture, now_s)
-            found = self._models[name] = _Model(spec.policy, spec.capture, state, cap)
-        return found
+            model = self._models[name] = _Model(spec.policy, spec.capture, state, cap)
+        return model
 
 
-def _logits(reply: InferReply, made: Manifest | None) -> NDArray[Any] | None:
+def _logits(reply: InferReply, manifest: Manifest | None) -> NDArray[Any] | None:
     """The first output of the manifest when it is a matrix of one number per class; None otherwise."""
-    if made is None:
+    if manifest is None:
         return None
     for output in reply.outputs:
-        if output.name == made.outputs[0].name:
+        if output.name == manifest.outputs[0].name:
             fits = output.data.ndim == 2 and output.data.dtype.kind == "f" and output.data.shape[1] > 0
             return output.data if fits and len(output.data) else None
     return None
@@ -203,18 +201,19 @@ def _as_local(reply: InferReply, local: _Local) -> InferReply:
     """The cloud's answer with the outputs that this model has. Raises UnavailableError when it is none to this request:
     another shape, or numbers that are not finite."""
     mine = local.reply.outputs[0]
-    found = next((one for one in reply.outputs if one.name == mine.name), reply.outputs[0] if reply.outputs else None)
-    if found is None or found.shape != local.logits.shape or not np.isfinite(found.data).all():
-        shape = "nothing" if found is None else str(list(found.shape))
+    first = reply.outputs[0] if reply.outputs else None
+    theirs = next((output for output in reply.outputs if output.name == mine.name), first)
+    if theirs is None or theirs.shape != local.logits.shape or not np.isfinite(theirs.data).all():
+        shape = "nothing" if theirs is None else str(list(theirs.shape))
         raise errors.UnavailableError(
             f"the cloud answered {shape} for {reply.model}, {list(local.logits.shape)} finite numbers were expected"
         )
-    renamed = Tensor(mine.name, found.datatype, found.shape, confidence.in_terms_of(found.data, local.kind))
+    renamed = Tensor(mine.name, theirs.datatype, theirs.shape, confidence.in_terms_of(theirs.data, local.kind))
     return replace(reply, model=local.reply.model, outputs=(renamed, *local.reply.outputs[1:]))
 
 
 def _parameters(local: _Local, reply: InferReply, decision: offload.Decision) -> dict[str, Parameter]:
-    found: dict[str, Parameter] = {
+    parameters: dict[str, Parameter] = {
         "skerry_route": decision.route,
         "skerry_reason": decision.reason,
         "skerry_confidence": f"{min(local.confidences):.6f}",
@@ -223,5 +222,5 @@ def _parameters(local: _Local, reply: InferReply, decision: offload.Decision) ->
         "skerry_local_digest": local.reply.digest,
     }
     if len(local.logits) == 1:
-        found["skerry_local_class"] = int(local.logits[0].argmax())
-    return found
+        parameters["skerry_local_class"] = int(local.logits[0].argmax())
+    return parameters

@@ -1,4 +1,4 @@
-"""The short-lived process that gets this node its certificate: makes the key, finds the CA it was told of, asks.
+"""The short-lived process that gets this node its certificate: makes the key, finds the CA that the token names, asks.
 
 It answers `{"state": "ENROLLED" | "WAITING" | "REFUSED" | "FAILED", "reason": …}`. A process of its own, because
 certificates and a second gRPC channel are heavy and needed twice a month. The key never leaves its file; nothing is
@@ -50,7 +50,7 @@ def run(job: Job) -> tuple[str, str]:
         return REFUSED, str(exc)
     except errors.SkerryError as exc:
         return FAILED, str(exc)
-    if state == WAITING:  # whoever approves can see that it is this key that asks
+    if state == WAITING:  # who approves it can see that it is this key that asks
         reason += f" --key {pki.authority.digest_of_request(request)}"
     return state, reason
 
@@ -95,11 +95,11 @@ def _ask(
             response_deserializer=fleet_pb2.Membership.FromString,
         )
         try:
-            made = call(request, timeout=_TIMEOUT_S)
+            membership = call(request, timeout=_TIMEOUT_S)
         except grpc.RpcError as exc:
             return _refused(exc.code(), exc.details() or "", job.address)
-    _keep(job, folder, made)
-    return ENROLLED, f"certificate good until {_date(made.not_after_unix_ms)}"
+    _write_certificate(job, folder, membership)
+    return ENROLLED, f"certificate good until {_date(membership.not_after_unix_ms)}"
 
 
 def _refused(code: Any, details: str, address: str) -> tuple[str, str]:
@@ -112,19 +112,19 @@ def _refused(code: Any, details: str, address: str) -> tuple[str, str]:
     return FAILED, f"{address} answered {code.name}: {details[:500]}{identity.hint(details)}"
 
 
-def _keep(job: Job, folder: Path, made: Any) -> None:
+def _write_certificate(job: Job, folder: Path, membership: Any) -> None:
     """The certificate last: while it is not there, the node is not enrolled."""
     terms = {
         "node": job.node,
         "token": digests.sha256(job.token.encode()) if job.token else read_terms(folder).token,
-        "renewAfterUnixMs": made.renew_after_unix_ms,
-        "notAfterUnixMs": made.not_after_unix_ms,
+        "renewAfterUnixMs": membership.renew_after_unix_ms,
+        "notAfterUnixMs": membership.not_after_unix_ms,
     }
-    if made.trust_root:
-        files.write(folder / ROOT, made.trust_root)
-    files.write(folder / CA, made.ca)
+    if membership.trust_root:
+        files.write(folder / ROOT, membership.trust_root)
+    files.write(folder / CA, membership.ca)
     files.write(folder / TERMS, json.dumps(terms).encode())
-    files.write(folder / CERTIFICATE, made.certificate)
+    files.write(folder / CERTIFICATE, membership.certificate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +141,12 @@ class Terms:
 def read_terms(folder: Path) -> Terms:
     """All empty when they cannot be read: then it is time to renew."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        found = json.loads((folder / TERMS).read_text())
+        terms = json.loads((folder / TERMS).read_text())
         return Terms(
-            str(found.get("node", "")),
-            str(found.get("token", "")),
-            int(found["renewAfterUnixMs"]),
-            int(found["notAfterUnixMs"]),
+            str(terms.get("node", "")),
+            str(terms.get("token", "")),
+            int(terms["renewAfterUnixMs"]),
+            int(terms["notAfterUnixMs"]),
         )
     return Terms()
 
@@ -180,7 +180,7 @@ def _chain(connection: ssl.SSLSocket) -> list[bytes]:
     if hasattr(connection, "get_unverified_chain"):
         return list(connection.get_unverified_chain())
     inner: Any = connection._sslobj  # type: ignore[attr-defined]
-    return [ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in inner.get_unverified_chain() or []]
+    return [ssl.PEM_cert_to_DER_cert(shown.public_bytes()) for shown in inner.get_unverified_chain() or []]
 
 
 def _date(unix_ms: int) -> str:

@@ -1,8 +1,9 @@
-"""The Edge service: late ground truth from whoever learns it, and the state of the spool. Translation only."""
+"""The Edge service: late ground truth from those who learn it, and the state of the spool. Translation only."""
 
 from google.protobuf.message import DecodeError
 
-from skerry.agent.capture import capture_queue, sampler, spool_thread
+from skerry.agent.capture import capture_queue, sampler
+from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.agent.sync import node_report
 from skerry.core import errors
 from skerry.proto import edge_pb2
@@ -13,9 +14,9 @@ from skerry.serving.registry import Registry
 SERVICE = "skerry.edge.v1.Edge"
 
 
-class Edge:
-    def __init__(self, answers: capture_queue.Collector, store: spool_thread.Keeper, registry: Registry) -> None:
-        self._collector, self._store, self._registry = answers, store, registry
+class FeedbackServicer:
+    def __init__(self, queue: capture_queue.CaptureQueue, spool_thread: SpoolThread, registry: Registry) -> None:
+        self._queue, self._spool_thread, self._registry = queue, spool_thread, registry
 
     def methods(self) -> Methods:
         return {
@@ -28,7 +29,7 @@ class Edge:
         try:
             request = edge_pb2.FeedbackRequest.FromString(data)
             self._check(request)
-            recorded = await self._collector.feedback(request.model, request.request_id, request.label)
+            recorded = await self._queue.feedback(request.model, request.request_id, request.label)
         except DecodeError as exc:
             raise CallError(Status.INVALID_ARGUMENT, f"the request cannot be read: {exc}") from exc
         except errors.SkerryError as exc:
@@ -38,10 +39,10 @@ class Edge:
 
     async def spool_status(self, call: Call, data: bytes) -> bytes:
         try:
-            self._collector.check_open()
+            self._queue.check_open()
         except errors.UnavailableError as exc:
             raise grpc_status.call_error(exc) from exc
-        return bytes(node_report.spool_state(self._store).SerializeToString())
+        return bytes(node_report.spool_state(self._spool_thread).SerializeToString())
 
     def _check(self, request: edge_pb2.FeedbackRequest) -> None:
         """Raises NotFoundError or InputError naming the field."""

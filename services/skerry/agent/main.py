@@ -1,6 +1,6 @@
-"""The edge agent's process: serves first, from its own disk; then finds its gateway; drains and flushes on SIGTERM.
+"""The edge agent's process: serving first, from its own disk; then finds its gateway; drains and flushes on SIGTERM.
 
-The state folder has one owner by a lock. While another agent holds it, this one stands by: it serves, and takes over
+The state folder has one owner by a lock. While another agent holds it, this one stands by: it serving, and takes over
 when the other has ended.
 """
 
@@ -35,73 +35,73 @@ async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, then drain. Raises UnavailableError when the state folder cannot be used."""
     loop = asyncio.get_running_loop()
     end_requested = shutdown.requested(settings.shutdown.limit_s)
-    place = handover.Place(settings.state)
-    serves = wiring.serving(settings)
-    listener = rpc.open_server(settings.transport, serves.methods())
+    lock = handover.StateLock(settings.state)
+    serving = wiring.open_serving(settings)
+    listener = rpc.open_server(settings.transport, serving.methods())
     address = addresses.show(settings.listen[0], await listener.listen(*settings.listen))
     patience_s = 0.0
     try:
-        async with _pages(settings, serves) as page_address:
-            living = asyncio.ensure_future(_live(settings, serves, place, address, page_address))
+        async with _pages(settings, serving) as page_address:
+            running = asyncio.ensure_future(_run(settings, serving, lock, address, page_address))
             try:
-                await _first(end_requested, living)
+                await _until_requested(end_requested, running)
                 until_s = loop.time() + settings.shutdown.drained_s
-                await draining.drain(serves.registry, listener, times=settings.shutdown)
+                await draining.drain(serving.registry, listener, times=settings.shutdown)
                 patience_s = until_s - loop.time()
             finally:
-                living.cancel()
+                running.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
-                    await living
+                    await running
     finally:
-        await _let_go(serves, place, patience_s)
+        await _release_state_folder(serving, lock, patience_s)
 
 
-async def _first(end_requested: asyncio.Event, living: asyncio.Future[None]) -> None:
-    """Until the process is asked to end. Raises what `living` failed of before that."""
-    asked = asyncio.ensure_future(end_requested.wait())
-    either: list[asyncio.Future[Any]] = [asked, living]
+async def _until_requested(end_requested: asyncio.Event, running: asyncio.Future[None]) -> None:
+    """Until the process is asked to end. Raises what `running` failed of before that."""
+    waiting = asyncio.ensure_future(end_requested.wait())
+    either: list[asyncio.Future[Any]] = [waiting, running]
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    asked.cancel()
-    if living.done():
-        living.result()
+    waiting.cancel()
+    if running.done():
+        running.result()
 
 
-async def _live(
-    settings: Settings, serves: wiring.Serving, place: handover.Place, address: str, page_address: str
+async def _run(
+    settings: Settings, serving: wiring.Serving, lock: handover.StateLock, address: str, page_address: str
 ) -> None:
     """Serve from the disk, at first beside another agent if need be; then capture, upload, report and update. A bug in
-    any of them ends the process: whoever supervises it starts it anew."""
+    any of them ends the process: its supervisor starts it again."""
 
     async def follow() -> None:
-        await _bring_up(wiring.state(settings, read_only=True), serves)
+        await _bring_up(wiring.open_state(settings, read_only=True), serving)
 
-    is_alone = place.advance()
+    is_alone = lock.try_acquire()
     if not is_alone:
-        serves.collector.stand_by()
+        serving.capture_queue.stand_by()
         await follow()
-        _say_ready(settings, serves, address, page_address)
-        await handover.until_first(place, wiring.ledger_path(settings), follow)
-    mine = wiring.state(settings)
-    mine.disk.clean()
-    await _bring_up(mine, serves)
+        _print_ready(settings, serving, address, page_address)
+        await handover.until_held(lock, wiring.ledger_path(settings), follow)
+    state = wiring.open_state(settings)
+    state.versions.clean()
+    await _bring_up(state, serving)
     if is_alone:
-        _say_ready(settings, serves, address, page_address)
-    await _run_linked(settings, serves, mine, settings.address or address)
+        _print_ready(settings, serving, address, page_address)
+    await _run_linked(settings, serving, state, settings.address or address)
 
 
-async def _bring_up(state: wiring.State, serves: wiring.Serving) -> None:
-    """Serve what is on the disk. No name is resolved and nobody is asked."""
-    serves.registry.expect(state.book.models())
-    desired_state.restore(state.book, serves.cascade)
-    await cold_start.restore(state.book, state.disk, serves.loader)
+async def _bring_up(state: wiring.State, serving: wiring.Serving) -> None:
+    """Serve what is on the disk. No name is resolved and no connection opened."""
+    serving.registry.expect(state.ledger.models())
+    desired_state.restore(state.ledger, serving.cascade)
+    await cold_start.restore(state.ledger, state.versions, serving.loader)
 
 
-async def _run_linked(settings: Settings, serves: wiring.Serving, mine: wiring.State, address: str) -> None:
+async def _run_linked(settings: Settings, serving: wiring.Serving, state: wiring.State, address: str) -> None:
     """Until cancelled."""
-    here = await runtime_limits_child.limits()
-    link = wiring.link(settings, serves, mine, here, address)
+    limits = await runtime_limits_child.limits()
+    link = wiring.open_link(settings, serving, state, limits, address)
     loops = {
-        "collector": serves.collector.run,
+        "capture": serving.capture_queue.run,
         "uploader": link.uploader.run,
         "updater": link.updater.run,
         "sync": link.sync.run,
@@ -111,13 +111,13 @@ async def _run_linked(settings: Settings, serves: wiring.Serving, mine: wiring.S
     try:
         async with asyncio.TaskGroup() as group:
             for name, loop in loops.items():
-                group.create_task(_for_ever(name, loop))
+                group.create_task(_run_forever(name, loop))
     finally:
-        await link.cloud.close()
+        await link.gateway.close()
 
 
-async def _for_ever(name: str, loop: Callable[[], Awaitable[None]]) -> None:
-    """Raises when it ends by itself, also by a cancellation that nobody asked for: without it the node would be half
+async def _run_forever(name: str, loop: Callable[[], Awaitable[None]]) -> None:
+    """Raises when it ends by itself, also by a cancellation that was not requested: without it the node would be half
     alive."""
     try:
         await loop()
@@ -127,29 +127,29 @@ async def _for_ever(name: str, loop: Callable[[], Awaitable[None]]) -> None:
     raise RuntimeError(f"the agent's {name} has ended")
 
 
-async def _let_go(serves: wiring.Serving, place: handover.Place, patience_s: float) -> None:
+async def _release_state_folder(serving: wiring.Serving, lock: handover.StateLock, patience_s: float) -> None:
     """Flush, and leave the state folder to the next agent when nothing of ours writes there any more."""
-    if place.is_first or (serves.collector.is_queueing and await handover.is_first_within(place, patience_s)):
-        await serves.collector.flush()
+    if lock.is_held or (serving.capture_queue.is_queueing and await handover.is_held_within(lock, patience_s)):
+        await serving.capture_queue.flush()
     else:
-        serves.collector.give_up()
-    await serves.store.close()
-    if serves.remote is not None:
-        await serves.remote.close()
+        serving.capture_queue.give_up()
+    await serving.spool_thread.close()
+    if serving.remote is not None:
+        await serving.remote.close()
     await asyncio.get_running_loop().shutdown_default_executor()  # what was cancelled still runs on its thread
-    place.leave()
+    lock.release()
 
 
 @contextlib.asynccontextmanager
-async def _pages(settings: Settings, serves: wiring.Serving) -> AsyncIterator[str]:
+async def _pages(settings: Settings, serving: wiring.Serving) -> AsyncIterator[str]:
     """Metrics and probes over HTTP; gives their address, empty when they are not asked for."""
     if settings.http is None:
         yield ""
         return
     pages: http_pages.Pages = {
-        "/metrics": lambda: (200, metrics.CONTENT_TYPE, serves.instruments.metrics.render()),
+        "/metrics": lambda: (200, metrics.CONTENT_TYPE, serving.instruments.metrics.render()),
         "/healthz": http_pages.probe(lambda: True),
-        "/readyz": http_pages.probe(lambda: serves.registry.is_settled),
+        "/readyz": http_pages.probe(lambda: serving.registry.is_settled),
     }
     listening = await http_pages.serve(*settings.http, pages)
     try:
@@ -158,21 +158,21 @@ async def _pages(settings: Settings, serves: wiring.Serving) -> AsyncIterator[st
         listening.close()
 
 
-def _say_ready(settings: Settings, serves: wiring.Serving, address: str, page_address: str) -> None:
+def _print_ready(settings: Settings, serving: wiring.Serving, address: str, page_address: str) -> None:
     line = {
         "event": "ready",
         "service": "agent",
         "node": settings.node,
         "address": address,
         "http": page_address,
-        "standby": serves.collector.is_standing_by,
+        "standby": serving.capture_queue.is_standing_by,
         "models": {
             model: pointer.version
-            for model in serves.registry.models
-            if (pointer := serves.loader.serving(model)) is not None
+            for model in serving.registry.models
+            if (pointer := serving.loader.serving(model)) is not None
         },
     }
-    print(json.dumps(line), flush=True)  # noqa: T201 - for who started us
+    print(json.dumps(line), flush=True)  # noqa: T201 - for the parent process
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """This node's membership of its fleet: gets a certificate when there is none, and another one in good time.
 
-The work is `agent.enrol`'s, a process of its own; here is only when to ask. A node that nobody lets in goes on serving.
-Everything that talks to the cloud asks `Identity` for its credentials, and is told when they are new.
+The work is `enrol`'s, a process of its own; here is only when to ask. A node that nobody lets in goes on serving.
+Everything that talks to the cloud asks `Identity` for its credentials, and is called when they are new.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ log = logs.logger("agent")
 
 COMMAND = child_process.command("skerry.agent.enrol")
 _LIMITS = child_process.Limits(timeout_s=60.0)
-_LOOK_S = 60.0  # a clock that is put right is noticed this soon
+_POLL_S = 60.0  # a clock that is put right is noticed this soon
 _WARN_MS = 7 * 86_400_000
 _SKEW_MS = 3_600_000  # certificates are good from an hour before they are made
 
@@ -41,10 +41,10 @@ class Identity:
     def stamp(self) -> tuple[int, int] | None:
         """Changes with the certificate; None while there is none."""
         try:
-            found = (self.folder / enrol.CERTIFICATE).stat()
+            status = (self.folder / enrol.CERTIFICATE).stat()
         except OSError:
             return None
-        return found.st_ino, found.st_mtime_ns
+        return status.st_ino, status.st_mtime_ns
 
     def credentials(self) -> grpc.ChannelCredentials:
         """For a new channel. Raises UnavailableError while this node is not enrolled."""
@@ -60,7 +60,7 @@ class Identity:
 
 
 class Membership:
-    """`token_file` may be gone once the node is enrolled; another token in it enrols it anew. `draw` gives uniform
+    """`token_file` may be gone once the node is enrolled; another token in it enrols it again. `draw` gives uniform
     numbers for jitter, `clock` wall time in Unix ms, `renewed` is called when there is another certificate."""
 
     def __init__(
@@ -79,21 +79,21 @@ class Membership:
         self._identity, self._node = identity, node
         self._enrol_address, self._gateway, self._token_file = enrol_address, gateway, token_file
         self._draw, self._renewed, self._clock, self._command = draw, renewed, clock, command
-        self._told = ("", "")
+        self._last_logged = ("", "")
         self._declined = ""  # a token that did not let this node in again: its certificate is what it has
-        self._clock_told = False
+        self._clock_logged = False
 
     async def run(self) -> None:
         """Until cancelled."""
         failures = 0
         while True:
-            self._look_at_clock()
+            self._check_clock()
             if self._identity.stamp() is not None and not self._is_due() and not self._other_token():
                 failures = 0
-                await asyncio.sleep(_LOOK_S)
+                await asyncio.sleep(_POLL_S)
                 continue
             job, state, reason = await self._try()
-            self._tell(job, state, reason)
+            self._log_outcome(job, state, reason)
             if state == enrol.ENROLLED:
                 failures = 0
                 self._renewed()
@@ -108,7 +108,7 @@ class Membership:
         return self._clock() >= terms.renew_after_ms + spread_ms
 
     def _other_token(self) -> str:
-        """A token that this node was not enrolled with: somebody wants it to enrol anew (its cloud was rebuilt, or its
+        """A token that this node was not enrolled with: somebody wants it to enrol again (its cloud was rebuilt, or its
         object deleted). Empty: none."""
         with contextlib.suppress(errors.SkerryError):
             token, terms = self._token(), self._identity.terms()
@@ -122,19 +122,19 @@ class Membership:
             raise errors.UnavailableError("SKERRY_JOIN_TOKEN_FILE is not set")
         return files.read(self._token_file, max_bytes=1024).decode(errors="replace").strip()
 
-    def _look_at_clock(self) -> None:
+    def _check_clock(self) -> None:
         """Without a clock nothing can be verified, and no word of TLS says so."""
         terms = self._identity.terms()
         made_ms = 2 * terms.renew_after_ms - terms.not_after_ms  # it is renewed at half of its time
         behind_ms = made_ms - _SKEW_MS - self._clock()
-        if behind_ms > 0 and not self._clock_told:
+        if behind_ms > 0 and not self._clock_logged:
             log.error(
                 "clock_is_wrong",
                 behind_s=behind_ms // 1000,
                 message="this node's clock is behind the time when its certificate was made: it serves, and reaches "
                 "its gateway when the clock is set",
             )
-        self._clock_told = behind_ms > 0
+        self._clock_logged = behind_ms > 0
 
     def _jitter(self) -> float:
         """The same number for as long as the certificate is the same."""
@@ -173,7 +173,7 @@ class Membership:
             token = ""  # its certificate has ended; its key may still be approved
         return enrol.Job(folder, self._node, self._enrol_address, token)
 
-    def _tell(self, job: enrol.Job | None, state: str, reason: str) -> None:
+    def _log_outcome(self, job: enrol.Job | None, state: str, reason: str) -> None:
         until_ms = self._identity.terms().not_after_ms
         if state == enrol.REFUSED and job is not None and job.token and self._identity.stamp() is not None:
             self._declined = _digest(job.token)
@@ -181,9 +181,9 @@ class Membership:
             log.error("certificate_ends", not_after_unix_ms=until_ms, state=state, message=reason)
         elif state == enrol.ENROLLED:
             log.info("enrolled", node=self._node, message=reason)
-        elif (state, reason) != self._told:
+        elif (state, reason) != self._last_logged:
             log.warning("not_enrolled", node=self._node, state=state, message=reason)
-        self._told = (state, reason)
+        self._last_logged = (state, reason)
 
 
 def _digest(token: str) -> str:

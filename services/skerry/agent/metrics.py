@@ -2,49 +2,51 @@
 
 from skerry.adapters.telemetry.metrics import Metrics
 from skerry.agent import membership
-from skerry.agent.capture import capture_queue, spool_thread
-from skerry.agent.sync import load_window, stream
+from skerry.agent.capture import capture_queue
+from skerry.agent.capture.spool_thread import SpoolThread
+from skerry.agent.sync import stream
+from skerry.agent.sync.load_window import LoadWindow
 from skerry.agent.update import updater
 
 
-def register_capture(metrics: Metrics, kept: capture_queue.Collector) -> None:
+def register_capture(metrics: Metrics, queue: capture_queue.CaptureQueue) -> None:
     """The gauges of an agent that need no state folder."""
     metrics.gauge(
         "skerry_capture_refused", "Answers that found no room in queue or disk since the start.", (),
-        lambda: {(): kept.refused},
+        lambda: {(): queue.refused},
     )  # fmt: skip
     metrics.gauge(
         "skerry_standing_by", "1: another agent holds the state folder, this one serves beside it.", (),
-        lambda: {(): float(kept.is_standing_by)},
+        lambda: {(): float(queue.is_standing_by)},
     )  # fmt: skip
 
 
 def register(
     metrics: Metrics,
-    store: spool_thread.Keeper,
-    counted: load_window.Readings,
-    link: stream.Sync,
+    spool_thread: SpoolThread,
+    load: LoadWindow,
+    sync: stream.SyncLoop,
     updates: updater.Updater,
 ) -> None:
     """The gauges of an agent that holds its state folder and is linked to its gateway."""
     metrics.gauge(
         "skerry_spool", "The spool, exact and over restarts.", ("what",),
         lambda: {
-            ("pending",): store.counts.pending,
-            ("pending_bytes",): store.counts.pending_bytes,
-            ("captured",): store.counts.captured,
-            ("dropped",): store.counts.dropped,
-            ("uploaded",): store.counts.uploaded,
-            ("refused_by_cloud",): store.counts.refused,
-            ("damaged",): store.counts.damaged,
+            ("pending",): spool_thread.counts.pending,
+            ("pending_bytes",): spool_thread.counts.pending_bytes,
+            ("captured",): spool_thread.counts.captured,
+            ("dropped",): spool_thread.counts.dropped,
+            ("uploaded",): spool_thread.counts.uploaded,
+            ("refused_by_cloud",): spool_thread.counts.refused,
+            ("damaged",): spool_thread.counts.damaged,
         },
     )  # fmt: skip
-    metrics.gauge("skerry_gateway_connected", "1: the gateway is heard.", (), lambda: {(): float(link.is_connected)})
+    metrics.gauge("skerry_gateway_connected", "1: the gateway is heard.", (), lambda: {(): float(sync.is_connected)})
     metrics.gauge(
         "skerry_routes", "Requests of the last seconds by what became of them.", ("model", "what"),
         lambda: {
-            (one.model, what): float(getattr(one, what))
-            for one in counted.read()
+            (reading.model, what): float(getattr(reading, what))
+            for reading in load.read()
             for what in ("requests", "offloaded", "degraded", "failed")
         },
     )  # fmt: skip

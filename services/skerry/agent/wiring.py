@@ -1,4 +1,4 @@
-"""The agent's composition: which part is given which, from the settings. Nothing is started here."""
+"""The agent's composition: which part is given which, from the settings. Nothing is started limits."""
 
 import asyncio
 import platform
@@ -11,13 +11,17 @@ from pathlib import Path
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.telemetry import logs
 from skerry.adapters.telemetry import metrics as telemetry
-from skerry.agent import cascade, feedback_servicer, membership, metrics
-from skerry.agent.capture import capture_queue, spool, spool_thread
-from skerry.agent.capture import sampler as keeping
-from skerry.agent.capture import uploader as upload
+from skerry.agent import feedback_servicer, membership, metrics
+from skerry.agent.capture import capture_queue, sampler, spool
+from skerry.agent.capture.spool_thread import SpoolThread
+from skerry.agent.capture.uploader import Uploader
+from skerry.agent.cascade import Cascade
 from skerry.agent.settings import Settings
-from skerry.agent.sync import desired_state, gateway_client, load_window, node_report, stream
-from skerry.agent.update import activation, compatibility, fetcher, ledger, updater, version_store
+from skerry.agent.sync import desired_state, gateway_client, node_report, stream
+from skerry.agent.sync.load_window import LoadWindow
+from skerry.agent.update import activation, compatibility, fetcher, version_store
+from skerry.agent.update.ledger import Ledger
+from skerry.agent.update.updater import Limits, Updater
 from skerry.proto import edge_pb2, fleet_pb2
 from skerry.rpc.methods import Methods
 from skerry.serving import probe, runtime, server, servicer, threads
@@ -37,115 +41,109 @@ class Serving:
     instruments: ServingMetrics
     registry: Registry
     remote: RemoteModel | None
-    cascade: cascade.Cascade
-    store: spool_thread.Keeper
-    collector: capture_queue.Collector
-    readings: load_window.Readings
+    cascade: Cascade
+    spool_thread: SpoolThread
+    capture_queue: capture_queue.CaptureQueue
+    load: LoadWindow
     loader: activation.RegistryLoader
     boot_id: str
 
     def methods(self) -> Methods:
         table = server.build_methods(self.cascade, self.registry, self.instruments, services=[edge_pb2.DESCRIPTOR])
-        return {**table, **feedback_servicer.Edge(self.collector, self.store, self.registry).methods()}
+        feedback = feedback_servicer.FeedbackServicer(self.capture_queue, self.spool_thread, self.registry)
+        return {**table, **feedback.methods()}
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """What a node remembers: written by the agent that holds the folder's lock, and by no other."""
 
-    book: ledger.Ledger
-    disk: version_store.Slots
+    ledger: Ledger
+    versions: version_store.VersionStore
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
     """What talks to the gateway, and acts on what it says."""
 
-    cloud: gateway_client.Cloud
-    updater: updater.Updater
-    sync: stream.Sync
-    uploader: upload.Uploader
+    gateway: gateway_client.GatewayClient
+    updater: Updater
+    sync: stream.SyncLoop
+    uploader: Uploader
     membership: membership.Membership | None
 
 
-def serving(settings: Settings) -> Serving:
+def open_serving(settings: Settings) -> Serving:
     """Raises InputError (no such execution provider)."""
     loop, boot_id = asyncio.get_running_loop(), uuid.uuid4().hex
     instruments = ServingMetrics(telemetry.Metrics())
     registry = Registry(_options(settings), instruments)
-    limits = spool.Limits(max_bytes=settings.spool_bytes)
-    store = spool_thread.Keeper(settings.state / "spool" / "spool.db", limits, lambda: time.strftime("%Y%m%dT%H%M%S"))
-    kept = capture_queue.Collector(store, capture_queue.Identity(settings.node, boot_id))
-    metrics.register_capture(instruments.metrics, kept)
-    counted = load_window.Readings(loop.time)
-    sampler = keeping.Sampler(kept, random.Random().random, lambda: time.time_ns() // 1_000_000)
+    spool_limits = spool.Limits(max_bytes=settings.spool_bytes)
+    spool_file = settings.state / "spool" / "spool.db"
+    spool_thread = SpoolThread(spool_file, spool_limits, lambda: time.strftime("%Y%m%dT%H%M%S"))
+    queue = capture_queue.CaptureQueue(spool_thread, capture_queue.Source(settings.node, boot_id))
+    metrics.register_capture(instruments.metrics, queue)
+    load = LoadWindow(loop.time)
+    sample = sampler.Sampler(queue, random.Random().random, lambda: time.time_ns() // 1_000_000)
     identity = _identity(settings)
     credentials = identity.credentials if identity is not None else None
     remote = RemoteModel(settings.teacher, credentials=credentials) if settings.teacher else None
-    answers = cascade.Cascade(DataPlane(registry, instruments), remote, sampler, counted)
-    return Serving(
-        instruments,
-        registry,
-        remote,
-        answers,
-        store,
-        kept,
-        counted,
-        activation.RegistryLoader(registry, answers),
-        boot_id,
-    )
+    cascade = Cascade(DataPlane(registry, instruments), remote, sample, load)
+    loader = activation.RegistryLoader(registry, cascade)
+    return Serving(instruments, registry, remote, cascade, spool_thread, queue, load, loader, boot_id)
 
 
-def state(settings: Settings, *, read_only: bool = False) -> State:
+def open_state(settings: Settings, *, read_only: bool = False) -> State:
     """Raises UnavailableError when the ledger cannot be read."""
-    book = ledger.Ledger(ledger_path(settings), read_only=read_only)
-    return State(book, version_store.Slots(settings.state / "models"))
+    ledger = Ledger(ledger_path(settings), read_only=read_only)
+    return State(ledger, version_store.VersionStore(settings.state / "models"))
 
 
 def ledger_path(settings: Settings) -> Path:
     return settings.state / "ledger"
 
 
-def link(settings: Settings, serves: Serving, mine: State, here: compatibility.Limits, address: str) -> Link:
-    """`here`: what this node's runtime can load. `address`: where clients reach it."""
+def open_link(settings: Settings, serving: Serving, state: State, limits: compatibility.Limits, address: str) -> Link:
+    """`limits`: what this node's runtime can load. `address`: where clients reach it."""
     identity, draw = _identity(settings), random.Random().random
-    gateway = gateway_client.Cloud(settings.gateway, identity)
+    gateway = gateway_client.GatewayClient(settings.gateway, identity)
     folder = identity.folder if identity is not None else None
     repository = fetcher.Repository(settings.repository_url, settings.trust_root, settings.state / "trust", folder)
     fetch = fetcher.Fetcher(
-        repository, here, timeout_s=settings.fetch_timeout_s, memory_bytes=settings.fetch_memory_bytes
+        repository, limits, timeout_s=settings.fetch_timeout_s, memory_bytes=settings.fetch_memory_bytes
     )
-    limits = updater.Limits(quota_bytes=settings.models_bytes)
-    updates = updater.Updater(mine.book, mine.disk, fetch, serves.loader, draw, limits)
-    runtime_here = fleet_pb2.Runtime(
+    updater = Updater(
+        state.ledger, state.versions, fetch, serving.loader, draw, Limits(quota_bytes=settings.models_bytes)
+    )
+    runtime_facts = fleet_pb2.Runtime(
         arch=platform.machine(),
         cpu_class=probe.cpu_class(),
-        onnxruntime=here.onnxruntime,
-        max_ir_version=here.max_ir_version,
-        max_opset=here.max_opset,
+        onnxruntime=limits.onnxruntime,
+        max_ir_version=limits.max_ir_version,
+        max_opset=limits.max_opset,
     )
-    me = node_report.Self(settings.node, servicer.release(), serves.boot_id, runtime_here, address)
+    facts = node_report.NodeFacts(settings.node, servicer.release(), serving.boot_id, runtime_facts, address)
     # Differs per boot, so that a permit for a request of an earlier boot fits none of this one.
     reporter = node_report.Reporter(
-        me, updates, serves.store, serves.readings.read, first_sequence=random.randrange(1 << 40)
+        facts, updater, serving.spool_thread, serving.load.read, first_sequence=random.randrange(1 << 40)
     )
-    taking = desired_state.Intake(updates, serves.cascade)
-    uploads = upload.Uploader(serves.store, settings.node, gateway.upload, draw)
-    streams = stream.Sync(
+    applier = desired_state.Applier(updater, serving.cascade)
+    uploader = Uploader(serving.spool_thread, settings.node, gateway.upload, draw)
+    sync = stream.SyncLoop(
         gateway.stream,
         reporter.report,
-        taking.take,
-        updates.changed,
+        applier.apply,
+        updater.changed,
         draw,
-        connected=uploads.cloud_is_back,
+        connected=uploader.resume,
         beat_s=settings.beat_s,
         # A fleet that reports often is small or near: it may also come back quickly.
         cap_s=min(30.0, max(2.0, 5 * settings.beat_s)),
     )
-    metrics.register(serves.instruments.metrics, serves.store, serves.readings, streams, updates)
+    metrics.register(serving.instruments.metrics, serving.spool_thread, serving.load, sync, updater)
     if identity is not None:
-        metrics.register_identity(serves.instruments.metrics, identity)
-    return Link(gateway, updates, streams, uploads, _membership(settings, identity, gateway, serves.remote))
+        metrics.register_identity(serving.instruments.metrics, identity)
+    return Link(gateway, updater, sync, uploader, _membership(settings, identity, gateway, serving.remote))
 
 
 def _identity(settings: Settings) -> membership.Identity | None:
@@ -154,7 +152,10 @@ def _identity(settings: Settings) -> membership.Identity | None:
 
 
 def _membership(
-    settings: Settings, identity: membership.Identity | None, gateway: gateway_client.Cloud, remote: RemoteModel | None
+    settings: Settings,
+    identity: membership.Identity | None,
+    gateway: gateway_client.GatewayClient,
+    remote: RemoteModel | None,
 ) -> membership.Membership | None:
     if identity is None:
         return None

@@ -1,8 +1,8 @@
 """Takes captured answers off the caller's path: a bounded queue in memory, grouped into a few durable commits a second.
 
-An idle node commits nothing. When the disk refuses, the group is refused and counted, and the next one is tried anew.
+An idle node commits nothing. When the disk refuses, the group is refused and counted, and the next one is tried again.
 A late truth goes through the same queue, so it always finds the example that was captured before it. Which answers are
-captured is `core.sampling`'s decision; sending them on is `agent.upload`'s.
+captured is `core.sampling`'s decision; sending them on is `uploader`'s.
 """
 
 import asyncio
@@ -10,7 +10,8 @@ import collections
 from dataclasses import dataclass
 
 from skerry.adapters.telemetry import logs
-from skerry.agent.capture import spool, spool_thread
+from skerry.agent.capture import spool
+from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.core import errors, sampling
 from skerry.proto import fleet_pb2
 
@@ -29,8 +30,8 @@ class CapturedTensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """One answered row worth keeping. `answered_unix_ms` is the node's wall clock: for people and coarse grouping."""
+class CapturedRow:
+    """One answered row worth sampler. `answered_unix_ms` is the node's wall clock: for people and coarse grouping."""
 
     model: str
     request_id: str
@@ -44,12 +45,12 @@ class Answered:
     answered_unix_ms: int
 
     def size_bytes(self) -> int:
-        return sum(len(one.raw) for one in self.inputs) + 512
+        return sum(len(tensor.raw) for tensor in self.inputs) + 512
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """Whose examples these are. `boot_id` and the sequence order them even where the clock is wrong."""
+class Source:
+    """Who captured an example. `boot_id` and the sequence order them even where the clock is wrong."""
 
     node: str
     boot_id: str
@@ -63,13 +64,13 @@ class _Truth:
     recorded: "asyncio.Future[bool]"
 
 
-class Collector:
+class CaptureQueue:
     """`refused` counts answers that found no room: the queue or the disk was full, or the row too large to upload."""
 
     def __init__(
         self,
-        store: spool_thread.Keeper,
-        identity: Identity,
+        spool_thread: SpoolThread,
+        source: Source,
         *,
         flush_s: float = 0.3,
         reopen_s: float = 5.0,
@@ -77,10 +78,10 @@ class Collector:
         max_queued_bytes: int = 16 << 20,
     ) -> None:
         self.refused = 0
-        self._store, self._identity = store, identity
+        self._spool_thread, self._source = spool_thread, source
         self._flush_s, self._reopen_s = flush_s, reopen_s
         self._max_queued, self._max_queued_bytes = max_queued, max_queued_bytes
-        self._answers: collections.deque[tuple[int, Answered]] = collections.deque()
+        self._rows: collections.deque[tuple[int, CapturedRow]] = collections.deque()
         self._truths: list[_Truth] = []
         self._queued_bytes = self._sequence = 0
         self._disk_refuses = False
@@ -93,22 +94,22 @@ class Collector:
 
     @property
     def is_queueing(self) -> bool:
-        return bool(self._answers)
+        return bool(self._rows)
 
     def check_open(self) -> None:
         """Raises UnavailableError while it stands by."""
         if self.is_standing_by:
             raise errors.UnavailableError("this agent stands by until the one before it has ended; try again")
 
-    def offer(self, answered: Answered) -> bool:
-        """Queue an answer without waiting; False when there is no room."""
-        size = answered.size_bytes()
-        if len(self._answers) >= self._max_queued or self._queued_bytes + size > self._max_queued_bytes:
+    def offer(self, row: CapturedRow) -> bool:
+        """Queue a row without waiting; False when there is no room."""
+        size = row.size_bytes()
+        if len(self._rows) >= self._max_queued or self._queued_bytes + size > self._max_queued_bytes:
             self.refused += 1
             return False
         self._sequence += 1
         self._queued_bytes += size
-        self._answers.append((self._sequence, answered))
+        self._rows.append((self._sequence, row))
         self._wake.set()
         return True
 
@@ -138,9 +139,9 @@ class Collector:
         """Open the spool before anything is captured: what an earlier run left is to be uploaded."""
         while True:
             try:
-                await self._store.call(lambda store: None)
+                await self._spool_thread.call(lambda opened: None)
             except (errors.UnavailableError, errors.IntegrityError) as exc:
-                self._say_refused(exc)
+                self._log_refused(exc)
                 await asyncio.sleep(self._reopen_s)
             else:
                 return
@@ -148,49 +149,49 @@ class Collector:
     async def flush(self) -> None:
         """Write all that is queued now. Never raises: what the disk does not take is refused and counted."""
         self._wake.clear()
-        answers, truths = list(self._answers), self._truths
-        self._answers.clear()
+        rows, truths = list(self._rows), self._truths
+        self._rows.clear()
         self._truths, self._queued_bytes = [], 0
-        if answers:
-            await self._store_answers(answers)
+        if rows:
+            await self._write_rows(rows)
         if truths:
-            await self._store_truths(truths)
+            await self._write_truths(truths)
 
     def give_up(self) -> None:
-        """Drop all that is queued, counted and aloud: the spool never became ours."""
-        if self._answers:
-            self.refused += len(self._answers)
-            log.error("captures_lost", count=len(self._answers), message="another agent held the spool to the end")
-        self._answers.clear()
+        """Drop all that is queued, counted and logged: the spool never became ours."""
+        if self._rows:
+            self.refused += len(self._rows)
+            log.error("captures_lost", count=len(self._rows), message="another agent held the spool to the end")
+        self._rows.clear()
         self._queued_bytes = 0
 
-    async def _store_answers(self, answers: list[tuple[int, Answered]]) -> None:
-        def write(store: spool.Spool) -> int:
-            return store.append([self._captured(sequence, answered) for sequence, answered in answers])
+    async def _write_rows(self, rows: list[tuple[int, CapturedRow]]) -> None:
+        def write(opened: spool.Spool) -> int:
+            return opened.append([self._captured(sequence, row) for sequence, row in rows])
 
         try:
-            self.refused += await self._store.call(write)
+            self.refused += await self._spool_thread.call(write)
         except (errors.UnavailableError, errors.IntegrityError) as exc:
-            self.refused += len(answers)
-            self._say_refused(exc)
+            self.refused += len(rows)
+            self._log_refused(exc)
             return
         if self._disk_refuses:
             log.info("capture_resumed", refused=self.refused)
         self._disk_refuses = False
 
-    def _say_refused(self, exc: errors.SkerryError) -> None:
+    def _log_refused(self, exc: errors.SkerryError) -> None:
         if not self._disk_refuses:
             log.error("capture_refused", message=f"{exc}. Answers go on; nothing is captured until this is mended")
         self._disk_refuses = True
 
-    async def _store_truths(self, truths: list[_Truth]) -> None:
-        def write(store: spool.Spool) -> list[bool]:
-            examples = [store.example_of(truth.model, truth.request_id) for truth in truths]
-            store.add_truths([self._truth(t, example) for t, example in zip(truths, examples, strict=True) if example])
+    async def _write_truths(self, truths: list[_Truth]) -> None:
+        def write(opened: spool.Spool) -> list[bool]:
+            examples = [opened.example_of(truth.model, truth.request_id) for truth in truths]
+            opened.add_truths([self._truth(t, example) for t, example in zip(truths, examples, strict=True) if example])
             return [example is not None for example in examples]
 
         try:
-            outcomes = await self._store.call(write)
+            outcomes = await self._spool_thread.call(write)
         except (errors.UnavailableError, errors.IntegrityError) as exc:
             for truth in truths:
                 if not truth.recorded.done():
@@ -200,32 +201,32 @@ class Collector:
             if not truth.recorded.done():  # the caller may have given up
                 truth.recorded.set_result(outcome)
 
-    def _captured(self, sequence: int, answered: Answered) -> spool.Captured:
+    def _captured(self, sequence: int, captured: CapturedRow) -> spool.Captured:
         example = fleet_pb2.Example(
-            model=answered.model,
-            node=self._identity.node,
-            request_id=answered.request_id,
-            digest=answered.digest,
-            kind=_KINDS[answered.kind],
+            model=captured.model,
+            node=self._source.node,
+            request_id=captured.request_id,
+            digest=captured.digest,
+            kind=_KINDS[captured.kind],
             inputs=[
-                fleet_pb2.CapturedTensor(name=one.name, datatype=one.datatype, shape=one.shape, raw=one.raw)
-                for one in answered.inputs
+                fleet_pb2.CapturedTensor(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape, raw=tensor.raw)
+                for tensor in captured.inputs
             ],
-            local_logits=answered.local_logits,
-            confidence=answered.confidence,
-            route=answered.route,
-            reason=answered.reason,
-            answered_unix_ms=answered.answered_unix_ms,
-            boot_id=self._identity.boot_id,
+            local_logits=captured.local_logits,
+            confidence=captured.confidence,
+            route=captured.route,
+            reason=captured.reason,
+            answered_unix_ms=captured.answered_unix_ms,
+            boot_id=self._source.boot_id,
             boot_sequence=sequence,
         )
         row = spool.row(spool.EXAMPLE, example.SerializeToString(deterministic=True))
-        return spool.Captured(row, answered.model, answered.request_id)
+        return spool.Captured(row, captured.model, captured.request_id)
 
     def _truth(self, truth: _Truth, example_id: str) -> spool.Row:
         message = fleet_pb2.Truth(
             model=truth.model,
-            node=self._identity.node,
+            node=self._source.node,
             example_id=example_id,
             request_id=truth.request_id,
             label=truth.label,

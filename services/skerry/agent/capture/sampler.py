@@ -1,6 +1,6 @@
-"""Which rows of an answered request go to the collector, and how: `core.sampling` chooses, this cuts them out.
+"""Which rows of an answered request go to the capture queue, and how: `core.sampling` chooses, this cuts them out.
 
-Only numbers are kept, and only rows that a training run could use. Nothing here waits: the collector takes or refuses.
+Only numbers are kept, and only rows that a training run could use. Nothing here waits: the queue takes or refuses.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ MAX_REQUEST_ID_CHARS = 200
 
 
 @dataclass(slots=True)  # a value; not frozen, because that triples the cost of making one
-class Answer:
+class AnsweredRequest:
     """One request as it was answered. `digest`, `logits` [rows, classes] and `confidences` are of the local answer."""
 
     request: InferRequest
@@ -29,17 +29,17 @@ class Answer:
 
 
 # (answer, policy, what is left of the cap, now on the loop's clock) -> what is left after it
-Keep = Callable[[Answer, sampling.CapturePolicy, offload.TokenBucket, float], offload.TokenBucket]
+Sample = Callable[[AnsweredRequest, sampling.CapturePolicy, offload.TokenBucket, float], offload.TokenBucket]
 
 
 class Sampler:
-    """A `Keep`. `draw()` gives uniform numbers in [0, 1), `clock()` wall time in Unix ms."""
+    """A `Sample`. `draw()` gives uniform numbers in [0, 1), `clock()` wall time in Unix ms."""
 
-    def __init__(self, into: capture_queue.Collector, draw: Callable[[], float], clock: Callable[[], int]) -> None:
-        self._into, self._draw, self._clock = into, draw, clock
+    def __init__(self, queue: capture_queue.CaptureQueue, draw: Callable[[], float], clock: Callable[[], int]) -> None:
+        self._queue, self._draw, self._clock = queue, draw, clock
 
     def __call__(
-        self, answer: Answer, policy: sampling.CapturePolicy, cap: offload.TokenBucket, now_s: float
+        self, answer: AnsweredRequest, policy: sampling.CapturePolicy, cap: offload.TokenBucket, now_s: float
     ) -> offload.TokenBucket:
         """Offer the chosen rows, as far as the cap allows."""
         for row, sure in enumerate(answer.confidences):
@@ -50,18 +50,18 @@ class Sampler:
             if left is None or not _is_usable(answer.request):
                 break
             cap = left
-            self._into.offer(self._cut(answer, row, sure, kind))
+            self._queue.offer(self._cut(answer, row, sure, kind))
         return cap
 
-    def _cut(self, answer: Answer, row: int, sure: float, kind: sampling.Kind) -> capture_queue.Answered:
+    def _cut(self, answer: AnsweredRequest, row: int, sure: float, kind: sampling.Kind) -> capture_queue.CapturedRow:
         request = answer.request
-        return capture_queue.Answered(
+        return capture_queue.CapturedRow(
             model=request.model,
             request_id=request_id(request.id, row, len(answer.confidences)),
             digest=answer.digest,
             kind=kind,
-            inputs=tuple(_row(one, row) for one in request.inputs),
-            local_logits=tuple(float(one) for one in answer.logits[row]),
+            inputs=tuple(_row(tensor, row) for tensor in request.inputs),
+            local_logits=tuple(float(logit) for logit in answer.logits[row]),
             confidence=sure,
             route=answer.decision.route.value,
             reason=answer.decision.reason.value,
@@ -78,7 +78,7 @@ def request_id(given: str, row: int, rows: int) -> str:
 
 
 def _is_usable(request: InferRequest) -> bool:
-    return all(one.datatype in datasets.DTYPES and tensors.is_finite(one.data) for one in request.inputs)
+    return all(tensor.datatype in datasets.DTYPES and tensors.is_finite(tensor.data) for tensor in request.inputs)
 
 
 def _row(tensor: tensors.Tensor, row: int) -> capture_queue.CapturedTensor:

@@ -83,9 +83,9 @@ def row(kind: int, body: bytes, example_id: str = "") -> Row:
     return Row(identity, kind, example_id or identity, body)
 
 
-def is_whole(found: Row) -> bool:
+def is_whole(row: Row) -> bool:
     """Does the id name the bytes? (SQLite keeps no types: a damaged row may hold anything.)"""
-    return isinstance(found.body, bytes) and found.id == f"sha256:{hashlib.sha256(found.body).hexdigest()}"
+    return isinstance(row.body, bytes) and row.id == f"sha256:{hashlib.sha256(row.body).hexdigest()}"
 
 
 def _is_whole_pages(size_bytes: int) -> bool:
@@ -123,8 +123,8 @@ class Spool:
             with self._change():
                 for statement in _SCHEMA:
                     self._db.execute(statement)
-        found = {sql for (sql,) in self._db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
-        if found != set(_SCHEMA):
+        tables = {sql for (sql,) in self._db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
+        if tables != set(_SCHEMA):
             raise DamagedSpoolError(f"the spool {self.path} does not have the tables of a spool")
         problems = [text for (text,) in self._db.execute("PRAGMA integrity_check(3)")]
         if problems != ["ok"]:
@@ -140,12 +140,16 @@ class Spool:
     def append(self, captured: Iterable[Captured]) -> int:
         """Store examples in one commit and apply the bound; returns how many were too large to keep."""
         batch = list(captured)
-        fitting = [c for c in batch if len(c.row.body) <= min(self._limits.max_record_bytes, self._limits.max_bytes)]
+        fitting = [
+            example
+            for example in batch
+            if len(example.row.body) <= min(self._limits.max_record_bytes, self._limits.max_bytes)
+        ]
         with self._change():
-            for one in fitting:
-                self._insert(one.row)
-                if one.request_id:
-                    self._remember([(one.model, one.request_id, one.row.id)])
+            for example in fitting:
+                self._insert(example.row)
+                if example.request_id:
+                    self._remember([(example.model, example.request_id, example.row.id)])
             self._bump("captured", len(fitting))
             self._bump("dropped", self._apply_bound())
         return len(batch) - len(fitting)
@@ -262,11 +266,11 @@ class Spool:
         if not ids:
             return 0
         with self._change():
-            left = [one for one in ids if not self._delete("id", one)]
+            left = [row_id for row_id in ids if not self._delete("id", row_id)]
             # Rows that only a scan finds: the index is damaged, and they would be sent for ever.
-            for one in left:
-                if self._db.execute("SELECT 1 FROM records NOT INDEXED WHERE id = ?", (one,)).fetchone():
-                    raise DamagedSpoolError(f"the spool {self.path} is damaged: its index does not know row {one}")
+            for row_id in left:
+                if self._db.execute("SELECT 1 FROM records NOT INDEXED WHERE id = ?", (row_id,)).fetchone():
+                    raise DamagedSpoolError(f"the spool {self.path} is damaged: its index does not know row {row_id}")
             self._bump(counter, len(ids) - len(left))
         return len(ids) - len(left)
 

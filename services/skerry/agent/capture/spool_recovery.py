@@ -1,7 +1,7 @@
 """Opening a spool whatever state its file is in: a damaged one is moved aside and read as far as it can be.
 
 Rows are believed when their digest names their bytes, so nothing damaged is ever uploaded. The moved file is kept (the
-newest one only) for whoever wants to look closer.
+newest one only) for a closer look.
 """
 
 import contextlib
@@ -79,29 +79,29 @@ def _rows(db: sqlite3.Connection) -> Iterator[spool.Row]:
     while gaps < _MAX_GAPS:
         try:
             query = "SELECT seq, id, kind, example_id, body FROM records WHERE seq > ? ORDER BY seq LIMIT 1"
-            found = db.execute(query, (after,)).fetchone()
+            values = db.execute(query, (after,)).fetchone()
         except sqlite3.Error:
             after, gaps = after + 1, gaps + 1
             continue
-        if found is None:
+        if values is None:
             return
-        after, gaps = max(after + 1, int(found[0])), 0
-        row = spool.Row(*found[1:])
+        after, gaps = max(after + 1, int(values[0])), 0
+        row = spool.Row(*values[1:])
         if spool.is_whole(row) and row.kind in (spool.EXAMPLE, spool.TRUTH) and isinstance(row.example_id, str):
             yield row
 
 
 def _requests(db: sqlite3.Connection) -> Iterator[tuple[str, str, str]]:
     with contextlib.suppress(sqlite3.Error):
-        for found in db.execute("SELECT model, request_id, example_id FROM requests ORDER BY seq"):
-            if all(isinstance(text, str) for text in found):
-                yield found
+        for values in db.execute("SELECT model, request_id, example_id FROM requests ORDER BY seq"):
+            if all(isinstance(text, str) for text in values):
+                yield values
 
 
 def _counters(db: sqlite3.Connection) -> dict[str, int]:
-    found: dict[str, int] = {}
+    counters: dict[str, int] = {}
     with contextlib.suppress(sqlite3.Error):
         for name, value in db.execute("SELECT name, value FROM counters"):
             if name in spool.COUNTERS and isinstance(value, int) and value >= 0:
-                found[name] = value
-    return found
+                counters[name] = value
+    return counters

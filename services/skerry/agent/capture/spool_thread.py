@@ -1,6 +1,6 @@
 """The one thread that may touch the spool. It opens the file when it is first needed, and again after damage.
 
-Whoever needs the spool hands a function to `call`. A spool that cannot be opened or written (disk full) makes that call
+Callers hand a function to `call`. A spool that cannot be opened or written (disk full) makes that call
 fail and nothing else: the next call tries again, so capture resumes by itself and inference never notices.
 """
 
@@ -15,7 +15,7 @@ from skerry.agent.capture import spool, spool_recovery
 T = TypeVar("T")
 
 
-class Keeper:
+class SpoolThread:
     """`counts` is the spool as it was after the last call: reading it touches no disk.
 
     `moved_suffix()` names a damaged file that is moved aside (for people: a time).
@@ -29,8 +29,8 @@ class Keeper:
         self._spool: spool.Spool | None = None
 
     async def call(self, use: Callable[[spool.Spool], T]) -> T:
-        """Run `use` in the spool's thread. Raises what it raises; damage is salvaged and `use` tried once more. It is
-        run even when whoever waits for it is cancelled: a group taken from the queue is not lost at the end."""
+        """Run `use` in the spool's thread. Raises what it raises; a damaged spool is recovered and `use` called
+        once more. It runs even when its caller is cancelled: a group taken from the queue is not lost at the end."""
         loop = asyncio.get_running_loop()
         result, counts = await asyncio.shield(loop.run_in_executor(self._thread, self._run, use))
         self.counts = counts

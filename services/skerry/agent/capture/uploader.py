@@ -1,7 +1,7 @@
 """Drains the spool to the cloud, in order and at least once: a row is forgotten only when the cloud says it holds it.
 
-Rows are named by content, so sending one twice changes nothing. A row that the cloud will never take is dropped and
-counted, aloud; one bad row does not hold up the others. How bytes travel is the `Send` it is given.
+Rows are named by content, so sending one twice changes nothing. A row that the cloud will never take is dropped,
+counted and logged; one bad row does not hold up the others. How bytes travel is the `Send` it is given.
 """
 
 import asyncio
@@ -9,7 +9,8 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
 from skerry.adapters.telemetry import logs
-from skerry.agent.capture import spool, spool_thread
+from skerry.agent.capture import spool
+from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.core import backoff, contract, errors
 from skerry.proto import fleet_pb2
 
@@ -25,7 +26,7 @@ class Uploader:
 
     def __init__(
         self,
-        store: spool_thread.Keeper,
+        spool_thread: SpoolThread,
         node: str,
         send: Send,
         draw: Callable[[], float],
@@ -33,33 +34,33 @@ class Uploader:
         base_s: float = 0.5,
         cap_s: float = 30.0,
     ) -> None:
-        self._store, self._node, self._send, self._draw = store, node, send, draw
+        self._spool_thread, self._node, self._send, self._draw = spool_thread, node, send, draw
         self._base_s, self._cap_s = base_s, cap_s
-        self._at_most = contract.MAX_UPLOAD_RECORDS
+        self._max_records = contract.MAX_UPLOAD_RECORDS
         self._failures = 0
         self._is_reachable = asyncio.Event()
 
-    def cloud_is_back(self) -> None:
-        """Whoever hears from the cloud again says so: waiting out a long back-off would only delay."""
+    def resume(self) -> None:
+        """The gateway is heard again: waiting out a long back-off would only delay."""
         self._failures = 0
         self._is_reachable.set()
 
     async def run(self) -> None:
         """Upload whatever is pending, until cancelled."""
         while True:
-            await self._store.has_pending.wait()
+            await self._spool_thread.has_pending.wait()
             try:
                 progress = await self.step()
             except (errors.UnavailableError, errors.IntegrityError) as exc:
                 if self._failures == 0:
-                    log.warning("upload_waits", message=str(exc), pending=self._store.counts.pending)
+                    log.warning("upload_waits", message=str(exc), pending=self._spool_thread.counts.pending)
                 progress = False
             if progress:
                 self._failures = 0
             else:
-                await self._rest()
+                await self._back_off()
 
-    async def _rest(self) -> None:
+    async def _back_off(self) -> None:
         delay_s = backoff.delay_s(self._failures, base_s=self._base_s, cap_s=self._cap_s, u=self._draw())
         self._failures += 1
         self._is_reachable.clear()
@@ -72,18 +73,20 @@ class Uploader:
 
         Raises UnavailableError and IntegrityError as sending and the spool do.
         """
-        limit = self._at_most
+        limit = self._max_records
         room = contract.MAX_UPLOAD_BYTES - limit * _FRAMING_BYTES - contract.MAX_UPLOAD_FRAMING_BYTES
-        batch = await self._store.call(lambda store: store.next_batch(limit, room))
+        batch = await self._spool_thread.call(lambda opened: opened.next_batch(limit, room))
         if not batch:
             return True
         try:
             reply = await self._send(_request(self._node, batch))
         except errors.InputError as exc:
             return await self._narrow(batch, exc)
-        self._at_most = min(contract.MAX_UPLOAD_RECORDS, self._at_most * 2)
-        refused = {one.id: one.reason for one in reply.refused}
-        uploaded, dropped = await self._store.call(lambda store: store.settle(list(reply.accepted), list(refused)))
+        self._max_records = min(contract.MAX_UPLOAD_RECORDS, self._max_records * 2)
+        refused = {record.id: record.reason for record in reply.refused}
+        uploaded, dropped = await self._spool_thread.call(
+            lambda opened: opened.settle(list(reply.accepted), list(refused))
+        )
         if dropped:
             log.error("records_refused", message="the cloud will never take these; they are dropped", refused=refused)
         return uploaded + dropped > 0
@@ -91,11 +94,11 @@ class Uploader:
     async def _narrow(self, batch: Sequence[spool.Row], exc: errors.InputError) -> bool:
         """The cloud refused the request itself: halve it until the row at fault stands alone, then drop that one."""
         if len(batch) > 1:
-            self._at_most = len(batch) // 2
+            self._max_records = len(batch) // 2
             return True
         log.error("records_refused", message=f"the cloud will never take this; it is dropped: {exc}", id=batch[0].id)
-        await self._store.call(lambda store: store.settle([], [batch[0].id]))
-        self._at_most = contract.MAX_UPLOAD_RECORDS
+        await self._spool_thread.call(lambda opened: opened.settle([], [batch[0].id]))
+        self._max_records = contract.MAX_UPLOAD_RECORDS
         return True
 
 

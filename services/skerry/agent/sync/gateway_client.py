@@ -1,6 +1,6 @@
 """The node's one connection to its gateway: the long-lived Sync stream and uploads share a channel.
 
-With an identity it is TLS with the node's certificate; when that was renewed, the next stream opens a channel anew.
+With an identity it is TLS with the node's certificate; when that was renewed, the next stream opens another channel.
 
 Only skerry's errors come out. A link that went silent is found by a ping a minute, an interval that gRPC servers take
 without complaint while a stream is open.
@@ -55,8 +55,8 @@ class Stream:
             with _translated():
                 code, details = await self._call.code(), await self._call.details()
             raise errors.UnavailableError(f"the gateway ended the stream: {code.name} {details or ''}".rstrip())
-        found: fleet_pb2.DesiredState = message
-        return found
+        desired: fleet_pb2.DesiredState = message
+        return desired
 
 
 class Identity(Protocol):
@@ -65,7 +65,7 @@ class Identity(Protocol):
     def credentials(self) -> grpc.ChannelCredentials: ...
 
 
-class Cloud:
+class GatewayClient:
     """`address` is the gateway's `host:port`. `identity` None: in clear."""
 
     def __init__(self, address: str, identity: Identity | None = None) -> None:
@@ -74,7 +74,7 @@ class Cloud:
         self._retired: set[asyncio.Task[None]] = set()
 
     def renewed(self) -> None:
-        """There is another certificate: end what runs with the old one; whoever needs the gateway connects again."""
+        """There is another certificate: end what runs with the old one; the next call connects again."""
         channel, self._channel = self._channel, None
         if channel is not None:
             closing = asyncio.get_running_loop().create_task(channel.close(grace=_GRACE_S))
@@ -112,7 +112,7 @@ class Cloud:
             call.cancel()
 
     async def upload(self, request: fleet_pb2.UploadRequest) -> fleet_pb2.UploadReply:
-        """An `upload.Send`. Raises UnavailableError, or InputError: the gateway refuses this request as it is."""
+        """An `uploader.Send`. Raises UnavailableError, or InputError: the gateway refuses this request as it is."""
         timeout_s = _UPLOAD_TIMEOUT_S + request.ByteSize() / _SLOWEST_BYTES_PER_S
         self._open()
         with _translated():

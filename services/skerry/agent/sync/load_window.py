@@ -24,7 +24,7 @@ class _Second:
     latencies_ms: list[float] = field(default_factory=list)
 
 
-class Readings:
+class LoadWindow:
     """`clock` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float], *, window_s: int = 10) -> None:
@@ -46,8 +46,8 @@ class Readings:
         now.requests += 1
         now.offloaded += offloaded
         now.degraded += degraded
-        for sure in confidences:
-            now.bins[min(int(sure * confidence.BINS), confidence.BINS - 1)] += 1
+        for row_confidence in confidences:
+            now.bins[min(int(row_confidence * confidence.BINS), confidence.BINS - 1)] += 1
         if len(now.latencies_ms) < _MAX_LATENCIES:
             now.latencies_ms.append(1e3 * latency_s)
 
@@ -78,7 +78,7 @@ class Readings:
 
     def _read(self, model: str, digest: str, seconds: collections.deque[_Second]) -> fleet_pb2.Reading:
         self._slide(seconds, int(self._clock()))
-        latencies_ms = sorted(one for second in seconds for one in second.latencies_ms)
+        latencies_ms = sorted(latency for second in seconds for latency in second.latencies_ms)
         return fleet_pb2.Reading(
             model=model,
             digest=digest,

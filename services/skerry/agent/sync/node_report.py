@@ -6,7 +6,7 @@ Only what is loaded is reported as serving: success is what runs, never what was
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from skerry.agent.capture import spool_thread
+from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.agent.update import progress, updater
 from skerry.proto import edge_pb2, fleet_pb2
 
@@ -14,7 +14,7 @@ _MAX_REQUESTS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Self:
+class NodeFacts:
     """What does not change while this process lives."""
 
     node: str
@@ -30,46 +30,46 @@ class Reporter:
 
     def __init__(
         self,
-        self_: Self,
+        facts: NodeFacts,
         updates: updater.Updater,
-        store: spool_thread.Keeper,
+        spool_thread: SpoolThread,
         readings: Callable[[], Sequence[fleet_pb2.Reading]],
         *,
         first_sequence: int,
         request_refresh_s: float = 10.0,
     ) -> None:
-        self._self, self._updater, self._store, self._readings = self_, updates, store, readings
+        self._facts, self._updater, self._spool_thread, self._readings = facts, updates, spool_thread, readings
         self._sequence, self._refresh_s = first_sequence, request_refresh_s
 
     def report(self, now_s: float) -> fleet_pb2.NodeReport:
         """The next report, about to be sent at `now_s` (monotonic)."""
         self._sequence += 1
-        asked = ask(self._updater.targets, self._sequence, now_s, refresh_s=self._refresh_s)
-        me = self._self
+        requests = permit_requests(self._updater.targets, self._sequence, now_s, refresh_s=self._refresh_s)
+        facts = self._facts
         return fleet_pb2.NodeReport(
-            node=me.node,
-            agent_version=me.agent_version,
-            boot_id=me.boot_id,
+            node=facts.node,
+            agent_version=facts.agent_version,
+            boot_id=facts.boot_id,
             sequence=self._sequence,
-            runtime=me.runtime,
-            models=self._models(asked),
+            runtime=facts.runtime,
+            models=self._models(requests),
             readings=self._readings(),
-            spool=spool_state(self._store),
-            serving_address=me.serving_address,
+            spool=spool_state(self._spool_thread),
+            serving_address=facts.serving_address,
         )
 
-    def _models(self, asked: Mapping[str, int]) -> list[fleet_pb2.ModelReport]:
-        models = sorted({*self._updater.book.models(), *self._updater.targets})
-        return [self._model(model, asked.get(model, 0)) for model in models]
+    def _models(self, requests: Mapping[str, int]) -> list[fleet_pb2.ModelReport]:
+        models = sorted({*self._updater.ledger.models(), *self._updater.targets})
+        return [self._model(model, requests.get(model, 0)) for model in models]
 
     def _model(self, model: str, permit_request: int) -> fleet_pb2.ModelReport:
-        book, loader = self._updater.book, self._updater.loader
-        serving, known_good = loader.serving(model), book.pointers(model).last_known_good
+        ledger, loader = self._updater.ledger, self._updater.loader
+        serving, known_good = loader.serving(model), ledger.pointers(model).last_known_good
         report = fleet_pb2.ModelReport(
             model=model,
             digest=serving.digest if serving else "",
             version=serving.version if serving else 0,
-            highest_permit=book.highest_permit,
+            highest_permit=ledger.highest_permit,
             last_known_good=known_good.digest if known_good else "",
         )
         target = self._updater.targets.get(model)
@@ -87,14 +87,16 @@ class Reporter:
         return report
 
 
-def ask(models: Mapping[str, progress.Target], sequence: int, now_s: float, *, refresh_s: float) -> dict[str, int]:
+def permit_requests(
+    models: Mapping[str, progress.Target], sequence: int, now_s: float, *, refresh_s: float
+) -> dict[str, int]:
     """The permit request of each staged model, as the report `sequence`, sent at `now_s`, is to state it. It stays the
     same for `refresh_s`, so that an unchanged report stays unchanged, and is renewed then, so that a permit that comes
     after hours of waiting is still in time."""
-    asked: dict[str, int] = {}
+    requests: dict[str, int] = {}
     for model, target in models.items():
         if target.swapping:
-            asked[model] = target.swapping
+            requests[model] = target.swapping
             continue
         if target.wanted is None or target.shown.state != "STAGED":
             continue
@@ -102,12 +104,12 @@ def ask(models: Mapping[str, progress.Target], sequence: int, now_s: float, *, r
             target.requests[sequence] = now_s
             for old in sorted(target.requests)[:-_MAX_REQUESTS]:
                 del target.requests[old]
-        asked[model] = max(target.requests)
-    return asked
+        requests[model] = max(target.requests)
+    return requests
 
 
-def spool_state(store: spool_thread.Keeper) -> edge_pb2.SpoolState:
-    counts = store.counts
+def spool_state(spool_thread: SpoolThread) -> edge_pb2.SpoolState:
+    counts = spool_thread.counts
     return edge_pb2.SpoolState(
         pending=counts.pending,
         pending_bytes=counts.pending_bytes,

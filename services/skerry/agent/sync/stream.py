@@ -1,6 +1,6 @@
-"""Tells the gateway how this node is, at every beat and at once when something changed, and takes what it shall be.
+"""Tells the gateway how this node is, at every beat and at once when something changed, and receives what it shall be.
 
-The stream is opened anew, with jitter, whenever it breaks: the first report is whole and the answer is the whole
+The stream is opened again, with jitter, whenever it breaks: the first report is whole and the answer is the whole
 desired state, so nothing is lost by a break. Without a gateway the node goes on as it is, for as long as it takes.
 """
 
@@ -26,15 +26,15 @@ class Stream(Protocol):
     async def receive(self) -> fleet_pb2.DesiredState: ...
 
 
-class Sync:
-    """`report(now_s)` makes the next report (monotonic time), `take` acts on a desired state, `changed` is set by
-    whoever has news, `connected` is told when the gateway is heard again. `draw()` gives uniform numbers for jitter."""
+class SyncLoop:
+    """`report(now_s)` makes the next report (monotonic time), `apply` acts on a desired state, `changed` is set when
+    there is news, `connected` is called when the gateway is heard again. `draw()` gives uniform numbers for jitter."""
 
     def __init__(
         self,
         connect: Callable[[], contextlib.AbstractAsyncContextManager[Stream]],
         report: Callable[[float], fleet_pb2.NodeReport],
-        take: Callable[[fleet_pb2.DesiredState], Awaitable[None]],
+        apply: Callable[[fleet_pb2.DesiredState], Awaitable[None]],
         changed: asyncio.Event,
         draw: Callable[[], float],
         *,
@@ -44,7 +44,7 @@ class Sync:
         cap_s: float = 10.0,
     ) -> None:
         self.is_connected = False
-        self._connect, self._report, self._take, self._changed, self._draw = connect, report, take, changed, draw
+        self._connect, self._report, self._apply, self._changed, self._draw = connect, report, apply, changed, draw
         self._connected, self._beat_s, self._base_s, self._cap_s = connected, beat_s, base_s, cap_s
         self._failures = 0
 
@@ -90,4 +90,4 @@ class Sync:
                 log.info("gateway_connected", revision=desired.revision)
                 self._connected()
             # When the disk refuses to note it, the stream ends and the next one brings the whole state again.
-            await self._take(desired)
+            await self._apply(desired)

@@ -1,6 +1,6 @@
-"""Slots into service: the registry loads, tries and switches; the cascade learns how sure the version's answers are."""
+"""Brings slots into service: the registry loads, tries and switches; the cascade receives their calibration."""
 
-from skerry.agent import cascade
+from skerry.agent.cascade import Cascade
 from skerry.agent.update import ledger, version_store
 from skerry.core import errors
 from skerry.serving.registry import Registry
@@ -9,8 +9,8 @@ from skerry.serving.registry import Registry
 class RegistryLoader:
     """An `updater.Loader`."""
 
-    def __init__(self, registry: Registry, answers: cascade.Cascade) -> None:
-        self._registry, self._cascade = registry, answers
+    def __init__(self, registry: Registry, cascade: Cascade) -> None:
+        self._registry, self._cascade = registry, cascade
 
     def serving(self, model: str) -> ledger.Pointer | None:
         try:
@@ -24,5 +24,5 @@ class RegistryLoader:
         version = await self._registry.load(slot.model, slot.version, slot.folder)
         if version.digest != slot.digest:
             raise errors.IntegrityError(f"{slot.folder} holds {version.digest}, not {slot.digest}")
-        self._cascade.know(version.digest, version.manifest)
+        self._cascade.register_version(version.digest, version.manifest)
         self._registry.activate(slot.model, slot.version)

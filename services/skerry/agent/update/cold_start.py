@@ -2,31 +2,32 @@
 the disk has changed something or let go of it.
 
 The active slot is hashed again and loaded; when it is damaged, does not load, or killed this process at its last
-starts, the last known good takes its place. What the cloud wants comes later, through `agent.updater`.
+starts, the last known good takes its place. What the cloud wants comes later, through `updater`.
 """
 
 import asyncio
 import contextlib
 
 from skerry.adapters.telemetry import logs
-from skerry.agent.update import ledger, updater, version_store
+from skerry.agent.update import updater, version_store
+from skerry.agent.update.ledger import Key, Ledger, Pointer
 from skerry.core import errors
 
 _MAX_STARTS = 3  # that a version may fail to survive before it is passed over
 log = logs.logger("agent.restore")
 
 
-async def restore(book: ledger.Ledger, disk: version_store.Slots, loader: updater.Loader) -> None:
+async def restore(ledger: Ledger, versions: version_store.VersionStore, loader: updater.Loader) -> None:
     """Bring every model of the ledger into service, as far as its slots allow. Never raises a SkerryError."""
-    for model in book.models():
-        pointers = book.pointers(model)
+    for model in ledger.models():
+        pointers = ledger.pointers(model)
         if pointers.active is not None and loader.serving(model) == pointers.active:
             continue
         for candidate in (pointers.active, pointers.last_known_good):
-            if candidate is not None and await _serves(book, disk, loader, model, candidate):
-                after = pointers if candidate == pointers.active else ledger.fallen_back(pointers)
+            if candidate is not None and await _serves(ledger, versions, loader, model, candidate):
+                after = pointers if candidate == pointers.active else pointers.fallen_back()
                 with contextlib.suppress(errors.UnavailableError):  # a full disk: it serves all the same
-                    book.point(model, after)
+                    ledger.point(model, after)
                 break
         else:
             if pointers.active is not None:
@@ -34,15 +35,15 @@ async def restore(book: ledger.Ledger, disk: version_store.Slots, loader: update
 
 
 async def _serves(
-    book: ledger.Ledger, disk: version_store.Slots, loader: updater.Loader, model: str, candidate: ledger.Pointer
+    ledger: Ledger, versions: version_store.VersionStore, loader: updater.Loader, model: str, candidate: Pointer
 ) -> bool:
-    slot = disk.slot(model, candidate.version, candidate.digest)
-    start = ledger.Key(model, candidate.digest, "(start)", 0)
+    slot = versions.slot(model, candidate.version, candidate.digest)
+    start = Key(model, candidate.digest, "(start)", 0)
     try:
-        if book.tries(start) >= _MAX_STARTS:
+        if ledger.tries(start) >= _MAX_STARTS:
             raise errors.IntegrityError(f"{slot.folder} killed this process at its last {_MAX_STARTS} starts")
         with contextlib.suppress(errors.UnavailableError):
-            book.begin(start)
+            ledger.begin(start)
         await asyncio.to_thread(version_store.check, slot)
         await loader.swap(slot)
     except errors.SkerryError as exc:

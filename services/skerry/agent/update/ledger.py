@@ -1,14 +1,15 @@
 """What a node must remember whatever happens: refused versions, used permits, which slots serve, the leader's epoch.
 
-An append-only file of lines `<crc32> <json>`, each fsynced before the call returns; a damaged line is skipped aloud and
-the others still count. Which version to try and when is `update_plan`; the files of versions are `version_store`.
+An append-only file of lines `<crc32> <json>`, each fsynced before the call returns; a damaged line is skipped and
+logged, and the others still count. Which version to try and when is `update_plan`'s; the files of versions are
+`version_store`'s.
 """
 
 import contextlib
 import json
 import os
 import zlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,14 @@ class Pointers:
 
     active: Pointer | None = None
     last_known_good: Pointer | None = None
+
+    def activated(self, new: Pointer) -> "Pointers":
+        """`new` serves, and what served before is the last known good. Activating the active one changes nothing."""
+        return self if self.active == new else Pointers(new, self.active)
+
+    def fallen_back(self) -> "Pointers":
+        """The active slot cannot serve: the last known good takes its place, and nothing stands behind it."""
+        return Pointers(self.last_known_good)
 
 
 class Ledger:
@@ -113,7 +122,7 @@ class Ledger:
         self._append({"permit": number})
 
     def raise_epoch(self, epoch: int) -> bool:
-        """Remember the highest epoch seen; False when `epoch` is older: whoever sent it does not lead any more."""
+        """Remember the highest epoch seen; False when `epoch` is older: its sender is a deposed leader."""
         if epoch > self._epoch:
             self._append({"epoch": epoch})
         return epoch >= self._epoch
@@ -195,10 +204,9 @@ class Ledger:
                 pointers = Pointers(_pointer(fields["active"]), _pointer(fields["last_known_good"]))
                 self._pointers[str(fields["model"])] = pointers
                 active = pointers.active
-                for key in [
-                    k for k in self._tries if k.model == fields["model"] and active and k.digest == active.digest
-                ]:
-                    self._tries.pop(key)
+                for key in tuple(self._tries):
+                    if active and (key.model, key.digest) == (fields["model"], active.digest):
+                        self._tries.pop(key)
             case {"policy": fields}:
                 self._policies[str(fields["model"])] = str(fields["json"])
             case _:
@@ -206,24 +214,12 @@ class Ledger:
 
     def _compact(self) -> None:
         entries: list[dict[str, Any]] = [{"permit": self._permit}, {"epoch": self._epoch}]
-        entries += [{"slots": {"model": m} | asdict(p)} for m, p in self._pointers.items()]
-        entries += [{"policy": {"model": m, "json": p}} for m, p in self._policies.items()]
-        entries += [{"refused": asdict(k) | asdict(r)} for k, r in self._refusals.items()]
-        entries += [{"trying": asdict(k) | {"times": n}} for k, n in self._tries.items()]
+        entries += [{"slots": {"model": model} | asdict(pointers)} for model, pointers in self._pointers.items()]
+        entries += [{"policy": {"model": model, "json": policy}} for model, policy in self._policies.items()]
+        entries += [{"refused": asdict(key) | asdict(refusal)} for key, refusal in self._refusals.items()]
+        entries += [{"trying": asdict(key) | {"times": times}} for key, times in self._tries.items()]
         files.write(self._path, b"".join(map(_line, entries)))
         self._lines = len(entries)
-
-
-def activated(pointers: Pointers, new: Pointer) -> Pointers:
-    """`new` serves, and what served before is the last known good. Activating the active one changes nothing."""
-    if pointers.active == new:
-        return pointers
-    return Pointers(new, pointers.active)
-
-
-def fallen_back(pointers: Pointers) -> Pointers:
-    """The active slot cannot serve: the last known good takes its place, and nothing stands behind it."""
-    return replace(pointers, active=pointers.last_known_good, last_known_good=None)
 
 
 def _line(entry: dict[str, Any]) -> bytes:

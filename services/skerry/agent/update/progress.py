@@ -1,6 +1,6 @@
-"""What a model is on its way to, and how far it has come. Kept in memory: what must survive is in `agent.ledger`.
+"""What a model is on its way to, and how far it has come. Kept in memory: what must survive is in `ledger`.
 
-Written by `agent.updater` alone, but for the permit requests, which `agent.reporting` makes.
+Written by `updater` alone, but for the permit requests, which `node_report` makes.
 """
 
 import asyncio
@@ -27,13 +27,13 @@ class Target:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-def still(target: Target, wanted: update_plan.Assignment) -> bool:
-    """Is that what is wanted, or has something else been assigned meanwhile?"""
+def is_wanted(target: Target, wanted: update_plan.Assignment) -> bool:
+    """Is that still what is wanted, or has something else been assigned meanwhile?"""
     return target.wanted is not None and target.wanted.key == wanted.key
 
 
 def reset(target: Target, wanted: update_plan.Assignment | None) -> None:
-    """Begin anew, with nothing known of `wanted` yet."""
+    """Start over, with nothing known of `wanted` yet."""
     target.wanted, target.staged, target.is_looked_up = wanted, None, False
     target.requests.clear()
     target.failures, target.retry_at_s, target.last_failure = 0, 0.0, ""

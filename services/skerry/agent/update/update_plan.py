@@ -133,7 +133,7 @@ def permit_fault(permit: Permit | None, facts: Facts, *, now_s: float) -> str:
     if permit.number <= facts.highest_permit:
         return f"permit {permit.number} was used before; waits for a new one"
     if permit.epoch < facts.highest_epoch:
-        return f"permit {permit.number} is from a leader of the past (epoch {permit.epoch}); waits for a new one"
+        return f"permit {permit.number} is from a deposed leader (stale epoch {permit.epoch}); waits for a new one"
     sent_at_s = facts.requests.get(permit.request)
     if sent_at_s is None:
         return f"permit {permit.number} answers request {permit.request}, which this node did not make; waits"

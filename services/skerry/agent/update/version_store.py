@@ -31,7 +31,7 @@ class Slot:
     folder: Path
 
 
-class Slots:
+class VersionStore:
     """Raises UnavailableError for a full or failing disk."""
 
     def __init__(self, root: Path) -> None:
@@ -43,7 +43,7 @@ class Slots:
             shutil.rmtree(self._root / leftover, ignore_errors=True)
 
     def stage(self, model: str, version: int, *, token: str) -> Path:
-        """A new empty folder to put a version together in; `token` makes it nobody else's."""
+        """A new empty folder to put a version together in; `token` makes it unique."""
         folder = self._root / _STAGING / f"{files.check_name(model, 'model')}-{version}-{token}"
         with _translated(folder):
             folder.mkdir(parents=True)
@@ -121,9 +121,9 @@ class Slots:
 def check(slot: Slot) -> None:
     """Hash every byte again. Raises IntegrityError naming the file that is not as signed, and UnavailableError."""
     with _translated(slot.folder):
-        found = _manifest_digest(slot.folder)
-        if found != slot.digest:
-            text = "is missing" if found is None else f"is {found}, not {slot.digest}"
+        digest = _manifest_digest(slot.folder)
+        if digest != slot.digest:
+            text = "is missing" if digest is None else f"is {digest}, not {slot.digest}"
             raise errors.IntegrityError(f"{slot.folder / MANIFEST} {text}")
         for name, digest in _named_files((slot.folder / MANIFEST).read_bytes(), slot).items():
             path = slot.folder / name
