@@ -5,20 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field
 
-from skerry.adapters import blobs
+from skerry.adapters import blobs, service_settings
 from skerry.core import errors
 
 # Of ours only what is given; and nothing that makes a process take itself for one of several workers.
 _NOT_INHERITED = ("SKERRY_", "WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_", "TORCHELASTIC_")
 
 
-class Settings(BaseSettings):
+class Settings(service_settings.ServiceSettings):
     """Variables named `SKERRY_<FIELD>`."""
-
-    model_config = SettingsConfigDict(env_prefix="SKERRY_", frozen=True, extra="ignore")
 
     objects: str
     """`sqlite:///path/objects.db`; the lease lies beside it."""
@@ -92,11 +89,7 @@ class Settings(BaseSettings):
 
 def read() -> Settings:
     """From the environment. Raises InputError naming every variable that is missing or wrong."""
-    try:
-        return Settings()  # type: ignore[call-arg]  # pydantic reads the environment
-    except ValidationError as exc:
-        wrong = [f"SKERRY_{'_'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in exc.errors()]
-        raise errors.InputError(f"the environment of the controller is not right: {'; '.join(wrong)}") from exc
+    return service_settings.read(Settings, "controller")
 
 
 def job_environment(settings: Settings) -> Mapping[str, str]:

@@ -23,7 +23,7 @@ from skerry.curator.example_store import ExampleStore
 from skerry.curator.labeling import Labeling
 from skerry.curator.labeling_loop import LabelingLoop
 from skerry.curator.schedule import Schedule
-from skerry.curator.settings import Settings
+from skerry.curator.settings import Settings, read
 from skerry.curator.teacher import RemoteTeacher
 
 _TICK_S = 0.25
@@ -98,9 +98,10 @@ async def _repeat(stopping: asyncio.Event, act: Callable[[], Awaitable[object]],
 
 
 def main() -> None:
-    settings = Settings()  # type: ignore[call-arg]  # pydantic reads the environment
-    logs.configure("curator", level=settings.log_level)
+    logs.configure("curator")
     try:
+        settings = read()
+        logs.configure("curator", level=settings.log_level)
         asyncio.run(serve(settings))
     except errors.SkerryError as exc:
         _log.error("curator_ended", message=str(exc))

@@ -1,13 +1,12 @@
 """The curator's settings from its environment. Nothing else in the curator reads it."""
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from skerry.adapters import service_settings
 
 
-class Settings(BaseSettings):
+class Settings(service_settings.ServiceSettings):
     """Variables named `SKERRY_<FIELD>`."""
-
-    model_config = SettingsConfigDict(env_prefix="SKERRY_", frozen=True, extra="ignore")
 
     objects: str
     """`sqlite:///path/objects.db`: the models, their classes and their imported dataset."""
@@ -53,3 +52,8 @@ class Settings(BaseSettings):
 
     log_level: str = "INFO"
     """The least serious log lines that are written: DEBUG, INFO, WARNING or ERROR."""
+
+
+def read() -> Settings:
+    """From the environment. Raises InputError naming every variable that is missing or wrong."""
+    return service_settings.read(Settings, "curator")

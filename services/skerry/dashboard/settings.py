@@ -1,15 +1,12 @@
 """What the dashboard is told by its environment. Nothing else in the dashboard reads it."""
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field
 
-from skerry.core import errors
+from skerry.adapters import service_settings
 
 
-class Settings(BaseSettings):
+class Settings(service_settings.ServiceSettings):
     """Variables named `SKERRY_<FIELD>`."""
-
-    model_config = SettingsConfigDict(env_prefix="SKERRY_", frozen=True, extra="ignore")
 
     objects: str
     """`sqlite:///path/objects.db`: only read."""
@@ -29,8 +26,4 @@ class Settings(BaseSettings):
 
 def read() -> Settings:
     """From the environment. Raises InputError naming every variable that is missing or wrong."""
-    try:
-        return Settings()  # type: ignore[call-arg]  # pydantic reads the environment
-    except ValidationError as exc:
-        wrong = [f"SKERRY_{'_'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in exc.errors()]
-        raise errors.InputError(f"the environment of the dashboard is not right: {'; '.join(wrong)}") from exc
+    return service_settings.read(Settings, "dashboard")

@@ -16,7 +16,7 @@ from skerry.adapters.objects import rules
 from skerry.adapters.objects.protocol import Object, Objects
 from skerry.adapters.pki import authority
 from skerry.adapters.telemetry import logs
-from skerry.core import errors, identity, join_tokens, writers
+from skerry.core import errors, identity, join_tokens, offload, writers
 from skerry.proto import fleet_pb2
 
 _TRIES = 10
@@ -45,7 +45,7 @@ class Enrolment:
 
     def __init__(self, objects: Objects, policy: Policy, clock: Callable[[], int]) -> None:
         self._objects, self._policy, self._clock = objects, policy, clock
-        self._lock, self._tokens, self._at_s = threading.Lock(), _BURST, time.monotonic()
+        self._lock, self._attempts = threading.Lock(), offload.TokenBucket.full(_PER_S, _BURST, time.monotonic())
 
     def enrol(self, request: fleet_pb2.EnrolRequest) -> fleet_pb2.Membership:
         """Raises InputError, ForbiddenError (this token never), WaitingError, OverloadedError, UnavailableError."""
@@ -156,8 +156,7 @@ class Enrolment:
 
     def _admit(self) -> None:
         with self._lock:
-            now_s = time.monotonic()
-            self._tokens, self._at_s = min(_BURST, self._tokens + (now_s - self._at_s) * _PER_S), now_s
-            if self._tokens < 1:
+            attempts = self._attempts.take(1, time.monotonic())
+            if attempts is None:
                 raise errors.OverloadedError("too many nodes ask to enrol: ask again later")
-            self._tokens -= 1
+            self._attempts = attempts

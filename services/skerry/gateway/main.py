@@ -17,7 +17,7 @@ from skerry.core import errors
 from skerry.gateway import desired, ingest, metrics, readings_writer, sessions, watch
 from skerry.gateway.identity import Guard
 from skerry.gateway.listeners import Listeners, Services
-from skerry.gateway.settings import Settings
+from skerry.gateway.settings import Settings, read
 
 _AFTER_DRAIN_S = 8.0  # to write down that the nodes are gone, and to close what else is open
 
@@ -90,9 +90,10 @@ def _now_ms() -> int:
 
 
 def main() -> None:
-    settings = Settings()  # type: ignore[call-arg]  # pydantic reads the environment
-    logs.configure("gateway", level=settings.log_level)
+    logs.configure("gateway")
     try:
+        settings = read()
+        logs.configure("gateway", level=settings.log_level)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(settings))
     except errors.SkerryError as exc:

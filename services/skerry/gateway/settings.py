@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from skerry.adapters import service_settings
 
 
-class Settings(BaseSettings):
+class Settings(service_settings.ServiceSettings):
     """Variables named `SKERRY_<FIELD>`."""
-
-    model_config = SettingsConfigDict(env_prefix="SKERRY_", frozen=True, extra="ignore")
 
     objects: str
     """`sqlite:///path/objects.db`: nodes, their assignments and the models' offload policies."""
@@ -89,3 +88,8 @@ class Settings(BaseSettings):
 
     log_level: str = "INFO"
     """The least serious log lines that are written: DEBUG, INFO, WARNING or ERROR."""
+
+
+def read() -> Settings:
+    """From the environment. Raises InputError naming every variable that is missing or wrong."""
+    return service_settings.read(Settings, "gateway")

@@ -1,15 +1,12 @@
 """The trainer's settings, from the environment: which run, where objects and blobs are, and who labels old data."""
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field
 
-from skerry.core import errors
+from skerry.adapters import service_settings
 
 
-class Settings(BaseSettings):
+class Settings(service_settings.ServiceSettings):
     """Read once by `main` and by `teach`."""
-
-    model_config = SettingsConfigDict(env_prefix="SKERRY_", frozen=True)
 
     objects: str = Field(default="", description="URL of the object store; only `teach` looks there")
     blobs: str = Field(description="URL of the blob root: file:///path, the gateway's door, or any fsspec URL")
@@ -22,9 +19,5 @@ class Settings(BaseSettings):
 
 
 def read() -> Settings:
-    """Raises InputError naming the variables that are missing or wrong."""
-    try:
-        return Settings()  # type: ignore[call-arg]  # pydantic reads the environment
-    except ValidationError as exc:
-        wrong = "; ".join(f"SKERRY_{str(one['loc'][0]).upper()}: {one['msg']}" for one in exc.errors())
-        raise errors.InputError(f"the environment of the trainer is wrong: {wrong}") from exc
+    """From the environment. Raises InputError naming every variable that is missing or wrong."""
+    return service_settings.read(Settings, "trainer")
