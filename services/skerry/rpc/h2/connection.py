@@ -60,8 +60,6 @@ class Connection(Control):
         extra_window = limits.connection_window_bytes - frames.DEFAULT_WINDOW_BYTES
         self.out.append(frames.settings(hello) + frames.window_update(0, extra_window))
 
-    # ---- bytes in
-
     def receive(self, data: bytes, now: float) -> None:
         self.now = self.heard_at = now
         if self.phase is _CLOSED:
@@ -70,6 +68,39 @@ class Connection(Control):
             self._parse(self._tail + data if self._tail else data)
         except FatalError as fault:
             self.shut(fault.code, fault.why)
+
+    def shut(self, code: Code, why: str) -> None:
+        """GOAWAY, and every open stream is aborted."""
+        if self.phase is not _CLOSED:
+            self.fault = why
+            self.out.append(frames.goaway(self._highest, code, why))
+            self.lost()
+
+    def lost(self) -> None:
+        """The transport is gone, or about to be closed."""
+        self._advance(Event.ENDED)
+        self._blocked.clear()
+        self._tail, self._block, self.unsent_bytes = b"", None, 0
+        streams, self.streams = self.streams, {}
+        for stream in streams.values():
+            stream.aborted(Code.CANCEL)
+
+    def sweep(self, now: float) -> None:
+        """To be called about once a second: ends what waits too long."""
+        self.now = now
+        if self.phase is _CLOSED:
+            return
+        try:
+            if (self.is_handshaking or self._block is not None) and now - self._waiting_since > self.limits.handshake_s:
+                raise FatalError(Code.SETTINGS_TIMEOUT, "the handshake or a header block is unfinished")
+            if self.unsent_bytes and now > self._stalled_at:
+                raise FatalError(Code.ENHANCE_YOUR_CALM, "replies are not being read")
+            for stream in tuple(self.streams.values()):
+                stream.sweep(now)
+        except FatalError as fault:
+            self.shut(fault.code, fault.why)
+
+    # ---- bytes in
 
     def _parse(self, data: bytes) -> None:
         at, size = 0, len(data)
@@ -87,7 +118,7 @@ class Connection(Control):
                 break
             payload, stream_id = data[at + 9 : end], stream_id & 0x7FFFFFFF
             try:
-                if kind == _DATA and self._block is None:
+                if kind == _DATA and self._block is None:  # before SETTINGS it finds no stream, which ends us too
                     self._on_data(flags, stream_id, payload)
                 else:
                     self._on_frame(kind, flags, stream_id, payload)
@@ -240,36 +271,3 @@ class Connection(Control):
             raise FatalError(Code.STREAM_CLOSED, "HEADERS on a closed stream")
         self.credit.spend(1, self.now)
         self._headers.skip(block)
-
-    # ---- the end
-
-    def shut(self, code: Code, why: str) -> None:
-        """GOAWAY, and every open stream is aborted."""
-        if self.phase is not _CLOSED:
-            self.fault = why
-            self.out.append(frames.goaway(self._highest, code, why))
-            self.lost()
-
-    def lost(self) -> None:
-        """The transport is gone, or about to be closed."""
-        self._advance(Event.ENDED)
-        self._blocked.clear()
-        self._tail, self._block, self.unsent_bytes = b"", None, 0
-        streams, self.streams = self.streams, {}
-        for stream in streams.values():
-            stream.aborted(Code.CANCEL)
-
-    def sweep(self, now: float) -> None:
-        """To be called about once a second: ends what waits too long."""
-        self.now = now
-        if self.phase is _CLOSED:
-            return
-        try:
-            if (self.is_handshaking or self._block is not None) and now - self._waiting_since > self.limits.handshake_s:
-                raise FatalError(Code.SETTINGS_TIMEOUT, "the handshake or a header block is unfinished")
-            if self.unsent_bytes and now > self._stalled_at:
-                raise FatalError(Code.ENHANCE_YOUR_CALM, "replies are not being read")
-            for stream in tuple(self.streams.values()):
-                stream.sweep(now)
-        except FatalError as fault:
-            self.shut(fault.code, fault.why)

@@ -123,13 +123,6 @@ class Outbound:
             stream.pending = None
             self._send_end_now(stream, trailers)
 
-    def _send_end_now(self, stream: Stream, trailers: bytes) -> None:
-        if trailers:
-            self.send_headers(stream, trailers, end=True)
-        else:
-            self.out.append(frames.frame(frames.DATA, frames.END_STREAM, stream.id))
-            self.forget_if_done(stream)
-
     def apply_setting(self, key: int, value: int) -> None:
         """A setting of the peer that concerns what we send; its value was checked."""
         if key == frames.INITIAL_WINDOW_SIZE:
@@ -166,34 +159,6 @@ class Outbound:
             if stream.pending and self._pump(stream, stream.pending):
                 blocked[stream] = None
 
-    def _pump(self, stream: Stream, pending: deque[memoryview]) -> bool:
-        """One frame; True when there is more and the stream's own window is open."""
-        chunk = pending[0]
-        size = min(len(chunk), self._peer_frame_bytes, self._send_window, stream.send_window)
-        if size <= 0 < len(chunk):
-            return False
-        self._send_window -= size
-        stream.send_window -= size
-        self.unsent_bytes -= size
-        self.out_bytes += size
-        if size in (len(chunk), self._peer_frame_bytes):  # a frame cut short by a tiny window earns nothing
-            self.credit.earned_frames += 1
-        limits = self.limits
-        self._stalled_at = min(self.now + limits.stalled_s, self._stalled_at + size / limits.slowest_bytes_per_s)
-        if size == len(chunk):
-            pending.popleft()
-        else:
-            pending[0] = chunk[size:]
-        self.out.append(pack_head(size >> 8, size & 255, frames.DATA, 0, stream.id) + chunk[:size])
-        if pending:
-            return stream.send_window > 0
-        stream.pending = None
-        if stream.pending_end is not None:
-            self._send_end_now(stream, stream.pending_end)
-        else:
-            stream.drained()
-        return False
-
     def drop_unsent(self, stream: Stream) -> None:
         """Forget what is held back, so that trailers may go now."""
         if stream.pending:
@@ -227,3 +192,38 @@ class Outbound:
                 self.streams.pop(stream.id, None)
             elif not stream.lingers and stream.id in self.streams:
                 self.reset(stream.id, Code.NO_ERROR)
+
+    def _send_end_now(self, stream: Stream, trailers: bytes) -> None:
+        if trailers:
+            self.send_headers(stream, trailers, end=True)
+        else:
+            self.out.append(frames.frame(frames.DATA, frames.END_STREAM, stream.id))
+            self.forget_if_done(stream)
+
+    def _pump(self, stream: Stream, pending: deque[memoryview]) -> bool:
+        """One frame; True when there is more and the stream's own window is open."""
+        chunk = pending[0]
+        size = min(len(chunk), self._peer_frame_bytes, self._send_window, stream.send_window)
+        if size <= 0 < len(chunk):
+            return False
+        self._send_window -= size
+        stream.send_window -= size
+        self.unsent_bytes -= size
+        self.out_bytes += size
+        if size in (len(chunk), self._peer_frame_bytes):  # a frame cut short by a tiny window earns nothing
+            self.credit.earned_frames += 1
+        limits = self.limits
+        self._stalled_at = min(self.now + limits.stalled_s, self._stalled_at + size / limits.slowest_bytes_per_s)
+        if size == len(chunk):
+            pending.popleft()
+        else:
+            pending[0] = chunk[size:]
+        self.out.append(pack_head(size >> 8, size & 255, frames.DATA, 0, stream.id) + chunk[:size])
+        if pending:
+            return stream.send_window > 0
+        stream.pending = None
+        if stream.pending_end is not None:
+            self._send_end_now(stream, stream.pending_end)
+        else:
+            stream.drained()
+        return False
