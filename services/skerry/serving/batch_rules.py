@@ -26,7 +26,7 @@ class BatchPolicy:
 
 @dataclass(slots=True)
 class QueuedRequest:
-    """An admitted request: inputs in the manifest's order, checked. Works of one `shape` may share a run."""
+    """An admitted request: inputs in the manifest's order, checked. Requests of one `shape` may share a run."""
 
     job: Job
     inputs: Sequence[NDArray[Any]]
@@ -61,7 +61,7 @@ def most_rows(row_s: float, policy: BatchPolicy) -> int:
 
 def leading(works: Sequence[QueuedRequest], most: int, now: float) -> int:
     """How many of the first works may share a run at once: one shape, up to `most` rows (a larger one alone), no steps
-    of sequences, and somebody waits for each."""
+    of sequences, and each is still waited for."""
     shape, rows = works[0].shape, 0
     for count, work in enumerate(works):
         rows += work.rows
@@ -72,9 +72,9 @@ def leading(works: Sequence[QueuedRequest], most: int, now: float) -> int:
 
 def split(batch: list[QueuedRequest], outputs: Sequence[NDArray[Any]]) -> list[list[NDArray[Any]]]:
     """Each request's own rows."""
-    found, start = [], 0
+    parts, start = [], 0
     for work in batch:
         end = start + work.rows
-        found.append([one[start:end] for one in outputs])
+        parts.append([output[start:end] for output in outputs])
         start = end
-    return found
+    return parts

@@ -115,12 +115,12 @@ class Batcher:
         self._close_if_idle()
 
     def _start(self, batch: list[QueuedRequest], row_s: float, now: float) -> float:
-        """A quick batch now, a slow one on the thread, which comes back for more. Gives the seconds that it took."""
+        """A quick batch now, a slow one on the thread, which then takes the next. Returns the seconds that it took."""
         self._busy = True
         if row_s * sum([work.rows for work in batch]) > self._policy.max_inline_s:
             loop = asyncio.get_running_loop()
             running = loop.run_in_executor(self._own_thread(), self._run, batch)
-            running.add_done_callback(partial(self._came_back, batch))
+            running.add_done_callback(partial(self._thread_done, batch))
             return 0.0
         try:
             outcomes, seconds = self._run(batch)
@@ -135,7 +135,7 @@ class Batcher:
         self._close_if_idle()
 
     def _take(self, now: float, most: int) -> list[QueuedRequest]:
-        """The next run: in order, one shape, at most one step of a sequence, without what nobody waits for."""
+        """The next run: in order, one shape, at most one step of a sequence, without what is no longer waited for."""
         batch: list[QueuedRequest] = []
         left: deque[QueuedRequest] = deque()
         rows, taken = 0, set[Key]()
@@ -159,7 +159,7 @@ class Batcher:
         return batch
 
     def _is_wanted(self, work: QueuedRequest, now: float) -> bool:
-        """Takes the work off the queue's books; answers it at once when it must not run."""
+        """Takes the request out of the queue's counts; answers it at once when it must not run."""
         self._queued_bytes -= work.size_bytes
         if work.ask is not None and self._states is not None:
             self._states.dismiss(work.ask)
@@ -196,10 +196,10 @@ class Batcher:
         state = [np.concatenate(column) for column in zip(*(work.state or fresh for work in batch), strict=True)]
         outputs, after = self._network.run(inputs, state)
         # A step is one row. Copies of the state, or one held sequence would keep the whole batch in memory.
-        states = [[one[at : at + 1].copy() for one in after] for at in range(len(batch))]
+        states = [[state[at : at + 1].copy() for state in after] for at in range(len(batch))]
         return list(zip(split(batch, outputs), states, strict=True))
 
-    def _came_back(self, batch: list[QueuedRequest], running: "asyncio.Future[tuple[list[Outcome], float]]") -> None:
+    def _thread_done(self, batch: list[QueuedRequest], running: "asyncio.Future[tuple[list[Outcome], float]]") -> None:
         self._busy = False
         bug = running.exception()
         if bug is None:
@@ -231,20 +231,20 @@ class Batcher:
         if len(outputs) == 1:
             (name, datatype), data = self._output_types[0], outputs[0]
             shape = data.shape
-            made: tuple[Tensor, ...] = (Tensor(name, datatype, shape, data),)
+            tensors: tuple[Tensor, ...] = (Tensor(name, datatype, shape, data),)
             form = self._forms.get(shape) or self._new_form(shape)
         else:
             pairs = zip(self._output_types, outputs, strict=True)
-            made = tuple([Tensor(name, datatype, data.shape, data) for (name, datatype), data in pairs])
+            tensors = tuple([Tensor(name, datatype, data.shape, data) for (name, datatype), data in pairs])
         label = self._label
-        work.job.finish(InferReply(label.model, label.version, made, "", {}, label.digest, form))
+        work.job.finish(InferReply(label.model, label.version, tensors, "", {}, label.digest, form))
 
     def _new_form(self, shape: tuple[int, ...]) -> object:
         """One object for all replies whose only output has this shape."""
         if len(self._forms) >= _MAX_FORMS:
             self._forms.clear()
-        found = self._forms[shape] = object()
-        return found
+        form = self._forms[shape] = object()
+        return form
 
     def _failed(self, work: QueuedRequest, error: errors.SkerryError) -> None:
         if work.ask is not None and self._states is not None:

@@ -1,4 +1,4 @@
-"""Something changed: whoever waits looks again. Many waiters, no queue, nothing kept for those who do not wait."""
+"""Something changed: every waiter looks again. Many waiters, no queue; a change without a waiter is not kept."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ class Broadcast:
         self._waiters: set[asyncio.Future[None]] = set()
 
     def notify(self) -> None:
-        """Wake everybody who waits now."""
+        """Wake every task that waits now."""
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)

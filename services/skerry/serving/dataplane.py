@@ -65,19 +65,19 @@ class DataPlane:
 
 
 def _fitting(request: InferRequest, version: Version) -> tuple[list[NDArray[Any]], Admitted]:
-    """The inputs in the manifest's order. What was found of a form once holds for all its requests. Raises
+    """The inputs in the manifest's order. What was checked for a form once holds for all its requests. Raises
     InputError."""
     if request.form is not None:
         known = version.admitted.get(request.form)
         if known is not None:
-            return [one.data for one in request.inputs], known
+            return [tensor.data for tensor in request.inputs], known
     given = _in_order(request, version.manifest.inputs)
     admitted = _check(request, version, given)
     if request.form is not None and given is request.inputs:
         if len(version.admitted) >= _MAX_FORMS:
             version.admitted.clear()
         version.admitted[request.form] = admitted
-    return [one.data for one in given], admitted
+    return [tensor.data for tensor in given], admitted
 
 
 def _check(request: InferRequest, version: Version, given: Sequence[tensors.Tensor]) -> Admitted:
@@ -100,8 +100,8 @@ def _check(request: InferRequest, version: Version, given: Sequence[tensors.Tens
 def _in_order(request: InferRequest, specs: Sequence[tensors.Spec]) -> Sequence[tensors.Tensor]:
     """The inputs in the manifest's order, each checked against it."""
     given = request.inputs
-    if len(given) != len(specs) or any(one.name != spec.name for one, spec in zip(given, specs, strict=True)):
-        by_name = {one.name: one for one in given}
+    if len(given) != len(specs) or any(tensor.name != spec.name for tensor, spec in zip(given, specs, strict=True)):
+        by_name = {tensor.name: tensor for tensor in given}
         wanted = ", ".join(spec.name for spec in specs)
         if len(by_name) != len(given):
             raise errors.InputError(f"an input is there twice; model {request.model!r} takes {wanted}")
@@ -111,8 +111,8 @@ def _in_order(request: InferRequest, specs: Sequence[tensors.Spec]) -> Sequence[
         if extra := by_name.keys() - {spec.name for spec in specs}:
             raise errors.InputError(f"input {min(extra)[:80]!r} is unknown; model {request.model!r} takes {wanted}")
         given = tuple(by_name[spec.name] for spec in specs)
-    for one, spec in zip(given, specs, strict=True):
-        tensors.check(one, spec)
+    for tensor, spec in zip(given, specs, strict=True):
+        tensors.check(tensor, spec)
     return given
 
 

@@ -38,11 +38,11 @@ class Health:
 
     async def watch(self, call: Call, data: bytes) -> None:
         """The status at once, then every change of it, until the caller hangs up or the server ends."""
-        name, told = _name(data), None
+        name, last_sent = _name(data), None
         while not call.done:
             status = self._status(name)
-            if status != told:
-                told = status
+            if status != last_sent:
+                last_sent = status
                 await call.send(pb.HealthCheckResponse(status=status).SerializeToString())
             if self._registry.is_ending:
                 raise CallError(Status.UNAVAILABLE, "the server is ending: watch it again")

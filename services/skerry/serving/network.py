@@ -1,6 +1,6 @@
 """A version as a function: rows as callers send them in, outputs as callers see them out.
 
-Preprocessing, hidden state and the network are one here; who asks, in which batch and on which thread is not known.
+Preprocessing, hidden state and the network are one here; clients, batches and threads are not known.
 Numbers that are not finite are an error on the way in (the caller's) and on the way out (the version's).
 """
 
@@ -24,29 +24,29 @@ class NotFiniteError(errors.IntegrityError):
 class Network:
     """Made by `load`. Calls may come from one thread at a time."""
 
-    def __init__(self, made: Manifest, session: runtime.Session) -> None:
-        self.manifest = made
-        self.output_names = tuple(spec.name for spec in made.outputs)
-        self.state_names = tuple(state.input for state in made.state)
+    def __init__(self, manifest: Manifest, session: runtime.Session) -> None:
+        self.manifest = manifest
+        self.output_names = tuple(spec.name for spec in manifest.outputs)
+        self.state_names = tuple(state.input for state in manifest.state)
         self.fixed_rows = session.fixed_rows
         self._session = session
-        self._steps = made.preprocessing
-        self._client_names = tuple(spec.name for spec in made.inputs)
-        dtypes = (tensors.DTYPES[spec.datatype] for spec in made.network_inputs)
-        feed_names = (spec.name for spec in made.network_inputs)
+        self._steps = manifest.preprocessing
+        self._client_names = tuple(spec.name for spec in manifest.inputs)
+        dtypes = (tensors.DTYPES[spec.datatype] for spec in manifest.network_inputs)
+        feed_names = (spec.name for spec in manifest.network_inputs)
         self._feeding = tuple(zip(self._client_names, feed_names, dtypes, strict=True))
-        self._fetched = (*self.output_names, *(state.output for state in made.state))
+        self._fetched = (*self.output_names, *(state.output for state in manifest.state))
 
     @classmethod
-    def load(cls, made: Manifest, model: bytes, *, provider: str = "cpu", threads: int = 1) -> "Network":
+    def load(cls, manifest: Manifest, model: bytes, *, provider: str = "cpu", threads: int = 1) -> "Network":
         """Raises IntegrityError: the runtime cannot load it, or it is not the network that the manifest describes."""
-        what = f"model {made.model} ({made.files['model'].name})"
+        what = f"model {manifest.model} ({manifest.files['model'].name})"
         session = runtime.Session(model, what, provider=provider, threads=threads)
-        states = [tensors.Spec(one.input, one.datatype, one.shape) for one in made.state]
-        after = [tensors.Spec(one.output, one.datatype, one.shape) for one in made.state]
-        _match(what, "input", [*made.network_inputs, *states], session.inputs, exact=True)
-        _match(what, "output", [*made.outputs, *after], session.outputs, exact=False)
-        return cls(made, session)
+        states = [tensors.Spec(state.input, state.datatype, state.shape) for state in manifest.state]
+        after = [tensors.Spec(state.output, state.datatype, state.shape) for state in manifest.state]
+        _match(what, "input", [*manifest.network_inputs, *states], session.inputs, exact=True)
+        _match(what, "output", [*manifest.outputs, *after], session.outputs, exact=False)
+        return cls(manifest, session)
 
     def answer(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """Outputs in the manifest's order for rows of every client input; a stateful network starts from zeros.
@@ -84,18 +84,18 @@ class Network:
             feeds[feed_name] = fed
         if self.state_names:
             feeds.update(zip(self.state_names, state, strict=True))
-        found, count = self._session.run(self._fetched, feeds), len(inputs[0])
-        for name, values in zip(self._fetched, found, strict=True):
+        fetched, count = self._session.run(self._fetched, feeds), len(inputs[0])
+        for name, values in zip(self._fetched, fetched, strict=True):
             if not tensors.is_finite(values) or not values.ndim or len(values) != count:
                 raise NotFiniteError(
                     f"model {self.manifest.model!r} gave no usable {name!r} (NaN, an infinity, or too few rows)"
                 )
         outputs = len(self.output_names)
-        return found[:outputs], found[outputs:]
+        return fetched[:outputs], fetched[outputs:]
 
     def fresh_state(self, rows: int) -> list[NDArray[Any]]:
         """Zeros for `rows` sequences; empty for a network without state."""
-        return [np.zeros((rows, *one.shape), dtype=tensors.DTYPES[one.datatype]) for one in self.manifest.state]
+        return [np.zeros((rows, *state.shape), dtype=tensors.DTYPES[state.datatype]) for state in self.manifest.state]
 
 
 def _match(what: str, kind: str, wanted: Sequence[tensors.Spec], found: Sequence[tensors.Spec], *, exact: bool) -> None:

@@ -63,11 +63,11 @@ class Reflection:
         names: list[str] = []
         left = [name]
         while left:
-            one = left.pop()
-            if one not in names:
-                names.append(one)
-                left += self._depends[one]
-        reply.file_descriptor_response.file_descriptor_proto.extend(self._files[one] for one in names)
+            file = left.pop()
+            if file not in names:
+                names.append(file)
+                left += self._depends[file]
+        reply.file_descriptor_response.file_descriptor_proto.extend(self._files[file] for file in names)
 
     def _add_alpha(self) -> None:
         """The older package: the same file under other names."""
@@ -79,7 +79,7 @@ class Reflection:
             method.input_type = method.input_type.replace(f".{_V1}.", f".{_V1ALPHA}.")
             method.output_type = method.output_type.replace(f".{_V1}.", f".{_V1ALPHA}.")
         self._files[alpha.name], self._depends[alpha.name] = alpha.SerializeToString(), []
-        for name in (_SERVICE, f"{_SERVICE}.ServerReflectionInfo", *(one.name for one in alpha.message_type)):
+        for name in (_SERVICE, f"{_SERVICE}.ServerReflectionInfo", *(message.name for message in alpha.message_type)):
             self._symbols[f"{_V1ALPHA}.{name}"] = alpha.name
         self._services = sorted([*self._services, f"{_V1ALPHA}.{_SERVICE}"])
 
@@ -90,13 +90,13 @@ def _not_found(reply: pb.ServerReflectionResponse) -> None:
 
 
 def _with_dependencies(files: list[FileDescriptor]) -> list[FileDescriptor]:
-    found: dict[str, FileDescriptor] = {}
+    known: dict[str, FileDescriptor] = {}
     while files:
         file = files.pop()
-        if file.name not in found:
-            found[file.name] = file
+        if file.name not in known:
+            known[file.name] = file
             files += file.dependencies
-    return list(found.values())
+    return list(known.values())
 
 
 def _symbols(file: FileDescriptor) -> Iterable[str]:

@@ -56,13 +56,13 @@ class Registry:
             "skerry_queue_depth",
             "Requests that wait.",
             ("model", "version"),
-            lambda: {(one.model, str(one.number)): one.batcher.depth for one in self._all()},
+            lambda: {(version.model, str(version.number)): version.batcher.depth for version in self._all()},
         )
         instruments.metrics.gauge(
             "skerry_sequences",
             "Sequences whose state is held.",
             ("model", "version"),
-            lambda: {(one.model, str(one.number)): len(one.states) for one in self._all() if one.states is not None},
+            self._sequences_held,
         )
 
     def expect(self, models: Iterable[str]) -> None:
@@ -227,11 +227,18 @@ class Registry:
         return entry
 
     def _numbered(self, entry: _Entry, model: str, text: str) -> Version:
-        found = entry.versions.get(int(text)) if text.isdecimal() and len(text) < 16 else None
-        if found is None:
+        version = entry.versions.get(int(text)) if text.isdecimal() and len(text) < 16 else None
+        if version is None:
             there = ", ".join(str(number) for number in sorted(entry.versions)) or "none"
             raise errors.NotFoundError(f"version {text[:40]!r} of {model!r} is not loaded; loaded: {there}")
-        return found
+        return version
+
+    def _sequences_held(self) -> dict[tuple[str, ...], float]:
+        return {
+            (version.model, str(version.number)): len(version.states)
+            for version in self._all()
+            if version.states is not None
+        }
 
     def _keep_for_sequences(self, entry: _Entry, before: Version | None) -> None:
         """One version before the active one stays while sequences it began go on."""

@@ -15,7 +15,7 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,15}")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Listing:
     """Versions of one model, ascending by number, and `odd`: name of a folder -> why it is not one."""
 
     model: str
@@ -27,24 +27,24 @@ class Found:
         return max(self.versions, default=None)
 
 
-def scan(root: Path) -> list[Found]:
+def scan(root: Path) -> list[Listing]:
     """Every model below `root`; none when it is not there yet. Raises UnavailableError when it cannot be listed."""
     return [scan_model(root, folder.name) for folder in _folders(root) if not folder.name.startswith(".")]
 
 
-def scan_model(root: Path, model: str) -> Found:
+def scan_model(root: Path, model: str) -> Listing:
     """The versions of one model. Raises NotFoundError when there is no such folder, UnavailableError."""
     folder = root / model
     if not _MODEL.fullmatch(model) or not folder.is_dir():
         raise errors.NotFoundError(f"model {model[:80]!r} is not in the repository {root}")
-    found = Found(model, {}, {})
+    listing = Listing(model, {}, {})
     for path in _folders(folder):
         reason = _odd(path)
         if reason:
-            found.odd[path.name] = reason
+            listing.odd[path.name] = reason
         elif not path.name.startswith("."):
-            found.versions[int(path.name)] = path
-    return Found(model, dict(sorted(found.versions.items())), found.odd)
+            listing.versions[int(path.name)] = path
+    return Listing(model, dict(sorted(listing.versions.items())), listing.odd)
 
 
 def _odd(path: Path) -> str:
@@ -60,7 +60,7 @@ def _odd(path: Path) -> str:
 def _folders(root: Path) -> list[Path]:
     try:
         return sorted(path for path in root.iterdir() if path.is_dir())
-    except FileNotFoundError:  # nobody has put a model there yet
+    except FileNotFoundError:  # no model was put there yet
         return []
     except OSError as exc:
         raise errors.UnavailableError(f"cannot list {root}: {exc.strerror}") from exc

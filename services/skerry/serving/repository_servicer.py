@@ -50,15 +50,15 @@ class RepositoryServicer:
         request = _parse(pb.RepositoryModelLoadRequest, data)
         try:
             root = self._writable_root()
-            found = repository.scan_model(root, request.model_name)
+            listing = repository.scan_model(root, request.model_name)
             asked = _version(_parameters(request.parameters, {"version"}))
-            number = asked or found.latest
-            if number is None or number not in found.versions:
+            number = asked or listing.latest
+            if number is None or number not in listing.versions:
                 raise errors.NotFoundError(f"version {number or 'any'} of {request.model_name!r} is not in {root}")
             if asked is None:
-                await self._registry.swap(request.model_name, number, found.versions[number])
+                await self._registry.swap(request.model_name, number, listing.versions[number])
             else:
-                await self._registry.load(request.model_name, number, found.versions[number], keep=True)
+                await self._registry.load(request.model_name, number, listing.versions[number], keep=True)
         except errors.SkerryError as exc:
             raise grpc_status.call_error(exc) from exc
         return pb.RepositoryModelLoadResponse().SerializeToString()
@@ -84,17 +84,20 @@ class RepositoryServicer:
             return []
         there = {(row.model, row.version) for row in self._registry.index()}
         rows = []
-        for found in repository.scan(self._root):
-            rows += [Row(found.model, str(number), UNAVAILABLE, "not loaded") for number in found.versions]
-            rows += [Row(found.model, name, UNAVAILABLE, f"not a version: {why}") for name, why in found.odd.items()]
+        for listing in repository.scan(self._root):
+            rows += [Row(listing.model, str(number), UNAVAILABLE, "not loaded") for number in listing.versions]
+            rows += [
+                Row(listing.model, name, UNAVAILABLE, f"not a version: {why}") for name, why in listing.odd.items()
+            ]
         return [row for row in rows if (row.model, row.version) not in there]
 
 
-def _parameters(found: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
-    if unknown := found.keys() - known:
+def _parameters(given: Mapping[str, Any], known: set[str]) -> dict[str, Any]:
+    if unknown := given.keys() - known:
         raise errors.UnsupportedError(f"parameter {min(unknown)[:80]!r} is not supported; known: {', '.join(known)}")
     return {
-        name: getattr(one, str(one.WhichOneof("parameter_choice") or "string_param")) for name, one in found.items()
+        name: getattr(parameter, str(parameter.WhichOneof("parameter_choice") or "string_param"))
+        for name, parameter in given.items()
     }
 
 

@@ -75,24 +75,24 @@ class Session:
         # Not by the public `run`, which checks again in Python what the network's inputs were checked for already.
         self._run: Run = self._session._sess.run
         self._what = what
-        self.inputs = tuple(_spec(one) for one in self._session.get_inputs())
-        self.outputs = tuple(_spec(one) for one in self._session.get_outputs())
+        self.inputs = tuple(_spec(argument) for argument in self._session.get_inputs())
+        self.outputs = tuple(_spec(argument) for argument in self._session.get_outputs())
         if any(spec.datatype == bfloat16.NAME for spec in (*self.inputs, *self.outputs)):
             self._run = bfloat16.Bfloat16Run(self._session, onnxruntime.OrtValue, what, self.inputs, self.outputs)
-        first_axes = [one.shape[0] for one in self._session.get_inputs() if one.shape]
+        first_axes = [argument.shape[0] for argument in self._session.get_inputs() if argument.shape]
         self.fixed_rows = next((size for size in first_axes if isinstance(size, int) and size > 0), None)
 
     def run(self, names: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """The outputs `names` for one batch. Raises InputError (the network takes no such input) or IntegrityError."""
         try:
-            found: list[NDArray[Any]] = self._run(names, feeds, None)
+            outputs: list[NDArray[Any]] = self._run(names, feeds, None)
         except _state.InvalidArgument as exc:
             raise errors.InputError(f"{self._what} does not take these inputs: {str(exc)[:300]}") from exc
         except _FAILURES as exc:
             raise errors.IntegrityError(f"{self._what} failed on these inputs") from exc
-        return found
+        return outputs
 
 
-def _spec(one: Any) -> tensors.Spec:
-    sizes = tuple(size if isinstance(size, int) and size > 0 else tensors.FREE for size in one.shape[1:])
-    return tensors.Spec(one.name, _TYPES.get(one.type, one.type), sizes)
+def _spec(argument: Any) -> tensors.Spec:
+    sizes = tuple(size if isinstance(size, int) and size > 0 else tensors.FREE for size in argument.shape[1:])
+    return tensors.Spec(argument.name, _TYPES.get(argument.type, argument.type), sizes)

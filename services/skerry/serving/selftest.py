@@ -44,26 +44,26 @@ def pack(inputs: Arrays, outputs: Arrays) -> bytes:
     return npz.pack(arrays)
 
 
-def unpack(data: bytes, made: Manifest) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+def unpack(data: bytes, manifest: Manifest) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
     """(inputs, outputs) by name. Raises IntegrityError for what is no golden set of this manifest."""
-    names = {spec.name for spec in (*made.inputs, *made.outputs)}
-    what = f"the golden set of {made.model}"
+    names = {spec.name for spec in (*manifest.inputs, *manifest.outputs)}
+    what = f"the golden set of {manifest.model}"
     arrays = npz.read(data, what, npz.Limits(MAX_GOLDEN_BYTES), only=names, error=errors.IntegrityError)
-    if missing := [spec.name for spec in made.inputs if spec.name not in arrays]:
+    if missing := [spec.name for spec in manifest.inputs if spec.name not in arrays]:
         raise errors.IntegrityError(f"{what} has no array {missing[0]!r}")
-    inputs = {spec.name: arrays[spec.name] for spec in made.inputs}
-    outputs = {spec.name: arrays[spec.name] for spec in made.outputs if spec.name in arrays}
+    inputs = {spec.name: arrays[spec.name] for spec in manifest.inputs}
+    outputs = {spec.name: arrays[spec.name] for spec in manifest.outputs if spec.name in arrays}
     rows = {len(np.atleast_1d(array)) for array in (*inputs.values(), *outputs.values())}
     if not outputs or len(rows) != 1 or 0 in rows:
-        raise errors.IntegrityError(f"the golden set of {made.model} needs outputs, and as many rows of each array")
+        raise errors.IntegrityError(f"the golden set of {manifest.model} needs outputs, and as many rows of each array")
     return inputs, outputs
 
 
-def check(made: Manifest, model: bytes, golden: bytes | None) -> Result:
+def check(manifest: Manifest, model: bytes, golden: bytes | None) -> Result:
     """Load the network from its bytes, run the golden set, and compare its rows alone and together; never raises for a
     bad version, it says so."""
     try:
-        network = Network.load(made, model)
+        network = Network.load(manifest, model)
         if network.fixed_rows is not None:
             return Result(
                 False,
@@ -73,8 +73,8 @@ def check(made: Manifest, model: bytes, golden: bytes | None) -> Result:
         result = run(network, golden)
         if not result.passed:
             return result
-        inputs = unpack(golden, made)[0] if golden is not None else _zeros(made)
-        verdict = row_independence.judge(network.answer_twice, _as_fed(inputs, made))
+        inputs = unpack(golden, manifest)[0] if golden is not None else _zeros(manifest)
+        verdict = row_independence.judge(network.answer_twice, _as_fed(inputs, manifest))
     except errors.SkerryError as exc:
         return Result(False, str(exc))
     return result if verdict.passed else replace(result, passed=False, reason=verdict.reason)
@@ -82,45 +82,47 @@ def check(made: Manifest, model: bytes, golden: bytes | None) -> Result:
 
 def run(network: Network, golden: bytes | None) -> Result:
     """The golden set (None: only zeros, finite answers and time) through a loaded network."""
-    made = network.manifest
+    manifest = network.manifest
     try:
-        inputs, expected = unpack(golden, made) if golden is not None else (_zeros(made), {})
-        found = dict(zip(network.output_names, network.answer(_as_fed(inputs, made)), strict=True))
-        worst = max((_distance(found[name], wanted, name) for name, wanted in expected.items()), default=0.0)
+        inputs, expected = unpack(golden, manifest) if golden is not None else (_zeros(manifest), {})
+        answers = dict(zip(network.output_names, network.answer(_as_fed(inputs, manifest)), strict=True))
+        worst = max((_distance(answers[name], wanted, name) for name, wanted in expected.items()), default=0.0)
     except errors.SkerryError as exc:
         return Result(False, str(exc))
-    latency_ms = _latency_ms(network, {name: array[:1] for name, array in _as_fed(inputs, made).items()})
-    if worst > made.golden.tolerance_abs:
-        text = f"golden set differs by {worst:.4g}, more than {made.golden.tolerance_abs:.4g}: it answers wrongly here"
+    latency_ms = _latency_ms(network, {name: array[:1] for name, array in _as_fed(inputs, manifest).items()})
+    if worst > manifest.golden.tolerance_abs:
+        text = (
+            f"golden set differs by {worst:.4g}, more than {manifest.golden.tolerance_abs:.4g}: it answers wrongly here"
+        )
         return Result(False, text, worst, latency_ms)
-    if 0 < made.golden.latency_cap_ms < latency_ms:
-        text = f"one row takes {latency_ms:.3g} ms here, more than {made.golden.latency_cap_ms:.3g} ms"
+    if 0 < manifest.golden.latency_cap_ms < latency_ms:
+        text = f"one row takes {latency_ms:.3g} ms here, more than {manifest.golden.latency_cap_ms:.3g} ms"
         return Result(False, text, worst, latency_ms)
     return Result(True, f"golden set within {worst:.3g}, {latency_ms:.3g} ms a row", worst, latency_ms)
 
 
-def _distance(found: NDArray[Any], wanted: NDArray[Any], name: str) -> float:
-    if found.shape != wanted.shape:
+def _distance(answer: NDArray[Any], wanted: NDArray[Any], name: str) -> float:
+    if answer.shape != wanted.shape:
         raise errors.IntegrityError(
-            f"output {name!r} has shape {list(found.shape)}, the golden set {list(wanted.shape)}"
+            f"output {name!r} has shape {list(answer.shape)}, the golden set {list(wanted.shape)}"
         )
-    if found.dtype.kind not in "fiub":
-        return float((found != wanted).any())
+    if answer.dtype.kind not in "fiub":
+        return float((answer != wanted).any())
     # fmax: a number that is not finite in the golden set must not make everything pass.
-    difference = np.abs(found.astype(np.float64) - wanted.astype(np.float64))
+    difference = np.abs(answer.astype(np.float64) - wanted.astype(np.float64))
     return float(np.nan_to_num(difference, nan=np.inf).max(initial=0.0))
 
 
-def _as_fed(inputs: Arrays, made: Manifest) -> dict[str, NDArray[Any]]:
-    kinds = {spec.name: spec.datatype for spec in made.inputs}
+def _as_fed(inputs: Arrays, manifest: Manifest) -> dict[str, NDArray[Any]]:
+    kinds = {spec.name: spec.datatype for spec in manifest.inputs}
     return {
         name: array.astype(object) if kinds[name] == "BYTES" else array.astype(tensors.DTYPES[kinds[name]], copy=False)
         for name, array in inputs.items()
     }
 
 
-def _zeros(made: Manifest) -> dict[str, NDArray[Any]]:
-    return {spec.name: zeros(spec, 1) for spec in made.inputs}
+def _zeros(manifest: Manifest) -> dict[str, NDArray[Any]]:
+    return {spec.name: zeros(spec, 1) for spec in manifest.inputs}
 
 
 def zeros(spec: tensors.Spec, rows: int) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 What may begin, go on or is refused is decided in `core.sequences`. A sequence stays on the version that began it: after
 a hot swap the version before is kept for its sequences until they end or expire, and one version only; the sequences of
-older ones are told that their state expired. The state moves on when a step has run, whether or not its caller still
+older ones receive REPLACED. The state moves on when a step has run, whether or not its caller still
 waited for the answer; a step that did not run leaves it alone and may be repeated.
 """
 
@@ -95,7 +95,7 @@ class SequenceStates:
         self._beginning.discard(ask.key)
 
     def forget_elsewhere(self, others: "SequenceStates") -> None:
-        """The sequences of `others` are gone with its version: whoever continues one is told so."""
+        """The sequences of `others` are gone with its version: later steps receive REPLACED."""
         for key, why in others._gone.items():
             self._forget(key, why)
         for key in others._held:

@@ -1,6 +1,6 @@
 """The Open Inference Protocol's calls, as translation only: protobuf to the predictor and the registry, and back.
 
-ModelInfer takes all calls of one turn of the loop at once and waits for nobody: each is answered by a callback.
+ModelInfer takes all calls of one turn of the loop at once and waits for none: each is answered by a callback.
 """
 
 from collections.abc import Sequence
@@ -73,11 +73,11 @@ class Servicer:
             request = self._read(data)
             request_id = request.id
             reply = await predict(self._predictor, request, _context(call))
-            made = pb.ModelStreamInferResponse(infer_response=codec.encode_reply(reply, request))
+            response = pb.ModelStreamInferResponse(infer_response=codec.encode_reply(reply, request))
         except errors.SkerryError as exc:
-            made = pb.ModelStreamInferResponse(error_message=grpc_status.message(exc))
-            made.infer_response.id = request_id
-        return made.SerializeToString()
+            response = pb.ModelStreamInferResponse(error_message=grpc_status.message(exc))
+            response.infer_response.id = request_id
+        return response.SerializeToString()
 
     async def server_live(self, call: Call, data: bytes) -> bytes:
         return pb.ServerLiveResponse(live=True).SerializeToString()
@@ -104,11 +104,11 @@ class Servicer:
             numbers = self._registry.numbers(request.name)
         except errors.SkerryError as exc:
             raise grpc_status.call_error(exc) from exc
-        made = version.manifest
+        manifest = version.manifest
         reply = pb.ModelMetadataResponse(
             name=version.model, versions=[str(number) for number in numbers], platform="onnxruntime_onnx"
         )
-        for specs, into in ((made.inputs, reply.inputs), (made.outputs, reply.outputs)):
+        for specs, into in ((manifest.inputs, reply.inputs), (manifest.outputs, reply.outputs)):
             for spec in specs:
                 into.add(name=spec.name, datatype=spec.datatype, shape=[-1, *spec.shape])
         # Field 6 stays empty: it is `properties` here and `parameters`, of another type, in MLServer's stubs.

@@ -62,13 +62,15 @@ def request_of(metadata: pb.ModelMetadataResponse) -> pb.ModelInferRequest:
     """One row of zeros (of empty texts) for every input; free dimensions are 1. Raises InputError for a type that the
     protocol does not know."""
     request = pb.ModelInferRequest(model_name=metadata.name)
-    for one in metadata.inputs:
-        if one.datatype not in _ELEMENT_BYTES:
-            raise errors.InputError(f"input {one.name!r} of {metadata.name} has the unknown type {one.datatype!r}")
-        shape = [max(1, size) for size in one.shape]
+    for tensor in metadata.inputs:
+        if tensor.datatype not in _ELEMENT_BYTES:
+            raise errors.InputError(
+                f"input {tensor.name!r} of {metadata.name} has the unknown type {tensor.datatype!r}"
+            )
+        shape = [max(1, size) for size in tensor.shape]
         count = math.prod(shape)
-        request.inputs.add(name=one.name, datatype=one.datatype, shape=shape)
-        request.raw_input_contents.append(bytes(count * _ELEMENT_BYTES[one.datatype]))
+        request.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=shape)
+        request.raw_input_contents.append(bytes(count * _ELEMENT_BYTES[tensor.datatype]))
     return request
 
 
@@ -77,11 +79,11 @@ def wait(server: Server, until_s: float, *, require_model: bool) -> str:
     UnavailableError when `until_s` (monotonic) has passed."""
     while True:
         try:
-            found = server.models()
-            ready = [one.name for one in found if one.state == _READY]
-            if ready or (not found and not require_model):
+            models = server.models()
+            ready = [model.name for model in models if model.state == _READY]
+            if ready or (not models and not require_model):
                 return min(ready, default="")
-            states = ", ".join(f"{one.name}: {one.state} {one.reason}".rstrip() for one in found)
+            states = ", ".join(f"{model.name}: {model.state} {model.reason}".rstrip() for model in models)
             problem = f"{server.address} has no model ready ({states or 'it was given none'})"
         except errors.UnavailableError as exc:
             problem = str(exc)
@@ -98,7 +100,7 @@ def tried(server: Server, model: str) -> str:
     took_ms = (time.monotonic() - began_s) * 1e3
     if not reply.outputs:
         raise errors.UnavailableError(f"{server.address} answered for {model} without any output")
-    outputs = ", ".join(f"{one.name} {list(one.shape)}" for one in reply.outputs)
+    outputs = ", ".join(f"{output.name} {list(output.shape)}" for output in reply.outputs)
     return f"{model} version {reply.model_version} answered one request in {took_ms:.1f} ms: {outputs}"
 
 

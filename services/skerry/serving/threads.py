@@ -50,8 +50,8 @@ def budget(override: int = 0, *, root: Path = Path("/"), affinity: int | None = 
 
 def _quota(root: Path) -> float | None:
     """CPUs that the tightest limit allows; None without one."""
-    found = [*_v2_limits(root), *_v1_limits(root)]
-    return min(found) if found else None
+    quotas = [*_v2_limits(root), *_v1_limits(root)]
+    return min(quotas) if quotas else None
 
 
 def _v2_limits(root: Path) -> Iterator[float]:

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from skerry.core import digests, errors, manifest
+from skerry.core import digests, errors
+from skerry.core import manifest as manifests
 from skerry.core.manifest import Manifest
 from skerry.core.sequences import SequencePolicy
 from skerry.serving import selftest
@@ -67,16 +68,16 @@ def open_version(
     Raises IntegrityError (a file is missing or not the one named by digest, the runtime cannot load it, its golden set
     differs), InputError (the manifest is malformed), OverloadedError (not enough memory), UnavailableError (disk).
     """
-    data = _read(folder / manifest.FILE_NAME, manifest.MAX_BYTES)
-    made = manifest.from_json(data)
-    if made.model != model:
-        raise errors.IntegrityError(f"{folder}: its manifest is of model {made.model!r}, not {model!r}")
-    options.memory.check(f"version {number} of {model!r}", made.files["model"].size_bytes)
-    network, result, used = _load(made, folder, options.provider, threads)
+    data = _read(folder / manifests.FILE_NAME, manifests.MAX_BYTES)
+    manifest = manifests.from_json(data)
+    if manifest.model != model:
+        raise errors.IntegrityError(f"{folder}: its manifest is of model {manifest.model!r}, not {model!r}")
+    options.memory.check(f"version {number} of {model!r}", manifest.files["model"].size_bytes)
+    network, result, used = _load(manifest, folder, options.provider, threads)
     if not result.passed:
         raise errors.IntegrityError(f"version {number} of {model!r} is not used: {result.reason}")
-    digest = manifest.digest_of(data)
-    states = SequenceStates(options.sequences) if made.state else None
+    digest = manifests.digest_of(data)
+    states = SequenceStates(options.sequences) if manifest.state else None
     batcher = Batcher(
         network,
         VersionLabel(model, str(number), digest),
@@ -88,25 +89,25 @@ def open_version(
     return Version(model, number, digest, network, batcher, states, result, used)
 
 
-def _load(made: Manifest, folder: Path, provider: str, threads: int) -> tuple[Network, selftest.Result, int]:
+def _load(manifest: Manifest, folder: Path, provider: str, threads: int) -> tuple[Network, selftest.Result, int]:
     """On one thread; a slow network once more on all it may have, and the quicker of the two stays."""
-    model = _file(folder, made, "model")
-    golden = _file(folder, made, "golden") if "golden" in made.files else None
-    network = Network.load(made, model, provider=provider)
+    model = _file(folder, manifest, "model")
+    golden = _file(folder, manifest, "golden") if "golden" in manifest.files else None
+    network = Network.load(manifest, model, provider=provider)
     result = selftest.run(network, golden)
     if threads == 1 or result.latency_ms < _SLOW_ROW_MS or provider != "cpu":
         return network, result, 1
-    parallel = Network.load(made, model, threads=threads)
+    parallel = Network.load(manifest, model, threads=threads)
     again = selftest.run(parallel, golden)
     faster = again.passed and again.latency_ms < result.latency_ms
     return (parallel, again, threads) if faster else (network, result, 1)
 
 
-def _file(folder: Path, made: Manifest, role: str) -> bytes:
-    """The bytes that are loaded are the bytes that were hashed: nobody can swap the file between the two."""
-    named = made.files[role]
-    data = _read(folder / named.name, named.size_bytes)
-    return digests.verify(data, named.digest, f"{folder / named.name}")
+def _file(folder: Path, manifest: Manifest, role: str) -> bytes:
+    """The bytes that are loaded are the bytes that were hashed: the file cannot be swapped between the two."""
+    file = manifest.files[role]
+    data = _read(folder / file.name, file.size_bytes)
+    return digests.verify(data, file.digest, f"{folder / file.name}")
 
 
 def _read(path: Path, max_bytes: int) -> bytes:
