@@ -10,7 +10,7 @@ import doc_blocks
 import pytest
 from doc_table import CLUSTER, HERE, NODE, SAME, TABLE
 
-LANGUAGES = {"sh", "python", "yaml", "promql", "text"}
+LANGUAGES = {"sh", "python", "yaml", "promql", "text", "mermaid"}
 OPERATIONS, TROUBLE = "docs/how-to/operations.md", "docs/how-to/when-something-is-wrong.md"
 FIRST_MODEL = "docs/start/first-model.md"
 
