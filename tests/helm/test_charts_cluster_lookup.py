@@ -1,4 +1,5 @@
-"""What the chart learns from the cluster it is installed into: where the API server is, so that no more is open."""
+"""What the chart learns from the cluster it is installed into: where the API server is, so that no more is open; and
+whether the fleet `all` is somebody else's."""
 
 import json
 import subprocess
@@ -121,9 +122,60 @@ def test_who_may_not_look_is_told_and_says_the_addresses_himself(cluster: ApiSer
     """Somebody who installs into his namespace and may read no other."""
     cluster.kubectl("create", "namespace", "skerry", check=False)
     cluster.kubectl("-n", "skerry", "create", "serviceaccount", "installer")
+    cluster.kubectl(
+        "-n", "skerry", "create", "rolebinding", "installer", "--clusterrole=skerry-view",
+        "--serviceaccount=skerry:installer",
+    )  # fmt: skip
     file = tmp_path / "kubeconfig"
     file.write_text(kubeconfig(cluster.url, cluster.ca_file, cluster.token("skerry", "installer")))
     refused = render(file, {})
     assert refused.returncode and 'services "kubernetes" is forbidden' in refused.stderr
     allowed = render(file, {"networkPolicy": {"apiServer": {"cidrs": ["192.0.2.1/32"]}}})
     assert allowed.returncode == 0, allowed.stderr
+
+
+@pytest.fixture
+def fleet(cluster: ApiServer, request: pytest.FixtureRequest) -> Iterator[None]:
+    """The EdgeFleet `all` with these annotations; None: there is none."""
+    cluster.kubectl("create", "namespace", "skerry", check=False)
+    annotations: dict[str, str] | None = request.param
+    if annotations is not None:
+        metadata = {"name": "all", "namespace": "skerry", "annotations": annotations}
+        made = {"apiVersion": "skerry.dev/v1alpha1", "kind": "EdgeFleet", "metadata": metadata, "spec": {}}
+        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(made))
+    yield
+    cluster.kubectl("-n", "skerry", "delete", "edgefleet", "all", "--ignore-not-found")
+
+
+def _of(name: str, namespace: str) -> dict[str, str]:
+    return {"meta.helm.sh/release-name": name, "meta.helm.sh/release-namespace": namespace}
+
+
+@pytest.mark.parametrize(
+    ("fleet", "made"),
+    [
+        pytest.param(None, True, id="none is there"),
+        pytest.param(_of("skerry", "skerry"), True, id="an earlier revision of this release made it"),
+        pytest.param({}, False, id="somebody made it by hand"),
+        pytest.param(_of("skerry", "other"), False, id="a release of another namespace made it"),
+        pytest.param(_of("cloud", "skerry"), False, id="another release made it"),
+    ],
+    indirect=["fleet"],
+)
+def test_the_fleet_of_every_node_is_made_unless_somebody_else_made_one(
+    cluster: ApiServer, fleet: None, made: bool
+) -> None:
+    done = render(cluster.kubeconfig, {})
+    assert done.returncode == 0, done.stderr
+    fleets = [one for one in charts.parsed(done.stdout) if one["kind"] == "EdgeFleet"]
+    assert [one["metadata"]["name"] for one in fleets] == (["all"] if made else [])
+    for one in fleets:  # no field of it is the chart's, so that an upgrade takes back nothing that you changed
+        assert one["spec"] == {}
+        assert one["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+@pytest.mark.parametrize("fleet", [None], indirect=True)
+def test_who_wants_no_fleet_gets_none(cluster: ApiServer, fleet: None) -> None:
+    done = render(cluster.kubeconfig, {"defaultFleet": {"enabled": False}})
+    assert done.returncode == 0, done.stderr
+    assert not [one for one in charts.parsed(done.stdout) if one["kind"] == "EdgeFleet"]

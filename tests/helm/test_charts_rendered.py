@@ -4,7 +4,9 @@ import difflib
 import os
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import charts
 import pytest
@@ -191,3 +193,51 @@ def test_a_host_port_excludes_surge_and_anything_else_never_stops_the_old_agent_
     assert updates["edge-joined"]["rollingUpdate"] == {"maxSurge": "100%", "maxUnavailable": 0}
     assert updates["edge-joined-all-options"]["rollingUpdate"] == {"maxSurge": 2, "maxUnavailable": 0}
     assert updates["edge-joined-hostport"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 2}
+
+
+def test_a_first_job_that_cannot_start_is_still_there_when_helm_gives_up() -> None:
+    """Helm waits five minutes; a job that is over its deadline has no pod any more that could say why."""
+    job = next(
+        one for one in charts.manifests("cloud") if one["metadata"]["name"] == "skerry-secrets" and one["kind"] == "Job"
+    )
+    assert job["spec"]["activeDeadlineSeconds"] >= 2 * 300
+    annotations = job["metadata"]["annotations"]
+    assert "hook-failed" not in annotations["helm.sh/hook-delete-policy"]
+    assert annotations["helm.sh/hook-output-log-policy"] == "hook-failed"
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        pytest.param({}, None, id="the pod's own address, as the agent knows it"),
+        pytest.param({"clientAccess": "hostPort"}, "$(NODE_IP):8001", id="the node's, with a host port"),
+        pytest.param(
+            {"clientAccess": "nodePort", "service": {"nodePort": 30801}},
+            "$(NODE_IP):30801",
+            id="the node's, with a node port",
+        ),
+        pytest.param({"clientAccess": "nodePort"}, None, id="a node port that the cluster chooses"),
+        pytest.param(
+            {"clientAccess": "hostPort", "listenAddress": "[::]"}, "[$(NODE_IP)]:8001", id="IPv6 stands in brackets"
+        ),
+        pytest.param({"clientAccess": "hostPort", "address": "press.example:8001"}, "press.example:8001", id="yours"),
+    ],
+)
+def test_a_node_tells_an_address_that_clients_reach(values: Mapping[str, Any], told: str | None) -> None:
+    done = charts.template("skerry-edge", {**charts.EDGE, **values}, release="edge")
+    assert done.returncode == 0, done.stderr
+    (agent,) = (one for one in charts.parsed(done.stdout) if one["kind"] == "StatefulSet")
+    given = {one["name"]: one for one in agent["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert given.get("SKERRY_ADDRESS", {}).get("value") == told
+    assert ("NODE_IP" in given) == bool(told and "NODE_IP" in told)
+    names = list(given)
+    assert "NODE_IP" not in given or names.index("NODE_IP") < names.index("SKERRY_ADDRESS"), "else it is not filled in"
+
+
+@pytest.mark.parametrize(("chart", "values"), [("skerry", {}), ("skerry-edge", charts.EDGE)])
+def test_where_pods_have_ipv6_everybody_is_everybody_there_too(chart: str, values: Mapping[str, Any]) -> None:
+    done = charts.template(chart, {**values, "listenAddress": "[::]"})
+    assert done.returncode == 0, done.stderr
+    blocks = [line.split()[-1].strip('"}') for line in done.stdout.splitlines() if "ipBlock" in line]
+    assert blocks
+    assert blocks.count("::/0") == blocks.count("0.0.0.0/0")

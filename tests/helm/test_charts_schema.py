@@ -1,6 +1,8 @@
 """Values that are wrong are refused before anything is rendered, by a message that names the place."""
 
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import charts
@@ -26,6 +28,8 @@ CLOUD: list[tuple[str, Any, str]] = [
     ("storage.volume.storageClassName", "x", "at '/storage/volume': additional properties 'storageClassName'"),
     ("networkPolicy.enable", False, "at '/networkPolicy': additional properties 'enable'"),
     ("existingSecrets.keysroot", "x", "at '/existingSecrets': additional properties 'keysroot'"),
+    ("global.regsitry", "x", "global.regsitry is not known here: registry, imagePullSecrets"),
+    ("defaultFleet.enable", False, "at '/defaultFleet': additional properties 'enable'"),
     ("valkey.resources.limit", {}, "at '/valkey/resources': additional properties 'limit'"),
     ("tolerations", [{"keys": "a"}], "at '/tolerations/0': additional properties 'keys'"),
     ("extraEnv", [{"name": "A", "val": "1"}], "at '/extraEnv/0': additional properties 'val'"),
@@ -73,6 +77,7 @@ EDGE: list[tuple[str, Any, str]] = [
     ("token", "secret", "at '/token'"),
     ("mode", "cluster", "at '/mode': value must be one of 'site', 'joined'"),
     ("clientAccess", "ingress", "at '/clientAccess': value must be one of"),
+    ("global.imagePullSecret", ["x"], "global.imagePullSecret is not known here: registry, imagePullSecrets"),
     ("clientaccess", "none", "additional properties 'clientaccess' not allowed"),
     ("ports.fleet", "8443", "at '/ports/fleet': got string, want integer"),
     ("ports.fleet", 70000, "at '/ports/fleet': maximum"),
@@ -147,3 +152,16 @@ def test_a_label_that_helm_kept_as_null_is_left_out_of_the_selector() -> None:
     assert done.returncode == 0, done.stderr
     agent = next(one for one in charts.parsed(done.stdout) if one["kind"] == "DaemonSet")
     assert agent["spec"]["template"]["spec"]["nodeSelector"] == {"hall": "3"}
+
+
+@pytest.mark.parametrize(("chart", "values"), [("skerry", {}), ("skerry-edge", charts.EDGE)])
+def test_a_chart_inside_another_leaves_the_other_its_global_values(
+    chart: str, values: Mapping[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "around" / "charts").mkdir(parents=True)
+    (tmp_path / "around" / "Chart.yaml").write_text("{apiVersion: v2, name: around, version: 1.0.0}")
+    shutil.copytree(charts.HELM / chart, tmp_path / "around" / "charts" / chart)
+    given = {"global": {"storageClass": "fast", "registry": "mirror.example"}, chart: values}
+    done = charts.helm("template", "r", str(tmp_path / "around"), "--values", "-", values=given)
+    assert done.returncode == 0, done.stderr
+    assert "mirror.example/skerry-agent" in done.stdout

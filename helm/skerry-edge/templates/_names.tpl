@@ -98,3 +98,16 @@ storageClassName: ""
 storageClassName: {{ . }}
 {{- end }}
 {{- end -}}
+
+{{- /* A typo below `global` would be silent: the values of charts around this one stand there too, and the schema cannot know
+       them. Where there is none, other keys are nobody's. */ -}}
+{{- define "edge.checkGlobal" -}}
+{{- $known := list "registry" "imagePullSecrets" -}}
+{{- if .Chart.IsRoot -}}
+{{- range $key, $_ := .Values.global | default dict -}}
+{{- if not (has $key $known) -}}
+{{- fail (printf "global.%s is not known here: %s" $key (join ", " $known)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

@@ -9,6 +9,21 @@
 {{- end }}
 {{- end -}}
 
+{{- /* What people are shown as the agent's address: yours, or the node's where clients outside the cluster use a port of it.
+       Where neither is so, the agent tells the address of its pod. */ -}}
+{{- define "edge.addressVariable" -}}
+{{- $service := .Values.service | default dict -}}
+{{- $access := .Values.clientAccess | default "none" -}}
+{{- $port := ternary ($service.hostPort | default 8001) $service.nodePort (eq $access "hostPort") -}}
+{{- if .Values.address }}
+- {name: SKERRY_ADDRESS, value: {{ .Values.address | quote }}}
+{{- else if and $port (has $access (list "hostPort" "nodePort")) }}
+- name: NODE_IP
+  valueFrom: {fieldRef: {fieldPath: status.hostIP}}
+- {name: SKERRY_ADDRESS, value: "{{ ternary "[$(NODE_IP)]" "$(NODE_IP)" (eq (.Values.listenAddress | default "") "[::]") }}:{{ int $port }}"}
+{{- end }}
+{{- end -}}
+
 {{- define "edge.lingerSeconds" -}}
 {{- $given := (.Values.agent | default dict).lingerSeconds -}}
 {{- if kindIs "invalid" $given }}{{ ternary 5 0 (not (empty (include "edge.joined" .))) }}{{ else }}{{ int $given }}{{ end -}}
@@ -30,9 +45,7 @@
 {{- if include "edge.on" (list .Values "offload") }}
 - {name: SKERRY_TEACHER, value: "{{ .Values.teacher | default $host }}:{{ $ports.teacher | default 8447 }}"}
 {{- end }}
-{{- with .Values.address }}
-- {name: SKERRY_ADDRESS, value: {{ . | quote }}}
-{{- end }}
+{{- include "edge.addressVariable" . }}
 - {name: SKERRY_BEAT_SECONDS, value: {{ $agent.beatSeconds | default 10 | quote }}}
 - {name: SKERRY_SPOOL_MB, value: {{ $agent.spoolMb | default 64 | quote }}}
 - {name: SKERRY_MODELS_MB, value: {{ $agent.modelsMb | default 1024 | quote }}}

@@ -135,3 +135,16 @@ true
 {{- $teacher := .Values.teacher | default dict -}}
 {{- if and (include "skerry.on" (list $teacher "enabled")) (not $teacher.address) -}}true{{- end -}}
 {{- end -}}
+
+{{- /* A typo below `global` would be silent: the values of charts around this one stand there too, and the schema cannot know
+       them. Where there is none, other keys are nobody's. */ -}}
+{{- define "skerry.checkGlobal" -}}
+{{- $known := list "registry" "imagePullSecrets" -}}
+{{- if .Chart.IsRoot -}}
+{{- range $key, $_ := .Values.global | default dict -}}
+{{- if not (has $key $known) -}}
+{{- fail (printf "global.%s is not known here: %s" $key (join ", " $known)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
