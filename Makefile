@@ -57,7 +57,7 @@ test-helm: .venv/.ready ## the charts: schemas, snapshots, network matrix, right
 	@SKERRY_REQUIRE=helm,apiserver $(BIN)/python -m pytest tests/helm
 
 test-apiserver: .venv/.ready ## custom resources and controller on a real API server of KUBEBUILDER_ASSETS, behind a fault proxy
-	@SKERRY_REQUIRE=apiserver $(BIN)/python -m pytest tests/apiserver tests/adapters/test_objects.py tests/adapters/test_lease.py $(PYTEST)
+	@SKERRY_REQUIRE=apiserver,kubernetes $(BIN)/python -m pytest tests/apiserver tests/adapters/test_objects.py tests/adapters/test_lease.py $(PYTEST)
 
 SECONDS ?= 60
 fuzz: .venv/.ready ## coverage-guided fuzzing of a gRPC connection (SECONDS=60)

@@ -1,9 +1,12 @@
 """The closed loop on a real cluster: training in a Job, a signed rollout, hard examples, the next version."""
 
+import os
 import time
+from pathlib import Path
 
 import kube
 import kube_cameras
+import official_client
 from kube_digits import MODEL
 from kube_site import CLOUD, EDGE, TRAINING
 
@@ -42,3 +45,17 @@ def test_the_loop_closes(serving) -> None:
         books = serving.cameras.books(node, began)
         assert len(books) > 100
         assert kube_cameras.lost(books) == []
+
+
+@official_client.requires_client
+def test_a_script_with_the_official_client_reads_watches_and_patches(serving, tmp_path) -> None:
+    kubeconfig = Path(os.environ["KUBECONFIG"])
+    serving.site.succeeded("digits-v1-auto")
+    with official_client.begin(tmp_path, kubeconfig, CLOUD, MODEL, "digits-v1-auto") as script:
+        assert script.stdout is not None
+        seen = script.stdout.read()
+        assert script.wait(30) == 0, seen
+    lines = seen.splitlines()
+    assert set(lines[:-1]) == {f"{node} connected" for node in serving.site.edges}, seen
+    assert lines[-1] == "Succeeded", seen
+    assert serving.site.store.get("EdgeModel", MODEL).spec["retrain"]["enabled"] is False
