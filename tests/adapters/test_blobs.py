@@ -119,7 +119,7 @@ def test_what_is_created_is_never_written_over(store: SharedBlobs) -> None:
     store.create("a/b", b"first")
     store.create("a/b", b"first")  # a request that was answered too late, sent again
     for other in (b"second", b"longer than the first", b""):
-        with pytest.raises(errors.ConflictError, match="somebody else"):
+        with pytest.raises(errors.ConflictError, match="another writer"):
             store.create("a/b", other)
     assert store.read("a/b", max_bytes=10) == b"first"
 
@@ -128,7 +128,7 @@ def test_who_replaces_what_he_did_not_read_is_told(store: SharedBlobs) -> None:
     store.write("a/b", b"one")
     tag = store.stat("a/b").tag
     store.replace("a/b", b"two", tag)
-    with pytest.raises(errors.ConflictError, match="somebody else"):
+    with pytest.raises(errors.ConflictError, match="another writer"):
         store.replace("a/b", b"three", tag)
     assert store.read("a/b", max_bytes=10) == b"two"
     with store.locked():

@@ -42,5 +42,5 @@ class AllowlistPage:
             return None
         if answer.status != 200 or len(data) > MAX_BYTES:
             raise errors.InputError(f"status {answer.status}, {len(data)} bytes")
-        found, self._tag = allowlist.read(data), answer.headers.get("ETag", "")
-        return found
+        entries, self._tag = allowlist.read(data), answer.headers.get("ETag", "")
+        return entries

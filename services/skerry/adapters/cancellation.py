@@ -1,5 +1,5 @@
-"""Whose end is it? `asyncio.CancelledError` also comes out of grpc.aio when a call is cancelled by its channel's end: a
-task that takes that for its own end is gone without a word, and nobody starts it again."""
+"""Who was cancelled? `asyncio.CancelledError` also comes out of grpc.aio when a call is cancelled by its channel's end:
+a task that takes that for its own end is gone without a word, and nothing starts it again."""
 
 import asyncio
 

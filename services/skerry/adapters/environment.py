@@ -27,10 +27,10 @@ class Variables:
 
     def choice(self, name: str, choices: Sequence[str]) -> str:
         """One of `choices`; the first when it is not set."""
-        found = self.text(name, choices[0])
-        if found not in choices:
-            raise errors.InputError(f"{name} must be one of {', '.join(choices)}, not {found!r}")
-        return found
+        value = self.text(name, choices[0])
+        if value not in choices:
+            raise errors.InputError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        return value
 
     def address(self, name: str, default: str = "") -> addresses.Address | None:
         """(host, port); None when neither it nor a default is set."""

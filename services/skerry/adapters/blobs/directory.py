@@ -45,15 +45,15 @@ class DirectoryBlobs:
         files.write(self._root / paths.check(path), data)
 
     def create(self, path: str, data: bytes) -> None:
-        if self.exists(path):  # nobody makes it now: callers hold the lock
+        if self.exists(path):  # it cannot be made meanwhile: callers hold the lock
             if self.read_part(path, 0, len(data) + 1) == data:
                 return
-            raise errors.ConflictError(f"blob {path} in {self._root} was written by somebody else: read it again")
+            raise errors.ConflictError(f"blob {path} in {self._root} was written by another writer: read it again")
         self.write(path, data)
 
     def replace(self, path: str, data: bytes, tag: str) -> None:
         if self.stat(path).tag != tag:
-            raise errors.ConflictError(f"blob {path} in {self._root} was written by somebody else: read it again")
+            raise errors.ConflictError(f"blob {path} in {self._root} was written by another writer: read it again")
         self.write(path, data)
 
     def locked(self) -> AbstractContextManager[None]:
@@ -65,14 +65,16 @@ class DirectoryBlobs:
     def stat(self, path: str) -> Entry:
         file = self._root / paths.check(path)
         try:
-            found = file.stat()
-            if not stat.S_ISREG(found.st_mode):
+            status = file.stat()
+            if not stat.S_ISREG(status.st_mode):
                 raise FileNotFoundError(file)
         except (FileNotFoundError, NotADirectoryError) as exc:
             raise errors.NotFoundError(f"there is no blob {path} in {self._root}") from exc
         except OSError as exc:
             raise errors.UnavailableError(f"cannot look at blob {path} in {self._root}: {exc.strerror}") from exc
-        return Entry(path, found.st_size, found.st_mtime, f"{found.st_mtime_ns:x}-{found.st_ino:x}-{found.st_size:x}")
+        return Entry(
+            path, status.st_size, status.st_mtime, f"{status.st_mtime_ns:x}-{status.st_ino:x}-{status.st_size:x}"
+        )
 
     def list(self, prefix: str) -> Iterator[str]:
         paths.check(prefix)

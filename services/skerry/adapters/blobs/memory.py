@@ -41,12 +41,12 @@ class MemoryBlobs:
 
     def create(self, path: str, data: bytes) -> None:
         if self._blobs.get(paths.check(path), data) != data:
-            raise errors.ConflictError(f"blob {path} was written by somebody else: read it again")
+            raise errors.ConflictError(f"blob {path} was written by another writer: read it again")
         self.write(path, data)
 
     def replace(self, path: str, data: bytes, tag: str) -> None:
         if self.stat(path).tag != tag:
-            raise errors.ConflictError(f"blob {path} was written by somebody else: read it again")
+            raise errors.ConflictError(f"blob {path} was written by another writer: read it again")
         self.write(path, data)
 
     def locked(self) -> AbstractContextManager[None]:

@@ -26,7 +26,7 @@ class Blobs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A blob without its content. `tag` is another one whenever the blob was written anew with other content."""
+    """A blob without its content. `tag` is another one whenever the blob was written again with other content."""
 
     path: str
     size_bytes: int

@@ -82,7 +82,7 @@ class RemoteBlobs:
         with contextlib.suppress(errors.InputError):
             if self.read(path, max_bytes=len(data)) == data:
                 return
-        raise errors.ConflictError(f"blob {path} in {self._root} was written by somebody else: read it again")
+        raise errors.ConflictError(f"blob {path} in {self._root} was written by another writer: read it again")
 
     def locked(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
@@ -100,14 +100,14 @@ class RemoteBlobs:
 
     def list(self, prefix: str) -> Iterator[str]:
         paths.check(prefix)
-        return (one.path for one in self.entries(prefix))
+        return (entry.path for entry in self.entries(prefix))
 
     def entries(self, prefix: str) -> Iterator[Entry]:
         with self._ours(f"{paths.check_prefix(prefix)}/"):
-            found = [
+            entries = [
                 _entry(meta) for chunk in obstore.list(self._store, prefix or None, chunk_size=1000) for meta in chunk
             ]
-        return iter(sorted(found, key=lambda one: one.path))
+        return iter(sorted(entries, key=lambda entry: entry.path))
 
     def delete(self, path: str) -> None:
         with contextlib.suppress(errors.NotFoundError), self._ours(paths.check(path)):
@@ -123,7 +123,7 @@ class RemoteBlobs:
                 raise errors.InputError(f"there is no bucket for {self._root}: make it, or mend the URL") from exc
             raise errors.NotFoundError(f"there is no blob {path} in {self._root}") from exc
         except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as exc:
-            raise errors.ConflictError(f"blob {path} in {self._root} was written by somebody else") from exc
+            raise errors.ConflictError(f"blob {path} in {self._root} was written by another writer") from exc
         except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as exc:
             raise errors.RejectedError(
                 f"{self._root} does not allow {path}: check the credentials (AWS_ACCESS_KEY_ID …) and their rights"
@@ -157,9 +157,9 @@ def _entry(meta: "obstore.ObjectMeta") -> Entry:
 
 def _version(tag: str) -> "obstore.UpdateVersion":
     e_tag, _, version = tag.partition("\n")
-    found: obstore.UpdateVersion = {}
+    version_of: obstore.UpdateVersion = {}
     if e_tag:
-        found["e_tag"] = e_tag
+        version_of["e_tag"] = e_tag
     if version:
-        found["version"] = version
-    return found
+        version_of["version"] = version
+    return version_of

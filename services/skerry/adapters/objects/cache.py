@@ -37,15 +37,17 @@ class Cache:
 
     def list(self, kind: str) -> Sequence[Object]:
         with self._changed:
-            return copy.deepcopy(sorted(self._living(kind), key=lambda one: one.name))
+            return copy.deepcopy(sorted(self._living(kind), key=lambda thing: thing.name))
 
     def changes(self, since: int, timeout_s: float, kinds: Sequence[str]) -> tuple[Sequence[Change], int]:
         """As `Objects.changes`, by step; each change's `resource_version` is its object's own."""
         with self._changed:
             self._changed.wait_for(lambda: self._step > since, timeout_s)
-            fresh = [one for one in self._entries.values() if one.step > since and one.change.object.kind in kinds]
-            fresh.sort(key=lambda one: one.step)
-            return [copy.deepcopy(one.change) for one in fresh], max(since, self._step)
+            fresh = [
+                entry for entry in self._entries.values() if entry.step > since and entry.change.object.kind in kinds
+            ]
+            fresh.sort(key=lambda entry: entry.step)
+            return [copy.deepcopy(entry.change) for entry in fresh], max(since, self._step)
 
     def put(self, thing: Object, *, deleted: bool = False) -> None:
         """Take in one state, unless a newer one is known."""
@@ -56,7 +58,7 @@ class Cache:
     def replace(self, kind: str, things: Sequence[Object], version: int, *, restored: bool = False) -> None:
         """Take in all objects of a kind as listed at resource version `version`: older ones not among them are gone.
         `restored`: the versions known so far are of a history that the API server no longer has."""
-        names = {one.name for one in things}
+        names = {thing.name for thing in things}
         with self._changed:
             if restored:
                 self._forget_versions(kind)
@@ -70,7 +72,9 @@ class Cache:
 
     def _living(self, kind: str) -> tuple[Object, ...]:
         entries = self._entries.values()
-        return tuple(one.change.object for one in entries if one.change.object.kind == kind and not one.change.deleted)
+        return tuple(
+            entry.change.object for entry in entries if entry.change.object.kind == kind and not entry.change.deleted
+        )
 
     def _put(self, thing: Object, deleted: bool) -> None:
         known = self._entries.get((thing.kind, thing.name))
@@ -92,7 +96,7 @@ class Cache:
 
     def _forget(self) -> None:
         """Bound the memory of what is gone: the oldest tombstones go first."""
-        gone = sorted((one.step, key) for key, one in self._entries.items() if one.change.deleted)
+        gone = sorted((entry.step, key) for key, entry in self._entries.items() if entry.change.deleted)
         for _, key in gone[:-_MAX_TOMBSTONES]:
             del self._entries[key]
 
@@ -105,7 +109,7 @@ class KindSink:
     kind: str
 
     def replace(self, manifests: Sequence[Mapping[str, Any]], version: str, *, restored: bool) -> None:
-        things = [resources.parse(self.kind, one) for one in manifests]
+        things = [resources.parse(self.kind, manifest) for manifest in manifests]
         self.cache.replace(self.kind, things, int(version), restored=restored)
 
     def put(self, manifest: Mapping[str, Any]) -> None:

@@ -1,8 +1,8 @@
-"""Custom resources in a Kubernetes cluster: read from watches once somebody follows changes, written by merge patch.
+"""Custom resources in a Kubernetes cluster: read from watches once changes are followed, written by merge patch.
 
 A process that asks for changes of a kind reads that kind from its watches from then on (its own writes included at
 once), so that a tick at rest costs the API server nothing. Every write still meets the API server's compare-and-swap: a
-decision made on an old state ends in a ConflictError, after which the object is read anew. A process that never
+decision made on an old state ends in a ConflictError, after which the object is read again. A process that never
 follows (a command) reads past all caches.
 """
 
@@ -29,28 +29,28 @@ class KubernetesObjects:
 
     def get(self, kind: str, name: str) -> Object:
         if self._follows(kind):
-            found = self._cache.get(kind, name)
-            if found is None:
+            cached = self._cache.get(kind, name)
+            if cached is None:
                 raise errors.NotFoundError(f"there is no {kind} {name}")
-            return found
+            return cached
         return self._read(kind, name)
 
     def list(self, kind: str) -> Sequence[Object]:
         if self._follows(kind):
             return self._cache.list(kind)
         items = self._api.get(resources.path(self._api.namespace, kind)).get("items", [])
-        return sorted((resources.parse(kind, one) for one in items), key=lambda one: one.name)
+        return sorted((resources.parse(kind, item) for item in items), key=lambda thing: thing.name)
 
     def create(
         self, kind: str, name: str, spec: Json, *, manager: str, labels: Mapping[str, str] | None = None
     ) -> Object:
-        made = rules.made(kind, name, spec, manager, labels, "", 0)
-        body = resources.manifest(kind, name, made.spec, made.labels)
+        new = rules.new_object(kind, name, spec, manager, labels, "", 0)
+        body = resources.manifest(kind, name, new.spec, new.labels)
         try:
-            found = self._api.create(resources.path(self._api.namespace, kind), body, _query(manager))
+            answer = self._api.create(resources.path(self._api.namespace, kind), body, _query(manager))
         except errors.ConflictError as exc:
             raise errors.ConflictError(f"{kind} {name} exists already") from exc
-        return self._keep(resources.parse(kind, found))
+        return self._keep(resources.parse(kind, answer))
 
     def patch(
         self,
@@ -85,21 +85,23 @@ class KubernetesObjects:
             self._refresh(kind, name)
 
     def restore(self, thing: Object) -> None:
-        made = rules.restored(thing, "")
-        collection = resources.path(self._api.namespace, made.kind)
-        body = resources.manifest(made.kind, made.name, made.spec, made.labels, created_unix_ms=made.created_unix_ms)
+        restored = rules.restored(thing, "")
+        collection = resources.path(self._api.namespace, restored.kind)
+        body = resources.manifest(
+            restored.kind, restored.name, restored.spec, restored.labels, created_unix_ms=restored.created_unix_ms
+        )
         try:
-            found = self._api.create(collection, body, {"fieldManager": "skerry-restore"})
+            answer = self._api.create(collection, body, {"fieldManager": "skerry-restore"})
         except errors.ConflictError:
-            # Made anew, not changed: the API server lets no immutable field and no epoch go back.
-            self._api.delete(f"{collection}/{made.name}")
-            found = self._api.create(collection, body, {"fieldManager": "skerry-restore"})
-        found["status"] = made.status
-        self._api.put(resources.path(self._api.namespace, made.kind, made.name, status=True), found)
-        self._refresh(made.kind, made.name)
+            # Made again, not changed: the API server lets no immutable field and no epoch go back.
+            self._api.delete(f"{collection}/{restored.name}")
+            answer = self._api.create(collection, body, {"fieldManager": "skerry-restore"})
+        answer["status"] = restored.status
+        self._api.put(resources.path(self._api.namespace, restored.kind, restored.name, status=True), answer)
+        self._refresh(restored.kind, restored.name)
 
     def changes(self, since: int, *, timeout_s: float, kinds: Sequence[str] = ()) -> tuple[Sequence[Change], int]:
-        """`since` is what an earlier call on this very object returned; 0 also lists everything anew, so that a new
+        """`since` is what an earlier call on this very object returned; 0 also lists everything again, so that a new
         leader begins with what is, not with what a silent watch last saw."""
         wanted = tuple(kinds) or tuple(sorted(resources.PLURALS))
         fresh = self._follow(wanted)
@@ -110,8 +112,8 @@ class KubernetesObjects:
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the quietest of the watches last heard anything; 0 when nobody follows."""
-        return max((one.silent_s for one in self._reflectors.values()), default=0.0)
+        """Seconds since the quietest of the watches last heard anything; 0 when none is followed."""
+        return max((reflector.silent_s for reflector in self._reflectors.values()), default=0.0)
 
     def close(self) -> None:
         """End the watches and give the connections back."""

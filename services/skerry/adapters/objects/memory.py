@@ -26,13 +26,15 @@ class MemoryObjects:
 
     def list(self, kind: str) -> Sequence[Object]:
         with self._changed:
-            living = [one.object for one in self._changes.values() if one.object.kind == kind and not one.deleted]
-            return copy.deepcopy(sorted(living, key=lambda one: one.name))
+            living = [
+                change.object for change in self._changes.values() if change.object.kind == kind and not change.deleted
+            ]
+            return copy.deepcopy(sorted(living, key=lambda thing: thing.name))
 
     def create(
         self, kind: str, name: str, spec: Json, *, manager: str, labels: Mapping[str, str] | None = None
     ) -> Object:
-        thing = rules.made(kind, name, spec, manager, labels, str(uuid.uuid4()), 0)
+        thing = rules.new_object(kind, name, spec, manager, labels, str(uuid.uuid4()), 0)
         with self._changed:
             known = self._changes.get((kind, name))
             if known is not None and not known.deleted:
@@ -65,9 +67,9 @@ class MemoryObjects:
     def changes(self, since: int, *, timeout_s: float, kinds: Sequence[str] = ()) -> tuple[Sequence[Change], int]:
         with self._changed:
             self._changed.wait_for(lambda: self._version > since, timeout_s)
-            fresh = [one for one in self._changes.values() if one.resource_version > since]
-            wanted = [one for one in fresh if not kinds or one.object.kind in kinds]
-            return copy.deepcopy(sorted(wanted, key=lambda one: one.resource_version)), max(since, self._version)
+            fresh = [change for change in self._changes.values() if change.resource_version > since]
+            wanted = [change for change in fresh if not kinds or change.object.kind in kinds]
+            return copy.deepcopy(sorted(wanted, key=lambda change: change.resource_version)), max(since, self._version)
 
     def _living(self, kind: str, name: str) -> Object:
         known = self._changes.get((kind, name))

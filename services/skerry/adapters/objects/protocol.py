@@ -71,9 +71,9 @@ class Objects(Protocol):
 
 
 class Restorer(Protocol):
-    """The one way past the table of writers: putting back what a backup holds, while nobody else writes."""
+    """The one way past the table of writers: putting back what a backup holds, while nothing else writes."""
 
     def restore(self, thing: Object) -> None:
         """Let there be `thing`, spec, status and labels, whatever was there by its name. Its time of creation is kept;
-        resource version and generation begin anew."""
+        resource version and generation start again."""
         ...

@@ -30,15 +30,15 @@ def manifest(
     return {"apiVersion": f"{GROUP}/{VERSION}", "kind": kind, "metadata": metadata, "spec": spec}
 
 
-def parse(kind: str, found: Mapping[str, Any]) -> Object:
+def parse(kind: str, answer: Mapping[str, Any]) -> Object:
     """An object as the API gave it; a list's items do not say their kind."""
-    metadata = found["metadata"]
+    metadata = answer["metadata"]
     return Object(
         kind=kind,
         name=metadata["name"],
         uid=metadata["uid"],
-        spec=dict(found.get("spec") or {}),
-        status=dict(found.get("status") or {}),
+        spec=dict(answer.get("spec") or {}),
+        status=dict(answer.get("status") or {}),
         labels=dict(metadata.get("labels") or {}),
         generation=int(metadata.get("generation", 1)),
         # Opaque by convention, but the API promises since 1.35 that it is a number that rises (KEP-5504).
@@ -48,7 +48,7 @@ def parse(kind: str, found: Mapping[str, Any]) -> Object:
 
 
 def _created_unix_ms(metadata: Mapping[str, Any]) -> int:
-    told = str((metadata.get("annotations") or {}).get(CREATED, ""))
-    if told.isascii() and told.isdigit() and len(told) <= 15:
-        return int(told)
+    annotation = str((metadata.get("annotations") or {}).get(CREATED, ""))
+    if annotation.isascii() and annotation.isdigit() and len(annotation) <= 15:
+        return int(annotation)
     return int(datetime.fromisoformat(metadata["creationTimestamp"]).timestamp() * 1000)

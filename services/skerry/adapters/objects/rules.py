@@ -28,7 +28,7 @@ def check_name(kind: str, name: str) -> None:
         )
 
 
-def made(
+def new_object(
     kind: str, name: str, spec: Json, manager: str, labels: Mapping[str, str] | None, uid: str, now_unix_ms: int
 ) -> Object:
     """A new object, its resource version still 0. Raises InputError or RejectedError."""
@@ -72,9 +72,9 @@ def restored(thing: Object, uid: str) -> Object:
         raise errors.InputError(f"unknown kind {thing.kind!r}: this backup is of another version of skerry")
     check_name(thing.kind, thing.name)
     spec, status = (encodable(thing.kind, thing.name, part) for part in (thing.spec, thing.status))
-    made = replace(thing, uid=uid, spec=spec, status=status, labels=dict(thing.labels), generation=1)
-    _check_size(made)
-    return made
+    restored = replace(thing, uid=uid, spec=spec, status=status, labels=dict(thing.labels), generation=1)
+    _check_size(restored)
+    return restored
 
 
 def encodable(kind: str, name: str, value: Json) -> Json:

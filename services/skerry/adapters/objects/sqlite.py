@@ -56,7 +56,7 @@ class SqliteObjects:
     def create(
         self, kind: str, name: str, spec: Json, *, manager: str, labels: Mapping[str, str] | None = None
     ) -> Object:
-        thing = rules.made(kind, name, spec, manager, labels, str(uuid.uuid4()), time.time_ns() // 1_000_000)
+        thing = rules.new_object(kind, name, spec, manager, labels, str(uuid.uuid4()), time.time_ns() // 1_000_000)
         with self._transaction() as connection:
             with contextlib.suppress(errors.NotFoundError):
                 _living(connection, kind, name)
@@ -97,8 +97,8 @@ class SqliteObjects:
                 (latest,) = connection.execute("SELECT resource_version FROM counter").fetchone()
                 if latest > since:
                     query = f"SELECT {_COLUMNS} FROM objects WHERE resource_version > ? ORDER BY resource_version"
-                    found = [_change(row) for row in connection.execute(query, (since,))]
-                    return [one for one in found if not kinds or one.object.kind in kinds], latest
+                    changes = [_change(row) for row in connection.execute(query, (since,))]
+                    return [change for change in changes if not kinds or change.object.kind in kinds], latest
             if not self._wait_for_writer(seen, end):
                 return [], max(since, latest)
 

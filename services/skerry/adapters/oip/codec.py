@@ -43,8 +43,8 @@ def decode_request(message: pb.ModelInferRequest) -> InferRequest:
     """Raises InputError that names the input."""
     inputs, raw = message.inputs, message.raw_input_contents
     if len(inputs) == 1 and len(raw) == 1 and not inputs[0].HasField("contents"):
-        one = inputs[0]
-        decoded: tuple[Tensor, ...] = (tensors.from_raw(one.name, one.datatype, one.shape, raw[0]),)
+        sent = inputs[0]
+        decoded: tuple[Tensor, ...] = (tensors.from_raw(sent.name, sent.datatype, sent.shape, raw[0]),)
     else:
         decoded = _decode_tensors(inputs, raw, "input")
     parameters = message.parameters
@@ -102,12 +102,12 @@ def encode_reply(reply: InferReply, request: InferRequest) -> pb.ModelInferRespo
     return message
 
 
-def decode_parameters(found: Mapping[str, Any]) -> dict[str, Parameter]:
+def decode_parameters(given: Mapping[str, Any]) -> dict[str, Parameter]:
     """Raises InputError for too many; a parameter without a value is left out."""
-    if len(found) > MAX_PARAMETERS:
-        raise errors.InputError(f"{len(found)} parameters were sent; at most {MAX_PARAMETERS} are read")
+    if len(given) > MAX_PARAMETERS:
+        raise errors.InputError(f"{len(given)} parameters were sent; at most {MAX_PARAMETERS} are read")
     out: dict[str, Parameter] = {}
-    for name, parameter in found.items():
+    for name, parameter in given.items():
         kind = parameter.WhichOneof("parameter_choice")
         if kind is not None:
             out[name] = getattr(parameter, kind)
@@ -139,40 +139,41 @@ def _requested(output: pb.ModelInferRequest.InferRequestedOutputTensor) -> str:
     return output.name
 
 
-def _decode_tensors(found: Any, raw: Any, what: str) -> tuple[Tensor, ...]:
+def _decode_tensors(messages: Any, raw: Any, what: str) -> tuple[Tensor, ...]:
     if raw:
-        if len(raw) != len(found):
+        if len(raw) != len(messages):
             raise errors.InputError(
-                f"{len(raw)} raw {what} contents were sent for {len(found)} {what}s: they must be one per {what}"
+                f"{len(raw)} raw {what} contents were sent for {len(messages)} {what}s: they must be one per {what}"
             )
         # OIP v2: raw and typed contents must not be mixed; MLServer's client sends empty typed ones beside raw ones.
-        for one in found:
-            if one.HasField("contents") and one.contents.ByteSize():
+        for message in messages:
+            if message.HasField("contents") and message.contents.ByteSize():
                 raise errors.InputError(
-                    f"{what} {one.name[:80]!r} has typed contents beside raw contents: send one kind"
+                    f"{what} {message.name[:80]!r} has typed contents beside raw contents: send one kind"
                 )
-        made = tuple(
-            tensors.from_raw(one.name, one.datatype, one.shape, data) for one, data in zip(found, raw, strict=True)
+        decoded = tuple(
+            tensors.from_raw(message.name, message.datatype, message.shape, data)
+            for message, data in zip(messages, raw, strict=True)
         )
     else:
-        made = tuple(_decode_typed(one) for one in found)
-    names = [one.name for one in made]
+        decoded = tuple(map(_decode_typed, messages))
+    names = [tensor.name for tensor in decoded]
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise errors.InputError(f"{what} {twice[:80]!r} is there twice")
-    return made
+    return decoded
 
 
-def _decode_typed(one: Any) -> Tensor:
-    name, datatype, shape = one.name, one.datatype, tuple(one.shape)
+def _decode_typed(message: Any) -> Tensor:
+    name, datatype, shape = message.name, message.datatype, tuple(message.shape)
     dtype = tensors.dtype_of(name, datatype)
     if datatype in RAW_ONLY:
         raise errors.InputError(f"input {name!r}: {datatype} can only be sent as raw contents")
     count, field = tensors.elements(name, shape), _FIELDS[datatype]
-    for other, _ in one.contents.ListFields():
+    for other, _ in message.contents.ListFields():
         if other.name != field:
             raise errors.InputError(f"input {name!r}: {datatype} belongs into {field}, not {other.name}")
-    values = getattr(one.contents, field)
+    values = getattr(message.contents, field)
     if len(values) != count:
         raise errors.InputError(
             f"input {name!r}: shape {list(shape)} has {count} elements, but {len(values)} were sent"

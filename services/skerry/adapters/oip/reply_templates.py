@@ -1,4 +1,4 @@
-"""Replies repeat themselves as requests do (`repeats`): of one version, all but the id and the numbers is the same.
+"""Replies repeat themselves as requests do (`request_templates`): of one version, all but id and numbers is the same.
 
 A protobuf message may be written in pieces, one after the other. What replies of one form have in common is serialized
 once, each parameter with its value too; a reply joins the pieces. `codec` decides what a reply holds.
@@ -40,7 +40,7 @@ class Encoder:
         """What `codec.encode_reply` makes, serialized. Raises InputError as it does."""
         form = self._forms.get(reply.form)
         if form is None or request.outputs or not request.raw:
-            return self._encode_anew(reply, request)
+            return self._encode_whole(reply, request)
         text, raw = request.id.encode(), tensors.to_raw(reply.outputs[0])
         id_head = wire.head(wire.REPLY_ID, len(text)) if text else b""
         parameters = self._parameters(reply.parameters, form) if reply.parameters else form.digest
@@ -55,7 +55,7 @@ class Encoder:
             parts.append(form.digest)
         return b"".join(parts)
 
-    def _encode_anew(self, reply: InferReply, request: InferRequest) -> bytes:
+    def _encode_whole(self, reply: InferReply, request: InferRequest) -> bytes:
         data = codec.encode_reply(reply, request).SerializeToString()
         is_new = reply.form is not None and reply.form not in self._forms
         if is_new and len(reply.outputs) == 1 and reply.outputs[0].datatype != "BYTES":
@@ -91,9 +91,9 @@ def _form(reply: InferReply) -> _Form:
 
 
 def _serialized(parameters: Mapping[str, Parameter]) -> bytes:
-    made = pb.ModelInferResponse()
-    codec.encode_parameters(parameters, made.parameters)
-    return made.SerializeToString()
+    response = pb.ModelInferResponse()
+    codec.encode_parameters(parameters, response.parameters)
+    return response.SerializeToString()
 
 
 def _raw_head(tensor: Tensor) -> bytes:

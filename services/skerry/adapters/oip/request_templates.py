@@ -47,9 +47,9 @@ class Decoder:
         """As `codec.decode_request` on the parsed message. Raises protobuf's DecodeError, and InputError."""
         for template in self._known.get(len(data), ()):
             if data.startswith(template.head) and data.startswith(template.rest, template.id_end):
-                made = _filled(template, data)
-                if made is not None:
-                    return made
+                request = _filled(template, data)
+                if request is not None:
+                    return request
         message = pb.ModelInferRequest.FromString(data)
         request = codec.decode_request(message)
         if len(message.raw_input_contents) == len(request.inputs) == 1 and request.inputs[0].datatype in _PLAIN:

@@ -51,7 +51,7 @@ class Gauge:
 
 
 class Series:
-    """One label set of a histogram: whoever observes often keeps it."""
+    """One label set of a histogram: code that observes often keeps it."""
 
     __slots__ = ("bounds", "counts", "total")
 
@@ -71,15 +71,17 @@ class Histogram:
         self._series: dict[Labels, Series] = {}
 
     def series(self, labels: Labels) -> Series:
-        found = self._series.get(labels)
-        return self._series.setdefault(_bounded(labels, self._series), Series(self._bounds)) if found is None else found
+        series = self._series.get(labels)
+        if series is None:
+            series = self._series.setdefault(_bounded(labels, self._series), Series(self._bounds))
+        return series
 
     def observe(self, labels: Labels, value: float) -> None:
         self.series(labels).observe(value)
 
     def count(self, labels: Labels = ()) -> int:
-        found = self._series.get(labels)
-        return 0 if found is None else sum(found.counts)
+        series = self._series.get(labels)
+        return 0 if series is None else sum(series.counts)
 
     def lines(self) -> Iterator[str]:
         names = (*self.labels, "le")
@@ -99,14 +101,14 @@ class Metrics:
         self._families: dict[str, Counter | Gauge | Histogram] = {}
 
     def counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
-        found = self._families.setdefault(name, Counter(name, text, labels))
-        assert isinstance(found, Counter)
-        return found
+        family = self._families.setdefault(name, Counter(name, text, labels))
+        assert isinstance(family, Counter)
+        return family
 
     def histogram(self, name: str, text: str, labels: Sequence[str], bounds: Sequence[float] = SECONDS) -> Histogram:
-        found = self._families.setdefault(name, Histogram(name, text, labels, bounds))
-        assert isinstance(found, Histogram)
-        return found
+        family = self._families.setdefault(name, Histogram(name, text, labels, bounds))
+        assert isinstance(family, Histogram)
+        return family
 
     def gauge(self, name: str, text: str, labels: Sequence[str], read: Callable[[], dict[Labels, float]]) -> None:
         self._families[name] = Gauge(name, text, labels, read)
