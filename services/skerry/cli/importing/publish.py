@@ -4,50 +4,85 @@ The signature is the publisher's; snapshot and timestamp are the controller's, w
 """
 
 import contextlib
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from skerry.adapters import blobs as blob_store
+from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.objects.protocol import Object, Objects
 from skerry.adapters.trust import keys, repository, store
 from skerry.cli import system_file
 from skerry.cli.importing.network import PreparedVersion
-from skerry.core import errors, writers
+from skerry.core import errors, interface, manifest, specs, writers
 
 _TRIES = 5
 
 
-def publish(system: system_file.Description, objects: Objects, made: PreparedVersion) -> Object:
+@dataclass(frozen=True, slots=True)
+class Published:
+    """`is_new` is False when the very same version was there already."""
+
+    version: Object
+    is_new: bool
+
+
+def publish(system: system_file.Description, objects: Objects, prepared: PreparedVersion) -> Published:
     """Blobs first, then the signature, then the ModelVersion that names it. Repeating it makes no second version.
 
-    Raises RejectedError (the publisher's key is not here), UnavailableError (storage), ConflictError (numbers race).
+    Raises InputError (it has another interface than its model; nothing is stored then), RejectedError (the publisher's
+    key is not here), UnavailableError (storage), ConflictError (numbers race).
     """
-    described, digest = made.manifest, made.manifest.digest
+    described, digest = prepared.manifest, prepared.manifest.digest
     opened = blob_store.open_blobs(system.blobs)
-    for content in made.contents.values():
+    _check_interface(objects, opened, described)
+    for content in prepared.contents.values():
         blob_store.put(opened, content)
-    _ensure_model(objects, made)
+    _ensure_model(objects, prepared)
     for known in objects.list("ModelVersion"):
         if known.spec.get("model") == described.model and known.spec.get("digest") == digest:
-            return known
+            return Published(known, is_new=False)
     signer = repository.Repository(
         blob_store.open_shared(system.repository), keys.load(Path(system.keys) / keys.PUBLISHER)
     )
     for _ in range(_TRIES):
         number = _next_number(objects, signer, described.model)
-        path = signer.add_version(store.IMPORTED, described.model, number, digest, made.contents, now=datetime.now(UTC))
+        path = signer.add_version(
+            store.IMPORTED, described.model, number, digest, prepared.contents, now=datetime.now(UTC)
+        )
         spec = {
             "model": described.model,
             "version": number,
             "digest": digest,
             "targetPath": path,
             "source": "Imported",
-            "sizeBytes": sum(len(content) for content in made.contents.values()),
+            "sizeBytes": sum(len(content) for content in prepared.contents.values()),
             "runtime": described.runtime.fields(),
         }
         with contextlib.suppress(errors.ConflictError):
-            return objects.create("ModelVersion", f"{described.model}-v{number}", spec, manager=writers.OPERATOR)
+            name = f"{described.model}-v{number}"
+            return Published(objects.create("ModelVersion", name, spec, manager=writers.OPERATOR), is_new=True)
     raise errors.ConflictError(f"others keep taking the next version number of {described.model}: try again")
+
+
+def _check_interface(objects: Objects, blobs: Blobs, version: manifest.Manifest) -> None:
+    """A version fits the EdgeModel and the stable version, as the controller will ask too. Raises InputError."""
+    try:
+        model = objects.get("EdgeModel", version.model)
+    except errors.NotFoundError:
+        return
+    why = interface.difference(specs.parse_edge_model(model.name, model.spec), version)
+    stable = str(model.status.get("stableVersion", ""))
+    if not why and stable:
+        with contextlib.suppress(errors.NotFoundError):
+            digest = str(objects.get("ModelVersion", stable).spec["digest"])
+            before = manifest.from_json(blob_store.fetch(blobs, digest, manifest.MAX_BYTES))
+            why = interface.change(before, version)
+    if why:
+        raise errors.InputError(
+            f"the network has another interface than EdgeModel {version.model}: {why}; clients rely on it, so give "
+            "--labels and inputs as the model has them, or import it under another --name"
+        )
 
 
 def _next_number(objects: Objects, signer: repository.Repository, model: str) -> int:
@@ -56,9 +91,9 @@ def _next_number(objects: Objects, signer: repository.Repository, model: str) ->
     return 1 + max([counter, signer.highest_version(model), *taken])
 
 
-def _ensure_model(objects: Objects, made: PreparedVersion) -> None:
+def _ensure_model(objects: Objects, prepared: PreparedVersion) -> None:
     """An imported network needs no description by hand: what it takes and says is in its manifest."""
-    described = made.manifest
+    described = prepared.manifest
     with contextlib.suppress(errors.NotFoundError):
         objects.get("EdgeModel", described.model)
         return
