@@ -118,6 +118,30 @@ def test_a_restore_into_what_is_not_empty_is_refused_and_changes_nothing(system:
     assert not (other.folder / "blobs").exists()
 
 
+@pytest.mark.parametrize(
+    ("fleet", "code"),
+    [
+        pytest.param({}, 0, id="as the chart makes it"),
+        pytest.param({"selector": {}, "maxUnavailable": 1, "offlineAfterSeconds": 15}, 0, id="with its defaults"),
+        pytest.param({"maxUnavailable": 2}, 3, id="somebody changed it"),
+        pytest.param({"selector": {"line": "press"}}, 3, id="somebody's own"),
+    ],
+)
+def test_the_fleet_that_every_installation_makes_is_no_hindrance(
+    system: StillSystem, tmp_path: Path, fleet: dict[str, object], code: int
+) -> None:
+    system.good("backup", tmp_path / "b.tar")
+    other = empty(tmp_path / "other")
+    other.objects.create("EdgeFleet", "all", fleet, manager="operator")
+    if code:
+        assert "is not empty" in other.bad(code, "restore", tmp_path / "b.tar")
+        return
+    other.good("restore", tmp_path / "b.tar")
+    assert {key: value for key, value in told(other.objects).items() if key != "EdgeFleet/all"} == {
+        key: value for key, value in told(system.objects).items() if key != "EdgeFleet/all"
+    }
+
+
 def test_a_merge_replaces_what_has_the_same_name_and_keeps_the_rest(system: StillSystem, tmp_path: Path) -> None:
     system.good("backup", tmp_path / "b.tar")
     before = told(system.objects)

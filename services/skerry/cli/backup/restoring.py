@@ -18,7 +18,7 @@ from skerry.adapters.blobs.protocol import SharedBlobs
 from skerry.adapters.objects.protocol import Object
 from skerry.cli.backup import archive, saving
 from skerry.cli.locations import Locations
-from skerry.core import errors
+from skerry.core import errors, specs
 
 # Nodes obey no leader whose epoch is below the highest they have seen, and there were leaders after the backup.
 EPOCH_STEP = 10_000
@@ -60,13 +60,23 @@ def restore(locations: Locations, source: IO[bytes], *, merge: bool) -> Restored
         known = object_store.open_objects(locations.objects)
         repository = blob_store.open_shared(locations.repository)
         is_founded = repository.exists(saving.TIMESTAMP)
-        if not merge and (is_founded or any(known.list(kind) for kind in saving.KINDS)):
+        if not merge and (is_founded or any(_counts(one) for kind in saving.KINDS for one in known.list(kind))):
             raise errors.RejectedError(
                 f"{locations.objects} or {locations.repository} is not empty: empty it, or use --merge"
             )
         return _restore(locations, source, repository, is_founded)
     finally:
         held.release()
+
+
+def _counts(thing: Object) -> bool:
+    """Would it be a loss? The fleet of every node is not, as each installation makes it."""
+    if thing.kind != "EdgeFleet" or thing.name != specs.RolloutStrategy().fleet:
+        return True
+    try:
+        return specs.parse_fleet(thing.name, thing.spec) != specs.EdgeFleet(thing.name)
+    except errors.InputError:
+        return True
 
 
 def _restore(locations: Locations, source: IO[bytes], repository: SharedBlobs, is_founded: bool) -> Restored:
