@@ -104,8 +104,8 @@ def test_unsigned_numbers_beyond_the_signed_ones_are_kept_exactly(system: StillS
         pytest.param("FP32", [16_777_217] * 4, "16777217", id="a whole number that FP32 would round"),
         pytest.param("UINT8", [3, 300, 4, 5], "row 1 holds 300", id="a number beyond the datatype"),
         pytest.param("INT64", [2**53 + 1, "", 4, 5], "9007199254740993", id="a large number beside an empty cell"),
-        pytest.param("INT64", [1.5, 2.0, 3.0, 4.0], "row 0 holds 1.5", id="a real number for whole ones"),
-        pytest.param("INT64", ["9007199254740994.0"] * 4, "row 0 holds", id="a real number that may be rounded"),
+        pytest.param("INT64", [1.5, 2.0, 3.0, 4.0], "row 0, column 0 holds 1.5", id="a real number for whole ones"),
+        pytest.param("INT64", ["9007199254740994.0"] * 4, "row 0, column 0 holds", id="a number that may be rounded"),
         pytest.param("FP32", ["1e300", 2.0, 3.0, 4.0], "row 0 holds 1e+300", id="an infinity made by FP32"),
         pytest.param("FP16", [1.0, 70000, 3.0, 4.0], "row 1 holds 70000", id="an infinity made by FP16"),
     ],
@@ -125,7 +125,9 @@ def test_an_npz_whose_numbers_would_become_infinite_is_refused(system: StillSyst
     x = np.arange(40.0)[:, None]
     x[3] = 70_000
     np.savez(tmp_path / "t.npz", x=x, y=np.arange(40) % 2)
-    assert "row 3 holds 70000.0, which FP16" in refusal(system, tmp_path / "t.npz")
+    assert "row 3, column 0 holds 70000.0, which FP16, the datatype of the model's input" in refusal(
+        system, tmp_path / "t.npz"
+    )
 
 
 LATIN = ("größe,v,label\n" + "1,2,a\n3,4,b\n" * 9).encode("latin-1")

@@ -1,5 +1,7 @@
 """Steps do what the manifest says, treat each row alike, and refuse what they cannot do."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -147,3 +149,26 @@ def test_a_malformed_step_is_named(fields: object, names: str) -> None:
 def test_too_many_steps_are_refused() -> None:
     with pytest.raises(errors.InputError, match="at most"):
         preprocessing.parse([{"op": "cast", "datatype": "FP32"}] * 17)
+
+
+@pytest.mark.parametrize(
+    ("steps", "rows", "says"),
+    [
+        pytest.param(
+            [{"op": "cast", "datatype": "FP32"}], [[0.0, 1e300]], "row 0, column 1 holds inf", id="FP64 to FP32"
+        ),
+        pytest.param([{"op": "cast", "datatype": "FP16"}], [[1.0], [7e4]], "row 1, column 0 holds inf", id="to FP16"),
+        pytest.param([{"op": "affine", "factor": 10.0}], [[3e38]], "row 0, column 0 holds inf", id="a scale"),
+        pytest.param(
+            [{"op": "affine", "factor": 1e30}, {"op": "affine", "factor": 0.0}],
+            [[1e30]],
+            "holds nan",
+            id="and then nothing",
+        ),
+    ],
+)
+def test_an_infinity_that_preprocessing_makes_is_refused_with_its_place(
+    steps: list[dict[str, Any]], rows: list[list[float]], says: str
+) -> None:
+    with pytest.raises(errors.InputError, match=f"after the preprocessing: .*{says}, which is not finite"):
+        preprocessing.apply(preprocessing.parse(steps), np.array(rows))

@@ -1,6 +1,8 @@
 """Bytes on the wire become arrays and back, exactly; sizes are checked before anything is allocated."""
 
 import struct
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -132,3 +134,43 @@ def test_an_array_is_finite_when_every_number_is(datatype: str, size: int, last:
     data[-1, -1] = np.finfo(dtype).max if last == "largest" else last
     assert tensors.is_finite(data) is finite
     assert tensors.is_finite(data[::2, ::-1][:1])
+
+
+@pytest.mark.parametrize(
+    ("values", "datatype", "says"),
+    [
+        pytest.param(
+            [[1.0, 1e300]], "FP32", "row 0, column 1 holds 1e+300, which FP32 cannot hold", id="FP64 into FP32"
+        ),
+        pytest.param([[1.0], [70000.0]], "FP16", "row 1, column 0 holds 70000.0, which FP16", id="70000 into FP16"),
+        pytest.param([[3.4e38]], "BF16", "row 0, column 0 holds 3.4e+38, which BF16", id="rounded up into BF16"),
+        pytest.param([[[1.0, 2.5]]], "INT32", r"row 0, column \[0, 1\] holds 2.5, which INT32", id="a fraction"),
+        pytest.param([[-1]], "UINT64", "row 0, column 0 holds -1, which UINT64", id="a sign that is lost"),
+        pytest.param([300], "UINT8", "row 0 holds 300, which UINT8", id="a number that wraps"),
+        pytest.param([[2**24 + 1]], "FP32", "which FP32 cannot hold exactly", id="a whole number that rounds"),
+    ],
+)
+def test_a_number_that_a_datatype_cannot_hold_is_refused_with_its_place(
+    values: Sequence[Any], datatype: str, says: str
+) -> None:
+    with pytest.raises(errors.InputError, match=f"^rows of x: .*{says.replace('+', '[+]')}"):
+        tensors.cast(np.asarray(values), datatype, "rows of x")
+
+
+def test_what_fits_is_cast_and_real_numbers_round() -> None:
+    assert tensors.cast(np.array([[0.1]]), "FP32", "x").item() == np.float32(0.1)
+    assert tensors.cast(np.array([[np.inf, np.nan]]), "FP16", "x").dtype == np.float16, "not made here: found elsewhere"
+    assert tensors.cast(np.array([65504.0]), "FP16", "x").item() == 65504.0
+
+
+def test_bfloat16_makes_no_infinity_of_a_number() -> None:
+    with pytest.raises(errors.InputError, match=r"row 1 holds .*, which BF16 cannot hold"):
+        tensors.to_raw(tensors.Tensor("x", "BF16", (2,), np.array([1.0, np.finfo(np.float32).max], np.float32)))
+    infinite = tensors.Tensor("x", "BF16", (1,), np.array([-np.inf], np.float32))
+    assert tensors.from_raw("x", "BF16", (1,), tensors.to_raw(infinite)).data.item() == -np.inf
+
+
+def test_the_first_number_that_is_not_finite_is_named() -> None:
+    tensors.check_finite(np.array([[1, 2]]), "x")
+    with pytest.raises(errors.InputError, match="x: row 1, column 0 holds nan, which is not finite"):
+        tensors.check_finite(np.array([[1.0, 2.0], [np.nan, np.inf]]), "x")

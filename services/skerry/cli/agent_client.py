@@ -14,7 +14,7 @@ from skerry.adapters import proxies
 from skerry.adapters.objects.protocol import Objects
 from skerry.adapters.oip import remote
 from skerry.cli import system_file, text_file
-from skerry.cli.importing import images, labeled, npz
+from skerry.cli.importing import images, npz
 from skerry.core import class_labels, errors, specs, tensors
 from skerry.core.datasets import Input
 from skerry.core.inference import InferReply, InferRequest
@@ -48,8 +48,7 @@ def _fitting(path: Path, array: NDArray[Any], wanted: specs.Input) -> NDArray[An
         return np.ascontiguousarray(array, dtype=tensors.DTYPES["BYTES"])
     if array.dtype.kind not in "biuf":
         raise errors.InputError(f"{path} holds {array.dtype}, not numbers as input {wanted.name!r} takes")
-    row = Input(wanted.name, "FP32" if wanted.datatype == "BF16" else wanted.datatype, wanted.shape)
-    return np.ascontiguousarray(labeled.fit(array, row, str(path)))
+    return np.ascontiguousarray(tensors.cast(array, wanted.datatype, str(path), owner=f"input {wanted.name!r}"))
 
 
 def _from_npz(path: Path, wanted: specs.Input) -> NDArray[Any]:

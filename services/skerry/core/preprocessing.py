@@ -127,9 +127,13 @@ class Vocabulary:
 
 
 def apply(steps: Sequence[Step], x: NDArray[Any]) -> NDArray[Any]:
-    """`x` [N, ...] through all steps. Raises InputError when a step does not fit the rows."""
-    for step in steps:
-        x = step.apply(x)
+    """`x` [N, ...] through all steps. Raises InputError when a step does not fit the rows, or makes an infinity of a
+    number."""
+    with np.errstate(over="ignore", invalid="ignore"):  # told by the check below, with its place
+        for step in steps:
+            x = step.apply(x)
+    if steps:
+        tensors.check_finite(x, "after the preprocessing")
     return x
 
 

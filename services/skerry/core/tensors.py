@@ -33,6 +33,7 @@ MAX_RANK = 16
 MAX_ELEMENTS = 1 << 28
 FREE = -1  # in a spec: any size
 _FEW = 4096  # numbers; of more, BLAS may begin to start threads for a product
+_EXACT_TO = 2**53  # beyond this a float64 does not hold every whole number
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +140,43 @@ def from_bfloat16(bits: NDArray[Any]) -> NDArray[Any]:
 
 
 def to_bfloat16(data: NDArray[Any]) -> NDArray[Any]:
-    """The bfloat16 patterns (uint16) nearest to float32 numbers, ties to even; NaN stays NaN."""
+    """The bfloat16 patterns (uint16) nearest to float32 numbers, ties to even; NaN stays NaN. Raises InputError for a
+    number that bfloat16 cannot hold: it would become an infinity."""
     wide = np.ascontiguousarray(data, dtype="<f4")
-    bits = wide.view("<u4")
-    rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
-    quiet = ((bits >> 16) | 0x40).astype("<u2")
-    return np.where(np.isnan(wide), quiet, rounded).astype("<u2")
+    patterns = _bfloat16(wide)
+    if (infinite := ((patterns & 0x7FFF) == 0x7F80) & np.isfinite(wide)).any():
+        raise errors.InputError(f"{_first(infinite, wide)}, which BF16 cannot hold")
+    return patterns
+
+
+def cast(values: NDArray[Any], datatype: str, what: str, *, owner: str = "") -> NDArray[Any]:
+    """`values` [n, …], numbers from outside, in `datatype`. Real numbers may round. Raises InputError for a number that
+    would become infinite, be cut or wrap; it names `what`, row, column, number, and whose (`owner`) datatype it is."""
+    dtype = DTYPES[datatype]
+    with np.errstate(invalid="ignore", over="ignore"):
+        converted = values.astype(dtype)
+        if dtype.kind == "f" and values.dtype.kind == "f":
+            reached = from_bfloat16(_bfloat16(converted)) if datatype == "BF16" else converted
+            wrong = np.isfinite(values) & ~np.isfinite(reached)
+        else:
+            wrong = converted.astype(values.dtype) != values
+            if values.dtype.kind == "f":
+                wrong |= np.abs(values) > _EXACT_TO
+            elif dtype.kind in "iu" and values.dtype.kind in "iu":
+                wrong |= (converted < 0) != (values < 0)
+    if wrong.any():
+        exactly = dtype.kind == "f" and values.dtype.kind in "iu"
+        hint = " exactly: write it as a real number if rounding is right, or leave it out" if exactly else ""
+        whose = f", the datatype of {owner}," if owner else ""
+        raise errors.InputError(f"{what}: {_first(wrong, values)}, which {datatype}{whose} cannot hold{hint}")
+    return converted
+
+
+def check_finite(data: NDArray[Any], what: str) -> None:
+    """Raises InputError naming `what`, the row, the column and the number unless every number of `data` [n, …] is
+    finite."""
+    if not is_finite(data):
+        raise errors.InputError(f"{what}: {_first(~np.isfinite(data), data)}, which is not finite")
 
 
 def is_finite(data: NDArray[Any]) -> bool:
@@ -155,6 +187,20 @@ def is_finite(data: NDArray[Any]) -> bool:
     if data.size <= _FEW and math.isfinite(np.vdot(data, data)):
         return True
     return bool(np.isfinite(data).all())
+
+
+def _first(wrong: NDArray[np.bool_], values: NDArray[Any]) -> str:
+    """Where the first wrong number is, and which it is."""
+    at = tuple(int(index) for index in np.unravel_index(int(wrong.argmax()), wrong.shape))
+    column = f", column {at[1] if len(at) == 2 else list(at[1:])}" if len(at) > 1 else ""
+    return f"row {at[0]}{column} holds {values[at]!s}"
+
+
+def _bfloat16(wide: NDArray[Any]) -> NDArray[Any]:
+    bits = np.ascontiguousarray(wide).view("<u4")
+    rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
+    quiet = ((bits >> 16) | 0x40).astype("<u2")
+    return np.where(np.isnan(wide), quiet, rounded).astype("<u2")
 
 
 def _fits(row: Sequence[int], wanted: Sequence[int]) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from skerry.core import errors
+from skerry.core import errors, tensors
 from skerry.core.manifest import Layer
 from skerry.nets import export
 from skerry.serving import runtime
@@ -61,8 +61,7 @@ def to_int8(whole: export.Exported, calibration: NDArray[Any], *, reduced: bool 
     """
     if not len(calibration):
         raise errors.InputError("int8 needs calibration samples and there are none")
-    if not np.isfinite(calibration).all():
-        raise errors.InputError("the calibration samples hold numbers that are not finite: drop those rows first")
+    tensors.check_finite(calibration, "the calibration samples")
     with tempfile.TemporaryDirectory(prefix="skerry-int8-") as folder:
         quantized = _strip_domains(_quantize(whole.data, _feeds(whole, calibration), Path(folder), reduced))
         executed = _executed(quantized, Path(folder))

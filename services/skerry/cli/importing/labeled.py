@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.core import errors
+from skerry.core import errors, tensors
 from skerry.core.class_labels import Classes
 from skerry.core.datasets import Input, input_digest
-
-_EXACT_TO = 2**53  # beyond this a float64 does not hold every whole number
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,29 +55,7 @@ def conform(data: LabeledRows, row: Input) -> NDArray[Any]:
 def fit(values: NDArray[Any], row: Input, what: str) -> NDArray[Any]:
     """`values` [n, ...] in the row's datatype. Raises InputError naming `what`, the row and the number that does not
     fit."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        cast = values.astype(row.dtype)
-        if row.dtype.kind == "f" and values.dtype.kind == "f":
-            wrong = np.isfinite(values) & ~np.isfinite(cast)
-        else:
-            wrong = cast.astype(values.dtype) != values
-            if values.dtype.kind == "f":
-                wrong |= np.abs(values) > _EXACT_TO
-            elif row.dtype.kind in "iu" and values.dtype.kind in "iu":
-                wrong |= (cast < 0) != (values < 0)
-    if wrong.any():
-        at = np.unravel_index(int(wrong.argmax()), wrong.shape)
-        raise errors.InputError(
-            f"{what}: row {int(at[0])} holds {values[at]!s}, which {row.datatype}, the datatype of the model's input "
-            f"{row.name!r}, cannot hold{_advice(values, row)}"
-        )
-    return cast
-
-
-def _advice(values: NDArray[Any], row: Input) -> str:
-    if row.dtype.kind == "f" and values.dtype.kind in "iu":
-        return " exactly: write it as a real number if rounding is right, or leave it out"
-    return ""
+    return tensors.cast(values, row.datatype, what, owner=f"the model's input {row.name!r}")
 
 
 def finite(data: LabeledRows, *, drop: bool) -> LabeledRows:
