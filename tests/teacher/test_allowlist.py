@@ -38,9 +38,9 @@ def _certificate(folder: Path, uri: str) -> bytes:
     return x509.load_pem_x509_certificate(made).public_bytes(serialization.Encoding.DER)
 
 
-def _mark(certificate: bytes) -> str:
+def _entry(certificate: bytes) -> str:
     peer = pki.peer_of(certificate)
-    return lists.mark(peer.id, peer.key)
+    return lists.entry_of(peer.id, peer.key)
 
 
 def status(allowed: Allowlist, certificate: bytes | None) -> Status:
@@ -59,7 +59,7 @@ def test_nobody_is_let_in_before_the_first_list(certificate: bytes) -> None:
 
 def test_who_is_on_the_list_is_let_in_and_nobody_else(certificate: bytes) -> None:
     allowed = Allowlist(Time())
-    allowed.update(frozenset({_mark(certificate)}))
+    allowed.update(frozenset({_entry(certificate)}))
     assert status(allowed, certificate) is Status.OK
     assert status(allowed, None) is Status.UNAUTHENTICATED
     allowed.update(frozenset({"f" * 64}))
@@ -70,7 +70,7 @@ def test_who_is_on_the_list_is_let_in_and_nobody_else(certificate: bytes) -> Non
 def test_a_list_stands_while_it_cannot_be_read_and_then_closes(certificate: bytes) -> None:
     clock = Time()
     allowed = Allowlist(clock)
-    allowed.update(frozenset({_mark(certificate)}))
+    allowed.update(frozenset({_entry(certificate)}))
     clock.now_s += allowlist.PATIENCE_S
     assert status(allowed, certificate) is Status.OK
     clock.now_s += 1
