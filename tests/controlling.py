@@ -30,7 +30,7 @@ from skerry.controller import condition_json, publish, reconcile, runs
 from skerry.controller.jobs.memory import MemoryJobs
 from skerry.controller.jobs.protocol import State
 from skerry.controller.store import Store
-from skerry.core import datasets, digests, manifest, specs, writers
+from skerry.core import contract, datasets, digests, manifest, specs, writers
 
 MODEL = "digits"
 T0_MS = 1_790_000_000_000
@@ -67,6 +67,7 @@ class World:
         self.jobs, self.board = MemoryJobs(), Board()
         self.nodes = [f"edge-{number + 1}" for number in range(nodes)]
         self.bad: set[str] = set()  # digests that answer worse
+        self.refusing: set[str] = set()  # digests that refuse every request
         self.trainer: Callable[[str], None] = self.train
         ceremony.ensure(DirectoryBlobs(tmp / "repository"), tmp / "keys", now=self.now)
         self.dataset = self.store_dataset(captured=0)
@@ -85,7 +86,7 @@ class World:
         made = World.__new__(World)
         made.__dict__.update(self.__dict__)
         made.tmp, made.effects, made.die_before = tmp, 0, 0
-        made.nodes, made.bad = list(self.nodes), set(self.bad)
+        made.nodes, made.bad, made.refusing = list(self.nodes), set(self.bad), set(self.refusing)
         shutil.copytree(self.tmp / "repository", tmp / "repository")
         shutil.copytree(self.tmp / "keys", tmp / "keys")
         made.objects, made.board = MemoryObjects(), Board(None, self.board.epoch)
@@ -172,6 +173,8 @@ class World:
         key = f"evidence:{MODEL}:{digests.hex_of(digest)}:{node}:{self.now_ms // 5000}"
         bad = n * 3 // 10 if digest in self.bad else n // 100
         self.fleetstate.add(key, {"n": n, "bad": bad}, ttl_s=1000)
+        met = contract.requests_counter(MODEL, digest, node, contract.requests_bucket(self.now_ms))
+        self.fleetstate.add(met, {"n": 20, "bad": 20 if digest in self.refusing else 0}, ttl_s=1000)
 
     def train(self, run: str) -> None:
         """A job that proposes a version of its own and ends well."""

@@ -191,11 +191,21 @@ class World:
         baseline = tuple(
             evidence.Count(node, n, n * 0.3 // 1, read_ms) for node, n in self._answers(asked.baseline_nodes)
         )
-        return evidence.Evidence(canary, baseline, read_ms)
+        if self.metrics not in ("refusing", "rubbish"):
+            return evidence.Evidence(canary, baseline, read_ms)
+        # Callers send 40 requests a node: a fifth of them rubbish to any version, or all refused by the new one.
+        refused = 40 if self.metrics == "refusing" else 8
+        return evidence.Evidence(
+            canary,
+            baseline,
+            read_ms,
+            canary_requests=tuple(evidence.Count(node, 40, refused, read_ms) for node in asked.canary_nodes),
+            baseline_requests=tuple(evidence.Count(node, 40, 8, read_ms) for node in asked.before_nodes),
+        )
 
     def _answers(self, nodes: tuple[str, ...]) -> list[tuple[str, float]]:
         """How many each node of an arm gave: `few` means too few in the whole arm."""
-        n: float = {"few": 150 // len(nodes), "nan": float("nan")}.get(self.metrics, 400)
+        n: float = {"few": 150 // max(1, len(nodes)), "nan": float("nan")}.get(self.metrics, 400)
         return [(node, n) for node in nodes]
 
 

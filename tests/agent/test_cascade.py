@@ -195,6 +195,34 @@ async def test_a_callers_fault_is_his_alone_and_does_not_count_as_failed(tmp_pat
     assert node.kept == []
 
 
+async def test_a_request_that_only_the_version_before_would_take_counts_as_refused_by_the_new_one(
+    tmp_path: Path,
+) -> None:
+    node = await agent_cascade.ready(tmp_path)
+    await node.ask(SURE)
+    old = node.loader.serving("digits")
+    folder = models.write_identity(tmp_path / "other", "digits", 4, "FP32", (2,))
+    digest = manifest.digest_of((folder / "manifest.json").read_bytes())
+    await node.loader.swap(version_store.Slot("digits", 4, digest, folder))
+    for row in (SURE, SURE, [0.0] * 7):  # the last one fits neither version: rubbish, and nobody else's fault
+        with pytest.raises(errors.InputError, match="must have shape"):
+            await node.ask(row)
+    (reading,) = node.load.read()
+    assert old is not None and reading.digest == digest
+    assert (reading.requests_total, reading.refused_total, reading.failed_total) == (2, 2, 0)
+
+
+async def test_totals_rise_and_go_on_where_they_were_when_a_version_serves_again(tmp_path: Path) -> None:
+    node = await agent_cascade.ready(tmp_path)
+    third, fourth = agent_cascade.write(tmp_path / "again", 3), agent_cascade.write(tmp_path, 4, scale=0.5)
+    for slot, asked in ((third, 3), (fourth, 2), (third, 1)):
+        await node.loader.swap(slot)
+        for _ in range(asked):
+            await node.ask(SURE)
+    (reading,) = node.load.read()
+    assert (reading.requests, reading.requests_total) == (1, 4)
+
+
 async def test_a_version_that_answers_nan_gives_an_error_counts_as_failed_and_teaches_nobody(tmp_path: Path) -> None:
     node = agent_cascade.Node(tmp_path)
     folder = models.write_not_finite(tmp_path, "digits", 1)

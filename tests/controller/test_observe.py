@@ -24,7 +24,8 @@ def answer(state: MemoryFleetState, node: str, digest: str, age_ms: int, n: int,
 
 def count(state: MemoryFleetState, since_ms: int = NOW_MS - 20_000) -> evidence.Evidence:
     canary, baseline = observe.Arm(NEW, ["a"], since_ms), observe.Arm(OLD, ["b", "c"], since_ms)
-    return observe.count(state, "m", canary, baseline, now_ms=NOW_MS)
+    before = observe.Arm(OLD, ["a", "b"], since_ms)
+    return observe.count(state, "m", canary, baseline, before, now_ms=NOW_MS)
 
 
 def test_each_node_counts_what_it_answered_with_the_version_of_its_arm(state: MemoryFleetState) -> None:
@@ -72,3 +73,19 @@ def test_the_number_of_counters_asked_is_bounded(state: MemoryFleetState) -> Non
 
     count(Watched(), since_ms=0)
     assert max(asked) <= 2 * observe.MAX_BUCKETS
+
+
+def test_requests_are_counted_by_version_also_those_that_the_canary_met_before_it_swapped(
+    state: MemoryFleetState,
+) -> None:
+    def request(node: str, digest: str, ago_ms: int, n: int, bad: int) -> None:
+        key = contract.requests_counter("m", digest, node, contract.requests_bucket(NOW_MS - ago_ms))
+        state.add(key, {"n": n, "bad": bad}, ttl_s=60)
+
+    request("a", NEW, 0, 30, 30)
+    request("a", OLD, 0, 500, 1)
+    request("b", OLD, 0, 400, 2)
+    request("a", OLD, 3_600_000, 70, 70)
+    found = count(state)
+    assert [(one.node, one.n, one.bad) for one in found.canary_requests] == [("a", 30, 30)]
+    assert [(one.node, one.n, one.bad) for one in found.baseline_requests] == [("a", 500, 1), ("b", 400, 2)]

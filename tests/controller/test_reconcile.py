@@ -34,6 +34,11 @@ def bad(world: World) -> None:
     trained(world)
 
 
+def refusing(world: World) -> None:
+    world.refusing.add(controlling.candidate("run-1", world.dataset)[1].digest)
+    trained(world)
+
+
 def imported(world: World) -> None:
     world.import_version(2)
     world.run(40)
@@ -59,6 +64,17 @@ def test_a_version_that_is_worse_in_the_field_is_rolled_back_and_never_stable(se
         one for one in world.nodes if one not in world.get("ModelRollout", "digits-v2-auto").status["waves"][0]["nodes"]
     ]
     assert all(world.get("EdgeNode", one).status["models"][0]["lastKnownGood"] == "" for one in others), "never left v1"
+
+
+def test_a_version_that_refuses_the_requests_of_before_is_rolled_back_although_its_labels_are_good(
+    settled: World, tmp_path: Path
+) -> None:
+    world = settled.copy(tmp_path)
+    refusing(world)
+    verdict = world.get("ModelRollout", "digits-v2-auto").status["waves"][0]["verdict"]
+    assert (world.phase("digits-v2-auto"), verdict["code"]) == ("RolledBack", "RequestsFail")
+    assert verdict["canary"]["bad"] == verdict["canary"]["n"] > 0 == verdict["baseline"]["bad"]
+    assert (world.stable, world.serving()) == ("digits-v1", {"edge-1": 1, "edge-2": 1})
 
 
 ENDS: dict[str, tuple[Callable[[World], None], str, str, str]] = {

@@ -167,3 +167,48 @@ def test_a_verdict_is_json_without_a_nan() -> None:
     found = evidence.verdict(given_(arm((200, 20)), arm((200, 80))), POLICY, now_ms=NOW).to_json()
     assert found["canary"] == {"n": 200, "bad": 20} and found["result"] == "Pass"
     assert all(isinstance(ppm, int) for pair in found["bounds"].values() for ppm in pair)
+
+
+def requests(canary: tuple[Count, ...], before: tuple[Count, ...]) -> Evidence:
+    return Evidence(read_ms=NOW, canary_requests=canary, baseline_requests=before)
+
+
+@pytest.mark.parametrize(
+    ("counted", "outcome", "code"),
+    [
+        pytest.param(requests(arm((30, 30)), arm((900, 1))), Outcome.FAIL, "RequestsFail", id="refused only now"),
+        pytest.param(requests(arm((900, 150)), arm((900, 1))), Outcome.FAIL, "RequestsFail", id="a tenth fails now"),
+        pytest.param(requests(arm((300, 60)), arm((900, 180))), None, "", id="as many were refused before"),
+        pytest.param(requests(arm((300, 0)), arm((900, 180))), None, "", id="fewer are refused than before"),
+        pytest.param(requests(arm((30, 30)), ()), None, "", id="nobody was answered before"),
+        pytest.param(requests((), arm((900, 1))), None, "", id="nobody asks now"),
+        pytest.param(requests(arm((2, 2)), arm((900, 0))), None, "", id="two requests hold no wave"),
+        pytest.param(
+            requests(arm((40, 5)), arm((30, 0))),
+            Outcome.INCONCLUSIVE,
+            "RequestsMayFail",
+            id="not surely more",
+        ),
+        pytest.param(
+            requests(arm((100, 100), (100, 0), (100, 0)), arm((900, 1))),
+            Outcome.INCONCLUSIVE,
+            "OneNodeDecides",
+            id="one node of several is broken",
+        ),
+        pytest.param(
+            requests(arm((30, 30), newest_ms=NOW - 1), arm((900, 1), newest_ms=NOW - 10**7)),
+            Outcome.FAIL,
+            "RequestsFail",
+            id="the version before was asked long ago",
+        ),
+        pytest.param(requests(arm((30, 31)), arm((900, 1))), Outcome.ERROR, "Impossible", id="more than were sent"),
+    ],
+)
+def test_requests_that_fail_now_and_did_not_before(counted: Evidence, outcome: Outcome | None, code: str) -> None:
+    found = evidence.objection(counted, POLICY, now_ms=NOW)
+    assert (None if found is None else found.outcome, "" if found is None else found.code) == (outcome, code)
+
+
+def test_requests_that_cannot_be_read_are_no_objection_of_their_own() -> None:
+    assert evidence.objection(None, POLICY, now_ms=NOW) is None
+    assert evidence.objection(Evidence(read_ms=NOW, error="redis"), POLICY, now_ms=NOW) is None

@@ -2,14 +2,15 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from sessions_world import FakeCall, Gateway, report, settled
+from sessions_world import DIGEST, FakeCall, Gateway, report, settled
 
 from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.adapters.objects.memory import MemoryObjects
-from skerry.core import errors
+from skerry.core import contract, errors
 from skerry.gateway import reports
 from skerry.proto import fleet_pb2
 from skerry.rpc.methods import Status
@@ -29,6 +30,57 @@ async def test_readings_are_put_with_their_node_and_age_and_once_more_when_it_go
     writing.cancel()
 
 
+def met(sequence: int, total: int, refused: int = 0, failed: int = 0, **changes: Any) -> fleet_pb2.NodeReport:
+    reading = fleet_pb2.Reading(
+        model="digits", digest=DIGEST, requests_total=total, refused_total=refused, failed_total=failed
+    )
+    return report(sequence, readings=[reading], **changes)
+
+
+def requests(gateway: Gateway) -> dict[str, int]:
+    key = contract.requests_counter("digits", DIGEST, "north", contract.requests_bucket(gateway.now_ms))
+    (found,) = gateway.fleetstate.count([key])
+    return dict(found)
+
+
+async def test_requests_are_counted_by_version_as_they_rise_from_report_to_report_and_over_streams() -> None:
+    gateway = Gateway(MemoryObjects())
+    writing = asyncio.create_task(gateway.readings.run())
+    async with gateway.stream(met(1, 1000, 7)) as call:  # of before this gateway heard the node: counted by another
+        call.say(met(2, 1010, 9, 1))
+        await settled(lambda: requests(gateway) == {"n": 10, "bad": 3})
+        call.say(met(2, 2000, 9, 1))  # a report that came twice
+        call.say(met(3, 1011, 9, 1))
+    async with gateway.stream(met(4, 1031, 9, 1)) as call:
+        await settled(lambda: requests(gateway) == {"n": 31, "bad": 3})
+        call.say(met(1, 5, 5, boot_id="b2"))  # the agent was started again: its totals began at zero
+        await settled(lambda: requests(gateway) == {"n": 36, "bad": 8})
+    writing.cancel()
+
+
+async def test_counts_wait_while_redis_is_away() -> None:
+    gateway = Gateway(MemoryObjects())
+    here, gateway.readings._fleetstate = gateway.fleetstate, AwayState()
+    writing = asyncio.create_task(gateway.readings.run())
+    async with gateway.stream(met(1, 0)) as call:
+        call.say(met(2, 4, 1))
+        await asyncio.sleep(0.3)
+        call.say(met(3, 10, 2))
+        gateway.readings._fleetstate = here
+        call.say(met(4, 12, 2))
+        await settled(lambda: requests(gateway) == {"n": 12, "bad": 2})
+    writing.cancel()
+
+
+@pytest.mark.parametrize("totals", [(5, 6, 0), (5, -1, 0), (5, 3, 3)])
+async def test_totals_that_cannot_be_end_the_stream(totals: tuple[int, int, int]) -> None:
+    gateway = Gateway(MemoryObjects())
+    call = FakeCall(gateway.sessions)
+    call.say(met(1, *totals))
+    assert call.ended is not None and call.ended.status is Status.INVALID_ARGUMENT
+    assert "requests failed" in call.ended.message
+
+
 def test_of_a_report_is_kept_what_its_readings_are_made_of_and_no_more() -> None:
     whole = report()
     kept = fleet_pb2.NodeReport.FromString(reports.readings_report(whole))
@@ -42,6 +94,9 @@ def test_of_a_report_is_kept_what_its_readings_are_made_of_and_no_more() -> None
 
 class AwayState(MemoryFleetState):
     def put(self, key: str, value: str, *, ttl_s: float) -> None:
+        raise errors.UnavailableError("Redis did not answer")
+
+    def add(self, counter: str, amounts: Mapping[str, int], *, ttl_s: float) -> None:
         raise errors.UnavailableError("Redis did not answer")
 
 

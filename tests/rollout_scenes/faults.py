@@ -102,6 +102,28 @@ def harm_is_acted_on_during_the_soak_and_while_paused() -> None:
     assert status(world).state == "RolledBack" and set(running(world).values()) == {"m-v1"}
 
 
+@scene
+def a_version_that_refuses_what_the_version_before_took_is_rolled_back_though_no_analysis_is_asked_for() -> None:
+    world = begun(1, analysis={"required": False})
+    world.metrics = "refusing"
+    until(world, lambda: status(world).terminal)
+    world.run(20_000)
+    assert (status(world).state, status(world).why) == ("RolledBack", "AnalysisFailed")
+    assert status(world).waves[0].verdict["code"] == "RequestsFail"
+    assert "100.0% of 40 requests failed or were refused, 20.0% of 40 with the version before" in (
+        status(world).why_message
+    )
+    assert set(running(world).values()) == {"m-v1"}
+
+
+@scene
+def a_caller_that_always_sent_rubbish_fails_no_version() -> None:
+    world = begun(3, analysis={"required": False})
+    world.metrics = "rubbish"
+    until(world, lambda: status(world).terminal)
+    assert status(world).state == "Succeeded"
+
+
 def _asks_after_the_timeout(mood: str, reason: str) -> None:
     world = begun(3)
     world.metrics = mood

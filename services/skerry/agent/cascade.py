@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from skerry.adapters.telemetry import logs
 from skerry.agent.capture import sampler
 from skerry.agent.sync.load_window import LoadWindow
-from skerry.core import confidence, errors, offload, sampling, specs
+from skerry.core import confidence, errors, offload, refusals, sampling, specs
 from skerry.core.inference import InferReply, InferRequest, Parameter
 from skerry.core.manifest import Manifest
 from skerry.core.tensors import Tensor
@@ -69,13 +69,16 @@ class Cascade:
         self._clock = asyncio.get_running_loop().time  # to ask for the running loop each time is a system call
         self._models: dict[str, _Model] = {}
         self._versions: dict[str, Manifest] = {}
-        self._latest: dict[str, str] = {}
+        self._latest: dict[str, str] = {}  # digest of the version that serves a model
+        self._before: dict[str, str] = {}  # and of the one that served before it
         self._asking: set[asyncio.Task[None]] = set()
 
     def register_version(self, digest: str, manifest: Manifest) -> None:
         """Answers of this version are about to come: how sure they are is in its manifest."""
         self._versions.pop(digest, None)
         self._versions[digest] = manifest
+        if (serving := self._latest.get(manifest.model, digest)) != digest:
+            self._before[manifest.model] = serving
         self._latest[manifest.model] = digest
         while len(self._versions) > _MAX_VERSIONS:
             self._versions.pop(next(iter(self._versions)))
@@ -95,14 +98,15 @@ class Cascade:
 
     def _locally_answered(self, job: Job, started_s: float, answer: Answer) -> None:
         if isinstance(answer, errors.SkerryError):
-            if not isinstance(answer, errors.InputError):
-                self._load.failed(job.request.model, self._latest.get(job.request.model, ""))
+            self._count_error(job.request, answer)
             job.finish(answer)
             return
         manifest = self._versions.get(answer.digest)
         logits = _logits(answer, manifest)
         if manifest is None or logits is None:  # no classifier: nothing to be sure of
             job.finish(answer)
+            latency_s = self._clock() - started_s
+            self._load.answered(answer.model, answer.digest, (), latency_s, offloaded=False, degraded=False)
             return
         calibration = manifest.confidence
         if len(logits) == 1:
@@ -113,6 +117,14 @@ class Cascade:
             confidences = confidence.max_softmax(scores, calibration.temperature).tolist()
         local = _Local(job, answer, logits, calibration.outputs, confidences, calibration.threshold, started_s)
         self._decide(local, stateful=bool(manifest.state))
+
+    def _count_error(self, request: InferRequest, error: errors.SkerryError) -> None:
+        """Errors that are not the caller's fault alone: rollouts compare how many there are with each version."""
+        serving, before = self._latest.get(request.model, ""), self._before.get(request.model, "")
+        if not isinstance(error, errors.InputError):
+            self._load.failed(request.model, serving)
+        elif refusals.speaks_against_version(request, error, self._versions.get(serving), self._versions.get(before)):
+            self._load.refused(request.model, serving)
 
     def _decide(self, local: _Local, *, stateful: bool) -> None:
         model, context = self._model(local.reply.model), local.job.context

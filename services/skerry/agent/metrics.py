@@ -47,7 +47,7 @@ def register(
         lambda: {
             (reading.model, what): float(getattr(reading, what))
             for reading in load.read()
-            for what in ("requests", "offloaded", "degraded", "failed")
+            for what in ("requests", "offloaded", "degraded", "failed", "refused")
         },
     )  # fmt: skip
     metrics.gauge(

@@ -160,7 +160,8 @@ class Rollouts:
             return known[1]
         canary = observe.Arm(asked.canary_digest, asked.canary_nodes, asked.since_ms)
         baseline = observe.Arm(asked.baseline_digest, asked.baseline_nodes, asked.baseline_since_ms)
-        found = observe.count(self._fleetstate, spec.model, canary, baseline, now_ms=now_ms)
+        before = observe.Arm(asked.baseline_digest, asked.before_nodes, asked.before_since_ms)
+        found = observe.count(self._fleetstate, spec.model, canary, baseline, before, now_ms=now_ms)
         self._answers[spec.name] = asked, found
         return found
 

@@ -31,6 +31,11 @@ NODE_READINGS, SPOOL_READINGS, CURATOR_READINGS = "node:", "spool:", "curator:"
 EVIDENCE_BUCKET_MS = 5000
 ANSWERS, BAD_ANSWERS = "n", "bad"  # fields of a counter; bad: disagrees with the label
 
+# Counters of requests, with the same fields: gateway to controller. Bad: failed on the node, or refused there although
+# one of its versions takes requests of that form.
+REQUESTS_BUCKET_MS = 30_000
+COUNTERS_TTL_S = 86_400.0
+
 # Training jobs: trainer to gateway and controller.
 MAX_CONTENT_BYTES = 320 << 20  # a part of a dataset has up to 256 MiB of rows
 MAX_PROPOSAL_BYTES = 1 << 20
@@ -107,3 +112,12 @@ def evidence_bucket(answered_unix_ms: int) -> int:
 def evidence_counter(model: str, digest: str, node: str, bucket: int) -> str:
     """The counter of one version's answers on one node. Raises InputError for what is no digest."""
     return f"evidence:{model}:{digests.hex_of(digest)}:{node}:{bucket}"
+
+
+def requests_bucket(unix_ms: int) -> int:
+    return unix_ms // REQUESTS_BUCKET_MS
+
+
+def requests_counter(model: str, digest: str, node: str, bucket: int) -> str:
+    """The counter of the requests for one version on one node. Raises InputError for what is no digest."""
+    return f"requests:{model}:{digests.hex_of(digest)}:{node}:{bucket}"

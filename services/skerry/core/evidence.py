@@ -1,7 +1,8 @@
 """Is the canary worse than the baseline? One verdict from counted answers, with four outcomes, valid at every look.
 
-Each arm is a count of answers and of bad ones (that disagree with the label). Its true rate is bounded by a confidence
-sequence, which holds at all times at once, so that looking often does not make a false alarm likely:
+Each arm is a count of answers and of bad ones (that disagree with the label), or of requests and of failed ones. Its
+true rate is bounded by a confidence sequence, which holds at all times at once, so that looking often does not make a
+false alarm likely:
 
     M(p) = B(a + bad, b + n - bad) / (B(a, b) p^bad (1 - p)^(n - bad)),   {p : M(p) < 1 / alpha},   a = b = 1/2
 
@@ -24,6 +25,7 @@ from skerry.core.specs.strategy import Analysis
 PRIOR = 0.5
 STALE_READ_MS = 60_000  # the counters themselves must have been read so recently
 STALE_SAMPLE_MS = 900_000  # and an arm's newest answer must not be older
+FEW_FAILURES = 3  # fewer failed requests than that hold no wave
 _BISECTIONS = 50
 
 
@@ -39,12 +41,15 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was counted for both arms, when it was read, and what went wrong in reading it (empty: nothing)."""
+    """What was counted for both arms, when it was read, and what went wrong in reading it (empty: nothing).
+    `…_requests` count requests; bad ones failed on the node, or were refused in a form that its versions take."""
 
     canary: tuple[Count, ...] = ()
     baseline: tuple[Count, ...] = ()
     read_ms: int = 0
     error: str = ""
+    canary_requests: tuple[Count, ...] = ()
+    baseline_requests: tuple[Count, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,32 @@ def verdict(evidence: Evidence | None, analysis: Analysis, *, now_ms: int) -> Ve
         if (unusable := _check(name, counts, now_ms)) is not None:
             return unusable
     return _compare(evidence.canary, evidence.baseline, analysis)
+
+
+def objection(evidence: Evidence | None, analysis: Analysis, *, now_ms: int) -> Verdict | None:
+    """Do requests fail that did not fail before? Fail: surely more than `harm` more often than with the version before;
+    Inconclusive: it looks so. None, nothing against the canary: also where nothing was counted, for then nobody was
+    answered before either."""
+    if evidence is None or evidence.error or now_ms - evidence.read_ms > STALE_READ_MS:
+        return None  # `verdict` says so
+    for name, counts in (("canary", evidence.canary_requests), ("baseline", evidence.baseline_requests)):
+        if (impossible := _impossible(name, counts)) is not None:
+            return impossible
+    c, b = capped(evidence.canary_requests), capped(evidence.baseline_requests)
+    alpha, harm = analysis.alpha_ppm / 1e6 / 2, analysis.harm_permille / 1000
+    c_bounds, b_bounds = bounds(c, alpha), bounds(b, alpha)
+    rates = f"{c.rate:.1%} of {c.n} requests failed or were refused, {b.rate:.1%} of {b.n} with the version before"
+
+    def judged(outcome: Outcome, code: str, reason: str) -> Verdict:
+        return Verdict(outcome, code, reason, c, b, c_bounds, b_bounds)
+
+    if not b.n or c.bad < FEW_FAILURES or c.rate - b.rate <= harm:
+        return None
+    if c_bounds[0] - b_bounds[1] <= harm:
+        return judged(Outcome.INCONCLUSIVE, "RequestsMayFail", f"{rates}: worse, but not yet surely")
+    if _alone(evidence.canary_requests, evidence.baseline_requests, lambda worse: worse <= harm):
+        return judged(Outcome.INCONCLUSIVE, "OneNodeDecides", f"{rates}: worse, but only because of one node")
+    return judged(Outcome.FAIL, "RequestsFail", f"{rates}: surely worse by more than {harm:.1%}")
 
 
 def bounds(arm: Arm, alpha: float) -> tuple[float, float]:
@@ -158,18 +189,25 @@ def _alone(canary: Sequence[Count], baseline: Sequence[Count], turned: Callable[
 
 def _check(name: str, counts: Sequence[Count], now_ms: int) -> Verdict | None:
     """Why an arm cannot be used, or None."""
-    for count in counts:
-        if not (math.isfinite(count.n) and math.isfinite(count.bad)):
-            return Verdict(Outcome.INCONCLUSIVE, "NotANumber", f"{count.node} reported no finite number for the {name}")
-        if not 0 <= count.bad <= count.n:
-            text = f"{count.node} reported {count.bad:g} bad of {count.n:g} answers for the {name}: that cannot be"
-            return Verdict(Outcome.ERROR, "Impossible", text)
+    if (impossible := _impossible(name, counts)) is not None:
+        return impossible
     newest = max((count.newest_ms for count in counts if count.n > 0), default=None)
     if newest is None:
         return Verdict(Outcome.INCONCLUSIVE, "Missing", f"nothing was measured on the {name} yet")
     if now_ms - newest > STALE_SAMPLE_MS:
         text = f"the newest answer of the {name} is {(now_ms - newest) // 1000} s old"
         return Verdict(Outcome.INCONCLUSIVE, "Stale", text)
+    return None
+
+
+def _impossible(name: str, counts: Sequence[Count]) -> Verdict | None:
+    """Why these are no counts, or None."""
+    for count in counts:
+        if not (math.isfinite(count.n) and math.isfinite(count.bad)):
+            return Verdict(Outcome.INCONCLUSIVE, "NotANumber", f"{count.node} reported no finite number for the {name}")
+        if not 0 <= count.bad <= count.n:
+            text = f"{count.node} reported {count.bad:g} bad of {count.n:g} answers for the {name}: that cannot be"
+            return Verdict(Outcome.ERROR, "Impossible", text)
     return None
 
 

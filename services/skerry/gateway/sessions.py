@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from google.protobuf.message import DecodeError
 
 from skerry.adapters.objects.protocol import Change, Objects
-from skerry.core import errors
+from skerry.core import contract, errors
 from skerry.core.identity import Peer
 from skerry.core.liveness import HEARTBEAT_S
-from skerry.gateway import desired, metrics, node_status, readings_writer, reports
+from skerry.gateway import desired, metrics, node_status, readings_writer, reports, request_counts
 from skerry.gateway.identity import Guard, certificate_status
 from skerry.proto import fleet_pb2
 from skerry.rpc import grpc_status
@@ -41,6 +41,7 @@ class Stream:
         "readings_report",
         "sent",
         "sequence",
+        "totals",
         "written_unix_ms",
     )  # fmt: skip
 
@@ -49,6 +50,7 @@ class Stream:
         self.node = ""
         self.peer: Peer | None = None  # where nodes have certificates
         self.boot_id, self.sequence = "", -1  # of the newest report
+        self.totals: request_counts.NodeTotals | None = None  # of the newest report; None: none of this boot is known
         self.readings_report = b""  # of the newest report, what is said once more when the node goes
         self.heard_at_s = 0.0  # by the loop's clock
         self.is_finished = False  # the node says no more
@@ -95,7 +97,7 @@ class Sessions:
         self._clock, self._report_timeout_s = clock, report_timeout_s
         self._open: dict[str, Stream] = {}  # who was heard last is last
         self._silence: asyncio.TimerHandle | None = None
-        self._boots: dict[str, tuple[str, int]] = {}
+        self._boots: dict[str, tuple[str, int, request_counts.NodeTotals | None]] = {}
 
     def open(self, call: Call) -> Stream:
         """Fleet.Sync."""
@@ -144,7 +146,7 @@ class Sessions:
         self._instruments.streams = len(self._open)
         if stream.pushing is not None:
             stream.pushing.cancel()
-        self._boots[node] = (stream.boot_id, stream.sequence)
+        self._boots[node] = (stream.boot_id, stream.sequence, stream.totals)
         if len(self._boots) > _MAX_REMEMBERED:
             del self._boots[next(iter(self._boots))]
         if stream.readings_report:
@@ -155,10 +157,10 @@ class Sessions:
     def _enter(self, stream: Stream, node: str) -> None:
         """The stream's first report has named its node."""
         older, stream.node = self._open.pop(node, None), node
-        stream.boot_id, stream.sequence = self._boots.pop(node, ("", -1))
+        stream.boot_id, stream.sequence, stream.totals = self._boots.pop(node, ("", -1, None))
         self._open[node] = stream
         if older is not None:
-            stream.boot_id, stream.sequence = older.boot_id, older.sequence
+            stream.boot_id, stream.sequence, stream.totals = older.boot_id, older.sequence, older.totals
             self._end(older, Status.ABORTED, f"another stream of node {node} took over")
         self._instruments.streams = len(self._open)
         self._push_soon(stream)
@@ -172,6 +174,7 @@ class Sessions:
         if report.boot_id == stream.boot_id and report.sequence <= stream.sequence:
             self._instruments.stale_reports.add()
             return
+        self._count_requests(stream, report)
         stream.boot_id, stream.sequence, stream.readings_report = (
             report.boot_id,
             report.sequence,
@@ -181,6 +184,19 @@ class Sessions:
         now = self._clock()
         self._readings.offer(reports.readings(report, now, connected=True))
         self._statuses.tell(stream, {**reports.status(report), **certificate_status(stream.peer)}, now)
+
+    def _count_requests(self, stream: Stream, report: fleet_pb2.NodeReport) -> None:
+        """Hand on what each version met since the report before; the first report of a boot whose beginning was not
+        heard only says where to count from."""
+        now = request_counts.read(report.readings)
+        before = stream.totals
+        if stream.boot_id and stream.boot_id != report.boot_id:
+            before = {}
+        if before is not None:
+            bucket = contract.requests_bucket(self._clock())
+            for counter, more in request_counts.rises(stream.node, before, now, bucket):
+                self._readings.count(counter, more)
+        stream.totals = request_counts.merge(before or {}, now)
 
     def _watch_silence(self) -> None:
         """One timer for all: for the stream that was heard the longest ago."""

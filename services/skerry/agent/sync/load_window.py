@@ -1,6 +1,7 @@
 """What a node counted lately, per model: requests, routes, the confidence histogram and the latency of answers.
 
-A window of whole seconds slides over the counts, so that a reading says how it is now. Kept in memory only.
+A window of whole seconds slides over the counts, so that a reading says how it is now; totals by version rise while the
+process lives, so that whoever hears them now and then misses none. Kept in memory only.
 """
 
 import collections
@@ -11,6 +12,7 @@ from skerry.core import confidence
 from skerry.proto import fleet_pb2
 
 _MAX_LATENCIES = 256  # per second; more are not needed for a percentile
+_MAX_VERSIONS = 256  # whose totals are kept; those counted last
 
 
 @dataclass(slots=True)
@@ -20,8 +22,16 @@ class _Second:
     offloaded: int = 0
     degraded: int = 0
     failed: int = 0
+    refused: int = 0
     bins: list[int] = field(default_factory=lambda: [0] * confidence.BINS)
     latencies_ms: list[float] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Total:
+    requests: int = 0
+    failed: int = 0
+    refused: int = 0
 
 
 class LoadWindow:
@@ -30,6 +40,7 @@ class LoadWindow:
     def __init__(self, clock: Callable[[], float], *, window_s: int = 10) -> None:
         self._clock, self._window_s = clock, window_s
         self._models: dict[str, tuple[str, collections.deque[_Second]]] = {}
+        self._totals: dict[tuple[str, str], _Total] = {}
 
     def answered(
         self,
@@ -44,6 +55,7 @@ class LoadWindow:
         """Count one answered request; `confidences` are the local ones of its rows."""
         now = self._second(model, digest)
         now.requests += 1
+        self._total(model, digest).requests += 1
         now.offloaded += offloaded
         now.degraded += degraded
         for row_confidence in confidences:
@@ -56,6 +68,18 @@ class LoadWindow:
         now = self._second(model, digest)
         now.requests += 1
         now.failed += 1
+        total = self._total(model, digest)
+        total.requests += 1
+        total.failed += 1
+
+    def refused(self, model: str, digest: str) -> None:
+        """Count a request that was refused as wrong input although it has a form that the node's versions take."""
+        now = self._second(model, digest)
+        now.requests += 1
+        now.refused += 1
+        total = self._total(model, digest)
+        total.requests += 1
+        total.refused += 1
 
     def read(self) -> list[fleet_pb2.Reading]:
         """The newest window of every model that was asked for anything since its version began to serve."""
@@ -72,12 +96,21 @@ class LoadWindow:
             self._slide(seconds, second)
         return seconds[-1]
 
+    def _total(self, model: str, digest: str) -> _Total:
+        total = self._totals.get((model, digest))
+        if total is None:
+            total = self._totals[model, digest] = _Total()
+            while len(self._totals) > _MAX_VERSIONS:
+                self._totals.pop(next(iter(self._totals)))
+        return total
+
     def _slide(self, seconds: collections.deque[_Second], now: int) -> None:
         while seconds and seconds[0].second <= now - self._window_s:
             seconds.popleft()
 
     def _read(self, model: str, digest: str, seconds: collections.deque[_Second]) -> fleet_pb2.Reading:
         self._slide(seconds, int(self._clock()))
+        total = self._totals.get((model, digest), _Total())
         latencies_ms = sorted(latency for second in seconds for latency in second.latencies_ms)
         return fleet_pb2.Reading(
             model=model,
@@ -87,6 +120,10 @@ class LoadWindow:
             offloaded=sum(second.offloaded for second in seconds),
             degraded=sum(second.degraded for second in seconds),
             failed=sum(second.failed for second in seconds),
+            refused=sum(second.refused for second in seconds),
+            requests_total=total.requests,
+            failed_total=total.failed,
+            refused_total=total.refused,
             confidence_counts=[sum(column) for column in zip(*(second.bins for second in seconds), strict=True)]
             or [0] * confidence.BINS,
             p50_ms=_percentile(latencies_ms, 0.50),

@@ -52,7 +52,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The evidence that a plan wants: answers counted since `since_ms` by the digest that gave them, per node."""
+    """The evidence that a plan wants: answers counted since `since_ms` by the digest that gave them, per node. No node
+    may be left that gives a baseline. Requests are compared with those of `before_nodes` since `before_since_ms`, which
+    the stable version answered there: the canary's own nodes, before they swapped, among them."""
 
     canary_digest: str
     canary_nodes: tuple[str, ...]
@@ -60,3 +62,5 @@ class Question:
     baseline_nodes: tuple[str, ...]
     since_ms: int
     baseline_since_ms: int
+    before_nodes: tuple[str, ...] = ()
+    before_since_ms: int = 0

@@ -2,22 +2,24 @@
 
 A first version has no baseline: absolute limits (failures, updated nodes, soak, self-test) decide. When no node is left
 on stable, an earlier wave's comparison (or an operator's promotion) holds; a strategy without one asks an operator,
-unless it names the past as its baseline or requires no analysis.
+unless it names the past as its baseline or requires no analysis. Requests that fail on the nodes and did not with the
+version before speak against a version in any case.
 """
 
 from typing import Any
 
-from skerry.core.evidence import Evidence, Verdict, verdict
+from skerry.core.evidence import Evidence, Verdict, objection, verdict
 from skerry.core.gates import Outcome
 from skerry.core.rollout.case import Question
 from skerry.core.rollout.status import Status
 from skerry.core.rollout.waves import Scene
 
 COMPARED = frozenset({"NotWorse", "Promoted"})
+MAX_BEFORE_NODES = 200  # whose requests are read: each look reads a counter of each
 
 
 def question(scene: Scene, status: Status) -> Question | None:
-    """What to count for the wave that soaks now; None when no comparison can be made."""
+    """What to count for the wave that soaks now; None when there is nothing to compare."""
     if scene.stable is None or scene.stable.digest == scene.target.digest or not status.evidence_since_ms:
         return None
     canary = _members(scene, status, upto=True)
@@ -25,9 +27,18 @@ def question(scene: Scene, status: Status) -> Question | None:
     if not baseline and scene.strategy.analysis.baseline == "Historical":
         baseline = tuple(scene.nodes)
         since_ms = status.started_ms - 1000 * scene.strategy.analysis.history_s
-    if not canary or not baseline:
+    if not canary:
         return None
-    return Question(scene.target.digest, canary, scene.stable.digest, baseline, status.evidence_since_ms, since_ms)
+    return Question(
+        scene.target.digest,
+        canary,
+        scene.stable.digest,
+        baseline,
+        status.evidence_since_ms,
+        since_ms,
+        before_nodes=tuple(dict.fromkeys((*canary, *sorted(scene.nodes))))[:MAX_BEFORE_NODES],
+        before_since_ms=status.started_ms - 1000 * scene.strategy.analysis.history_s,
+    )
 
 
 def judge(scene: Scene, status: Status, evidence: Evidence | None) -> Verdict:
@@ -40,7 +51,11 @@ def judge(scene: Scene, status: Status, evidence: Evidence | None) -> Verdict:
     if scene.stable.digest == scene.target.digest:
         return Verdict(Outcome.PASS, "SameVersion", "this is the stable version itself")
     required = scene.strategy.analysis.required
-    if question(scene, status) is None:
+    against = objection(evidence, scene.strategy.analysis, now_ms=scene.now_ms)
+    if against is not None:
+        return against
+    asked = question(scene, status)
+    if asked is None or not asked.baseline_nodes:
         if any(wave.verdict.get("code") in COMPARED for wave in status.waves[: status.wave]):
             return Verdict(Outcome.PASS, "NoBaselineLeft", "compared in an earlier wave; no node is left on stable")
         if required:
