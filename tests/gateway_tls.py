@@ -58,6 +58,11 @@ class Gateway:
             "SKERRY_TRUST_ROOT": str(self.pki / "root.json"),
         }
 
+    def start_in_clear(self, **environment: str) -> None:
+        """Without certificates, and without the doors that need them."""
+        names = ("TLS_CERT", "TLS_KEY", "CLIENT_CA", "ISSUER", "ENROL", "JOBS", "TICKETS_KEY")
+        self.start(**{f"SKERRY_{name}": "" for name in names}, **environment)
+
     def start(self, **environment: str) -> None:
         command = [sys.executable, "-m", "skerry.gateway.main"]
         self.process = subprocess.Popen(command, env=self._environment | environment, stdout=subprocess.PIPE)

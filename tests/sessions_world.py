@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+from skerry.adapters.events.memory import MemoryEvents
 from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.gateway import desired, identity, metrics, readings_writer, sessions
@@ -70,6 +71,7 @@ class Gateway:
 
     def __init__(self, objects: MemoryObjects, report_timeout_s: float = 60.0) -> None:
         self.objects, self.fleetstate, self.now_ms = objects, MemoryFleetState(), 1_000_000
+        self.events = MemoryEvents()
         self.instruments, self.view = metrics.Instruments(), desired.View()
         self.readings = readings_writer.ReadingsWriter(self.fleetstate)
         self.sessions = sessions.Sessions(
@@ -78,6 +80,7 @@ class Gateway:
             self.readings,
             self.instruments,
             guard=identity.Guard(self.view),
+            events=self.events,
             clock=lambda: self.now_ms,
             report_timeout_s=report_timeout_s,
         )

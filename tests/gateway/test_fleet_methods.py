@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from skerry.adapters.blobs.memory import MemoryBlobs
+from skerry.adapters.events import Silent
 from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.adapters.streams.memory import MemoryStreams
@@ -47,6 +48,7 @@ def service(blobs: MemoryBlobs) -> Any:
         readings_writer.ReadingsWriter(MemoryFleetState()),
         instruments,
         guard=guard,
+        events=Silent(),
         clock=lambda: 0,
         report_timeout_s=1.0,
     )

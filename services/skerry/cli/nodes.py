@@ -58,6 +58,7 @@ def _list(as_json: bool, state: Path) -> None:
                 "cordoned": bool(node.spec.get("cordoned", False)),
                 "revoked": bool(node.spec.get("revoked", False)),
                 "waiting": node.status.get("waitingKey", "") not in ("", node.spec.get("approvedKey")),
+                "nameConflict": object_access.condition(node, "NameConflict").get("status") == "True",
                 "models": node.status.get("models", []),
                 "spool": json.loads(spools.get(contract.spool_reading(node.name), "null")),
             }
@@ -92,7 +93,11 @@ def _node_table(rows: Any, now: int) -> None:
 def _state_words(row: Any) -> str:
     """The state, and what a person should know or do about the node."""
     notes = [note for note in ("cordoned", "revoked") if row[note]]
-    return ", ".join([row["state"], *notes, *(["waits for approval"] if row["waiting"] else [])])
+    if row["waiting"]:
+        notes.append("waits for approval")
+    if row["nameConflict"]:
+        notes.append("two agents have this name")
+    return ", ".join([row["state"], *notes])
 
 
 def _target(report: Any) -> str:

@@ -6,14 +6,16 @@ A view is what the watch last saw. A desired state is whole, so a node that miss
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from skerry.adapters.objects.protocol import Change
 from skerry.adapters.telemetry import logs
-from skerry.core import errors, specs
+from skerry.core import errors, name_claim, specs
 from skerry.proto import fleet_pb2
 
+# What stands in EdgeNode.status and is no word of the node itself.
+_NOT_SAID = frozenset({"lastSeenUnixMs", "waitingKey", "conditions", "conflictUnixMs"})
 KINDS = ("EdgeNode", "EdgeModel", "ModelRollout")
 
 _log = logs.logger("gateway")
@@ -21,19 +23,30 @@ _log = logs.logger("gateway")
 
 @dataclass(frozen=True, slots=True)
 class WrittenStatus:
-    """An EdgeNode.status, in what the gateway asks of it: is it the same, and when was the node last seen."""
+    """An EdgeNode.status, in what the gateway asks of it: is it the same, when was the node last seen, which process
+    holds its name, and since when (0: not) two fight for it."""
 
     fingerprint: bytes
     last_seen_ms: int
+    connected: bool
+    holder: name_claim.Holder
+    conflict_ms: int
 
     @classmethod
     def of(cls, status: Mapping[str, Any]) -> "WrittenStatus":
-        return cls(fingerprint(status), int(status.get("lastSeenUnixMs", 0)))
+        holder = name_claim.Holder(str(status.get("bootId") or ""), tuple(status.get("earlierBootIds") or ()))
+        return cls(
+            fingerprint(status),
+            int(status.get("lastSeenUnixMs", 0)),
+            bool(status.get("connected")),
+            holder,
+            int(status.get("conflictUnixMs") or 0),
+        )
 
 
 def fingerprint(status: Mapping[str, Any]) -> bytes:
     """Of what a node's report and certificate say in EdgeNode.status."""
-    said = {key: value for key, value in status.items() if key not in ("lastSeenUnixMs", "waitingKey")}
+    said = {key: value for key, value in status.items() if key not in _NOT_SAID and value is not None}
     return hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=16).digest()
 
 
@@ -79,7 +92,15 @@ class View:
 
     def remember_status(self, node: str, status: Mapping[str, Any]) -> None:
         """What was just written, before the watch brings it back."""
-        self._statuses_by_node[node] = WrittenStatus.of(status)
+        before = self._statuses_by_node.get(node)
+        self._statuses_by_node[node] = replace(
+            WrittenStatus.of(status), conflict_ms=0 if before is None else before.conflict_ms
+        )
+
+    def remember_conflict(self, node: str, conflict_ms: int) -> None:
+        """As `remember_status`, of what is written when two agents have one name."""
+        if (before := self._statuses_by_node.get(node)) is not None:
+            self._statuses_by_node[node] = replace(before, conflict_ms=conflict_ms)
 
     def desired(self, node: str) -> fleet_pb2.DesiredState:
         known = self._nodes.get(node)

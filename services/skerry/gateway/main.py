@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import uvloop
 
-from skerry.adapters import blobs, fleetstate, objects, redis_link, shutdown, streams
+from skerry.adapters import blobs, events, fleetstate, objects, redis_link, shutdown, streams
 from skerry.adapters.objects.protocol import Change, Objects
 from skerry.adapters.telemetry import logs
 from skerry.core import errors
@@ -38,6 +38,7 @@ async def serve(settings: Settings) -> None:
         readings,
         instruments,
         guard=guard,
+        events=events.open_events(settings.objects, "skerry-gateway"),
         clock=_now_ms,
         report_timeout_s=settings.report_timeout_seconds,
         heartbeat_s=settings.mark_seconds,

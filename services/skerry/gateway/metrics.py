@@ -17,10 +17,13 @@ class Instruments:
         self.desired_states = families.counter("skerry_gateway_desired_states_total", "Desired states sent")
         self.accepted = families.counter("skerry_gateway_records_accepted_total", "Uploaded records accepted")
         self.refused = families.counter("skerry_gateway_records_refused_total", "Uploaded records refused")
+        self.name_conflicts = families.counter(
+            "skerry_gateway_name_conflicts_total", "Streams refused since another agent holds the node's name"
+        )
         self.failed = families.counter("skerry_gateway_uploads_failed_total", "Uploads that storage did not take")
         for counter in (
             self.reports, self.stale_reports, self.status_writes, self.desired_states, self.accepted, self.refused,
-            self.failed,
+            self.failed, self.name_conflicts,
         ):  # fmt: skip
             counter.add((), 0)  # shown from the start: a rate needs a zero to rise from
         families.gauge("skerry_gateway_streams", "Nodes with an open stream", (), lambda: {(): float(self.streams)})

@@ -16,7 +16,7 @@ from skerry.core.liveness import HEARTBEAT_S
 from skerry.gateway import desired, metrics
 
 _MAX_WRITERS = 4
-_DISCONNECTED: Mapping[str, Any] = {"connected": False}
+_DISCONNECTED: Mapping[str, Any] = {"connected": False, "earlierBootIds": None}
 
 _log = logs.logger("gateway")
 
@@ -25,6 +25,7 @@ class StatusSource(Protocol):
     """Who says something of a node: one of its streams."""
 
     node: str
+    boot_id: str  # of the process that reports
     written_unix_ms: int  # when its word was written last; 0: never
     has_failed: bool  # the last write failed, which was logged
 
@@ -105,6 +106,8 @@ class StatusWriter:
         known = self._view.written_status(source.node)
         if known is not None and known.last_seen_ms > source.written_unix_ms > 0:
             return  # another gateway has heard of it since
+        if known is not None and known.holder.boot_id not in (source.boot_id, ""):
+            return  # another process holds the name by now
         await asyncio.to_thread(self._put, source.node, dict(_DISCONNECTED), False)
 
     def _put(self, node: str, status: dict[str, Any], create: bool) -> None:

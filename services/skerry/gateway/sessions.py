@@ -1,7 +1,8 @@
 """The open streams of nodes: reports in, the whole desired state out at once and whenever it changes.
 
-One stream per node: the newest wins. A gateway has thousands of streams that are silent most of the time: each is one
-small object, without a task or a timer of its own. What reports say is written by `statuses`.
+One stream per node: the newest wins, unless it is of a process that was displaced (`core.name_claim`). A gateway has
+thousands of streams that are silent most of the time: each is one small object, without a task or a timer of its own.
+What reports say is written by `node_status`.
 """
 
 import asyncio
@@ -11,11 +12,20 @@ from collections.abc import Callable, Sequence
 
 from google.protobuf.message import DecodeError
 
+from skerry.adapters.events import Events
 from skerry.adapters.objects.protocol import Change, Objects
-from skerry.core import contract, errors
+from skerry.core import contract, errors, name_claim
 from skerry.core.identity import Peer
 from skerry.core.liveness import HEARTBEAT_S
-from skerry.gateway import desired, metrics, node_status, readings_writer, reports, request_counts
+from skerry.gateway import (
+    desired,
+    metrics,
+    name_conflicts,
+    node_status,
+    readings_writer,
+    reports,
+    request_counts,
+)
 from skerry.gateway.identity import Guard, certificate_status
 from skerry.proto import fleet_pb2
 from skerry.rpc import grpc_status
@@ -31,6 +41,7 @@ class Stream:
         "_sessions",
         "boot_id",
         "call",
+        "earlier",
         "has_failed",
         "heard_at_s",
         "is_finished",
@@ -51,6 +62,7 @@ class Stream:
         self.peer: Peer | None = None  # where nodes have certificates
         self.boot_id, self.sequence = "", -1  # of the newest report
         self.totals: request_counts.NodeTotals | None = None  # of the newest report; None: none of this boot is known
+        self.earlier: tuple[str, ...] = ()  # processes of this name whose place this one took
         self.readings_report = b""  # of the newest report, what is said once more when the node goes
         self.heard_at_s = 0.0  # by the loop's clock
         self.is_finished = False  # the node says no more
@@ -86,6 +98,7 @@ class Sessions:
         instruments: metrics.Instruments,
         *,
         guard: Guard,
+        events: Events,
         clock: Callable[[], int],
         report_timeout_s: float,
         heartbeat_s: int = HEARTBEAT_S,
@@ -94,6 +107,7 @@ class Sessions:
         self._statuses = node_status.StatusWriter(
             objects, view, instruments, enrols=not guard.enforced, heartbeat_s=heartbeat_s
         )
+        self._conflicts = name_conflicts.NameConflicts(objects, view, events, instruments, clock)
         self._clock, self._report_timeout_s = clock, report_timeout_s
         self._open: dict[str, Stream] = {}  # who was heard last is last
         self._silence: asyncio.TimerHandle | None = None
@@ -123,15 +137,17 @@ class Sessions:
     async def written(self) -> None:
         """Wait until every stream that has ended is written down as ended."""
         await self._statuses.written()
+        await self._conflicts.written()
 
     def take(self, stream: Stream, data: bytes) -> None:
         """A report. Raises CallError or SkerryError when the stream must end for a reason that the node should know."""
         report = _parse(data)
         if not stream.node:
             stream.peer = self._guard.check(stream.call, report.node)
-            self._enter(stream, report.node)
+            self._enter(stream, report)
         elif report.node != stream.node:
             raise CallError(Status.INVALID_ARGUMENT, f"a stream of node {stream.node} reports for {report.node}")
+        stream.earlier = self._claim(stream, report, self._holder_elsewhere(report))
         stream.heard_at_s = asyncio.get_running_loop().time()
         self._open[stream.node] = self._open.pop(stream.node)
         self._watch_silence()
@@ -154,16 +170,40 @@ class Sessions:
             self._readings.offer(reports.readings(last, self._clock(), connected=False))
         self._statuses.write_disconnected(stream)
 
-    def _enter(self, stream: Stream, node: str) -> None:
-        """The stream's first report has named its node."""
-        older, stream.node = self._open.pop(node, None), node
+    def _enter(self, stream: Stream, report: fleet_pb2.NodeReport) -> None:
+        """The stream's first report has named its node. Raises CallError when another process holds the name."""
+        node, older = report.node, self._open.get(report.node)
+        if older is not None:
+            stream.earlier = self._claim(stream, report, name_claim.Holder(older.boot_id, older.earlier))
+        stream.node = node
         stream.boot_id, stream.sequence, stream.totals = self._boots.pop(node, ("", -1, None))
+        self._open.pop(node, None)
         self._open[node] = stream
         if older is not None:
             stream.boot_id, stream.sequence, stream.totals = older.boot_id, older.sequence, older.totals
             self._end(older, Status.ABORTED, f"another stream of node {node} took over")
         self._instruments.streams = len(self._open)
         self._push_soon(stream)
+
+    def _claim(self, stream: Stream, report: fleet_pb2.NodeReport, holder: name_claim.Holder | None) -> tuple[str, ...]:
+        """The processes that this one has displaced. Raises CallError (ALREADY_EXISTS): it may not have the name."""
+        earlier = name_claim.claim(report.boot_id, stream.earlier, holder)
+        if earlier is None:
+            assert holder is not None
+            other = self._open.get(report.node)
+            address = "" if other is None or other is stream else other.call.peer_address
+            text = name_claim.message(report.node, holder.boot_id, address, stream.call.peer_address)
+            self._conflicts.refused(report.node, text)
+            raise CallError(Status.ALREADY_EXISTS, name_claim.refusal(report.node))
+        return earlier
+
+    def _holder_elsewhere(self, report: fleet_pb2.NodeReport) -> name_claim.Holder | None:
+        """The process that the object names as connected, perhaps to another gateway; None when it is silent."""
+        written = self._view.written_status(report.node)
+        if written is None or not written.connected:
+            return None
+        is_heard = self._clock() - written.last_seen_ms < 1000 * self._report_timeout_s
+        return written.holder if is_heard else None
 
     def _end(self, stream: Stream, status: Status, message: str) -> None:
         stream.call.fail(status, message)
@@ -183,7 +223,10 @@ class Sessions:
         self._instruments.reports.add()
         now = self._clock()
         self._readings.offer(reports.readings(report, now, connected=True))
-        self._statuses.tell(stream, {**reports.status(report), **certificate_status(stream.peer)}, now)
+        status = {**reports.status(report), **certificate_status(stream.peer)}
+        status["earlierBootIds"] = list(stream.earlier) or None
+        self._statuses.tell(stream, status, now)
+        self._conflicts.heard(stream.node)
 
     def _count_requests(self, stream: Stream, report: fleet_pb2.NodeReport) -> None:
         """Hand on what each version met since the report before; the first report of a boot whose beginning was not

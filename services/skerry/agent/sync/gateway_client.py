@@ -132,7 +132,8 @@ def _translated() -> Any:
         details = exc.details() or ""
         text = f"the gateway answered {exc.code().name}: {details[:500]}{identity.hint(details)}"
         raise (errors.InputError if exc.code() in _FAULTS else errors.UnavailableError)(text) from exc
-    except (grpc.aio.UsageError, grpc.aio.InternalError) as exc:
+    # InvalidStateError: the gateway ended the stream a moment before this message.
+    except (grpc.aio.UsageError, grpc.aio.InternalError, asyncio.InvalidStateError) as exc:
         raise errors.UnavailableError(f"the stream to the gateway is over: {exc}") from exc
     except asyncio.CancelledError as exc:
         if cancellation.is_requested():

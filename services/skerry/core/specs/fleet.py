@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from skerry.core import liveness
+from skerry.core import conditions, liveness
 from skerry.core.specs.reader import Amount, Reader, read
 
 ONE = Amount(1)
@@ -226,6 +226,9 @@ def _node_status(node: EdgeNode, reader: Reader) -> EdgeNode:
     for shown in ("agentVersion", "bootId", "servingAddress", "waitingKey"):
         reader.text(shown, "")
     reader.integer("certNotAfterUnixMs", 0)
+    reader.integer("conflictUnixMs", 0)
+    reader.texts("earlierBootIds", ())
+    conditions.from_json(list(reader.items("conditions", ())))
     reader.mapping("runtime", {})
     return replace(
         node,
