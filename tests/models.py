@@ -5,48 +5,15 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_files
+import slow_networks
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from skerry.core import manifest, preprocessing, tensors
 from skerry.core.tensors import Spec
 
-IR_VERSION, OPSET = 8, 17
 FEATURES, CLASSES, HIDDEN = 4, 3, 5
-
-_ONNX = {
-    "BOOL": TensorProto.BOOL,
-    "FP16": TensorProto.FLOAT16,
-    "FP32": TensorProto.FLOAT,
-    "FP64": TensorProto.DOUBLE,
-    "BF16": TensorProto.BFLOAT16,
-    "BYTES": TensorProto.STRING,
-    **{f"{sign}INT{bits}": getattr(TensorProto, f"{sign}INT{bits}") for sign in ("", "U") for bits in (8, 16, 32, 64)},
-}
-
-
-def _value(spec: Spec) -> onnx.ValueInfoProto:
-    shape = ["batch", *(f"{spec.name}_{at}" if size == -1 else size for at, size in enumerate(spec.shape))]
-    return helper.make_tensor_value_info(spec.name, _ONNX[spec.datatype], shape)
-
-
-def _file(
-    nodes: list[onnx.NodeProto],
-    inputs: list[Spec],
-    outputs: list[Spec],
-    weights: dict[str, NDArray[Any]],
-    *,
-    ir_version: int = IR_VERSION,
-) -> bytes:
-    graph = helper.make_graph(
-        nodes,
-        "test",
-        [_value(spec) for spec in inputs],
-        [_value(spec) for spec in outputs],
-        [numpy_helper.from_array(value, name) for name, value in weights.items()],
-    )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=ir_version)
-    return made.SerializeToString()
 
 
 def weights(scale: float) -> NDArray[np.float32]:
@@ -57,13 +24,17 @@ def weights(scale: float) -> NDArray[np.float32]:
 def linear(scale: float = 1.0, *, datatype: str = "FP32") -> bytes:
     """logits = x · weights(scale)."""
     nodes = [helper.make_node("MatMul", ["x", "w"], ["logits"])]
-    return _file(nodes, [Spec("x", "FP32", (FEATURES,))], [Spec("logits", "FP32", (CLASSES,))], {"w": weights(scale)})
+    return onnx_files.packed(
+        nodes, [Spec("x", "FP32", (FEATURES,))], [Spec("logits", "FP32", (CLASSES,))], {"w": weights(scale)}
+    )
 
 
 def with_softmax(scale: float = 1.0) -> bytes:
     """`linear` that ends in a Softmax: its output `logits` holds probabilities."""
     nodes = [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Softmax", ["h"], ["logits"], axis=1)]
-    return _file(nodes, [Spec("x", "FP32", (FEATURES,))], [Spec("logits", "FP32", (CLASSES,))], {"w": weights(scale)})
+    return onnx_files.packed(
+        nodes, [Spec("x", "FP32", (FEATURES,))], [Spec("logits", "FP32", (CLASSES,))], {"w": weights(scale)}
+    )
 
 
 def quantized(scale: float = 1.0) -> bytes:
@@ -82,58 +53,12 @@ def quantized(scale: float = 1.0) -> bytes:
         "ws": np.array(step, dtype=np.float32),
         "wz": np.array(0, dtype=np.int8),
     }
-    return _file(nodes, [Spec("x", "FP32", (FEATURES,))], [Spec("logits", "FP32", (CLASSES,))], held)
-
-
-def slow(size: int = 300, depth: int = 30) -> bytes:
-    """`linear` behind a chain of large matrix products: some 10 ms a row on a slow core, more for more depth."""
-    spread = np.ones((FEATURES, size), dtype=np.float32)
-    square = np.eye(size, dtype=np.float32)
-    nodes = [helper.make_node("MatMul", ["x", "spread"], ["h"]), helper.make_node("Unsqueeze", ["h", "one"], ["a0"])]
-    nodes += [helper.make_node("Expand", ["a0", "shape"], ["b0"])]
-    nodes += [helper.make_node("MatMul", [f"b{at}", "square"], [f"b{at + 1}"]) for at in range(depth)]
-    nodes += [helper.make_node("ReduceMean", [f"b{depth}"], ["mean"], axes=[1, 2], keepdims=0)]
-    nodes += [helper.make_node("Unsqueeze", ["mean", "one"], ["m"]), helper.make_node("MatMul", ["m", "w"], ["logits"])]
-    held = {
-        "spread": spread,
-        "square": square,
-        "one": np.array([1], dtype=np.int64),
-        "shape": np.array([1, size, size], dtype=np.int64),
-        "w": np.ones((1, CLASSES), dtype=np.float32),
-    }
-    return _file(nodes, [Spec("x", "FP32", (FEATURES,))], [Spec("logits", "FP32", (CLASSES,))], held)
-
-
-def looping() -> bytes:
-    """`linear`, after as many empty turns as the largest number of x says: some 10 million a minute."""
-    body = helper.make_graph(
-        [helper.make_node("Identity", ["go_on"], ["still"]), helper.make_node("Sin", ["kept"], ["kept_next"])],
-        "turn",
-        [
-            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
-            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("kept", TensorProto.FLOAT, []),
-        ],
-        [
-            helper.make_tensor_value_info("still", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("kept_next", TensorProto.FLOAT, []),
-        ],
-    )
-    nodes = [
-        helper.make_node("ReduceMax", ["x"], ["largest"], keepdims=0),
-        helper.make_node("Cast", ["largest"], ["turns"], to=TensorProto.INT64),
-        helper.make_node("Loop", ["turns", "yes", "largest"], ["last"], body=body),
-        helper.make_node("Mul", ["last", "zero"], ["nothing"]),
-        helper.make_node("MatMul", ["x", "w"], ["answer"]),
-        helper.make_node("Add", ["answer", "nothing"], ["logits"]),
-    ]
-    held = {"yes": np.array(True), "zero": np.array(0, dtype=np.float32), "w": weights(1.0)}
-    return _file(nodes, [Spec("x", "FP32", (FEATURES,))], [Spec("logits", "FP32", (CLASSES,))], held)
+    return onnx_files.packed(nodes, [Spec("x", "FP32", (FEATURES,))], [Spec("logits", "FP32", (CLASSES,))], held)
 
 
 def not_finite() -> bytes:
     """log(x): fine for positive x, NaN for negative."""
-    return _file(
+    return onnx_files.packed(
         [helper.make_node("Log", ["x"], ["logits"])],
         [Spec("x", "FP32", (FEATURES,))],
         [Spec("logits", "FP32", (FEATURES,))],
@@ -156,7 +81,9 @@ def rows_together(kind: str) -> bytes:
         ],
     }[kind]
     nodes = [helper.make_node("MatMul", ["x", "w"], ["a"]), *after]
-    return _file(nodes, [Spec("x", "FP32", (FEATURES,))], [Spec("logits", "FP32", (CLASSES,))], {"w": weights(1.0)})
+    return onnx_files.packed(
+        nodes, [Spec("x", "FP32", (FEATURES,))], [Spec("logits", "FP32", (CLASSES,))], {"w": weights(1.0)}
+    )
 
 
 def rnn_with_rows_together() -> bytes:
@@ -173,7 +100,7 @@ def rnn_with_rows_together() -> bytes:
     ]
     inputs = [Spec("x", "FP32", (FEATURES,)), Spec("h", "FP32", (HIDDEN,))]
     outputs = [Spec("logits", "FP32", (CLASSES,)), Spec("h_next", "FP32", (HIDDEN,))]
-    return _file(nodes, inputs, outputs, {"w": w, "u": u, "v": v})
+    return onnx_files.packed(nodes, inputs, outputs, {"w": w, "u": u, "v": v})
 
 
 def with_fixed_rows(data: bytes, rows: int) -> bytes:
@@ -187,7 +114,7 @@ def with_fixed_rows(data: bytes, rows: int) -> bytes:
 def identity(datatype: str, shape: tuple[int, ...]) -> bytes:
     """y = x; -1 in `shape` is a free axis."""
     spec = Spec("x", datatype, shape)
-    return _file([helper.make_node("Identity", ["x"], ["y"])], [spec], [Spec("y", datatype, shape)], {})
+    return onnx_files.packed([helper.make_node("Identity", ["x"], ["y"])], [spec], [Spec("y", datatype, shape)], {})
 
 
 def cast_linear(datatype: str, output: str = "FP32") -> bytes:
@@ -195,17 +122,17 @@ def cast_linear(datatype: str, output: str = "FP32") -> bytes:
     nodes = [
         helper.make_node("Cast", ["x"], ["f"], to=TensorProto.FLOAT),
         helper.make_node("MatMul", ["f", "w"], ["h"]),
-        helper.make_node("Cast", ["h"], ["logits"], to=_ONNX[output]),
+        helper.make_node("Cast", ["h"], ["logits"], to=onnx_files.TYPES[output]),
     ]
     specs = [Spec("x", datatype, (FEATURES,))], [Spec("logits", output, (CLASSES,))]
-    return _file(nodes, *specs, {"w": weights(1.0)})
+    return onnx_files.packed(nodes, *specs, {"w": weights(1.0)})
 
 
 def pair() -> bytes:
     """Two inputs a, b; two outputs sum, difference."""
     specs = [Spec(name, "FP32", (2,)) for name in ("a", "b")]
     nodes = [helper.make_node("Add", ["a", "b"], ["sum"]), helper.make_node("Sub", ["a", "b"], ["difference"])]
-    return _file(nodes, specs, [Spec(name, "FP32", (2,)) for name in ("sum", "difference")], {})
+    return onnx_files.packed(nodes, specs, [Spec(name, "FP32", (2,)) for name in ("sum", "difference")], {})
 
 
 def rnn() -> bytes:
@@ -220,7 +147,7 @@ def rnn() -> bytes:
     ]
     inputs = [Spec("x", "FP32", (FEATURES,)), Spec("h", "FP32", (HIDDEN,))]
     outputs = [Spec("logits", "FP32", (CLASSES,)), Spec("h_next", "FP32", (HIDDEN,))]
-    return _file(nodes, inputs, outputs, {"w": w, "u": u, "v": v})
+    return onnx_files.packed(nodes, inputs, outputs, {"w": w, "u": u, "v": v})
 
 
 def rnn_weights() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
@@ -253,14 +180,14 @@ def manifest_for(
     state: tuple[manifest.State, ...] = (),
     tolerance: float = 1e-3,
     latency_cap_ms: float = 0.0,
-    ir_version: int = IR_VERSION,
+    ir_version: int = onnx_files.IR_VERSION,
 ) -> manifest.Manifest:
     files = {"model": manifest.file_of("model.onnx", data)}
     if golden is not None:
         files["golden"] = manifest.file_of("golden.npz", golden)
     return manifest.Manifest(
         model=model,
-        runtime=manifest.Runtime(ir_version, {"": OPSET}),
+        runtime=manifest.Runtime(ir_version, {"": onnx_files.OPSET}),
         files=files,
         inputs=tuple(inputs),
         network_inputs=tuple(network_inputs or inputs),
@@ -302,12 +229,12 @@ def write_linear(root: Path, model: str, number: int | str, scale: float = 1.0, 
 
 
 def write_slow(root: Path, model: str, number: int, depth: int = 30) -> Path:
-    data = slow(depth=depth)
+    data = slow_networks.slow(depth=depth)
     return write(root, model, number, data, manifest_for(model, data, [X], [LOGITS]), None)
 
 
 def write_looping(root: Path, model: str, number: int) -> Path:
-    data = looping()
+    data = slow_networks.looping(weights(1.0))
     return write(root, model, number, data, manifest_for(model, data, [X], [LOGITS]), None)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 from plane import FakeCall, Plane
 
@@ -25,3 +26,7 @@ async def infer(methods: Methods, *messages: bytes) -> list[FakeCall]:
     for call in calls:
         await asyncio.wait_for(call.finished.wait(), 10)
     return calls
+
+
+async def unary(methods: Methods, path: str, message: Any, reply: Any) -> Any:
+    return reply.FromString(await methods[path].handler(FakeCall(), message.SerializeToString()))  # type: ignore[misc,call-arg,arg-type]

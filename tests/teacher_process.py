@@ -7,12 +7,16 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
+
+from skerry.proto import open_inference_pb2 as pb
 
 OIP = "/inference.GRPCInferenceService/"
 LIMIT_BYTES = 32 << 20
@@ -98,3 +102,19 @@ def status_of(made: grpc.Channel, method: str, data: bytes) -> tuple[str, str]:
     except grpc.RpcError as exc:
         return exc.code().name, exc.details() or ""
     return "OK", ""
+
+
+def infer(values: object, model: str = "digits", **fields: object) -> bytes:
+    """A ModelInferRequest of float rows `x`."""
+    x = np.asarray(values, dtype=np.float32)
+    message = pb.ModelInferRequest(model_name=model, **fields)  # type: ignore[arg-type]
+    message.inputs.add(name="x", datatype="FP32", shape=x.shape)
+    message.raw_input_contents.append(x.tobytes())
+    return message.SerializeToString()
+
+
+def until(condition: object, bound_s: float = 30.0) -> None:
+    end = time.monotonic() + bound_s
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end
+        time.sleep(0.01)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import mirror
 import models
+import onnx_files
 import psutil
 import pytest
 
@@ -69,9 +70,9 @@ async def test_a_signed_version_is_fetched_verified_and_tried(world: World) -> N
 
 async def test_a_version_that_this_runtime_cannot_load_is_not_downloaded(world: World) -> None:
     wanted = world.publish(1, models.write_linear(world.tmp / "made", "digits", 1))
-    outcome = await world.fetch(wanted, here=replace(HERE, max_ir_version=models.IR_VERSION - 1))
+    outcome = await world.fetch(wanted, here=replace(HERE, max_ir_version=onnx_files.IR_VERSION - 1))
     assert outcome.state == "INCOMPATIBLE"
-    assert f"IR version is {models.IR_VERSION}" in outcome.reason
+    assert f"IR version is {onnx_files.IR_VERSION}" in outcome.reason
     assert [p.name for p in (world.tmp / "staged").iterdir()] == ["manifest.json"]
 
 

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import models
 import numpy as np
+import onnx_files
 import pytest
 from numpy.typing import NDArray
 from oip_calls import infer, served
+from onnx import helper
 from plane import Plane
 
 from skerry.core import tensors
@@ -139,10 +141,10 @@ async def test_an_integer_that_does_not_fit_is_refused_and_not_wrapped(tmp_path:
 
 
 def test_a_bf16_network_beside_texts_is_refused_at_load() -> None:
-    nodes = [models.helper.make_node("Identity", [name], [f"{name}_out"]) for name in ("x", "t")]
+    nodes = [helper.make_node("Identity", [name], [f"{name}_out"]) for name in ("x", "t")]
     inputs = [Spec("x", "BF16", (2,)), Spec("t", "BYTES", (1,))]
     outputs = [Spec("x_out", "BF16", (2,)), Spec("t_out", "BYTES", (1,))]
-    data = models._file(nodes, inputs, outputs, {})
+    data = onnx_files.packed(nodes, inputs, outputs, {})
     made: Manifest = models.manifest_for("digits", data, inputs, outputs)
     result = selftest.check(made, data, None)
     assert not result.passed

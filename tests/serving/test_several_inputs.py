@@ -7,6 +7,7 @@ from typing import Any
 
 import models
 import numpy as np
+import onnx_files
 import pytest
 from numpy.typing import NDArray
 from oip_calls import infer, served
@@ -28,7 +29,7 @@ STEPS = (preprocessing.Reshape((4,)), preprocessing.Affine(1 / 255))
 def network() -> bytes:
     """logits = image · weights + gauges."""
     nodes = [helper.make_node("MatMul", ["image", "w"], ["h"]), helper.make_node("Add", ["h", "gauges"], ["logits"])]
-    return models._file(nodes, [SCALED, GAUGES], [LOGITS], {"w": models.weights(1.0)})
+    return onnx_files.packed(nodes, [SCALED, GAUGES], [LOGITS], {"w": models.weights(1.0)})
 
 
 def rows(count: int, seed: int = 1) -> dict[str, NDArray[Any]]:

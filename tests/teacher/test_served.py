@@ -1,12 +1,9 @@
 """The whole server as a process, over either transport: bad requests, sizes, health, draining, what it connects to."""
 
 import importlib.util
-import os
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,20 +16,11 @@ import pytest
 import selection
 import teacher_process
 from require import requires
-from teacher_process import Teacher, call, channel, status_of
+from teacher_process import Teacher, call, channel, infer, status_of, until
 
 from skerry.core.tensors import Spec
 from skerry.proto import health_pb2
 from skerry.proto import open_inference_pb2 as pb
-
-
-def infer(values: object, model: str = "digits", **fields: object) -> bytes:
-    x = np.asarray(values, dtype=np.float32)
-    message = pb.ModelInferRequest(model_name=model, **fields)  # type: ignore[arg-type]
-    message.inputs.add(name="x", datatype="FP32", shape=x.shape)
-    message.raw_input_contents.append(x.tobytes())
-    return message.SerializeToString()
-
 
 GOOD = infer([[1, 2, 3, 4]])
 
@@ -149,21 +137,6 @@ def _of_size(size: int) -> bytes:
     return data
 
 
-def test_health_answers_while_every_worker_is_in_a_slow_model(server: Teacher) -> None:
-    with channel(server.address) as made:
-        slow = [
-            made.unary_unary(teacher_process.OIP + "ModelInfer").future(infer([[1, 2, 3, 4]], "slow"), timeout=60)
-            for _ in range(4)
-        ]
-        request = health_pb2.HealthCheckRequest(service="digits").SerializeToString()
-        reply = health_pb2.HealthCheckResponse.FromString(call(made, "/grpc.health.v1.Health/Check", request))
-        call(made, "ModelInfer", GOOD)
-        assert reply.status == health_pb2.HealthCheckResponse.SERVING
-        assert not all(one.done() for one in slow), "the slow model was too quick for this test"
-        for one in slow:
-            one.result()
-
-
 def test_a_deadline_that_passed_in_the_queue_costs_no_run(server: Teacher) -> None:
     with channel(server.address) as made:
         futures = [
@@ -220,38 +193,6 @@ def test_the_process_stays_small_with_a_cnn_loaded(tmp_path: Path) -> None:
         assert footprint.own_mib(server.process.pid) < 42
 
 
-def test_pages_for_probes_and_prometheus(server: Teacher) -> None:
-    assert server.page("/healthz") == "ok\n"
-    assert server.page("/readyz") == "ok\n"
-    assert 'skerry_requests_total{model="digits",version="1",outcome="ok"}' in server.page("/metrics")
-
-
-@pytest.mark.parametrize("transport", selection.TRANSPORTS)
-def test_alive_but_not_ready_while_a_model_loads(tmp_path: Path, transport: str) -> None:
-    models.write_linear(tmp_path, "a-quick", 1)
-    folder = models.write_linear(tmp_path, "b-slow", 1)
-    data = (folder / "model.onnx").read_bytes()
-    (folder / "model.onnx").unlink()
-    os.mkfifo(folder / "model.onnx")  # reading it waits until somebody writes
-    port = _free_port()
-    with (
-        teacher_process.started(tmp_path, transport, SKERRY_LISTEN=f"127.0.0.1:{port}") as made,
-        channel(f"127.0.0.1:{port}") as link,
-    ):
-        live = call(link, "ServerLive", b"", wait_for_ready=True)
-        assert pb.ServerLiveResponse.FromString(live).live
-        ready = pb.ModelReadyRequest(name="a-quick").SerializeToString()
-        _until(lambda: status_of(link, "ModelInfer", infer([[1, 2, 3, 4]], "a-quick"))[0] == "OK")
-        assert pb.ModelReadyResponse.FromString(call(link, "ModelReady", ready)).ready
-        assert not pb.ServerReadyResponse.FromString(call(link, "ServerReady", b"")).ready
-        assert status_of(link, "ModelInfer", infer([[1, 2, 3, 4]], "b-slow"))[0] == "UNAVAILABLE"
-        (folder / "model.onnx").write_bytes(data)
-        made.wait_ready()
-        assert made.ready["failed"] == {}
-        assert pb.ServerReadyResponse.FromString(call(link, "ServerReady", b"")).ready
-        assert made.stop() == 0
-
-
 @pytest.mark.parametrize("transport", selection.TRANSPORTS)
 def test_one_bad_model_does_not_keep_the_others_away(tmp_path: Path, transport: str) -> None:
     models.write_linear(tmp_path, "good", 3)
@@ -294,7 +235,7 @@ def test_sigterm_under_load_loses_no_call_that_runs(tmp_path: Path, transport: s
 
         thread = threading.Thread(target=load)
         thread.start()
-        _until(lambda: len(outcomes) > 20)
+        until(lambda: len(outcomes) > 20)
         code = made.stop()
         stopping.set()
         thread.join()
@@ -320,16 +261,3 @@ def _rest(stream: Iterator[bytes]) -> Iterator[bytes]:
         yield from stream
     except grpc.RpcError:
         return
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _until(condition: object, bound_s: float = 30.0) -> None:
-    end = time.monotonic() + bound_s
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end
-        time.sleep(0.01)
