@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from skerry.adapters import blobs, lease, objects, redis_link
 from skerry.cli.system import ownership, process, process_specs, supervisor
 from skerry.cli.system.layout import Layout
-from skerry.core import errors
+from skerry.core import errors, writers
 
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(60)")
 READY = (sys.executable, "-c", 'print(\'{"event": "ready"}\', flush=True); import time; time.sleep(60)')
@@ -128,6 +129,24 @@ def test_a_state_folder_remembers_where_it_keeps_its_data(tmp_path: Path) -> Non
     assert Layout.found(tmp_path, "s3://bucket/site") == again
     with pytest.raises(errors.RejectedError, match="keeps its data in s3://bucket/site"):
         Layout.found(tmp_path, "s3://other")
+
+
+@pytest.mark.parametrize("name", ["C#", "why?", "50%2F", "a b", "ö"])
+def test_a_state_folder_may_have_any_sign_in_its_path(tmp_path: Path, name: str) -> None:
+    layout = Layout.found(tmp_path / name / "s")
+    layout.make()
+    objects.open_objects(layout.objects_url).create("EdgeFleet", "all", {"selector": {}}, manager=writers.OPERATOR)
+    blobs.open_shared(layout.repository_url).write("metadata/1.root.json", b"{}")
+    blobs.put(blobs.open_blobs(layout.blobs_url), b"content")
+    held = lease.open_lease(layout.objects_url, "controller")
+    assert held.acquire("me") is not None
+    held.release()
+    path = redis_link.connect(layout.redis_url).connection_pool.connection_kwargs["path"]
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+    assert (layout.root / "objects.db").is_file()
+    assert (layout.repository / "metadata" / "1.root.json").is_file()
+    assert len(list((layout.root / "blobs").rglob("*"))) > 1
+    assert Path(path) == layout.socket
 
 
 def test_a_state_folder_that_keeps_its_data_itself_is_not_moved_by_an_option(tmp_path: Path) -> None:

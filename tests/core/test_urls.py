@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skerry.core import urls
+from skerry.core import errors, urls
 
 SECRET = "not-for-logs"
 
@@ -55,3 +55,17 @@ def test_what_holds_no_secret_is_shown_as_it_is(url: str) -> None:
 def test_any_password_before_a_host_is_hidden(user: str, password: str) -> None:
     shown = urls.without_secret(f"redis://{user}:{password}@host/0")
     assert shown == "redis://***@host/0"
+
+
+@pytest.mark.parametrize("path", ["/var/lib/C#/press", "/why?/press", "/50%2Fpress", "/a b/ö", "/plain", "/a\udcff"])
+def test_the_url_of_a_path_names_that_path(path: str) -> None:
+    url = urls.of_path("file", path)
+    assert urls.path_of(url, "storage") == path
+    assert not set("#? ") & set(url)
+    assert urls.of_path("file", "/plain/a-b_c.d") == "file:///plain/a-b_c.d"
+
+
+@pytest.mark.parametrize("url", ["file:///var/C#/press", "sqlite:////why?/objects.db"])
+def test_a_path_that_its_url_would_cut_is_refused(url: str) -> None:
+    with pytest.raises(errors.InputError, match="%23 for #"):
+        urls.path_of(url, "storage")

@@ -1,10 +1,11 @@
-"""URLs as they may be shown: in a log, an error, a page, a password or a key is never repeated.
+"""URLs of paths, and URLs as they may be shown: in a log, an error, a page, a password or a key is never repeated.
 
-What is shown was often just refused, so showing never fails.
+What is shown was often just refused, so showing never fails. A path in a URL is percent-encoded where the URL is made
+and decoded where it is read, so that folders may have `#`, `?` and `%` in their names.
 """
 
 import re
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from skerry.core import errors
 
@@ -22,6 +23,23 @@ def split(url: str, what: str) -> SplitResult:
         # Not chained: the words of the library may hold the password.
         raise errors.InputError(f"{what} {without_secret(url)!r} is no URL: {hide_secrets(str(exc), url)}") from None
     return parts
+
+
+def of_path(scheme: str, path: str) -> str:
+    """The URL of an absolute path: `file:///var/lib/C%23`."""
+    return f"{scheme}://{quote(path, errors='surrogateescape')}"
+
+
+def path_of(url: str, what: str) -> str:
+    """The path that a URL made by `of_path` names, decoded. Raises InputError that names `what` where a `#` or `?` of a
+    path was not encoded: what stands behind it would be lost, and another folder written."""
+    parts = split(url, what)
+    if "?" in url or "#" in url:
+        raise errors.InputError(
+            f"{what} {without_secret(url)!r} is cut by its # or ?: in a URL a path has %23 for #, %3F for ?, "
+            "and %25 for %"
+        )
+    return unquote(parts.path, errors="surrogateescape")
 
 
 def without_secret(url: str) -> str:

@@ -45,7 +45,7 @@ def folder(url: str) -> Path | None:
         raise errors.InputError(
             f"storage {urls.without_secret(url)!r} must name an absolute folder: file:///var/lib/skerry/blobs"
         )
-    return Path(parts.path)
+    return Path(urls.path_of(url, "storage"))
 
 
 def put(blobs: Blobs, data: bytes) -> str:

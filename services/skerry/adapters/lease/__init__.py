@@ -2,7 +2,6 @@
 
 import functools
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from skerry.adapters.lease.protocol import Lease
 from skerry.core import errors, urls
@@ -23,7 +22,7 @@ def open_lease(objects_url: str, name: str) -> Lease:
         )
     from skerry.adapters.lease import local
 
-    return local.LocalLease(Path(path).parent, name)
+    return local.LocalLease(_folder(objects_url), name)
 
 
 def begin_above(objects_url: str, name: str, epoch: int) -> None:
@@ -32,7 +31,12 @@ def begin_above(objects_url: str, name: str, epoch: int) -> None:
     if not objects_url.startswith("kubernetes://"):
         from skerry.adapters.lease import local
 
-        local.LocalLease(Path(urlsplit(objects_url).path).parent, name).begin_above(epoch)
+        local.LocalLease(_folder(objects_url), name).begin_above(epoch)
+
+
+def _folder(objects_url: str) -> Path:
+    """Where the object store lies, and its leases with it."""
+    return Path(urls.path_of(objects_url, "SKERRY_OBJECTS")).parent
 
 
 def _kubernetes_lease(url: str, name: str) -> Lease:

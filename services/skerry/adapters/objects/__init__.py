@@ -42,4 +42,4 @@ def _open(url: str) -> "KubernetesObjects | SqliteObjects":
         )
     from skerry.adapters.objects.sqlite import SqliteObjects
 
-    return SqliteObjects(Path(parts.path))
+    return SqliteObjects(Path(urls.path_of(url, "object store")))

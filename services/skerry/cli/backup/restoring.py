@@ -18,7 +18,7 @@ from skerry.adapters.blobs.protocol import SharedBlobs
 from skerry.adapters.objects.protocol import Object
 from skerry.cli.backup import archive, saving
 from skerry.cli.locations import Locations
-from skerry.core import errors, specs
+from skerry.core import errors, specs, urls
 
 # Nodes obey no leader whose epoch is below the highest they have seen, and there were leaders after the backup.
 EPOCH_STEP = 10_000
@@ -91,7 +91,7 @@ def _restore(locations: Locations, source: IO[bytes], repository: SharedBlobs, i
                 done.files += _put(repository, path, data)
             elif part == "teacher":
                 if locations.teacher is not None:
-                    done.files += _put(blob_store.open_shared(f"file://{locations.teacher}"), path, data)
+                    done.files += _put(blob_store.open_shared(urls.of_path("file", str(locations.teacher))), path, data)
             elif part in ("repository", "objects", "keys"):
                 kept.write(data)
                 spans.append((part, path, len(data)))

@@ -9,6 +9,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Any
 
 from skerry.adapters import blobs as blob_store
@@ -17,7 +18,7 @@ from skerry.adapters.blobs.protocol import SharedBlobs
 from skerry.adapters.objects.protocol import Object
 from skerry.cli.backup import archive
 from skerry.cli.locations import Locations
-from skerry.core import digests, errors
+from skerry.core import digests, errors, urls
 
 # Who names before who is named; a rollout's writes go from the last of these to the first.
 KINDS = ("EdgeNode", "JoinToken", "ModelRollout", "TrainingRun", "EdgeModel", "EdgeFleet", "ModelVersion")
@@ -50,9 +51,9 @@ def save(locations: Locations, out: IO[bytes], *, with_keys: bool, now_unix_ms: 
         _save_repository(blob_store.open_shared(locations.repository), writer, saved)
         held = _save_blobs(blob_store.open_shared(locations.blobs), writer, saved)
         if locations.teacher is not None:
-            saved.files += _copy(blob_store.open_shared(f"file://{locations.teacher}"), "", "teacher", writer, saved)
+            saved.files += _copy(_folder(locations.teacher), "", "teacher", writer, saved)
         if with_keys and locations.keys is not None:
-            saved.keys = _copy(blob_store.open_shared(f"file://{locations.keys}"), "", "keys", writer, saved)
+            saved.keys = _copy(_folder(locations.keys), "", "keys", writer, saved)
         kept.seek(0)
         for line in kept:
             document = json.loads(line)
@@ -68,6 +69,10 @@ def save(locations: Locations, out: IO[bytes], *, with_keys: bool, now_unix_ms: 
         "missing": saved.missing,
     }
     return writer.finish(about)
+
+
+def _folder(path: Path) -> SharedBlobs:
+    return blob_store.open_shared(urls.of_path("file", str(path)))
 
 
 def _keep_objects(store: object_store.Objects, kept: IO[bytes], saved: Saved) -> set[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skerry.adapters import files
-from skerry.core import errors
+from skerry.core import errors, urls
 
 # A unix socket's path must fit into sockaddr_un (108 bytes on Linux).
 _MAX_SOCKET_PATH = 100
@@ -35,11 +35,15 @@ class Layout:
 
     @property
     def objects_url(self) -> str:
-        return f"sqlite:///{self.root / 'objects.db'}"
+        return urls.of_path("sqlite", f"/{self.root / 'objects.db'}")
+
+    @property
+    def _storage_url(self) -> str:
+        return self.storage or urls.of_path("file", str(self.root))
 
     @property
     def blobs_url(self) -> str:
-        return f"{self.storage or f'file://{self.root}'}/blobs"
+        return f"{self._storage_url}/blobs"
 
     @property
     def repository(self) -> Path:
@@ -47,7 +51,7 @@ class Layout:
 
     @property
     def repository_url(self) -> str:
-        return f"{self.storage or f'file://{self.root}'}/repository"
+        return f"{self._storage_url}/repository"
 
     @property
     def keys(self) -> Path:
@@ -85,7 +89,7 @@ class Layout:
 
     @property
     def redis_url(self) -> str:
-        return f"unix://{self.socket}"
+        return urls.of_path("unix", str(self.socket))
 
     def agent(self, node: str) -> Path:
         return self.root / "agents" / node
