@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+import agent_fakes
 import grpc
 import pytest
 
 from skerry.agent import main
-from skerry.agent.sync import gateway_client
+from skerry.agent.sync import gateway_client, stream
 from skerry.agent.sync.gateway_client import GatewayClient
 from skerry.core import errors
 from skerry.proto import fleet_pb2
@@ -53,6 +54,31 @@ async def test_what_runs_on_a_channel_that_is_given_up_fails_and_is_not_taken_fo
     with pytest.raises(errors.UnavailableError, match="given up for a new one"):
         await asyncio.wait_for(running, 10)
     await link.close()
+
+
+async def test_a_name_that_another_process_holds_is_a_conflict_whatever_was_being_sent() -> None:
+    async def refuse(reports: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:  # type: ignore[type-arg]
+        async for _ in reports:
+            await context.abort(grpc.StatusCode.ALREADY_EXISTS, "another agent holds the name edge-1")
+        yield b""
+
+    server = grpc.aio.server()
+    handlers = {"Sync": grpc.stream_stream_rpc_method_handler(refuse)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("skerry.fleet.v1.Fleet", handlers),))
+    link = GatewayClient(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+    await server.start()
+    loop = stream.SyncLoop(
+        link.stream,
+        lambda now_s: fleet_pb2.NodeReport(node="edge-1"),
+        lambda desired: asyncio.sleep(0),
+        asyncio.Event(),
+        lambda: 0.0,
+        beat_s=0.001,  # many reports are on their way while the stream ends
+    )
+    async with agent_fakes.running(loop.run()):
+        await agent_fakes.until(lambda: loop.has_name_conflict)
+    await link.close()
+    await server.stop(None)
 
 
 @pytest.mark.parametrize("work", [_receive, _upload], ids=["stream", "upload"])

@@ -23,7 +23,7 @@ class Gateway:
         self.reports: list[list[fleet_pb2.NodeReport]] = []
         self.outgoing: asyncio.Queue[fleet_pb2.DesiredState] = asyncio.Queue()
         self.broken = asyncio.Event()
-        self.down = False
+        self.down = self.is_name_taken = False
 
     @contextlib.asynccontextmanager
     async def connect(self) -> AsyncIterator["Gateway"]:
@@ -37,8 +37,13 @@ class Gateway:
         if self.broken.is_set():
             raise errors.UnavailableError("the stream is over")
         self.reports[-1].append(report)
+        if self.is_name_taken:
+            self.broken.set()
 
     async def receive(self) -> fleet_pb2.DesiredState:
+        if self.is_name_taken:
+            await self.broken.wait()
+            raise errors.ConflictError("another agent holds the name edge-1")
         getting, breaking = asyncio.ensure_future(self.outgoing.get()), asyncio.ensure_future(self.broken.wait())
         try:
             await asyncio.wait([getting, breaking], return_when=asyncio.FIRST_COMPLETED)
@@ -64,6 +69,8 @@ class Link:
             beat_s=beat_s,
             base_s=0.01,
             cap_s=0.05,
+            conflict_base_s=5.0,
+            conflict_cap_s=300.0,
         )
 
     async def take(self, state: fleet_pb2.DesiredState) -> None:
@@ -190,3 +197,32 @@ def test_readings_slide_and_forget() -> None:
     now[0] = 1000.0
     (reading,) = counted.read()
     assert (reading.requests, reading.p99_ms, list(reading.confidence_counts)) == (0, 0.0, [0] * 20)
+
+
+async def test_an_agent_whose_name_another_one_holds_asks_less_and_less_often_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    link, waits = Link(beat_s=0.01), []
+    link.gateway.is_name_taken = True
+
+    async def wait(delay_s: float) -> None:
+        waits.append(delay_s)
+        if len(waits) == 9:
+            link.gateway.is_name_taken = False
+            link.gateway.outgoing.put_nowait(fleet_pb2.DesiredState(revision=7))
+
+    monkeypatch.setattr(link.sync, "_rest", wait)
+    async with agent_fakes.running(link.sync.run()):
+        await agent_fakes.until(lambda: link.taken == [7])
+        assert waits == [2.5, 5, 10, 20, 40, 80, 150, 150, 150]
+        assert not link.sync.has_name_conflict
+        await agent_fakes.until(lambda: link.gateway.reports[-1][-1].name_conflicts == 9)
+    assert [record.message for record in caplog.records].count("name_conflict") == 1
+
+
+async def test_while_another_one_holds_the_name_the_metric_says_so() -> None:
+    link = Link()
+    link.gateway.is_name_taken = True
+    async with agent_fakes.running(link.sync.run()):
+        await agent_fakes.until(lambda: link.sync.has_name_conflict)
+        assert not link.sync.is_connected

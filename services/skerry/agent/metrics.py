@@ -43,6 +43,10 @@ def register(
     )  # fmt: skip
     metrics.gauge("skerry_gateway_connected", "1: the gateway is heard.", (), lambda: {(): float(sync.is_connected)})
     metrics.gauge(
+        "skerry_name_conflict", "1: another agent holds this node's name, this one serves and waits.", (),
+        lambda: {(): float(sync.has_name_conflict)},
+    )  # fmt: skip
+    metrics.gauge(
         "skerry_routes", "Requests of the last seconds by what became of them.", ("model", "what"),
         lambda: {
             (reading.model, what): float(getattr(reading, what))

@@ -141,7 +141,7 @@ class Reading(_message.Message):
     def __init__(self, model: _Optional[str] = ..., digest: _Optional[str] = ..., window_s: _Optional[float] = ..., requests: _Optional[int] = ..., offloaded: _Optional[int] = ..., degraded: _Optional[int] = ..., failed: _Optional[int] = ..., confidence_counts: _Optional[_Iterable[int]] = ..., p50_ms: _Optional[float] = ..., p99_ms: _Optional[float] = ..., refused: _Optional[int] = ..., requests_total: _Optional[int] = ..., failed_total: _Optional[int] = ..., refused_total: _Optional[int] = ...) -> None: ...
 
 class NodeReport(_message.Message):
-    __slots__ = ("node", "agent_version", "boot_id", "sequence", "runtime", "models", "readings", "spool", "serving_address")
+    __slots__ = ("node", "agent_version", "boot_id", "sequence", "runtime", "models", "readings", "spool", "serving_address", "name_conflicts")
     NODE_FIELD_NUMBER: _ClassVar[int]
     AGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -151,6 +151,7 @@ class NodeReport(_message.Message):
     READINGS_FIELD_NUMBER: _ClassVar[int]
     SPOOL_FIELD_NUMBER: _ClassVar[int]
     SERVING_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    NAME_CONFLICTS_FIELD_NUMBER: _ClassVar[int]
     node: str
     agent_version: str
     boot_id: str
@@ -160,7 +161,8 @@ class NodeReport(_message.Message):
     readings: _containers.RepeatedCompositeFieldContainer[Reading]
     spool: _edge_pb2.SpoolState
     serving_address: str
-    def __init__(self, node: _Optional[str] = ..., agent_version: _Optional[str] = ..., boot_id: _Optional[str] = ..., sequence: _Optional[int] = ..., runtime: _Optional[_Union[Runtime, _Mapping]] = ..., models: _Optional[_Iterable[_Union[ModelReport, _Mapping]]] = ..., readings: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ..., spool: _Optional[_Union[_edge_pb2.SpoolState, _Mapping]] = ..., serving_address: _Optional[str] = ...) -> None: ...
+    name_conflicts: int
+    def __init__(self, node: _Optional[str] = ..., agent_version: _Optional[str] = ..., boot_id: _Optional[str] = ..., sequence: _Optional[int] = ..., runtime: _Optional[_Union[Runtime, _Mapping]] = ..., models: _Optional[_Iterable[_Union[ModelReport, _Mapping]]] = ..., readings: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ..., spool: _Optional[_Union[_edge_pb2.SpoolState, _Mapping]] = ..., serving_address: _Optional[str] = ..., name_conflicts: _Optional[int] = ...) -> None: ...
 
 class Permit(_message.Message):
     __slots__ = ("number", "ttl_ms", "request", "epoch")

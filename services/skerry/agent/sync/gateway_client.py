@@ -8,7 +8,7 @@ without complaint while a stream is open.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
 import grpc
@@ -32,8 +32,13 @@ _OPTIONS = (
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.enable_retries", 0),
 )
-# What the gateway says of a request that it will never take as it is.
-_FAULTS = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE)
+# All others: try again. The first two: it will never take this request as it is; the third: another process holds this
+# node's name.
+_KINDS: Mapping[grpc.StatusCode, type[errors.SkerryError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: errors.InputError,
+    grpc.StatusCode.OUT_OF_RANGE: errors.InputError,
+    grpc.StatusCode.ALREADY_EXISTS: errors.ConflictError,
+}
 
 
 class Stream:
@@ -48,7 +53,8 @@ class Stream:
             await self._call.write(report)
 
     async def receive(self) -> fleet_pb2.DesiredState:
-        """The next desired state. Raises UnavailableError when the stream is over."""
+        """The next desired state. Raises UnavailableError when the stream is over, ConflictError when another process
+        holds this node's name."""
         with _translated():
             message = await self._call.read()
         if message is grpc.aio.EOF:
@@ -131,7 +137,7 @@ def _translated() -> Any:
     except grpc.aio.AioRpcError as exc:
         details = exc.details() or ""
         text = f"the gateway answered {exc.code().name}: {details[:500]}{identity.hint(details)}"
-        raise (errors.InputError if exc.code() in _FAULTS else errors.UnavailableError)(text) from exc
+        raise _KINDS.get(exc.code(), errors.UnavailableError)(text) from exc
     # InvalidStateError: the gateway ended the stream a moment before this message.
     except (grpc.aio.UsageError, grpc.aio.InternalError, asyncio.InvalidStateError) as exc:
         raise errors.UnavailableError(f"the stream to the gateway is over: {exc}") from exc

@@ -2,6 +2,7 @@
 
 The stream is opened again, with jitter, whenever it breaks: the first report is whole and the answer is the whole
 desired state, so nothing is lost by a break. Without a gateway the node goes on as it is, for as long as it takes.
+While another process holds this node's name (a cloned disk), it asks less and less often, and serves on.
 """
 
 import asyncio
@@ -16,10 +17,12 @@ from skerry.proto import fleet_pb2
 
 log = logs.logger("agent.sync")
 _COALESCE_S = 0.02  # changes that come together go in one report
+_LAST_WORD_S = 1.0  # in which the reason comes for which a stream takes no more reports
 
 
 class Stream(Protocol):
-    """Raises UnavailableError when it is over, InputError when the gateway refuses a report."""
+    """Raises UnavailableError when it is over, InputError when the gateway refuses a report, ConflictError when another
+    process holds this node's name."""
 
     async def send(self, report: fleet_pb2.NodeReport) -> None: ...
 
@@ -42,11 +45,20 @@ class SyncLoop:
         beat_s: float = 1.0,
         base_s: float = 0.2,
         cap_s: float = 10.0,
+        conflict_base_s: float = 5.0,
+        conflict_cap_s: float = 300.0,
     ) -> None:
         self.is_connected = False
         self._connect, self._report, self._apply, self._changed, self._draw = connect, report, apply, changed, draw
         self._connected, self._beat_s, self._base_s, self._cap_s = connected, beat_s, base_s, cap_s
+        self._conflict_base_s, self._conflict_cap_s = conflict_base_s, conflict_cap_s
         self._failures = 0
+        self._conflicts_in_a_row = self._conflicts = 0
+
+    @property
+    def has_name_conflict(self) -> bool:
+        """Another process held this node's name when it was asked for last."""
+        return self._conflicts_in_a_row > 0
 
     async def run(self) -> None:
         """Keep a stream open until cancelled."""
@@ -54,20 +66,40 @@ class SyncLoop:
             try:
                 async with self._connect() as stream:
                     await self._both_ways(stream)
+            except errors.ConflictError as exc:
+                self.is_connected = False
+                await self._leave_name(exc)
+                continue
             except (errors.UnavailableError, errors.InputError) as exc:
                 if self.is_connected or self._failures == 0:
                     log.warning("gateway_lost", message=str(exc))
             self.is_connected = False
-            await asyncio.sleep(backoff.delay_s(self._failures, base_s=self._base_s, cap_s=self._cap_s, u=self._draw()))
+            await self._rest(backoff.delay_s(self._failures, base_s=self._base_s, cap_s=self._cap_s, u=self._draw()))
             self._failures += 1
+
+    async def _leave_name(self, exc: errors.ConflictError) -> None:
+        """Wait, longer each time: to ask again at once would only disturb the one that holds it."""
+        if not self.has_name_conflict:
+            log.error("name_conflict", message=f"{exc}; this one serves on and asks again less and less often")
+        base_s, cap_s = self._conflict_base_s, self._conflict_cap_s
+        delay_s = backoff.delay_s(self._conflicts_in_a_row, base_s=base_s, cap_s=cap_s, u=self._draw())
+        self._conflicts_in_a_row, self._conflicts = self._conflicts_in_a_row + 1, self._conflicts + 1
+        await self._rest(delay_s)
+
+    async def _rest(self, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
 
     async def _both_ways(self, stream: Stream) -> None:
         """Until either way ends."""
-        tasks = [asyncio.ensure_future(self._send(stream)), asyncio.ensure_future(self._receive(stream))]
+        receiving, sending = asyncio.ensure_future(self._receive(stream)), asyncio.ensure_future(self._send(stream))
+        tasks = (receiving, sending)
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            # Receiving says why the stream ended, sending only finds that it did.
+            await asyncio.wait([receiving], timeout=_LAST_WORD_S)
+            for task in tasks:
+                if task.done():
+                    task.result()
         finally:
             for task in tasks:
                 task.cancel()
@@ -76,7 +108,9 @@ class SyncLoop:
     async def _send(self, stream: Stream) -> None:
         while True:
             self._changed.clear()
-            await stream.send(self._report(time.monotonic()))
+            report = self._report(time.monotonic())
+            report.name_conflicts = self._conflicts
+            await stream.send(report)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._beat_s):
                     await self._changed.wait()
@@ -86,7 +120,7 @@ class SyncLoop:
         while True:
             desired = await stream.receive()
             if not self.is_connected:
-                self.is_connected, self._failures = True, 0
+                self.is_connected, self._failures, self._conflicts_in_a_row = True, 0, 0
                 log.info("gateway_connected", revision=desired.revision)
                 self._connected()
             # When the disk refuses to note it, the stream ends and the next one brings the whole state again.
