@@ -73,7 +73,7 @@ def _write(folder: Path, name: str, network: Any, inputs: NDArray[Any]) -> None:
     logits = export.run(exported.data, {export.INPUT: inputs})[0]
     golden = selftest.pack({export.INPUT: inputs}, {export.OUTPUT: logits})
     spec = tensors.Spec(export.INPUT, exported.input.datatype, inputs.shape[1:])
-    version = manifest.Manifest(
+    described = manifest.Manifest(
         model=name,
         runtime=manifest.Runtime(export.MAX_IR_VERSION, {"": export.OPSET}),
         files={
@@ -89,7 +89,11 @@ def _write(folder: Path, name: str, network: Any, inputs: NDArray[Any]) -> None:
     )
     version = folder / name / "1"
     version.mkdir(parents=True, exist_ok=True)
-    for file, data in (("model.onnx", exported.data), ("golden.npz", golden), (manifest.FILE_NAME, version.to_json())):
+    for file, data in (
+        ("model.onnx", exported.data),
+        ("golden.npz", golden),
+        (manifest.FILE_NAME, described.to_json()),
+    ):
         (version / file).write_bytes(data)
     np.savez(folder / f"{name}.npz", inputs=inputs, logits=logits)
 

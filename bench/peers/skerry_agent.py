@@ -15,12 +15,12 @@ async def _main(state: Path) -> None:
     port, kind, model = sys.argv[1:4]
     nowhere = "127.0.0.1:9"
     settings = Settings("bench", state, state / "root.json", nowhere, f"http://{nowhere}/", ("127.0.0.1", int(port)))
-    serves = wiring.serving(settings)
-    version = await serves.registry.load(kind, 1, Path(model).parent)
-    serves.cascade.know(version.digest, version.manifest)
-    serves.registry.activate(kind, 1)
-    await rpc.open_server(settings.transport, serves.methods()).listen(*settings.listen)
-    await serves.collector.run()
+    serving = wiring.open_serving(settings)
+    version = await serving.registry.load(kind, 1, Path(model).parent)
+    serving.cascade.register_version(version.digest, version.manifest)
+    serving.registry.activate(kind, 1)
+    await rpc.open_server(settings.transport, serving.methods()).listen(*settings.listen)
+    await serving.capture_queue.run()
 
 
 if __name__ == "__main__":
