@@ -9,6 +9,7 @@ import models
 import numpy as np
 import onnx
 import pytest
+import slow_networks
 from cli_system import StillSystem
 from onnx import TensorProto, helper, numpy_helper
 from onnx_imports import PRODUCT, ROWS, SCORES, W, X, file, manifest_of, refusal, told, value, words
@@ -154,7 +155,9 @@ def test_a_loop_without_an_end_ends_with_the_childs_time(
     monkeypatch.setattr(trial, "TIMEOUT_S", 3.0)
     rows = ROWS.copy()
     rows[0, 0] = 1e12  # turns
-    assert "did not end in 3 s" in refusal(system, tmp_path, models.looping(), golden={"x": rows}, code=5)
+    assert "did not end in 3 s" in refusal(
+        system, tmp_path, slow_networks.looping(models.weights(1.0)), golden={"x": rows}, code=5
+    )
 
 
 @pytest.mark.parametrize("kind", ["softmax", "statistics", "sum"])
