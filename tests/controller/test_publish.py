@@ -312,3 +312,17 @@ def test_a_description_that_was_put_right_lets_the_import_in(world: World) -> No
     world.edit_model(classNames=list("1023456789"))
     world.run(5)
     assert world.condition("ModelVersion", name, "Available") == ("True", "Published")
+
+
+def test_a_rollout_without_its_fleet_waits_and_says_which_command_makes_one(world: World) -> None:
+    world.objects.delete("EdgeFleet", "all")
+    world.import_version(1)
+    world.run(5)
+    (accepted,) = (
+        one for one in world.get("ModelRollout", "digits-v1-auto").status["conditions"] if one["type"] == "Accepted"
+    )
+    assert (accepted["status"], accepted["reason"]) == ("False", "FleetNotFound")
+    assert "`skerry fleets create all`" in accepted["message"]
+    world.objects.create("EdgeFleet", "all", {}, manager=writers.OPERATOR)
+    world.run(30)
+    assert world.stable == "digits-v1"

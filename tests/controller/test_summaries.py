@@ -52,7 +52,25 @@ def test_a_fleet_that_selects_no_node_says_which_labels_nobody_has(objects: Memo
     assert "site=n" in found["message"]
 
 
+def test_a_model_whose_fleet_is_missing_or_cannot_be_read_says_which_command_makes_one(objects: MemoryObjects) -> None:
+    objects.create("EdgeModel", "m", MODEL, manager="operator")
+    objects.create("EdgeFleet", "north", {}, manager="operator")
+    look(objects)
+    assert (ready(objects, "EdgeModel", "m")["status"], ready(objects, "EdgeModel", "m")["reason"]) == (
+        "False",
+        "FleetNotFound",
+    )
+    assert "skerry fleets create all" in ready(objects, "EdgeModel", "m")["message"]
+    objects.create("EdgeFleet", "all", {"maxUnavailable": 0}, manager="operator")
+    look(objects)
+    assert ready(objects, "EdgeModel", "m")["reason"] == "FleetNotFound"
+    objects.patch("EdgeFleet", "all", manager="operator", spec={"maxUnavailable": 1})
+    look(objects)
+    assert ready(objects, "EdgeModel", "m")["reason"] == "NoVersion"
+
+
 def test_a_model_without_a_version_says_what_to_do(objects: MemoryObjects) -> None:
+    objects.create("EdgeFleet", "all", {}, manager="operator")
     objects.create("EdgeModel", "m", MODEL, manager="operator")
     look(objects)
     assert (ready(objects, "EdgeModel", "m")["reason"], ready(objects, "EdgeModel", "m")["status"]) == (

@@ -4,7 +4,7 @@ Written only when it changes; decisions read none of it. Also stamps objects who
 of their status, so that whoever waits for a condition knows that it speaks of what was asked last.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from skerry.adapters.objects.protocol import Json, Object
@@ -17,11 +17,13 @@ _STAMPED = ("EdgeModel", "ModelVersion", "ModelRollout", "TrainingRun")
 
 def step(store: Store, *, now_ms: int, trust: signatures.TrustStatus | None = None) -> None:
     """One look at everything. `trust`: of the model repository, once somebody looked."""
-    nodes = _nodes(store)
+    nodes, fleets = _nodes(store), set[str]()
     for thing in store.list("EdgeFleet"):
-        store.put_status(thing, fleet_status(thing, nodes, now_ms=now_ms))
+        written = store.put_status(thing, fleet_status(thing, nodes, now_ms=now_ms))
+        if not condition_json.has(written.status, "Ready", "False", "Invalid"):
+            fleets.add(thing.name)
     for thing in store.list("EdgeModel"):
-        store.put_status(thing, trusted(model_status(thing, now_ms=now_ms), trust, now_ms))
+        store.put_status(thing, trusted(model_status(thing, fleets, now_ms=now_ms), trust, now_ms))
     for kind in _STAMPED:
         for thing in store.list(kind):
             if thing.status.get("observedGeneration", thing.generation) != thing.generation:
@@ -43,12 +45,15 @@ def fleet_status(thing: Object, nodes: Sequence[specs.EdgeNode], *, now_ms: int)
     return _ready(thing.status | counts, "True", "NodesSelected", f"{len(states)} nodes are selected", now_ms)
 
 
-def model_status(thing: Object, *, now_ms: int) -> Json:
-    """EdgeModel.status with its Ready condition: it has a version that is settled as stable."""
+def model_status(thing: Object, fleets: Collection[str], *, now_ms: int) -> Json:
+    """EdgeModel.status with its Ready condition: it has a version that is settled as stable, and a fleet to serve it.
+    `fleets`: names of those that can be read."""
     try:
-        specs.parse_edge_model(thing.name, thing.spec)
+        fleet = specs.parse_edge_model(thing.name, thing.spec).rollout.fleet
     except errors.InputError as exc:
         return _ready(thing.status, "False", "Invalid", str(exc), now_ms)
+    if fleet not in fleets:
+        return _ready(thing.status, "False", "FleetNotFound", specs.fleet_missing(fleet), now_ms)
     stable = str(thing.status.get("stableVersion", ""))
     if not stable:
         text = "no version has been rolled out yet: import one (`skerry models import`) or let a training run make one"

@@ -138,7 +138,7 @@ def _look_up(
     if target is None:
         return None, "VersionNotAvailable", f"{rollout.version} is no published version of {rollout.model}"
     if case.fleet is None:
-        return None, "FleetNotFound", f"there is no EdgeFleet {rollout.strategy.fleet}"
+        return None, "FleetNotFound", specs.fleet_missing(rollout.strategy.fleet)
     if not started and name and stable is None:
         return None, "StableVersionMissing", f"the stable version {name} is not published: nothing to go back to"
     if not started and stable is not None and target.version < stable.version and not rollout.rollback:

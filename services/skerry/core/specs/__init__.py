@@ -13,6 +13,7 @@ from skerry.core.specs.fleet import (
     PermitGrant,
     TargetState,
     assignment_json,
+    fleet_missing,
     parse_fleet,
     parse_node,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "TrainingRun",
     "WaveSpec",
     "assignment_json",
+    "fleet_missing",
     "parse_edge_model",
     "parse_fleet",
     "parse_model_version",

@@ -119,6 +119,14 @@ class EdgeNode:
         return next((one for one in self.reports if one.model == model), None) or ModelReport(model)
 
 
+def fleet_missing(name: str) -> str:
+    """For people, when an object names a fleet that is not there or cannot be read."""
+    return (
+        f"there is no EdgeFleet {name} that can be read: `skerry fleets create {name}` makes one of every node; if it "
+        "is there, its condition Ready says what is wrong with it"
+    )
+
+
 def parse_fleet(name: str, spec: Mapping[str, Any]) -> EdgeFleet:
     """Raises InputError naming the field."""
     return read("EdgeFleet", name, "spec", spec, lambda reader: _fleet(name, reader))
