@@ -11,10 +11,10 @@ import pytest
 
 HERE = Path(__file__).parent
 OUTSIDE = {
-    "starts a process": "import subprocess; subprocess.run(['true'])",
-    "starts a shell": "import os; os.system('true')",
-    "looks up a host": "import socket; socket.getaddrinfo('localhost', 80)",
-    "opens a connection": "import socket; socket.create_connection(('127.0.0.1', {port}))",
+    "process": "import subprocess; subprocess.run(['true'])",
+    "shell": "import os; os.system('true')",
+    "look_up": "import socket; socket.getaddrinfo('localhost', 80)",
+    "connection": "import socket; socket.create_connection(('127.0.0.1', {port}))",
 }
 SUITE = """
 import pytest
@@ -26,16 +26,18 @@ def test_anything():
 """
 
 
-@pytest.mark.parametrize("what", OUTSIDE)
-def test_a_test_file_that_asks_the_machine_when_it_is_collected_is_an_error(tmp_path: Path, what: str) -> None:
+def test_a_test_file_that_asks_the_machine_when_it_is_collected_is_an_error(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        done = _collected(tmp_path, OUTSIDE[what].format(port=server.getsockname()[1]))
+        port = server.getsockname()[1]
+        done = _collected(tmp_path, {name: text.format(port=port) for name, text in OUTSIDE.items()})
     assert done.returncode == 2, done.stdout
-    assert "while tests are collected" in done.stdout
+    for name in OUTSIDE:
+        assert f"ERROR test_{name}.py - RuntimeError" in done.stdout
+    assert "Error: subprocess.Popen while tests are collected" in done.stdout
 
 
 def test_a_test_that_runs_may_ask_the_machine(tmp_path: Path) -> None:
-    done = _collected(tmp_path, "")
+    done = _collected(tmp_path, {"nothing": ""})
     assert done.returncode == 0, done.stdout
 
 
@@ -52,11 +54,25 @@ def test_the_same_tests_are_there_with_and_without_programs_on_the_path(tmp_path
     assert any("test_charts_network.py" in one for one in without)
 
 
-def _collected(folder: Path, at_import: str) -> "subprocess.CompletedProcess[str]":
+def _collected(folder: Path, at_import: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     for name in ("conftest.py", "require.py"):
         shutil.copy(HERE / name, folder)
-    (folder / "test_it.py").write_text(SUITE.format(at_import=at_import, python=sys.executable))
-    command = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", ".", "-q", ".")
+    for name, text in at_import.items():
+        (folder / f"test_{name}.py").write_text(SUITE.format(at_import=text, python=sys.executable))
+    command = (
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        os.devnull,
+        "--rootdir",
+        ".",
+        "-q",
+        "-n0",
+        ".",
+    )
     paths = os.pathsep.join((str(folder), str(HERE), *sys.path))
     given = {**os.environ, "PYTHONPATH": paths}
     return subprocess.run(command, cwd=folder, env=given, capture_output=True, text=True, check=False)

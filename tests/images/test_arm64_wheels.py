@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import require
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
@@ -34,7 +35,10 @@ def index_is_there() -> bool:
     return pip("--no-deps", "--retries", "0", "--timeout", "10", "hpack").returncode == 0
 
 
-pytestmark = require.requires("index", index_is_there, "no index of Python packages can be reached")
+pytestmark = [
+    require.requires("index", index_is_there, "no index of Python packages can be reached"),
+    pytest.mark.long,
+]
 
 
 def agent_requirements() -> list[str]:
