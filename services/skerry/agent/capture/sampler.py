@@ -78,7 +78,10 @@ def request_id(given: str, row: int, rows: int) -> str:
 
 
 def _is_usable(request: InferRequest) -> bool:
-    return all(tensor.datatype in datasets.DTYPES and tensors.is_finite(tensor.data) for tensor in request.inputs)
+    """A dataset holds one input of finite numbers: anything else would be sent, and refused by the cloud."""
+    return len(request.inputs) == 1 and all(
+        tensor.datatype in datasets.DTYPES and tensors.is_finite(tensor.data) for tensor in request.inputs
+    )
 
 
 def _row(tensor: tensors.Tensor, row: int) -> capture_queue.CapturedTensor:

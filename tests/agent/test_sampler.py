@@ -1,0 +1,43 @@
+"""Which requests may become examples: those that a dataset can hold."""
+
+import numpy as np
+import pytest
+
+from skerry.agent.capture import capture_queue, sampler
+from skerry.core import offload, sampling, tensors
+from skerry.core.inference import InferRequest
+
+ONE = tensors.Tensor.of("x", np.zeros((1, 4), dtype=np.float32))
+OTHER = tensors.Tensor.of("gauges", np.zeros((1, 2), dtype=np.float32))
+TEXT = tensors.Tensor.of("text", np.array([[b"a"]], dtype=object))
+HALF = tensors.Tensor("x", "BF16", (1, 4), np.zeros((1, 4), dtype=np.float32))
+
+
+class Queue:
+    def __init__(self) -> None:
+        self.kept: list[capture_queue.CapturedRow] = []
+
+    def offer(self, answered: capture_queue.CapturedRow) -> bool:
+        self.kept.append(answered)
+        return True
+
+
+@pytest.mark.parametrize(
+    ("inputs", "kept"),
+    [((ONE,), 1), ((ONE, OTHER), 0), ((TEXT,), 0), ((HALF,), 0)],
+    ids=["one input of numbers", "several inputs", "texts", "bfloat16, which no dataset holds"],
+)
+def test_only_what_a_dataset_can_hold_is_captured(inputs: tuple[tensors.Tensor, ...], kept: int) -> None:
+    queue = Queue()
+    hard = sampler.AnsweredRequest(
+        InferRequest("digits", inputs, id="r-1"),
+        "sha256:" + "1" * 64,
+        np.zeros((1, 3), dtype=np.float32),
+        (0.3,),
+        0.8,
+        offload.Decision(offload.Route.LOCAL, offload.Reason.NO_TEACHER),
+    )
+    policy = sampling.CapturePolicy(hard=1.0)
+    cap = offload.TokenBucket.full(10.0, 10.0, 0.0)
+    sampler.Sampler(queue, lambda: 0.0, lambda: 0)(hard, policy, cap, 0.0)  # type: ignore[arg-type]
+    assert len(queue.kept) == kept
