@@ -15,7 +15,7 @@ from skerry.adapters.objects.protocol import Objects
 from skerry.adapters.oip import remote
 from skerry.cli import system_file, text_file
 from skerry.cli.importing import images, npz
-from skerry.core import class_labels, errors, specs, tensors
+from skerry.core import class_labels, confidence, errors, specs, tensors
 from skerry.core.datasets import Input
 from skerry.core.inference import InferReply, InferRequest
 from skerry.proto import edge_pb2
@@ -24,10 +24,34 @@ _MAX_JSON_BYTES = 64 << 20
 _FEEDBACK = "/skerry.edge.v1.Edge/Feedback"
 
 
-def read(path: Path, wanted: specs.Input) -> tuple[tensors.Tensor, ...]:
-    """The model's input from a file, a batch axis added when it is missing. Raises InputError naming file and input."""
+def check_file(path: Path) -> None:
+    """Raises InputError when it is not there: said before any agent is asked."""
     if not path.is_file():
         raise errors.InputError(f"there is no file {path}")
+
+
+async def inputs_of(address: str, model: str, timeout_s: float) -> tuple[tensors.Spec, ...]:
+    """The inputs of the version that an agent serves. Raises what `RemoteModel.inputs` raises."""
+    async with remote.RemoteModel(address) as agent:
+        return await agent.inputs(model, timeout_s)
+
+
+def read(path: Path, first: specs.Input, served: Sequence[tensors.Spec] = ()) -> tuple[tensors.Tensor, ...]:
+    """The model's inputs from a file, a batch axis added when it is missing. `first` is what the EdgeModel describes,
+    `served` all that the version takes: of several, each is an array of an npz. Raises InputError naming file and
+    input."""
+    check_file(path)
+    if len(served) < 2:
+        return (_read_one(path, first),)
+    names = ", ".join(spec.name for spec in served)
+    if path.suffix.lower() != ".npz":
+        raise errors.InputError(f"this model takes {names}: bring an npz with an array for each")
+    if missing := {spec.name for spec in served} - npz.read(path).keys():
+        raise errors.InputError(f"{path} has no array {min(missing)!r}; this model takes {names}")
+    return tuple(_read_one(path, specs.Input(spec.name, spec.datatype, spec.shape)) for spec in served)
+
+
+def _read_one(path: Path, wanted: specs.Input) -> tensors.Tensor:
     if path.suffix.lower() == ".npz":
         array = _from_npz(path, wanted)
     elif path.suffix.lower() == ".json":
@@ -38,7 +62,7 @@ def read(path: Path, wanted: specs.Input) -> tuple[tensors.Tensor, ...]:
     if array.ndim == len(wanted.shape):
         array = array[None]
     data = _fitting(path, array, wanted)
-    return (tensors.Tensor(wanted.name, wanted.datatype, data.shape, data),)
+    return tensors.Tensor(wanted.name, wanted.datatype, data.shape, data)
 
 
 def _fitting(path: Path, array: NDArray[Any], wanted: specs.Input) -> NDArray[Any]:
@@ -101,9 +125,10 @@ async def infer(
 
 def answer_document(reply: InferReply, class_names: Sequence[str], request_id: str, seconds: float) -> dict[str, Any]:
     """The answer for people and programs: one row per sample of the first output."""
-    logits = np.asarray(reply.outputs[0].data, dtype=np.float64)
+    scores = np.asarray(reply.outputs[0].data, dtype=np.float64)
+    scores = scores.reshape(scores.shape[0], -1)
     rows = []
-    for row in logits.reshape(logits.shape[0], -1):
+    for row in scores:
         best = int(row.argmax())
         name = class_names[best] if best < len(class_names) else str(best)
         rows.append({"class": name, "index": best, "logits": [float(value) for value in row[:100]]})
@@ -111,6 +136,7 @@ def answer_document(reply: InferReply, class_names: Sequence[str], request_id: s
     return {
         "id": request_id,
         "rows": rows,
+        "answers": "probabilities" if confidence.are_probabilities(scores) else "logits",
         "route": parameters.get("skerry_route", ""),
         "reason": parameters.get("skerry_reason", ""),
         "confidence": parameters.get("skerry_confidence", ""),

@@ -33,8 +33,10 @@ def infer(model: str, path: Path, node: str, request_id: str, as_json: bool, sta
 
     store, system = object_access.store_of(state), system_file.read(state)
     described = specs.parse_edge_model(model, store.get("EdgeModel", model).spec)
-    tensors = agent_client.read(path, described.input)
+    agent_client.check_file(path)
     address = agent_client.address_of(system, node) if node else agent_client.address_serving(system, store, model)
+    served = asyncio.run(agent_client.inputs_of(address, model, _TIMEOUT_S))
+    tensors = agent_client.read(path, described.input, served)
     used_id = request_id or uuid.uuid4().hex
     reply, seconds = asyncio.run(agent_client.infer(address, model, used_id, tensors, _TIMEOUT_S))
     answer = agent_client.answer_document(reply, described.class_names, used_id, seconds)
@@ -42,7 +44,7 @@ def infer(model: str, path: Path, node: str, request_id: str, as_json: bool, sta
         output.print_json(answer)
         return
     for row in answer["rows"]:
-        click.echo(f"{row['class']}  (logits {', '.join(f'{value:.3f}' for value in row['logits'])})")
+        click.echo(f"{row['class']}  ({answer['answers']} {', '.join(f'{value:.3f}' for value in row['logits'])})")
     click.echo(
         f"route {answer['route']} ({answer['reason']}), confidence {answer['confidence']}, version {answer['version']} "
         f"{output.short(answer['digest'])}, {answer['milliseconds']:.1f} ms, request id {used_id}"

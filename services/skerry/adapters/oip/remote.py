@@ -15,12 +15,13 @@ from google.protobuf import message as protobuf
 
 from skerry.adapters import cancellation, proxies
 from skerry.adapters.oip import codec
-from skerry.core import errors
+from skerry.core import errors, tensors
 from skerry.core.inference import InferReply, InferRequest
 from skerry.proto import open_inference_pb2 as pb
 
 SERVICE = "/inference.GRPCInferenceService/"
 MAX_MESSAGE_BYTES = 32 << 20
+MAX_INPUTS = 32
 _FAILURES_BEFORE_NEW_LINK = 2
 
 _ERRORS: Mapping[grpc.StatusCode, type[errors.SkerryError]] = {
@@ -71,6 +72,17 @@ class RemoteModel:
         """Does the peer say that it can answer for `model` now? Raises as `infer`."""
         data = await self._call("ModelReady", pb.ModelReadyRequest(name=model).SerializeToString(), timeout_s, ())
         return pb.ModelReadyResponse.FromString(data).ready
+
+    async def inputs(self, model: str, timeout_s: float) -> tuple[tensors.Spec, ...]:
+        """What the peer's active version of `model` takes, without the batch axis. Raises as `infer`."""
+        asked = pb.ModelMetadataRequest(name=model).SerializeToString()
+        try:
+            reply = pb.ModelMetadataResponse.FromString(await self._call("ModelMetadata", asked, timeout_s, ()))
+        except protobuf.DecodeError as exc:
+            raise errors.UnavailableError(f"{self._address} did not answer in the protocol: {exc}") from exc
+        return tuple(
+            tensors.Spec(tensor.name, tensor.datatype, tuple(tensor.shape[1:])) for tensor in reply.inputs[:MAX_INPUTS]
+        )
 
     async def _call(self, method: str, data: bytes, timeout_s: float, metadata: tuple[tuple[str, str], ...]) -> bytes:
         if len(data) > self._max_message_bytes:
