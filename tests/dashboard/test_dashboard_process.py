@@ -46,6 +46,7 @@ def test_it_listens_on_ipv6_and_tells_an_address_that_can_be_opened(tmp_path: Pa
         pytest.param({"SKERRY_REDIS_URL": "http://redis"}, "redis://", id="a Redis URL that is none"),
         pytest.param({"SKERRY_HTTP": "8080"}, "SKERRY_HTTP", id="an address without a host"),
         pytest.param({"SKERRY_HTTP": "127.0.0.1:99999"}, "99999", id="a port that does not exist"),
+        pytest.param({"SKERRY_BASE_PATH": "skerry/"}, "SKERRY_BASE_PATH", id="a base path that is none"),
         pytest.param({"SKERRY_MAX_STREAMS": "many"}, "SKERRY_MAX_STREAMS", id="a number that is none"),
     ],
 )

@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,9 +32,17 @@ _HEADERS = (
 
 
 def build(
-    objects: Objects, fleetstate: FleetState, *, max_streams: int, hosts: tuple[str, ...], clock: Callable[[], int]
+    objects: Objects,
+    fleetstate: FleetState,
+    *,
+    max_streams: int,
+    hosts: tuple[str, ...],
+    clock: Callable[[], int],
+    base_path: str = "",
 ) -> Starlette:
-    """The application. `hosts` are the names it answers to (`*`: any); `clock` gives Unix milliseconds."""
+    """The application. `hosts` are the names it answers to (`*`: any); `clock` gives Unix milliseconds. It
+    answers below `base_path` (like `/skerry`) as well as at the root; its links are relative, so that a proxy may strip
+    that path."""
     feed = Feed(objects, max_streams)
 
     @asynccontextmanager
@@ -68,18 +76,27 @@ def build(
             return JSONResponse({"ok": False, "error": str(exc)}, status_code=503)
         return JSONResponse({"ok": True, "milliseconds": round(1e3 * (time.monotonic() - began), 1)})
 
+    routes: list[BaseRoute] = [
+        Route("/", overview),
+        Route("/events", events),
+        Route("/healthz", health),
+        Mount("/static", StaticFiles(directory=Path(__file__).with_name("static"))),
+    ]
+    if base_path:
+        routes = [Route(base_path, _with_slash), Mount(base_path, routes=routes), *routes]
     built = Starlette(
-        routes=[
-            Route("/", overview),
-            Route("/events", events),
-            Route("/healthz", health),
-            Mount("/static", StaticFiles(directory=Path(__file__).with_name("static"))),
-        ],
+        routes=routes,
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)), Middleware(_SafeHeaders)],
         lifespan=lifespan,
     )
     built.state.feed = feed
     return built
+
+
+async def _with_slash(request: Request) -> Response:
+    """To the page proper, relative to what the browser asked for: a proxy may have another scheme and host."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return Response(status_code=308, headers={"Location": f"{request.url.path.rpartition('/')[2]}/{query}"})
 
 
 def _choice(request: Request) -> pages.Choice:

@@ -43,6 +43,7 @@ async def serve(given: settings.Settings) -> None:
             max_streams=given.max_streams,
             hosts=app.LOOPBACK if addresses.is_loopback(host) else ("*",),
             clock=lambda: time.time_ns() // 1_000_000,
+            base_path=given.base_path,
         )
         config = uvicorn.Config(built, log_config=None, access_log=False, timeout_graceful_shutdown=_DRAIN_S)
         http = _Http(config)

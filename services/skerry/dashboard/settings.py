@@ -17,6 +17,9 @@ class Settings(service_settings.ServiceSettings):
     http: str = "127.0.0.1:0"
     """`host:port` of the page; port 0: any. It asks nobody who he is, so it stays on loopback unless told otherwise."""
 
+    base_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    """Path that a proxy shows the page below and passes on, like `/skerry`; a proxy that strips it needs none."""
+
     max_streams: int = Field(default=64, ge=1, le=10_000)
     """Pages that may follow live at once; further ones refresh by themselves."""
 
