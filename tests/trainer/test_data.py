@@ -89,10 +89,19 @@ def test_when_every_row_is_bad_the_error_says_what_was_left_out() -> None:
     ("changes", "word"),
     [
         pytest.param(
-            {"class_names": ("ok", "worn", "gone")}, "EdgeModel press has ok, worn, broken", id="other classes"
+            {"class_names": ("ok", "worn", "gone")},
+            "its class 2 is 'gone', that of the model 'broken'",
+            id="other classes",
         ),
         pytest.param({"model": "lathe"}, "is of lathe", id="another model's data"),
-        pytest.param({"input": datasets.Input("w", "FP32", (4, 20))}, r"\[4, 20\]", id="another shape"),
+        pytest.param({"input": datasets.Input("window", "FP32", (4, 20))}, r"\[4, 20\]", id="another shape"),
+        pytest.param({"input": datasets.Input("w", "FP32", (20, 4))}, "input is named 'w'", id="another input's name"),
+        pytest.param(
+            {"class_names": ("worn", "ok", "broken")}, "class 0 is 'worn', that of the model 'ok'", id="another order"
+        ),
+        pytest.param(
+            {"class_names": ("ok", "worn", "broken", "new"), "parts": ()}, "4 classes, the model has 3", id="one more"
+        ),
     ],
 )
 def test_data_of_something_else_is_refused(changes: dict[str, object], word: str) -> None:

@@ -67,23 +67,32 @@ def read_manifest(blobs: Blobs, model: specs.EdgeModel, digest: str) -> DatasetM
     path = contract.dataset_path(model.name, digest)
     data = digests.verify(blobs.read(path, max_bytes=datasets.MAX_MANIFEST_BYTES), digest, f"dataset {path}")
     manifest = DatasetManifest.from_json(data)
-    row = manifest.input
-    if manifest.model != model.name or manifest.class_names != model.class_names:
-        raise errors.InputError(
-            f"dataset {digest} is of {manifest.model} with classes {', '.join(manifest.class_names[:10])}; "
-            f"EdgeModel {model.name} has {', '.join(model.class_names[:10])}: import data that fits"
-        )
-    if (row.datatype, row.shape) != (model.input.datatype, model.input.shape):
-        raise errors.InputError(
-            f"dataset {digest} has rows of {row.datatype} {list(row.shape)}, EdgeModel {model.name} takes "
-            f"{model.input.datatype} {list(model.input.shape)}: import data that fits"
-        )
-    total = sum(part.samples for part in manifest.parts) * row.row_bytes
+    if fault := _difference(manifest, model):
+        raise errors.InputError(f"dataset {digest} does not fit EdgeModel {model.name}: {fault}; import data that fits")
+    total = sum(part.samples for part in manifest.parts) * manifest.input.row_bytes
     if total > MAX_TOTAL_BYTES:
         raise errors.TooLargeError(
             f"dataset {digest} unpacks to {total} bytes: at most {MAX_TOTAL_BYTES} are trained on"
         )
     return manifest
+
+
+def _difference(manifest: DatasetManifest, model: specs.EdgeModel) -> str:
+    """How the dataset's rows and classes are not the model's, for people; empty: they are. A class index means what the
+    order of names says, so another order is another dataset."""
+    if manifest.model != model.name:
+        return f"it is of {manifest.model}"
+    if len(manifest.class_names) != len(model.class_names):
+        return f"it has {len(manifest.class_names)} classes, the model has {len(model.class_names)}"
+    for index, (theirs, ours) in enumerate(zip(manifest.class_names, model.class_names, strict=True)):
+        if theirs != ours:
+            return f"its class {index} is {theirs!r}, that of the model {ours!r}"
+    row, wanted = manifest.input, model.input
+    if row.name != wanted.name:
+        return f"its input is named {row.name!r}, that of the model {wanted.name!r}"
+    if (row.datatype, row.shape) != (wanted.datatype, wanted.shape):
+        return f"its rows are {row.datatype} {list(row.shape)}, the model takes {wanted.datatype} {list(wanted.shape)}"
+    return ""
 
 
 def _my_parts(blobs: Blobs, manifest: DatasetManifest, workers: WorkerGroup) -> Mapping[str, Sequence[Rows]]:
