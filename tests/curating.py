@@ -62,6 +62,7 @@ class FakeTeacher:
         self.away = False
         self.refuses: int | None = None
         self.infinite: int | None = None
+        self.probabilities = False
         self.asked = 0
 
     async def ask(self, task: LabelTask, rows: NDArray[Any]) -> Answer:
@@ -72,6 +73,8 @@ class FakeTeacher:
             raise errors.InputError("input has a colour that this teacher does not take")
         self.asked += len(rows)
         logits = np.eye(3)[classes % 3] * 4.0
+        if self.probabilities:
+            logits = np.full((len(rows), 3), 0.01) + np.eye(3)[classes % 3] * 0.97
         if self.infinite is not None:
             logits[classes == self.infinite] = np.inf
         return Answer(logits, "teacher digits 1")

@@ -60,3 +60,37 @@ class Explodes(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.out(x.flatten(1)) / (x.sum() * 0)
+
+
+def softmaxed(classes: int = 3, *, dim: int = 1, evaluation_only: bool = False) -> nn.Module:
+    """Ends in a softmax: over the classes (dim 1), or over the batch (dim 0), where rows influence one another."""
+    return Softmaxed(classes, dim, evaluation_only)
+
+
+class Softmaxed(nn.Module):
+    def __init__(self, classes: int, dim: int, evaluation_only: bool) -> None:
+        super().__init__()
+        self.logits, self.dim, self.evaluation_only = Press(4, classes, 48), dim, evaluation_only
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits = self.logits(x)
+        return logits if self.training and self.evaluation_only else logits.softmax(dim=self.dim)
+
+
+def batch_statistics(classes: int = 3) -> nn.Module:
+    """Normalizes by the batch that it is in, in evaluation mode too."""
+    return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(80, track_running_stats=False), nn.Linear(80, classes))
+
+
+def always_drops(classes: int = 3) -> nn.Module:
+    """Dropout that nobody turns off for evaluation."""
+    return AlwaysDrops(classes)
+
+
+class AlwaysDrops(nn.Module):
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.out = nn.Linear(80, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(nn.functional.dropout(x.flatten(1)))

@@ -27,6 +27,14 @@ def test_an_example_gets_the_teachers_label_with_soft_labels_and_provenance() ->
     assert label["atUnixMs"] == 1_000_000
 
 
+def test_a_teacher_that_ends_in_a_softmax_is_as_sure_as_it_says() -> None:
+    world = curating.World()
+    world.teacher.probabilities = True
+    name = world.upload(curating.example(5))
+    world.work(2)
+    assert read_label(world, name)["soft"] == pytest.approx([0.01, 0.01, 0.98], abs=1e-6)
+
+
 def test_a_second_entry_of_the_same_example_asks_the_teacher_nothing() -> None:
     world = curating.World()
     data = curating.example(1)

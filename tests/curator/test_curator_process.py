@@ -72,7 +72,7 @@ async def test_the_teacher_is_asked_over_the_protocol(teacher: Teacher) -> None:
         rows = np.array([[[2, 0], [0, 0]], [[1, 0], [0, 0]]], dtype=np.uint8)
         answer = await RemoteTeacher(remote, 5.0).ask(curating.TASK, rows)
     assert answer.by == "teacher digits 7"
-    assert answer.logits.argmax(axis=1).tolist() == [2, 1]
+    assert answer.outputs.argmax(axis=1).tolist() == [2, 1]
 
 
 async def test_a_teacher_with_other_classes_or_without_the_model_is_no_teacher_yet(teacher: Teacher) -> None:

@@ -86,3 +86,23 @@ def test_a_network_that_cannot_be_exported_is_refused_in_words() -> None:
 def test_a_branch_that_the_example_does_not_take_is_exported_as_taken() -> None:
     exported = export.export(DependsOnTheData(), example(2, 5))
     np.testing.assert_allclose(export.run(exported.data, {export.INPUT: example(2, 5)})[0], example(2, 5)[:, 1:4])
+
+
+class Centres(nn.Module):
+    """Takes the mean of the batch away."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, :3] - x[:, :3].mean(dim=0, keepdim=True)
+
+
+def test_a_network_whose_rows_influence_one_another_is_not_exported() -> None:
+    """Torch and ONNX Runtime agree on it: only another company of rows shows it."""
+    with pytest.raises(errors.InputError, match="is not published: its rows influence one another"):
+        export.export(Centres(), example(4, 5))
+
+
+def test_a_streaming_network_whose_rows_influence_one_another_is_not_exported() -> None:
+    network = rnn.rows(3, features=4, hidden=8, streaming=True)
+    network.head = nn.Sequential(network.head, Centres())
+    with pytest.raises(errors.InputError, match="is not published: its rows influence one another"):
+        export.export(network, example(4, 6, 4))

@@ -10,6 +10,7 @@ from training_world import MODEL, NAMES, World, rows
 
 from skerry.adapters import blobs as blob_store
 from skerry.core import digests, errors, gates, manifest, writers
+from skerry.core.confidence import Outputs
 from skerry.serving.network import Network
 from skerry.trainer import compress, cycle, evaluate, main
 from skerry.trainer.shipped import Shipped
@@ -59,6 +60,14 @@ def test_a_users_own_network_becomes_a_proposal_that_passes(trained: World) -> N
     assert made.class_names == NAMES and made.inputs[0].name == "window" and made.outputs[0].shape == (3,)
     assert made.quantization.int8_nodes and sum(made.confidence.reference) == 120
     assert {role: file.digest for role, file in made.files.items()} == found["files"]
+
+
+def test_a_network_that_ends_in_a_softmax_when_it_is_served_says_so_in_its_manifest(trained: World) -> None:
+    world = World(network={"factory": "own_networks:softmaxed", "options": {"evaluation_only": True}})
+    assert play(world, "sure", world.standard()).passed
+    made, logits = shipped(world, "sure").manifest.confidence, shipped(trained, "first").manifest.confidence
+    assert (made.outputs, logits.outputs) == (Outputs.PROBABILITIES, Outputs.LOGITS)
+    assert made.threshold > 0.6, "squeezed by a second softmax it could not be"
 
 
 def test_the_proposed_files_answer_as_was_measured(trained: World) -> None:
@@ -255,6 +264,15 @@ def test_progress_is_told_epoch_by_epoch(caplog: pytest.LogCaptureFixture) -> No
             {"network": {"factory": "own_networks:pres"}}, {}, "no function 'pres'", id="a typo in the network"
         ),
         pytest.param({"network": {"factory": "own_networks:explodes"}}, {}, "loss is no number", id="a diverging run"),
+        pytest.param(
+            {"network": {"factory": "own_networks:softmaxed", "options": {"dim": 0}}},
+            {},
+            "spec.network: its rows influence one another",
+            id="rows that know each other",
+        ),
+        pytest.param(
+            {"network": {"factory": "own_networks:softmaxed"}}, {}, "leave its last softmax out", id="softmax"
+        ),
         pytest.param(
             {}, {"overrides": {"augment": "shift", "prunePermille": 500}}, "slimmed", id="pruning what cannot be"
         ),

@@ -10,7 +10,8 @@ import torch
 from own_networks import press
 from training_world import MODEL, NAMES, spec, windows
 
-from skerry.core import errors, gates, manifest, specs, tensors
+from skerry.core import confidence, errors, gates, manifest, specs, tensors
+from skerry.core.confidence import Outputs
 from skerry.nets import export
 from skerry.serving import selftest
 from skerry.trainer import compress, evaluate, golden, propose
@@ -36,7 +37,7 @@ def finished(version: Shipped) -> tuple[manifest.Manifest, bytes]:
         version.manifest,
         golden=tested.data,
         tolerance_abs=tested.tolerance_abs,
-        confidence=evaluate.calibrate(evaluate.Answers(version.logits(X)), Y, 0.1),
+        confidence=evaluate.calibrate(evaluate.Answers(version.logits(X)), Y, 0.1, Outputs.LOGITS),
         latency_cap_ms=0.0,
         dataset="",
         parents=(),
@@ -54,16 +55,28 @@ def test_the_finished_version_passes_its_own_self_test(
 
 def test_about_the_target_rate_lies_below_the_threshold(version: Shipped) -> None:
     answers = evaluate.Answers(version.logits(X))
-    made = evaluate.calibrate(answers, Y, 0.25)
+    made = evaluate.calibrate(answers, Y, 0.25, Outputs.LOGITS)
     shifted = answers.logits / made.temperature
     sure = (np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)).max(axis=1)
     assert (sure < made.threshold).mean() == pytest.approx(0.25, abs=0.02)
     assert sum(made.reference) == len(X)
 
 
+def test_probabilities_are_calibrated_as_what_they_are(version: Shipped) -> None:
+    """The same answers as logits or as probabilities: the same confidence, temperature and threshold."""
+    logits = version.logits(X)
+    given = confidence.softmax(logits).astype(np.float32)
+    assert (evaluate.kind_of(logits), evaluate.kind_of(given)) == (Outputs.LOGITS, Outputs.PROBABILITIES)
+    of_logits = evaluate.calibrate(evaluate.Answers(logits), Y, 0.25, Outputs.LOGITS)
+    of_given = evaluate.calibrate(evaluate.Answers(given), Y, 0.25, Outputs.PROBABILITIES)
+    assert of_given.outputs is Outputs.PROBABILITIES
+    assert of_given.temperature == pytest.approx(of_logits.temperature, rel=0.02)
+    assert of_given.threshold == pytest.approx(of_logits.threshold, abs=0.01)
+
+
 def test_no_usable_answer_gives_the_neutral_confidence() -> None:
     nothing = evaluate.Answers(np.full((3, 3), np.nan, np.float32))
-    assert evaluate.calibrate(nothing, Y[:3], 0.1) == manifest.Confidence()
+    assert evaluate.calibrate(nothing, Y[:3], 0.1, Outputs.LOGITS) == manifest.Confidence()
     assert nothing.classes.tolist() == [-1, -1, -1]
 
 

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 from own_networks import Press
+from training_world import windows
 
 from skerry.core import errors, specs
 from skerry.nets import cnn
@@ -49,3 +51,31 @@ def test_a_network_that_does_not_fit_its_data_is_refused(factory: str, shape: tu
 def test_our_own_networks_come_in_by_the_same_door() -> None:
     made = factories.build(specs.Network("skerry.nets.cnn:reference", {"classes": 10}), WHERE)
     assert isinstance(made, cnn.Cnn)
+
+
+@pytest.mark.parametrize(
+    ("factory", "options", "word"),
+    [
+        pytest.param("softmaxed", {"dim": 0}, "its rows influence one another", id="a softmax over the batch"),
+        pytest.param("batch_statistics", {}, "1 has track_running_stats=False", id="statistics of the batch"),
+        pytest.param("always_drops", {}, "answers the same row differently each time", id="dropout that is never off"),
+        pytest.param("softmaxed", {}, "leave its last softmax out", id="probabilities where the loss takes logits"),
+    ],
+)
+def test_a_network_that_cannot_be_served_or_trained_is_refused_before_it_is_trained(
+    factory: str, options: dict[str, int], word: str
+) -> None:
+    torch.manual_seed(0)
+    network = factories.build(specs.Network(f"own_networks:{factory}", options), WHERE)
+    with pytest.raises(errors.InputError, match=word) as caught:
+        factories.check_fit(network, windows([3, 3, 3])[0], 3, WHERE)
+    assert WHERE in str(caught.value)
+
+
+def test_a_network_that_is_looked_at_is_as_it_was() -> None:
+    """The look in training mode leaves no trace in running statistics."""
+    network = cnn.large(3)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    factories.check_fit(network, np.random.default_rng(0).normal(size=(4, 28, 28)).astype(np.float32), 3, WHERE)
+    assert not network.training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

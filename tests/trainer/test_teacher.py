@@ -63,6 +63,13 @@ def test_every_row_gets_its_own_probabilities_in_batches() -> None:
     np.testing.assert_array_equal(soft.argmax(axis=1), x[:, 0, :3].argmax(axis=1))
 
 
+def test_a_teacher_that_ends_in_a_softmax_is_taken_at_its_word() -> None:
+    given = np.float32([[0.99, 0.005, 0.005], [0.2, 0.7, 0.1]])
+    with serving(lambda request: given[: len(request.inputs[0].data)]) as address:
+        soft = teacher.soft_labeler(address, PRESS)(windows([1, 1, 0])[0])
+    np.testing.assert_allclose(soft, given, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -63,11 +63,12 @@ class Labeling:
         return prepared
 
     def record(
-        self, task: LabelTask, taught: Sequence[examples.Captured], logits: NDArray[np.float64], by: str
+        self, task: LabelTask, taught: Sequence[examples.Captured], answers: NDArray[np.float64], by: str
     ) -> None:
-        """Write the teacher's labels: logits[n, classes] for n examples. Raises UnavailableError (storage)."""
+        """Write the teacher's labels for n examples: answers[n, classes] are logits or probabilities. Raises
+        UnavailableError (storage)."""
         state = self._current(task)
-        probabilities = confidence.softmax(logits, self._temperature)
+        probabilities = confidence.softmax(_as_logits(answers), self._temperature)
         for captured, row in zip(taught, probabilities, strict=True):
             if state is None:
                 continue
@@ -214,3 +215,10 @@ class Labeling:
         if not state.refuses(name):
             _log.warning("capture_refused", model=state.task.model, reason=reason, message=message)
         state.refuse(name, reason)
+
+
+def _as_logits(answers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A teacher's network may end in a softmax: what its finite rows hold is seen from the numbers."""
+    finite = answers[np.isfinite(answers).all(axis=1)]
+    kind = confidence.Outputs.PROBABILITIES if confidence.are_probabilities(finite) else confidence.Outputs.LOGITS
+    return confidence.as_logits(answers, kind)

@@ -169,7 +169,7 @@ class LabelingLoop:
                 for example in batch:
                     await self._teach(task, [example])
             else:
-                await self._run(self._labeling.record, task, batch, answer.logits, answer.by)
+                await self._run(self._labeling.record, task, batch, answer.outputs, answer.by)
 
     async def _acknowledge(self, finished: Sequence[Work]) -> None:
         """Acknowledge what is done. An entry whose acknowledgment is lost comes again and is found labelled."""

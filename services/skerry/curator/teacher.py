@@ -1,4 +1,4 @@
-"""Asking the large model for labels: captured rows in, logits out, over the Open Inference Protocol.
+"""Asking the large model for labels: captured rows in, logits or probabilities out, over the Open Inference Protocol.
 
 The teacher is any OIP v2 server that has a model of the same name, takes the inputs as the edge's callers sent them,
 and answers with a floating output [rows, classes].
@@ -18,16 +18,16 @@ from skerry.curator.label_task import LabelTask
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`logits` [rows, classes]; `by` names who answered, for people."""
+    """`outputs` [rows, classes], logits or probabilities; `by` names the teacher that answered, for people."""
 
-    logits: NDArray[np.float64]
+    outputs: NDArray[np.float64]
     by: str
 
 
 class Teacher(Protocol):
     async def ask(self, task: LabelTask, rows: NDArray[Any]) -> Answer:
-        """Logits of rows[n, *shape]. Raises InputError (these rows are refused), or UnavailableError (the teacher is
-        away, or is not one for this model)."""
+        """The answers to rows[n, *shape]. Raises InputError (these rows are refused), or UnavailableError (the teacher
+        is away, or is not one for this model)."""
         ...
 
 
@@ -44,10 +44,10 @@ class RemoteTeacher:
         except (errors.NotFoundError, errors.UnsupportedError) as exc:
             raise errors.UnavailableError(f"the teacher has no model {task.model}: {exc}") from exc
         version = f" {reply.version}" if reply.version else ""
-        return Answer(_logits(reply, task, len(rows)), f"teacher {task.model}{version}")
+        return Answer(_outputs(reply, task, len(rows)), f"teacher {task.model}{version}")
 
 
-def _logits(reply: InferReply, task: LabelTask, rows: int) -> NDArray[np.float64]:
+def _outputs(reply: InferReply, task: LabelTask, rows: int) -> NDArray[np.float64]:
     """The first floating output that has one number per row and class. Raises UnavailableError when there is none."""
     wanted = (rows, task.classes)
     for output in reply.outputs:

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from skerry.core import errors, tensors
+from skerry.core import errors, row_independence, tensors
 from skerry.nets.rnn import Recurrent, Step
 from skerry.serving import runtime
 
@@ -55,7 +55,7 @@ def export(network: nn.Module, example: NDArray[Any]) -> Exported:
 
     A recurrent network keeps its time axis free, a streaming one is exported as its step. Raises InputError when the
     network cannot be exported, or when ONNX Runtime and torch differ by more than TOLERANCE at batch 1, 2, 7 (and
-    lengths 1, 5, 50).
+    lengths 1, 5, 50), or when its rows influence one another.
     """
     network = network.eval()
     if isinstance(network, Recurrent) and network.streaming:
@@ -67,6 +67,7 @@ def export(network: nn.Module, example: NDArray[Any]) -> Exported:
     for batch in BATCHES:
         for feed in _lengths(_repeat(example, batch), free):
             _compare(data, {INPUT: feed}, [_forward(network, feed)], f"batch {batch}, input {list(feed.shape)}")
+    _check_rows(data, {INPUT: example}, [OUTPUT])
     return Exported(data, _input(example, free))
 
 
@@ -89,6 +90,8 @@ def export_step(network: Recurrent, example: NDArray[Any]) -> Exported:
             expected = _forward_all(step, piece, carried)
             feeds = {INPUT: piece, **dict(zip(names, carried, strict=True))}
             carried = _compare(data, feeds, expected, f"batch {batch}, piece {list(piece.shape)}")[1:]
+    zeros_fed = {name: np.zeros((len(example), network.hidden), dtype=np.float32) for name in names}
+    _check_rows(data, {INPUT: example, **zeros_fed}, outputs)
     return Exported(data, _input(example, (1,)), states)
 
 
@@ -133,6 +136,16 @@ def _compare(data: bytes, feeds: Feeds, expected: Sequence[NDArray[Any]], what: 
                 "a size may be baked in, or a layer behaves differently; it is not published"
             )
     return answers
+
+
+def _check_rows(data: bytes, samples: Feeds, outputs: Sequence[str]) -> None:
+    """Raises InputError when rows influence one another: callers share a run, and would get one another's answers."""
+    session = runtime.Session(data, "the exported network")
+    verdict = row_independence.judge(
+        lambda rows: dict(zip(outputs, session.run(list(outputs), rows), strict=True)), samples
+    )
+    if not verdict.passed:
+        raise errors.InputError(f"the exported network is not published: {verdict.reason}")
 
 
 def run(data: bytes, feeds: Feeds) -> list[NDArray[Any]]:

@@ -17,8 +17,7 @@ from skerry.core import errors, gates, paired, specs
 from skerry.core.manifest import Confidence, Manifest
 from skerry.nets import export
 from skerry.nets.worker_group import SINGLE, WorkerGroup
-from skerry.serving import selftest
-from skerry.trainer import baseline, compress, data, evaluate, golden, propose, train
+from skerry.trainer import baseline, compress, data, evaluate, golden, propose, train, trial
 from skerry.trainer.compress import Choice, Model
 from skerry.trainer.evaluate import Answers
 from skerry.trainer.shipped import Shipped
@@ -160,10 +159,10 @@ def _finish(
     """The complete manifest, the golden set, and what its self-test found wrong (empty: nothing)."""
     policy = resolved.model.gates
     judged = loaded.holdouts.get(JUDGING)
-    confidence = Confidence()
+    confidence = Confidence(outputs=evaluate.kind_of(candidate.version.logits(_some_rows(loaded)[: golden.ROWS])))
     if judged is not None and len(judged):
         rate = resolved.model.offload.target_rate_permille / 1000
-        confidence = evaluate.calibrate(candidate.answers[JUDGING], judged.targets, rate)
+        confidence = evaluate.calibrate(candidate.answers[JUDGING], judged.targets, rate, confidence.outputs)
     tested = golden.build(candidate.version, _some_rows(loaded))
     manifest = propose.complete(
         candidate.version.manifest,
@@ -175,8 +174,7 @@ def _finish(
         parents=(resolved.baseline.digest,) if isinstance(resolved.baseline, baseline.Baseline) else (),
         metrics={holdout.origin: _numbers(holdout) for holdout in holdouts},
     )
-    checked = selftest.check(manifest, candidate.version.model, tested.data)
-    return manifest, tested.data, "" if checked.passed else checked.reason
+    return manifest, tested.data, trial.fault(manifest, candidate.version.model, tested.data)
 
 
 def _baseline_answers(

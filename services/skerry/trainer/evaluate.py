@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skerry.core import confidence, errors, gates
+from skerry.core.confidence import Outputs
 from skerry.core.dataset_parts import Rows
 from skerry.core.manifest import Confidence, Manifest
 from skerry.trainer.shipped import Shipped
@@ -22,7 +23,8 @@ _WARM_RUNS = 20
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Logits [n, classes] of one version on the rows of one holdout, and the classes [n] they mean (-1: none)."""
+    """What one version answers on the rows of one holdout, logits or probabilities [n, classes], and the classes [n]
+    that they mean (-1: none)."""
 
     logits: NDArray[np.float32]
 
@@ -37,18 +39,23 @@ def answer(version: Shipped, holdouts: Mapping[str, Rows]) -> dict[str, Answers]
     return {origin: Answers(version.logits(rows.x)) for origin, rows in holdouts.items()}
 
 
-def calibrate(answers: Answers, labels: NDArray[np.int64], rate: float) -> Confidence:
+def kind_of(answers: NDArray[np.float32]) -> Outputs:
+    """What the answers [n, classes] of a network hold, seen from the numbers."""
+    usable = answers[np.isfinite(answers).all(axis=1)]
+    return Outputs.PROBABILITIES if confidence.are_probabilities(usable) else Outputs.LOGITS
+
+
+def calibrate(answers: Answers, labels: NDArray[np.int64], rate: float, kind: Outputs) -> Confidence:
     """Temperature, the threshold below which about `rate` of such rows lie, and the histogram nodes compare theirs
     with. Without a usable row: the neutral confidence, which offloads nothing."""
     usable = answers.classes >= 0
     if not usable.any():
-        return Confidence()
-    logits = answers.logits[usable]
+        return Confidence(outputs=kind)
+    logits = confidence.as_logits(answers.logits[usable], kind)
     temperature = confidence.fit_temperature(logits, labels[usable])
     sure = confidence.max_softmax(logits, temperature)
-    return Confidence(
-        round(temperature, 6), round(confidence.threshold_for_rate(sure, rate), 6), confidence.histogram(sure)
-    )
+    threshold = round(confidence.threshold_for_rate(sure, rate), 6)
+    return Confidence(round(temperature, 6), threshold, confidence.histogram(sure), kind)
 
 
 def holdout(

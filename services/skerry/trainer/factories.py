@@ -7,11 +7,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from skerry.core import errors, specs
+from skerry.core import confidence, errors, row_independence, specs
 
 # What an own network may raise when it is built or fed wrongly.
 _THEIRS = (TypeError, ValueError, RuntimeError, IndexError, KeyError, AttributeError, ImportError)
+
+_COMPARED_ROWS = 64  # of which the different ones are compared
 
 
 def build(network: specs.Network, owner: str) -> nn.Module:
@@ -41,16 +44,50 @@ def build(network: specs.Network, owner: str) -> nn.Module:
 
 
 def check_fit(network: nn.Module, x: NDArray[Any], classes: int, owner: str) -> None:
-    """Feed two rows: the network must answer [2, classes] real numbers. Raises InputError."""
+    """Feed a few rows, before anything is trained: the network must answer [rows, classes] real numbers, each row by
+    itself, and logits while it is trained. Raises InputError."""
     rows = np.ascontiguousarray(x[np.arange(2) % len(x)])
+    output = _answer(network.eval(), rows, owner)
+    if not isinstance(output, torch.Tensor) or tuple(output.shape) != (2, classes) or not output.is_floating_point():
+        shape = list(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise errors.InputError(f"{owner}: the network answered {shape} for 2 rows, it should be [2, {classes}] logits")
+    if confidence.are_probabilities(_answer_in_training(network, rows, owner)):
+        raise errors.InputError(
+            f"{owner}: the network answers with probabilities while it is trained, and the loss takes logits: "
+            "leave its last softmax out, or apply it in evaluation mode only"
+        )
+    verdict = row_independence.judge(
+        lambda samples: {"logits": _answer(network, samples["rows"], owner).numpy()}, {"rows": x[:_COMPARED_ROWS]}
+    )
+    if not verdict.passed:
+        raise errors.InputError(f"{owner}: {verdict.reason}{_suspects(network)}")
+
+
+def _answer(network: nn.Module, rows: NDArray[Any], owner: str) -> Any:
     try:
         with torch.inference_mode():
-            output = network.eval()(torch.from_numpy(rows))
+            return network(torch.from_numpy(np.ascontiguousarray(rows)))
     except _THEIRS as exc:
         raise errors.InputError(
             f"{owner}: the network does not take inputs of {rows.dtype} {list(rows.shape)}, which is what the "
             f"preprocessing makes: {exc}"
         ) from exc
-    if not isinstance(output, torch.Tensor) or tuple(output.shape) != (2, classes) or not output.is_floating_point():
-        shape = list(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        raise errors.InputError(f"{owner}: the network answered {shape} for 2 rows, it should be [2, {classes}] logits")
+
+
+def _answer_in_training(network: nn.Module, rows: NDArray[Any], owner: str) -> NDArray[Any]:
+    """The answer in training mode; running statistics stay as they were."""
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    answer: NDArray[Any] = _answer(network.train(), rows, owner).numpy()
+    network.load_state_dict(before)
+    network.eval()
+    return answer
+
+
+def _suspects(network: nn.Module) -> str:
+    """Layers that use statistics of the batch in evaluation mode too, for the message."""
+    names = [
+        name or type(layer).__name__
+        for name, layer in network.named_modules()
+        if isinstance(layer, _BatchNorm) and layer.running_mean is None
+    ]
+    return f"; {', '.join(names[:5])} has track_running_stats=False" if names else ""

@@ -34,6 +34,7 @@ def prune(
             f"retrain.prunePermille is set, but {type(network).__name__} has no method slimmed(share): "
             "write one that returns a narrower copy, or set prunePermille to 0"
         )
-    soft = confidence.softmax(training.predict(network, samples.x)).astype(np.float32)
+    answers = confidence.in_terms_of(training.predict(network, samples.x), confidence.Outputs.LOGITS)
+    soft = confidence.softmax(answers).astype(np.float32)
     fine = replace(recipe, epochs=max(1, recipe.epochs // 2))
     return training.train(slim(share), replace(samples, soft=soft), fine, on_epoch, classes, workers)

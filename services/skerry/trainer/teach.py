@@ -51,13 +51,14 @@ def teach(model: specs.EdgeModel, blobs: Blobs, seed: int) -> dict[str, bytes]:
 def _files(version: Shipped, loaded: data.Loaded, model: specs.EdgeModel) -> dict[str, bytes]:
     """The model with its golden set and manifest; logs its accuracy on the imported holdout."""
     held = loaded.holdouts.get("imported")
-    confidence = manifest.Confidence()
+    rows = (held if held is not None and len(held) else loaded.train["imported"]).x
+    confidence = manifest.Confidence(outputs=evaluate.kind_of(version.logits(rows[: golden.ROWS])))
     if held is not None and len(held):
-        answers = evaluate.Answers(version.logits(held.x))
-        confidence = evaluate.calibrate(answers, held.targets, model.offload.target_rate_permille / 1000)
+        answers, rate = evaluate.Answers(version.logits(held.x)), model.offload.target_rate_permille / 1000
+        confidence = evaluate.calibrate(answers, held.targets, rate, confidence.outputs)
         accuracy = float((answers.classes == held.targets).mean())
         log.info("taught", model=model.name, accuracy=round(accuracy, 4), n=len(held), size_bytes=len(version.model))
-    tested = golden.build(version, (held if held is not None and len(held) else loaded.train["imported"]).x)
+    tested = golden.build(version, rows)
     complete = propose.complete(
         version.manifest,
         golden=tested.data,

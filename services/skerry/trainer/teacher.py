@@ -1,4 +1,5 @@
-"""Soft labels for rows, from the large model behind any Open Inference Protocol v2 server.
+"""Soft labels for rows, from the large model behind any Open Inference Protocol v2 server, which answers with logits or
+with probabilities.
 
 Asked in batches that fit the message limit; an answer that is not one finite number per class and row counts as no
 answer. Whether a run can do without is the caller's decision.
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.core import confidence, errors, specs
+from skerry.core.confidence import Outputs
 from skerry.core.inference import InferRequest
 from skerry.core.tensors import Tensor
 from skerry.trainer.train import SoftLabeler
@@ -49,4 +51,4 @@ async def _ask(remote: RemoteModel, address: str, model: specs.EdgeModel, x: NDA
             f"the teacher at {address} gave no finite {list(wanted)} answer for {model.name}: "
             "does it serve this model with these classes?"
         )
-    return confidence.softmax(logits).astype(np.float32)
+    return confidence.softmax(confidence.in_terms_of(logits, Outputs.LOGITS)).astype(np.float32)
