@@ -18,7 +18,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 import uvloop
 
 from skerry import rpc
-from skerry.adapters import cancellation, http_pages, shutdown
+from skerry.adapters import cancellation, http_pages, own_address, shutdown
 from skerry.adapters.telemetry import logs, metrics
 from skerry.agent import handover, runtime_limits_child, wiring
 from skerry.agent import settings as settings_module
@@ -86,7 +86,10 @@ async def _run(
     await _bring_up(state, serving)
     if is_alone:
         _print_ready(settings, serving, address, page_address)
-    await _run_linked(settings, serving, state, settings.address or address)
+    gateway_host, _ = addresses.parse("SKERRY_GATEWAY", settings.gateway)
+    port = addresses.parse("the listener's address", address)[1]
+    reachable = own_address.reachable(settings.listen[0], port, gateway_host)
+    await _run_linked(settings, serving, state, settings.address or reachable)
 
 
 async def _bring_up(state: wiring.State, serving: wiring.Serving) -> None:

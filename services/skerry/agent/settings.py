@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from skerry.adapters import files, shutdown
+from skerry.adapters import shutdown
 from skerry.adapters.environment import DEFAULT_LISTEN, TRANSPORTS, Variables
+from skerry.core import addresses, errors, names
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,7 @@ class Settings:
     """One frozen value per process."""
 
     node: str
-    """SKERRY_NODE: the node's name."""
+    """SKERRY_NODE: the node's name: lower-case letters, digits, '-' and '.', as in Kubernetes."""
     state: Path
     """SKERRY_STATE: folder of versions, ledger, spool and trusted metadata; of two agents on it one stands by."""
     trust_root: Path
@@ -37,7 +38,8 @@ class Settings:
     transport: str = "h2"
     """SKERRY_TRANSPORT: `h2` (skerry's own) or `grpcio`."""
     address: str = ""
-    """SKERRY_ADDRESS: where clients reach this node, shown to people; not set: the listener's address."""
+    """SKERRY_ADDRESS: where clients reach this node, shown to people; not set: the listener's address, and where that
+    is every interface the address of the one that leads to the gateway."""
     beat_s: float = 1.0
     """SKERRY_BEAT_SECONDS: how often the node reports when nothing changes; 10 and more on thin links."""
     spool_bytes: int = 64 << 20
@@ -79,7 +81,7 @@ class Settings:
 def read(environment: Mapping[str, str] = os.environ) -> Settings:
     """Raises InputError naming the variable."""
     given = Variables(environment)
-    node = files.check_name(given.required("SKERRY_NODE", "the node's name"), "SKERRY_NODE")
+    node = _node_name(given.required("SKERRY_NODE", "the node's name"))
     state = Path(given.required("SKERRY_STATE", "the folder that this agent keeps"))
     enrol = given.address_text("SKERRY_ENROL")
     token_file = given.text("SKERRY_JOIN_TOKEN_FILE")
@@ -95,7 +97,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         teacher=given.address_text("SKERRY_TEACHER"),
         http=given.address("SKERRY_HTTP"),
         transport=given.choice("SKERRY_TRANSPORT", TRANSPORTS),
-        address=given.text("SKERRY_ADDRESS"),
+        address=_told_address(given.text("SKERRY_ADDRESS")),
         beat_s=given.number("SKERRY_BEAT_SECONDS", 1.0, low=0.05),
         spool_bytes=given.megabytes("SKERRY_SPOOL_MB", 64, low=1),
         models_bytes=given.megabytes("SKERRY_MODELS_MB", 1024, low=1),
@@ -109,6 +111,24 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         grace_s=given.number("SKERRY_GRACE_SECONDS", 20.0),
         log_level=given.text("SKERRY_LOG_LEVEL", "INFO"),
     )
+
+
+def _node_name(name: str) -> str:
+    try:
+        return names.check("EdgeNode", name)
+    except errors.InputError as exc:
+        raise errors.InputError(f"SKERRY_NODE: {exc}") from exc
+
+
+def _told_address(text: str) -> str:
+    """People may write what they like, a name or a URL: but no address that leads everybody to themselves."""
+    hosts = (text, text.rpartition(":")[0] if ":" in text else text)
+    if text and any(addresses.is_wildcard(host.strip("[]")) for host in hosts):
+        raise errors.InputError(
+            f"SKERRY_ADDRESS {text[:80]!r} is where a listener takes calls, not where clients reach this node: give a "
+            "host and a port, or leave it out"
+        )
+    return text
 
 
 def _trust_root(given: Variables, state: Path, enrol: str) -> Path:

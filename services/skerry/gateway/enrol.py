@@ -12,11 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from skerry.adapters import files
-from skerry.adapters.objects import rules
 from skerry.adapters.objects.protocol import Object, Objects
 from skerry.adapters.pki import authority
 from skerry.adapters.telemetry import logs
-from skerry.core import errors, identity, join_tokens, offload, writers
+from skerry.core import errors, identity, join_tokens, names, offload, writers
 from skerry.proto import fleet_pb2
 
 _TRIES = 10
@@ -50,7 +49,7 @@ class Enrolment:
     def enrol(self, request: fleet_pb2.EnrolRequest) -> fleet_pb2.Membership:
         """Raises InputError, ForbiddenError (this token never), WaitingError, OverloadedError, UnavailableError."""
         self._admit()
-        rules.check_name("EdgeNode", request.node)
+        names.check("EdgeNode", request.node)
         key = authority.digest_of_request(request.csr)
         for _ in range(_TRIES):
             try:
@@ -100,7 +99,7 @@ class Enrolment:
 
     def _token(self, name: str) -> tuple[Object | None, join_tokens.JoinToken | None]:
         try:
-            rules.check_name("JoinToken", name)
+            names.check("JoinToken", name)
             found = self._objects.get("JoinToken", name)
             return found, join_tokens.parse_object(found.name, found.spec, found.status)
         except errors.InputError:  # not found, or no name at all: told as a wrong secret is

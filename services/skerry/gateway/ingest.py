@@ -12,10 +12,9 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from skerry.adapters.blobs.protocol import Blobs
-from skerry.adapters.objects import rules
 from skerry.adapters.streams.protocol import Streams
 from skerry.adapters.telemetry import logs
-from skerry.core import contract, datasets, digests, errors
+from skerry.core import contract, datasets, digests, errors, names
 from skerry.proto import fleet_pb2
 
 MAX_LABEL = 1 << 31
@@ -79,7 +78,7 @@ def _truth(data: bytes, node: str) -> Accepted:
 
 
 def _check_owner(model: str, owner: str, node: str) -> None:
-    rules.check_name("EdgeModel", model)
+    names.check("EdgeModel", model)
     if owner != node:
         raise errors.InputError(f"the record is of node {owner!r:.80}, the upload is of node {node!r}")
 
@@ -107,7 +106,7 @@ class Ingest:
 
     def upload(self, request: fleet_pb2.UploadRequest) -> fleet_pb2.UploadReply:
         """Raises InputError (the request as a whole), UnavailableError (storage; nothing is acknowledged)."""
-        rules.check_name("EdgeNode", request.node)
+        names.check("EdgeNode", request.node)
         if len(request.records) > contract.MAX_UPLOAD_RECORDS:
             raise errors.TooLargeError(
                 f"an upload has {len(request.records)} records, at most {contract.MAX_UPLOAD_RECORDS} are taken"

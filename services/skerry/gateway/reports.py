@@ -8,8 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from skerry.adapters.objects import rules
-from skerry.core import contract, digests, errors
+from skerry.core import contract, digests, errors, names
 from skerry.core.specs import TargetState
 from skerry.proto import fleet_pb2
 
@@ -29,7 +28,7 @@ _STATES = {
 
 def check(report: fleet_pb2.NodeReport) -> None:
     """Raises InputError naming the node and the field."""
-    rules.check_name("EdgeNode", report.node)
+    names.check("EdgeNode", report.node)
     where = f"report of node {report.node}"
     if not report.boot_id:
         raise errors.InputError(f"{where}: boot_id is empty: sequences cannot be told apart without it")
@@ -53,7 +52,7 @@ def check(report: fleet_pb2.NodeReport) -> None:
 
 
 def _check_model(model: fleet_pb2.ModelReport, where: str) -> None:
-    rules.check_name("EdgeModel", model.model)
+    names.check("EdgeModel", model.model)
     for name in ("digest", "target_digest", "last_known_good"):
         if text := getattr(model, name):
             digests.check(text, f"{where}: {name} of model {model.model}")
@@ -64,7 +63,7 @@ def _check_model(model: fleet_pb2.ModelReport, where: str) -> None:
 
 
 def _check_reading(reading: fleet_pb2.Reading, where: str) -> None:
-    rules.check_name("EdgeModel", reading.model)
+    names.check("EdgeModel", reading.model)
     numbers = (reading.window_s, reading.p50_ms, reading.p99_ms)
     if not all(math.isfinite(one) for one in numbers) or len(reading.confidence_counts) > 64:
         raise errors.InputError(f"{where}: the reading of model {reading.model} holds a number that is not finite")

@@ -14,7 +14,7 @@ from skerry.adapters.kubernetes.reflector import Reflector
 from skerry.adapters.objects import resources, rules
 from skerry.adapters.objects.cache import Cache, KindSink
 from skerry.adapters.objects.protocol import Change, Json, Object
-from skerry.core import errors, writers
+from skerry.core import errors, names, writers
 
 _SYNC_S = 15.0
 
@@ -146,7 +146,7 @@ class KubernetesObjects:
 
     def _path(self, kind: str, name: str, *, status: bool = False) -> str:
         """Of one object. A name that none can have is not looked for: as part of a path it could lead elsewhere."""
-        if not rules.is_name(name):
+        if not names.is_name(name):
             raise errors.NotFoundError(f"there is no {kind} {name[:120]}")
         return resources.path(self._api.namespace, kind, name, status=status)
 

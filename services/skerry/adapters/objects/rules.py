@@ -1,31 +1,14 @@
 """What holds for every object store: names, sizes, writers, immutable specs, and how a patch becomes a new object."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 
 from skerry.adapters.objects.protocol import Json, Object
-from skerry.core import errors, merging, writers
+from skerry.core import errors, merging, names, writers
 
 MAX_OBJECT_BYTES = 512 * 1024  # of spec and status together, as JSON
 IMMUTABLE_SPECS = frozenset({"ModelVersion"})
-
-_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,118}[a-z0-9])?")
-
-
-def is_name(name: str) -> bool:
-    """Names are DNS-like, as in Kubernetes."""
-    return _NAME.fullmatch(name) is not None
-
-
-def check_name(kind: str, name: str) -> None:
-    """Raises InputError."""
-    if not is_name(name):
-        raise errors.InputError(
-            f"{kind} name {name[:80]!r} must be 1-120 lower-case letters, digits, '-' or '.', "
-            "beginning and ending with a letter or digit"
-        )
 
 
 def new_object(
@@ -33,7 +16,7 @@ def new_object(
 ) -> Object:
     """A new object, its resource version still 0. Raises InputError or RejectedError."""
     writers.check_create(kind, manager)
-    check_name(kind, name)
+    names.check(kind, name)
     thing = Object(kind, name, uid, encodable(kind, name, spec), {}, dict(labels or {}), 1, 0, now_unix_ms)
     _check_size(thing)
     return thing
@@ -70,7 +53,7 @@ def restored(thing: Object, uid: str) -> Object:
     """An object out of a backup, as a store may take it. Raises InputError: unknown kind, bad name, too large."""
     if thing.kind not in writers.CREATORS:
         raise errors.InputError(f"unknown kind {thing.kind!r}: this backup is of another version of skerry")
-    check_name(thing.kind, thing.name)
+    names.check(thing.kind, thing.name)
     spec, status = (encodable(thing.kind, thing.name, part) for part in (thing.spec, thing.status))
     restored = replace(thing, uid=uid, spec=spec, status=status, labels=dict(thing.labels), generation=1)
     _check_size(restored)

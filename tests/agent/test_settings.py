@@ -1,0 +1,41 @@
+"""What a node is called and which address it tells are checked where they are set, in the gateway's own words."""
+
+import pytest
+
+from skerry.agent import settings
+from skerry.core import errors
+from skerry.gateway import reports
+from skerry.proto import fleet_pb2
+
+FULL = {
+    "SKERRY_NODE": "edge-1",
+    "SKERRY_STATE": "/s",
+    "SKERRY_TRUST_ROOT": "/r",
+    "SKERRY_GATEWAY": "h:1",
+    "SKERRY_REPOSITORY_URL": "http://h",
+}
+
+
+@pytest.mark.parametrize("name", ["Edge-1", "edge_1", "-edge", "edge.", "a" * 121, "kante-ä", "../x"])
+def test_a_name_that_the_gateway_would_refuse_is_refused_at_the_node_in_the_same_words(name: str) -> None:
+    with pytest.raises(errors.InputError) as here:
+        settings.read(FULL | {"SKERRY_NODE": name})
+    with pytest.raises(errors.InputError) as there:
+        reports.check(fleet_pb2.NodeReport(node=name, boot_id="b"))
+    assert str(here.value) == f"SKERRY_NODE: {there.value}"
+
+
+@pytest.mark.parametrize("name", ["e", "edge-1", "edge-1.site.example", "7"])
+def test_a_name_that_the_gateway_takes_is_taken(name: str) -> None:
+    assert settings.read(FULL | {"SKERRY_NODE": name}).node == name
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0:8001", "[::]:8001", ":::8001", "[::]", "0.0.0.0", ":8001"])
+def test_an_address_that_leads_everybody_to_themselves_is_not_told(text: str) -> None:
+    with pytest.raises(errors.InputError, match="SKERRY_ADDRESS"):
+        settings.read(FULL | {"SKERRY_ADDRESS": text})
+
+
+@pytest.mark.parametrize("text", ["", "10.0.0.7:8001", "[fd00::7]:8001", "edge-1", "https://edge-1.example:8443"])
+def test_any_other_address_is_told_as_it_is_set(text: str) -> None:
+    assert settings.read(FULL | {"SKERRY_ADDRESS": text}).address == text
