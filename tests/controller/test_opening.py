@@ -66,6 +66,7 @@ def test_jobs_of_a_cluster_go_on_without_the_controller(given: dict[str, Any]) -
     ("changes", "told"),
     [
         pytest.param({"jobs": "slurm"}, "SKERRY_JOBS must be local or kubernetes", id="another place"),
+        pytest.param({"jobs": "slurm://me:secret@host"}, r"not 'slurm://\*\*\*@host'", id="no password is repeated"),
         pytest.param({"jobs": "kubernetes://"}, "kubernetes://<namespace>", id="no namespace"),
         pytest.param({"jobs": "kubernetes://a?context=b"}, "no cluster can be found", id="a context that is not there"),
         pytest.param({"job_image": ""}, "SKERRY_JOB_IMAGE", id="no image"),

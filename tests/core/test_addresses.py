@@ -110,3 +110,10 @@ def test_what_no_certificate_can_name_is_refused_with_what_it_is(text: str, said
         addresses.check_host("--host", text)
     assert said in str(caught.value)
     assert "--host" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["redis://app:not-for-logs@host/0", "app:not-for-logs@host:8001"])
+def test_a_url_in_the_place_of_an_address_is_refused_without_its_password(text: str) -> None:
+    with pytest.raises(errors.InputError, match="SKERRY_HTTP must be host:port") as caught:
+        addresses.parse("SKERRY_HTTP", text)
+    assert "not-for-logs" not in str(caught.value)

@@ -6,7 +6,7 @@ Left out: names are not resolved and nothing is bound here.
 import ipaddress
 import re
 
-from skerry.core import errors
+from skerry.core import errors, urls
 
 MAX_CHARS = 300  # a host name has at most 253
 _MAX_HOST_CHARS = 253
@@ -19,15 +19,16 @@ Address = tuple[str, int]  # host without brackets, port
 def parse(name: str, text: str) -> Address:
     """(host, port) of `host:port` or `[IPv6]:port`; port 0 asks for any. Raises InputError naming `name`."""
     host, _, port = text.rpartition(":")
+    shown = urls.without_secret(text)[:MAX_CHARS]  # a URL with a password may stand in its place
     if host.startswith("[") and host.endswith("]") and ":" in host:
         host = host[1:-1]
     elif ":" in host:
         raise errors.InputError(
-            f"{name} must be host:port, not {text[:MAX_CHARS]!r}; brackets stand around an IPv6 host, like [::1]:8001"
+            f"{name} must be host:port, not {shown!r}; brackets stand around an IPv6 host, like [::1]:8001"
         )
     is_port = port.isascii() and port.isdecimal() and len(port) < 6 and int(port) < 65536
     if not host or not is_port or len(text) > MAX_CHARS or any(sign in host for sign in "[]/@?# \t\r\n"):
-        raise errors.InputError(f"{name} must be host:port, not {text[:MAX_CHARS]!r}")
+        raise errors.InputError(f"{name} must be host:port, not {shown!r}")
     return host, int(port)
 
 

@@ -15,7 +15,7 @@ from tuf.api import exceptions
 from tuf.ngclient.fetcher import FetcherInterface
 
 from skerry.adapters.trust import partial_download
-from skerry.core import errors
+from skerry.core import errors, urls
 from skerry.core import identity as names
 
 _CHUNK_BYTES = 64 * 1024
@@ -66,7 +66,7 @@ class Fetcher(FetcherInterface):
         if response.status == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             response.close()
             kept.forget()
-            raise exceptions.DownloadError(f"{url} answered with another part than was asked for")
+            raise exceptions.DownloadError(f"{urls.without_secret(url)} answered with another part than was asked for")
         if have and response.status in (206, _RANGE_NOT_SATISFIABLE):
             self.went_on = kept
             yield from kept.read()
@@ -85,10 +85,12 @@ class Fetcher(FetcherInterface):
                 "GET", url, headers=dict(headers), preload_content=False, redirect=False, timeout=timeout
             )
         except urllib3.exceptions.HTTPError as exc:
-            raise exceptions.DownloadError(f"{url}: {exc}{names.hint(str(exc))}") from exc
+            raise exceptions.DownloadError(f"{urls.without_secret(url)}: {exc}{names.hint(str(exc))}") from exc
         if response.status != 200 and not (headers and response.status in (206, _RANGE_NOT_SATISFIABLE)):
             response.close()
-            raise exceptions.DownloadHTTPError(f"{url} answered HTTP {response.status}", response.status)
+            raise exceptions.DownloadHTTPError(
+                f"{urls.without_secret(url)} answered HTTP {response.status}", response.status
+            )
         return response
 
     def _chunks(self, url: str, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
@@ -102,16 +104,16 @@ class Fetcher(FetcherInterface):
                 if (passed_s := time.monotonic() - window_s) > _WINDOW_S:
                     if received < passed_s * _SLOWEST_BYTES_PER_S:
                         raise exceptions.SlowRetrievalError(
-                            f"{url} came with only {received / passed_s:.0f} bytes a second"
+                            f"{urls.without_secret(url)} came with only {received / passed_s:.0f} bytes a second"
                         )
                     window_s, received = time.monotonic(), 0
         except (urllib3.exceptions.HTTPError, OSError) as exc:
-            raise exceptions.DownloadError(f"{url} broke off: {exc}") from exc
+            raise exceptions.DownloadError(f"{urls.without_secret(url)} broke off: {exc}") from exc
         finally:
             response.close()
 
     def _remaining_s(self, url: str) -> float:
         remaining_s = self._deadline_s - time.monotonic()
         if remaining_s <= 0:
-            raise exceptions.SlowRetrievalError(f"{url} was not downloaded in time")
+            raise exceptions.SlowRetrievalError(f"{urls.without_secret(url)} was not downloaded in time")
         return remaining_s

@@ -8,7 +8,7 @@ from pathlib import Path
 from skerry.controller import settings
 from skerry.controller.jobs import command, local
 from skerry.controller.jobs.protocol import Jobs
-from skerry.core import errors, job_tickets
+from skerry.core import errors, job_tickets, urls
 
 
 def open_jobs(given: settings.Settings) -> Jobs:
@@ -18,7 +18,9 @@ def open_jobs(given: settings.Settings) -> Jobs:
             given.jobs_folder, functools.partial(command.local, sys.executable), settings.job_environment(given)
         )
     if not given.jobs.startswith("kubernetes://"):
-        raise errors.InputError(f"SKERRY_JOBS must be local or kubernetes://<namespace>, not {given.jobs!r}")
+        raise errors.InputError(
+            f"SKERRY_JOBS must be local or kubernetes://<namespace>, not {urls.without_secret(given.jobs)!r}"
+        )
     from skerry.adapters import kubernetes
     from skerry.controller.jobs import manifest
     from skerry.controller.jobs.kubernetes import KubernetesJobs
