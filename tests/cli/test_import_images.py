@@ -10,8 +10,9 @@ from cli_system import StillSystem
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from skerry.cli import agent_client
 from skerry.cli.importing import images
-from skerry.core import errors
+from skerry.core import errors, specs
 from skerry.core.datasets import Input
 
 GRAY, COLOR = Input("x", "UINT8", (8, 8)), Input("x", "UINT8", (8, 8, 3))
@@ -150,3 +151,12 @@ def test_folders_of_codes_are_names(system: StillSystem, tmp_path: Path) -> None
     system.good("datasets", "import", tmp_path / "f", "--model", "codes")
     manifest, _ = system.dataset("codes")
     assert np.sum([part.per_class for part in manifest.parts], axis=0).tolist() == [0, 4, 4]
+
+
+@pytest.mark.parametrize(("size", "squeezed"), [((16, 8), True), ((16, 16), False), ((8, 8), False)])
+def test_an_image_that_infer_would_squeeze_is_known(tmp_path: Path, size: tuple[int, int], squeezed: bool) -> None:
+    wanted = specs.Input("x", "UINT8", (8, 8, 3))
+    path = save(tmp_path / "p.png", Image.new("RGB", size))
+    assert agent_client.is_squeezed(path, wanted) is squeezed
+    np.savez(tmp_path / "p.npz", x=np.zeros((8, 8, 3), np.uint8))
+    assert not agent_client.is_squeezed(tmp_path / "p.npz", wanted)

@@ -51,6 +51,13 @@ def read(path: Path, first: specs.Input, served: Sequence[tensors.Spec] = ()) ->
     return tuple(_read_one(path, specs.Input(spec.name, spec.datatype, spec.shape)) for spec in served)
 
 
+def is_squeezed(path: Path, wanted: specs.Input) -> bool:
+    """Is this an image whose sides are not as the model's? Scaled to the model's input it is seen out of shape."""
+    if path.suffix.lower() in (".npz", ".json"):
+        return False
+    return images.is_squeezed(path, Input(wanted.name, wanted.datatype, wanted.shape))
+
+
 def _read_one(path: Path, wanted: specs.Input) -> tensors.Tensor:
     if path.suffix.lower() == ".npz":
         array = _from_npz(path, wanted)

@@ -37,6 +37,8 @@ def infer(model: str, path: Path, node: str, request_id: str, as_json: bool, sta
     address = agent_client.address_of(system, node) if node else agent_client.address_serving(system, store, model)
     served = asyncio.run(agent_client.inputs_of(address, model, _TIMEOUT_S))
     tensors = agent_client.read(path, described.input, served)
+    if agent_client.is_squeezed(path, described.input):
+        click.echo(f"note: {path} is squeezed to the model's input: its sides are in another ratio", err=True)
     used_id = request_id or uuid.uuid4().hex
     reply, seconds = asyncio.run(agent_client.infer(address, model, used_id, tensors, _TIMEOUT_S))
     answer = agent_client.answer_document(reply, described.class_names, used_id, seconds)

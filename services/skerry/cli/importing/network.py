@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skerry.cli import text_file
-from skerry.cli.importing import labeled, npz, onnx_file, trial
-from skerry.core import class_labels, confidence, datasets, errors, manifest, preprocessing, tensors
+from skerry.cli.importing import npz, onnx_file, trial
+from skerry.core import class_labels, confidence, errors, manifest, preprocessing, tensors
 from skerry.core.manifest import Manifest
 
 MAX_GOLDEN_ROWS = 64
@@ -137,5 +137,4 @@ def _golden_rows(path: Path, inputs: Sequence[tensors.Spec], is_preprocessed: bo
 def _as_taken(path: Path, array: NDArray[Any], spec: tensors.Spec) -> NDArray[Any]:
     if array.dtype.kind not in "biuf":
         raise errors.InputError(f"{path}: array {spec.name!r} holds {array.dtype}, not numbers")
-    datatype = "FP32" if spec.datatype == "BF16" else spec.datatype  # numpy has no bfloat16: it is widened
-    return labeled.fit(array, datasets.Input(spec.name, datatype, spec.shape), f"{path}, array {spec.name!r}")
+    return tensors.cast(array, spec.datatype, f"{path}, array {spec.name!r}", owner=f"input {spec.name!r}")
