@@ -29,8 +29,8 @@ class MemoryFleetState:
 
     def count(self, counters: Sequence[str]) -> Sequence[Mapping[str, int]]:
         now = time.monotonic()
-        found = (self._counters.get(counter, ({}, 0.0)) for counter in counters)
-        return [dict(fields) if end > now else {} for fields, end in found]
+        kept = (self._counters.get(counter, ({}, 0.0)) for counter in counters)
+        return [dict(fields) if end > now else {} for fields, end in kept]
 
     def flush(self) -> None:
         self._readings.clear()

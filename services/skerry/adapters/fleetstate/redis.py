@@ -7,7 +7,7 @@ from skerry.adapters import redis_link
 
 _PREFIX = "skerry:"
 _SCAN_COUNT = 500
-_SPECIAL = str.maketrans({one: f"\\{one}" for one in "*?[]^\\"})
+_SPECIAL = str.maketrans({sign: f"\\{sign}" for sign in "*?[]^\\"})
 
 
 class RedisFleetState:
@@ -41,5 +41,5 @@ class RedisFleetState:
         with redis_link.our_errors(self._redis), self._redis.pipeline(transaction=False) as pipe:
             for counter in counters:
                 pipe.hgetall(_PREFIX + counter)
-            found = pipe.execute()
-        return [{field.decode(): int(value) for field, value in fields.items()} for fields in found]
+            counters_read = pipe.execute()
+        return [{field.decode(): int(value) for field, value in fields.items()} for fields in counters_read]

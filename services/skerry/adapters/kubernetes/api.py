@@ -24,7 +24,7 @@ MERGE_PATCH = "application/merge-patch+json"
 
 
 class Api:
-    """One connection pool; threads may share it. It ends with `close`, or when nobody has it any more."""
+    """One connection pool; threads may share it. It ends with `close`, or when nothing refers to it any more."""
 
     def __init__(self, client: httpx.Client, namespace: str) -> None:
         self._client, self.namespace = client, namespace
@@ -48,13 +48,13 @@ class Api:
 
     def text(self, path: str, query: Mapping[str, str], max_bytes: int) -> bytes:
         """What is no JSON (a pod's log): its first `max_bytes`."""
-        found = bytearray()
+        data = bytearray()
         with self._open("GET", path, query, READ_S) as answer:
             for chunk in _translated(answer.iter_bytes(), path):
-                found += chunk
-                if len(found) >= max_bytes:
+                data += chunk
+                if len(data) >= max_bytes:
                     break
-        return bytes(found[:max_bytes])
+        return bytes(data[:max_bytes])
 
     def lines(self, path: str, query: Mapping[str, str], *, silence_s: float) -> Iterator[str]:
         """A stream's lines. Raises UnavailableError when it says nothing for `silence_s`."""
@@ -103,10 +103,10 @@ class Api:
                 if pause_s is None or time.monotonic() + pause_s >= end_s:
                     raise _refused(answer, method, path)
                 time.sleep(pause_s)
-            found: Json = answer.json()
+            document: Json = answer.json()
         except (httpx.HTTPError, ConfigError, OSError, ValueError) as exc:
             raise _unreachable(exc, path) from exc
-        return found
+        return document
 
 
 class GoneError(errors.UnavailableError):

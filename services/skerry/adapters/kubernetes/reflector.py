@@ -25,7 +25,7 @@ _SHORT_S = 1.0  # a watch that ends so soon is none: without a pause it would be
 
 
 class Sink(Protocol):
-    """Who is told. Called from the reflector's thread."""
+    """Who receives the objects. Called from the reflector's thread."""
 
     def replace(self, manifests: Sequence[Manifest], version: str, *, restored: bool) -> None:
         """Everything that existed at this resource version. `restored`: versions told before are of another history."""

@@ -17,8 +17,8 @@ def highest(store: Objects) -> int:
 def named_by(thing: Object) -> Iterator[int]:
     """Of a rollout, of what settling a model remembers, of a node's permits."""
     holders: list[Any] = [thing.status, thing.status.get("catchUp")]
-    for one in thing.spec.get("assignments", ()) if thing.kind == "EdgeNode" else ():
-        holders += [one.get("permit"), one.get("lease")]
+    for assignment in thing.spec.get("assignments", ()) if thing.kind == "EdgeNode" else ():
+        holders += [assignment.get("permit"), assignment.get("lease")]
     for holder in holders:
         if isinstance(holder, Mapping) and isinstance(epoch := holder.get("epoch"), int):
             yield epoch

@@ -53,7 +53,7 @@ class KubernetesLease:
             self._epoch = max(int(lease["spec"].get("leaseTransitions") or 0), self._floor()) + 1
             self._write(lease, holder, acquired=True)
         except errors.ConflictError:
-            return None  # somebody else was faster
+            return None  # another candidate was faster
         self._holder, self._until_s = holder, began_s + self._deadline_s
         self._stop.clear()
         self._thread = threading.Thread(target=self._renew_on, name=f"lease {self._name}", daemon=True)

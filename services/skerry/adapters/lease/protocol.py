@@ -5,7 +5,7 @@ from typing import Protocol
 
 class Lease(Protocol):
     def acquire(self, holder: str) -> int | None:
-        """Become leader: the new epoch, or None while somebody else leads."""
+        """Become leader: the new epoch, or None while another candidate leads."""
         ...
 
     def renew(self) -> bool:

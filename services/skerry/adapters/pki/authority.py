@@ -57,9 +57,9 @@ class Authority:
         builder = _builder(x509.Name([]), request.public_key(), issuer, now - _SKEW, until)
         builder = builder.add_extension(names, critical=True)  # RFC 5280 §4.1.2.6: critical where the subject is empty
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        made = builder.sign(key, _hash(key)).public_bytes(serialization.Encoding.PEM)
+        certificate = builder.sign(key, _hash(key)).public_bytes(serialization.Encoding.PEM)
         is_root = issuer.issuer == issuer.subject
-        return made if is_root else made + issuer.public_bytes(serialization.Encoding.PEM)
+        return certificate if is_root else certificate + issuer.public_bytes(serialization.Encoding.PEM)
 
     def _load(self) -> tuple[x509.Certificate, CaKey]:
         try:
@@ -77,10 +77,10 @@ class Authority:
 def digest_of_ca(file: Path) -> str:
     """`sha256:` of the DER of the CA certificate in a PEM file: what join tokens pin. Raises UnavailableError."""
     try:
-        found = x509.load_pem_x509_certificate(_read(file.parent, file.name))
+        certificate = x509.load_pem_x509_certificate(_read(file.parent, file.name))
     except ValueError as exc:
         raise errors.IntegrityError(f"{file} holds no certificate: {exc}") from exc
-    return digests.sha256(found.public_bytes(serialization.Encoding.DER))
+    return digests.sha256(certificate.public_bytes(serialization.Encoding.DER))
 
 
 def make_ca(name: str, *, now: datetime) -> Pair:
@@ -102,7 +102,7 @@ def make_server_certificate(ca: Pair, names: Sequence[str], *, now: datetime) ->
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
     builder = _builder(subject, key.public_key(), issuer, now - _SKEW, now + SERVER_LIFETIME)
-    builder = builder.add_extension(x509.SubjectAlternativeName([_name(one) for one in names]), critical=False)
+    builder = builder.add_extension(x509.SubjectAlternativeName([_name(name) for name in names]), critical=False)
     builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     certificate = builder.sign(ca_key, _hash(ca_key))
     return Pair(certificate.public_bytes(serialization.Encoding.PEM) + ca.certificate, nodes.pem_of(key))
@@ -159,7 +159,7 @@ def _builder(
 
 
 def _key_id(issuer: x509.Certificate) -> x509.SubjectKeyIdentifier:
-    """As the issuer's certificate says it: whoever made that may have counted otherwise."""
+    """As the issuer's certificate says it: its maker may have counted otherwise."""
     try:
         return issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     except x509.ExtensionNotFound:

@@ -17,7 +17,7 @@ def make_key() -> bytes:
 
 
 def make_request(key_pem: bytes) -> bytes:
-    """A certificate request for this key, PEM. It names nobody: the gateway says who the holder is."""
+    """A certificate request for this key, PEM. It names no holder: the gateway says who that is."""
     key = serialization.load_pem_private_key(key_pem, None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise errors.IntegrityError("the node's key is not the elliptic-curve key that it made itself")
@@ -28,8 +28,8 @@ def make_request(key_pem: bytes) -> bytes:
 def peer_of(certificate_der: bytes) -> identity.Peer:
     """Who holds a certificate that was verified already. Raises InputError when it is no node's."""
     try:
-        found = x509.load_der_x509_certificate(certificate_der)
-        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        certificate = x509.load_der_x509_certificate(certificate_der)
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     except (ValueError, x509.ExtensionNotFound, UnsupportedAlgorithm) as exc:
         raise errors.InputError("the certificate names no node") from exc
@@ -37,18 +37,18 @@ def peer_of(certificate_der: bytes) -> identity.Peer:
         raise errors.InputError(f"the certificate of a node names one id, not {len(uris)}")
     return identity.Peer(
         id=identity.parse(uris[0]),
-        key=digest_of_key(found.public_key()),
-        not_after_ms=int(found.not_valid_after_utc.timestamp() * 1000),
+        key=digest_of_key(certificate.public_key()),
+        not_after_ms=int(certificate.not_valid_after_utc.timestamp() * 1000),
     )
 
 
 def clock_fault(ca_pem: bytes, *, now: datetime) -> str:
     """Why nothing can be verified at this time: before the fleet's CA was made, or after its end. Empty: it is fine."""
     try:
-        found = x509.load_pem_x509_certificate(ca_pem)
+        ca = x509.load_pem_x509_certificate(ca_pem)
     except ValueError as exc:
         raise errors.IntegrityError(f"the fleet's CA cannot be read: {exc}") from exc
-    begin, end = found.not_valid_before_utc, found.not_valid_after_utc
+    begin, end = ca.not_valid_before_utc, ca.not_valid_after_utc
     if begin <= now <= end:
         return ""
     return (

@@ -29,7 +29,7 @@ class _Stream:
 
 
 class MemoryStreams:
-    """Entries held longer than `idle_s` by a consumer go to the next one that reads."""
+    """Entries held longer than `idle_s` by a consumer go to the next entry_id that reads."""
 
     def __init__(self, *, idle_s: float = 30.0) -> None:
         self._streams: dict[str, _Stream] = {}
@@ -44,25 +44,25 @@ class MemoryStreams:
     def read(self, stream: str, group: str, consumer: str, *, count: int, block_s: float) -> Sequence[Entry]:
         kept = self._streams.setdefault(stream, _Stream())
         mine, now = kept.groups.setdefault(group, _Group()), time.monotonic()
-        stale = [one for one, held in mine.pending.items() if now - held.since >= self._idle_s]
-        for gone in [one for one in stale if one not in kept.entries]:
+        stale = [entry_id for entry_id, held in mine.pending.items() if now - held.since >= self._idle_s]
+        for gone in [entry_id for entry_id in stale if entry_id not in kept.entries]:
             del mine.pending[gone]
-        ids = [one for one in stale if one in kept.entries][:count]
-        fresh = [one for one in kept.entries if int(one) > mine.delivered][: count - len(ids)]
+        ids = [entry_id for entry_id in stale if entry_id in kept.entries][:count]
+        fresh = [entry_id for entry_id in kept.entries if int(entry_id) > mine.delivered][: count - len(ids)]
         mine.delivered = max([mine.delivered, *map(int, fresh)])
-        for one in ids + fresh:
-            mine.pending[one] = _Pending(consumer, now)
+        for entry_id in ids + fresh:
+            mine.pending[entry_id] = _Pending(consumer, now)
         if not ids and not fresh:
             time.sleep(min(block_s, 0.01))
-        return [Entry(one, kept.entries[one]) for one in ids + fresh]
+        return [Entry(entry_id, kept.entries[entry_id]) for entry_id in ids + fresh]
 
     def ack(self, stream: str, group: str, ids: Sequence[str]) -> None:
         kept = self._streams.get(stream)
         if kept is None or group not in kept.groups:
             return
-        for one in ids:
-            kept.groups[group].pending.pop(one, None)
-            kept.entries.pop(one, None)
+        for entry_id in ids:
+            kept.groups[group].pending.pop(entry_id, None)
+            kept.entries.pop(entry_id, None)
 
     def epoch(self, stream: str) -> str:
         return self._streams.setdefault(stream, _Stream()).epoch

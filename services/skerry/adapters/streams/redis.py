@@ -48,10 +48,10 @@ class RedisStreams:
         start = self._cursors.get((stream, group), "0-0")
         reply = self._redis.xautoclaim(stream, group, consumer, self._idle_ms, start_id=start, count=count)
         self._cursors[stream, group] = _text(reply[0])
-        held = [(one, fields) for one, fields in reply[1] if one is not None]
-        if lost := [one for one, fields in held if not fields]:
+        held = [(entry_id, fields) for entry_id, fields in reply[1] if entry_id is not None]
+        if lost := [entry_id for entry_id, fields in held if not fields]:
             self._redis.xack(stream, group, *lost)
-        return [_entry(one, fields) for one, fields in held if fields]
+        return [_entry(entry_id, fields) for entry_id, fields in held if fields]
 
     def _fresh(self, stream: str, group: str, consumer: str, count: int, block_s: float) -> list[Entry]:
         block_ms = int(min(block_s, _MAX_BLOCK_S) * 1000) or None
@@ -61,7 +61,7 @@ class RedisStreams:
         ((_, entries),) = reply.items() if isinstance(reply, dict) else reply
         if entries and isinstance(entries[0], list) and entries[0] and isinstance(entries[0][0], tuple | list):
             entries = entries[0]  # RESP3 wraps the entries of a stream once more
-        return [_entry(one, fields) for one, fields in entries]
+        return [_entry(entry_id, fields) for entry_id, fields in entries]
 
     def _make_group(self, stream: str, group: str) -> None:
         try:

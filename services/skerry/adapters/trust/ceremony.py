@@ -38,7 +38,7 @@ def ensure(blobs: SharedBlobs, key_folder: Path, *, now: datetime, seed: Path | 
 
 
 def renew(blobs: SharedBlobs, key_folder: Path, *, now: datetime, everything: bool = False) -> list[str]:
-    """Sign anew, with the root and publisher keys that are here, what is due (or `everything`). Returns the roles."""
+    """Sign again, with the root and publisher keys that are here, what is due (or `everything`). Returns the roles."""
     signers = {**keys.load(key_folder / keys.ROOT), **keys.load(key_folder / keys.PUBLISHER)}
     if not signers:
         raise errors.RejectedError(f"neither the root key nor the publisher's is in {key_folder}: bring one of them")
@@ -47,7 +47,7 @@ def renew(blobs: SharedBlobs, key_folder: Path, *, now: datetime, everything: bo
         metadata, renewed = store.Store(blobs, signers), []
         root = metadata.root().signed
         if (everything or store.is_due(Root.type, root, now)) and metadata.can_sign(Root.type):
-            _write_root(metadata, root, [one for one in root.roles[Root.type].keyids if one in signers], now)
+            _write_root(metadata, root, [key for key in root.roles[Root.type].keyids if key in signers], now)
             renewed.append(Root.type)
         for role in (Targets.type, store.IMPORTED):
             signed = metadata.verified(Targets, role, metadata.newest(role))[0].signed
@@ -124,7 +124,7 @@ def rotate_publisher(
 
     What it signed is signed by both first. Only when that is published does the root name the new key alone: without
     the online keys here, `await_published` waits until its argument is true, which is the controller's doing. When the
-    old key is lost the root comes first, and nodes that ask in between are told to come again.
+    old key is lost the root comes first, and nodes that ask in between receive "try again".
     """
     folder, root_folder = key_folder / keys.PUBLISHER, key_folder / keys.ROOT
     metadata = store.Store(blobs, {**keys.load(root_folder), **keys.load(folder)})
@@ -219,7 +219,7 @@ def _require(metadata: store.Store, role: str) -> None:
 
 
 def _delegate(metadata: store.Store, role: str, new: CryptoSigner, now: datetime, also: str = "") -> None:
-    """Let `new` sign `role` and nobody else; what `role` lists stays. `also` signs the delegation beside its keys."""
+    """Let `new` alone sign `role`; what `role` lists stays. `also` signs the delegation beside its keys."""
     signed = metadata.load(Targets, role, metadata.newest(role))[0].signed
     signed.version += 1
     old = [keyid for keyid in metadata.delegator(role).get_delegated_role(role).keyids if keyid in metadata.signers]
@@ -259,7 +259,8 @@ def _sign_with_both(metadata: store.Store, root: Root, new: dict[str, CryptoSign
     """Publish what is published now once more, with the newest of each role, signed by the old and the new keys."""
     tag, newest = metadata.timestamp_tag(), metadata.newest(Snapshot.type)
     timestamp, _ = metadata.load(Timestamp, Timestamp.type, 0)
-    signing = store.Store(metadata.blobs, {**metadata.signers, **{one.public_key.keyid: one for one in new.values()}})
+    by_key = {signer.public_key.keyid: signer for signer in new.values()}
+    signing = store.Store(metadata.blobs, {**metadata.signers, **by_key})
 
     def sign(role: str, signed: Snapshot | Timestamp) -> bytes:
         old = [keyid for keyid in root.roles[role].keyids if keyid in metadata.signers]

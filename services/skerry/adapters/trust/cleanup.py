@@ -15,16 +15,16 @@ GRACE = timedelta(hours=1)
 
 
 def remove_unreachable(repository: trust.Repository, *, now: datetime) -> int:
-    """Remove what nobody follows; returns how many files that were. Raises IntegrityError, and removes nothing, when
+    """Remove what no reader follows; returns how many files that were. Raises IntegrityError, and removes nothing, when
     the published metadata cannot be followed."""
     blobs, oldest_unix_s = repository.blobs, (now - GRACE).timestamp()
 
     def remove() -> int:
         # Listed before it is asked what is followed: what a writer names in between is then kept.
-        found = [one for folder in ("metadata", "targets") for one in blobs.entries(folder)]
+        entries = [entry for folder in ("metadata", "targets") for entry in blobs.entries(folder)]
         with repository.store.remembering():
             keep = _followed(repository)
-        gone = [one.path for one in found if one.path not in keep and one.modified_unix_s < oldest_unix_s]
+        gone = [entry.path for entry in entries if entry.path not in keep and entry.modified_unix_s < oldest_unix_s]
         for path in gone:
             blobs.delete(path)
         return len(gone)

@@ -55,10 +55,10 @@ def look(metadata: store.Store) -> Sequence[Signature]:
         timestamp = metadata.verified(Timestamp, Timestamp.type, 0)[0].signed
         numbers = {Root.type: newest, Timestamp.type: 0, Snapshot.type: timestamp.snapshot_meta.version}
         kinds: dict[str, type[Any]] = {Root.type: Root, Snapshot.type: Snapshot, Timestamp.type: Timestamp}
-        found = []
+        signatures = []
         for role, (custodian, _) in ROLES.items():
             number = numbers[role] if role in numbers else metadata.newest(role)
             signed = metadata.verified(kinds.get(role, Targets), role, number)[0].signed
             keyids = tuple(metadata.delegator(role).get_delegated_role(role).keyids)
-            found.append(Signature(role, custodian, signed.version, keyids, signed.expires))
-        return found
+            signatures.append(Signature(role, custodian, signed.version, keyids, signed.expires))
+        return signatures

@@ -29,12 +29,12 @@ def _context(identity: Path | None) -> ssl.SSLContext | None:
     if identity is None:
         return None
     try:
-        made = ssl.create_default_context(cafile=identity / "ca.pem")
-        made.minimum_version = ssl.TLSVersion.TLSv1_3
-        made.load_cert_chain(identity / "cert.pem", identity / "key.pem")
+        context = ssl.create_default_context(cafile=identity / "ca.pem")
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.load_cert_chain(identity / "cert.pem", identity / "key.pem")
     except OSError as exc:  # ssl.SSLError is one
         raise errors.UnavailableError(f"the certificate in {identity} cannot be used: {exc}") from exc
-    return made
+    return context
 
 
 class Fetcher(FetcherInterface):

@@ -2,7 +2,7 @@
 
 A target's name begins with the hash of its content, so what is kept under a name belongs to it or is damaged; only
 the hash, checked when everything is there, decides. Nothing here is durable: after a power cut a download may begin
-anew. Downloading is `fetcher`'s, believing `client`'s.
+again. Downloading is `fetcher`'s, believing `client`'s.
 """
 
 import contextlib

@@ -89,13 +89,13 @@ class Repository:
         """
         role, model, version = parse_target_path(path)
         listed = self._targets(role).targets
-        found = {p.rpartition("/")[2]: target for p, target in listed.items() if p.rpartition("/")[0] == path}
-        if MANIFEST not in found:
+        files = {p.rpartition("/")[2]: target for p, target in listed.items() if p.rpartition("/")[0] == path}
+        if MANIFEST not in files:
             raise errors.NotFoundError(f"{path} is not signed by role {role}: import or publish it first")
-        custom = found[MANIFEST].custom or {}
+        custom = files[MANIFEST].custom or {}
         if custom.get("model") != model or custom.get("version") != version:
             raise errors.IntegrityError(f"{path} is signed as {custom.get('model')} version {custom.get('version')}")
-        sizes = {name: (target.hashes[_HASH], target.length) for name, target in found.items()}
+        sizes = {name: (target.hashes[_HASH], target.length) for name, target in files.items()}
         return SignedVersion(path, model, version, str(custom.get("digest")), sizes)
 
     def highest_version(self, model: str) -> int:
@@ -202,7 +202,7 @@ class Repository:
         known = targets.targets.get(target.path)
         if known is not None and known.hashes != target.hashes:
             raise errors.RejectedError(f"{target.path} is already signed with other content: take a new release number")
-        # A file that nobody names yet may be old enough to be swept, whoever left it there: it is written anew.
+        # A file that is not named yet may be old enough to be removed, whichever run left it: it is written again.
         if known is None or not self._is_placed(target, data):
             self.blobs.write(target_file(target), data)
         targets.targets[target.path] = target

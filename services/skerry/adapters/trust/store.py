@@ -82,8 +82,8 @@ class Store:
 
     def newest(self, role: str) -> int:
         """The highest version of `role` that was written, 0 when there is none. A crash may leave it unreferenced."""
-        found = re.compile(rf"{_FOLDER}/([1-9][0-9]{{0,14}})\.{re.escape(role)}\.json")
-        names = [found.fullmatch(path) for path in self._names()]
+        pattern = re.compile(rf"{_FOLDER}/([1-9][0-9]{{0,14}})\.{re.escape(role)}\.json")
+        names = [pattern.fullmatch(path) for path in self._names()]
         return max((int(name[1]) for name in names if name), default=0)
 
     def _names(self) -> list[str]:
@@ -204,7 +204,7 @@ def written(blobs: SharedBlobs, attempt: Callable[[], R]) -> R:
 def check_conditions(blobs: SharedBlobs) -> None:
     """Raise RejectedError when the storage writes over what must be written once: two writers would undo each other."""
     with blobs.locked():
-        with contextlib.suppress(errors.ConflictError):  # somebody else tries it right now
+        with contextlib.suppress(errors.ConflictError):  # another process tries it right now
             blobs.create(_PROBE, secrets.token_bytes(16))
         try:
             _must_conflict(lambda: blobs.create(_PROBE, secrets.token_bytes(16)), "If-None-Match")
