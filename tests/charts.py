@@ -79,7 +79,17 @@ SETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
                 "nodeSelector": {"zone": "a"},
             },
             "teacher": {"service": {"type": "ClusterIP"}},
-            "dashboard": {"allowFrom": _SCRAPER},
+            "dashboard": {
+                "allowFrom": _SCRAPER,
+                "ingress": {
+                    "enabled": True,
+                    "className": "nginx",
+                    "host": "factory.example",
+                    "path": "/skerry",
+                    "annotations": {"nginx.ingress.kubernetes.io/auth-url": "https://login.example/check"},
+                    "tlsSecret": "factory-tls",
+                },
+            },
             "toolbox": {"rootKey": True},
             "networkPolicy": {"metricsFrom": _SCRAPER, "dns": {"cidrs": ["169.254.20.10/32"]}},
             "images": {"cloud": {"digest": f"sha256:{'a' * 64}"}},
@@ -90,6 +100,7 @@ SETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         dict.fromkeys(_NULLS + _CLOUD_NULLS)
         | {part: dict.fromkeys(_POD_NULLS) for part in _PARTS}
         | {
+            "dashboard": dict.fromkeys([*_POD_NULLS, "ingress", "allowFrom"]),
             "gateway": dict.fromkeys([*_POD_NULLS, "autoscaling", "service", "drainSeconds"]),
             "teacher": dict.fromkeys([*_POD_NULLS, "enabled", "address", "service", "storage"]),
             "valkey": dict.fromkeys([*_POD_NULLS, "enabled", "persistence", "maxMemory"]),

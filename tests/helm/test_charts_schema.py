@@ -37,6 +37,8 @@ CLOUD: list[tuple[str, Any, str]] = [
     ("gateway.replicas", "2", "at '/gateway/replicas': got string, want integer"),
     ("gateway.replicas", 1.5, "at '/gateway/replicas'"),
     ("gateway.replicas", 0, "at '/gateway/replicas': minimum: got 0, want 1"),
+    ("dashboard.ingress.path", "skerry/", "at '/dashboard/ingress/path'"),
+    ("dashboard.ingress.host", "https://factory.example", "at '/dashboard/ingress/host'"),
     ("dashboard.enabled", "yes", "at '/dashboard/enabled': got string, want boolean"),
     ("images.cloud.tag", 2, "at '/images/cloud/tag': got number"),
     ("images.cloud.digest", "latest", "at '/images/cloud/digest'"),
