@@ -99,7 +99,7 @@ def max_softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float
 def max_softmax_of(logits: Sequence[float], temperature: float = 1.0) -> float:
     """`max_softmax` of one row in plain Python: for a few classes ten times as fast, and every request pays for it."""
     highest, exp = max(logits), math.exp
-    total = sum([exp((one - highest) / temperature) for one in logits])
+    total = sum([exp((logit - highest) / temperature) for logit in logits])
     # A NaN anywhere makes the sum NaN (or, as the highest, every term): neither compares as at least 1.
     finite = total >= 1.0 and math.isfinite(highest) and math.isfinite(min(logits))
     return 1.0 / total if finite else 0.0
@@ -114,7 +114,7 @@ def confidence_of(outputs: Sequence[float], kind: Outputs | str, temperature: fl
         return 0.0
     if temperature == 1.0:
         return min(1.0, max(outputs) / total)
-    return max_softmax_of([math.log(max(one, _LEAST)) for one in outputs], temperature)
+    return max_softmax_of([math.log(max(value, _LEAST)) for value in outputs], temperature)
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:

@@ -137,11 +137,11 @@ def apply(steps: Sequence[Step], x: NDArray[Any]) -> NDArray[Any]:
     return x
 
 
-def parse(found: object) -> tuple[Step, ...]:
+def parse(steps: object) -> tuple[Step, ...]:
     """The steps in a JSON list. Raises InputError that names the step and the field."""
-    if not isinstance(found, list | tuple) or len(found) > MAX_STEPS:
+    if not isinstance(steps, list | tuple) or len(steps) > MAX_STEPS:
         raise errors.InputError(f"preprocessing must be a list of at most {MAX_STEPS} steps")
-    return tuple(_parse_step(index, fields) for index, fields in enumerate(found))
+    return tuple(_parse_step(index, fields) for index, fields in enumerate(steps))
 
 
 def _parse_step(index: int, fields: object) -> Step:
@@ -216,7 +216,7 @@ def _factor(at: str, value: object) -> float | tuple[float, ...]:
     if isinstance(value, list | tuple):
         if not 1 <= len(value) <= MAX_FACTORS:
             raise errors.InputError(f"{at} must hold 1..{MAX_FACTORS} numbers")
-        return tuple(_number(at, one) for one in value)
+        return tuple(_number(at, entry) for entry in value)
     return _number(at, value)
 
 

@@ -113,10 +113,10 @@ class EdgeNode:
     reports: tuple[ModelReport, ...] = ()
 
     def assignment(self, model: str) -> Assignment | None:
-        return next((one for one in self.assignments if one.model == model), None)
+        return next((given for given in self.assignments if given.model == model), None)
 
     def report(self, model: str) -> ModelReport:
-        return next((one for one in self.reports if one.model == model), None) or ModelReport(model)
+        return next((report for report in self.reports if report.model == model), None) or ModelReport(model)
 
 
 def fleet_missing(name: str) -> str:
@@ -138,28 +138,28 @@ def parse_node(name: str, spec: Mapping[str, Any], status: Mapping[str, Any]) ->
     return read("EdgeNode", name, "status", status, lambda reader: _node_status(node, reader))
 
 
-def assignment_json(one: Assignment) -> dict[str, Any]:
+def assignment_json(assignment: Assignment) -> dict[str, Any]:
     """As EdgeNode.spec.assignments holds it; `parse_node` reads it back. What is None is left out: the Kubernetes API
     keeps no null inside a list, and an assignment that never equals what is stored would be written for ever."""
-    permit, lease = one.permit, one.lease
-    made: dict[str, Any] = {
-        "model": one.model,
-        "digest": one.digest,
-        "version": one.version,
-        "targetPath": one.target_path,
-        "rollout": one.rollout,
-        "attempt": one.attempt,
-        "rollback": one.rollback,
+    permit, lease = assignment.permit, assignment.lease
+    fields: dict[str, Any] = {
+        "model": assignment.model,
+        "digest": assignment.digest,
+        "version": assignment.version,
+        "targetPath": assignment.target_path,
+        "rollout": assignment.rollout,
+        "attempt": assignment.attempt,
+        "rollback": assignment.rollback,
     }
     if permit is not None:
-        made["permit"] = {
+        fields["permit"] = {
             "number": permit.number,
             "ttlMs": permit.ttl_ms,
             "request": permit.request,
             "epoch": permit.epoch,
         }
     if lease is not None:
-        made["lease"] = {
+        fields["lease"] = {
             "number": lease.number,
             "request": lease.request,
             "untilUnixMs": lease.until_ms,
@@ -168,7 +168,7 @@ def assignment_json(one: Assignment) -> dict[str, Any]:
             "attempt": lease.attempt,
             "epoch": lease.epoch,
         }
-    return made
+    return fields
 
 
 def _fleet(name: str, reader: Reader) -> EdgeFleet:

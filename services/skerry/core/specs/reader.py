@@ -115,12 +115,12 @@ class Reader:
         value = self._take(field)
         if value is None:
             return default
-        found = _amount(value)
-        if found is None or (found.percent and found.value > 100):
+        amount = _amount(value)
+        if amount is None or (amount.percent and amount.value > 100):
             raise self.fault(field, f'must be a count like "3" or a percentage like "30%", not {_show(value)}')
-        if found.value < low:
-            raise self.fault(field, f"must be at least {low}, not {found}")
-        return found
+        if amount.value < low:
+            raise self.fault(field, f"must be at least {low}, not {amount}")
+        return amount
 
     def mapping(self, field: str, default: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """Any object, kept as it is."""
@@ -141,16 +141,18 @@ class Reader:
         return value
 
     def texts(self, field: str, default: Sequence[str] | None) -> tuple[str, ...]:
-        found = self.items(field, default)
-        if wrong := [one for one in found if not isinstance(one, str) or len(one) > MAX_TEXT]:
+        texts = self.items(field, default)
+        if wrong := [text for text in texts if not isinstance(text, str) or len(text) > MAX_TEXT]:
             raise self.fault(field, f"must hold texts only, not {_show(wrong[0])}")
-        return tuple(found)
+        return tuple(texts)
 
     def integers(self, field: str, default: Sequence[int] | None, low: int = 0) -> tuple[int, ...]:
-        found = self.items(field, default)
-        if wrong := [one for one in found if isinstance(one, bool) or not isinstance(one, int) or one < low]:
+        numbers = self.items(field, default)
+        if wrong := [
+            value for value in numbers if isinstance(value, bool) or not isinstance(value, int) or value < low
+        ]:
             raise self.fault(field, f"must hold whole numbers of at least {low} only, not {_show(wrong[0])}")
-        return tuple(found)
+        return tuple(numbers)
 
     def inner(self, field: str, parse: Callable[["Reader"], T]) -> T:
         """The object in `field` (absent: an empty one), parsed and closed."""
@@ -160,17 +162,19 @@ class Reader:
 
     def each(self, field: str, parse: Callable[["Reader"], T], limit: int = MAX_ITEMS) -> tuple[T, ...]:
         """Every object of the list in `field` (absent: none), parsed and closed."""
-        found = self.items(field, (), limit)
-        readers = (Reader(self._owner, f"{self._path}.{field}[{index}]", one) for index, one in enumerate(found))
+        members = self.items(field, (), limit)
+        readers = (
+            Reader(self._owner, f"{self._path}.{field}[{index}]", member) for index, member in enumerate(members)
+        )
         return tuple(reader.parsed(parse) for reader in readers)
 
     def parsed(self, parse: Callable[["Reader"], T]) -> T:
-        made = parse(self)
+        parsed = parse(self)
         self.close()
-        return made
+        return parsed
 
     def close(self) -> None:
-        """Raise InputError when a field is left that nobody asked for."""
+        """Raise InputError when an unknown field is left."""
         for field in self._value:
             if field not in self._known:
                 name = field if isinstance(field, str) else repr(field)
@@ -203,7 +207,7 @@ def _amount(value: object) -> Amount | None:
 
 def _meant(value: str, among: Sequence[str]) -> str:
     """A hint at the nearest known name; else all of them."""
-    lower = {one.lower(): one for one in among}
+    lower = {known.lower(): known for known in among}
     near = difflib.get_close_matches(value[:80].lower(), lower, n=1, cutoff=0.6)
     return f": did you mean {lower[near[0]]}?" if near else f"; known are {', '.join(among)}"
 

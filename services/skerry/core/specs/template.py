@@ -69,8 +69,8 @@ def template_fields(reader: Reader) -> JobTemplate:
 
 
 def _labels(reader: Reader, name: str, reserved: tuple[str, ...] = ()) -> dict[str, str]:
-    found = _texts(reader, name)
-    for key, value in found.items():
+    labels = _texts(reader, name)
+    for key, value in labels.items():
         if key.startswith(reserved):
             hint = "set spec.template.queue" if "queue" in key else "choose another prefix"
             raise reader.fault(name, f"may not set {key!r}, which the controller writes itself: {hint}")
@@ -78,7 +78,7 @@ def _labels(reader: Reader, name: str, reserved: tuple[str, ...] = ()) -> dict[s
             raise reader.fault(name, f'must have keys like "tier" or "example.com/tier", not {key[:80]!r}')
         if not _VALUE.fullmatch(value):
             raise reader.fault(name, f"[{key}] must be at most 63 letters, digits, '-', '_', '.', not {value[:80]!r}")
-    return found
+    return labels
 
 
 def _toleration(reader: Reader) -> Toleration:
@@ -105,20 +105,20 @@ def _resources(reader: Reader) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _quantities(reader: Reader, name: str) -> dict[str, str]:
-    found = _texts(reader, name)
-    for resource, amount in found.items():
+    quantities = _texts(reader, name)
+    for resource, amount in quantities.items():
         if not _KEY.fullmatch(resource):
             raise reader.fault(name, f'must name resources like "cpu" or "nvidia.com/gpu", not {resource[:80]!r}')
         if not _QUANTITY.fullmatch(amount):
             raise reader.fault(name, f'[{resource}] must be a quantity like "2", "500m" or "4Gi", not {amount[:80]!r}')
-    return found
+    return quantities
 
 
 def _texts(reader: Reader, name: str) -> dict[str, str]:
-    found = dict(reader.mapping(name, {}))
-    if len(found) > MAX_ENTRIES:
-        raise reader.fault(name, f"has {len(found)} entries, at most {MAX_ENTRIES} are taken")
-    for key, value in found.items():
+    texts = dict(reader.mapping(name, {}))
+    if len(texts) > MAX_ENTRIES:
+        raise reader.fault(name, f"has {len(texts)} entries, at most {MAX_ENTRIES} are taken")
+    for key, value in texts.items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise reader.fault(name, f'must hold texts ("2", not 2): [{str(key)[:80]}] is {str(value)[:80]}')
-    return found
+    return texts

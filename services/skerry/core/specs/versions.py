@@ -44,8 +44,8 @@ class TrainingRun:
     def retrain(self, policy: Mapping[str, Any]) -> RetrainSpec:
         """EdgeModel.spec.retrain as given, with this run's overrides on top and its template, if it has one, in the
         place of the model's. Raises InputError."""
-        found = parse_retrain({**policy, **self.overrides}, self.model)
-        return found if self.template is None else replace(found, template=self.template)
+        spec = parse_retrain({**policy, **self.overrides}, self.model)
+        return spec if self.template is None else replace(spec, template=self.template)
 
 
 def parse_model_version(name: str, spec: Mapping[str, Any]) -> ModelVersion:
