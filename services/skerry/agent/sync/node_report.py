@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.agent.update import progress, updater
+from skerry.agent.update.states import State
 from skerry.proto import edge_pb2, fleet_pb2
 
 _MAX_REQUESTS = 64
@@ -79,7 +80,7 @@ class Reporter:
                     target_digest=target.wanted.digest,
                     target_rollout=target.wanted.rollout,
                     target_attempt=target.wanted.attempt,
-                    target_state=target.shown.state,
+                    target_state=target.shown.state.value,
                     reason=target.shown.reason,
                     permit_request=permit_request,
                 )
@@ -98,7 +99,7 @@ def permit_requests(
         if target.swapping:
             requests[model] = target.swapping
             continue
-        if target.wanted is None or target.shown.state != "STAGED":
+        if target.wanted is None or target.shown.state != State.STAGED:
             continue
         if not target.requests or now_s - max(target.requests.values()) >= refresh_s:
             target.requests[sequence] = now_s

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from skerry.adapters import child_process
+from skerry.agent.update.states import State
 from skerry.core import errors
 
 
@@ -36,7 +37,7 @@ class _IncompatibleError(errors.RejectedError):
     """This node's runtime cannot load it."""
 
 
-def run(job: Job, say: child_process.Say) -> tuple[str, str]:
+def run(job: Job, say: child_process.Say) -> tuple[State, str]:
     """(state, reason): STAGED, FETCH_FAILED, REFUSED or INCOMPATIBLE."""
     from skerry.adapters import files
     from skerry.adapters.trust import client
@@ -44,7 +45,7 @@ def run(job: Job, say: child_process.Say) -> tuple[str, str]:
     try:
         root = Path(job.trust_root).read_bytes()
     except OSError as exc:
-        return "FETCH_FAILED", f"cannot read the trusted root {job.trust_root}: {exc.strerror}; put it there"
+        return State.FETCH_FAILED, f"cannot read the trusted root {job.trust_root}: {exc.strerror}; put it there"
     node = client.TrustClient(
         Path(job.trust_state),
         root,
@@ -59,13 +60,13 @@ def run(job: Job, say: child_process.Say) -> tuple[str, str]:
         say({"phase": "testing"})
         return _tested(fetched.manifest, Path(job.folder))
     except client.UntrustedMetadataError as exc:
-        return "FETCH_FAILED", f"the repository is not believed now ({exc.reason}): {exc}"
+        return State.FETCH_FAILED, f"the repository is not believed now ({exc.reason}): {exc}"
     except _IncompatibleError as exc:
-        return "INCOMPATIBLE", str(exc)
+        return State.INCOMPATIBLE, str(exc)
     except errors.UnavailableError as exc:
-        return "FETCH_FAILED", str(exc)
+        return State.FETCH_FAILED, str(exc)
     except (errors.IntegrityError, errors.InputError) as exc:
-        return "REFUSED", str(exc)
+        return State.REFUSED, str(exc)
 
 
 def _acceptor(job: Job) -> Callable[[bytes], None]:
@@ -85,7 +86,7 @@ def _acceptor(job: Job) -> Callable[[bytes], None]:
     return accept
 
 
-def _tested(manifest_bytes: bytes, folder: Path) -> tuple[str, str]:
+def _tested(manifest_bytes: bytes, folder: Path) -> tuple[State, str]:
     from skerry.core import manifest
     from skerry.serving import selftest
 
@@ -96,7 +97,7 @@ def _tested(manifest_bytes: bytes, folder: Path) -> tuple[str, str]:
         (folder / made.files["model"].name).read_bytes(),
         (folder / golden.name).read_bytes() if golden is not None else None,
     )
-    return ("STAGED" if result.passed else "REFUSED"), f"self-test: {result.reason}"
+    return (State.STAGED if result.passed else State.REFUSED), f"self-test: {result.reason}"
 
 
 def _work(job: child_process.Line, say: child_process.Say) -> child_process.Line:

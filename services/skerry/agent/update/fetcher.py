@@ -12,6 +12,7 @@ from pathlib import Path
 
 from skerry.adapters import child_process
 from skerry.agent.update import compatibility, fetch_child, update_plan, updater
+from skerry.agent.update.states import State
 from skerry.core import errors
 
 COMMAND = child_process.command("skerry.agent.update.fetch_child")
@@ -64,9 +65,9 @@ class Fetcher:
         try:
             ended = await child_process.run(self._command, asdict(job), limits)
         except errors.UnavailableError as exc:
-            return updater.Outcome("FETCH_FAILED", str(exc))
-        if ended.answer is not None and "state" in ended.answer:
-            return updater.Outcome(str(ended.answer["state"]), str(ended.answer.get("reason", "")))
+            return updater.Outcome(State.FETCH_FAILED, str(exc))
+        if ended.answer is not None and ended.answer.get("state") in (*State,):
+            return updater.Outcome(State(ended.answer["state"]), str(ended.answer.get("reason", "")))
         if any(line.get("phase") == "testing" for line in ended.lines):
-            return updater.Outcome("REFUSED", f"the process that tried it {ended.how}")
-        return updater.Outcome("FETCH_FAILED", f"the fetching process {ended.how}")
+            return updater.Outcome(State.REFUSED, f"the process that tried it {ended.how}")
+        return updater.Outcome(State.FETCH_FAILED, f"the fetching process {ended.how}")

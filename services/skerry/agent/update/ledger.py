@@ -15,6 +15,7 @@ from typing import Any
 
 from skerry.adapters import files
 from skerry.adapters.telemetry import logs
+from skerry.agent.update.states import State
 from skerry.core import errors
 
 _COMPACT_LINES = 500
@@ -35,9 +36,9 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """`state` is a fleet.ModelState name: REFUSED, INCOMPATIBLE or SWAP_FAILED."""
+    """`state` is REFUSED, INCOMPATIBLE or SWAP_FAILED."""
 
-    state: str
+    state: State
     reason: str
 
 
@@ -189,7 +190,7 @@ class Ledger:
             case {"refused": fields}:
                 key = _key(fields)
                 self._refusals.pop(key, None)
-                self._refusals[key] = Refusal(str(fields["state"]), str(fields["reason"]))
+                self._refusals[key] = Refusal(State(fields["state"]), str(fields["reason"]))
                 self._tries.pop(key, None)
                 while len(self._refusals) > _MAX_REFUSALS:
                     self._refusals.pop(next(iter(self._refusals)))

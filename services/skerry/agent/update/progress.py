@@ -7,8 +7,9 @@ import asyncio
 from dataclasses import dataclass, field
 
 from skerry.agent.update import update_plan, version_store
+from skerry.agent.update.states import State
 
-_IDLE = update_plan.Step(update_plan.Action.NOTHING, "MODEL_STATE_UNSPECIFIED")
+_IDLE = update_plan.Step(update_plan.Action.NOTHING, State.UNSPECIFIED)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from skerry.agent.update import ledger
+from skerry.agent.update.states import State
 from skerry.core import digests, errors
 from skerry.proto import fleet_pb2
 
@@ -95,35 +96,35 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`state` is a fleet.ModelState name: what the node reports of the assignment meanwhile."""
+    """`state` is what the node reports of the assignment meanwhile."""
 
     action: Action
-    state: str
+    state: State
     reason: str = ""
 
 
 def next_step(wanted: Assignment, facts: Facts, *, now_s: float) -> Step:
     """The one thing to do now, and how the assignment stands."""
     if facts.serving == wanted.pointer:
-        return Step(Action.NOTHING, "SERVING")
+        return Step(Action.NOTHING, State.SERVING)
     if facts.serving is not None and wanted.version < facts.serving.version and not wanted.rollback:
         text = (
             f"version {wanted.version} is older than {facts.serving.version}, which serves, and no rollback was ordered"
         )
-        return Step(Action.NOTHING, "REFUSED", text)
+        return Step(Action.NOTHING, State.REFUSED, text)
     if facts.refusal is not None:
         return Step(Action.NOTHING, facts.refusal.state, facts.refusal.reason)
     if facts.tries >= MAX_TRIES:
         text = f"this node's process died {facts.tries} times while bringing up version {wanted.version}"
-        return Step(Action.REFUSE, "SWAP_FAILED", text)
+        return Step(Action.REFUSE, State.SWAP_FAILED, text)
     if not facts.is_staged:
         if now_s < facts.retry_at_s:
-            return Step(Action.NOTHING, "FETCH_FAILED", facts.last_failure)
-        return Step(Action.FETCH, "FETCHING")
+            return Step(Action.NOTHING, State.FETCH_FAILED, facts.last_failure)
+        return Step(Action.FETCH, State.FETCHING)
     fault = permit_fault(wanted.permit, facts, now_s=now_s)
     if fault:
-        return Step(Action.NOTHING, "STAGED", fault)
-    return Step(Action.SWAP, "STAGED", "a permit is being used")
+        return Step(Action.NOTHING, State.STAGED, fault)
+    return Step(Action.SWAP, State.STAGED, "a permit is being used")
 
 
 def permit_fault(permit: Permit | None, facts: Facts, *, now_s: float) -> str:

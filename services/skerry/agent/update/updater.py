@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 from skerry.adapters.telemetry import logs
 from skerry.agent.update import progress, update_plan, version_store
 from skerry.agent.update.ledger import Ledger, Pointer, Refusal
+from skerry.agent.update.states import State
 from skerry.core import backoff, errors
 from skerry.proto import fleet_pb2
 
@@ -28,7 +29,7 @@ class Outcome:
     """Of a fetch. `state` is STAGED (verified and self-tested, in the staging folder), FETCH_FAILED (try again),
     REFUSED or INCOMPATIBLE (never within this attempt)."""
 
-    state: str
+    state: State
     reason: str = ""
 
 
@@ -148,7 +149,7 @@ class Updater:
         elif step.action is update_plan.Action.SWAP:
             await self._swap(wanted, target)
         else:
-            return max(0.01, target.retry_at_s - time.monotonic()) if step.state == "FETCH_FAILED" else None
+            return max(0.01, target.retry_at_s - time.monotonic()) if step.state == State.FETCH_FAILED else None
         return 0
 
     def _facts(self, wanted: update_plan.Assignment, target: progress.Target) -> update_plan.Facts:
@@ -182,9 +183,9 @@ class Updater:
             outcome = await self._fetched(wanted, target)
         if not progress.is_wanted(target, wanted):
             return
-        if outcome.state == "STAGED":
+        if outcome.state == State.STAGED:
             target.failures, target.last_failure = 0, ""
-        elif outcome.state == "FETCH_FAILED":
+        elif outcome.state == State.FETCH_FAILED:
             self._retry_later(target, outcome.reason)
             log.warning("fetch_failed", model=wanted.model, version=wanted.version, message=outcome.reason)
         else:
@@ -197,7 +198,7 @@ class Updater:
             room = self._limits.quota_bytes - await asyncio.to_thread(self._versions.size_bytes)
             staging = self._versions.stage(wanted.model, wanted.version, token=secrets.token_hex(4))
             outcome = await self._fetch(wanted, staging, max(0, room))
-            if outcome.state == "STAGED":
+            if outcome.state == State.STAGED:
                 slot = await asyncio.to_thread(
                     self._versions.publish, staging, wanted.model, wanted.version, wanted.digest
                 )
@@ -205,9 +206,9 @@ class Updater:
                     target.staged = slot
             return outcome
         except errors.UnavailableError as exc:
-            return Outcome("FETCH_FAILED", str(exc))
+            return Outcome(State.FETCH_FAILED, str(exc))
         except (errors.IntegrityError, errors.InputError) as exc:
-            return Outcome("REFUSED", str(exc))
+            return Outcome(State.REFUSED, str(exc))
         finally:
             if staging is not None:
                 await asyncio.to_thread(self._versions.discard, staging)
@@ -242,7 +243,7 @@ class Updater:
                 await self.loader.swap(slot)
         except (errors.SkerryError, TimeoutError) as exc:
             reason = str(exc) or f"version {wanted.version} did not come up in {self._limits.max_swap_s:.0f} s"
-            await self._refuse(wanted, Refusal("SWAP_FAILED", reason))
+            await self._refuse(wanted, Refusal(State.SWAP_FAILED, reason))
             return
 
     async def _record_serving(self, model: str) -> None:
