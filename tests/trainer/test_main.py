@@ -98,6 +98,13 @@ def test_a_missing_variable_is_named(tmp_path: Path) -> None:
             settings.read()
 
 
+def test_what_is_wrong_is_told_before_torch_is_loaded() -> None:
+    code = "import sys; from skerry.trainer import main; print(main.main(), 'torch' in sys.modules)"
+    paths = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run([sys.executable, "-c", code], env=paths, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "1 False"
+
+
 def test_a_teacher_is_made_for_the_oip_server_and_passes_its_self_test(tmp_path: Path) -> None:
     teacher = {"factory": "own_networks:press", "options": {"width": 64}}
     world = world_on_disk(tmp_path, teacher=teacher)

@@ -6,21 +6,27 @@ one of several workers (WORLD_SIZE, RANK), of which the first proposes.
 """
 
 import sys
+from typing import TYPE_CHECKING
 
 from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.telemetry import logs
 from skerry.core import contract, errors, snapshots
-from skerry.trainer import baseline, cycle, settings, teacher
+from skerry.trainer import settings
+
+if TYPE_CHECKING:
+    from skerry.trainer import cycle  # with torch: seconds that a run which cannot be does not wait for
 
 log = logs.logger("trainer")
 
 
-def resolve(blobs: Blobs, name: str) -> cycle.ResolvedRun:
+def resolve(blobs: Blobs, name: str) -> "cycle.ResolvedRun":
     """The run by name, with its model, its recipe and the stable version, from its snapshot. Raises NotFoundError,
     IntegrityError, InputError."""
     data = blobs.read(contract.snapshot_path(name), max_bytes=snapshots.MAX_BYTES)
     snapshot = snapshots.from_json(name, data)
+    from skerry.trainer import baseline, cycle
+
     return cycle.ResolvedRun(
         run=name,
         model=snapshot.model,
@@ -36,6 +42,8 @@ def run(given: settings.Settings) -> None:
         raise errors.InputError("SKERRY_RUN names no TrainingRun")
     blobs = blob_store.open_blobs(given.blobs, ticket=given.ticket, ca=given.ca)
     resolved = resolve(blobs, given.run)
+    from skerry.trainer import cycle, teacher
+
     log.info(
         "training_started", run=resolved.run, model=resolved.model.name, dataset=resolved.dataset, teacher=given.teacher
     )
