@@ -47,18 +47,18 @@ def bars(counts: Sequence[int]) -> Sequence[Bar]:
 
 def arms(verdict: Mapping[str, Any]) -> Sequence[Arm]:
     """Canary and baseline of a verdict, on one scale from 0 to the higher bound; empty when it compares nothing."""
-    found = [(name, _mapping(verdict.get(name)), _bounds(verdict, name)) for name in ("canary", "baseline")]
-    if not any(counts.get("n") for _, counts, _ in found):
+    sides = [(name, _mapping(verdict.get(name)), _bounds(verdict, name)) for name in ("canary", "baseline")]
+    if not any(counts.get("n") for _, counts, _ in sides):
         return []
-    top = max(0.05, *(1.05 * bounds[1] for _, counts, bounds in found if counts.get("n")))
-    return [_arm(name, counts, bounds, top) for name, counts, bounds in found]
+    top = max(0.05, *(1.05 * bounds[1] for _, counts, bounds in sides if counts.get("n")))
+    return [_arm(name, counts, bounds, top) for name, counts, bounds in sides]
 
 
 def _arm(name: str, counts: Mapping[str, Any], bounds: tuple[float, float], top: float) -> Arm:
     n, bad = _count(counts.get("n")), _count(counts.get("bad"))
     low, high = bounds if n else (0.0, 1.0)
     rate = bad / n if n else None
-    left, right = (100 * min(1.0, one / top) for one in (low, high))
+    left, right = (100 * min(1.0, bound / top) for bound in (low, high))
     return Arm(
         name=name,
         n=n,
@@ -75,8 +75,8 @@ def _arm(name: str, counts: Mapping[str, Any], bounds: tuple[float, float], top:
 def _bounds(verdict: Mapping[str, Any], name: str) -> tuple[float, float]:
     """From ppm; (0, 1), which says nothing, when they are missing."""
     pair = _mapping(verdict.get("bounds")).get(name)
-    if isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, int) for one in pair):
-        low, high = (min(_MILLION, max(0, one)) / _MILLION for one in pair)
+    if isinstance(pair, list) and len(pair) == 2 and all(isinstance(bound, int) for bound in pair):
+        low, high = (min(_MILLION, max(0, bound)) / _MILLION for bound in pair)
         return low, max(low, high)
     return 0.0, 1.0
 

@@ -35,10 +35,10 @@ class Choice:
 
 def overview(fleet: views.Fleet, choice: Choice) -> str:
     """The fleet's first page."""
-    chosen = [one for one in fleet.nodes if choice.state in (None, one.liveness.state)]
+    chosen = [item for item in fleet.nodes if choice.state in (None, item.liveness.state)]
     pages = max(1, -(-len(chosen) // NODES_PER_PAGE))
     page = min(choice.page, pages)
-    ordered = sorted(fleet.rollouts, key=lambda one: one.ended)  # running ones first, each group newest first
+    ordered = sorted(fleet.rollouts, key=lambda item: item.ended)  # running ones first, each group newest first
     return _environment.get_template("overview.html").render(
         fleet=fleet,
         nodes=chosen[(page - 1) * NODES_PER_PAGE : page * NODES_PER_PAGE],
@@ -97,14 +97,14 @@ def short(digest: str) -> str:
 
 
 def _make() -> jinja2.Environment:
-    made = jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("skerry.dashboard"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"ratio": ratio, "number": number, "size": size, "short": short, "tone": tone}
+    environment.filters |= {"ratio": ratio, "number": number, "size": size, "short": short, "tone": tone}
     shared: dict[str, Any] = {
         "ICONS": ICONS,
         "age": age,
@@ -112,8 +112,8 @@ def _make() -> jinja2.Environment:
         "arms": charts.arms,
         "States": list(State),
     }
-    made.globals |= shared
-    return made
+    environment.globals |= shared
+    return environment
 
 
 _environment = _make()

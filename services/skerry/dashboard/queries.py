@@ -19,45 +19,45 @@ KINDS = ("EdgeFleet", "EdgeModel", "EdgeNode", "ModelRollout", "ModelVersion", "
 
 def fleet(objects: Objects, fleetstate: FleetState, *, now_ms: int) -> views.Fleet:
     """The whole fleet now. Raises UnavailableError when the objects cannot be read; readings may be unknown."""
-    found = {kind: objects.list(kind) for kind in KINDS}
+    by_kind = {kind: objects.list(kind) for kind in KINDS}
     live, trouble = readings(fleetstate)
-    nodes_found = nodes(found["EdgeNode"], found["EdgeFleet"], live, now_ms=now_ms)
-    every = [one for kind in KINDS for one in found[kind]]
+    node_views = nodes(by_kind["EdgeNode"], by_kind["EdgeFleet"], live, now_ms=now_ms)
+    things = [thing for kind in KINDS for thing in by_kind[kind]]
     return views.Fleet(
         now_ms=now_ms,
-        resource_version=max((one.resource_version for one in every), default=0),
-        nodes=nodes_found,
-        counts=liveness.tally(node.liveness.state for node in nodes_found),
-        models=models(found["EdgeModel"], found["ModelVersion"], nodes_found, live),
-        rollouts=[rollouts.view(one) for one in newest_first(found["ModelRollout"])],
-        runs=runs(found["TrainingRun"]),
-        changes=timeline.changes(every),
+        resource_version=max((thing.resource_version for thing in things), default=0),
+        nodes=node_views,
+        counts=liveness.tally(node.liveness.state for node in node_views),
+        models=models(by_kind["EdgeModel"], by_kind["ModelVersion"], node_views, live),
+        rollouts=[rollouts.view(thing) for thing in newest_first(by_kind["ModelRollout"])],
+        runs=runs(by_kind["TrainingRun"]),
+        changes=timeline.changes(things),
         trouble=trouble,
     )
 
 
 def readings(fleetstate: FleetState) -> tuple[Readings, Sequence[str]]:
     """Live readings by key, and what could not be read."""
-    found: dict[str, Mapping[str, Any]] = {}
+    values: dict[str, Mapping[str, Any]] = {}
     try:
         for prefix in (contract.NODE_READINGS, contract.SPOOL_READINGS, contract.CURATOR_READINGS):
             for key, text in fleetstate.get(prefix).items():
                 value = _json(text)
                 if isinstance(value, dict):
-                    found[key] = value
+                    values[key] = value
     except errors.UnavailableError as exc:
         return {}, [f"live readings are not available: {exc}"]
-    return found, []
+    return values, []
 
 
 def nodes(
     nodes_found: Sequence[Object], fleets: Sequence[Object], live: Readings, *, now_ms: int
 ) -> Sequence[views.Node]:
     """Every node, those that need a look first."""
-    thresholds = [parsed for one in fleets if (parsed := _fleet(one)) is not None]
+    thresholds = [parsed for thing in fleets if (parsed := _fleet(thing)) is not None]
     order = (liveness.State.OFFLINE, liveness.State.UNKNOWN, liveness.State.STALE, liveness.State.ONLINE)
-    made = [_node(one, thresholds, live, now_ms) for one in nodes_found]
-    return sorted(made, key=lambda node: (order.index(node.liveness.state), node.name))
+    views_of_nodes = [_node(thing, thresholds, live, now_ms) for thing in nodes_found]
+    return sorted(views_of_nodes, key=lambda node: (order.index(node.liveness.state), node.name))
 
 
 def _fleet(thing: Object) -> specs.EdgeFleet | None:
@@ -73,7 +73,7 @@ def _node(thing: Object, fleets: Sequence[specs.EdgeFleet], live: Readings, now_
     except errors.InputError as exc:
         unknown = liveness.Liveness(liveness.State.UNKNOWN, None, "its object cannot be read")
         return views.Node(thing.name, unknown, 0, False, "", [], None, str(exc))
-    offline_after_s = min((one.offline_after_s for one in fleets if one.selects(node)), default=15)
+    offline_after_s = min((fleet.offline_after_s for fleet in fleets if fleet.selects(node)), default=15)
     alive = liveness.judge(
         connected=node.connected,
         last_seen_ms=node.last_seen_ms,
@@ -83,15 +83,15 @@ def _node(thing: Object, fleets: Sequence[specs.EdgeFleet], live: Readings, now_
     )
     serving = [
         views.Serving(
-            model=one.model,
-            version=one.version,
-            digest=one.digest,
-            target_state=one.target_state,
-            target_digest=one.target_digest,
-            reason=one.reason,
-            reading=_reading(live.get(contract.node_reading(node.name, one.model))),
+            model=report.model,
+            version=report.version,
+            digest=report.digest,
+            target_state=report.target_state,
+            target_digest=report.target_digest,
+            reason=report.reason,
+            reading=_reading(live.get(contract.node_reading(node.name, report.model))),
         )
-        for one in node.reports
+        for report in node.reports
     ]
     address = str(thing.status.get("servingAddress", ""))
     spool = _spool(live.get(contract.spool_reading(node.name)))
@@ -125,28 +125,30 @@ def models(
     edge_models: Sequence[Object], versions: Sequence[Object], nodes_found: Sequence[views.Node], live: Readings
 ) -> Sequence[views.Model]:
     """Every EdgeModel by name, with its versions."""
-    made = []
-    for one in edge_models:
-        stable = str(one.status.get("stableVersion", ""))
-        mine = [_version(version, stable, nodes_found) for version in versions if version.spec.get("model") == one.name]
+    listed = []
+    for model in edge_models:
+        stable = str(model.status.get("stableVersion", ""))
+        of_model = [
+            _version(version, stable, nodes_found) for version in versions if version.spec.get("model") == model.name
+        ]
         fault, retrains = "", False
         try:
-            parsed = specs.parse_edge_model(one.name, one.spec)
+            parsed = specs.parse_edge_model(model.name, model.spec)
             retrains = parsed.network is not None and parsed.retrain.enabled
         except errors.InputError as exc:
             fault = str(exc)
-        made.append(
+        listed.append(
             views.Model(
-                name=one.name,
+                name=model.name,
                 stable=stable,
-                dataset=str(one.spec.get("datasetDigest", "")),
+                dataset=str(model.spec.get("datasetDigest", "")),
                 retrains=retrains,
-                versions=sorted(mine, key=lambda version: -version.version),
-                labels=live.get(contract.curator_reading(one.name)),
+                versions=sorted(of_model, key=lambda version: -version.version),
+                labels=live.get(contract.curator_reading(model.name)),
                 fault=fault,
             )
         )
-    return made
+    return listed
 
 
 def _version(thing: Object, stable: str, nodes_found: Sequence[views.Node]) -> views.Version:
@@ -214,10 +216,10 @@ def _gates(value: object) -> views.Gates | None:
     verdict = _object(value)
     if not verdict.get("outcome"):
         return None
-    found = verdict.get("gates")
-    each = [_object(one) for one in found] if isinstance(found, list) else []
-    made = [views.Gate(*(str(one.get(name, "")) for name in ("name", "outcome", "reason"))) for one in each]
-    return views.Gates(str(verdict["outcome"]), made)
+    listed = verdict.get("gates")
+    each = [_object(gate) for gate in listed] if isinstance(listed, list) else []
+    gates_seen = [views.Gate(*(str(gate.get(name, "")) for name in ("name", "outcome", "reason"))) for gate in each]
+    return views.Gates(str(verdict["outcome"]), gates_seen)
 
 
 def _object(value: object) -> Mapping[str, Any]:

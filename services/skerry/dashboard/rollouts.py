@@ -51,27 +51,27 @@ def _message(status: states.Status) -> str:
     """The sentence of the condition that tells most now."""
     kinds = ("Succeeded",) if status.terminal else ("Paused", "Progressing", "Accepted")
     for kind in kinds:
-        found = conditions.find(status.conditions, kind)
-        if found is not None and (status.terminal or found.true or (kind == "Accepted" and found.message)):
-            return found.message or found.reason
+        condition = conditions.find(status.conditions, kind)
+        if condition is not None and (status.terminal or condition.true or (kind == "Accepted" and condition.message)):
+            return condition.message or condition.reason
     return ""
 
 
 def _waves(planned: Sequence[specs.WaveSpec], status: states.Status) -> Sequence[views.Wave]:
     if not status.waves:
-        return [views.Wave(one.name, str(one.size), "waiting", states.Tally(), 0, False, {}) for one in planned]
-    sizes = {one.name: str(one.size) for one in planned}
+        return [views.Wave(wave.name, str(wave.size), "waiting", states.Tally(), 0, False, {}) for wave in planned]
+    sizes = {wave.name: str(wave.size) for wave in planned}
     return [
         views.Wave(
-            name=one.name,
-            size=sizes.get(one.name, ""),
-            step=_step(index, one, status),
-            tally=one.tally,
-            started_ms=one.started_ms,
-            soaking=bool(one.soak_started_ms) and _step(index, one, status) == "current",
-            verdict=one.verdict,
+            name=wave.name,
+            size=sizes.get(wave.name, ""),
+            step=_step(index, wave, status),
+            tally=wave.tally,
+            started_ms=wave.started_ms,
+            soaking=bool(wave.soak_started_ms) and _step(index, wave, status) == "current",
+            verdict=wave.verdict,
         )
-        for index, one in enumerate(status.waves)
+        for index, wave in enumerate(status.waves)
     ]
 
 

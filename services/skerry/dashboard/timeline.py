@@ -28,8 +28,8 @@ _TOLD = {
 
 def changes(objects: Sequence[Object]) -> Sequence[Change]:
     """At most LIMIT changes of all objects."""
-    found = [change for one in objects for change in _of(one)]
-    return sorted(found, key=lambda change: (-change.at_ms, change.subject, change.text))[:LIMIT]
+    found_changes = [change for thing in objects for change in _of(thing)]
+    return sorted(found_changes, key=lambda change: (-change.at_ms, change.subject, change.text))[:LIMIT]
 
 
 def _of(thing: Object) -> Iterator[Change]:
@@ -38,23 +38,23 @@ def _of(thing: Object) -> Iterator[Change]:
         reason = str(thing.spec.get("reason", "")) if thing.kind == "TrainingRun" else ""
         yield Change(thing.created_unix_ms, subject, _with(_BORN[thing.kind], reason), None)
     try:
-        found = conditions.from_json(thing.status.get("conditions"))
+        listed = conditions.from_json(thing.status.get("conditions"))
     except errors.InputError as exc:
         yield Change(thing.created_unix_ms, subject, f"its conditions cannot be read: {exc}", False)
         return
-    for one in found:
-        if (told := _tell(one)) is not None and (at_ms := _moment(one.since)) is not None:
-            text, good = told
+    for condition in listed:
+        if (text_and_tone := _tell(condition)) is not None and (at_ms := _moment(condition.since)) is not None:
+            text, good = text_and_tone
             yield Change(at_ms, subject, text, good)
 
 
-def _tell(one: Condition) -> tuple[str, bool | None] | None:
-    if one.type not in _TOLD or one.status == conditions.UNKNOWN:
+def _tell(condition: Condition) -> tuple[str, bool | None] | None:
+    if condition.type not in _TOLD or condition.status == conditions.UNKNOWN:
         return None
-    yes, no, good_yes, good_no = _TOLD[one.type]
-    text = yes if one.true else no
-    good = good_yes if one.true else good_no
-    return (_with(text, one.message or ("" if good else one.reason)), good) if text else None
+    yes, no, good_yes, good_no = _TOLD[condition.type]
+    text = yes if condition.true else no
+    good = good_yes if condition.true else good_no
+    return (_with(text, condition.message or ("" if good else condition.reason)), good) if text else None
 
 
 def _with(text: str, reason: str) -> str:

@@ -116,14 +116,14 @@ def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
 
 
 def _manifest(data: bytes, seal: _Seal) -> Mapping[str, Any]:
-    found = json.loads(data)
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+    manifest = json.loads(data)
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         raise errors.InputError("this backup is of another version of skerry")
-    if any(found.get(key) != value for key, value in seal.tell().items()):
+    if any(manifest.get(key) != value for key, value in seal.tell().items()):
         raise errors.IntegrityError(
             "the archive does not hold what its manifest says: something is missing or was moved"
         )
-    return found
+    return manifest
 
 
 def _unzipped(source: IO[bytes]) -> IO[bytes]:

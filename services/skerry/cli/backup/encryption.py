@@ -27,12 +27,12 @@ _COST = 2**17  # 128 MiB and a third of a second, for who guesses, too
 def read_passphrase(file: Path) -> bytes:
     """The passphrase in a file, without the end of its line. Raises InputError."""
     try:
-        found = file.read_bytes().strip(b"\r\n")
+        passphrase = file.read_bytes().strip(b"\r\n")
     except OSError as exc:
         raise errors.InputError(f"the passphrase cannot be read from {file}: {exc.strerror}") from exc
-    if len(found) < SHORTEST:
+    if len(passphrase) < SHORTEST:
         raise errors.InputError(f"the passphrase in {file} must have {SHORTEST} characters and more")
-    return found
+    return passphrase
 
 
 class EncryptingWriter:

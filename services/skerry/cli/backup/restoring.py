@@ -145,11 +145,13 @@ def _parse(data: bytes) -> Object:
 def _put_objects(locations: Locations, things: list[Object]) -> int:
     """Who is named before who names, so that a restore that dies leaves nothing that points nowhere."""
     known = object_store.open_objects(locations.objects)
-    there = [one for kind in saving.KINDS for one in known.list(kind)]
-    epoch = EPOCH_STEP + max((epoch for thing in (*there, *things) for epoch in _epochs(thing)), default=0)
-    counters = {one.name: int(one.status.get("releaseCounter") or 0) for one in there if one.kind == "EdgeModel"}
+    present = [thing for kind in saving.KINDS for thing in known.list(kind)]
+    epoch = EPOCH_STEP + max((epoch for thing in (*present, *things) for epoch in _epochs(thing)), default=0)
+    counters = {
+        thing.name: int(thing.status.get("releaseCounter") or 0) for thing in present if thing.kind == "EdgeModel"
+    }
     restorer = object_store.open_restorer(locations.objects)
-    for thing in sorted(things, key=lambda one: (-saving.KINDS.index(one.kind), one.created_unix_ms, one.name)):
+    for thing in sorted(things, key=lambda thing: (-saving.KINDS.index(thing.kind), thing.created_unix_ms, thing.name)):
         restorer.restore(as_restored(thing, epoch, counters.get(thing.name, 0)))
     lease.begin_above(locations.objects, _LEASE, epoch)
     return len(things)
@@ -158,8 +160,8 @@ def _put_objects(locations: Locations, things: list[Object]) -> int:
 def _epochs(thing: Object) -> Iterator[int]:
     """Every epoch that an object names: of the leader that wrote it, and of the permits it gave."""
     holders: list[Any] = [thing.status, thing.status.get("catchUp")]
-    for one in thing.spec.get("assignments") or ():
-        holders += [one.get("permit"), one.get("lease")] if isinstance(one, Mapping) else []
+    for assignment in thing.spec.get("assignments") or ():
+        holders += [assignment.get("permit"), assignment.get("lease")] if isinstance(assignment, Mapping) else []
     for holder in holders:
         if isinstance(holder, Mapping) and isinstance(epoch := holder.get("epoch"), int):
             yield epoch

@@ -99,10 +99,10 @@ def _document(thing: Object) -> dict[str, Any]:
 
 def _digests(thing: Object) -> Iterator[str]:
     """Content that this object cannot be without: a model's dataset, a version's manifest, a run's log."""
-    told = {"EdgeModel": thing.spec.get("datasetDigest"), "ModelVersion": thing.spec.get("digest")}
-    found = told.get(thing.kind) or (thing.status.get("logDigest") if thing.kind == "TrainingRun" else None)
-    if isinstance(found, str) and found:
-        yield found
+    named_by_kind = {"EdgeModel": thing.spec.get("datasetDigest"), "ModelVersion": thing.spec.get("digest")}
+    digest = named_by_kind.get(thing.kind) or (thing.status.get("logDigest") if thing.kind == "TrainingRun" else None)
+    if isinstance(digest, str) and digest:
+        yield digest
 
 
 def _save_repository(repository: SharedBlobs, writer: archive.Writer, saved: Saved) -> None:

@@ -33,13 +33,13 @@ class Snapshot:
 
 def take_snapshot(objects: Objects) -> Snapshot:
     """Read all objects once."""
-    return Snapshot({kind: {found.name: found for found in objects.list(kind)} for kind in KINDS})
+    return Snapshot({kind: {thing.name: thing for thing in objects.list(kind)} for kind in KINDS})
 
 
 def condition(thing: Object | None, kind: str) -> Mapping[str, Any]:
     """The condition of that type, or an empty one."""
-    found = thing.status.get("conditions", []) if thing else []
-    return next((one for one in found if one["type"] == kind), {})
+    conditions = thing.status.get("conditions", []) if thing else []
+    return next((entry for entry in conditions if entry["type"] == kind), {})
 
 
 def loaded(node: Object, model: str) -> tuple[str, int]:
@@ -127,4 +127,4 @@ def nodes_on(seen: Snapshot, model: str) -> dict[str, tuple[str, int]]:
 
 def newest(things: Mapping[str, Object]) -> Sequence[Object]:
     """Oldest first."""
-    return sorted(things.values(), key=lambda one: (one.created_unix_ms, one.resource_version, one.name))
+    return sorted(things.values(), key=lambda thing: (thing.created_unix_ms, thing.resource_version, thing.name))

@@ -161,18 +161,22 @@ FAULTS: Mapping[str, type[Fault]] = {one.name: one for one in (BadVersion, Corru
 
 
 def _published(snapshot: event_log.Snapshot) -> list[str]:
-    versions = sorted(snapshot.of("ModelVersion").values(), key=lambda one: int(one.spec["version"]))
-    return [one.spec["digest"] for one in versions if event_log.condition(one, "Available").get("status") == "True"]
+    versions = sorted(snapshot.of("ModelVersion").values(), key=lambda version: int(version.spec["version"]))
+    return [
+        version.spec["digest"]
+        for version in versions
+        if event_log.condition(version, "Available").get("status") == "True"
+    ]
 
 
 def _ended(snapshot: event_log.Snapshot, count: int) -> bool:
     """Have `count` rollouts reached an end?"""
-    ends = [event_log.condition(one, "Succeeded").get("status") for one in snapshot.of("ModelRollout").values()]
+    ends = [event_log.condition(rollout, "Succeeded").get("status") for rollout in snapshot.of("ModelRollout").values()]
     return sum(status in ("True", "False") for status in ends) >= count
 
 
 def _version_of(session: Session, digest: str) -> Object:
-    return next(one for one in session.seen.of("ModelVersion").values() if one.spec["digest"] == digest)
+    return next(version for version in session.seen.of("ModelVersion").values() if version.spec["digest"] == digest)
 
 
 def _nothing_lost(session: Session, fault: Fault) -> bool:

@@ -35,13 +35,13 @@ async def teacher_accuracy(data: digits.Digits, session: Session, sample: int = 
 
 def damage(folder: Path, name: str) -> Path:
     """Flip one bit in the middle of the target file `name` (the repository prefixes file names with their hashes)."""
-    found = sorted(folder.glob(f"*{name}"))
-    if not found:
+    targets = sorted(folder.glob(f"*{name}"))
+    if not targets:
         raise errors.NotFoundError(f"no {name} in {folder}")
-    content = bytearray(found[0].read_bytes())
+    content = bytearray(targets[0].read_bytes())
     content[len(content) // 2] ^= 1
-    found[0].write_bytes(content)
-    return found[0]
+    targets[0].write_bytes(content)
+    return targets[0]
 
 
 async def drained_spools(session: Session) -> dict[str, edge_pb2.SpoolState]:

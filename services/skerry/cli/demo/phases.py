@@ -125,11 +125,11 @@ async def _close_the_loop(scenario: Scenario, session: Session) -> None:
     if scenario.fault is not None:
         await scenario.fault.during_training(scenario, session)
     await session.until("the new version has passed its gates", _second_version_or_failure, RUN_S)
-    made = _available(session.seen)
-    if len(made) < 2:
+    published = _available(session.seen)
+    if len(published) < 2:
         run = event_log.newest(session.seen.of("TrainingRun"))[-1]
         raise errors.RejectedError(f"{run.name} made no version: {event_log.condition(run, 'Succeeded')}")
-    scenario.target = made[1]
+    scenario.target = published[1]
     # one retraining is enough for a demo: without this the policy goes on as the cameras do
     enough = write_json(session.system.layout.root / "stage" / "enough.json", digits_model.NO_MORE_RUNS)
     await session.skerry("models", "apply", str(enough))
@@ -145,8 +145,12 @@ def _has_dataset(snapshot: Snapshot) -> bool:
 
 def _available(snapshot: Snapshot) -> list[str]:
     """Digests of the published versions, oldest first."""
-    versions = sorted(snapshot.of("ModelVersion").values(), key=lambda one: int(one.spec["version"]))
-    return [one.spec["digest"] for one in versions if event_log.condition(one, "Available").get("status") == "True"]
+    versions = sorted(snapshot.of("ModelVersion").values(), key=lambda version: int(version.spec["version"]))
+    return [
+        version.spec["digest"]
+        for version in versions
+        if event_log.condition(version, "Available").get("status") == "True"
+    ]
 
 
 def _second_version_or_failure(snapshot: Snapshot) -> bool:
@@ -157,5 +161,5 @@ def _second_version_or_failure(snapshot: Snapshot) -> bool:
 
 def _succeeded(snapshot: Snapshot, count: int) -> bool:
     rollouts = snapshot.of("ModelRollout").values()
-    done = [bool(event_log.condition(one, "Succeeded").get("status") == "True") for one in rollouts]
+    done = [bool(event_log.condition(rollout, "Succeeded").get("status") == "True") for rollout in rollouts]
     return sum(done) >= count

@@ -108,16 +108,17 @@ class Session:
     def _gauges(self) -> live_view.Gauges:
         if self.traffic is None:
             return {}
-        recent = [one for one in self.traffic.answers[-400:] if one.at_s > self.now() - 4 and not one.error]
-        lost = sum(bool(one.error) for one in self.traffic.answers)
+        recent = [answer for answer in self.traffic.answers[-400:] if answer.at_s > self.now() - 4 and not answer.error]
+        count = len(recent)
+        lost = sum(bool(answer.error) for answer in self.traffic.answers)
         versions = ", ".join(f"{node} v{moves[-1][1]}" for node, moves in sorted(self.versions.items()))
         return {
             "phase": self._scene.phase,
             "requests": f"{len(self.traffic.answers):,}",
             "lost": str(lost),
-            "edge accuracy": f"{results.ratio(sum(one.local == one.label for one in recent), len(recent)):.2f}",
-            "answers": f"{results.ratio(sum(one.answered == one.label for one in recent), len(recent)):.2f}",
-            "offloaded": f"{results.ratio(sum(one.route == 'cloud' for one in recent), len(recent)):.0%}",
+            "edge accuracy": f"{results.ratio(sum(answer.local == answer.label for answer in recent), count):.2f}",
+            "answers": f"{results.ratio(sum(answer.answered == answer.label for answer in recent), count):.2f}",
+            "offloaded": f"{results.ratio(sum(answer.route == 'cloud' for answer in recent), count):.0%}",
             "serving": versions,
         }
 

@@ -18,7 +18,7 @@ IMAGE_BYTES = 28 * 28
 def rows(scenario: Scenario, session: Session) -> dict[str, PhaseRow]:
     """The table's lines: the three phases, and a fourth when a fault went on after them."""
     answers = session.traffic.answers if session.traffic else []
-    names = [*results.PHASES, "fault"] if any(one.phase == "fault" for one in answers) else list(results.PHASES)
+    names = [*results.PHASES, "fault"] if any(answer.phase == "fault" for answer in answers) else list(results.PHASES)
     return {name: results.phase_row(name, answers) for name in names}
 
 
@@ -41,7 +41,7 @@ def holdout(judged: Sequence[Mapping[str, Any]]) -> Holdout | None:
 def moved(session: Session) -> dict[str, int]:
     """Payload bytes that crossed the edge's line, by purpose."""
     answers = session.traffic.answers if session.traffic else []
-    offloaded = sum(one.route == "cloud" for one in answers)
+    offloaded = sum(answer.route == "cloud" for answer in answers)
     folder = session.system.layout.root / "blobs" / "examples"
     downloads = 0
     for version in session.seen.of("ModelVersion").values():
@@ -66,7 +66,7 @@ def document(scenario: Scenario, session: Session) -> dict[str, Any]:
         "phases": [results.as_json(row) for row in table.values()],
         "nodes": [{"name": node, "digest": digest, "version": version} for node, (digest, version) in nodes.items()],
         "gates": judged,
-        "events": [{"t": round(one.at_s, 2), "kind": one.kind, "text": one.text} for one in session.events],
+        "events": [{"t": round(event.at_s, 2), "kind": event.kind, "text": event.text} for event in session.events],
         "holdout": None if paired is None else {"before": paired.before, "after": paired.after, "n": paired.n},
         "teacher": {"clean": _number(scenario.teacher_clean), "drift": _number(scenario.teacher_drift)},
         "closed": not open_because,

@@ -17,15 +17,15 @@ _EXACT_TO = 2**53
 def numbers(path: Path, table: Any, names: Sequence[str], row: Input) -> NDArray[Any]:
     """[rows, features]: in the row's datatype, or as float64 where cells of a whole-number model are empty (NaN) or
     real. Raises InputError naming the column and the number that does not fit."""
-    found = [_numbers(path, table, name) for name in names]
-    if row.dtype.kind == "f" or all(column.dtype.kind != "f" for column in found):
-        found = [
-            labeled.fit(column, row, f"{path}, column {name!r}") for name, column in zip(names, found, strict=True)
+    stacked = [_numbers(path, table, name) for name in names]
+    if row.dtype.kind == "f" or all(column.dtype.kind != "f" for column in stacked):
+        stacked = [
+            labeled.fit(column, row, f"{path}, column {name!r}") for name, column in zip(names, stacked, strict=True)
         ]
     else:
-        for name, column in zip(names, found, strict=True):
+        for name, column in zip(names, stacked, strict=True):
             _check_exact(path, name, column)
-    return np.stack(found, axis=1)
+    return np.stack(stacked, axis=1)
 
 
 def labels(path: Path, table: Any, name: str) -> NDArray[Any]:

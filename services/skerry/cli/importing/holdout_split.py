@@ -19,10 +19,10 @@ def holdout(units: NDArray[np.int64], y: NDArray[np.int64], share: float) -> NDA
     names, inverse = np.unique(units, return_inverse=True)
     label = _majority(inverse, y, len(names))
     chosen = np.zeros(len(names), dtype=np.bool_)
-    for one in np.unique(label):
-        mine = np.flatnonzero(label == one)
-        count = min(len(mine) - 1, max(1, round(share * len(mine))))
-        chosen[sorted(mine, key=lambda unit: _order(int(names[unit])))[:count]] = True
+    for class_index in np.unique(label):
+        of_class = np.flatnonzero(label == class_index)
+        count = min(len(of_class) - 1, max(1, round(share * len(of_class))))
+        chosen[sorted(of_class, key=lambda unit: _order(int(names[unit])))[:count]] = True
     return chosen[inverse]
 
 

@@ -86,7 +86,9 @@ def _check_interface(objects: Objects, blobs: Blobs, version: manifest.Manifest)
 
 
 def _next_number(objects: Objects, signer: repository.Repository, model: str) -> int:
-    taken = [int(one.spec["version"]) for one in objects.list("ModelVersion") if one.spec.get("model") == model]
+    taken = [
+        int(version.spec["version"]) for version in objects.list("ModelVersion") if version.spec.get("model") == model
+    ]
     counter = int(objects.get("EdgeModel", model).status.get("releaseCounter", 0))
     return 1 + max([counter, signer.highest_version(model), *taken])
 

@@ -61,10 +61,10 @@ def parts(path: Path) -> list[Path]:
         raise errors.InputError(
             f"{path} is split by a column into folders like {partitioned[0].name!r}: write it without partitions"
         )
-    found = [entry for entry in inside if entry.is_file() and entry.suffix.lower() in SUFFIXES]
-    if len({entry.suffix.lower() for entry in found}) > 1:
+    files = [entry for entry in inside if entry.is_file() and entry.suffix.lower() in SUFFIXES]
+    if len({entry.suffix.lower() for entry in files}) > 1:
         raise errors.InputError(f"{path} holds CSV and parquet files: name one of them")
-    return [entry for entry in found if entry.stat().st_size][:MAX_PARTS]
+    return [entry for entry in files if entry.stat().st_size][:MAX_PARTS]
 
 
 def _table(path: Path, shape: Shape, row: Input) -> Any:

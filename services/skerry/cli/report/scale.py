@@ -23,7 +23,7 @@ class Scale:
 
 def ticks(seconds: float) -> list[int]:
     """Round moments from 0 to `seconds`, about a dozen at most."""
-    step = next((one for one in _STEPS_S if seconds / one <= _MAX_TICKS), max(1, int(seconds / _MAX_TICKS)))
+    step = next((size for size in _STEPS_S if seconds / size <= _MAX_TICKS), max(1, int(seconds / _MAX_TICKS)))
     return list(range(0, int(seconds) + 1, step))
 
 
