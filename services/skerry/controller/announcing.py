@@ -25,19 +25,35 @@ class Announcement:
 def of_conditions(kind: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Sequence[Announcement]:
     """One for every condition whose status or reason is another than before; what is not known yet is no news, and of
     what has ended only how."""
-    old = {one.type: (one.status, one.reason) for one in _conditions(before)}
-    new = [one for one in _conditions(after) if one.status != conditions.UNKNOWN]
-    fresh = [one for one in new if old.get(one.type) != (one.status, one.reason)]
-    fresh = [one for one in fresh if one.type in old or not one.true or one.type not in _NEWS_WHEN_MENDED]
+    old = {condition.type: (condition.status, condition.reason) for condition in _conditions(before)}
+    new = [condition for condition in _conditions(after) if condition.status != conditions.UNKNOWN]
+    fresh = [condition for condition in new if old.get(condition.type) != (condition.status, condition.reason)]
+    fresh = [
+        condition
+        for condition in fresh
+        if condition.type in old or not condition.true or condition.type not in _NEWS_WHEN_MENDED
+    ]
     if kind == "ModelRollout":
-        fresh = [one for one in fresh if one.type in _TOLD_OF_ROLLOUTS and (one.type in old or not one.true)]
-    ended = [one for one in fresh if one.type == "Succeeded"]
-    return [_announced(one) for one in ended or fresh]
+        fresh = [
+            condition
+            for condition in fresh
+            if condition.type in _TOLD_OF_ROLLOUTS and (condition.type in old or not condition.true)
+        ]
+    ended = [condition for condition in fresh if condition.type == "Succeeded"]
+    return [_announced(condition) for condition in ended or fresh]
 
 
-def _announced(one: conditions.Condition) -> Announcement:
-    trouble = one.status == conditions.FALSE and one.type in _TROUBLE_WHEN_FALSE and one.reason not in _ROUTINE
-    return Announcement(one.reason or one.type, f"{one.type} is {one.status}: {one.message}".rstrip(": "), trouble)
+def _announced(condition: conditions.Condition) -> Announcement:
+    trouble = (
+        condition.status == conditions.FALSE
+        and condition.type in _TROUBLE_WHEN_FALSE
+        and condition.reason not in _ROUTINE
+    )
+    return Announcement(
+        condition.reason or condition.type,
+        f"{condition.type} is {condition.status}: {condition.message}".rstrip(": "),
+        trouble,
+    )
 
 
 def of_rollout(events: Sequence[rollout.Event]) -> Iterator[Announcement]:
@@ -45,12 +61,12 @@ def of_rollout(events: Sequence[rollout.Event]) -> Iterator[Announcement]:
     alike: dict[str, list[rollout.Event]] = {}
     for event in events:
         alike.setdefault(event.reason, []).append(event)
-    for reason, found in alike.items():
-        if len(found) <= _MAX_ALIKE:
-            yield from (Announcement(reason, one.message, reason in _TROUBLE) for one in found)
+    for reason, similar in alike.items():
+        if len(similar) <= _MAX_ALIKE:
+            yield from (Announcement(reason, event.message, reason in _TROUBLE) for event in similar)
         else:
-            others = ", ".join(one.node for one in found[1:] if one.node)
-            text = f"{found[0].message}; and {len(found) - 1} more: {others}"
+            others = ", ".join(event.node for event in similar[1:] if event.node)
+            text = f"{similar[0].message}; and {len(similar) - 1} more: {others}"
             yield Announcement(reason, text, reason in _TROUBLE)
 
 

@@ -72,14 +72,14 @@ def _run(given: settings.Settings, stop: threading.Event) -> int:
 
 
 def _numbers(reconciler: reconcile.Reconciler) -> metrics.Metrics:
-    made = metrics.Metrics()
-    made.gauge(
+    families = metrics.Metrics()
+    families.gauge(
         "skerry_metadata_expires_seconds",
         "Until a role's signature in the model repository ends; the leader knows.",
         ("role",),
         lambda: signatures.seconds_left(reconciler.signatures, datetime.now(UTC)),
     )
-    return made
+    return families
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def _count(
     buckets = range(first, last + 1)
     keys = [counters.key(model, arm.digest, node, bucket) for node in arm.nodes for bucket in buckets]
     counted = iter(fleetstate.count(keys) if keys else ())
-    found = []
+    counts = []
     for node in arm.nodes:
         n = bad = newest_ms = 0
         for bucket in buckets:
@@ -72,5 +72,5 @@ def _count(
             if fields.get(contract.ANSWERS, 0):
                 newest_ms = min(now_ms, (bucket + 1) * counters.bucket_ms)
             n, bad = n + fields.get(contract.ANSWERS, 0), bad + fields.get(contract.BAD_ANSWERS, 0)
-        found.append(evidence.Count(node, n, bad, newest_ms))
-    return tuple(found)
+        counts.append(evidence.Count(node, n, bad, newest_ms))
+    return tuple(counts)

@@ -112,7 +112,7 @@ class Publisher:
         self, run: Object, candidate: proposals.Candidate, proposal: proposals.Proposal, now_ms: int
     ) -> Object:
         model = run.spec["model"]
-        versions = [one for one in self._store.list("ModelVersion") if one.spec.get("model") == model]
+        versions = [version for version in self._store.list("ModelVersion") if version.spec.get("model") == model]
         for known in versions:
             if known.spec.get("run") == run.name and known.spec.get("digest") == candidate.digest:
                 return known
@@ -120,7 +120,7 @@ class Publisher:
             number = 1 + max(
                 int(self._store.get("EdgeModel", model).status.get("releaseCounter", 0)),
                 self._repository.highest_version(model),
-                *(_number(one) for one in versions),
+                *(_number(version) for version in versions),
                 0,
             )
             spec = _version_spec(run, candidate, proposal, number)
@@ -128,7 +128,9 @@ class Publisher:
                 return self._store.create("ModelVersion", f"{model}-v{number}", spec)
             except errors.ConflictError:
                 # Somebody imported under that number meanwhile.
-                versions = [one for one in self._store.list("ModelVersion") if one.spec.get("model") == model]
+                versions = [
+                    version for version in self._store.list("ModelVersion") if version.spec.get("model") == model
+                ]
 
     def _sign(self, version: Object, candidate: proposals.Candidate, now_ms: int) -> None:
         self._repository.add_version(

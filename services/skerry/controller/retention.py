@@ -22,12 +22,12 @@ RETIRED = "Retired"
 def surplus(versions: Sequence[Object], in_use: set[str], keep: int) -> list[Object]:
     """Available trained versions of one model beyond the newest `keep` available ones and not in use (by name or
     digest)."""
-    available = [one for one in versions if condition_json.is_true(one.status, "Available")]
-    available.sort(key=lambda one: int(one.spec["version"]), reverse=True)
+    available = [version for version in versions if condition_json.is_true(version.status, "Available")]
+    available.sort(key=lambda version: int(version.spec["version"]), reverse=True)
     return [
-        one
-        for one in available[keep:]
-        if one.spec["source"] == "Trained" and one.name not in in_use and one.spec["digest"] not in in_use
+        version
+        for version in available[keep:]
+        if version.spec["source"] == "Trained" and version.name not in in_use and version.spec["digest"] not in in_use
     ]
 
 
@@ -58,16 +58,18 @@ def retire(store: Store, repository: trust.Repository, *, now_ms: int, now: date
             keep = specs.parse_edge_model(model.name, model.spec).retention
         except errors.InputError:
             continue  # told of where the model is used
-        for one in surplus([v for v in versions if v.spec.get("model") == model.name], used, keep):
+        for version in surplus(
+            [version for version in versions if version.spec.get("model") == model.name], used, keep
+        ):
             message = f"older than the newest {keep} versions and in use nowhere; its files are gone"
             store.put_status(
-                one, condition_json.with_condition(one.status, "Available", "False", RETIRED, message, now_ms)
+                version, condition_json.with_condition(version.status, "Available", "False", RETIRED, message, now_ms)
             )
-            log.info("version_retired", name=one.name, model=model.name)
+            log.info("version_retired", name=version.name, model=model.name)
     retired = {
-        str(one.spec["targetPath"])
-        for one in store.list("ModelVersion")
-        if condition_json.has(one.status, "Available", "False", RETIRED) and one.spec.get("source") == "Trained"
+        str(version.spec["targetPath"])
+        for version in store.list("ModelVersion")
+        if condition_json.has(version.status, "Available", "False", RETIRED) and version.spec.get("source") == "Trained"
     }
     if listed := retired & repository.listed("retrained"):
         repository.retire(listed, now=now)

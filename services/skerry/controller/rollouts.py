@@ -32,30 +32,30 @@ class Inventory:
     versions: Mapping[str, specs.ModelVersion]
 
     def of(self, model: str) -> Mapping[str, specs.ModelVersion]:
-        return {name: one for name, one in self.versions.items() if one.model == model}
+        return {name: version for name, version in self.versions.items() if version.model == model}
 
 
 def read_inventory(store: Store, on_change: OnChange) -> Inventory:
     fleets: dict[str, specs.EdgeFleet] = {}
-    for one in store.list("EdgeFleet"):
+    for thing in store.list("EdgeFleet"):
         try:
-            fleets[one.name] = specs.parse_fleet(one.name, one.spec)
+            fleets[thing.name] = specs.parse_fleet(thing.name, thing.spec)
         except errors.InputError as exc:
-            _unreadable(on_change, one, exc)
+            _unreadable(on_change, thing, exc)
     versions: dict[str, specs.ModelVersion] = {}
-    for one in store.list("ModelVersion"):
-        if not condition_json.is_true(one.status, "Available"):
+    for thing in store.list("ModelVersion"):
+        if not condition_json.is_true(thing.status, "Available"):
             continue
         try:
-            versions[one.name] = specs.parse_model_version(one.name, one.spec)
+            versions[thing.name] = specs.parse_model_version(thing.name, thing.spec)
         except errors.InputError as exc:
-            _unreadable(on_change, one, exc)
+            _unreadable(on_change, thing, exc)
     nodes: list[specs.EdgeNode] = []
-    for one in store.list("EdgeNode"):
+    for thing in store.list("EdgeNode"):
         try:
-            nodes.append(specs.parse_node(one.name, one.spec, one.status))
+            nodes.append(specs.parse_node(thing.name, thing.spec, thing.status))
         except errors.InputError as exc:
-            _unreadable(on_change, one, exc)
+            _unreadable(on_change, thing, exc)
     return Inventory(nodes, fleets, versions)
 
 
@@ -105,14 +105,14 @@ class Rollouts:
             log.warning(event, name=name, error=str(exc))
 
     def _known(self, now_ms: int) -> list[tuple[Object, specs.ModelRollout, rollout.Status]]:
-        found = []
+        parsed = []
         for thing in self._store.list("ModelRollout"):
             try:
                 spec = specs.parse_rollout(thing.name, thing.spec)
-                found.append((thing, spec, rollout.from_json(thing.name, thing.status)))
+                parsed.append((thing, spec, rollout.from_json(thing.name, thing.status)))
             except errors.InputError as exc:
                 self._refuse(thing, str(exc), now_ms)
-        return found
+        return parsed
 
     def _refuse(self, thing: Object, why: str, now_ms: int) -> None:
         if not condition_json.has(thing.status, "Accepted", "False", "Invalid", why):
@@ -138,32 +138,32 @@ class Rollouts:
         case = rollout.Case(
             spec, inventory.of(spec.model), stable, inventory.fleets.get(spec.strategy.fleet), newer if model else ""
         )
-        asked = rollout.question(case, status, inventory.nodes, now_ms=now_ms, epoch=epoch)
-        found = self._answer(spec, asked, now_ms) if asked else None
-        made = rollout.plan(case, status, inventory.nodes, found, now_ms=now_ms, epoch=epoch)
-        if made.stale:
+        question = rollout.question(case, status, inventory.nodes, now_ms=now_ms, epoch=epoch)
+        counted = self._answer(spec, question, now_ms) if question else None
+        plan = rollout.plan(case, status, inventory.nodes, counted, now_ms=now_ms, epoch=epoch)
+        if plan.stale:
             log.warning("stale_epoch", rollout=spec.name, epoch=epoch, seen=status.epoch)
             return {node.name for node in inventory.nodes}
-        if made.stable and model is not None:
-            self._store.put_status(model, {**model.status, "stableVersion": made.stable})
-        written = self._store.put_status(thing, rollout.to_json(made.status))
-        for event in made.events:
+        if plan.stable and model is not None:
+            self._store.put_status(model, {**model.status, "stableVersion": plan.stable})
+        written = self._store.put_status(thing, rollout.to_json(plan.status))
+        for event in plan.events:
             log.info("rollout", rollout=spec.name, reason=event.reason, message=event.message, node=event.node)
-        self._store.tell(written, announcing.of_rollout(made.events))
-        self._assign(spec.model, made.assignments, epoch)
-        return set(made.assignments)
+        self._store.tell(written, announcing.of_rollout(plan.events))
+        self._assign(spec.model, plan.assignments, epoch)
+        return set(plan.assignments)
 
-    def _answer(self, spec: specs.ModelRollout, asked: rollout.Question, now_ms: int) -> evidence.Evidence:
-        """Counted anew when what was counted last is old: a long soak is many counters."""
-        known = self._answers.get(spec.name)
-        if known is not None and known[0] == asked and 0 <= now_ms - known[1].read_ms < _EVIDENCE_MS:
-            return known[1]
-        canary = observe.Arm(asked.canary_digest, asked.canary_nodes, asked.since_ms)
-        baseline = observe.Arm(asked.baseline_digest, asked.baseline_nodes, asked.baseline_since_ms)
-        before = observe.Arm(asked.baseline_digest, asked.before_nodes, asked.before_since_ms)
-        found = observe.count(self._fleetstate, spec.model, canary, baseline, before, now_ms=now_ms)
-        self._answers[spec.name] = asked, found
-        return found
+    def _answer(self, spec: specs.ModelRollout, question: rollout.Question, now_ms: int) -> evidence.Evidence:
+        """Counted again when the last count is old: a long soak is many counters."""
+        last = self._answers.get(spec.name)
+        if last is not None and last[0] == question and 0 <= now_ms - last[1].read_ms < _EVIDENCE_MS:
+            return last[1]
+        canary = observe.Arm(question.canary_digest, question.canary_nodes, question.since_ms)
+        baseline = observe.Arm(question.baseline_digest, question.baseline_nodes, question.baseline_since_ms)
+        before = observe.Arm(question.baseline_digest, question.before_nodes, question.before_since_ms)
+        counted = observe.count(self._fleetstate, spec.model, canary, baseline, before, now_ms=now_ms)
+        self._answers[spec.name] = question, counted
+        return counted
 
     def _settle(self, inventory: Inventory, model: Object, busy: frozenset[str], now_ms: int, epoch: int) -> None:
         parsed = specs.parse_edge_model(model.name, model.spec)
@@ -172,14 +172,16 @@ class Rollouts:
         stable = inventory.versions.get(str(model.status.get("stableVersion", "")))
         if fleet is None or stable is None:
             return
-        made = rollout.settle(model.name, stable, fleet, settled, inventory.nodes, busy, now_ms=now_ms, epoch=epoch)
-        if made.stale:
+        settlement = rollout.settle(
+            model.name, stable, fleet, settled, inventory.nodes, busy, now_ms=now_ms, epoch=epoch
+        )
+        if settlement.stale:
             return
-        if made.settled != settled:
-            self._store.put_status(model, {**model.status, "catchUp": rollout.settled_to_json(made.settled)})
-        for event in made.events:
+        if settlement.settled != settled:
+            self._store.put_status(model, {**model.status, "catchUp": rollout.settled_to_json(settlement.settled)})
+        for event in settlement.events:
             log.info("settled", model=model.name, reason=event.reason, message=event.message, node=event.node)
-        self._assign(model.name, made.assignments, epoch)
+        self._assign(model.name, settlement.assignments, epoch)
 
     def _assign(self, model: str, assignments: Assignments, epoch: int) -> None:
         for node, wanted in sorted(assignments.items()):
@@ -195,9 +197,9 @@ class Rollouts:
                 return
             if (later := max(epochs.named_by(thing), default=0)) > epoch:
                 raise LeadershipLostError(f"EdgeNode {node} was written by a leader of epoch {later}, ours is {epoch}")
-            kept = [one for one in thing.spec.get("assignments", []) if one.get("model") != model]
+            kept = [entry for entry in thing.spec.get("assignments", []) if entry.get("model") != model]
             mine = [] if wanted is None else [specs.assignment_json(wanted)]
-            entries = sorted([*kept, *mine], key=lambda one: str(one["model"]))
+            entries = sorted([*kept, *mine], key=lambda entry: str(entry["model"]))
             try:
                 self._store.put_spec(thing, {"assignments": entries})
                 return

@@ -1,7 +1,7 @@
 """The life of a TrainingRun: accepted or refused, started as a job, watched, ended in time, its proposal handed on.
 
 Every run comes to a terminal condition (`Succeeded` True or False) with a reason. What to do next is decided in
-`steps`, what the job does is the trainer's business, what becomes of a proposal is decided in `publish`.
+`run_plan`, what the job does is the trainer's business, what becomes of a proposal is decided in `publish`.
 """
 
 import json

@@ -22,10 +22,10 @@ class TrustStatus:
 
 def judge(found: Sequence[Signature], now: datetime) -> TrustStatus:
     """False as soon as one signature is nearer to its end than it should ever come."""
-    late = [one for one in found if one.warning(now)]
+    late = [signature for signature in found if signature.warning(now)]
     if not late:
         return TrustStatus(conditions.TRUE, "Fresh", "every signature of the model repository is good for long enough")
-    ended = [one for one in late if one.expires <= now]
+    ended = [signature for signature in late if signature.expires <= now]
     if ended:
         text = f"nodes refuse whatever is new: {_told(ended)}"
         return TrustStatus(conditions.FALSE, "SignatureEnded", text)
@@ -34,10 +34,11 @@ def judge(found: Sequence[Signature], now: datetime) -> TrustStatus:
 
 def _told(found: Sequence[Signature]) -> str:
     return ", ".join(
-        f"{one.role} ends on {one.expires:%Y-%m-%d} (kept by {one.custodian}: `skerry keys show`)" for one in found
+        f"{signature.role} ends on {signature.expires:%Y-%m-%d} (kept by {signature.custodian}: `skerry keys show`)"
+        for signature in found
     )
 
 
 def seconds_left(found: Sequence[Signature], now: datetime) -> dict[tuple[str, ...], float]:
     """By role, as `skerry_metadata_expires_seconds` says it."""
-    return {(one.role,): (one.expires - now).total_seconds() for one in found}
+    return {(signature.role,): (signature.expires - now).total_seconds() for signature in found}

@@ -1,7 +1,7 @@
 """How fleets and models stand, for people who look at them: nodes online and offline, whether a model is served.
 
 Written only when it changes; decisions read none of it. Also stamps objects whose spec moved on without another change
-of their status, so that whoever waits for a condition knows that it speaks of what was asked last.
+of their status, so that a caller that waits for a condition knows that it speaks of what was asked last.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -75,13 +75,13 @@ def _ready(status: Mapping[str, Any], value: str, reason: str, message: str, now
 
 
 def _nodes(store: Store) -> Sequence[specs.EdgeNode]:
-    found = []
+    nodes = []
     for thing in store.list("EdgeNode"):
         try:
-            found.append(specs.parse_node(thing.name, thing.spec, thing.status))
+            nodes.append(specs.parse_node(thing.name, thing.spec, thing.status))
         except errors.InputError:
             continue  # told of where nodes are planned for
-    return found
+    return nodes
 
 
 def _state(node: specs.EdgeNode, fleet: specs.EdgeFleet, now_ms: int) -> liveness.State:

@@ -1,5 +1,6 @@
 """The list of nodes that may speak now, for the teacher: it verifies certificates as the gateway does, and has no
-objects to ask who was revoked meanwhile. The list names nobody (`core.members`), so whoever reaches it may read it."""
+objects to ask who was revoked meanwhile. The list names nobody (`core.allowlist`), so anybody who reaches it may read
+it."""
 
 import functools
 import hashlib
@@ -19,7 +20,7 @@ def route(guard: Guard) -> Route:
     """GET of the list; its validator spares a reader that knows it already."""
 
     async def answer(request: Request) -> Response:
-        data = of(guard)
+        data = render(guard)
         tag = f'"{hashlib.sha256(data).hexdigest()}"'
         headers = {"ETag": tag, "Cache-Control": "no-cache"}
         if tag in request.headers.get("if-none-match", ""):
@@ -29,11 +30,11 @@ def route(guard: Guard) -> Route:
     return Route(PATH, answer)
 
 
-def of(guard: Guard) -> bytes:
-    """Everybody whom the guard admits, as the objects stand."""
-    return allowlist.render(_mark(guard.domain, guard.tenant, *one) for one in guard.view.allowed())
+def render(guard: Guard) -> bytes:
+    """Every node that the guard admits, as the objects stand."""
+    return allowlist.render(_entry(guard.domain, guard.tenant, *node) for node in guard.view.allowed())
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)
-def _mark(domain: str, tenant: str, node: str, key: str) -> str:
+def _entry(domain: str, tenant: str, node: str, key: str) -> str:
     return allowlist.entry_of(identity.NodeId(domain, tenant, node), key)

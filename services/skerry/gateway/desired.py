@@ -108,7 +108,9 @@ class View:
         return fleet_pb2.DesiredState(
             revision=self.revision,
             epoch=self.epoch,
-            assignments=[_assignment(one, self._offload.get(one.model, b"")) for one in assignments],
+            assignments=[
+                _assignment(assignment, self._offload.get(assignment.model, b"")) for assignment in assignments
+            ],
         )
 
     def _apply_node(self, change: Change) -> set[str]:
@@ -125,8 +127,8 @@ class View:
             _log.error("assignments_unreadable", node=thing.name, message=str(exc))
             return set()
         self._nodes[thing.name] = node
-        for one in node.assignments:
-            for epoch in (one.permit and one.permit.epoch, one.lease and one.lease.epoch):
+        for assignment in node.assignments:
+            for epoch in (assignment.permit and assignment.permit.epoch, assignment.lease and assignment.lease.epoch):
                 self._raise_epoch(epoch)
         same = before is not None and _concerns_node(before) == _concerns_node(node)
         return set() if same else {thing.name}
@@ -137,13 +139,13 @@ class View:
         if change.deleted:
             self._offload.pop(thing.name, None)
             return before is not None
-        given = thing.spec.get("offload", {})
+        offload = thing.spec.get("offload", {})
         try:
-            specs.parse_offload(given, thing.name)
+            specs.parse_offload(offload, thing.name)
         except errors.InputError as exc:  # nodes keep the policy that they have
             _log.error("offload_policy_unreadable", model=thing.name, message=str(exc))
             return False
-        self._offload[thing.name] = json.dumps(given, sort_keys=True, separators=(",", ":")).encode()
+        self._offload[thing.name] = json.dumps(offload, sort_keys=True, separators=(",", ":")).encode()
         return self._offload[thing.name] != before
 
     def _raise_epoch(self, epoch: object) -> bool:
@@ -159,20 +161,20 @@ def _concerns_node(node: specs.EdgeNode) -> tuple[object, ...]:
     return node.assignments, node.approved_key, node.revoked
 
 
-def _assignment(one: specs.Assignment, offload_json: bytes) -> fleet_pb2.Assignment:
-    made = fleet_pb2.Assignment(
-        model=one.model,
-        digest=one.digest,
-        version=one.version,
-        target_path=one.target_path,
-        rollout=one.rollout,
-        attempt=one.attempt,
-        rollback=one.rollback,
+def _assignment(assignment: specs.Assignment, offload_json: bytes) -> fleet_pb2.Assignment:
+    message = fleet_pb2.Assignment(
+        model=assignment.model,
+        digest=assignment.digest,
+        version=assignment.version,
+        target_path=assignment.target_path,
+        rollout=assignment.rollout,
+        attempt=assignment.attempt,
+        rollback=assignment.rollback,
         offload_json=offload_json,
     )
-    if one.permit is not None:
-        permit = one.permit
-        made.permit.MergeFrom(
+    if assignment.permit is not None:
+        permit = assignment.permit
+        message.permit.MergeFrom(
             fleet_pb2.Permit(number=permit.number, ttl_ms=permit.ttl_ms, request=permit.request, epoch=permit.epoch)
         )
-    return made
+    return message

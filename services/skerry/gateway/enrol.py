@@ -59,23 +59,23 @@ class Enrolment:
                 continue
         else:
             raise errors.UnavailableError("too many nodes enrol at once: ask again")
-        made = self._issue(request.node, request.csr)
-        made.trust_root = self._root()
+        membership = self._issue(request.node, request.csr)
+        membership.trust_root = self._root()
         _log.info("node_enrolled", node=request.node, token=request.token_id, key=key)
-        return made
+        return membership
 
     def renew(self, peer: identity.Peer, request: fleet_pb2.RenewRequest) -> fleet_pb2.Membership:
         """The caller's certificate was checked; its key stays. Raises InputError, RejectedError, UnavailableError."""
         key = authority.digest_of_request(request.csr)
         if key != peer.key:
-            raise errors.RejectedError(f"node {peer.id.node} renews with another key: enrol it anew instead")
-        made = self._issue(peer.id.node, request.csr)
-        _log.info("certificate_renewed", node=peer.id.node, not_after_unix_ms=made.not_after_unix_ms)
-        return made
+            raise errors.RejectedError(f"node {peer.id.node} renews with another key: enrol it again instead")
+        membership = self._issue(peer.id.node, request.csr)
+        _log.info("certificate_renewed", node=peer.id.node, not_after_unix_ms=membership.not_after_unix_ms)
+        return membership
 
     def _decide(self, request: fleet_pb2.EnrolRequest, key: str) -> None:
         now_ms = self._clock()
-        found, token = self._token(request.token_id)
+        token_object, token = self._token(request.token_id)
         node = self._node(request.node)
         known = None
         if node is not None:
@@ -91,8 +91,8 @@ class Enrolment:
             self._record_waiting_key(request.node, node, token, key, decision.message)
             raise WaitingError(decision.message)
         if decision.consumes:
-            assert found is not None and token is not None
-            self._consume(found, token, join_tokens.Use(request.node, key), now_ms)
+            assert token_object is not None and token is not None
+            self._consume(token_object, token, join_tokens.Use(request.node, key), now_ms)
         if node is None:
             assert token is not None
             self._create(request.node, token, key)
@@ -100,8 +100,8 @@ class Enrolment:
     def _token(self, name: str) -> tuple[Object | None, join_tokens.JoinToken | None]:
         try:
             names.check("JoinToken", name)
-            found = self._objects.get("JoinToken", name)
-            return found, join_tokens.parse_object(found.name, found.spec, found.status)
+            token_object = self._objects.get("JoinToken", name)
+            return token_object, join_tokens.parse_object(token_object.name, token_object.spec, token_object.status)
         except errors.InputError:  # not found, or no name at all: told as a wrong secret is
             return None, None
 
@@ -111,15 +111,15 @@ class Enrolment:
         except errors.NotFoundError:
             return None
 
-    def _consume(self, found: Object, token: join_tokens.JoinToken, use: join_tokens.Use, now_ms: int) -> None:
+    def _consume(self, token_object: Object, token: join_tokens.JoinToken, use: join_tokens.Use, now_ms: int) -> None:
         """WrittenStatus against the version that was read: of two nodes that come at once, one decides again."""
-        used = [*found.status.get("nodes", []), join_tokens.use_json(use, now_ms)]
+        used = [*token_object.status.get("nodes", []), join_tokens.use_json(use, now_ms)]
         self._objects.patch(
             "JoinToken",
             token.id,
             manager=writers.GATEWAY,
             status={"nodes": used},
-            resource_version=found.resource_version,
+            resource_version=token_object.resource_version,
         )
 
     def _create(self, name: str, token: join_tokens.JoinToken, key: str) -> None:

@@ -63,7 +63,7 @@ async def listening(application: Any, address: tuple[str, int], tls: Tls | None 
 
 
 async def _renew(renewal: rpc_tls.Renewal[ssl.SSLContext], served: ssl.SSLContext) -> None:
-    """The listener keeps its context: what was loaded anew is put into it, for the connections that come."""
+    """The listener keeps its context: what was loaded again is put into it, for the connections that come."""
     while True:
         await asyncio.sleep(_LOOK_S)
         if renewal.fresh() is not None:

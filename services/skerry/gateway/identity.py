@@ -72,7 +72,7 @@ def certificate_status(peer: identity.Peer | None) -> Mapping[str, Any]:
 
 
 class Guarded:
-    """An ASGI application behind the guard: 401 or 403 with the reason for whoever is not let in."""
+    """An ASGI application behind the guard: 401 or 403 with the reason for callers that are not let in."""
 
     def __init__(self, application: Any, guard: Guard) -> None:
         self._application, self._guard = application, guard

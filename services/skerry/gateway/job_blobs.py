@@ -2,7 +2,7 @@
 
 A job runs somebody's network on somebody's data, so it holds no key and no credential of the storage. Content is
 taken only when it is what its digest says; a body is bounded in size, in time, and in how many there are at once. Which
-paths a ticket opens is `core.tickets`.
+paths a ticket opens is `core.job_tickets`.
 """
 
 import asyncio
@@ -141,13 +141,13 @@ def _check_length(request: Request, path: str, limit: int) -> None:
 
 
 async def _body(request: Request, path: str, limit: int) -> bytes:
-    found = bytearray()
+    body = bytearray()
     pieces = request.stream()
     while (piece := await _next(pieces, path)) is not None:
-        if len(found) + len(piece) > limit:
+        if len(body) + len(piece) > limit:
             raise errors.TooLargeError(f"{path} has more than the {limit} bytes that are taken")
-        found += piece
-    return bytes(found)
+        body += piece
+    return bytes(body)
 
 
 async def _next(pieces: AsyncIterator[bytes], path: str) -> bytes | None:

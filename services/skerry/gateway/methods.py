@@ -55,10 +55,10 @@ def build(
         assert enrolment is not None
         peer = guard.peer(call)
         try:
-            made = await asyncio.to_thread(enrolment.renew, peer, _request(data, fleet_pb2.RenewRequest))
+            membership = await asyncio.to_thread(enrolment.renew, peer, _request(data, fleet_pb2.RenewRequest))
         except errors.SkerryError as exc:
             raise grpc_status.call_error(exc) from exc
-        return bytes(made.SerializeToString())
+        return bytes(membership.SerializeToString())
 
     methods = {contract.SYNC: Method(Kind.RECEIVER, fleet.open), contract.UPLOAD: Method(Kind.UNARY, upload)}
     return methods if enrolment is None else methods | {contract.RENEW: Method(Kind.UNARY, renew)}
@@ -69,10 +69,10 @@ def build_enrolment(enrolment: enrol.Enrolment) -> Methods:
 
     async def enter(_: Call, data: bytes) -> bytes:
         try:
-            made = await asyncio.to_thread(enrolment.enrol, _request(data, fleet_pb2.EnrolRequest))
+            membership = await asyncio.to_thread(enrolment.enrol, _request(data, fleet_pb2.EnrolRequest))
         except errors.SkerryError as exc:
             raise grpc_status.call_error(exc) from exc
-        return bytes(made.SerializeToString())
+        return bytes(membership.SerializeToString())
 
     return {contract.ENROL: Method(Kind.UNARY, enter)}
 

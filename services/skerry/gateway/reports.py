@@ -116,20 +116,20 @@ def readings_report(report: fleet_pb2.NodeReport) -> bytes:
 
 def readings(report: fleet_pb2.NodeReport, now_unix_ms: int, *, connected: bool) -> Mapping[str, str]:
     """Live readings by key: one per model, and the state of the spool."""
-    found = {}
+    by_key = {}
     for reading in report.readings:
         body = _fields(reading) | {"node": report.node, "atUnixMs": now_unix_ms, "connected": connected}
-        found[contract.node_reading(report.node, reading.model)] = json.dumps(body)
+        by_key[contract.node_reading(report.node, reading.model)] = json.dumps(body)
     if report.HasField("spool"):
-        found[contract.spool_reading(report.node)] = json.dumps(_fields(report.spool))
-    return found
+        by_key[contract.spool_reading(report.node)] = json.dumps(_fields(report.spool))
+    return by_key
 
 
 def _fields(message: Any) -> dict[str, Any]:
     """All fields by their names in camelCase, also those that are zero; 64-bit integers as JSON numbers."""
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for field in message.DESCRIPTOR.fields:
         value = getattr(message, field.name)
         repeated = not isinstance(value, str | bytes | int | float)
-        found[field.json_name] = list(value) if repeated else value
-    return found
+        fields[field.json_name] = list(value) if repeated else value
+    return fields

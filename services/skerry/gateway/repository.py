@@ -1,7 +1,7 @@
 """The HTTP side: the model repository as static files with ranges, health, and metrics.
 
 Only `metadata/` and `targets/` are served, nothing whose name begins with a dot, and nothing through a link; from a
-folder, or from object storage (`gateway.stored`). Trust is not decided here: the files are signed, and nodes verify
+folder, or from object storage (`repository_files`). Trust is not decided here: the files are signed, and nodes verify
 them.
 """
 

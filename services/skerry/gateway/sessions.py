@@ -130,7 +130,7 @@ class Sessions:
                 self._push_soon(stream)
 
     def end_all(self) -> None:
-        """Ask every node to connect anew: this process ends."""
+        """Ask every node to connect again: this process ends."""
         for stream in tuple(self._open.values()):
             self._end(stream, Status.UNAVAILABLE, "this gateway shuts down: connect again")
 
@@ -250,7 +250,7 @@ class Sessions:
 
     def _end_silent(self) -> None:
         self._silence, since = None, asyncio.get_running_loop().time() - self._report_timeout_s
-        for stream in tuple(itertools.takewhile(lambda one: one.heard_at_s <= since, self._open.values())):
+        for stream in tuple(itertools.takewhile(lambda stream: stream.heard_at_s <= since, self._open.values())):
             message = f"node {stream.node} sent no report for {self._report_timeout_s:.0f} s"
             self._end(stream, Status.UNAVAILABLE, message)
         self._watch_silence()
@@ -282,10 +282,10 @@ class Sessions:
 
 def _fingerprint(state: fleet_pb2.DesiredState) -> bytes:
     """Of all but the revision."""
-    made = hashlib.blake2b(str(state.epoch).encode(), digest_size=16)
-    for one in state.assignments:
-        made.update(one.SerializeToString(deterministic=True))
-    return made.digest()
+    digest = hashlib.blake2b(str(state.epoch).encode(), digest_size=16)
+    for assignment in state.assignments:
+        digest.update(assignment.SerializeToString(deterministic=True))
+    return digest.digest()
 
 
 def _parse(data: bytes) -> fleet_pb2.NodeReport:

@@ -51,7 +51,7 @@ class Jobs(Protocol):
 
     def start(self, order: Order) -> None:
         """Let there be this job: started unless it runs already, held when `order.suspend`, let go on when it was held
-        by an earlier order. A job that ended is started anew."""
+        by an earlier order. A job that ended is started again."""
         ...
 
     def poll(self, name: str) -> Job: ...
