@@ -71,7 +71,7 @@ class Classes:
             f"class {self.names[counted]!r} (counted from 0)" if counted is not None else "no class (counted from 0)"
         )
         return (
-            f"label {label} can be class {self.names[named]!r} (by name) or {other} (counted from 0): "
+            f"label {label} can be class {self.names[named]!r} (by name) or {other}: "
             "give names as text exactly as the model has them, or say that numbers count by naming the classes in "
             "their order (--labels)"
         )
