@@ -1,7 +1,7 @@
 """How each block of commands in the documentation is played, by its page and how its first line begins."""
 
 HERE = "here"  # tests/docs, on this machine, one page a shell
-CLUSTER = "cluster"  # tests/cluster/test_0_documents.py, on a kind cluster
+CLUSTER = "cluster"  # tests/cluster/test_8_documents.py, on a kind cluster
 NODE = "node"  # the same, as root on each edge node
 SAME = "same"  # its lines stand in a block of the README too, and are played there
 
@@ -57,6 +57,7 @@ TABLE: dict[str, list[tuple[str, str]]] = {
         ("kubectl -n skerry exec deploy/skerry-toolbox -- skerry backup - | gzip -1 > b.tar.gz", CLUSTER),
         ("kubectl -n skerry get secret skerry-issuer", CLUSTER),
         ("skerry down", HERE),
+        ("kubectl create namespace skerry", CLUSTER),
         ("kubectl -n skerry scale deploy/skerry-controller --replicas=0", CLUSTER),
         ("mkdir -m 700 keys && for role in root publisher online; do mkdir keys/$role", CLUSTER),
     ],
