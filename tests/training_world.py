@@ -61,9 +61,9 @@ class World:
         self.blobs.write(contract.dataset_path(MODEL, digest), manifest)
         return digest
 
-    def standard(self) -> str:
+    def standard(self, **changes: Any) -> str:
         return self.dataset(
-            {("train", "imported"): rows([60, 60, 60]), ("holdout", "imported"): rows([40] * 3, seed=1)}
+            {("train", "imported"): rows([60, 60, 60]), ("holdout", "imported"): rows([40] * 3, seed=1)}, **changes
         )
 
     def ask(self, run: str, dataset: str, **more: Any) -> None:

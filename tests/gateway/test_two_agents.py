@@ -29,7 +29,16 @@ class Agent:
         self._client = gateway_client.GatewayClient(address, identity)
         self._node, self._boot = node, boot
         self.loop = stream.SyncLoop(
-            self._connect, self._report, self._apply, asyncio.Event(), lambda: 0.5, beat_s=0.02, base_s=0.01, cap_s=0.05
+            self._connect,
+            self._report,
+            self._apply,
+            asyncio.Event(),
+            lambda: 0.5,
+            beat_s=0.02,
+            base_s=0.01,
+            cap_s=0.05,
+            conflict_base_s=0.01,
+            conflict_cap_s=0.05,
         )
 
     @contextlib.asynccontextmanager

@@ -9,7 +9,7 @@ import pytest
 from training_world import MODEL, NAMES, World, rows
 
 from skerry.adapters import blobs as blob_store
-from skerry.core import digests, errors, gates, manifest, writers
+from skerry.core import datasets, digests, errors, gates, manifest, writers
 from skerry.core.confidence import Outputs
 from skerry.serving.network import Network
 from skerry.trainer import compress, cycle, evaluate, main
@@ -303,5 +303,6 @@ def test_a_version_with_other_inputs_cannot_be_compared() -> None:
     publish(world, "first", 1)
     renamed = {"input": {"name": "frame", "datatype": "FP32", "shape": [20, 4]}}
     world.objects.patch("EdgeModel", MODEL, manager=writers.OPERATOR, spec=renamed)
-    verdict = play(world, "second", world.standard())
+    frames = datasets.Input("frame", "FP32", (20, 4))
+    verdict = play(world, "second", world.standard(input=frames))
     assert verdict.outcome is ERROR and "frame FP32" in verdict.reason
