@@ -52,6 +52,14 @@ def test_a_fleet_that_selects_no_node_says_which_labels_nobody_has(objects: Memo
     assert "site=n" in found["message"]
 
 
+def test_a_fleet_of_every_node_is_ready_before_the_first_one_joins(objects: MemoryObjects) -> None:
+    # `helm install --wait` waits for the condition Ready of what it made, and the chart makes such a fleet.
+    objects.create("EdgeFleet", "all", {}, manager="operator")
+    look(objects)
+    found = ready(objects, "EdgeFleet", "all")
+    assert (found["status"], found["reason"]) == ("True", "NoNodes")
+
+
 def test_a_model_whose_fleet_is_missing_or_cannot_be_read_says_which_command_makes_one(objects: MemoryObjects) -> None:
     objects.create("EdgeModel", "m", MODEL, manager="operator")
     objects.create("EdgeFleet", "north", {}, manager="operator")

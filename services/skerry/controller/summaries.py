@@ -39,9 +39,11 @@ def fleet_status(thing: Object, nodes: Sequence[specs.EdgeNode], *, now_ms: int)
     states = [_state(node, fleet, now_ms) for node in nodes if fleet.selects(node)]
     gone = sum(state in (liveness.State.OFFLINE, liveness.State.UNKNOWN) for state in states)
     counts = {"nodes": len(states), "online": len(states) - gone, "offline": gone}
-    if not states:
-        wanted = ", ".join(f"{key}={value}" for key, value in sorted(fleet.selector.items())) or "any"
+    if not states and fleet.selector:
+        wanted = ", ".join(f"{key}={value}" for key, value in sorted(fleet.selector.items()))
         return _ready(thing.status | counts, "False", "NoNodes", f"no node has the labels {wanted}", now_ms)
+    if not states:  # how each installation begins: `helm install --wait` waits until the fleet of its chart is Ready
+        return _ready(thing.status | counts, "True", "NoNodes", "no node has joined yet", now_ms)
     return _ready(thing.status | counts, "True", "NodesSelected", f"{len(states)} nodes are selected", now_ms)
 
 
