@@ -201,6 +201,9 @@ def test_edges_join_by_the_readme_and_in_the_ways_of_the_page_of_installing(read
     reader.types_on_edges(INSTALL)
     reader.types(INSTALL, _shows("kubectl label node"))
     reader.types(INSTALL, _shows("--set mode=joined"))
-    names = {one["metadata"]["name"] for one in kube.items("-n", "skerry", "edgenodes")}
-    assert set(reader.edges) <= names
+    kube.wait_until("every edge node of the cluster has joined", lambda: set(reader.edges) <= _joined(), 60)
     reader.types(INSTALL, _shows("helm uninstall edge "))
+
+
+def _joined() -> set[str]:
+    return {one["metadata"]["name"] for one in kube.items("-n", "skerry", "edgenodes")}
