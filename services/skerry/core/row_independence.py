@@ -12,12 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.core import errors
+from skerry.core import errors, tolerance
 
 MAX_ROWS = 8
-# Of the largest number of an output: kernels round differently for other batch sizes, and dynamic int8 quantization
-# takes its scale from the whole run. The golden set has the same tolerance for the same reason.
-TOLERANCE_SHARE, MIN_TOLERANCE = 0.02, 1e-3
 
 Rows = Mapping[str, NDArray[Any]]
 # Rows of every input, by name -> rows of everything the network gives (outputs, hidden states), by name. Raises
@@ -99,17 +96,15 @@ def _uneven(singly: Sequence[Rows]) -> str | None:
 def _worst(wanted: Rows, found: Rows) -> _Fault | None:
     """The output that differs most above its tolerance; None when none does."""
     faults = [
-        _Fault(name, difference, tolerance)
+        _Fault(name, difference, allowed)
         for name, mine in wanted.items()
-        if (difference := _difference(mine, found[name])) > (tolerance := _tolerance(mine))
+        if (difference := _difference(mine, found[name])) > (allowed := _allowed(mine))
     ]
     return max(faults, key=lambda fault: fault.difference / fault.tolerance, default=None)
 
 
-def _tolerance(wanted: NDArray[Any]) -> float:
-    if wanted.dtype.kind != "f":
-        return MIN_TOLERANCE
-    return max(MIN_TOLERANCE, TOLERANCE_SHARE * float(np.abs(wanted.astype(np.float64)).max(initial=0.0)))
+def _allowed(wanted: NDArray[Any]) -> float:
+    return tolerance.of(wanted) if wanted.dtype.kind == "f" else tolerance.MIN
 
 
 def _difference(wanted: NDArray[Any], found: NDArray[Any]) -> float:
@@ -117,7 +112,12 @@ def _difference(wanted: NDArray[Any], found: NDArray[Any]) -> float:
         return float("inf")
     if wanted.dtype.kind not in "fiub":
         return float((wanted != found).any())
-    return float(np.abs(wanted.astype(np.float64) - found.astype(np.float64)).max(initial=0.0))
+    mine, theirs = wanted.astype(np.float64), found.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        gap = np.abs(mine - theirs)
+    gap[(mine == theirs) | (np.isnan(mine) & np.isnan(theirs))] = 0.0
+    gap[np.isnan(gap)] = np.inf  # a number in one run and none in the other
+    return float(gap.max(initial=0.0))
 
 
 def _accepted(answer: Answer, samples: Rows) -> Rows:

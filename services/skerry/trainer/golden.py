@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from skerry.core import tolerance
 from skerry.serving import selftest
 from skerry.trainer.shipped import Shipped
 
 ROWS = 16
-_TOLERANCE_SHARE = 0.02
-_MIN_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +19,9 @@ class Golden:
 
 
 def build(version: Shipped, x: NDArray[Any]) -> Golden:
-    """From up to ROWS of the rows `x` [n ≥ 1, …]. The tolerance is 2 % of the largest logit: kernels of other CPUs
-    round differently, while another network, or one without weights, is far away."""
+    """From up to ROWS of the rows `x` [n ≥ 1, …]."""
     rows = x[:ROWS]
     logits = version.logits(rows)
     manifest = version.manifest
     data = selftest.pack({manifest.inputs[0].name: rows}, {manifest.outputs[0].name: logits})
-    largest = float(np.nan_to_num(np.abs(logits), nan=0.0, posinf=0.0).max())
-    return Golden(data, max(_MIN_TOLERANCE, round(_TOLERANCE_SHARE * largest, 4)))
+    return Golden(data, tolerance.of(logits))

@@ -150,7 +150,7 @@ class Repository:
         """As `publish`, for a caller that runs within `store.written`."""
         # From the end to the beginning: who publishes newer roles in between makes one of our two writes a conflict.
         tag = self.store.timestamp_tag()
-        self.store.look_anew()
+        self.store.refresh_listing()
         version = self.store.newest(Snapshot.type)
         return self._timestamp(self._snapshot(newest_meta(self.store), version, now), tag, now)
 

@@ -75,7 +75,7 @@ class Store:
         finally:
             self._memory = before
 
-    def look_anew(self) -> None:
+    def refresh_listing(self) -> None:
         """Forget which files there were. What numbered files say never changes."""
         if self._memory is not None:
             self._memory.names = None

@@ -16,14 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skerry.adapters import child_process
-from skerry.core import confidence, errors, manifest
+from skerry.core import confidence, errors, manifest, tolerance
 from skerry.core.manifest import Manifest
 
 COMMAND = child_process.command("skerry.cli.importing.trial")
 TIMEOUT_S = 300.0
 _MEMORY_BYTES, _MEMORY_PER_MODEL_BYTE = 4 << 30, 6
 _FILE_BYTES = 128 << 20
-_TOLERANCE_SHARE, _MIN_TOLERANCE = 0.02, 1e-3
 _INPUT, _INTEGRITY = "input", "integrity"
 
 
@@ -78,12 +77,11 @@ def _tried(folder: Path, outputs: str) -> tuple[Manifest, bytes]:
         )
     kind = _kind(answers, draft, outputs)
     golden = selftest.pack(inputs, {draft.outputs[0].name: answers})
-    tolerance = max(_MIN_TOLERANCE, round(_TOLERANCE_SHARE * float(np.abs(answers.astype(np.float64)).max()), 4))
     whole = manifest.check(
         replace(
             draft,
             files={**draft.files, "golden": manifest.file_of("golden.npz", golden)},
-            golden=manifest.Golden(tolerance),
+            golden=manifest.Golden(tolerance.of(answers)),
             confidence=replace(draft.confidence, outputs=kind),
         )
     )
