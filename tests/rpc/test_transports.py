@@ -1,5 +1,6 @@
 """What every transport promises, by grpcio's client: kinds of calls, sizes, statuses, metadata, deadlines, identity."""
 
+import asyncio
 import gzip
 import os
 import pathlib
@@ -13,7 +14,7 @@ import pytest
 import rpc_world
 from rpc_world import Running
 
-from skerry.rpc.methods import Status
+from skerry.rpc.methods import CallError, Status
 
 _LIMIT = 20 << 20
 _UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
@@ -135,6 +136,10 @@ def test_a_receiver_hears_that_its_stream_was_ended_from_elsewhere(channel: Any,
         call.cancel()
     rpc_world.until(lambda: receiver.ends == 1 and receiver.call.done)
     silence.set()
+    late = asyncio.run_coroutine_threadsafe(receiver.call.send(b"late"), running.loop)
+    with pytest.raises(CallError) as caught:
+        late.result(20)
+    assert caught.value.status is Status.CANCELLED
 
 
 @pytest.mark.parametrize("text", ["plain", "ünïcode ☃ 100 %", "line\nbreak\tand \x7f", ""], ids=ascii)

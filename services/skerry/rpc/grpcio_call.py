@@ -77,8 +77,14 @@ class GrpcioCall:
         return None if message is grpc.aio.EOF else message
 
     async def send(self, message: bytes) -> None:
-        await self.send_head()
-        await self._context.write(self.checked(message))
+        checked = self.checked(message)
+        if self.ended:
+            raise CallError(Status.CANCELLED, "the call has ended")
+        try:
+            await self.send_head()
+            await self._context.write(checked)
+        except (grpc.aio.UsageError, grpc.aio.InternalError, asyncio.InvalidStateError) as exc:  # it ended meanwhile
+            raise CallError(Status.CANCELLED, "the call has ended") from exc
 
     def set_initial_metadata(self, metadata: Sequence[tuple[str, str | bytes]]) -> None:
         self._initial = tuple(metadata)

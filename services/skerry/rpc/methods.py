@@ -73,7 +73,7 @@ class Call(Protocol):
     # async handlers; receivers use `send` alone:
     async def read(self) -> bytes | None: ...  # the next request message; None after the last
 
-    async def send(self, message: bytes) -> None: ...  # waits while the peer does not take it
+    async def send(self, message: bytes) -> None: ...  # waits while the peer does not take it; CallError: it has ended
 
     def set_initial_metadata(self, metadata: Sequence[tuple[str, str | bytes]]) -> None: ...
 
