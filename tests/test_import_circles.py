@@ -5,6 +5,7 @@ reader who wants to understand the one has to know the other, whatever the inter
 """
 
 import ast
+import gc
 import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -71,9 +72,19 @@ def imports_of(root: Path, package: str) -> Imports:
     """Each module of the package, and those modules of it that it names in an import, wherever that stands."""
     files = {_module(path, root): path for path in (root / package).rglob("*.py")}
     return {
-        module: set(_imported(ast.parse(path.read_text()), module, path.name == "__init__.py", files.keys())) - {module}
+        module: set(_imported(_parse(path), module, path.name == "__init__.py", files.keys())) - {module}
         for module, path in files.items()
     }
+
+
+def _parse(path: Path) -> ast.Module:
+    # Before Python 3.11.5 a finalizer that runs in the middle of it is a SystemError (python/cpython#106905): what the
+    # tests before left to the garbage collector waits.
+    gc.disable()
+    try:
+        return ast.parse(path.read_text())
+    finally:
+        gc.enable()
 
 
 def circles(imports: Imports) -> list[list[str]]:
