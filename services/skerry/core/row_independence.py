@@ -113,11 +113,10 @@ def _difference(wanted: NDArray[Any], found: NDArray[Any]) -> float:
     if wanted.dtype.kind not in "fiub":
         return float((wanted != found).any())
     mine, theirs = wanted.astype(np.float64), found.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        gap = np.abs(mine - theirs)
-    gap[(mine == theirs) | (np.isnan(mine) & np.isnan(theirs))] = 0.0
-    gap[np.isnan(gap)] = np.inf  # a number in one run and none in the other
-    return float(gap.max(initial=0.0))
+    finite = np.isfinite(mine)
+    if (finite != np.isfinite(theirs)).any():
+        return float("inf")  # a number in one run and none in the other
+    return float(np.abs(mine[finite] - theirs[finite]).max(initial=0.0))
 
 
 def _accepted(answer: Answer, samples: Rows) -> Rows:
