@@ -91,7 +91,7 @@ def import_(
         now_unix_ms=int(time.time() * 1000),
     )
     for note in imported.notes:
-        click.echo(f"note: {note}", err=True)
+        output.say(f"note: {note}", err=True)
     _print(imported, wanted.min_holdout, as_json)
 
 
@@ -102,7 +102,7 @@ def _print(imported: "dataset.Imported", min_holdout: int, as_json: bool) -> Non
         document = {"digest": imported.digest, **counts, "dropped": dict(manifest.dropped)}
         output.print_json(document | ({"windows": dict(imported.windows)} if imported.windows else {}))
         return
-    click.echo(f"dataset {imported.digest} of {manifest.model}")
+    output.say(f"dataset {imported.digest} of {manifest.model}")
     per_class = {
         role: [sum(column) for column in zip(*(part.per_class for part in manifest.select(role)), strict=True)]
         for role in ("train", "holdout")
@@ -110,11 +110,11 @@ def _print(imported: "dataset.Imported", min_holdout: int, as_json: bool) -> Non
     rows = zip(manifest.class_names, per_class["train"], per_class["holdout"], strict=True)
     output.print_table("samples", ["class", f"train {counts['train']:,}", f"holdout {counts['holdout']:,}"], rows)
     if imported.windows:
-        click.echo(f"windows by group: {_windows_by_group(imported.windows)}")
+        output.say(f"windows by group: {_windows_by_group(imported.windows)}")
     for reason, count in manifest.dropped.items():
-        click.echo(f"left out: {count} ({reason})")
+        output.say(f"left out: {count} ({reason})")
     if counts["holdout"] < min_holdout:
-        click.echo(
+        output.say(
             f"the gates ask for a holdout of {min_holdout} (gates.minHoldout): with fewer rows no version passes"
         )
 

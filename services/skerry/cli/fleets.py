@@ -84,4 +84,4 @@ def create(
     amount = int(max_unavailable) if is_count and max_unavailable is not None else max_unavailable
     creation = intents.create_fleet(name, selector, max_unavailable=amount, offline_after_s=offline_after)
     object_access.create(object_access.store_of(state), creation)
-    click.echo(f"fleet {name} is made: {', '.join(labels) if labels else 'every node belongs to it'}")
+    output.say(f"fleet {name} is made: {', '.join(labels) if labels else 'every node belongs to it'}")

@@ -38,7 +38,7 @@ def infer(model: str, path: Path, node: str, request_id: str, as_json: bool, sta
     served = asyncio.run(agent_client.inputs_of(address, model, _TIMEOUT_S))
     tensors = agent_client.read(path, described.input, served)
     if agent_client.is_squeezed(path, described.input):
-        click.echo(f"note: {path} is squeezed to the model's input: its sides are in another ratio", err=True)
+        output.say(f"note: {path} is squeezed to the model's input: its sides are in another ratio", err=True)
     used_id = request_id or uuid.uuid4().hex
     reply, seconds = asyncio.run(agent_client.infer(address, model, used_id, tensors, _TIMEOUT_S))
     answer = agent_client.answer_document(reply, described.class_names, used_id, seconds)
@@ -46,8 +46,8 @@ def infer(model: str, path: Path, node: str, request_id: str, as_json: bool, sta
         output.print_json(answer)
         return
     for row in answer["rows"]:
-        click.echo(f"{row['class']}  ({answer['answers']} {', '.join(f'{value:.3f}' for value in row['logits'])})")
-    click.echo(
+        output.say(f"{row['class']}  ({answer['answers']} {', '.join(f'{value:.3f}' for value in row['logits'])})")
+    output.say(
         f"route {answer['route']} ({answer['reason']}), confidence {answer['confidence']}, version {answer['version']} "
         f"{output.short(answer['digest'])}, {answer['milliseconds']:.1f} ms, request id {used_id}"
     )
@@ -72,4 +72,4 @@ def feedback(model: str, request_id: str, label: str, node: str, state: Path) ->
         raise errors.NotFoundError(
             f"request {request_id} was not captured by any agent that was asked: there is nothing to label"
         )
-    click.echo(f"recorded: request {request_id} is {described.class_names[index]}")
+    output.say(f"recorded: request {request_id} is {described.class_names[index]}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from skerry.cli import last_resort
+from skerry.cli import last_resort, output
 from skerry.core import errors
 
 # Exit codes by who must act; 1 is left to what a command itself reports (`skerry demo`), 2 is also click's own, 70 is a
@@ -55,7 +55,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except errors.SkerryError as exc:
-            click.echo(f"skerry: {exc}", err=True)
+            output.say(f"skerry: {exc}", err=True)
             ctx.exit(exit_code(exc))
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -63,7 +63,7 @@ class LazyGroup(click.Group):
             if last_resort.is_closed_pipe(exc):
                 raise
             text, code = last_resort.explain(exc)
-            click.echo(f"skerry: {text}", err=True)
+            output.say(f"skerry: {text}", err=True)
             ctx.exit(code)
 
 

@@ -6,6 +6,7 @@ from importlib import metadata
 
 import click
 
+from skerry.cli import output
 from skerry.cli.lazy import Entry, LazyGroup
 
 COMMANDS = {
@@ -30,7 +31,7 @@ COMMANDS = {
 
 def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked:
-        click.echo(f"skerry {metadata.version('skerry')}")
+        output.say(f"skerry {metadata.version('skerry')}")
         ctx.exit()
 
 

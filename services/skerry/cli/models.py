@@ -102,7 +102,7 @@ def apply(path: Path, state: Path) -> None:
 
     name, spec = model_file.read(path)
     outcome = model_file.apply(object_access.store_of(state), name, spec)
-    click.echo(f"EdgeModel {name} {outcome}")
+    output.say(f"EdgeModel {name} {outcome}")
 
 
 @models.command("import")
@@ -175,17 +175,17 @@ def import_(
         output.print_json(result)
         return
     signed = "is signed" if published.is_new else "was imported before"
-    click.echo(
+    output.say(
         f"{version.name} {signed} ({output.short(version.spec['digest'])}, {output.size(version.spec['sizeBytes'])})"
     )
     others = f" (not {', '.join(prepared.passed_over)}; --output chooses)" if prepared.passed_over else ""
-    click.echo(f"output {result['output']!r} answers{others}, with {answers}")
+    output.say(f"output {result['output']!r} answers{others}, with {answers}")
     if published.is_new:
-        click.echo("the controller publishes it and rolls it out: `skerry rollout list`, `skerry nodes`")
+        output.say("the controller publishes it and rolls it out: `skerry rollout list`, `skerry nodes`")
     elif rollout:
-        click.echo(f"rollout {rollout} is requested: `skerry rollout status {rollout}`")
+        output.say(f"rollout {rollout} is requested: `skerry rollout status {rollout}`")
     else:
-        click.echo(f"nothing is rolled out: {why_not}")
+        output.say(f"nothing is rolled out: {why_not}")
 
 
 def _roll_out_again(store: "Objects", version: "Object") -> tuple[str, str]:

@@ -115,7 +115,7 @@ def approve(name: str, key: str, state: Path) -> None:
     from skerry.core import intents
 
     patch = _change(state, name, lambda known: intents.approve(known, key))
-    click.echo(f"node {name} may enrol with key {output.short(patch.spec['approvedKey'])}; it asks again by itself")
+    output.say(f"node {name} may enrol with key {output.short(patch.spec['approvedKey'])}; it asks again by itself")
 
 
 @nodes.command()
@@ -126,7 +126,7 @@ def revoke(name: str, state: Path) -> None:
     from skerry.core import intents
 
     _change(state, name, intents.revoke)
-    click.echo(f"node {name} is revoked; `skerry nodes readmit {name}` undoes that")
+    output.say(f"node {name} is revoked; `skerry nodes readmit {name}` undoes that")
 
 
 @nodes.command()
@@ -137,7 +137,7 @@ def readmit(name: str, state: Path) -> None:
     from skerry.core import intents
 
     _change(state, name, intents.readmit)
-    click.echo(f"node {name} may connect again")
+    output.say(f"node {name} may connect again")
 
 
 @nodes.command()
@@ -155,7 +155,7 @@ def label(name: str, labels: tuple[str, ...], state: Path) -> None:
             raise click.BadParameter(f"{item!r} must be key=value, or key- to remove it")
         wanted[key if equals else item[:-1]] = value if equals else None
     _change(state, name, lambda known: intents.label(known, wanted))
-    click.echo(f"labels of {name}: set {', '.join(labels)}")
+    output.say(f"labels of {name}: set {', '.join(labels)}")
 
 
 @nodes.command()
@@ -167,7 +167,7 @@ def cordon(name: str, off: bool, state: Path) -> None:
     from skerry.core import intents
 
     _change(state, name, lambda known: intents.cordon(known, on=not off))
-    click.echo(f"node {name} {'takes new versions again' if off else 'gets no new version'}")
+    output.say(f"node {name} {'takes new versions again' if off else 'gets no new version'}")
 
 
 @nodes.group()
@@ -208,7 +208,7 @@ def create(pattern: str, uses: int, hours: float, labels: tuple[str, ...], ca: P
         "labels": given,
     }
     object_access.store_of(state).create("JoinToken", new_token.id, spec, manager=writers.OPERATOR)
-    click.echo(str(new_token))
+    output.say(str(new_token))
 
 
 @token.command("list")
@@ -240,7 +240,7 @@ def delete(name: str, state: Path) -> None:
     from skerry.cli import object_access
 
     object_access.store_of(state).delete("JoinToken", name)
-    click.echo(f"join token {name} is gone")
+    output.say(f"join token {name} is gone")
 
 
 def _token_table(rows: Any) -> None:

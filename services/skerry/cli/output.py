@@ -19,11 +19,24 @@ def show(as_json: bool, rows: Sequence[Any], table: Callable[[Sequence[Any]], No
     elif rows:
         table(rows)
     else:
-        click.echo(empty)
+        say(empty)
 
 
-def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, allow_nan=False))
+def say(text: str, *, err: bool = False) -> None:
+    """Print one line, on standard error with `err`. Much of what commands tell was written by nodes."""
+    click.echo(printable(text), err=err)  # noqa: TID251 - the one place
+
+
+def printable(text: str) -> str:
+    """`text` on one line, and without what a terminal would obey instead of show: control characters, reversed reading
+    order and lone surrogates stand there as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def print_json(value: Any, *, err: bool = False) -> None:
+    click.echo(json.dumps(value, indent=2, allow_nan=False), err=err)  # noqa: TID251 - JSON escapes by itself
 
 
 def print_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -37,7 +50,7 @@ def print_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object
         *heads, title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False
     )
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else Text(printable(str(cell))) for cell in row))
     table.columns[0].no_wrap = True
     table.columns[0].min_width = max((len(str(cell)) for cell in table.columns[0].cells), default=0)
     console = Console()
@@ -48,7 +61,7 @@ def styled(text: str, style: str) -> Any:
     """A cell in color; the words say it as well."""
     from rich.text import Text
 
-    return Text(text, style=style)
+    return Text(printable(text), style=style)
 
 
 def age(milliseconds: int | None, now_unix_ms: int) -> str:

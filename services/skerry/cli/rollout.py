@@ -88,7 +88,7 @@ def status(name: str, as_json: bool, state: Path) -> None:
         output.print_json({**_row(thing), "spec": thing.spec, "status": thing.status, "offers": offers})
         return
     row = _row(thing)
-    click.echo(f"{name}: {row['version']} of {row['model']}, {row['phase']}. {row['reason']}")
+    output.say(f"{name}: {row['version']} of {row['model']}, {row['phase']}. {row['reason']}")
     output.print_table(
         "waves",
         ["wave", "nodes", "updated", "failed", "deferred", "verdict"],
@@ -103,9 +103,9 @@ def status(name: str, as_json: bool, state: Path) -> None:
         ),
     )
     for failure in row["failed"]:
-        click.echo(f"failed on {failure['node']}: {failure['reason']}")
+        output.say(f"failed on {failure['node']}: {failure['reason']}")
     possible = [offer["action"] for offer in offers if not offer["whyNot"]]
-    click.echo(f"possible now: {', '.join(possible) or 'nothing'}")
+    output.say(f"possible now: {', '.join(possible) or 'nothing'}")
 
 
 def _verdict(verdict: Any) -> str:
@@ -127,7 +127,7 @@ def start(version: str, state: Path) -> None:
         raise errors.RejectedError(f"{version} is not published: see `skerry models`")
     policy = store.get("EdgeModel", model).spec.get("rollout", {})
     created = object_access.create(store, intents.start(model, policy, versions[version], object_access.suffix()))
-    click.echo(f"rollout {created.name} is requested: `skerry rollout status {created.name}`")
+    output.say(f"rollout {created.name} is requested: `skerry rollout status {created.name}`")
 
 
 @rollout.command()
@@ -152,7 +152,7 @@ def rollback(model: str, to: str, state: Path) -> None:
         to=to,
     )
     object_access.create(store, creation)
-    click.echo(
+    output.say(
         f"rollback {creation.name} to {creation.spec['version']} is requested: `skerry rollout status {creation.name}`"
     )
 
@@ -174,7 +174,7 @@ def _action(name: str, help_text: str) -> None:
             return patch
 
         object_access.change(object_access.store_of(state), rollout_name, intent)
-        click.echo(f"{name} of {rollout_name} is requested: `skerry rollout status {rollout_name}`")
+        output.say(f"{name} of {rollout_name} is requested: `skerry rollout status {rollout_name}`")
 
 
 _action("pause", "Hold a rollout: no node is moved on, none is moved back.")

@@ -38,7 +38,7 @@ def retrain(model: str, dataset: str, reason: str, wait: bool, state: Path) -> N
         reason=reason,
     )
     object_access.create(store, creation)
-    click.echo(f"training run {creation.name} is requested: `skerry runs`")
+    output.say(f"training run {creation.name} is requested: `skerry runs`")
     if wait:
         _follow(store, creation.name)
 
@@ -67,10 +67,10 @@ def _follow(store: "Objects", name: str) -> None:
         run = store.get("TrainingRun", name)
         done, running = object_access.condition(run, "Succeeded"), object_access.condition(run, "Running")
         if done.get("status") in ("True", "False"):
-            click.echo(f"{name}: {done.get('reason')}: {done.get('message')}")
+            output.say(f"{name}: {done.get('reason')}: {done.get('message')}")
             raise SystemExit(0 if done["status"] == "True" else 1)
         if (reason := str(running.get("reason", ""))) and reason != printed:
-            click.echo(f"{name}: {reason}")
+            output.say(f"{name}: {reason}")
             printed = reason
         _, version = store.changes(version, timeout_s=1.0, kinds=["TrainingRun"])
     raise SystemExit(1)

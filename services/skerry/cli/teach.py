@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from skerry.cli import system_file
+from skerry.cli import output, system_file
 from skerry.cli.system.layout import Layout
 from skerry.cli.up import state_option
 from skerry.core import errors
@@ -32,7 +32,7 @@ def teach(model: str, state: Path) -> None:
     if done.returncode:
         raise errors.UnavailableError(f"training the teacher of {model} ended with code {done.returncode}; see above")
     load(system.teacher, model)
-    click.echo(f"the teacher at {system.teacher} serves {model}")
+    output.say(f"the teacher at {system.teacher} serves {model}")
 
 
 def load(address: str, model: str) -> None:

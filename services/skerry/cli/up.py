@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from skerry.cli import system_file
+from skerry.cli import output, system_file
 from skerry.cli.system import ownership
 from skerry.cli.system.layout import Layout
 from skerry.core import errors
@@ -52,13 +52,13 @@ def up(state: Path, nodes: int, transport: str, storage: str, foreground: bool) 
         )
     _wait_until_up(layout, supervisor)
     description = system_file.read(layout.root)
-    click.echo(f"skerry is up ({layout.root})")
+    output.say(f"skerry is up ({layout.root})")
     for agent in description.agents:
-        click.echo(f"  agent {agent.node:<12} {agent.address}   (Open Inference Protocol v2 over gRPC)")
-    click.echo(f"  gateway            {description.gateway}")
-    click.echo(f"  teacher            {description.teacher}")
-    click.echo(f"  dashboard          http://{description.dashboard}")
-    click.echo("next: `skerry models apply`, `skerry models import` or `skerry nodes`; `skerry down` stops it")
+        output.say(f"  agent {agent.node:<12} {agent.address}   (Open Inference Protocol v2 over gRPC)")
+    output.say(f"  gateway            {description.gateway}")
+    output.say(f"  teacher            {description.teacher}")
+    output.say(f"  dashboard          http://{description.dashboard}")
+    output.say("next: `skerry models apply`, `skerry models import` or `skerry nodes`; `skerry down` stops it")
 
 
 def _wait_until_up(layout: Layout, supervisor: "subprocess.Popen[bytes]") -> None:
@@ -82,9 +82,9 @@ def down(state: Path) -> None:
         end = time.monotonic() + STOP_S
         while ownership.living(layout.root / "supervisor.json") and time.monotonic() < end:
             time.sleep(0.1)
-        click.echo("skerry is down")
+        output.say("skerry is down")
     elif stopped := ownership.stop(owned, grace_s=8.0):
-        click.echo(f"the supervisor was gone already; stopped {stopped} processes that it had left behind")
+        output.say(f"the supervisor was gone already; stopped {stopped} processes that it had left behind")
     else:
-        click.echo(f"nothing of skerry runs on {layout.root}")
+        output.say(f"nothing of skerry runs on {layout.root}")
     system_file.path(layout.root).unlink(missing_ok=True)

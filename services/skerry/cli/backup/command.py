@@ -2,7 +2,6 @@
 
 import contextlib
 import gzip
-import json
 import os
 import sys
 import time
@@ -38,12 +37,12 @@ def backup(locations: Locations, to: str, keys: bool, passphrase_file: Path | No
     from skerry.cli.backup import saving
 
     if keys and passphrase_file is None:
-        click.echo("the archive holds private keys, readable by all who get it: give --passphrase-file", err=True)
+        output.say("the archive holds private keys, readable by all who get it: give --passphrase-file", err=True)
     with _sink(to) as file, _sealed(file, passphrase_file) as sealed, _packed(sealed, to) as out:
         counts = saving.save(locations, out, with_keys=keys, now_unix_ms=time.time_ns() // 1_000_000)
     _print(counts, as_json, f"saved to {to}", to_stderr=to == "-")
     if counts["missing"]:
-        click.echo(f"objects name content that is not stored: {', '.join(counts['missing'])}", err=True)
+        output.say(f"objects name content that is not stored: {', '.join(counts['missing'])}", err=True)
 
 
 @click.command()
@@ -74,16 +73,16 @@ def restore(
     counts = {"objects": done.objects, "blobs": done.blobs, "files": done.files, "keys": done.keys}
     _print(counts, as_json, "restored", to_stderr=False)
     if not as_json:
-        click.echo("start the system again; nodes that saw a newer model repository need `skerry keys rotate online`")
+        output.say("start the system again; nodes that saw a newer model repository need `skerry keys rotate online`")
 
 
 def _print(counts: Mapping[str, Any], as_json: bool, what: str, *, to_stderr: bool) -> None:
     if as_json:
-        click.echo(json.dumps(counts, indent=2), err=to_stderr)
+        output.print_json(counts, err=to_stderr)
         return
     size = f" ({output.size(counts['sizeBytes'])})" if "sizeBytes" in counts else ""
     counted = ", ".join(f"{counts[part]} {part}" for part in ("objects", "blobs", "files", "keys"))
-    click.echo(f"{what}: {counted}{size}", err=to_stderr)
+    output.say(f"{what}: {counted}{size}", err=to_stderr)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from skerry.cli import output
 from skerry.cli.demo.event_log import Event
 
 _STYLES = {
@@ -47,7 +48,7 @@ class View:
 
     def tell(self, event: Event) -> None:
         line = Text(f"{event.at_s:6.1f} s  ", style="dim")
-        line.append(event.text, style=_STYLES.get(event.kind, ""))
+        line.append(output.printable(event.text), style=_STYLES.get(event.kind, ""))
         self._console.print(line, soft_wrap=True)
 
     def _render(self) -> Group:

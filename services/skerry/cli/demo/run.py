@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich import markup
 from rich.console import Console
 
+from skerry.cli import output
 from skerry.cli.demo import digits, digits_model, faults, phases, scenario, summary
 from skerry.cli.demo.session import Session
 from skerry.cli.report import html
@@ -40,7 +42,11 @@ def run(wanted: Wanted) -> bool:
         wanted.json_file.write_text(json.dumps(document, indent=2))
     good = broke_off is None and bool(document["fault"]["ok"] if wanted.fault else document["closed"])
     if broke_off is not None:
-        console.print(f"[bold red]the demo stopped:[/] {broke_off}", soft_wrap=True, highlight=False)
+        console.print(
+            f"[bold red]the demo stopped:[/] {markup.escape(output.printable(str(broke_off)))}",
+            soft_wrap=True,
+            highlight=False,
+        )
     if wanted.keep or not good:
         console.print(f"state and logs: {root}", soft_wrap=True)
     else:

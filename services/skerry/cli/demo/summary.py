@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from skerry.cli import output
 from skerry.cli.demo import digits_model, event_log, results
 from skerry.cli.demo.results import Holdout, PhaseRow
 from skerry.cli.demo.scenario import Scenario
@@ -116,7 +117,7 @@ def show(console: Console, summary: Mapping[str, Any]) -> None:
     fault = summary.get("fault")
     if fault is not None:
         console.print(f"fault {fault['name']}: expected that {fault['expected']}", soft_wrap=True)
-        console.print(f"  seen: {fault['seen']}", soft_wrap=True)
+        console.print(f"  seen: {output.printable(fault['seen'])}", soft_wrap=True)
         console.print("  [bold green]as expected[/]" if fault["ok"] else "  [bold red]NOT as expected[/]")
     elif summary["closed"]:
         console.print("[bold green]the loop closed[/]")
@@ -155,7 +156,7 @@ def _node_table(nodes: Sequence[Mapping[str, Any]]) -> Table:
 def _gate_table(gates: Sequence[Mapping[str, Any]]) -> Table:
     table = Table("gate", "outcome", "reason", title="The new version's gates", title_justify="left")
     for gate in gates:
-        table.add_row(gate["name"], gate["outcome"], gate["reason"])
+        table.add_row(gate["name"], gate["outcome"], output.printable(gate["reason"]))
     return table
 
 

@@ -49,13 +49,13 @@ def secrets(
         with contextlib.closing(kubernetes.connect(url)) as api:
             outcome = installation.ensure(secret_store.Cluster(api), prefix, hosts, without, now=now)
     for name in outcome.made:
-        click.echo(f"made {name}" + (f" ({out / f'{name}.yaml'})" if out is not None else ""))
+        output.say(f"made {name}" + (f" ({out / f'{name}.yaml'})" if out is not None else ""))
     for name in outcome.kept:
-        click.echo(f"kept {name}")
+        output.say(f"kept {name}")
     for warning in outcome.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        output.say(f"warning: {warning}", err=True)
     if f"{prefix}-keys-root" in outcome.made:
-        click.echo(f"move {prefix}-keys-root to a safe place and delete it here: only key ceremonies need it")
+        output.say(f"move {prefix}-keys-root to a safe place and delete it here: only key ceremonies need it")
 
 
 @keys.command()
@@ -123,7 +123,7 @@ def renew(locations: Locations, everything: bool) -> None:
     renewed = ceremony.renew(
         blobs.open_shared(locations.repository), _folder(locations), now=datetime.now(UTC), everything=everything
     )
-    click.echo(f"renewed {', '.join(renewed)}" if renewed else "nothing is due")
+    output.say(f"renewed {', '.join(renewed)}" if renewed else "nothing is due")
 
 
 @keys.command()
@@ -146,8 +146,8 @@ def rotate(locations: Locations, what: str, lost: bool) -> None:
         version = ceremony.rotate_online(storage, folder, now=now)
     else:
         version = ceremony.rotate_publisher(storage, folder, now=now, await_published=_await_published, lost=lost)
-    click.echo(f"the {what} keys are new; root is now version {version}")
-    click.echo(f"put {folder / what} where {what} keys are kept; the old ones no longer sign anything")
+    output.say(f"the {what} keys are new; root is now version {version}")
+    output.say(f"put {folder / what} where {what} keys are kept; the old ones no longer sign anything")
 
 
 def _folder(locations: Locations) -> Path:
