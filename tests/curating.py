@@ -20,7 +20,7 @@ from skerry.curator.labeling import Labeling
 from skerry.curator.labeling_loop import LabelingLoop
 from skerry.curator.schedule import Schedule
 from skerry.curator.settings import Settings
-from skerry.curator.teacher import Answer
+from skerry.curator.teacher import Answer, NoTeacherError, TeacherError
 from skerry.proto import fleet_pb2
 
 _T = TypeVar("_T")
@@ -60,6 +60,7 @@ class FakeTeacher:
 
     def __init__(self) -> None:
         self.away = False
+        self.models = {"digits"}
         self.refuses: int | None = None
         self.infinite: int | None = None
         self.probabilities = False
@@ -67,7 +68,9 @@ class FakeTeacher:
 
     async def ask(self, task: LabelTask, rows: NDArray[Any]) -> Answer:
         if self.away:
-            raise errors.UnavailableError("teacher did not answer in 1 s")
+            raise TeacherError("teacher did not answer in 1 s")
+        if task.model not in self.models:
+            raise NoTeacherError(f"the teacher has no model {task.model}")
         classes = rows.reshape(len(rows), -1)[:, 0].astype(int)
         if self.refuses in classes:
             raise errors.InputError("input has a colour that this teacher does not take")
@@ -134,12 +137,20 @@ class World:
         )
         self.schedule.tick()
 
-    def upload(self, data: bytes, *, kind: str = "example", entry: bool = True, about: bytes | None = None) -> str:
+    def upload(
+        self,
+        data: bytes,
+        *,
+        kind: str = "example",
+        entry: bool = True,
+        about: bytes | None = None,
+        model: str = "digits",
+    ) -> str:
         """What the gateway does with a record: the blob, then the entry."""
         name = digests.hex_of(digests.sha256(about or data))
-        self.blobs.write(f"{kind}s/digits/{name}", data)
+        self.blobs.write(f"{kind}s/{model}/{name}", data)
         if entry:
-            self.streams.append(contract.STREAM, [{"model": "digits", "id": f"sha256:{name}", "kind": kind}])
+            self.streams.append(contract.STREAM, [{"model": model, "id": f"sha256:{name}", "kind": kind}])
         return name
 
     def work(self, rounds: int = 8) -> None:
@@ -150,12 +161,16 @@ class World:
                 await self.labeling_loop.step()
                 self.clock.now_s += 1.0
                 self.schedule.tick()
+            await self.labeling_loop.close()
 
         asyncio.run(run())
 
     @property
     def labels(self) -> list[str]:
-        return [path.rsplit("/", 1)[1].removesuffix(".json") for path in self.blobs.list("labels/digits")]
+        return self.labels_of("digits")
+
+    def labels_of(self, model: str) -> list[str]:
+        return [path.rsplit("/", 1)[1].removesuffix(".json") for path in self.blobs.list(f"labels/{model}")]
 
     @property
     def state(self) -> Any:

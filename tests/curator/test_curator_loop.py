@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from skerry.core import digests
-from skerry.curator import evidence
+from skerry.curator import evidence, teaching_queue
 from skerry.proto import fleet_pb2
 
 
@@ -52,25 +52,25 @@ def test_while_the_teacher_is_away_all_waits_and_then_all_is_labelled() -> None:
     names = {world.upload(curating.example(seed)) for seed in range(30)}
     world.work(6)
     assert world.labels == []
-    assert world.labeling_loop.held == 24  # 4 a round
+    assert len(world.state.teaching) == 30
     world.teacher.away = False
     world.clock.now_s += 10
-    world.work(12)
+    world.work(16)
     assert set(world.labels) == names
-    assert world.labeling_loop.held == 0
+    assert len(world.state.teaching) == 0
     assert world.teacher.asked == 30
 
 
-def test_what_is_held_is_bounded_and_the_rest_stays_in_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("skerry.curator.labeling_loop.MAX_HELD", 10)
+def test_what_waits_is_bounded_and_a_scan_brings_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teaching_queue.TeachingQueue.__init__, "__defaults__", (10,))
     world = curating.World()
     world.teacher.away = True
     names = {world.upload(curating.example(seed)) for seed in range(30)}
     world.work(12)
-    assert world.labeling_loop.held == 10
+    assert len(world.state.teaching) == 10
     world.teacher.away = False
     world.clock.now_s += 10
-    world.work(20)
+    world.work(25)  # less than a rescan
     assert set(world.labels) == names
 
 
@@ -159,6 +159,7 @@ def test_a_model_that_appears_later_finds_its_examples() -> None:
     name = digests.hex_of(digests.sha256(data))
     world.blobs.write(f"examples/faces/{name}", data)
     world.streams.append("skerry:examples", [{"model": "faces", "id": f"sha256:{name}", "kind": "example"}])
+    world.teacher.models.add("faces")
     world.work(2)
     world.objects.create("EdgeModel", "faces", curating.SPEC, manager="operator")
     world.work(4)

@@ -17,18 +17,11 @@ from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.example_store import ExampleStore, StoredExample
 from skerry.curator.label_task import LabelTask
 from skerry.curator.model_state import ModelState
+from skerry.curator.teaching_queue import Work
 
 _log = logs.logger("curator")
 _LOADED_AT_ONCE = 256  # labelled examples read again by one look at the backlog
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """Look at one example (64 hex digits) again: it is new, or a truth about it came."""
-
-    model: str
-    name: str
-    truth: bool
+_NAMES_AT_ONCE = 2000  # names of each model that one look passes
 
 
 @dataclass(slots=True)
@@ -94,33 +87,44 @@ class Labeling:
             state.scan = self._store.scan(model)
 
     def backlog(self, count: int) -> list[Work]:
-        """Up to `count` pieces of work that the running scans find. Raises UnavailableError; the scan then ends."""
+        """Work that the running scans find: of each model what needs no teacher, up to `count` pieces, and what waits
+        for one, as far as one look goes. A scan that storage ends is logged, and begun again with the next."""
         works: list[Work] = []
-        for state in self.models.values():
+        running = [state for state in self.models.values() if state.scan is not None or state.teaching.wants_scan]
+        for state in running:
+            if state.scan is None:
+                state.scan, state.teaching.turned_away = self._store.scan(state.task.model), False
             try:
-                works += self._scan(state, count - len(works))
-            except errors.UnavailableError:
+                works += self._scan(state, count, max(1, _LOADED_AT_ONCE // len(running)))
+            except errors.UnavailableError as exc:
                 state.scan = None
-                raise
+                _log.warning("scan_failed", model=state.task.model, message=str(exc))
         return works
 
-    def _scan(self, state: ModelState, count: int) -> list[Work]:
+    def _scan(self, state: ModelState, count: int, max_loads: int) -> list[Work]:
         works: list[Work] = []
-        loads = 0
-        while state.scan is not None and len(works) < count and loads < _LOADED_AT_ONCE:
+        to_examine = loads = 0
+        for _ in range(_NAMES_AT_ONCE):
+            if to_examine >= count or loads >= max_loads or state.scan is None:
+                break
             stored = next(state.scan, None)
             if stored is None:
                 state.scan, state.loaded = None, True
-            elif not stored.labelled and not state.refuses(stored.hex):
-                works.append(Work(state.task.model, stored.hex, truth=stored.has_truth))
+            elif state.refuses(stored.hex):
+                continue
             elif stored.labelled:
                 loads += self._load(state, stored.hex)
-                works += self._left_to_do(state, stored)
+                works += (left := self._left_to_do(state, stored))
+                to_examine += len(left)
+            else:
+                truth = stored.has_truth and not state.refuses(f"{stored.hex}:truth")
+                works.append(Work(state.task.model, stored.hex, truth))
+                to_examine += truth
         return works
 
     def _load(self, state: ModelState, name: str) -> bool:
         """Take in a labelled example that is not known yet."""
-        if state.captured_rows.knows(name) or state.refuses(name):
+        if state.captured_rows.knows(name):
             return False
         label, captured = self._label(state, name), self._read(state, name)
         if label is not None and captured is not None:
@@ -129,8 +133,6 @@ class Labeling:
 
     def _left_to_do(self, state: ModelState, stored: StoredExample) -> list[Work]:
         """A labelled example whose label is damaged, or older than the truth beside it."""
-        if state.refuses(stored.hex):
-            return []
         truth_waits = stored.has_truth and not state.refuses(f"{stored.hex}:truth")
         if truth_waits and not state.captured_rows.knows(stored.hex, with_truth=True):
             return [Work(state.task.model, stored.hex, truth=True)]

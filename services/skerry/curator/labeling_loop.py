@@ -1,10 +1,12 @@
-"""The loop that turns what came in into labels: entries of the stream and what scans find, labeled with the help of
-the teacher. An entry is acknowledged when its label is in storage; while the teacher or storage is away, work is held
-and tried again, later and later, and no more than a bounded amount is taken.
+"""The loop that turns what came in into labels: entries of the stream and what scans find. Truths are applied at once,
+examples wait in the queue of their model until its teacher has answered.
+
+An entry is acknowledged when what it tells of was looked at: its truth is applied, or its example has a place in the
+queue or waits in storage for a scan. So no model holds the stream up, whatever its teacher does.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -15,12 +17,13 @@ from skerry.core import contract, digests, errors
 from skerry.curator import examples
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.label_task import LabelTask
-from skerry.curator.labeling import Labeling, Work
-from skerry.curator.teacher import Teacher
+from skerry.curator.labeling import Labeling, Prepared
+from skerry.curator.model_state import ModelState
+from skerry.curator.teacher import NoTeacherError, Teacher, TeacherError
+from skerry.curator.teaching_queue import Work
 
-MAX_HELD = 1024
 _BLOCK_S = 0.2
-_FIRST_RETRY_S, _LAST_RETRY_S = 0.2, 5.0
+_ENTRIES_AT_ONCE = 256
 _MAX_REQUEST_BYTES = 8 << 20
 
 _log = logs.logger("curator")
@@ -50,58 +53,46 @@ class LabelingLoop:
     ) -> None:
         self._labeling, self._streams, self._teacher, self._evidence = labeling, streams, teacher, evidence
         self._run, self._monotonic, self._consumer, self._batch_rows = run, monotonic, consumer, batch_rows
-        self._held: dict[Work, None] = {}
-        self._entries: dict[Work, set[str]] = {}
-        self._failures = 0
-        self._retry_at_s = float("-inf")
+        self._questions: set[asyncio.Task[None]] = set()
+        self._looked_at: list[str] = []  # entries to acknowledge
         self._epoch = ""
         self._stream_lost = False
 
-    @property
-    def held(self) -> int:
-        """Pieces of work that wait for the teacher or storage."""
-        return len(self._held)
-
-    async def step(self) -> int:
-        """One round; returns how many pieces of work were finished."""
+    async def step(self) -> None:
+        """One round: look at what came, and ask the teacher of each model that is due."""
         works = await self._gather()
-        due = self._monotonic() >= self._retry_at_s
-        if due:
-            works = [*list(self._held)[: self._batch_rows], *(work for work in works if work not in self._held)]
-        finished = await self._work(works, ask=due) if works else []
-        for work in finished:
-            self._held.pop(work, None)
-        await self._acknowledge(finished)
-        return len(finished)
+        await self._examine([work for work in works if work.truth])
+        self._offer(work for work in works if not work.truth)
+        await self._ask_teachers()
+        await self._hand_over()
+
+    async def close(self) -> None:
+        """Give up the questions that are under way; what they were about is found again."""
+        for question in self._questions:
+            question.cancel()
+        await asyncio.gather(*self._questions, return_exceptions=True)
 
     async def _gather(self) -> list[Work]:
-        """New work, as much as may be held."""
-        room = min(self._batch_rows, MAX_HELD - len(self._held))
-        if room <= 0:
-            await asyncio.sleep(_BLOCK_S)
-            return []
-        works = dict.fromkeys(await self._found_by_scans(room))
-        for work in await self._read_stream(room, block_s=0.0 if works or self._held else _BLOCK_S):
+        """New work: what scans found, then what the stream tells."""
+        works = dict.fromkeys(await self._run(self._labeling.backlog, self._batch_rows))
+        now_s = self._monotonic()
+        busy = bool(works) or any(state.teaching.is_due(now_s) for state in self._states)
+        for work in await self._read_stream(block_s=0.0 if busy else _BLOCK_S):
             works[work] = None
-        if not works and self._held:
-            await asyncio.sleep(_BLOCK_S / 4)
         return list(works)
 
-    async def _found_by_scans(self, count: int) -> list[Work]:
-        try:
-            return await self._run(self._labeling.backlog, count)
-        except errors.UnavailableError as exc:
-            _log.warning("scan_failed", message=str(exc))
-            return []
+    @property
+    def _states(self) -> Sequence[ModelState]:
+        return list(self._labeling.models.values())
 
-    async def _read_stream(self, count: int, block_s: float) -> list[Work]:
+    async def _read_stream(self, block_s: float) -> list[Work]:
         try:
-            epoch, works = await asyncio.to_thread(self._read, count, block_s)
+            epoch, works = await asyncio.to_thread(self._read, block_s)
         except errors.UnavailableError as exc:
             if not self._stream_lost:
                 _log.warning("stream_lost", message=str(exc))
             self._stream_lost = True
-            await asyncio.sleep(_BLOCK_S)
+            await asyncio.sleep(block_s)
             return []
         if self._stream_lost or (self._epoch and epoch != self._epoch):
             # Entries may be gone with a flush, or were never written while the server was away: look at the blobs.
@@ -110,50 +101,80 @@ class LabelingLoop:
         self._stream_lost, self._epoch = False, epoch
         return works
 
-    def _read(self, count: int, block_s: float) -> tuple[str, list[Work]]:
-        entries = self._streams.read(contract.STREAM, contract.CURATORS, self._consumer, count=count, block_s=block_s)
-        epoch, works, malformed = self._streams.epoch(contract.STREAM), [], []
+    def _read(self, block_s: float) -> tuple[str, list[Work]]:
+        entries = self._streams.read(
+            contract.STREAM, contract.CURATORS, self._consumer, count=_ENTRIES_AT_ONCE, block_s=block_s
+        )
+        epoch, works, malformed = self._streams.epoch(contract.STREAM), [], 0
         for entry in entries:
             work = parse(entry.fields)
             if work is None:
-                malformed.append(entry.id)
+                malformed += 1
             else:
-                self._entries.setdefault(work, set()).add(entry.id)
                 works.append(work)
+            self._looked_at.append(entry.id)
         if malformed:
-            _log.warning("stream_entries_malformed", count=len(malformed))
-            self._streams.ack(contract.STREAM, contract.CURATORS, malformed)
+            _log.warning("stream_entries_malformed", count=malformed)
         return epoch, works
 
-    async def _work(self, works: Sequence[Work], *, ask: bool) -> list[Work]:
-        """Do what can be done now, hold the rest; returns what is finished."""
+    async def _examine(self, works: Sequence[Work]) -> None:
+        """Do what needs no teacher. While storage is away nothing is held: a scan finds it again."""
+        if not works:
+            return
         try:
             prepared = await self._run(self._labeling.prepare, works)
         except errors.UnavailableError as exc:
-            self._hold(works, exc)
-            return []
-        finished, failures = prepared.finished, self._failures
+            _log.warning("labeling_waits", examples=len(works), message=str(exc))
+            for work in works:
+                if state := self._labeling.models.get(work.model):
+                    state.teaching.turned_away = True
+            return
+        for pairs in prepared.to_teach.values():
+            self._offer(Work(work.model, work.name, truth=False) for work, _ in pairs)
+
+    def _offer(self, works: Iterable[Work]) -> None:
+        for work in works:
+            if state := self._labeling.models.get(work.model):  # else a scan finds it when the model appears
+                state.teaching.offer(work)
+
+    async def _ask_teachers(self) -> None:
+        """Ask for each model that is due; one that answers slowly holds up no other."""
+        now_s = self._monotonic()
+        for state in self._states:
+            if works := state.teaching.take(now_s):
+                question = asyncio.create_task(self._question(state, works))
+                self._questions.add(question)
+                question.add_done_callback(self._questions.discard)
+        if self._questions:
+            await asyncio.wait(self._questions, timeout=_BLOCK_S, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _question(self, state: ModelState, works: Sequence[Work]) -> None:
+        """Have these labelled; whatever happens, they leave the question or wait again."""
+        queue = state.teaching
+        try:
+            prepared = await self._run(self._labeling.prepare, works)
+            queue.settled(prepared.finished)
+            await self._teach_all(state, prepared)
+        except errors.UnavailableError as exc:
+            if queue.failed(str(exc), self._monotonic(), teacher=False):
+                _log.warning("labeling_waits", model=state.task.model, examples=len(works), message=str(exc))
+        finally:
+            queue.give_back()
+
+    async def _teach_all(self, state: ModelState, prepared: Prepared) -> None:
+        """Raises UnavailableError (storage)."""
+        queue = state.teaching
         for task, pairs in prepared.to_teach.items():
-            if not ask:
-                self._held.update(dict.fromkeys(work for work, _ in pairs))
-                continue
             try:
                 await self._teach(task, [captured for _, captured in pairs])
-            except errors.SkerryError as exc:
-                self._hold([work for work, _ in pairs], exc)
+            except NoTeacherError as exc:
+                if queue.missing(str(exc), self._monotonic()):
+                    _log.warning("no_teacher", model=task.model, message=str(exc))
+            except TeacherError as exc:
+                if queue.failed(str(exc), self._monotonic(), teacher=True):
+                    _log.warning("labeling_waits", model=task.model, examples=len(pairs), message=str(exc))
             else:
-                finished += [work for work, _ in pairs]
-        if ask and self._failures == failures:
-            self._failures = 0
-        return finished
-
-    def _hold(self, works: Sequence[Work], exc: errors.SkerryError) -> None:
-        wait_s = min(_LAST_RETRY_S, _FIRST_RETRY_S * 2**self._failures)
-        if self._failures == 0:
-            _log.warning("labeling_waits", examples=len(works), message=str(exc))
-        self._failures = min(self._failures + 1, 16)
-        self._retry_at_s = self._monotonic() + wait_s
-        self._held.update(dict.fromkeys(works))
+                queue.answered([work for work, _ in pairs])
 
     async def _teach(self, task: LabelTask, captured: Sequence[examples.Captured]) -> None:
         """Labels for these examples; one that the teacher refuses is refused alone."""
@@ -171,16 +192,18 @@ class LabelingLoop:
             else:
                 await self._run(self._labeling.record, task, batch, answer.outputs, answer.by)
 
-    async def _acknowledge(self, finished: Sequence[Work]) -> None:
-        """Acknowledge what is done. An entry whose acknowledgment is lost comes again and is found labelled."""
-        if not finished and not self._evidence.waiting:
+    async def _hand_over(self) -> None:
+        """Hand evidence over, and acknowledge what was looked at. An entry whose acknowledgment is lost comes again and
+        is found labelled."""
+        ids = self._looked_at
+        if not ids and not self._evidence.waiting:
             return
-        ids = [entry for work in finished for entry in self._entries.pop(work, ())]
         try:
             await self._run(self._evidence.flush)
             await asyncio.to_thread(self._streams.ack, contract.STREAM, contract.CURATORS, ids)
         except errors.UnavailableError as exc:
             _log.warning("acknowledging_failed", entries=len(ids), message=str(exc))
+        self._looked_at = []
 
 
 def parse(fields: Mapping[str, str]) -> Work | None:

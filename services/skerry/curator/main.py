@@ -73,9 +73,10 @@ async def serve(settings: Settings) -> None:
             ]
             await stopping.wait()
             _, late = await asyncio.wait(rounds, timeout=_LAST_ROUND_S)
-            for task in late:  # it waits for the teacher: what it held is found again
+            for task in late:
                 task.cancel()
             await asyncio.gather(*rounds, return_exceptions=True)
+            await labeling_loop.close()
             await run(schedule.publish_now)
 
 

@@ -1,4 +1,5 @@
-"""All the curator knows of one model while it runs: its rows, what was refused and why, and how far the scan is.
+"""All the curator knows of one model while it runs: its rows, what waits for the teacher, what was refused and why, and
+how far the scan is.
 
 It holds nothing that the blobs do not say: a restarted curator reads it all again.
 """
@@ -10,16 +11,18 @@ from skerry.curator import example_store, examples, labels
 from skerry.curator.captured_rows import CapturedRows
 from skerry.curator.datasets import Published, Publisher
 from skerry.curator.label_task import LabelTask
+from skerry.curator.teaching_queue import TeachingQueue
 
 _MAX_REMEMBERED = 100_000
 BY_TEACHER = frozenset({"refusedByTeacher", "teacherNotFinite"})  # another teacher may do better: asked again later
 
 
 class ModelState:
-    """One model's state. Not thread-safe: `Labeling` uses it from one thread."""
+    """One model's state. Not thread-safe: `Labeling` uses it from one thread, and the labeling loop `teaching` from
+    its own."""
 
-    def __init__(self, task: LabelTask, publisher: Publisher, max_captured_bytes: int) -> None:
-        self.task, self._publisher = task, publisher
+    def __init__(self, task: LabelTask, publisher: Publisher, teaching: TeachingQueue, max_captured_bytes: int) -> None:
+        self.task, self._publisher, self.teaching = task, publisher, teaching
         self.captured_rows = CapturedRows(max_captured_bytes)
         self.base_digest: str | None = None
         self.loaded = False  # the first scan is over: counts are whole

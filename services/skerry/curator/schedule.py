@@ -16,6 +16,7 @@ from skerry.curator import dataset_retention, datasets, label_task
 from skerry.curator.labeling import Labeling
 from skerry.curator.model_state import ModelState
 from skerry.curator.settings import Settings
+from skerry.curator.teaching_queue import TeachingQueue
 
 _SHORTEST_PUBLISH_S = 1.0
 _REPORT_S = 1.0
@@ -90,7 +91,8 @@ class Schedule:
         task, state = label_task.of(model), self._labeling.models.get(name)
         if state is None or state.task != task:
             publisher = datasets.Publisher(self._blobs, task)
-            state = ModelState(task, publisher, self._settings.max_captured_bytes)
+            queue = TeachingQueue(self._settings.batch_rows)
+            state = ModelState(task, publisher, queue, self._settings.max_captured_bytes)
             self._labeling.models[name] = state
             self._labeling.rescan([name])
         state.base_digest = model.dataset_digest or None

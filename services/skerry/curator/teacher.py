@@ -24,10 +24,17 @@ class Answer:
     by: str
 
 
+class TeacherError(errors.UnavailableError):
+    """The teacher is away, or what it answers is no label: later it may do better."""
+
+
+class NoTeacherError(TeacherError):
+    """The server has no model of this name: nobody teaches it yet."""
+
+
 class Teacher(Protocol):
     async def ask(self, task: LabelTask, rows: NDArray[Any]) -> Answer:
-        """The answers to rows[n, *shape]. Raises InputError (these rows are refused), or UnavailableError (the teacher
-        is away, or is not one for this model)."""
+        """The answers to rows[n, *shape]. Raises InputError (these rows are refused), TeacherError, NoTeacherError."""
         ...
 
 
@@ -42,19 +49,23 @@ class RemoteTeacher:
         try:
             reply = await self._remote.infer(InferRequest(task.model, (question,)), self._timeout_s)
         except (errors.NotFoundError, errors.UnsupportedError) as exc:
-            raise errors.UnavailableError(f"the teacher has no model {task.model}: {exc}") from exc
+            raise NoTeacherError(f"the teacher has no model {task.model}: {exc}") from exc
+        except errors.InputError:
+            raise
+        except errors.SkerryError as exc:
+            raise TeacherError(str(exc)) from exc
         version = f" {reply.version}" if reply.version else ""
         return Answer(_outputs(reply, task, len(rows)), f"teacher {task.model}{version}")
 
 
 def _outputs(reply: InferReply, task: LabelTask, rows: int) -> NDArray[np.float64]:
-    """The first floating output that has one number per row and class. Raises UnavailableError when there is none."""
+    """The first floating output that has one number per row and class. Raises TeacherError when there is none."""
     wanted = (rows, task.classes)
     for output in reply.outputs:
         if output.datatype in tensors.FLOATING and output.shape == wanted:
             return np.asarray(output.data, dtype=np.float64)
     given = ", ".join(f"{output.name} {output.datatype} {list(output.shape)}" for output in reply.outputs) or "nothing"
-    raise errors.UnavailableError(
+    raise TeacherError(
         f"the teacher's model {task.model} answers {given}, not floating numbers {list(wanted)}: "
         "give it the classes of the EdgeModel"
     )
