@@ -10,6 +10,7 @@ from skerry.agent.capture import capture_queue, spool, spool_thread
 from skerry.core import errors, sampling
 from skerry.proto import fleet_pb2
 
+LABEL_MAP = "sha256:" + "c" * 64
 SOURCE = capture_queue.Source("edge-1", "boot-a")
 
 
@@ -25,6 +26,7 @@ def captured_row(number: int, size: int = 64, request_id: str | None = None) -> 
         route="local",
         reason="LowConfidence",
         answered_unix_ms=1_700_000_000_000 + number,
+        label_map=LABEL_MAP,
     )
 
 

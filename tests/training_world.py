@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from skerry.adapters import blobs as blob_store
+from skerry.adapters import dataset_store
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.core import contract, dataset_parts, datasets, digests, snapshots, writers
@@ -52,9 +52,7 @@ class World:
         """Store a dataset of any parts, each with its (role, origin)."""
         made = []
         for (role, origin), one in rows:
-            data = dataset_parts.pack(one)
-            blob_store.put(self.blobs, data)
-            made.append(dataset_parts.describe(role, origin, data, one, len(NAMES)))
+            made.append(dataset_store.write_part(self.blobs, role, origin, one))
         whole = {"model": MODEL, "class_names": NAMES, "input": INPUT, "parts": tuple(made)} | changes
         manifest = datasets.DatasetManifest(**whole).to_json()
         digest = digests.sha256(manifest)
@@ -77,4 +75,4 @@ class World:
 
 def rows(per_class: list[int], seed: int = 0) -> dataset_parts.Rows:
     x, y = windows(per_class, seed)
-    return dataset_parts.imported(x, y, len(NAMES), first=seed * 10_000)
+    return dataset_parts.imported(x, y, NAMES, first=seed * 10_000)

@@ -84,7 +84,7 @@ async def test_feedback_finds_an_example_that_is_still_in_the_queue(spool_thread
     queue = make_queue(spool_thread)
     async with agent_fakes.running(queue.run()):
         queue.offer(agent_fakes.captured_row(1))
-        assert await queue.feedback("digits", "r1", 5)
+        assert await queue.feedback("digits", "r1", 5, agent_fakes.LABEL_MAP)
     rows = await spool_thread.call(lambda s: s.next_batch(10, 1 << 20))
     truth = fleet_pb2.Truth.FromString(rows[1].body)
     assert (truth.example_id, truth.label, truth.request_id, truth.node) == (rows[0].id, 5, "r1", "edge-1")
@@ -97,7 +97,7 @@ async def test_feedback_finds_an_example_that_was_uploaded_long_ago(spool_thread
     (row,) = await spool_thread.call(lambda s: s.next_batch(10, 1 << 20))
     await spool_thread.call(lambda s: s.settle([row.id], []))
     async with agent_fakes.running(queue.run()):
-        assert await queue.feedback("digits", "r1", 5)
+        assert await queue.feedback("digits", "r1", 5, agent_fakes.LABEL_MAP)
     assert spool_thread.counts.pending == 1
 
 
@@ -109,14 +109,17 @@ async def test_feedback_on_what_was_not_captured_says_so(
     async with agent_fakes.running(queue.run()):
         queue.offer(agent_fakes.captured_row(1))
         queue.offer(agent_fakes.captured_row(2, request_id=""))
-        assert not await queue.feedback(model, request_id, 5)
+        assert not await queue.feedback(model, request_id, 5, agent_fakes.LABEL_MAP)
 
 
 async def test_the_same_feedback_twice_is_one_truth(spool_thread: SpoolThread) -> None:
     queue = make_queue(spool_thread)
     async with agent_fakes.running(queue.run()):
         queue.offer(agent_fakes.captured_row(1))
-        assert await asyncio.gather(*(queue.feedback("digits", "r1", 5) for _ in range(4))) == [True] * 4
+        assert (
+            await asyncio.gather(*(queue.feedback("digits", "r1", 5, agent_fakes.LABEL_MAP) for _ in range(4)))
+            == [True] * 4
+        )
     assert spool_thread.counts.pending == 2
 
 
@@ -135,10 +138,10 @@ async def test_a_full_disk_refuses_capture_and_feedback_and_both_resume_by_thems
             queue.offer(agent_fakes.captured_row(1))
             await agent_fakes.until(lambda: queue.refused == 1)
             with pytest.raises(errors.UnavailableError):
-                await queue.feedback("digits", "r1", 1)
+                await queue.feedback("digits", "r1", 1, agent_fakes.LABEL_MAP)
         queue.offer(agent_fakes.captured_row(2))
         await agent_fakes.until(lambda: spool_thread.counts.captured == 1)
-        assert await queue.feedback("digits", "r2", 1)
+        assert await queue.feedback("digits", "r2", 1, agent_fakes.LABEL_MAP)
 
 
 async def test_a_spool_that_cannot_be_opened_is_opened_once_it_can(
@@ -206,10 +209,10 @@ async def test_standing_by_answers_wait_labels_are_refused_and_what_is_given_up_
     queue.stand_by()
     assert queue.offer(agent_fakes.captured_row(1))
     with pytest.raises(errors.UnavailableError, match="stands by"):
-        await queue.feedback("digits", "r1", 2)
+        await queue.feedback("digits", "r1", 2, agent_fakes.LABEL_MAP)
     async with agent_fakes.running(queue.run()):
         await agent_fakes.until(lambda: not queue.is_standing_by)
-        assert await queue.feedback("digits", "r1", 2)
+        assert await queue.feedback("digits", "r1", 2, agent_fakes.LABEL_MAP)
     queue.stand_by()
     queue.offer(agent_fakes.captured_row(2))
     queue.give_up()

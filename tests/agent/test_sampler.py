@@ -36,6 +36,7 @@ def test_only_what_a_dataset_can_hold_is_captured(inputs: tuple[tensors.Tensor, 
         (0.3,),
         0.8,
         offload.Decision(offload.Route.LOCAL, offload.Reason.NO_TEACHER),
+        ("cat", "dog", "bird"),
     )
     policy = sampling.CapturePolicy(hard=1.0)
     cap = offload.TokenBucket.full(10.0, 10.0, 0.0)

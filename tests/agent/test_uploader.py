@@ -129,7 +129,7 @@ async def test_a_truth_arrives_after_its_example(spool_thread: SpoolThread) -> N
     async with agent_fakes.running(queue.run(), make_uploader(spool_thread, cloud).run()):
         queue.offer(agent_fakes.captured_row(1))
         await agent_fakes.until(lambda: spool_thread.counts.uploaded == 1)
-        assert await queue.feedback("digits", "r1", 9)
+        assert await queue.feedback("digits", "r1", 9, agent_fakes.LABEL_MAP)
         await agent_fakes.until(lambda: spool_thread.counts.uploaded == 2)
     (truth,) = cloud.truths()
     assert (truth.example_id, truth.label) == (cloud.order[0], 9)

@@ -1,5 +1,6 @@
 """Dataset manifests and parts: exact round trips, bounds, and refusals that name what is wrong."""
 
+import io
 import json
 from dataclasses import replace
 
@@ -8,20 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skerry.core import contract, dataset_parts, datasets, digests, errors
+from skerry.core import contract, dataset_parts, datasets, digests, errors, label_map
 
 INPUT = datasets.Input("image", "UINT8", (2, 3))
 DIGEST = "sha256:" + "0a" * 32
+CLASSES = ("a", "b", "c")
 
 
 def rows(n: int = 6, classes: int = 3) -> dataset_parts.Rows:
     x = np.arange(n * 6, dtype=np.uint8).reshape(n, 2, 3)
-    return dataset_parts.imported(x, np.arange(n, dtype=np.int64) % classes, classes)
+    return dataset_parts.imported(x, np.arange(n, dtype=np.int64) % classes, CLASSES[:classes])
 
 
 def manifest(**changes: object) -> datasets.DatasetManifest:
-    part = dataset_parts.describe("train", "imported", b"bytes", rows(), 3)
-    whole = datasets.DatasetManifest("m", ("a", "b", "c"), INPUT, (part,), (DIGEST,), 7, {"non-finite": 2})
+    part = dataset_parts.describe("train", "imported", b"bytes", rows())
+    nodes = {"north": datasets.NodeRows(3, 1)}
+    whole = datasets.DatasetManifest("m", CLASSES, INPUT, (part,), (DIGEST,), 7, {"non-finite": 2}, nodes)
     return replace(whole, **changes)  # type: ignore[arg-type]
 
 
@@ -36,7 +39,7 @@ def test_a_manifest_survives_its_json_and_the_json_is_canonical() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "word"),
     [
-        pytest.param(("schema",), 2, "schema", id="a newer schema is refused"),
+        pytest.param(("schema",), 3, "schema", id="a newer schema is refused"),
         pytest.param(("classNames",), [], "classNames", id="no class names are refused"),
         pytest.param(("classNames",), ["a", "a", "b"], "distinct", id="a class name twice is refused"),
         pytest.param(("input", "datatype"), "BYTES", "datatype", id="a datatype without numbers is refused"),
@@ -49,6 +52,9 @@ def test_a_manifest_survives_its_json_and_the_json_is_canonical() -> None:
         pytest.param(("parts", 0, "perClass"), [1, 1], "perClass", id="counts of too few classes are refused"),
         pytest.param(("parts", 0, "perClass"), [9, 9, 9], "perClass", id="more counted than there are is refused"),
         pytest.param(("dropped",), {"x": "two"}, "dropped", id="a drop count that is text is refused"),
+        pytest.param(("labelMap",), DIGEST, "labelMap", id="a label map that is not that of the names is refused"),
+        pytest.param(("nodes",), {"No Name": {"train": 1, "holdout": 0}}, "EdgeNode name", id="a node without a name"),
+        pytest.param(("nodes", "north"), 4, "north", id="rows of a node that are no counts"),
         pytest.param(("parts",), {}, "parts", id="parts that are no list are refused"),
     ],
 )
@@ -140,11 +146,13 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyP
         pytest.param({"soft": np.float32([[np.inf, 1, 0]] * 6)}, r"soft\[0\]", id="an infinite soft label"),
         pytest.param({"weight": np.full(6, np.nan, np.float32)}, r"weight\[0\]", id="a weight that is no number"),
         pytest.param({"weight": np.full(6, -1, np.float32)}, r"weight\[0\]", id="a negative weight"),
+        pytest.param({"node": np.full(6, b"No Name", "S120")}, "node b'No Name'", id="a node that has no name"),
+        pytest.param({"label_map": np.full(6, DIGEST, "S71")}, "not a beginning", id="labels of another label map"),
         pytest.param({"weight": np.ones(5, np.float32)}, "weight is", id="arrays of unequal length"),
     ],
 )
 def test_bad_arrays_are_refused_by_name(change: dict[str, np.ndarray], word: str) -> None:
-    arrays = {name: getattr(rows(), name) for name in ("x", "y", "soft", "weight", "id")} | change
+    arrays = {name: getattr(rows(), name) for name in dataset_parts.COLUMNS} | change
     with pytest.raises(errors.InputError, match=word):
         dataset_parts.check_part(arrays, manifest())
 
@@ -158,14 +166,14 @@ def test_the_truth_wins_over_the_soft_label_and_the_soft_label_over_nothing() ->
     soft = np.float32([[0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [np.nan] * 3])
     three = replace(rows(3), y=np.int64([2, -1, -1]), soft=soft)
     assert three.targets.tolist() == [2, 1, -1]
-    assert dataset_parts.describe("train", "captured", b"", three, 3).per_class == (0, 1, 1)
+    assert dataset_parts.describe("train", "captured", b"", three).per_class == (0, 1, 1)
 
 
 def test_rows_with_a_number_that_is_none_are_found() -> None:
     x = np.zeros((3, 4), np.float32)
     x[1, 2] = np.nan
     x[2, 0] = np.inf
-    assert dataset_parts.finite_rows(dataset_parts.imported(x, np.zeros(3, np.int64), 2)).tolist() == [
+    assert dataset_parts.finite_rows(dataset_parts.imported(x, np.zeros(3, np.int64), ("a", "b"))).tolist() == [
         True,
         False,
         False,
@@ -177,3 +185,37 @@ def test_concatenating_nothing_keeps_the_shape() -> None:
     none = dataset_parts.concatenate([], INPUT, 3)
     assert none.x.shape == (0, 2, 3) and none.soft.shape == (0, 3)
     assert len(dataset_parts.concatenate([rows(2), rows(3)], INPUT, 3)) == 5
+
+
+def test_a_manifest_and_a_part_of_schema_1_are_read_with_what_is_known_of_their_rows() -> None:
+    document = json.loads(manifest().to_json())
+    del document["nodes"], document["labelMap"]
+    old = datasets.DatasetManifest.from_json(json.dumps(document | {"schema": 1}).encode())
+    assert old == manifest(nodes={})
+    out = io.BytesIO()
+    np.savez_compressed(out, **{name: getattr(rows(), name) for name in ("x", "y", "soft", "weight", "id")})
+    read = dataset_parts.unpack(out.getvalue(), old)
+    assert set(read.node.tolist()) == {b""} and set(read.label_map.tolist()) == {old.label_map.encode()}
+
+
+def test_columns_that_a_later_release_adds_do_not_hinder_the_reader() -> None:
+    out = io.BytesIO()
+    columns = {name: getattr(rows(), name) for name in dataset_parts.COLUMNS}
+    np.savez_compressed(out, **columns, block=np.arange(6))
+    np.testing.assert_array_equal(dataset_parts.unpack(out.getvalue(), manifest()).y, rows().y)
+
+
+def test_a_part_of_a_label_map_that_has_grown_keeps_its_classes() -> None:
+    soft = np.float32([[0.25, 0.75], [np.nan, np.nan]])
+    two = replace(rows(2, classes=2), soft=soft)
+    read = dataset_parts.unpack(dataset_parts.pack(two), manifest())
+    np.testing.assert_array_equal(read.soft, np.float32([[0.25, 0.75, 0.0], [np.nan] * 3]))
+    assert read.has_soft.tolist() == [True, False]
+    assert label_map.length(read.label_map[0].decode(), CLASSES) == 2
+
+
+def test_a_dataset_grows_with_the_label_map_and_never_under_another() -> None:
+    grown = manifest().grown(("a", "b", "c", "d"))
+    assert grown.parts[0].per_class == (2, 2, 2, 0)
+    with pytest.raises(errors.InputError, match="class 0 was 'a' and would be 'b'"):
+        manifest().grown(("b", "a", "c"))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skerry.adapters import blobs as blob_store
+from skerry.adapters import dataset_store
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.core import contract, dataset_parts, datasets, digests, errors
 from skerry.curator import examples
@@ -44,14 +44,10 @@ def rows_of(*labelled: tuple[examples.Captured, Label], max_bytes: int = 1 << 20
 
 
 def imported(blobs: MemoryBlobs, x: Any, y: Any, input_: datasets.Input = curating.INPUT) -> str:
-    rows = dataset_parts.imported(np.asarray(x, dtype=input_.dtype), np.asarray(y), 3)
-    data = dataset_parts.pack(rows)
-    blob_store.put(blobs, data)
-    part = dataset_parts.describe("train", "imported", data, rows, 3)
-    manifest = datasets.DatasetManifest("digits", curating.TASK.class_names, input_, (part,)).to_json()
-    digest = digests.sha256(manifest)
-    blobs.write(contract.dataset_path("digits", digest), manifest)
-    return digest
+    rows = dataset_parts.imported(np.asarray(x, dtype=input_.dtype), np.asarray(y), curating.TASK.class_names)
+    part = dataset_store.write_part(blobs, "train", "imported", rows)
+    manifest = datasets.DatasetManifest("digits", curating.TASK.class_names, input_, (part,))
+    return dataset_store.write_manifest(blobs, manifest)
 
 
 def test_a_row_carries_its_label_its_soft_label_and_its_example() -> None:
@@ -212,7 +208,9 @@ def test_a_new_dataset_packs_only_its_newest_rows_again() -> None:
 
 def row(seed: int, at_unix_ms: int) -> Row:
     one = captured(seed)
-    return Row(one.name, one.row.tobytes(), "1" * 8 + one.input_digest[8:], label(at_unix_ms))  # all of one role
+    return Row(
+        one.name, one.node, one.row.tobytes(), "1" * 8 + one.input_digest[8:], label(at_unix_ms)
+    )  # all of one role
 
 
 @given(st.integers(0, 10**13), st.integers(0, 10**12))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from skerry.adapters import blobs as blob_store
+from skerry.adapters import dataset_store
 from skerry.core import contract, dataset_parts, datasets, digests, errors
 
 KEEP_S = 600.0
@@ -108,17 +109,10 @@ def test_what_is_no_longer_named_goes_in_its_time(world: curating.World) -> None
 
 def test_what_was_imported_is_never_swept(world: curating.World) -> None:
     x = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
-    rows = dataset_parts.imported(x, np.array([0, 1]), 3, first=0)
-    data = dataset_parts.pack(rows)
-    blob_store.put(world.blobs, data)
-    made = datasets.DatasetManifest(
-        "digits",
-        curating.TASK.class_names,
-        curating.INPUT,
-        (dataset_parts.describe("train", "imported", data, rows, 3),),
-    ).to_json()
-    base = digests.sha256(made)
-    world.blobs.write(contract.dataset_path("digits", base), made)
+    rows = dataset_parts.imported(x, np.array([0, 1]), curating.TASK.class_names)
+    part = dataset_store.write_part(world.blobs, "train", "imported", rows)
+    made = datasets.DatasetManifest("digits", curating.TASK.class_names, curating.INPUT, (part,))
+    base = dataset_store.write_manifest(world.blobs, made)
     publish(world, 1)
     wait(world, 3 * KEEP_S)
     assert base in stored(world) and readable(world, base)

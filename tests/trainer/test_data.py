@@ -110,6 +110,12 @@ def test_data_of_something_else_is_refused(changes: dict[str, object], word: str
         load(world, world.dataset({("train", "imported"): rows([5, 5, 5])}, **changes))
 
 
+def test_data_of_a_label_map_that_has_grown_since_is_trained_on() -> None:
+    world = World(classNames=[*NAMES, "gone"])
+    loaded = load(world, world.dataset({("train", "imported"): rows([5, 5, 5])}))
+    assert loaded.classes == 4 and loaded.train["imported"].soft.shape == (15, 4)
+
+
 def test_damaged_and_missing_parts_are_told_apart() -> None:
     world = World()
     digest = world.standard()
@@ -125,7 +131,7 @@ def test_damaged_and_missing_parts_are_told_apart() -> None:
 def test_a_manifest_that_lies_about_its_rows_is_damage() -> None:
     world = World()
     one = rows([5, 5, 5])
-    described = replace(dataset_parts.describe("train", "imported", dataset_parts.pack(one), one, 3), samples=16)
+    described = replace(dataset_parts.describe("train", "imported", dataset_parts.pack(one), one), samples=16)
     digest = world.dataset({("train", "imported"): one}, parts=(described,))
     with pytest.raises(errors.IntegrityError, match="15 rows, its manifest says 16"):
         load(world, digest)

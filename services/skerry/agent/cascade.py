@@ -58,6 +58,7 @@ class _Local:
     kind: confidence.Outputs
     confidences: Confidences
     threshold: float
+    class_names: tuple[str, ...]
     started_s: float
 
 
@@ -115,7 +116,16 @@ class Cascade:
         else:
             scores = confidence.as_logits(logits, calibration.outputs)
             confidences = confidence.max_softmax(scores, calibration.temperature).tolist()
-        local = _Local(job, answer, logits, calibration.outputs, confidences, calibration.threshold, started_s)
+        local = _Local(
+            job,
+            answer,
+            logits,
+            calibration.outputs,
+            confidences,
+            calibration.threshold,
+            manifest.class_names,
+            started_s,
+        )
         self._decide(local, stateful=bool(manifest.state))
 
     def _count_error(self, request: InferRequest, error: errors.SkerryError) -> None:
@@ -185,7 +195,13 @@ class Cascade:
         if capture:
             model = self._model(local.reply.model)
             answered = sampler.AnsweredRequest(
-                local.job.request, local.reply.digest, local.logits, local.confidences, local.threshold, decision
+                local.job.request,
+                local.reply.digest,
+                local.logits,
+                local.confidences,
+                local.threshold,
+                decision,
+                local.class_names,
             )
             model.cap = self._sample(answered, model.capture, model.cap, self._clock())
 

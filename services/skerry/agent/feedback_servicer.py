@@ -5,7 +5,7 @@ from google.protobuf.message import DecodeError
 from skerry.agent.capture import capture_queue, sampler
 from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.agent.sync import node_report
-from skerry.core import errors
+from skerry.core import errors, label_map
 from skerry.proto import edge_pb2
 from skerry.rpc import grpc_status
 from skerry.rpc.methods import Call, CallError, Kind, Method, Methods, Status
@@ -28,8 +28,8 @@ class FeedbackServicer:
         """RECORDED once the label is on disk; NOT_CAPTURED when there is no example to label."""
         try:
             request = edge_pb2.FeedbackRequest.FromString(data)
-            self._check(request)
-            recorded = await self._queue.feedback(request.model, request.request_id, request.label)
+            counted_in = self._check(request)
+            recorded = await self._queue.feedback(request.model, request.request_id, request.label, counted_in)
         except DecodeError as exc:
             raise CallError(Status.INVALID_ARGUMENT, f"the request cannot be read: {exc}") from exc
         except errors.SkerryError as exc:
@@ -44,12 +44,13 @@ class FeedbackServicer:
             raise grpc_status.call_error(exc) from exc
         return bytes(node_report.spool_state(self._spool_thread).SerializeToString())
 
-    def _check(self, request: edge_pb2.FeedbackRequest) -> None:
-        """Raises NotFoundError or InputError naming the field."""
+    def _check(self, request: edge_pb2.FeedbackRequest) -> str:
+        """The digest of the label map that the label counts in. Raises NotFoundError or InputError naming the field."""
         if not request.request_id or len(request.request_id) > sampler.MAX_REQUEST_ID_CHARS + 12:
             raise errors.InputError(f"request_id must be 1..{sampler.MAX_REQUEST_ID_CHARS} characters")
-        classes = len(self._registry.lookup(request.model).manifest.class_names)
-        if not 0 <= request.label < classes:
+        class_names = self._registry.lookup(request.model).manifest.class_names
+        if not 0 <= request.label < len(class_names):
             raise errors.InputError(
-                f"label {request.label} is no class of {request.model!r}: it must be in 0..{classes - 1}"
+                f"label {request.label} is no class of {request.model!r}: it must be in 0..{len(class_names) - 1}"
             )
+        return label_map.digest(class_names)

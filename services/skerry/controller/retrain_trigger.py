@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skerry.adapters import blobs as blob_store
+from skerry.adapters import dataset_store
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.objects.protocol import Object
@@ -15,7 +16,7 @@ from skerry.adapters.telemetry import logs
 from skerry.adapters.telemetry.on_change import OnChange
 from skerry.controller import condition_json
 from skerry.controller.store import Store
-from skerry.core import contract, datasets, digests, drift, errors, intents, manifest, retrain, specs
+from skerry.core import contract, digests, drift, errors, intents, manifest, retrain, specs
 
 log = logs.logger("controller")
 
@@ -107,9 +108,7 @@ class RetrainTrigger:
         """0 for a dataset that cannot be read: the run that pinned it learned nothing from it either."""
         if digest not in self._captured:
             try:
-                path = contract.dataset_path(model, digest)
-                data = digests.verify(self._blobs.read(path, max_bytes=datasets.MAX_MANIFEST_BYTES), digest, path)
-                self._captured[digest] = datasets.DatasetManifest.from_json(data).captured
+                self._captured[digest] = dataset_store.read_manifest(self._blobs, model, digest).captured
             except (errors.InputError, errors.IntegrityError):
                 self._captured[digest] = 0
         return self._captured[digest]

@@ -8,18 +8,20 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.core import digests, errors, tensors
+from skerry.core import digests, errors, label_map, names, tensors
 
-SCHEMA = 1
+SCHEMA = 2
+READABLE_SCHEMAS = (1, 2)  # 1: rows name neither their node nor their label map
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_PARTS = 4096
 MAX_CLASSES = 10_000
+MAX_NODES = 20_000
 MAX_RANK = 8
 MAX_ROW_BYTES = 32 << 20
 HOLDOUT_ONE_IN = 5
@@ -62,10 +64,23 @@ class Part:
     samples: int
     per_class: tuple[int, ...]
 
+    def widened(self, classes: int) -> "Part":
+        """The same part in a dataset whose label map has grown to `classes`."""
+        return replace(self, per_class=(*self.per_class, *[0] * (classes - len(self.per_class))))
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRows:
+    """How many captured rows one node gave to a dataset."""
+
+    train: int
+    holdout: int
+
 
 @dataclass(frozen=True, slots=True)
 class DatasetManifest:
-    """Everything a run may know of its data before it reads a part."""
+    """Everything a run may know of its data before it reads a part. `nodes`: the rows that each node gave; captured
+    rows that an earlier release packed name no node and are in none of them."""
 
     model: str
     class_names: tuple[str, ...]
@@ -74,6 +89,12 @@ class DatasetManifest:
     parents: tuple[str, ...] = ()
     created_unix_ms: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
+    nodes: Mapping[str, NodeRows] = field(default_factory=dict)
+
+    @property
+    def label_map(self) -> str:
+        """The digest of the class names in their order (`core.label_map`)."""
+        return label_map.digest(self.class_names)
 
     def to_json(self) -> bytes:
         """Canonical JSON: sorted keys, no spaces, UTF-8. The same dataset is the same bytes."""
@@ -81,6 +102,7 @@ class DatasetManifest:
             "schema": SCHEMA,
             "model": self.model,
             "classNames": list(self.class_names),
+            "labelMap": self.label_map,
             "input": {"name": self.input.name, "datatype": self.input.datatype, "shape": list(self.input.shape)},
             "parts": [
                 {
@@ -95,6 +117,7 @@ class DatasetManifest:
             "parents": list(self.parents),
             "createdUnixMs": self.created_unix_ms,
             "dropped": dict(self.dropped),
+            "nodes": {node: {"train": rows.train, "holdout": rows.holdout} for node, rows in self.nodes.items()},
         }
         return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
@@ -108,22 +131,35 @@ class DatasetManifest:
         except (ValueError, RecursionError) as exc:
             raise errors.InputError(f"dataset manifest is not JSON: {exc}") from exc
         read = _Reader(document, "dataset manifest")
-        if read.integer("schema", 1, 1 << 31) != SCHEMA:
-            raise errors.InputError(f"dataset manifest: schema must be {SCHEMA}; this one is newer than this skerry")
-        names = tuple(read.texts("classNames", 1, MAX_CLASSES))
-        if len(set(names)) != len(names):
+        schema = read.integer("schema", 1, 1 << 31)
+        if schema not in READABLE_SCHEMAS:
+            raise errors.InputError(
+                f"dataset manifest: schema must be at most {SCHEMA}; this one is newer than this skerry"
+            )
+        class_names = tuple(read.texts("classNames", 1, MAX_CLASSES))
+        if len(set(class_names)) != len(class_names):
             raise errors.InputError("dataset manifest: classNames must be distinct")
+        if schema > 1 and read.text("labelMap") != label_map.digest(class_names):
+            raise errors.InputError("dataset manifest: labelMap is not the digest of classNames")
         return cls(
             model=read.text("model"),
-            class_names=names,
+            class_names=class_names,
             input=_input(read.reader("input")),
-            parts=tuple(_part(entry, len(names)) for entry in read.readers("parts", MAX_PARTS)),
+            parts=tuple(_part(entry, len(class_names)) for entry in read.readers("parts", MAX_PARTS)),
             parents=tuple(
                 digests.check(parent, "dataset manifest: parents") for parent in read.texts("parents", 0, MAX_PARTS)
             ),
             created_unix_ms=read.integer("createdUnixMs", 0, 1 << 53),
             dropped=read.tallies("dropped"),
+            nodes=_nodes(read) if schema > 1 else {},
         )
+
+    def grown(self, class_names: Sequence[str]) -> "DatasetManifest":
+        """The same dataset under a label map that is equal or appended to. Raises InputError for any other."""
+        if fault := label_map.fault(self.class_names, class_names):
+            raise errors.InputError(f"dataset of {self.model}: {fault}; classes may only be added at the end")
+        parts = tuple(part.widened(len(class_names)) for part in self.parts)
+        return replace(self, class_names=tuple(class_names), parts=parts)
 
     def select(self, role: Role, origin: Origin | None = None) -> tuple[Part, ...]:
         """The parts of a role, and of an origin when one is named."""
@@ -161,6 +197,16 @@ def _input(read: "_Reader") -> Input:
     if row.row_bytes > MAX_ROW_BYTES:
         raise errors.TooLargeError(f"{read.where}: one row has {row.row_bytes} bytes, at most {MAX_ROW_BYTES} do")
     return row
+
+
+def _nodes(read: "_Reader") -> dict[str, NodeRows]:
+    found = read.objects("nodes", MAX_NODES)
+    for node in found:
+        names.check("EdgeNode", node)
+    return {
+        node: NodeRows(rows.integer("train", 0, 1 << 40), rows.integer("holdout", 0, 1 << 40))
+        for node, rows in found.items()
+    }
 
 
 def _part(read: "_Reader", classes: int) -> Part:
@@ -221,6 +267,12 @@ class _Reader:
 
     def reader(self, key: str) -> "_Reader":
         return _Reader(self._get(key, dict), f"{self.where}.{key}")
+
+    def objects(self, key: str, at_most: int) -> "dict[str, _Reader]":
+        value: dict[str, Any] = self._get(key, dict)
+        if len(value) > at_most:
+            raise errors.InputError(f"{self.where}.{key}: at most {at_most} entries")
+        return {name: _Reader(entry, f"{self.where}.{key}[{name!r:.80}]") for name, entry in value.items()}
 
     def readers(self, key: str, at_most: int) -> "list[_Reader]":
         value: list[Any] = self._get(key, list)

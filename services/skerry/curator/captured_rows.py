@@ -17,9 +17,10 @@ _EXPLORATION, _TRUTH, _LEFT_OUT = 1, 2, 4
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`data` is the input as little-endian bytes, `hex` the example's id without its prefix."""
+    """`data` is the input as little-endian bytes, `hex` the example's id without its prefix, `node` who captured it."""
 
     hex: str
+    node: str
     data: bytes
     input_digest: str
     label: labels.Label
@@ -61,7 +62,7 @@ class CapturedRows:
         """Take a labelled example, or its better label."""
         name = captured.name
         self._flag(name, (_EXPLORATION * captured.exploration) | (_TRUTH * (label.source == "GroundTruth")))
-        row = Row(name, captured.row.tobytes(), captured.input_digest, label)
+        row = Row(name, captured.node, captured.row.tobytes(), captured.input_digest, label)
         held = self._rows.get(row.input_digest)
         if held is None or held.hex == row.hex or row.order < held.order:
             self._replace(held, row)

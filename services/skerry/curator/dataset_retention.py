@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from skerry.adapters import blobs as blob_store
+from skerry.adapters import dataset_store
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.objects.protocol import Object, Objects
 from skerry.adapters.telemetry import logs
-from skerry.core import contract, datasets, digests, manifest
+from skerry.core import contract, digests, manifest
 
 MAX_AT_ONCE = 200  # datasets in one go, so that nothing else waits long
 
@@ -85,9 +86,7 @@ class DatasetRetention:
 
     def _read(self, model: str, digest: str) -> _Dataset:
         if digest not in self._datasets:
-            path = contract.dataset_path(model, digest)
-            data = digests.verify(self._blobs.read(path, max_bytes=datasets.MAX_MANIFEST_BYTES), digest, path)
-            parts = datasets.DatasetManifest.from_json(data).parts
+            parts = dataset_store.read_manifest(self._blobs, model, digest).parts
             captured = frozenset(part.digest for part in parts if part.origin == "captured")
             self._datasets[digest] = _Dataset(captured, frozenset(part.digest for part in parts))
         return self._datasets[digest]

@@ -5,7 +5,7 @@ half a minute: each the widest that is over), so a new dataset writes only its n
 """
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.adapters import blobs as blob_store
+from skerry.adapters import dataset_store
 from skerry.adapters.blobs.protocol import Blobs
-from skerry.core import contract, dataset_parts, datasets, errors
+from skerry.core import dataset_parts, datasets, errors, label_map
 from skerry.curator.captured_rows import Row
 from skerry.curator.label_task import LabelTask
 
@@ -69,22 +69,17 @@ class Publisher:
             parents=(base.digest,) if base else (),
             created_unix_ms=max(row.label.at_unix_ms for row in fresh),
             dropped={reason: count for reason, count in sorted(tallies.items()) if count},
+            nodes=_node_rows(fresh),
         )
         since = min(row.label.first_unix_ms for row in fresh)
-        return Published(self._write(manifest), len(fresh), since, dropped.get(datasets.OVER_BUDGET, 0))
+        return Published(
+            dataset_store.write_manifest(self._blobs, manifest), len(fresh), since, dropped.get(datasets.OVER_BUDGET, 0)
+        )
 
     @property
     def held_parts(self) -> set[str]:
         """Digests of the parts that are packed, and not stored again while their rows stay."""
         return {part.digest for _, part in self._packed.values()}
-
-    def _write(self, manifest: datasets.DatasetManifest) -> str:
-        data = manifest.to_json()
-        digest = "sha256:" + hashlib.sha256(data).hexdigest()
-        path = contract.dataset_path(manifest.model, digest)
-        if not self._blobs.exists(path):
-            self._blobs.write(path, data)
-        return digest
 
     def _captured(self, rows: Sequence[Row]) -> list[datasets.Part]:
         groups: dict[_Group, list[Row]] = defaultdict(list)
@@ -100,10 +95,7 @@ class Publisher:
         known = self._packed.get(group)
         if known is not None and known[0] == signature:
             return known
-        arrays = _arrays(rows, self._task)
-        data = dataset_parts.pack(arrays)
-        blob_store.put(self._blobs, data)
-        return signature, dataset_parts.describe(group[0], "captured", data, arrays, self._task.classes)
+        return signature, dataset_store.write_part(self._blobs, group[0], "captured", _arrays(rows, self._task))
 
     def _load_base(self, digest: str | None) -> _Base | None:
         if digest is None:
@@ -120,18 +112,15 @@ def span(at_unix_ms: int, newest_unix_ms: int) -> tuple[int, int]:
 
 
 def _read_base(blobs: Blobs, task: LabelTask, digest: str) -> _Base:
-    path = contract.dataset_path(task.model, digest)
-    data = blobs.read(path, max_bytes=datasets.MAX_MANIFEST_BYTES)
-    if "sha256:" + hashlib.sha256(data).hexdigest() != digest:
-        raise errors.IntegrityError(f"dataset {digest} of {task.model} is damaged: import it again")
-    manifest = datasets.DatasetManifest.from_json(data)
-    if manifest.class_names != task.class_names or manifest.input != task.input:
+    manifest = dataset_store.read_manifest(blobs, task.model, digest)
+    if label_map.fault(manifest.class_names, task.class_names) or manifest.input != task.input:
         raise errors.InputError(
             f"dataset {digest} has other classes or another input than EdgeModel {task.model}: import one that fits"
         )
+    manifest = manifest.grown(task.class_names)
     known = [np.empty(0, dtype=np.uint64)]
     for part in manifest.parts:
-        rows = dataset_parts.unpack(blob_store.fetch(blobs, part.digest, dataset_parts.MAX_PART_BYTES), manifest)
+        rows = dataset_store.read_part(blobs, manifest, part)
         known.append(np.array([_prefix(datasets.input_digest(row)) for row in rows.x], dtype=np.uint64))
     return _Base(digest, manifest, np.unique(np.concatenate(known)))
 
@@ -140,6 +129,13 @@ def _not_in(known: NDArray[np.uint64], rows: Sequence[Row]) -> list[Row]:
     """The rows whose input the base has not."""
     prefixes = np.fromiter((_prefix(row.input_digest) for row in rows), dtype=np.uint64, count=len(rows))
     return [row for row, old in zip(rows, np.isin(prefixes, known).tolist(), strict=True) if not old]
+
+
+def _node_rows(rows: Sequence[Row]) -> dict[str, datasets.NodeRows]:
+    """How many of the rows each node gave, by role."""
+    held = Counter(row.node for row in rows if datasets.is_holdout(row.input_digest))
+    every = Counter(row.node for row in rows)
+    return {node: datasets.NodeRows(every[node] - held[node], held[node]) for node in sorted(every)}
 
 
 def _prefix(input_digest: str) -> int:
@@ -153,7 +149,7 @@ def _by_name(row: Row) -> str:
 def _signature(rows: Sequence[Row]) -> bytes:
     summary = hashlib.sha256()
     for row in rows:
-        summary.update(f"{row.hex} {row.label.label} {row.label.source}\n".encode())
+        summary.update(f"{row.hex} {row.node} {row.label.label} {row.label.source}\n".encode())
     return summary.digest()
 
 
@@ -167,4 +163,6 @@ def _arrays(rows: Sequence[Row], task: LabelTask) -> dataset_parts.Rows:
         np.array([row.label.probabilities or none for row in rows], dtype=np.float32),
         np.ones(len(rows), dtype=np.float32),
         np.array([f"sha256:{row.hex}" for row in rows], dtype=dataset_parts.ID_DTYPE),
+        np.array([row.node for row in rows], dtype=dataset_parts.NODE_DTYPE),
+        np.array([row.label.label_map or task.label_map for row in rows], dtype=dataset_parts.ID_DTYPE),
     )

@@ -10,7 +10,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from skerry.core import datasets, digests
+from skerry.core import datasets, digests, label_map
 from skerry.curator.label_task import LabelTask
 from skerry.proto import fleet_pb2
 
@@ -64,7 +64,7 @@ def read(data: bytes, example_id: str, task: LabelTask) -> Captured | Refused:
         example.kind == fleet_pb2.EXPLORATION,
         example.node,
         example.digest,
-        _local_class(example, task.classes),
+        _local_class(example, task),
         example.answered_unix_ms,
     )
 
@@ -84,8 +84,22 @@ def _row(example: fleet_pb2.Example, wanted: datasets.Input) -> NDArray[Any] | s
     return np.frombuffer(tensor.raw, dtype=wanted.dtype).reshape(wanted.shape)
 
 
-def _local_class(example: fleet_pb2.Example, classes: int) -> int | None:
+def _local_class(example: fleet_pb2.Example, task: LabelTask) -> int | None:
+    """What the edge answered. The version may have been of a shorter label map; an agent of an earlier release does not
+    say by which it counts: then it is the one with as many classes as there are logits."""
     logits = np.asarray(example.local_logits, dtype=np.float64)
-    if len(logits) != classes or not np.isfinite(logits).all():
+    classes = label_map.length(example.label_map, task.class_names) if example.label_map else len(logits)
+    if classes is None or not 0 < len(logits) == classes <= task.classes or not np.isfinite(logits).all():
         return None
     return int(logits.argmax())
+
+
+def truth_fault(truth: fleet_pb2.Truth, task: LabelTask) -> Refused | None:
+    """Why a truth cannot be a label, or None. An agent of an earlier release does not say by which label map it counts:
+    then by the model's."""
+    classes = label_map.length(truth.label_map, task.class_names) if truth.label_map else task.classes
+    if classes is None:
+        return Refused("truthOtherLabelMap", f"its label map {truth.label_map:.80} is none that {task.model} ever had")
+    if not 0 <= truth.label < classes:
+        return Refused("truthOutOfRange", f"label {truth.label} is not in 0..{classes - 1}")
+    return None

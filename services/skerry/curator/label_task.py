@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from skerry.core import datasets, errors, specs
+from skerry.core import datasets, errors, label_map, specs
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,11 @@ class LabelTask:
     @property
     def classes(self) -> int:
         return len(self.class_names)
+
+    @property
+    def label_map(self) -> str:
+        """The digest of the class names in their order."""
+        return label_map.digest(self.class_names)
 
 
 def of(model: specs.EdgeModel) -> LabelTask:

@@ -66,7 +66,7 @@ class Labeling:
             if state is None:
                 continue
             if np.isfinite(row).all():
-                self._save(state, captured, None, labels.of_teacher(row, by, self._clock()))
+                self._save(state, captured, None, labels.of_teacher(row, by, self._clock(), task.label_map))
             else:
                 message = f"{by} answered example {captured.id} with numbers that are not finite"
                 self.refuse(task, captured, "teacherNotFinite", message)
@@ -171,11 +171,10 @@ class Labeling:
             return False
         if truth is None:
             return False
-        if not 0 <= truth.label < state.task.classes:
-            message = f"truth of {captured.id}: label {truth.label} is not in 0..{state.task.classes - 1}"
-            self._refuse(state, f"{name}:truth", "truthOutOfRange", message)
+        if fault := examples.truth_fault(truth, state.task):
+            self._refuse(state, f"{name}:truth", fault.reason, f"truth of {captured.id}: {fault.message}")
             return False
-        label = labels.with_truth(before, truth.label, f"node {truth.node}", self._clock())
+        label = labels.with_truth(before, truth.label, f"node {truth.node}", self._clock(), state.task.label_map)
         if label is None:
             return False
         self._save(state, captured, before, label)
@@ -193,7 +192,7 @@ class Labeling:
     def _label(self, state: ModelState, name: str) -> labels.Label | None:
         """The label beside the example; a damaged one counts as none and is made again."""
         try:
-            return self._store.label(state.task.model, name, state.task.classes)
+            return self._store.label(state.task.model, name, state.task.class_names)
         except (errors.IntegrityError, errors.TooLargeError) as exc:
             _log.warning("label_damaged", model=state.task.model, message=str(exc))
             return None

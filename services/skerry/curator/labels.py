@@ -4,13 +4,14 @@ A label is a small JSON blob beside the example; a label that another replaced s
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.core import errors
+from skerry.core import errors, label_map
 
 MAX_LABEL_BYTES = 1 << 20
 Source = Literal["Teacher", "GroundTruth", "Operator"]
@@ -19,7 +20,8 @@ _RANK: dict[str, int] = {"Teacher": 0, "Operator": 1, "GroundTruth": 2}
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """`soft` are probabilities by class, empty when there are none; `by` says who, for people."""
+    """`soft` are probabilities by class, empty when there are none; `by` says who, for people; `label_map` is the
+    digest of the label map that `label` counts in, empty in labels of a release that did not say."""
 
     label: int
     soft: tuple[float, ...]
@@ -27,6 +29,7 @@ class Label:
     by: str
     at_unix_ms: int
     superseded: "Label | None" = None
+    label_map: str = ""
 
     @property
     def first_unix_ms(self) -> int:
@@ -56,21 +59,28 @@ class Label:
             "by": self.by,
             "atUnixMs": self.at_unix_ms,
         }
+        if self.label_map:
+            document["labelMap"] = self.label_map
         if self.superseded:
             document["superseded"] = self.superseded._document()
         return document
 
 
-def from_json(data: bytes, classes: int, what: str) -> Label:
-    """Parse and check. Raises IntegrityError naming `what`: only the curator writes labels."""
+def from_json(data: bytes, class_names: Sequence[str], what: str) -> Label:
+    """Parse and check; a label of a label map that has grown since comes as one of the map that it has now. Raises
+    IntegrityError naming `what`: only the curator writes labels."""
     try:
         document = json.loads(data)
-        return _label(document, classes, depth=0)
+        return _label(document, class_names, depth=0)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
-        raise errors.IntegrityError(f"{what} is not a label of {classes} classes: {exc!r:.200}") from exc
+        raise errors.IntegrityError(f"{what} is not a label of {len(class_names)} classes: {exc!r:.200}") from exc
 
 
-def _label(document: dict[str, Any], classes: int, depth: int) -> Label:
+def _label(document: dict[str, Any], class_names: Sequence[str], depth: int) -> Label:
+    given = document.get("labelMap", "")
+    classes = label_map.length(given, class_names) if given else len(class_names)
+    if classes is None:
+        raise ValueError(f"it was given by label map {given!r:.80}, which the model no longer has")
     label, soft, source = (
         document["label"],
         tuple(float(probability) for probability in document["soft"]),
@@ -78,26 +88,29 @@ def _label(document: dict[str, Any], classes: int, depth: int) -> Label:
     )
     if type(label) is not int or not 0 <= label < classes or source not in _RANK or depth > len(_RANK):
         raise ValueError(f"label {label!r:.20} from {source!r:.20}")
-    if soft and (len(soft) != classes or not np.isfinite(soft).all() or abs(sum(soft) - 1.0) > 1e-3 or min(soft) < 0):
+    expected = (classes,) if given else range(1, classes + 1)
+    if soft and (
+        len(soft) not in expected or not np.isfinite(soft).all() or abs(sum(soft) - 1.0) > 1e-3 or min(soft) < 0
+    ):
         raise ValueError("soft must be empty or one probability per class")
     before = document.get("superseded")
-    superseded = _label(before, classes, depth + 1) if before is not None else None
-    return Label(label, soft, source, str(document["by"]), int(document["atUnixMs"]), superseded)
+    superseded = _label(before, class_names, depth + 1) if before is not None else None
+    soft += (0.0,) * (len(class_names) - len(soft)) if soft else ()
+    return Label(label, soft, source, str(document["by"]), int(document["atUnixMs"]), superseded, str(given))
 
 
-def of_teacher(probabilities: NDArray[np.float64], by: str, at_unix_ms: int) -> Label:
-    """What the teacher says of one example: probabilities[classes], finite, adding up to 1."""
+def of_teacher(probabilities: NDArray[np.float64], by: str, at_unix_ms: int, labelled_by: str) -> Label:
+    """What the teacher says of one example: probabilities[classes], finite, adding up to 1. `labelled_by`: the
+    digest of the label map."""
     soft = tuple(float(f"{probability:.7g}") for probability in probabilities)
-    return Label(int(probabilities.argmax()), soft, "Teacher", by, at_unix_ms)
+    return Label(int(probabilities.argmax()), soft, "Teacher", by, at_unix_ms, label_map=labelled_by)
 
 
-def with_truth(before: Label | None, truth: int, by: str, at_unix_ms: int) -> Label | None:
+def with_truth(before: Label | None, truth: int, by: str, at_unix_ms: int, labelled_by: str) -> Label | None:
     """The label after ground truth came, or None when it says nothing new. A correction replaces the truth before it,
     and what lies below it stays."""
-    if before is None:
-        return Label(truth, (), "GroundTruth", by, at_unix_ms)
-    if before.source == "GroundTruth":
+    if before is not None and before.source == "GroundTruth":
         if before.label == truth:
             return None
-        return Label(truth, (), "GroundTruth", by, at_unix_ms, before.superseded)
-    return Label(truth, (), "GroundTruth", by, at_unix_ms, before)
+        before = before.superseded
+    return Label(truth, (), "GroundTruth", by, at_unix_ms, before, labelled_by)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skerry.adapters import blobs as blob_store
+from skerry.adapters import dataset_store
 from skerry.adapters.blobs.protocol import Blobs
-from skerry.core import contract, dataset_parts, datasets, digests, errors, sharding, specs
+from skerry.core import dataset_parts, datasets, errors, sharding, specs
 from skerry.core.dataset_parts import Rows
-from skerry.core.datasets import DatasetManifest, Origin, Part
+from skerry.core.datasets import DatasetManifest, Origin
 from skerry.nets.worker_group import SINGLE, WorkerGroup
 
 MAX_TOTAL_BYTES = 4 << 30
@@ -47,7 +47,7 @@ def load(blobs: Blobs, model: specs.EdgeModel, digest: str, workers: WorkerGroup
     dropped: Counter[str] = Counter()
     holdouts: dict[str, Rows] = {}
     for origin in ORIGINS:
-        parts = [_read_part(blobs, manifest, part) for part in manifest.select("holdout", origin)]
+        parts = [dataset_store.read_part(blobs, manifest, part) for part in manifest.select("holdout", origin)]
         holdouts[origin] = _usable(parts, manifest, dropped)
     if workers.rank:
         dropped.clear()  # every worker reads the holdouts; the first one counts
@@ -64,11 +64,10 @@ def load(blobs: Blobs, model: specs.EdgeModel, digest: str, workers: WorkerGroup
 
 def read_manifest(blobs: Blobs, model: specs.EdgeModel, digest: str) -> DatasetManifest:
     """The manifest, verified and checked against the EdgeModel."""
-    path = contract.dataset_path(model.name, digest)
-    data = digests.verify(blobs.read(path, max_bytes=datasets.MAX_MANIFEST_BYTES), digest, f"dataset {path}")
-    manifest = DatasetManifest.from_json(data)
+    manifest = dataset_store.read_manifest(blobs, model.name, digest)
     if fault := _difference(manifest, model):
         raise errors.InputError(f"dataset {digest} does not fit EdgeModel {model.name}: {fault}; import data that fits")
+    manifest = manifest.grown(model.class_names)
     total = sum(part.samples for part in manifest.parts) * manifest.input.row_bytes
     if total > MAX_TOTAL_BYTES:
         raise errors.TooLargeError(
@@ -79,14 +78,14 @@ def read_manifest(blobs: Blobs, model: specs.EdgeModel, digest: str) -> DatasetM
 
 def _difference(manifest: DatasetManifest, model: specs.EdgeModel) -> str:
     """How the dataset's rows and classes are not the model's, for people; empty: they are. A class index means what the
-    order of names says, so another order is another dataset."""
+    order of names says, so another order is another dataset; the model may have classes more since."""
     if manifest.model != model.name:
         return f"it is of {manifest.model}"
-    if len(manifest.class_names) != len(model.class_names):
-        return f"it has {len(manifest.class_names)} classes, the model has {len(model.class_names)}"
-    for index, (theirs, ours) in enumerate(zip(manifest.class_names, model.class_names, strict=True)):
+    for index, (theirs, ours) in enumerate(zip(manifest.class_names, model.class_names, strict=False)):
         if theirs != ours:
             return f"its class {index} is {theirs!r}, that of the model {ours!r}"
+    if len(manifest.class_names) > len(model.class_names):
+        return f"it has {len(manifest.class_names)} classes, the model has {len(model.class_names)}"
     row, wanted = manifest.input, model.input
     if row.name != wanted.name:
         return f"its input is named {row.name!r}, that of the model {wanted.name!r}"
@@ -100,7 +99,7 @@ def _my_parts(blobs: Blobs, manifest: DatasetManifest, workers: WorkerGroup) -> 
     mine: dict[str, list[Rows]] = {origin: [] for origin in ORIGINS}
     parts = [part for origin in ORIGINS for part in manifest.select("train", origin)]
     for piece in sharding.plan([part.samples for part in parts], workers.size)[workers.rank]:
-        rows = _read_part(blobs, manifest, parts[piece.part])
+        rows = dataset_store.read_part(blobs, manifest, parts[piece.part])
         share = rows if piece.step == 1 else rows.take(np.arange(piece.first, len(rows), piece.step))
         mine[parts[piece.part].origin].append(share)
     return mine
@@ -113,15 +112,6 @@ def _usable(parts: Sequence[Rows], manifest: DatasetManifest, dropped: Counter[s
     dropped["non-finite"] += int((~finite).sum())
     dropped["unlabelled"] += int((finite & ~labelled).sum())
     return rows.take(finite & labelled)
-
-
-def _read_part(blobs: Blobs, manifest: DatasetManifest, part: Part) -> Rows:
-    rows = dataset_parts.unpack(blob_store.fetch(blobs, part.digest, dataset_parts.MAX_PART_BYTES), manifest)
-    if len(rows) != part.samples:
-        raise errors.IntegrityError(
-            f"dataset part {part.digest} of {manifest.model} has {len(rows)} rows, its manifest says {part.samples}"
-        )
-    return rows
 
 
 def _without(rows: Rows, held: set[str], captured: bool, dropped: Counter[str]) -> Rows:

@@ -43,6 +43,7 @@ class CapturedRow:
     route: str
     reason: str
     answered_unix_ms: int
+    label_map: str
 
     def size_bytes(self) -> int:
         return sum(len(tensor.raw) for tensor in self.inputs) + 512
@@ -61,6 +62,7 @@ class _Truth:
     model: str
     request_id: str
     label: int
+    label_map: str
     recorded: "asyncio.Future[bool]"
 
 
@@ -113,8 +115,9 @@ class CaptureQueue:
         self._wake.set()
         return True
 
-    async def feedback(self, model: str, request_id: str, label: int) -> bool:
-        """Record the true class of an earlier request, durably; False: that request was not captured.
+    async def feedback(self, model: str, request_id: str, label: int, label_map: str) -> bool:
+        """Record the true class of an earlier request, durably; False: that request was not captured. `label_map`: the
+        digest of the class names that `label` counts in.
 
         Raises UnavailableError (disk full, standing by) and OverloadedError: try again later.
         """
@@ -122,7 +125,7 @@ class CaptureQueue:
         if len(self._truths) >= self._max_queued:
             raise errors.OverloadedError(f"{self._max_queued} labels are waiting for the disk; try again later")
         recorded: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._truths.append(_Truth(model, request_id, label, recorded))
+        self._truths.append(_Truth(model, request_id, label, label_map, recorded))
         self._wake.set()
         return await recorded
 
@@ -219,6 +222,7 @@ class CaptureQueue:
             answered_unix_ms=captured.answered_unix_ms,
             boot_id=self._source.boot_id,
             boot_sequence=sequence,
+            label_map=captured.label_map,
         )
         row = spool.row(spool.EXAMPLE, example.SerializeToString(deterministic=True))
         return spool.Captured(row, captured.model, captured.request_id)
@@ -230,5 +234,6 @@ class CaptureQueue:
             example_id=example_id,
             request_id=truth.request_id,
             label=truth.label,
+            label_map=truth.label_map,
         )
         return spool.row(spool.TRUTH, message.SerializeToString(deterministic=True), example_id)

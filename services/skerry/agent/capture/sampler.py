@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from skerry.agent.capture import capture_queue
-from skerry.core import datasets, offload, sampling, tensors
+from skerry.core import datasets, label_map, offload, sampling, tensors
 from skerry.core.inference import InferRequest
 
 MAX_REQUEST_ID_CHARS = 200
@@ -26,6 +26,7 @@ class AnsweredRequest:
     confidences: Sequence[float]
     threshold: float
     decision: offload.Decision
+    class_names: tuple[str, ...]
 
 
 # (answer, policy, what is left of the cap, now on the loop's clock) -> what is left after it
@@ -66,6 +67,7 @@ class Sampler:
             route=answer.decision.route.value,
             reason=answer.decision.reason.value,
             answered_unix_ms=self._clock(),
+            label_map=label_map.digest(answer.class_names),
         )
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.adapters import blobs
+from skerry.adapters import dataset_store
 from skerry.adapters.blobs import Blobs
 from skerry.adapters.objects import Object, Objects
 from skerry.cli.importing import holdout_split, labeled
 from skerry.cli.importing.labeled import LabeledRows
-from skerry.core import contract, dataset_parts, datasets, digests, errors, specs, writers
+from skerry.core import dataset_parts, datasets, errors, specs, writers
 from skerry.core.datasets import DatasetManifest, Input, Part, Role
 
 MAX_PART_BYTES = 256 << 20  # of rows, unpacked
@@ -81,7 +81,7 @@ def prepare(
             raise errors.InputError(
                 f"{data.source}: its holdout has {int(mask.sum())} of {len(mask)} rows; both need some"
             )
-    return mask, dataset_parts.imported(data.x, y, len(wanted.class_names)), dict(data.dropped)
+    return mask, dataset_parts.imported(data.x, y, wanted.class_names), dict(data.dropped)
 
 
 def store(
@@ -91,13 +91,10 @@ def store(
     mask, rows, dropped = prepare(data, wanted, choices)
     roles: tuple[tuple[Role, NDArray[np.bool_]], ...] = (("train", ~mask), ("holdout", mask))
     stored = [part for role, which in roles for part in _parts(rows.take(which), role, wanted, blob_store)]
-    manifest = DatasetManifest(
-        wanted.model, wanted.class_names, wanted.row, tuple(stored), (), now_unix_ms, dropped
-    ).to_json()
-    digest = digests.sha256(manifest)
-    blob_store.write(contract.dataset_path(wanted.model, digest), manifest)
+    manifest = DatasetManifest(wanted.model, wanted.class_names, wanted.row, tuple(stored), (), now_unix_ms, dropped)
+    digest = dataset_store.write_manifest(blob_store, manifest)
     objects.patch("EdgeModel", wanted.model, manager=writers.OPERATOR, spec={"datasetDigest": digest})
-    return Imported(digest, DatasetManifest.from_json(manifest), data.notes, data.windows)
+    return Imported(digest, manifest, data.notes, data.windows)
 
 
 def _unit(data: LabeledRows) -> str:
@@ -106,10 +103,5 @@ def _unit(data: LabeledRows) -> str:
 
 def _parts(rows: dataset_parts.Rows, role: Role, wanted: Target, blob_store: Blobs) -> list[Part]:
     size = max(1, MAX_PART_BYTES // max(1, wanted.row.row_bytes))
-    described = []
-    for start in range(0, len(rows), size):
-        chunk = rows.take(np.arange(start, min(start + size, len(rows))))
-        data = dataset_parts.pack(chunk)
-        blobs.put(blob_store, data)
-        described.append(dataset_parts.describe(role, "imported", data, chunk, len(wanted.class_names)))
-    return described
+    chunks = (np.arange(start, min(start + size, len(rows))) for start in range(0, len(rows), size))
+    return [dataset_store.write_part(blob_store, role, "imported", rows.take(chunk)) for chunk in chunks]
