@@ -170,7 +170,7 @@ class World:
         command = [self.python, *self.program]
         with (self.tmp / "agent.log").open("ab") as errors:
             self.process = subprocess.Popen(  # noqa: ASYNC220 - it starts at once
-                command, stdout=subprocess.PIPE, stderr=errors, env=environment | self.env | env
+                command, stdout=subprocess.PIPE, stderr=errors, env=environment | self.env | env, umask=0o022
             )
         async with asyncio.timeout(60):
             line = await asyncio.to_thread(self.process.stdout.readline)  # type: ignore[union-attr]
@@ -226,6 +226,11 @@ class World:
         return await self.call("SpoolStatus", edge_pb2.SpoolStatusRequest(), edge_pb2.SpoolState)  # type: ignore[no-any-return]
 
 
+def readable_by_others(state: Path) -> list[Path]:
+    """Of all that the agent and its children made: spool and its log, ledger, locks, versions, trusted metadata."""
+    return [path for path in state.rglob("*") if path.stat().st_mode & 0o077]
+
+
 @contextlib.asynccontextmanager
 async def world(tmp: Path) -> AsyncIterator[World]:
     ceremony.ensure(DirectoryBlobs(tmp / "repository"), tmp / "keys", now=NOW)
@@ -234,6 +239,7 @@ async def world(tmp: Path) -> AsyncIterator[World]:
     made = World(tmp, gateway, served)
     try:
         yield made
+        assert readable_by_others(tmp / "state") == []
     finally:
         made.kill()
         await gateway.stop()

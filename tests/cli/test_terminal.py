@@ -55,10 +55,12 @@ def test_programs_get_the_text_as_it_is(system: StillSystem) -> None:
     assert json.loads(shown)[0]["address"] == ESCAPES + UNSEEN
 
 
-def test_an_error_that_quotes_a_node_is_one_line(system: StillSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_that_quotes_a_node_forges_no_line(system: StillSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise errors.UnavailableError(f"the agent answered {ESCAPES}{FORGED}")
 
     monkeypatch.setattr(type(system.objects), "list", fails)
     told = system.bad(4, "nodes")
-    assert told.startswith("skerry: the agent answered ") and told.rstrip("\n").isprintable()
+    first, second = told.rstrip("\n").split("\n")
+    assert first.startswith("skerry: the agent answered ") and first.isprintable()
+    assert second == "  skerry: every node is Ready"

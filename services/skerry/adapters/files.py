@@ -7,7 +7,7 @@ import contextlib
 import fcntl
 import os
 import re
-import secrets
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 def write(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Replace `path` by `data` atomically; durable when it returns. Raises UnavailableError (disk full)."""
     # A name of its own for each writer: threads, and containers that share a volume and a process id, do not meet.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
@@ -48,6 +48,18 @@ def read(path: Path, *, max_bytes: int) -> bytes:
     if len(data) > max_bytes:
         raise errors.TooLargeError(f"{path} has more than {max_bytes} bytes")
     return data
+
+
+def keep_private() -> None:
+    """What this process and its children make from now on is its user's alone. Every `main` begins with it: the umask
+    that whoever started it happens to have lets everybody read."""
+    os.umask(0o077)
+
+
+def shut_out_others(folder: Path) -> None:
+    """Let nobody but owner and group into a folder that an earlier release made, where it is ours to change."""
+    with contextlib.suppress(OSError):
+        folder.chmod(stat.S_IMODE(folder.stat().st_mode) & ~stat.S_IRWXO)
 
 
 def sync_folder(folder: Path) -> None:

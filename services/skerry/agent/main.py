@@ -18,7 +18,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 import uvloop
 
 from skerry import rpc
-from skerry.adapters import cancellation, http_pages, own_address, shutdown
+from skerry.adapters import cancellation, files, http_pages, own_address, shutdown
 from skerry.adapters.telemetry import logs, metrics
 from skerry.agent import handover, runtime_limits_child, wiring
 from skerry.agent import settings as settings_module
@@ -81,6 +81,7 @@ async def _run(
         await follow()
         _print_ready(settings, serving, address, page_address)
         await handover.until_held(lock, wiring.ledger_path(settings), follow)
+    files.shut_out_others(settings.state)
     state = wiring.open_state(settings)
     state.versions.clean()
     await _bring_up(state, serving)
@@ -179,6 +180,7 @@ def _print_ready(settings: Settings, serving: wiring.Serving, address: str, page
 
 
 def main() -> None:
+    files.keep_private()
     try:
         settings = settings_module.read()
         logs.configure("agent", level=settings.log_level)

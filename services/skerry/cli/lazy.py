@@ -55,7 +55,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except errors.SkerryError as exc:
-            output.say(f"skerry: {exc}", err=True)
+            output.say_error(str(exc))
             ctx.exit(exit_code(exc))
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -63,7 +63,7 @@ class LazyGroup(click.Group):
             if last_resort.is_closed_pipe(exc):
                 raise
             text, code = last_resort.explain(exc)
-            output.say(f"skerry: {text}", err=True)
+            output.say_error(text)
             ctx.exit(code)
 
 

@@ -6,6 +6,7 @@ from importlib import metadata
 
 import click
 
+from skerry.adapters import files
 from skerry.cli import output
 from skerry.cli.lazy import Entry, LazyGroup
 
@@ -41,6 +42,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 )
 def main() -> None:
     """Edge inference that improves itself: hard cases become the next signed, judged and reversible version."""
+    files.keep_private()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a sign shows ?, and the command goes on

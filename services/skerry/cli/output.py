@@ -27,6 +27,12 @@ def say(text: str, *, err: bool = False) -> None:
     click.echo(printable(text), err=err)  # noqa: TID251 - the one place
 
 
+def say_error(text: str) -> None:
+    """Print an error. What follows its first line (the end of a log) is set back: nobody can forge a line of ours."""
+    for number, line in enumerate(text.split("\n")):
+        say(f"  {line}" if number else f"skerry: {line}", err=True)
+
+
 def printable(text: str) -> str:
     """`text` on one line, and without what a terminal would obey instead of show: control characters, reversed reading
     order and lone surrogates stand there as escapes."""

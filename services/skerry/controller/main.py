@@ -12,7 +12,7 @@ import sys
 import threading
 from datetime import UTC, datetime
 
-from skerry.adapters import blobs, events, fleetstate, lease, objects
+from skerry.adapters import blobs, events, files, fleetstate, lease, objects
 from skerry.adapters.heartbeat import Heartbeat
 from skerry.adapters.telemetry import logs, metrics
 from skerry.adapters.trust import ceremony
@@ -25,6 +25,7 @@ log = logs.logger("controller")
 
 
 def main() -> int:
+    files.keep_private()
     logs.configure("controller")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

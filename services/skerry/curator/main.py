@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from skerry.adapters import blobs, fleetstate, objects, streams
+from skerry.adapters import blobs, files, fleetstate, objects, streams
 from skerry.adapters.heartbeat import Heartbeat
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.telemetry import logs
@@ -99,6 +99,7 @@ async def _repeat(stopping: asyncio.Event, act: Callable[[], Awaitable[object]],
 
 
 def main() -> None:
+    files.keep_private()
     logs.configure("curator")
     try:
         settings = read()

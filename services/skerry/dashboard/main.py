@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import uvicorn
 
-from skerry.adapters import fleetstate, objects, sockets
+from skerry.adapters import files, fleetstate, objects, sockets
 from skerry.adapters.telemetry import logs
 from skerry.core import addresses, errors
 from skerry.dashboard import app, settings
@@ -57,6 +57,7 @@ async def serve(given: settings.Settings) -> None:
 
 
 def main() -> int:
+    files.keep_private()
     logs.configure("dashboard")
     try:
         given = settings.read()

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import uvloop
 
-from skerry.adapters import blobs, events, fleetstate, objects, redis_link, shutdown, streams
+from skerry.adapters import blobs, events, files, fleetstate, objects, redis_link, shutdown, streams
 from skerry.adapters.objects.protocol import Change, Objects
 from skerry.adapters.telemetry import logs
 from skerry.core import errors
@@ -91,6 +91,7 @@ def _now_ms() -> int:
 
 
 def main() -> None:
+    files.keep_private()
     logs.configure("gateway")
     try:
         settings = read()

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 import uvloop
 
 from skerry import rpc
-from skerry.adapters import http_pages, shutdown
+from skerry.adapters import files, http_pages, shutdown
 from skerry.adapters.telemetry import logs, metrics
 from skerry.core import addresses, errors
 from skerry.rpc.methods import Methods, Server
@@ -129,6 +129,7 @@ def _options(settings: Settings) -> Options:
 
 
 def main() -> None:
+    files.keep_private()
     try:
         settings = settings_module.read()
         logs.configure("teacher", level=settings.log_level)

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from skerry.adapters import blobs as blob_store
+from skerry.adapters import files
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.telemetry import logs
 from skerry.core import contract, errors, snapshots
@@ -58,6 +59,7 @@ def run(given: settings.Settings) -> None:
 
 
 def main() -> int:
+    files.keep_private()
     logs.configure("trainer")
     try:
         run(settings.read())

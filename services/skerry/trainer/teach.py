@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from skerry.adapters import blobs as blob_store
+from skerry.adapters import files
 from skerry.adapters import objects as object_store
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.telemetry import logs
@@ -76,14 +77,14 @@ def _files(version: Shipped, loaded: data.Loaded, model: specs.EdgeModel) -> dic
     }
 
 
-def write(files: Mapping[str, bytes], folder: Path) -> Path:
+def write(content_by_name: Mapping[str, bytes], folder: Path) -> Path:
     """Put the files into `folder` under the next version number, as a whole; returns where. The version before stays,
     for the server may still run it; older ones go."""
     numbers = sorted(int(path.name) for path in folder.glob("[1-9]*") if path.is_dir() and path.name.isdigit())
     target, staging = folder / str(1 + max(numbers, default=0)), folder / ".new"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
-    for name, content in files.items():
+    for name, content in content_by_name.items():
         (staging / name).write_bytes(content)
     staging.rename(target)
     for number in numbers[:-1]:
@@ -99,6 +100,7 @@ def main() -> int:
     arguments.add_argument("--out", required=True, type=Path, help="model folder of the OIP server")
     arguments.add_argument("--seed", type=int, default=0)
     chosen = arguments.parse_args()
+    files.keep_private()
     logs.configure("teach")
     try:
         given = settings.read()
@@ -106,8 +108,8 @@ def main() -> int:
             raise errors.InputError("SKERRY_OBJECTS is missing: it says where the EdgeModel is")
         resource = object_store.open_objects(given.objects).get("EdgeModel", chosen.model)
         model = specs.parse_edge_model(chosen.model, resource.spec)
-        files = teach(model, blob_store.open_blobs(given.blobs), chosen.seed)
-        write(files, chosen.out / chosen.model)
+        taught = teach(model, blob_store.open_blobs(given.blobs), chosen.seed)
+        write(taught, chosen.out / chosen.model)
     except errors.SkerryError as exc:
         log.error("teaching_failed", model=chosen.model, error=str(exc))
         return 1

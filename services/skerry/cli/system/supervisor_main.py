@@ -7,7 +7,7 @@ import threading
 import time
 from pathlib import Path
 
-from skerry.adapters import objects
+from skerry.adapters import files, objects
 from skerry.adapters.telemetry import logs
 from skerry.cli import system_file
 from skerry.cli.system import fleet, ownership
@@ -48,5 +48,6 @@ def main(root: Path, nodes: int, transport: str) -> int:
 
 
 if __name__ == "__main__":
+    files.keep_private()
     logs.configure("supervisor")
     raise SystemExit(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))
