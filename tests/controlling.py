@@ -75,6 +75,7 @@ class World:
         self.objects.create("EdgeFleet", "all", {}, manager=writers.OPERATOR)
         for node in self.nodes:
             self.objects.create("EdgeNode", node, {}, manager=writers.GATEWAY)
+            self.objects.patch("EdgeNode", node, manager=writers.GATEWAY, status={"lastSeenUnixMs": now_ms})
         self.restart()
 
     @property

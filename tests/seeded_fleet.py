@@ -47,7 +47,7 @@ def seed(store: Objects, now_ms: int, *, model: str = "digits") -> None:
         "edge-5": (0, False, "", 0, ""),
     }
     for name, (age_ms, connected, digest, version, target) in nodes.items():
-        store.create("EdgeNode", name, {}, manager=writers.GATEWAY)
+        store.create("EdgeNode", name, {"approvedKey": f"sha256:{name[-1] * 64}"}, manager=writers.GATEWAY)
         if age_ms:
             status = _node(model, now_ms - age_ms, connected, digest, version, target)
             store.patch("EdgeNode", name, manager=writers.GATEWAY, status=status)

@@ -10,7 +10,7 @@ from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.core import errors, writers
 from skerry.core.liveness import State
-from skerry.dashboard import queries, views
+from skerry.dashboard import pages, queries, views
 
 NOW = 1_790_000_000_000
 
@@ -185,3 +185,23 @@ def test_what_changed_is_told_newest_first_and_bounded(store: MemoryObjects, sta
     texts = {(one.subject, one.good): one.text for one in changes}
     assert texts["TrainingRun digits-run-3", True] == "succeeded: digits-v3 passed its gates"
     assert json.dumps(texts[("ModelRollout digits-v1-auto", False)]).startswith('"did not succeed: 1 node failed')
+
+
+def test_a_phantom_and_a_revoked_node_are_listed_and_not_counted(store: MemoryObjects, state: MemoryFleetState) -> None:
+    store.create("EdgeNode", "phantom", {"approvedKey": ""}, manager=writers.GATEWAY)
+    store.patch("EdgeNode", "phantom", manager=writers.GATEWAY, status={"waitingKey": "sha256:" + "9" * 64})
+    store.patch("EdgeNode", "edge-4", manager=writers.OPERATOR, spec={"revoked": True})
+    fleet = queries.fleet(store, state, now_ms=NOW)
+    assert fleet.counts == {State.ONLINE: 2, State.STALE: 1, State.OFFLINE: 0, State.UNKNOWN: 1}
+    assert fleet.others == 2
+    assert nodes(fleet)["phantom"].notes == ["no key of it is approved", "waits for approval"]
+    assert nodes(fleet)["edge-4"].notes == ["revoked"]
+
+
+def test_two_agents_under_one_name_are_told_on_the_node(store: MemoryObjects, state: MemoryFleetState) -> None:
+    told = {"type": "NameConflict", "status": "True", "reason": "TwoAgents", "message": "two agents run as edge-1"}
+    store.patch("EdgeNode", "edge-1", manager=writers.GATEWAY, status={"conditions": [told]})
+    node = nodes(queries.fleet(store, state, now_ms=NOW))["edge-1"]
+    assert node.notes == ["two agents have this name"]
+    assert node.name_conflict is not None
+    assert "two agents run as edge-1" in pages.overview(queries.fleet(store, state, now_ms=NOW), pages.Choice())

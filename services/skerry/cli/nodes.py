@@ -1,6 +1,5 @@
 """`skerry nodes`: the fleet's nodes, who may join it, and who may no longer."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,6 @@ from skerry.cli.up import state_option
 
 if TYPE_CHECKING:
     from skerry.core import intents
-
-_STATE_STYLES = {"Online": "green", "Stale": "yellow", "Offline": "red", "Unknown": "dim"}
 
 
 @click.group(invoke_without_command=True)
@@ -27,82 +24,9 @@ def nodes(context: click.Context, as_json: bool, state: Path) -> None:
 
 
 def _list(as_json: bool, state: Path) -> None:
-    from skerry.adapters import fleetstate
-    from skerry.cli import object_access, system_file
-    from skerry.core import contract, errors, liveness
+    from skerry.cli import node_list
 
-    system = system_file.read(state)
-    now = object_access.now_ms()
-    try:
-        spools = fleetstate.open_fleetstate(system.redis).get(contract.SPOOL_READINGS)
-    except errors.UnavailableError:
-        spools = {}
-    addresses = {agent.node: agent.address for agent in system.agents}
-    rows = []
-    store = object_access.store_of(state)
-    for node in store.list("EdgeNode"):
-        last_seen = int(node.status.get("lastSeenUnixMs", 0))
-        alive = liveness.judge(
-            connected=bool(node.status.get("connected")),
-            last_seen_ms=last_seen,
-            now_ms=now,
-            offline_after_s=object_access.offline_after_s(store, node),
-            heartbeat_s=int(node.status.get("markSeconds", liveness.HEARTBEAT_S)),
-        )
-        rows.append(
-            {
-                "node": node.name,
-                "state": alive.state.value,
-                "lastSeenUnixMs": last_seen or None,
-                "address": addresses.get(node.name, node.status.get("servingAddress", "")),
-                "cordoned": bool(node.spec.get("cordoned", False)),
-                "revoked": bool(node.spec.get("revoked", False)),
-                "waiting": node.status.get("waitingKey", "") not in ("", node.spec.get("approvedKey")),
-                "nameConflict": object_access.condition(node, "NameConflict").get("status") == "True",
-                "models": node.status.get("models", []),
-                "spool": json.loads(spools.get(contract.spool_reading(node.name), "null")),
-            }
-        )
-    output.show(as_json, rows, lambda listed: _node_table(listed, now), "no node has enrolled yet")
-
-
-def _node_table(rows: Any, now: int) -> None:
-    output.print_table(
-        "nodes",
-        ["node", "state", "last sign of life", "serves", "bringing up", "address"],
-        (
-            [
-                row["node"],
-                output.styled(_state_words(row), _STATE_STYLES.get(row["state"], "")),
-                output.age(row["lastSeenUnixMs"], now),
-                ", ".join(f"{report['model']} v{report['version']}" for report in row["models"] if report.get("digest"))
-                or output.DASH,
-                ", ".join(
-                    _target(report)
-                    for report in row["models"]
-                    if report.get("targetState") not in ("", None, "Serving")
-                )
-                or output.DASH,
-                row["address"],
-            ]
-            for row in rows
-        ),
-    )
-
-
-def _state_words(row: Any) -> str:
-    """The state, and what a person should know or do about the node."""
-    notes = [note for note in ("cordoned", "revoked") if row[note]]
-    if row["waiting"]:
-        notes.append("waits for approval")
-    if row["nameConflict"]:
-        notes.append("two agents have this name")
-    return ", ".join([row["state"], *notes])
-
-
-def _target(report: Any) -> str:
-    reason = f": {report['reason']}" if report.get("reason") else ""
-    return f"{report['model']} {output.short(report.get('targetDigest'))} {report['targetState']}{reason}"
+    node_list.show(as_json, state)
 
 
 @nodes.command()

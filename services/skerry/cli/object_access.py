@@ -72,10 +72,3 @@ def published(store: Objects, model: str) -> dict[str, specs.ModelVersion]:
 
 def oldest_first(things: Sequence[Object]) -> list[Object]:
     return sorted(things, key=lambda thing: (thing.created_unix_ms, thing.name))
-
-
-def offline_after_s(store: Objects, node: Object) -> int:
-    """After how long a silence this node counts as offline: the shortest time of the fleets it belongs to."""
-    fleets = [specs.parse_fleet(fleet.name, fleet.spec) for fleet in store.list("EdgeFleet")]
-    parsed = specs.parse_node(node.name, node.spec, node.status)
-    return min((fleet.offline_after_s for fleet in fleets if fleet.selects(parsed)), default=15)

@@ -14,7 +14,7 @@ from skerry.adapters.telemetry import logs
 from skerry.adapters.telemetry.on_change import OnChange
 from skerry.controller import announcing, condition_json, observe
 from skerry.controller.store import LeadershipLostError, Store
-from skerry.core import errors, evidence, rollout, specs
+from skerry.core import errors, evidence, membership, rollout, specs
 
 log = logs.logger("controller")
 
@@ -25,7 +25,8 @@ Assignments = Mapping[str, specs.Assignment | None]
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Everything that plans are made from, read once in a tick. What cannot be parsed is told of and left out."""
+    """Everything that plans are made from, read once in a tick: of the nodes the members (`core.membership`). What
+    cannot be parsed is told of and left out."""
 
     nodes: Sequence[specs.EdgeNode]
     fleets: Mapping[str, specs.EdgeFleet]
@@ -56,7 +57,7 @@ def read_inventory(store: Store, on_change: OnChange) -> Inventory:
             nodes.append(specs.parse_node(thing.name, thing.spec, thing.status))
         except errors.InputError as exc:
             _unreadable(on_change, thing, exc)
-    return Inventory(nodes, fleets, versions)
+    return Inventory(membership.members(nodes), fleets, versions)
 
 
 def _unreadable(on_change: OnChange, thing: Object, exc: errors.InputError) -> None:

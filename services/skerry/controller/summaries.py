@@ -10,7 +10,7 @@ from typing import Any
 from skerry.adapters.objects.protocol import Json, Object
 from skerry.controller import condition_json, signatures
 from skerry.controller.store import Store
-from skerry.core import errors, liveness, specs
+from skerry.core import errors, liveness, membership, specs
 
 _STAMPED = ("EdgeModel", "ModelVersion", "ModelRollout", "TrainingRun")
 
@@ -31,7 +31,7 @@ def step(store: Store, *, now_ms: int, trust: signatures.TrustStatus | None = No
 
 
 def fleet_status(thing: Object, nodes: Sequence[specs.EdgeNode], *, now_ms: int) -> Json:
-    """EdgeFleet.status: how many nodes it selects, and how many of them are there."""
+    """EdgeFleet.status: how many of `nodes`, the members, it selects, and how many of them are there."""
     try:
         fleet = specs.parse_fleet(thing.name, thing.spec)
     except errors.InputError as exc:
@@ -83,7 +83,7 @@ def _nodes(store: Store) -> Sequence[specs.EdgeNode]:
             nodes.append(specs.parse_node(thing.name, thing.spec, thing.status))
         except errors.InputError:
             continue  # told of where nodes are planned for
-    return nodes
+    return membership.members(nodes)
 
 
 def _state(node: specs.EdgeNode, fleet: specs.EdgeFleet, now_ms: int) -> liveness.State:

@@ -3,7 +3,6 @@
 Nothing is written. What one object holds wrongly is told on that object's row and hides no other.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,9 +10,8 @@ from skerry.adapters.fleetstate import FleetState
 from skerry.adapters.objects import Object, Objects
 from skerry.core import conditions, contract, errors, liveness, specs
 from skerry.core.conditions import Condition
-from skerry.dashboard import rollouts, timeline, views
+from skerry.dashboard import fields, nodes, rollouts, timeline, views
 
-Readings = Mapping[str, Mapping[str, Any]]
 KINDS = ("EdgeFleet", "EdgeModel", "EdgeNode", "ModelRollout", "ModelVersion", "TrainingRun")
 
 
@@ -21,13 +19,13 @@ def fleet(objects: Objects, fleetstate: FleetState, *, now_ms: int) -> views.Fle
     """The whole fleet now. Raises UnavailableError when the objects cannot be read; readings may be unknown."""
     by_kind = {kind: objects.list(kind) for kind in KINDS}
     live, trouble = readings(fleetstate)
-    node_views = nodes(by_kind["EdgeNode"], by_kind["EdgeFleet"], live, now_ms=now_ms)
+    node_views = nodes.view(by_kind["EdgeNode"], by_kind["EdgeFleet"], live, now_ms=now_ms)
     things = [thing for kind in KINDS for thing in by_kind[kind]]
     return views.Fleet(
         now_ms=now_ms,
         resource_version=max((thing.resource_version for thing in things), default=0),
         nodes=node_views,
-        counts=liveness.tally(node.liveness.state for node in node_views),
+        counts=liveness.tally(node.liveness.state for node in node_views if node.counts),
         models=models(by_kind["EdgeModel"], by_kind["ModelVersion"], node_views, live),
         rollouts=[rollouts.view(thing) for thing in newest_first(by_kind["ModelRollout"])],
         runs=runs(by_kind["TrainingRun"]),
@@ -36,13 +34,13 @@ def fleet(objects: Objects, fleetstate: FleetState, *, now_ms: int) -> views.Fle
     )
 
 
-def readings(fleetstate: FleetState) -> tuple[Readings, Sequence[str]]:
+def readings(fleetstate: FleetState) -> tuple[nodes.Readings, Sequence[str]]:
     """Live readings by key, and what could not be read."""
     values: dict[str, Mapping[str, Any]] = {}
     try:
         for prefix in (contract.NODE_READINGS, contract.SPOOL_READINGS, contract.CURATOR_READINGS):
             for key, text in fleetstate.get(prefix).items():
-                value = _json(text)
+                value = fields.json_of(text)
                 if isinstance(value, dict):
                     values[key] = value
     except errors.UnavailableError as exc:
@@ -50,79 +48,8 @@ def readings(fleetstate: FleetState) -> tuple[Readings, Sequence[str]]:
     return values, []
 
 
-def nodes(
-    nodes_found: Sequence[Object], fleets: Sequence[Object], live: Readings, *, now_ms: int
-) -> Sequence[views.Node]:
-    """Every node, those that need a look first."""
-    thresholds = [parsed for thing in fleets if (parsed := _fleet(thing)) is not None]
-    order = (liveness.State.OFFLINE, liveness.State.UNKNOWN, liveness.State.STALE, liveness.State.ONLINE)
-    views_of_nodes = [_node(thing, thresholds, live, now_ms) for thing in nodes_found]
-    return sorted(views_of_nodes, key=lambda node: (order.index(node.liveness.state), node.name))
-
-
-def _fleet(thing: Object) -> specs.EdgeFleet | None:
-    try:
-        return specs.parse_fleet(thing.name, thing.spec)
-    except errors.InputError:
-        return None  # whoever wrote it is told by the controller; its nodes are judged by the default
-
-
-def _node(thing: Object, fleets: Sequence[specs.EdgeFleet], live: Readings, now_ms: int) -> views.Node:
-    try:
-        node = specs.parse_node(thing.name, thing.spec, thing.status)
-    except errors.InputError as exc:
-        unknown = liveness.Liveness(liveness.State.UNKNOWN, None, "its object cannot be read")
-        return views.Node(thing.name, unknown, 0, False, "", [], None, str(exc))
-    offline_after_s = min((fleet.offline_after_s for fleet in fleets if fleet.selects(node)), default=15)
-    alive = liveness.judge(
-        connected=node.connected,
-        last_seen_ms=node.last_seen_ms,
-        now_ms=now_ms,
-        offline_after_s=offline_after_s,
-        heartbeat_s=node.heartbeat_s,
-    )
-    serving = [
-        views.Serving(
-            model=report.model,
-            version=report.version,
-            digest=report.digest,
-            target_state=report.target_state,
-            target_digest=report.target_digest,
-            reason=report.reason,
-            reading=_reading(live.get(contract.node_reading(node.name, report.model))),
-        )
-        for report in node.reports
-    ]
-    address = str(thing.status.get("servingAddress", ""))
-    spool = _spool(live.get(contract.spool_reading(node.name)))
-    return views.Node(node.name, alive, node.last_seen_ms, node.cordoned, address, serving, spool)
-
-
-def _reading(value: Mapping[str, Any] | None) -> views.Reading | None:
-    if value is None:
-        return None
-    requests = _whole(value.get("requests"))
-    counts = value.get("confidenceCounts")
-    return views.Reading(
-        requests=requests,
-        offload_rate=_whole(value.get("offloaded")) / requests if requests else None,
-        degraded=_whole(value.get("degraded")),
-        failed=_whole(value.get("failed")),
-        confidence=[_whole(count) for count in counts] if isinstance(counts, list) else [],
-        p50_ms=_real(value.get("p50Ms")) if requests else None,
-        p99_ms=_real(value.get("p99Ms")) if requests else None,
-    )
-
-
-def _spool(value: Mapping[str, Any] | None) -> views.Spool | None:
-    if value is None:
-        return None
-    names = ("pending", "pendingBytes", "captured", "dropped", "uploaded")
-    return views.Spool(*(_whole(value.get(name)) for name in names))
-
-
 def models(
-    edge_models: Sequence[Object], versions: Sequence[Object], nodes_found: Sequence[views.Node], live: Readings
+    edge_models: Sequence[Object], versions: Sequence[Object], nodes_found: Sequence[views.Node], live: nodes.Readings
 ) -> Sequence[views.Model]:
     """Every EdgeModel by name, with its versions."""
     listed = []
@@ -158,11 +85,11 @@ def _version(thing: Object, stable: str, nodes_found: Sequence[views.Node]) -> v
     return views.Version(
         name=thing.name,
         model=model,
-        version=_whole(thing.spec.get("version")),
+        version=fields.whole(thing.spec.get("version")),
         digest=digest,
         source=str(thing.spec.get("source", "Trained")),
         run=str(thing.spec.get("run", "")),
-        size_bytes=_whole(thing.spec.get("sizeBytes")),
+        size_bytes=fields.whole(thing.spec.get("sizeBytes")),
         created_ms=thing.created_unix_ms,
         available=condition(thing, "Available"),
         stable=thing.name == stable,
@@ -192,10 +119,10 @@ def _run(thing: Object) -> views.Run:
         state=state,
         message=message,
         created_ms=thing.created_unix_ms,
-        started_ms=_whole(thing.status.get("startedUnixMs")),
-        finished_ms=_whole(thing.status.get("finishedUnixMs")),
+        started_ms=fields.whole(thing.status.get("startedUnixMs")),
+        finished_ms=fields.whole(thing.status.get("finishedUnixMs")),
         version=str(thing.status.get("version") or ""),
-        gates=_gates(_object(thing.status.get("result")).get("verdict")),
+        gates=_gates(fields.mapping(thing.status.get("result")).get("verdict")),
     )
 
 
@@ -213,31 +140,10 @@ def newest_first(found: Sequence[Object]) -> Sequence[Object]:
 
 def _gates(value: object) -> views.Gates | None:
     """A verdict of `core.gates` as it was written; None without one."""
-    verdict = _object(value)
+    verdict = fields.mapping(value)
     if not verdict.get("outcome"):
         return None
     listed = verdict.get("gates")
-    each = [_object(gate) for gate in listed] if isinstance(listed, list) else []
+    each = [fields.mapping(gate) for gate in listed] if isinstance(listed, list) else []
     gates_seen = [views.Gate(*(str(gate.get(name, "")) for name in ("name", "outcome", "reason"))) for gate in each]
     return views.Gates(str(verdict["outcome"]), gates_seen)
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _json(text: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _whole(value: object) -> int:
-    """A count from outside; anything else is 0."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
-
-
-def _real(value: object) -> float | None:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
-    return float(value) if good else None  # type: ignore[arg-type]  # `good` says that it is a number

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from skerry.core import membership, name_claim
 from skerry.core.conditions import Condition
 from skerry.core.liveness import Liveness, State
+from skerry.core.membership import Standing
 from skerry.core.rollout.status import Failure, Tally
 
 
@@ -59,7 +61,8 @@ class Spool:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """`fault` tells why the node's object cannot be read; its state is Unknown then."""
+    """`fault` tells why the node's object cannot be read; its state is Unknown then. `waiting_key`: the key that waits
+    for approval, empty when none does."""
 
     name: str
     liveness: Liveness
@@ -69,6 +72,32 @@ class Node:
     serving: Sequence[Serving]
     spool: Spool | None
     fault: str = ""
+    standing: Standing = Standing.MEMBER
+    waiting_key: str = ""
+    conditions: Sequence[Condition] = ()
+
+    @property
+    def counts(self) -> bool:
+        """Is it one of the fleet's nodes? One that cannot be read is not forgotten."""
+        return self.standing is Standing.MEMBER
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """In few words, what a person should know or do about it."""
+        notes = ["cordoned"] if self.cordoned else []
+        if self.standing in (Standing.REVOKED, Standing.NOT_APPROVED):
+            notes.append(membership.REASONS[self.standing])
+        if self.waiting_key:
+            notes.append("waits for approval")
+        if self.name_conflict:
+            notes.append("two agents have this name")
+        return notes
+
+    @property
+    def name_conflict(self) -> Condition | None:
+        """That two agents run under its name; None while only one does."""
+        found = next((one for one in self.conditions if one.type == name_claim.CONFLICT), None)
+        return found if found is not None and found.true else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +208,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Everything at one moment. `trouble` tells what could not be read."""
+    """Everything at one moment. `counts` are of the members (`core.membership`), `trouble` tells what could not be
+    read."""
 
     now_ms: int
     resource_version: int
@@ -190,3 +220,8 @@ class Fleet:
     runs: Sequence[Run]
     changes: Sequence[Change]
     trouble: Sequence[str]
+
+    @property
+    def others(self) -> int:
+        """Nodes that do not count."""
+        return len(self.nodes) - sum(self.counts.values())

@@ -1,0 +1,111 @@
+"""EdgeNodes with their live readings as people see them: does each live, does it count, what does it serve."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from skerry.adapters.objects import Object
+from skerry.core import conditions, contract, errors, liveness, membership, specs
+from skerry.dashboard import fields, views
+
+Readings = Mapping[str, Mapping[str, Any]]
+
+
+def view(found: Sequence[Object], fleets: Sequence[Object], live: Readings, *, now_ms: int) -> Sequence[views.Node]:
+    """Every node, those that need a look first."""
+    thresholds = [parsed for thing in fleets if (parsed := _fleet(thing)) is not None]
+    order = (liveness.State.OFFLINE, liveness.State.UNKNOWN, liveness.State.STALE, liveness.State.ONLINE)
+    parsed_nodes = {thing.name: _parsed(thing) for thing in found}
+    readable = [node for node in parsed_nodes.values() if isinstance(node, specs.EdgeNode)]
+    certificates = membership.uses_certificates(readable)
+    listed = []
+    for thing in found:
+        node = parsed_nodes[thing.name]
+        if isinstance(node, specs.EdgeNode):
+            standing = membership.standing(node, certificates=certificates)
+            listed.append(_node(thing, node, standing, thresholds, live, now_ms))
+        else:
+            listed.append(_unreadable(thing, node))
+    return sorted(listed, key=lambda node: (order.index(node.liveness.state), node.name))
+
+
+def _parsed(thing: Object) -> specs.EdgeNode | str:
+    """The node, or why it cannot be read."""
+    try:
+        return specs.parse_node(thing.name, thing.spec, thing.status)
+    except errors.InputError as exc:
+        return str(exc)
+
+
+def _fleet(thing: Object) -> specs.EdgeFleet | None:
+    try:
+        return specs.parse_fleet(thing.name, thing.spec)
+    except errors.InputError:
+        return None  # whoever wrote it is told by the controller; its nodes are judged by the default
+
+
+def _unreadable(thing: Object, fault: str) -> views.Node:
+    unknown = liveness.Liveness(liveness.State.UNKNOWN, None, "its object cannot be read")
+    return views.Node(thing.name, unknown, 0, False, "", [], None, fault)
+
+
+def _node(
+    thing: Object,
+    node: specs.EdgeNode,
+    standing: membership.Standing,
+    fleets: Sequence[specs.EdgeFleet],
+    live: Readings,
+    now_ms: int,
+) -> views.Node:
+    return views.Node(
+        name=node.name,
+        liveness=liveness.judge(
+            connected=node.connected,
+            last_seen_ms=node.last_seen_ms,
+            now_ms=now_ms,
+            offline_after_s=min((fleet.offline_after_s for fleet in fleets if fleet.selects(node)), default=15),
+            heartbeat_s=node.heartbeat_s,
+        ),
+        last_seen_ms=node.last_seen_ms,
+        cordoned=node.cordoned,
+        address=str(thing.status.get("servingAddress", "")),
+        serving=[_serving(node.name, report, live) for report in node.reports],
+        spool=_spool(live.get(contract.spool_reading(node.name))),
+        standing=standing,
+        waiting_key="" if (waiting := str(thing.status.get("waitingKey") or "")) == node.approved_key else waiting,
+        conditions=conditions.from_json(thing.status.get("conditions")),
+    )
+
+
+def _serving(node: str, report: specs.ModelReport, live: Readings) -> views.Serving:
+    return views.Serving(
+        model=report.model,
+        version=report.version,
+        digest=report.digest,
+        target_state=report.target_state,
+        target_digest=report.target_digest,
+        reason=report.reason,
+        reading=_reading(live.get(contract.node_reading(node, report.model))),
+    )
+
+
+def _reading(value: Mapping[str, Any] | None) -> views.Reading | None:
+    if value is None:
+        return None
+    requests = fields.whole(value.get("requests"))
+    counts = value.get("confidenceCounts")
+    return views.Reading(
+        requests=requests,
+        offload_rate=fields.whole(value.get("offloaded")) / requests if requests else None,
+        degraded=fields.whole(value.get("degraded")),
+        failed=fields.whole(value.get("failed")),
+        confidence=[fields.whole(count) for count in counts] if isinstance(counts, list) else [],
+        p50_ms=fields.real(value.get("p50Ms")) if requests else None,
+        p99_ms=fields.real(value.get("p99Ms")) if requests else None,
+    )
+
+
+def _spool(value: Mapping[str, Any] | None) -> views.Spool | None:
+    if value is None:
+        return None
+    names = ("pending", "pendingBytes", "captured", "dropped", "uploaded")
+    return views.Spool(*(fields.whole(value.get(name)) for name in names))
