@@ -45,4 +45,4 @@ def test_a_wave_whose_every_node_was_revoked_waits_for_a_person_and_says_so(worl
     world.objects.patch("EdgeNode", canary, manager=writers.OPERATOR, spec={"revoked": True})
     world.run(3)
     told = str(world.get("ModelRollout", "digits-v1-auto").status["conditions"])
-    assert "every node of wave canary has left the fleet" in told
+    assert "wave canary has no node left: promote it or abort" in told

@@ -77,8 +77,6 @@ def _why_not_soaking(scene: Scene, status: Status) -> tuple[str, str] | None:
     wave, tally = status.current, status.current.tally
     if wave.soak_started_ms and tally.updated:
         return None  # a node that comes back during the soak catches up; the soak does not begin again
-    if not tally.members:  # deleted or revoked: it can show nothing, so a person decides
-        return pauses.TOO_FEW_REACHABLE, f"every node of wave {wave.name} has left the fleet"
     if not tally.reachable and not tally.deferred:
         return pauses.ALL_INCOMPATIBLE, f"no node of wave {wave.name} can run this version"
     if not tally.reachable or not _enough_reachable(tally, waves.wave_spec(scene, wave)):
