@@ -37,8 +37,8 @@ test-loaded: .venv/.ready ## `make test` beside four busy processes of stress-ng
 test-rollout-long: .venv/.ready ## 20,000 random histories of rollouts instead of a few (about half an hour)
 	@SKERRY_LONG=1 $(BIN)/python -m pytest tests/core/test_rollout_machine.py -k history
 
-test-conformance: .venv/.ready ## gRPC and HTTP/2 by h2spec, grpc-go's interop client, grpcurl, ghz … from the PATH; fails without them
-	@SKERRY_REQUIRE=conformance,nghttp $(BIN)/python -m pytest tests/conformance
+test-conformance: .venv/.ready ## gRPC, HTTP/2 and TUF by programs of others from the PATH, TUF_CONFORMANCE=<checkout of it>; fails without them
+	@SKERRY_REQUIRE=conformance,nghttp,tuf-conformance $(BIN)/python -m pytest tests/conformance
 
 test-arm: .venv/.ready ## the serving path on emulated aarch64 with real wheels: starts, answers as x86 does (260 MB in .cache)
 	@scripts/arm

@@ -8,10 +8,11 @@ from typing import Any
 
 import mirror
 import pytest
+import trust_world
 from trust_world import MODEL, T0, World, digest
 
 from skerry.adapters.blobs.directory import DirectoryBlobs
-from skerry.adapters.trust import ceremony, client, store
+from skerry.adapters.trust import ceremony, client, repository, store
 from skerry.core import errors
 
 
@@ -225,3 +226,35 @@ def test_a_node_that_does_not_accept_the_manifest_downloads_nothing_more(world: 
     with pytest.raises(errors.RejectedError, match="cannot load"):
         node.fetch(prefix, world.tmp / "fetched", 1 << 20, now=T0, accept=too_new)
     assert [path.name for path in (world.tmp / "fetched").iterdir()] == ["manifest.json"]
+
+
+@pytest.fixture
+def signed_with_sha512(world: World, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The path of a version that another tool than ours signed: TUF leaves the hash to the signer."""
+    with monkeypatch.context() as other_tool:
+        other_tool.setattr(repository, "_HASH", "sha512")
+        return world.publish(1)
+
+
+def test_a_version_signed_with_sha512_alone_is_fetched(world: World, signed_with_sha512: str) -> None:
+    assert world.fetch(signed_with_sha512).files["model.onnx"].read_bytes() == MODEL + b"1"
+
+
+def test_what_sha512_alone_has_signed_must_be_what_the_manifest_names(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = trust_world.contents
+    mixed = {**honest(salt=b"1"), "model.onnx": b"another network"}
+    monkeypatch.setattr(trust_world, "contents", lambda *_: mixed)
+    with monkeypatch.context() as other_tool:
+        other_tool.setattr(repository, "_HASH", "sha512")
+        prefix = world.publish(1)
+    with pytest.raises(errors.IntegrityError, match=r"model\.onnx is not the file that its manifest names"):
+        world.fetch(prefix)
+
+
+def test_a_repository_of_ours_does_not_go_on_with_what_was_signed_with_sha512_alone(
+    world: World, signed_with_sha512: str
+) -> None:
+    with pytest.raises(errors.IntegrityError, match="is signed with sha512, not with sha256"):
+        world.repository.find_version(signed_with_sha512)

@@ -134,10 +134,13 @@ class TrustClient:
         paths = {repository.MANIFEST: dest_dir / repository.MANIFEST}
         for name, digest in _named_files(manifest, target_prefix, model).items():
             target = self._find(updater, f"{target_prefix}/{name}")
-            if target is None or f"sha256:{target.hashes.get('sha256')}" != digest:
+            signed = None if target is None else target.hashes.get("sha256")
+            if target is None or (signed is not None and f"sha256:{signed}" != digest):
                 raise errors.IntegrityError(f"{target_prefix}/{name} is not signed as its manifest says")
             budget.take(target, max_bytes)
             paths[name] = download(target, dest_dir / name)
+            if signed is None and _sha256_of(paths[name]) != digest:  # signed by another hash alone
+                raise errors.IntegrityError(f"{target_prefix}/{name} is not the file that its manifest names")
         return FetchedVersion(manifest, paths, custom)
 
     def _refresh(self, now: datetime, http: fetcher.Fetcher) -> Updater:
@@ -182,7 +185,7 @@ class TrustClient:
     ) -> Path:
         """One target file, going on where an earlier attempt broke off. What was kept of that may be damaged, so only
         a file that was downloaded whole condemns the version."""
-        name = f"{target.hashes['sha256']}.{target.path.rpartition('/')[2]}"
+        name = _stored_name(target)
         kept = partial_download.PartialDownload(self._unfinished, name)
         partial_download.make_room(self._unfinished, name, max(0, max_bytes - target.length))
         with _translated(target.path):
@@ -235,6 +238,17 @@ def _check_custom(target: TargetFile, prefix: str, model: str, version: int) -> 
         named = f"{custom.get('model')!r} version {custom.get('version')!r}"
         raise errors.IntegrityError(f"{prefix} is signed as {named}: a valid file under a wrong name")
     return custom
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as source:
+        return f"sha256:{hashlib.file_digest(source, 'sha256').hexdigest()}"
+
+
+def _stored_name(target: TargetFile) -> str:
+    """What the repository calls the file: the first hash that was signed, of whichever kind, before its name."""
+    name = target.path.rpartition("/")[2]
+    return f"{next(iter(target.hashes.values()))}.{name}".rpartition("/")[2]
 
 
 def _named_files(data: bytes, prefix: str, model: str) -> dict[str, str]:

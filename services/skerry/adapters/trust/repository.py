@@ -95,7 +95,7 @@ class Repository:
         custom = files[MANIFEST].custom or {}
         if custom.get("model") != model or custom.get("version") != version:
             raise errors.IntegrityError(f"{path} is signed as {custom.get('model')} version {custom.get('version')}")
-        sizes = {name: (target.hashes[_HASH], target.length) for name, target in files.items()}
+        sizes = {name: (_hash_of(target), target.length) for name, target in files.items()}
         return SignedVersion(path, model, version, str(custom.get("digest")), sizes)
 
     def highest_version(self, model: str) -> int:
@@ -215,8 +215,15 @@ class Repository:
 
 
 def target_file(target: TargetFile) -> str:
-    """Where a target's content lies (consistent snapshots: the name begins with the hash)."""
-    return _target_file(target.path, target.hashes[_HASH])
+    """Where a target's content lies (consistent snapshots: the name begins with the hash). Raises IntegrityError."""
+    return _target_file(target.path, _hash_of(target))
+
+
+def _hash_of(target: TargetFile) -> str:
+    if _HASH not in target.hashes:
+        others = ", ".join(target.hashes)
+        raise errors.IntegrityError(f"{target.path} is signed with {others}, not with {_HASH}: skerry did not sign it")
+    return target.hashes[_HASH]
 
 
 def _target_file(path: str, hexdigest: str) -> str:
