@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-python test-loaded test-helm test-rollout-long check fix stubs reference setup bench bench-quick test-conformance test-arm test-interop test-apiserver test-cluster test-kind fuzz images images-archive test-images
+.PHONY: help demo test test-rest test-all test-python test-loaded test-helm test-rollout-long check fix stubs reference setup bench bench-quick test-conformance test-arm test-interop test-apiserver test-cluster test-kind fuzz images images-archive test-images
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -25,8 +25,10 @@ PARALLEL := -n 2 --dist worksteal
 test: .venv/.ready ## what a change has to pass, in minutes; says at its end what was left out (PYTEST="-k name")
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not long" $(PYTEST)
 
-test-all: .venv/.ready ## that and the long ones: mutants, kills before every write, every transport (PYTEST="-k name")
-	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
+test-rest: .venv/.ready ## what `make test` leaves out: the long ones, what wants programs, more examples of each property (PYTEST="-k name")
+	@$(BIN)/python -m pytest $(PARALLEL) -m "long or requires or hypothesis" $(PYTEST)
+
+test-all: test test-rest ## both: mutants, kills before every write, every transport, every program that is there
 
 test-python: .venv/.ready ## what needs no torch on a second Python: the newest other one found (SECOND_PYTHON=…)
 	@scripts/second $(PYTEST)

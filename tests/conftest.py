@@ -76,7 +76,7 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Every skipped test is told, with its reason: a test that nobody misses is no test."""
     if long := config.stash.get(_long_left_out, 0):
-        terminalreporter.write_line(f"{long} long tests are for `make test-all`")
+        terminalreporter.write_line(f"{long} long tests are for `make test-rest`")
     skipped = terminalreporter.stats.get("skipped", [])
     if not skipped:
         terminalreporter.write_line("nothing was left out" if not long else "nothing else was left out")

@@ -1,4 +1,4 @@
-"""What of a long table `make test` plays; the rest is marked `long`, for `make test-all`."""
+"""What of a long table `make test` plays; the rest is marked `long`, for `make test-rest`."""
 
 from collections.abc import Sequence
 from typing import Any

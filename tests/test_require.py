@@ -53,7 +53,7 @@ def test_what_is_missing_is_skipped_and_told_once_at_the_end(suite: Path, asked:
     assert "1 passed, 1 skipped" in done.stdout
     assert done.stdout.count("left out: 1 tests") == 1
     assert done.stdout.count("1  needs moon: no rocket here; build one") == 1
-    assert done.stdout.count("1 long tests are for `make test-all`") == 1
+    assert done.stdout.count("1 long tests are for `make test-rest`") == 1
 
 
 def test_what_is_missing_but_asked_for_is_a_failure(suite: Path) -> None:

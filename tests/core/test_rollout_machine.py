@@ -1,6 +1,6 @@
 """The rollout under random histories, and the test of the tests: seeded faults that the suite must notice.
 
-`make test` plays 40 histories, `make test-all` 120 and the mutants, SKERRY_LONG=1 (`make test-rollout-long`) 20,000.
+`make test` plays 40 histories, `make test-rest` 120 and the mutants, SKERRY_LONG=1 (`make test-rollout-long`) 20,000.
 """
 
 import os
