@@ -110,6 +110,7 @@ class Node:
         self.sequence = boot * 1_000_000
 
     async def restore(self) -> None:
+        await cold_start.recover(self.ledger, self.versions)
         await cold_start.restore(self.ledger, self.versions, self.loader)
 
     @property

@@ -84,6 +84,7 @@ async def _run(
     files.shut_out_others(settings.state)
     state = wiring.open_state(settings)
     state.versions.clean()
+    await cold_start.recover(state.ledger, state.versions)
     await _bring_up(state, serving)
     if is_alone:
         _print_ready(settings, serving, address, page_address)

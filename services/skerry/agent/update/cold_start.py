@@ -10,7 +10,7 @@ import contextlib
 
 from skerry.adapters.telemetry import logs
 from skerry.agent.update import updater, version_store
-from skerry.agent.update.ledger import Key, Ledger, Pointer
+from skerry.agent.update.ledger import Key, Ledger, Pointer, Pointers
 from skerry.core import errors
 
 _MAX_STARTS = 3  # that a version may fail to survive before it is passed over
@@ -32,6 +32,30 @@ async def restore(ledger: Ledger, versions: version_store.VersionStore, loader: 
         else:
             if pointers.active is not None:
                 log.error("model_lost", model=model, message=f"no slot of {model} can serve; it must be fetched again")
+
+
+async def recover(ledger: Ledger, versions: version_store.VersionStore) -> None:
+    """A ledger that is lost (empty, missing, damaged) beside whole slots: let each model that it does not know any more
+    serve its oldest one. A younger one may never have been permitted here, or may have been taken back. Never raises a
+    SkerryError."""
+    if ledger.is_whole:
+        return
+    found: dict[str, list[Pointer]] = {}
+    for slot in await asyncio.to_thread(lambda: list(versions.whole_slots())):
+        found.setdefault(slot.model, []).append(Pointer(slot.version, slot.digest))
+    for model in found.keys() - set(ledger.models()):
+        oldest, *younger = found[model]
+        log.error(
+            "ledger_recovered",
+            model=model,
+            version=oldest.version,
+            message=f"the ledger does not say which version of {model} served: it is the oldest on the disk until the "
+            "cloud is heard; refused versions and used permits are forgotten",
+        )
+        try:
+            ledger.point(model, Pointers(oldest, younger[0] if younger else None))
+        except errors.UnavailableError as exc:
+            log.error("ledger_not_recovered", model=model, message=str(exc))
 
 
 async def _serves(

@@ -66,7 +66,8 @@ class Pointers:
 
 class Ledger:
     """Raises UnavailableError when the disk does not take an entry: then nothing may rest on it. `read_only`: it is
-    another agent's, which may be writing to it right now; it takes no entry, and nothing in it is mended."""
+    another agent's, which may be writing to it right now; it takes no entry, and nothing in it is mended. `is_whole`:
+    it was found with entries, and with none of them damaged."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path, self._read_only = path, read_only
@@ -77,6 +78,7 @@ class Ledger:
         self._permit = self._epoch = 0
         self._lines = 0
         damaged = self._load()
+        self.is_whole = bool(self._lines) and not damaged
         if read_only:
             return
         if damaged:

@@ -80,6 +80,13 @@ class VersionStore:
             return slot
         return None
 
+    def whole_slots(self) -> Iterator[Slot]:
+        """Every slot whose bytes are as its own manifest says, by model and from the oldest on."""
+        for model, version, folder in sorted(self._all()):
+            digest = _manifest_digest(folder)
+            if digest is not None and self.find(model, version, digest):
+                yield Slot(model, version, digest, folder)
+
     def remove(self, slot: Slot) -> None:
         """Take a slot away at once; the bytes go after it."""
         discarded = self._root / _DISCARDED / f"{slot.model}-{slot.version}-{os.urandom(4).hex()}"
