@@ -14,10 +14,10 @@ import rpc_world
 from rpc_raw import Raw, connected, data, headers, message
 
 from skerry import rpc
-from skerry.core import errors
+from skerry.core import addresses, errors
 from skerry.rpc import tls
-from skerry.rpc.h2 import admission, frames
 from skerry.rpc.h2 import call as call_module
+from skerry.rpc.h2 import frames
 from skerry.rpc.h2.frames import Code
 from skerry.rpc.limits import Limits
 from skerry.rpc.methods import Tls
@@ -153,7 +153,7 @@ def _is_refused(port: int) -> bool:
     ],
 )
 def test_what_counts_as_one_address(one: str, other: str, same: bool) -> None:
-    assert (admission.place_of(one) == admission.place_of(other)) is same
+    assert (addresses.place_of(one) == addresses.place_of(other)) is same
 
 
 def test_a_full_process_refuses_new_calls_so_that_clients_retry_elsewhere() -> None:

@@ -67,14 +67,14 @@ async def test_what_arrives_together_is_one_run(tmp_path: Path) -> None:
     assert plane.instruments.batch_rows.count(("digits", "1")) == 1
 
 
-async def test_a_run_has_at_most_32_rows_and_a_larger_request_runs_alone(tmp_path: Path) -> None:
+async def test_a_run_has_at_most_32_rows_and_a_larger_request_runs_in_pieces(tmp_path: Path) -> None:
     models.write_linear(tmp_path, "digits", 1)
     plane = await Plane(tmp_path, THREADED).load_all()
     runs = _watched(plane, "digits")
     rows = [20, 20, 100, 1, 1]
     answers = await plane.answers([InferRequest("digits", (tensor(np.ones((n, 4))),)) for n in rows])
     assert [reply_of(one).outputs[0].shape[0] for one in answers] == rows
-    assert runs == [20, 20, 100, 2]
+    assert runs == [20, 20, 32, 32, 32, 6]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_run_is_as_large_as_its_time_allows(row_us: int, rows: int) -> None:
     [
         pytest.param([1, 1, 1], {}, 3, id="all together"),
         pytest.param([8, 8, 1], {}, 2, id="up to as many rows as a run has"),
-        pytest.param([40, 1], {}, 1, id="a larger request alone"),
+        pytest.param([40, 1], {}, 0, id="a larger request is to be cut"),
         pytest.param([1, 1, 1], {"shape": (7,)}, 1, id="not another shape"),
         pytest.param([1, 1, 1], {"ask": Ask("s", True, False)}, 1, id="no step of a sequence"),
         pytest.param(
@@ -117,7 +117,8 @@ async def test_a_quick_network_answers_many_callers_on_the_loop(tmp_path: Path) 
     models.write_linear(tmp_path, "digits", 1)
     plane = await Plane(tmp_path).load_all()
     version = plane.registry.lookup("digits")
-    version.batcher._row_times_s.extend([200e-6] * 8)
+    for _ in range(8):
+        version.batcher._pace.ran((), 16, 200e-6)
     runs = _watched(plane, "digits")
     futures = plane.submit([InferRequest("digits", (tensor([[1, 2, 3, 4]]),))] * 64)
     assert all(future.done() for future in futures)

@@ -80,3 +80,15 @@ def _in_ascii(host: str) -> str:
         return f": give {host.encode('idna').decode()!r}"
     except UnicodeError:
         return ""
+
+
+def place_of(host: str) -> str:
+    """What counts as one: an IPv4 address, an IPv6 /64, or the text as it is (a Unix socket has none)."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if address.version == 6:
+        mapped = address.ipv4_mapped
+        return str(mapped) if mapped else str(ipaddress.ip_network((address, 64), strict=False))
+    return host

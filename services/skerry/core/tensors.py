@@ -31,6 +31,7 @@ FLOATING = frozenset({"FP16", "FP32", "FP64", "BF16"})
 
 MAX_RANK = 16
 MAX_ELEMENTS = 1 << 28
+_TEXT_BYTES = 33  # of an empty one in memory
 FREE = -1  # in a spec: any size
 _FEW = 4096  # numbers; of more, BLAS may begin to start threads for a product
 _EXACT_TO = 2**53  # beyond this a float64 does not hold every whole number
@@ -132,6 +133,20 @@ def check(tensor: Tensor, spec: Spec) -> None:
         raise errors.InputError(
             f"input {spec.name!r} must have shape {[FREE, *spec.shape]} (batch axis first), not {list(tensor.shape)}"
         )
+
+
+def free_sizes(specs: Sequence[Spec], shapes: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """What arrays of these shapes (batch axis first) have where their specs leave an axis free: rows of one of it may
+    share a run."""
+    pairs = zip(specs, shapes, strict=True)
+    return tuple(size for spec, shape in pairs if FREE in spec.shape for size in shape[1:])
+
+
+def size_bytes(data: NDArray[Any]) -> int:
+    """What the array holds in memory, its texts included."""
+    if data.dtype.kind != "O":
+        return data.nbytes
+    return data.nbytes + sum([_TEXT_BYTES + len(element) for element in data.ravel().tolist()])
 
 
 def from_bfloat16(bits: NDArray[Any]) -> NDArray[Any]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from skerry.core.sequences import Ask
@@ -13,20 +14,43 @@ from skerry.serving.sequence_states import State
 
 @dataclass(frozen=True, slots=True)
 class BatchPolicy:
-    """Bounds of one version's queue and of one run. A request of more rows than a run's runs alone; a run that is
-    expected to take longer than `max_inline_s` gets the thread."""
+    """Bounds of one version's queue and of its runs. A request of more than a run's rows or bytes (of inputs; one row
+    may have more) runs in pieces. A run that is expected to take longer than `max_inline_s` gets the thread; runs on
+    the loop take `max_turn_s` together before it looks at its sockets again. A run on the thread is stopped after
+    `max_run_s`, or when nobody waits for it any more."""
 
     max_rows: int = 32
+    max_run_bytes: int = 4 << 20
     inline_rows: int = 16
     enough_rows: int = 8
     max_queue: int = 1024
     max_queue_bytes: int = 96 << 20
     max_inline_s: float = 0.002
+    max_turn_s: float = 0.01
+    max_run_s: float = 30.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
+class Whole:
+    """A request that runs in pieces: what of its answer is there already."""
+
+    rows_left: int
+    outputs: list[Sequence[NDArray[Any]]]
+    is_over: bool = False  # answered, by an error of a piece
+
+    def add(self, outputs: Sequence[NDArray[Any]], rows: int) -> Sequence[NDArray[Any]] | None:
+        """The answer of the next piece; gives all outputs when it was the last."""
+        self.outputs.append(outputs)
+        self.rows_left -= rows
+        if self.rows_left:
+            return None
+        return [np.concatenate(column) for column in zip(*self.outputs, strict=True)]
+
+
+@dataclass(slots=True, eq=False)
 class QueuedRequest:
-    """An admitted request: inputs in the manifest's order, checked. Requests of one `shape` may share a run."""
+    """An admitted request, or a piece of one: inputs in the manifest's order, checked. Requests of one `shape` may
+    share a run, unless `is_alone`: it was in a run that was stopped, and may have been what held it."""
 
     job: Job
     inputs: Sequence[NDArray[Any]]
@@ -36,6 +60,29 @@ class QueuedRequest:
     queued_s: float
     ask: Ask | None = None
     state: State = ()
+    caller: str = ""
+    whole: Whole | None = None
+    is_alone: bool = False
+
+    @property
+    def row_bytes(self) -> int:
+        return self.size_bytes // self.rows
+
+    def is_over(self, now: float) -> bool:
+        """Nobody waits for it any more."""
+        return (self.whole is not None and self.whole.is_over) or self.job.context.is_over(now)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a run still holds; `is_empty`: nothing is in it yet."""
+
+    rows: int
+    size_bytes: int
+    is_empty: bool = True
+
+    def less(self, work: QueuedRequest) -> "Room":
+        return Room(self.rows - work.rows, self.size_bytes - work.size_bytes, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +107,40 @@ def most_rows(row_s: float, policy: BatchPolicy) -> int:
 
 
 def leading(works: Sequence[QueuedRequest], most: int, now: float) -> int:
-    """How many of the first works may share a run at once: one shape, up to `most` rows (a larger one alone), no steps
-    of sequences, and each is still waited for."""
+    """How many of the first works may share a run at once: one shape, up to `most` rows (none when the first has more:
+    it is to be cut), no steps of sequences, and each is still waited for."""
     shape, rows = works[0].shape, 0
     for count, work in enumerate(works):
         rows += work.rows
-        if work.ask is not None or work.shape != shape or (rows > most and count) or work.job.context.is_over(now):
+        if work.ask is not None or work.shape != shape or rows > most or work.job.context.is_over(now):
             return count
     return len(works)
+
+
+def cut(work: QueuedRequest, room: Room) -> QueuedRequest | None:
+    """What of the work goes into the room: all of it, the piece of its first rows (the work then is the rest), or
+    nothing. Something that would be whole in an empty run waits for one; an empty run takes one row of any size."""
+    fitting = min(room.rows, room.size_bytes // max(1, work.row_bytes))
+    if work.rows <= fitting or (room.is_empty and work.rows == 1):
+        return work
+    if not room.is_empty:
+        return None
+    rows, row_bytes = max(1, fitting), work.row_bytes
+    whole = work.whole = work.whole or Whole(work.rows, [])
+    piece = QueuedRequest(
+        work.job,
+        [column[:rows] for column in work.inputs],
+        rows,
+        work.shape,
+        rows * row_bytes,
+        work.queued_s,
+        caller=work.caller,
+        whole=whole,
+    )
+    work.inputs = [column[rows:] for column in work.inputs]
+    work.rows -= rows
+    work.size_bytes -= piece.size_bytes
+    return piece
 
 
 def split(batch: list[QueuedRequest], outputs: Sequence[NDArray[Any]]) -> list[list[NDArray[Any]]]:

@@ -1,62 +1,57 @@
 """Requests into runs, without a timer: what arrived in one turn of the loop, or while a run was busy, is the next run.
 
-A batch that is expected to be quick runs at once on the loop's thread; a slow one on the version's own thread, so that
-the loop (and health) goes on. The queue is bounded; work whose caller gave up is dropped before it runs. A batch that
-fails is run again request by request, so that a bad one fails alone.
+A batch that is known to be quick runs at once on the loop's thread; any other on the version's own thread, so that the
+loop (and health) goes on (see `pace`). One that holds the loop all the same is stopped there and runs again on the
+thread (see `watchdog`), where it has its time limit. The queue is bounded and fair (see `fair_queue`); work whose
+caller gave up is dropped before it runs. A batch that fails is run again request by request, so that a bad one fails
+alone.
 """
 
 import asyncio
-import time
-from collections import deque
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import repeat
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from skerry.adapters.telemetry import logs
-from skerry.core import errors
-from skerry.core.inference import InferReply
-from skerry.core.sequences import Key
-from skerry.core.tensors import Tensor
-from skerry.serving.batch_rules import BatchPolicy, QueuedRequest, VersionLabel, leading, most_rows, split
-from skerry.serving.metrics import ServingMetrics, outcome_of
-from skerry.serving.network import Network, NotFiniteError
-from skerry.serving.sequence_states import SequenceStates, State
-
-_REMEMBERED_RUNS = 8
-_MAX_FORMS = 64
+from skerry.core import addresses, errors
+from skerry.serving.answering import Answering
+from skerry.serving.batch_rules import BatchPolicy, QueuedRequest, Room, VersionLabel, leading, most_rows
+from skerry.serving.fair_queue import BytePool, FairQueue
+from skerry.serving.metrics import ServingMetrics
+from skerry.serving.network import Network
+from skerry.serving.pace import Pace
+from skerry.serving.run_limit import RunLimit
+from skerry.serving.running import Outcome, Ran, Runner
+from skerry.serving.runtime import RunStoppedError
+from skerry.serving.sequence_states import SequenceStates
+from skerry.serving.watchdog import Watchdog
 
 log = logs.logger("serving")
 
-Outcome = tuple[Sequence[NDArray[Any]], Sequence[NDArray[Any]]] | errors.SkerryError
-
 
 class Batcher:
-    """The queue and the runs of one version. Used on the loop's thread; `row_s` is how long one row took at load."""
+    """The queue and the runs of one version. Used on the loop's thread."""
 
     def __init__(
         self,
         network: Network,
         label: VersionLabel,
         *,
-        row_s: float,
+        pace: Pace,
         policy: BatchPolicy,
         instruments: ServingMetrics,
         states: SequenceStates | None,
+        watchdog: Watchdog,
+        pool: BytePool,
     ) -> None:
         self._network, self._label, self._policy = network, label, policy
-        self._row_times_s = deque([row_s], _REMEMBERED_RUNS)
-        self._instruments, self._states, self._series = instruments, states, label.labels
-        self._runs = instruments.runs(label.labels)
-        self._output_types = tuple((spec.name, spec.datatype) for spec in network.manifest.outputs)
-        self._forms: dict[tuple[int, ...], object] = {}
-        self._queue: deque[QueuedRequest] = deque()
-        self._queued_bytes = 0
+        self._pace, self._watchdog = pace, watchdog
+        self._stopped_runs, self._states = instruments.stopped, states
+        self._runner = Runner(network, keeps_state=states is not None)
+        self._answering = Answering(network, label, instruments, states)
+        self._queue = FairQueue(policy, pool)
+        self._limit = RunLimit(network.switch, policy.max_run_s)
         self._busy = False
+        self._is_due = False  # the queue is looked at in the next turn of the loop
         self._closing = False
         self._thread: ThreadPoolExecutor | None = None
 
@@ -68,194 +63,200 @@ class Batcher:
     def submit(self, works: list[QueuedRequest], now: float) -> None:
         """Run what arrived together; what cannot run at once is queued. Each is answered by its job's `finish`. `now`
         is the loop's time."""
-        done = 0
-        while done < len(works) and not self._queue and not self._busy:
-            row_s = min(self._row_times_s)
-            count = leading(works[done:] if done else works, most_rows(row_s, self._policy), now)
-            if not count:
+        done, until = 0, now + self._policy.max_turn_s
+        while done < len(works) and not self._queue and not self._busy and (now < until or not done):
+            first = works[done]
+            row_bytes = first.row_bytes
+            row_s = self._pace.row_s(first.shape, row_bytes, now)
+            most = min(most_rows(row_s, self._policy), max(1, self._policy.max_run_bytes // row_bytes))
+            count = leading(works[done:] if done else works, most, now)
+            if not count or self._limit.is_stuck(now):
                 break
             batch = works[done : done + count]
             done += count
             now += self._start(batch, row_s, now)
         if done < len(works):
-            self._enqueue(works[done:])
+            self._enqueue(works[done:], now)
 
-    def _enqueue(self, works: list[QueuedRequest]) -> None:
-        for work in works:
-            try:
-                self._add(work)
-            except errors.OverloadedError as exc:
-                self._refuse(work, exc)
-        self._kick()
-
-    def _add(self, work: QueuedRequest) -> None:
-        """Queue it. Raises OverloadedError."""
-        policy = self._policy
-        if len(self._queue) >= policy.max_queue or (
-            self._queue and self._queued_bytes + work.size_bytes > policy.max_queue_bytes
-        ):
-            raise errors.OverloadedError(
-                f"model {self._label.model!r} is overloaded: {len(self._queue)} requests of {self._queued_bytes} bytes "
-                f"wait, at most {policy.max_queue} and {policy.max_queue_bytes} bytes may; try again later"
-            )
-        self._queue.append(work)
-        self._queued_bytes += work.size_bytes
-        if work.ask is not None and self._states is not None:
-            self._states.expect(work.ask)
-
-    def _kick(self) -> None:
-        """Run what waits."""
-        loop = asyncio.get_running_loop()
-        while self._queue and not self._busy:
-            # The quickest of the latest runs: a busy machine makes single ones slow, which is no reason for a thread.
-            row_s, now = min(self._row_times_s), loop.time()
-            batch = self._take(now, most_rows(row_s, self._policy))
-            if batch:
-                self._start(batch, row_s, now)
-        self._close_if_idle()
-
-    def _start(self, batch: list[QueuedRequest], row_s: float, now: float) -> float:
-        """A quick batch now, a slow one on the thread, which then takes the next. Returns the seconds that it took."""
-        self._busy = True
-        if row_s * sum([work.rows for work in batch]) > self._policy.max_inline_s:
-            loop = asyncio.get_running_loop()
-            running = loop.run_in_executor(self._own_thread(), self._run, batch)
-            running.add_done_callback(partial(self._thread_done, batch))
-            return 0.0
-        try:
-            outcomes, seconds = self._run(batch)
-        finally:
-            self._busy = False
-        self._deliver(batch, outcomes, seconds, now + seconds)
-        return seconds
+    def stop(self) -> None:
+        """The process ends: whatever runs is stopped."""
+        self._network.switch.stop()
 
     def close(self) -> None:
         """Take the thread down once everything queued is answered."""
         self._closing = True
         self._close_if_idle()
 
-    def _take(self, now: float, most: int) -> list[QueuedRequest]:
-        """The next run: in order, one shape, at most one step of a sequence, without what is no longer waited for."""
-        batch: list[QueuedRequest] = []
-        left: deque[QueuedRequest] = deque()
-        rows, taken = 0, set[Key]()
-        while self._queue:
-            work = self._queue.popleft()
-            if batch and rows + work.rows > most:
-                left.append(work)
-                break
-            if (batch and work.shape != batch[0].shape) or (work.ask is not None and work.ask.key in taken):
-                left.append(work)
-                if work.ask is not None:
-                    taken.add(work.ask.key)  # a later step must not overtake it
-                continue
-            if not self._is_wanted(work, now):
-                continue
-            batch.append(work)
-            rows += work.rows
-            if work.ask is not None:
-                taken.add(work.ask.key)
-        self._queue.extendleft(reversed(left))
-        return batch
+    def _enqueue(self, works: list[QueuedRequest], now: float) -> None:
+        if (stuck := self._limit.refusal(self._label, now)) is not None:
+            for work in works:
+                self._answering.refuse(work, stuck)
+            return
+        for work in works:
+            call = work.job.context.call
+            work.caller = addresses.place_of(call.peer_address.rpartition(":")[0].strip("[]")) if call else ""
+            self._expect(work)
+            leaves = self._queue.add(work)
+            if leaves is not None:
+                self._dismiss(leaves)
+                self._answering.refuse(leaves, self._overloaded())
+        self._kick()
 
-    def _is_wanted(self, work: QueuedRequest, now: float) -> bool:
-        """Takes the request out of the queue's counts; answers it at once when it must not run."""
-        self._queued_bytes -= work.size_bytes
-        if work.ask is not None and self._states is not None:
-            self._states.dismiss(work.ask)
-        if work.job.context.is_over(now):
+    def _overloaded(self) -> errors.OverloadedError:
+        policy, queue = self._policy, self._queue
+        return errors.OverloadedError(
+            f"model {self._label.model!r} is overloaded: {len(queue)} requests of {queue.size_bytes} bytes "
+            f"wait, at most {policy.max_queue} and {policy.max_queue_bytes} bytes may; try again later"
+        )
+
+    def _kick(self) -> None:
+        """Run what waits, and let the loop look at its sockets in between."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + self._policy.max_turn_s
+        while self._queue and not self._busy:
+            now = clock()
+            batch = self._queue.take(partial(self._room, now), partial(self._is_wanted, now))
+            if batch:
+                first = batch[0]
+                now += self._start(batch, self._pace.row_s(first.shape, first.row_bytes, now), now)
+            if now >= until and self._queue:
+                self._kick_soon()
+                return
+        self._close_if_idle()
+
+    def _kick_soon(self) -> None:
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._kick_due)
+
+    def _kick_due(self) -> None:
+        self._is_due = False
+        self._kick()
+
+    def _room(self, now: float, work: QueuedRequest) -> Room:
+        """Of the run that begins with this."""
+        if self._network.fixed_rows is not None:
+            return Room(work.rows, work.size_bytes)
+        row_s = self._pace.row_s(work.shape, work.row_bytes, now)
+        return Room(most_rows(row_s, self._policy), self._policy.max_run_bytes)
+
+    def _start(self, batch: list[QueuedRequest], row_s: float, now: float) -> float:
+        """A quick batch now, any other on the thread, which then takes the next. Returns the seconds that it took."""
+        self._busy = True
+        switch = self._network.switch
+        switch.reset()
+        if row_s * sum([work.rows for work in batch]) > self._policy.max_inline_s:
+            running = asyncio.get_running_loop().run_in_executor(self._own_thread(), self._runner.run, batch)
+            self._limit.began(batch, partial(self._lost, batch))
+            running.add_done_callback(partial(self._thread_done, batch))
+            return 0.0
+        self._watchdog.began(switch)
+        try:
+            outcomes, seconds = self._runner.run(batch)
+        finally:
+            self._busy = False
+            is_slow = self._watchdog.ended()
+        self._pace.was_slow(is_slow, now)
+        if outcomes is None:
+            self._pace.leave_loop(now + seconds)
+            self._put_back(batch)
+            self._kick_soon()
+        else:
+            self._deliver(batch, outcomes, seconds, now + seconds)
+        return seconds
+
+    def _is_wanted(self, now: float, work: QueuedRequest) -> bool:
+        """May it run? Answers it at once when it must not."""
+        self._dismiss(work)
+        if work.is_over(now):
             text = f"the deadline passed while the request waited {now - work.queued_s:.3f} s; it was not run"
-            self._refuse(work, errors.DeadlineError(text))
+            self._answering.refuse(work, errors.DeadlineError(text))
             return False
         if work.ask is not None and self._states is not None:
             try:
                 work.state = self._states.before(work.ask, self._label.model, now_s=now)
             except errors.SkerryError as exc:
-                self._refuse(work, exc)
+                self._answering.refuse(work, exc)
                 return False
         return True
 
-    def _run(self, batch: list[QueuedRequest]) -> tuple[list[Outcome], float]:
-        start = time.perf_counter()
-        outcomes = self._attempt(batch)
-        return outcomes, time.perf_counter() - start
+    def _put_back(self, batch: list[QueuedRequest]) -> None:
+        """What was in a run that was stopped runs again."""
+        for work in batch:
+            if work.ask is not None and self._states is not None:
+                self._states.abandon(work.ask)
+            self._expect(work)
+        self._queue.put_back(batch)
 
-    def _attempt(self, batch: list[QueuedRequest]) -> list[Outcome]:
-        try:
-            return self._together(batch)
-        except errors.SkerryError as exc:
-            return [exc] if len(batch) == 1 else [self._attempt([work])[0] for work in batch]
+    def _expect(self, work: QueuedRequest) -> None:
+        if work.ask is not None and self._states is not None:
+            self._states.expect(work.ask)
 
-    def _together(self, batch: list[QueuedRequest]) -> list[Outcome]:
-        if len(batch) == 1 and self._states is None:
-            return [self._network.run(batch[0].inputs)]
-        inputs = [np.concatenate(column) for column in zip(*[work.inputs for work in batch], strict=True)]
-        if self._states is None:
-            return list(zip(split(batch, self._network.run(inputs)[0]), repeat(())))
-        fresh = self._network.fresh_state(1)
-        state = [np.concatenate(column) for column in zip(*(work.state or fresh for work in batch), strict=True)]
-        outputs, after = self._network.run(inputs, state)
-        # A step is one row. Copies of the state, or one held sequence would keep the whole batch in memory.
-        states = [[state[at : at + 1].copy() for state in after] for at in range(len(batch))]
-        return list(zip(split(batch, outputs), states, strict=True))
+    def _dismiss(self, work: QueuedRequest) -> None:
+        if work.ask is not None and self._states is not None:
+            self._states.dismiss(work.ask)
 
-    def _thread_done(self, batch: list[QueuedRequest], running: "asyncio.Future[tuple[list[Outcome], float]]") -> None:
+    def _thread_done(self, batch: list[QueuedRequest], running: "asyncio.Future[Ran]") -> None:
         self._busy = False
-        bug = running.exception()
-        if bug is None:
-            outcomes, seconds = running.result()
-        else:
+        was_lost = self._limit.ended()
+        bug, now = running.exception(), asyncio.get_running_loop().time()
+        outcomes: list[Outcome] | None
+        if bug is not None:
             log.error("run_failed", model=self._label.model, version=self._label.version, message=repr(bug))
             failed = errors.IntegrityError(f"model {self._label.model!r} failed on this request")
             outcomes, seconds = [failed for _ in batch], 0.0
-        self._deliver(batch, outcomes, seconds, asyncio.get_running_loop().time())
+        else:
+            outcomes, seconds = running.result()
+        if was_lost:
+            log.warning("run_came_back", model=self._label.model, version=self._label.version, seconds=seconds)
+        elif outcomes is None:
+            self._stopped(batch, seconds, now)
+        else:
+            self._limit.was_answered()
+            self._deliver(batch, outcomes, seconds, now)
         self._kick()
 
-    def _deliver(self, batch: list[QueuedRequest], outcomes: list[Outcome], seconds: float, now: float) -> None:
-        rows = sum([work.rows for work in batch])
-        self._row_times_s.append(seconds / rows)
-        answered = 0
-        for work, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, errors.SkerryError):
-                self._failed(work, outcome)
+    def _stopped(self, batch: list[QueuedRequest], seconds: float, now: float) -> None:
+        """The run on the thread was stopped: whoever still waits runs again alone, and a lone one has failed."""
+        self._count_stopped(seconds)
+        alone = []
+        for work in batch:
+            if work.is_over(now):
+                self._answering.failed(
+                    work, errors.DeadlineError(f"the deadline passed: the run was stopped after {seconds:.1f} s")
+                )
+            elif len(batch) == 1:
+                self._answering.failed(work, RunStoppedError(self._limit.text(self._label)))
             else:
-                answered += 1
-                outputs, state = outcome
-                self._succeeded(work, outputs, state, now)
-        self._runs.ran(seconds, rows, now - seconds - batch[0].queued_s, answered)
+                work.is_alone = True
+                alone.append(work)
+        self._put_back(alone)
+        self._refuse_queue(now)
 
-    def _succeeded(self, work: QueuedRequest, outputs: Sequence[NDArray[Any]], state: State, now: float) -> None:
-        if work.ask is not None and self._states is not None:
-            self._states.after(work.ask, state, now_s=now)
-        form: object = None
-        if len(outputs) == 1:
-            (name, datatype), data = self._output_types[0], outputs[0]
-            shape = data.shape
-            tensors: tuple[Tensor, ...] = (Tensor(name, datatype, shape, data),)
-            form = self._forms.get(shape) or self._new_form(shape)
-        else:
-            pairs = zip(self._output_types, outputs, strict=True)
-            tensors = tuple([Tensor(name, datatype, data.shape, data) for (name, datatype), data in pairs])
+    def _lost(self, batch: list[QueuedRequest], seconds: float) -> None:
+        """The run does not end although it was stopped: nobody waits for it any longer, and nothing for its thread."""
+        self._count_stopped(seconds)
+        for work in batch:
+            self._answering.failed(work, RunStoppedError(self._limit.text(self._label)))
+        self._refuse_queue(asyncio.get_running_loop().time())
+
+    def _refuse_queue(self, now: float) -> None:
+        """What waits for a version that is stuck."""
+        refusal = self._limit.refusal(self._label, now)
+        if refusal is not None:
+            for work in self._queue.drain():
+                self._dismiss(work)
+                self._answering.refuse(work, refusal)
+
+    def _count_stopped(self, seconds: float) -> None:
         label = self._label
-        work.job.finish(InferReply(label.model, label.version, tensors, "", {}, label.digest, form))
+        log.error("run_stopped", model=label.model, version=label.version, seconds=round(seconds, 1))
+        self._stopped_runs.add(label.labels)
 
-    def _new_form(self, shape: tuple[int, ...]) -> object:
-        """One object for all replies whose only output has this shape."""
-        if len(self._forms) >= _MAX_FORMS:
-            self._forms.clear()
-        form = self._forms[shape] = object()
-        return form
-
-    def _failed(self, work: QueuedRequest, error: errors.SkerryError) -> None:
-        if work.ask is not None and self._states is not None:
-            self._states.abandon(work.ask)
-        if isinstance(error, NotFiniteError):
-            self._instruments.not_finite.add(self._series)
-        self._refuse(work, error)
-
-    def _refuse(self, work: QueuedRequest, error: errors.SkerryError) -> None:
-        self._instruments.requests.add((*self._series, outcome_of(error)))
-        work.job.finish(error)
+    def _deliver(self, batch: list[QueuedRequest], outcomes: list[Outcome], seconds: float, now: float) -> None:
+        first = batch[0]
+        self._pace.ran(first.shape, first.row_bytes, seconds / sum([work.rows for work in batch]))
+        self._answering.deliver(batch, outcomes, seconds, now)
 
     def _own_thread(self) -> ThreadPoolExecutor:
         if self._thread is None:

@@ -38,10 +38,10 @@ class Bfloat16Run:
         if any(spec.datatype == "BYTES" for spec in (*inputs, *outputs)):
             raise errors.IntegrityError(f"{what} has texts beside BF16, which ONNX Runtime cannot run from Python")
 
-    def __call__(self, names: Sequence[str], feeds: Mapping[str, NDArray[Any]], _options: None) -> list[NDArray[Any]]:
+    def __call__(self, names: Sequence[str], feeds: Mapping[str, NDArray[Any]], options: Any) -> list[NDArray[Any]]:
         """As `run` of ONNX Runtime's session."""
         values = {name: self._value(name, rows) for name, rows in feeds.items()}
-        outputs = self._session.run_with_ort_values(list(names), values)
+        outputs = self._session.run_with_ort_values(list(names), values, options)
         return [self._rows(name, value) for name, value in zip(names, outputs, strict=True)]
 
     def _value(self, name: str, rows: NDArray[Any]) -> Any:

@@ -82,18 +82,16 @@ def _fitting(request: InferRequest, version: Version) -> tuple[list[NDArray[Any]
 
 def _check(request: InferRequest, version: Version, given: Sequence[tensors.Tensor]) -> Admitted:
     rows = given[0].shape[0]
-    shape: tuple[int, ...] = ()
     size_bytes = 0
     for tensor, spec in zip(given, version.manifest.inputs, strict=True):
         if tensor.shape[0] != rows:
             raise errors.InputError(
                 f"input {spec.name!r} has {tensor.shape[0]} rows, input {given[0].name!r} has {rows}"
             )
-        if tensors.FREE in spec.shape:
-            shape += tensor.shape[1:]
-        size_bytes += tensor.data.nbytes
+        size_bytes += tensors.size_bytes(tensor.data)
     if request.outputs:
         _check_outputs(request, version.manifest.outputs)
+    shape = tensors.free_sizes(version.manifest.inputs, [tensor.shape for tensor in given])
     return Admitted(rows, shape, size_bytes)
 
 

@@ -22,6 +22,11 @@ class ServingMetrics:
         self.not_finite = metrics.counter(
             "skerry_not_finite_total", "Answers withheld because of NaN or an infinity.", ("model", "version")
         )
+        self.stopped = metrics.counter(
+            "skerry_runs_stopped_total",
+            "Runs that did not end in time, or that nobody waited for any more.",
+            ("model", "version"),
+        )
         self.swaps = metrics.counter("skerry_swaps_total", "Versions that began to serve.", ("model",))
         self.load_failures = metrics.counter("skerry_load_failures_total", "Versions that were not loaded.", ("model",))
         self.malformed = metrics.counter("skerry_malformed_requests_total", "Requests that could not be read.")

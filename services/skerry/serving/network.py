@@ -29,6 +29,7 @@ class Network:
         self.output_names = tuple(spec.name for spec in manifest.outputs)
         self.state_names = tuple(state.input for state in manifest.state)
         self.fixed_rows = session.fixed_rows
+        self.switch = session.switch
         self._session = session
         self._steps = manifest.preprocessing
         self._client_names = tuple(spec.name for spec in manifest.inputs)
@@ -72,7 +73,7 @@ class Network:
         """(outputs, state after) for a batch: client inputs in the manifest's order, and the state before.
 
         Raises InputError (an input is not finite, does not fit the preprocessing, or is refused by the network);
-        NotFiniteError; IntegrityError (the network failed).
+        TooLargeError (too little memory); NotFiniteError; RunStoppedError; IntegrityError (the network failed).
         """
         feeds: dict[str, NDArray[Any]] = {}
         for (name, feed_name, dtype), rows in zip(self._feeding, inputs, strict=True):

@@ -17,6 +17,7 @@ from skerry.serving.broadcast import Broadcast
 from skerry.serving.metrics import ServingMetrics
 from skerry.serving.threads import Shares
 from skerry.serving.version import Options, Version, open_version
+from skerry.serving.watchdog import Watchdog
 
 log = logs.logger("serving")
 
@@ -50,6 +51,7 @@ class Registry:
         self._entries: dict[str, _Entry] = {}
         self._load_lock = asyncio.Lock()
         self._shares = Shares(options.threads)
+        self._watchdog = Watchdog()
         self.changed = Broadcast()
         self.is_draining = self.is_ending = False
         instruments.metrics.gauge(
@@ -84,7 +86,7 @@ class Registry:
             try:
                 share = self._shares.offer(model)
                 opened = await asyncio.to_thread(
-                    open_version, folder, model, number, self._options, self._instruments, share
+                    open_version, folder, model, number, self._options, self._instruments, share, self._watchdog
                 )
             except errors.SkerryError as exc:
                 entry.failed[number] = str(exc)
@@ -214,6 +216,11 @@ class Registry:
         """Streams without an end of their own are to end: their callers open them elsewhere."""
         self.is_draining = self.is_ending = True
         self.changed.notify()
+
+    def stop_runs(self) -> None:
+        """Nobody waits any more: a run that goes on would keep the process."""
+        for version in self._all():
+            version.batcher.stop()
 
     async def ending(self) -> None:
         """Until `end_streams` is called."""

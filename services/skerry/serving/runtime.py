@@ -39,9 +39,41 @@ _TYPES: Mapping[str, str] = {
     "tensor(string)": "BYTES",
     **{f"tensor({sign}int{bits})": f"{sign.upper()}INT{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }
-_ERROR = 3
+_ERROR, _FATAL = 3, 4
+_OUT_OF_MEMORY = ("Available memory of", "bad_alloc", "Failed to allocate memory")
+# A run of more input than this gives its memory back; smaller ones need what they hold again.
+_SHRINK_BYTES = 1 << 20
 
-Run = Callable[[Sequence[str], Mapping[str, NDArray[Any]], None], list[NDArray[Any]]]
+Run = Callable[[Sequence[str], Mapping[str, NDArray[Any]], Any], list[NDArray[Any]]]
+
+
+class RunStoppedError(errors.IntegrityError):
+    """The run was stopped before it was done."""
+
+
+class StopSwitch:
+    """Ends the runs of a session from another thread: the run that goes on, or the next one, and each after it until
+    the switch is reset. The library looks at it between two nodes, also within a loop; one node always ends."""
+
+    def __init__(self) -> None:
+        self._plain, self._shrinking = onnxruntime.RunOptions(), onnxruntime.RunOptions()
+        self._shrinking.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        for options in (self._plain, self._shrinking):
+            options.log_severity_level = _FATAL  # what a run fails of is in its error
+        self.is_stopped = False
+
+    def stop(self) -> None:
+        self.is_stopped = True
+        self._plain.terminate = self._shrinking.terminate = True
+
+    def reset(self) -> None:
+        if self.is_stopped:
+            self.is_stopped = False
+            self._plain.terminate = self._shrinking.terminate = False
+
+    def options(self, size_bytes: int) -> Any:
+        """For a run of so much input."""
+        return self._plain if size_bytes <= _SHRINK_BYTES else self._shrinking
 
 
 def check_provider(name: str) -> str:
@@ -75,6 +107,7 @@ class Session:
         # Not by the public `run`, which checks again in Python what the network's inputs were checked for already.
         self._run: Run = self._session._sess.run
         self._what = what
+        self.switch = StopSwitch()
         self.inputs = tuple(_spec(argument) for argument in self._session.get_inputs())
         self.outputs = tuple(_spec(argument) for argument in self._session.get_outputs())
         if any(spec.datatype == bfloat16.NAME for spec in (*self.inputs, *self.outputs)):
@@ -83,14 +116,23 @@ class Session:
         self.fixed_rows = next((size for size in first_axes if isinstance(size, int) and size > 0), None)
 
     def run(self, names: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """The outputs `names` for one batch. Raises InputError (the network takes no such input) or IntegrityError."""
+        """The outputs `names` for one batch. Raises InputError (the network takes no such input), TooLargeError (there
+        is not the memory for it), RunStoppedError or IntegrityError."""
+        options = self.switch.options(sum([rows.nbytes for rows in feeds.values()]))
         try:
-            outputs: list[NDArray[Any]] = self._run(names, feeds, None)
+            outputs: list[NDArray[Any]] = self._run(names, feeds, options)
         except _state.InvalidArgument as exc:
             raise errors.InputError(f"{self._what} does not take these inputs: {str(exc)[:300]}") from exc
         except _FAILURES as exc:
-            raise errors.IntegrityError(f"{self._what} failed on these inputs") from exc
+            raise self._failure(exc) from exc
         return outputs
+
+    def _failure(self, exc: BaseException) -> errors.SkerryError:
+        if self.switch.is_stopped:
+            return RunStoppedError(f"{self._what}: the run was stopped")
+        if any(words in str(exc) for words in _OUT_OF_MEMORY):
+            return errors.TooLargeError(f"{self._what} needs more memory for these inputs than it may use: send less")
+        return errors.IntegrityError(f"{self._what} failed on these inputs")
 
 
 def _spec(argument: Any) -> tensors.Spec:

@@ -25,12 +25,15 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`reason` says what was wrong, or how good it was. `latency_ms`: median of one row, preprocessing included."""
+    """`reason` says what was wrong, or how good it was. `latency_ms`: median of one row, preprocessing included; that
+    row has `row_bytes`, and `shape` where axes are free."""
 
     passed: bool
     reason: str
     max_difference: float = 0.0
     latency_ms: float = 0.0
+    row_bytes: int = 0
+    shape: tuple[int, ...] = ()
 
 
 def pack(inputs: Arrays, outputs: Arrays) -> bytes:
@@ -89,7 +92,8 @@ def run(network: Network, golden: bytes | None) -> Result:
         worst = max((_distance(answers[name], wanted, name) for name, wanted in expected.items()), default=0.0)
     except errors.SkerryError as exc:
         return Result(False, str(exc))
-    latency_ms = _latency_ms(network, {name: array[:1] for name, array in _as_fed(inputs, manifest).items()})
+    row = {name: array[:1] for name, array in _as_fed(inputs, manifest).items()}
+    latency_ms = _latency_ms(network, row)
     if worst > manifest.golden.tolerance_abs:
         text = (
             f"golden set differs by {worst:.4g}, more than {manifest.golden.tolerance_abs:.4g}: it answers wrongly here"
@@ -98,7 +102,10 @@ def run(network: Network, golden: bytes | None) -> Result:
     if 0 < manifest.golden.latency_cap_ms < latency_ms:
         text = f"one row takes {latency_ms:.3g} ms here, more than {manifest.golden.latency_cap_ms:.3g} ms"
         return Result(False, text, worst, latency_ms)
-    return Result(True, f"golden set within {worst:.3g}, {latency_ms:.3g} ms a row", worst, latency_ms)
+    size_bytes = sum(tensors.size_bytes(row[spec.name]) for spec in manifest.inputs)
+    shape = tensors.free_sizes(manifest.inputs, [row[spec.name].shape for spec in manifest.inputs])
+    text = f"golden set within {worst:.3g}, {latency_ms:.3g} ms a row"
+    return Result(True, text, worst, latency_ms, size_bytes, shape)
 
 
 def _distance(answer: NDArray[Any], wanted: NDArray[Any], name: str) -> float:

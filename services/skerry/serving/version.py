@@ -11,24 +11,30 @@ from skerry.core.sequences import SequencePolicy
 from skerry.serving import selftest
 from skerry.serving.batch_rules import BatchPolicy, VersionLabel
 from skerry.serving.batching import Batcher
+from skerry.serving.fair_queue import BytePool
 from skerry.serving.memory_limit import MemoryLimit
 from skerry.serving.metrics import ServingMetrics
 from skerry.serving.network import Network
+from skerry.serving.pace import Pace
 from skerry.serving.sequence_states import SequenceStates
+from skerry.serving.watchdog import Watchdog
 
+_WAITING_BYTES = 192 << 20  # of requests, of all versions
 # Above this a row is slow enough for more threads to pay for their waking.
 _SLOW_ROW_MS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How versions are run. `threads`: CPUs that slow models may use together; a quick one runs on one thread."""
+    """How versions are run. `threads`: CPUs that slow models may use together; a quick one runs on one thread. `pool`:
+    what their requests may hold together while they wait."""
 
     provider: str = "cpu"
     threads: int = 1
     batching: BatchPolicy = field(default_factory=BatchPolicy)
     sequences: SequencePolicy = field(default_factory=SequencePolicy)
     memory: MemoryLimit = field(default_factory=MemoryLimit)
+    pool: BytePool = field(default_factory=lambda: BytePool(_WAITING_BYTES))
 
 
 class Admitted(NamedTuple):
@@ -61,7 +67,13 @@ class Version:
 
 
 def open_version(
-    folder: Path, model: str, number: int, options: Options, instruments: ServingMetrics, threads: int = 1
+    folder: Path,
+    model: str,
+    number: int,
+    options: Options,
+    instruments: ServingMetrics,
+    threads: int = 1,
+    watchdog: Watchdog | None = None,
 ) -> Version:
     """Read, verify, load and try the version in `folder`; it may use `threads` if it is slow. Blocks; for a thread.
 
@@ -81,12 +93,19 @@ def open_version(
     batcher = Batcher(
         network,
         VersionLabel(model, str(number), digest),
-        row_s=result.latency_ms / 1e3,
+        pace=_pace(manifest, result, options.batching),
         policy=options.batching,
         instruments=instruments,
         states=states,
+        watchdog=watchdog or Watchdog(),
+        pool=options.pool,
     )
     return Version(model, number, digest, network, batcher, states, result, used)
+
+
+def _pace(manifest: Manifest, timed: selftest.Result, policy: BatchPolicy) -> Pace:
+    """What the row that was timed at load says of others: with free axes, only of those that are no larger."""
+    return Pace(policy, row_s=timed.latency_ms / 1e3, row_bytes=timed.row_bytes, shape=timed.shape)
 
 
 def _load(manifest: Manifest, folder: Path, provider: str, threads: int) -> tuple[Network, selftest.Result, int]:

@@ -1,7 +1,5 @@
 """How many connections we keep: of all, and of one address. Counted from accept on, so half a TLS handshake counts."""
 
-import ipaddress
-
 from skerry.rpc.limits import Limits
 
 
@@ -12,7 +10,7 @@ class Admission:
         self.connections = 0  # of all
 
     def enter(self, host: str) -> bool:
-        """Count one more of `host` (as `place_of` gives it), or say that there is no room."""
+        """Count one more of `host` (as `addresses.place_of` gives it), or say that there is no room."""
         here = self._of_address.get(host, 0)
         if self.connections >= self._limits.max_connections or here >= self._limits.max_connections_per_address:
             return False
@@ -25,15 +23,3 @@ class Admission:
         here = self._of_address.pop(host) - 1
         if here:
             self._of_address[host] = here
-
-
-def place_of(host: str) -> str:
-    """What counts as one: an IPv4 address, an IPv6 /64, or the text as it is (a Unix socket has none)."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if address.version == 6:
-        mapped = address.ipv4_mapped
-        return str(mapped) if mapped else str(ipaddress.ip_network((address, 64), strict=False))
-    return host

@@ -7,8 +7,8 @@ import logging
 import socket
 import ssl
 
+from skerry.core import addresses
 from skerry.rpc import tls
-from skerry.rpc.h2.admission import place_of
 from skerry.rpc.h2.peer import Peer, Peers
 from skerry.rpc.h2.secured import Secured
 
@@ -54,7 +54,7 @@ class Listener:
                     _log.warning("cannot_accept", extra={"fields": {"message": str(exc)}})
                     await asyncio.sleep(_PAUSE_S)
                 continue  # the peer gave up before we accepted
-            place = place_of(address[0])
+            place = addresses.place_of(address[0])
             if not admission.enter(place):
                 accepted.close()
                 continue
