@@ -56,14 +56,14 @@ def test_a_token_is_shown_once_and_only_its_hash_is_kept(system: StillSystem, tm
 def test_a_key_that_waits_is_seen_and_approved(system: StillSystem) -> None:
     wait(system, OTHER)
     assert "waits for approval" in system.good("nodes")
-    assert "bbbbbbbbbbbb" in system.good("nodes", "approve", "edge-1")
+    assert "bbbbbbbbbbbb" in system.good("nodes", "approve", "edge-1", "--key", "bbbbbbbb")
     assert system.objects.get("EdgeNode", "edge-1").spec["approvedKey"] == OTHER
     assert "waits for approval" not in system.good("nodes")
 
 
 def test_a_key_is_approved_only_when_it_is_the_one_that_was_named(system: StillSystem) -> None:
     wait(system, OTHER)
-    assert "another key of node edge-1 waits" in system.bad(3, "nodes", "approve", "edge-1", "--key", "cccc")
+    assert "another key of node edge-1 waits" in system.bad(3, "nodes", "approve", "edge-1", "--key", "cccccccc")
     assert system.objects.get("EdgeNode", "edge-1").spec["approvedKey"] == KEY
     system.good("nodes", "approve", "edge-1", "--key", OTHER[:20])
     assert system.objects.get("EdgeNode", "edge-1").spec["approvedKey"] == OTHER
@@ -71,6 +71,11 @@ def test_a_key_is_approved_only_when_it_is_the_one_that_was_named(system: StillS
 
 def test_approving_what_does_not_wait_is_refused_with_the_reason(system: StillSystem) -> None:
     assert "no key of node edge-1 waits" in system.bad(3, "nodes", "approve", "edge-1")
+    wait(system, OTHER)
+    told = system.bad(2, "nodes", "approve", "edge-1")
+    assert OTHER in told
+    assert "--key bbbbbbbbbbbbbbbb" in told
+    assert system.objects.get("EdgeNode", "edge-1").spec["approvedKey"] == KEY
     wait(system, KEY)
     assert "approved already" in system.bad(3, "nodes", "approve", "edge-1")
 
@@ -98,3 +103,20 @@ def test_a_cordoned_node_is_shown_as_one(system: StillSystem) -> None:
 
 def test_a_node_that_nobody_knows_is_named(system: StillSystem) -> None:
     assert "ghost" in system.bad(2, "nodes", "revoke", "ghost")
+
+
+def test_a_phantom_is_deleted_and_a_member_only_once_it_is_revoked(system: StillSystem) -> None:
+    system.objects.create("EdgeNode", "phantom", {"approvedKey": ""}, manager="gateway")
+    assert "`skerry nodes revoke edge-1` first" in system.bad(3, "nodes", "delete", "phantom", "edge-1")
+    assert len(system.objects.list("EdgeNode")) == 2, "all or none"
+    system.good("nodes", "revoke", "edge-1")
+    system.good("nodes", "delete", "phantom", "edge-1")
+    assert system.objects.list("EdgeNode") == []
+    assert "ghost" in system.bad(2, "nodes", "delete", "ghost")
+
+
+def test_a_node_that_reports_without_a_certificate_is_not_deleted_under_itself(system: StillSystem) -> None:
+    seen = {"connected": True, "lastSeenUnixMs": int(time.time() * 1000)}
+    system.objects.create("EdgeNode", "up", {}, manager="gateway")
+    system.objects.patch("EdgeNode", "up", manager="gateway", status=seen)
+    assert "stop it" in system.bad(3, "nodes", "delete", "up")

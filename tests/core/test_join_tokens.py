@@ -33,7 +33,7 @@ ROWS = [
         SECRET,
         None,
         "edge-1",
-        Outcome.WAIT,
+        Outcome.REFUSE,
         Reason.TOKEN_USED_UP,
         False,
         id="a token that is used up",
@@ -63,7 +63,7 @@ ROWS = [
         SECRET,
         None,
         "edge-1",
-        Outcome.WAIT,
+        Outcome.REFUSE,
         Reason.KEY_CHANGED,
         False,
         id="the same name with another key after the node was deleted",
@@ -169,8 +169,30 @@ def test_who_is_let_in(
 def test_an_expired_token_lets_nobody_new_in_but_an_approved_key_may_still_use_it() -> None:
     new = join_tokens.decide(FRESH, SECRET, None, "edge-1", MINE, now_ms=NOW + 1)
     assert (new.outcome, new.reason) == (Outcome.REFUSE, Reason.TOKEN_EXPIRED)
+    again = join_tokens.decide(token(used=(Use("edge-1", MINE),)), SECRET, None, "edge-1", MINE, now_ms=NOW + 1)
+    assert again.reason is Reason.TOKEN_EXPIRED, "nor a node again whose object was deleted"
     approved = join_tokens.decide(FRESH, SECRET, EnrolledNode(MINE, False), "edge-1", MINE, now_ms=NOW + 1)
     assert approved.outcome is Outcome.ISSUE
+
+
+def test_so_many_wait_by_one_token_and_not_for_ever() -> None:
+    current = FRESH
+    for number in range(join_tokens.MAX_WAITING):
+        waiting = join_tokens.waits(current, f"edge-{number}", MINE, now_ms=NOW)
+        assert waiting is not None
+        current = token(waiting=tuple(waiting))
+    assert len(current.waiting) == join_tokens.MAX_WAITING
+    assert join_tokens.waits(current, "edge-x", MINE, now_ms=NOW) is None
+    assert join_tokens.waits(current, "edge-0", MINE, now_ms=NOW + 1) is current.waiting, "asking again writes nothing"
+    changed = join_tokens.waits(current, "edge-0", OTHER, now_ms=NOW + 1)
+    assert changed is not None
+    assert len(changed) == join_tokens.MAX_WAITING, "a node waits once"
+    later = join_tokens.waits(current, "edge-x", MINE, now_ms=NOW + join_tokens.WAITING_MS)
+    assert later == (join_tokens.Waiting("edge-x", MINE, NOW + join_tokens.WAITING_MS),)
+    stored = {"nodes": [], "waiting": join_tokens.waiting_json(current.waiting)}
+    spec = {"secretHash": MINE, "expiresUnixMs": 1}
+    assert join_tokens.parse_object("t", spec, stored).waiting == current.waiting
+    assert join_tokens.parse_object("t", spec, {}).waiting == (), "as an earlier release wrote it"
 
 
 @given(

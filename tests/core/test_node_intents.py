@@ -6,6 +6,7 @@ import pytest
 
 from skerry.core import errors, intents, specs
 
+NOW, DAY_MS = 1_800_000_000_000, 86_400_000
 KEY, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 
 
@@ -15,24 +16,27 @@ def node(spec: dict[str, Any] | None = None, **status: Any) -> intents.Known:
 
 def test_the_key_that_waits_is_approved_and_a_revocation_ends_with_it() -> None:
     wanted = intents.Patch("EdgeNode", "edge-1", {"approvedKey": OTHER, "revoked": False})
-    assert intents.approve(node(waitingKey=OTHER)) == wanted
-    assert intents.approve(node(waitingKey=OTHER), OTHER[:20]) == wanted
-    assert intents.approve(node(waitingKey=OTHER), "bbbb") == wanted
+    for named in (OTHER, OTHER[:20], "bbbbbbbb"):
+        assert intents.approve(node(waitingKey=OTHER), named, now_ms=NOW) == wanted
+    assert intents.approve(node(waitingKey=OTHER, waitingUnixMs=NOW - DAY_MS + 1), OTHER, now_ms=NOW) == wanted
 
 
 @pytest.mark.parametrize(
     ("known", "key", "told"),
     [
-        pytest.param(node(), "", "no key of node edge-1 waits", id="no key waits"),
-        pytest.param(node(waitingKey=KEY), "", "approved already", id="it is the approved one"),
+        pytest.param(node(), OTHER, "no key of node edge-1 waits", id="no key waits"),
+        pytest.param(node(waitingKey=OTHER, waitingUnixMs=NOW - DAY_MS), OTHER, "no key", id="it asked a day ago"),
+        pytest.param(node(waitingKey=KEY), OTHER, "approved already", id="it is the approved one"),
         pytest.param(
-            node(waitingKey=OTHER), "cccc", f"another key of node edge-1 waits: {OTHER}", id="another one waits"
+            node(waitingKey=OTHER), "c" * 8, f"another key of node edge-1 waits: {OTHER}", id="another one waits"
         ),
+        pytest.param(node(waitingKey=OTHER), "", f"name the key: {OTHER} waits", id="no key is named"),
+        pytest.param(node(waitingKey=OTHER), "sha256:bbbb", "name the key", id="too little of it is named"),
     ],
 )
 def test_an_approval_that_makes_no_sense_says_why(known: intents.Known, key: str, told: str) -> None:
-    with pytest.raises(errors.RejectedError, match=told):
-        intents.approve(known, key)
+    with pytest.raises(errors.SkerryError, match=told):
+        intents.approve(known, key, now_ms=NOW)
 
 
 @pytest.mark.parametrize(

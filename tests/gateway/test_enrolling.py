@@ -72,9 +72,9 @@ def test_a_node_whose_answer_was_lost_before_its_object_was_made_gets_in_with_th
     with pytest.raises(errors.UnavailableError):
         desk.come("edge-1", mine)
     desk.objects.create = create
-    with pytest.raises(enrol.WaitingError, match="another key"):
+    with pytest.raises(errors.ForbiddenError, match="another key"):
         desk.come("edge-1", pki.make_key())
-    desk.objects.delete("EdgeNode", "edge-1")
+    assert desk.objects.list("EdgeNode") == []
     assert desk.come("edge-1", mine).certificate
     assert desk.used_by() == ["edge-1"]
 
@@ -92,7 +92,7 @@ def test_of_two_gateways_that_see_the_last_use_at_once_one_decides_again(desk: D
         return found
 
     desk.objects.get = overtaken
-    with pytest.raises(enrol.WaitingError, match="used up"):
+    with pytest.raises(errors.ForbiddenError, match="used up"):
         desk.come("edge-1", pki.make_key())
     assert desk.used_by() == ["edge-2"]
 
@@ -167,9 +167,56 @@ def test_a_flood_of_guesses_is_turned_away_before_it_costs_anything(desk: Desk) 
     asked = fleet_pb2.EnrolRequest(token_id="t00001", secret="guess", node="e", csr=pki.make_request(key))
     for _ in range(300):
         try:
-            desk.desk.enrol(asked)
+            desk.desk.enrol(asked, "192.0.2.1:1")
         except errors.OverloadedError:
             refused += 1
         except errors.ForbiddenError:
             pass
+    assert refused > 280
+
+
+def test_a_flood_from_one_address_keeps_out_neither_another_site_nor_a_node_that_is_known(desk: Desk) -> None:
+    known, new = pki.make_key(), pki.make_key()
+    desk.token("other1", uses=2)
+    desk.come("edge-1", known)
+    approved = {"edge-1": desk.objects.get("EdgeNode", "edge-1").spec["approvedKey"]}
+    desk.desk._approved = lambda node: approved.get(node, "")
+    stranger = fleet_pb2.EnrolRequest(token_id="x", secret="guess", node="e", csr=b"none")
+    refused = 0
+    for number in range(600):
+        try:
+            desk.desk.enrol(stranger, f"192.0.2.1:{number}")
+        except errors.OverloadedError:
+            refused += 1
+        except errors.InputError:
+            pass
     assert refused > 100
+    asked = fleet_pb2.EnrolRequest(token_id="other1", secret=SECRET, node="edge-2", csr=pki.make_request(new))
+    with pytest.raises(errors.OverloadedError, match="from this address"):
+        desk.desk.enrol(asked, "192.0.2.1:9")
+    assert desk.desk.enrol(asked, "192.0.2.2:9").certificate
+    back = fleet_pb2.EnrolRequest(node="edge-1", csr=pki.make_request(known))
+    assert desk.desk.enrol(back, "192.0.2.1:9").certificate, "behind the same address"
+
+
+def test_a_used_up_token_makes_no_object_whatever_names_it_is_shown(desk: Desk) -> None:
+    desk.come("edge-1", pki.make_key())
+    key = pki.make_key()
+    for number in range(100):
+        desk.desk._by_key = enrol.Rates(enrol.Rate(1, 1))
+        with pytest.raises(errors.ForbiddenError, match="used up"):
+            desk.come(f"phantom-{number}", key)
+    assert [node.name for node in desk.objects.list("EdgeNode")] == ["edge-1"]
+
+
+def test_one_token_lets_only_so_many_known_nodes_wait_with_another_key(desk: Desk) -> None:
+    desk.token("many01", uses=join_tokens.MAX_WAITING + 1)
+    for number in range(join_tokens.MAX_WAITING + 1):
+        desk.come(f"edge-{number}", pki.make_key(), token="many01")
+    for number in range(join_tokens.MAX_WAITING):
+        with pytest.raises(enrol.WaitingError):
+            desk.come(f"edge-{number}", pki.make_key(), token="many01")
+    last = f"edge-{join_tokens.MAX_WAITING}"
+    with pytest.raises(errors.ForbiddenError, match="16 nodes wait"):
+        desk.come(last, pki.make_key(), token="many01")
+    assert "waitingKey" not in desk.objects.get("EdgeNode", last).status

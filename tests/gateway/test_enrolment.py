@@ -169,7 +169,8 @@ def test_a_lost_answer_can_be_asked_for_again_and_the_token_is_consumed_once(gat
     for _ in range(2):
         assert gateway.enrol("edge-6", token, tmp_path / "node")[0] == "ENROLLED"
     assert [use["name"] for use in gateway.store.get("JoinToken", "lost").status["nodes"]] == ["edge-6"]
-    assert gateway.enrol("edge-5", token, tmp_path / "late")[0] == "WAITING"
+    assert gateway.enrol("edge-5", token, tmp_path / "late")[0] == "REFUSED"
+    assert "edge-5" not in [node.name for node in gateway.store.list("EdgeNode")]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +205,7 @@ def test_two_nodes_that_come_at_once_with_one_use_do_not_both_get_in(gateway: Ga
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(found.values()) == ["ENROLLED", "WAITING", "WAITING", "WAITING"]
+    assert sorted(found.values()) == ["ENROLLED", "REFUSED", "REFUSED", "REFUSED"]
 
 
 @pytest.mark.parametrize(

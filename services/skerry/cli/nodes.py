@@ -31,15 +31,34 @@ def _list(as_json: bool, state: Path) -> None:
 
 @nodes.command()
 @click.argument("name")
-@click.option("--key", default="", help="Approve only this key, as the node itself shows it (its beginning is enough).")
+@click.option("--key", default="", help="The key, as the node itself shows it; its first 8 digits and more are enough.")
 @state_option
 def approve(name: str, key: str, state: Path) -> None:
-    """Let NAME speak with the key that it last tried to enrol with: it was reset or replaced, or its token was used up.
-    The key that was approved before is no longer valid."""
+    """Let NAME speak with the key that it last tried to enrol with: it was reset or replaced. The key that was approved
+    before is no longer valid. Without --key it tells which key waits, and approves none."""
+    from skerry.cli import object_access
     from skerry.core import intents
 
-    patch = _change(state, name, lambda known: intents.approve(known, key))
-    output.say(f"node {name} may enrol with key {output.short(patch.spec['approvedKey'])}; it asks again by itself")
+    now_ms = object_access.now_ms()
+    patch = _change(state, name, lambda known: intents.approve(known, key, now_ms=now_ms))
+    output.say(f"node {name} may enrol with key {patch.spec['approvedKey']}; it asks again by itself")
+
+
+@nodes.command("delete")
+@click.argument("names", nargs=-1, required=True)
+@state_option
+def delete_node(names: tuple[str, ...], state: Path) -> None:
+    """Delete the objects of NAMES: nodes that are gone, or that nobody let in. A member is revoked first. What a node
+    uploaded stays."""
+    from skerry.cli import object_access
+    from skerry.core import intents
+
+    store, now_ms = object_access.store_of(state), object_access.now_ms()
+    for name in names:
+        intents.check_delete(object_access.known(store.get("EdgeNode", name)), now_ms=now_ms)
+    for name in names:
+        store.delete("EdgeNode", name)
+        output.say(f"node {name} is deleted; with a join token it may enrol anew")
 
 
 @nodes.command()

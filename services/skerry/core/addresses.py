@@ -37,6 +37,21 @@ def show(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def network(peer: str) -> str:
+    """Whom to count a peer (`host:port`) as: its IPv4 address, or the /64 of its IPv6 address, of which one caller has
+    as many addresses as it likes. What is no address (a socket's path) stands for itself."""
+    host = peer.rpartition(":")[0].strip("[]") or peer
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return peer
+    if address.version == 4:
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((int(address), 64), strict=False))
+
+
 def is_wildcard(host: str) -> bool:
     """A listener on this host takes calls on every interface; nobody can be sent there."""
     return host in ("", "0.0.0.0", "::", "::0", "0:0:0:0:0:0:0:0", "*")

@@ -2,9 +2,10 @@
 
 `skr1.<id>.<secret>.<sha256 hex of the CA's certificate>`: the id finds the JoinToken object, which holds only the
 secret's hash; the last part lets a node that knows nothing yet check to whom it gives the secret. A token is used once
-per node; a node that comes later, or comes back with another key, waits until a person approves its key. A key that is
-approved needs no token any more: its request is signed by it, and a node that was away for longer than its certificate
-was good comes back.
+per node, and a token that is used up lets nobody new in: nothing is written for a name that no token stood for. A node
+that is known and comes back with another key waits until a person approves that key; so many wait by one token, and
+not for ever. A key that is approved needs no token any more: its request is signed by it, and a node that was away for
+longer than its certificate was good comes back.
 """
 
 import enum
@@ -13,13 +14,16 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from skerry.core import digests, errors
 from skerry.core.specs.reader import Reader, read
 
 MAX_USES = 2_000  # each use stands in the object's status, which has a bound
+MAX_WAITING = 16  # nodes at once whose new key waits for approval by one token
+WAITING_MS = 86_400_000  # a key that did not ask again for so long waits no more
+_REFRESH_MS = WAITING_MS // 4  # a key that goes on asking is written down anew so often
 _FORM = re.compile(r"skr1\.([a-z0-9]{4,32})\.([A-Za-z0-9_-]{20,64})\.([0-9a-f]{64})")
 
 
@@ -44,6 +48,15 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """A node that came by a token with a key that a person must approve, and when it last asked (Unix ms)."""
+
+    node: str
+    key: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class JoinToken:
     """JoinToken.spec and its status. `node_pattern` has `*` and `?`; `labels` are given to the nodes."""
 
@@ -54,6 +67,7 @@ class JoinToken:
     node_pattern: str = "*"
     labels: Mapping[str, str] = field(default_factory=dict)
     used: tuple[Use, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +121,43 @@ def secret_hash(secret: str) -> str:
 
 def parse_object(name: str, spec: Mapping[str, Any], status: Mapping[str, Any]) -> JoinToken:
     """A JoinToken as stored. Raises InputError naming the field."""
-    used = read("JoinToken", name, "status", status, lambda reader: reader.each("nodes", _use, MAX_USES))
-    return read("JoinToken", name, "spec", spec, lambda reader: _token(name, reader, used))
+    used, waiting = read(
+        "JoinToken",
+        name,
+        "status",
+        status,
+        lambda reader: (reader.each("nodes", _use, MAX_USES), reader.each("waiting", _waiting, MAX_USES)),
+    )
+    return replace(read("JoinToken", name, "spec", spec, lambda reader: _token(name, reader, used)), waiting=waiting)
 
 
 def use_json(use: Use, now_ms: int) -> dict[str, Any]:
     """As JoinToken.status.nodes holds it."""
     return {"name": use.node, "keyDigest": use.key, "atUnixMs": now_ms}
+
+
+def waiting_json(waiting: Sequence[Waiting]) -> list[dict[str, Any]]:
+    """As JoinToken.status.waiting holds it."""
+    return [{"name": one.node, "keyDigest": one.key, "atUnixMs": one.at_ms} for one in waiting]
+
+
+def waits(token: JoinToken, node: str, key: str, *, now_ms: int) -> Sequence[Waiting] | None:
+    """Who waits by this token once this key does, or what waits already when nothing needs to be written. None: too
+    many do. Those that did not ask again in time are left out."""
+    fresh = tuple(one for one in token.waiting if 0 <= now_ms - one.at_ms < WAITING_MS)
+    mine = next((one for one in fresh if one.node == node), None)
+    if mine is not None and mine.key == key and now_ms - mine.at_ms < _REFRESH_MS:
+        return token.waiting
+    others = tuple(one for one in fresh if one.node != node)
+    return None if len(others) >= MAX_WAITING else (*others, Waiting(node, key, now_ms))
+
+
+def waiting_key(approved_key: str, status: Mapping[str, Any], *, now_ms: int) -> str:
+    """The key of an EdgeNode that waits for approval, empty when none does or it asked too long ago. `status` is the
+    node's; an earlier release did not write down when."""
+    key, asked_ms = str(status.get("waitingKey") or ""), status.get("waitingUnixMs")
+    is_over = isinstance(asked_ms, int) and now_ms - asked_ms >= WAITING_MS
+    return "" if key == approved_key or is_over else key
 
 
 def decide(
@@ -128,9 +172,6 @@ def decide(
         )
     if known is not None and known.revoked and known.approved_key == key:
         return Decision(Outcome.REFUSE, Reason.NODE_REVOKED, f"node {node} is revoked")
-    earlier = next((use for use in token.used if use.node == node), None)
-    if known is None and earlier is not None and earlier.key == key:
-        return Decision(Outcome.ISSUE, Reason.ANSWER_REPEATED, "the token was used by this very node and key")
     if now_ms >= token.expires_ms:
         return Decision(Outcome.REFUSE, Reason.TOKEN_EXPIRED, f"join token {token.id} has expired: make another one")
     if not fnmatch.fnmatchcase(node, token.node_pattern):
@@ -139,26 +180,32 @@ def decide(
             Reason.TOKEN_FOR_OTHERS,
             f"join token {token.id} is for nodes {token.node_pattern!r}, not {node!r}",
         )
+    if known is not None:
+        return _wait(known, node)
+    earlier = next((use for use in token.used if use.node == node), None)
+    if earlier is not None and earlier.key == key:
+        return Decision(Outcome.ISSUE, Reason.ANSWER_REPEATED, "the token was used by this very node and key")
+    if earlier is not None:
+        text = f"node {node} used join token {token.id} with another key, and is known no more: make another token"
+        return Decision(Outcome.REFUSE, Reason.KEY_CHANGED, text)
+    if len(token.used) >= token.uses:
+        text = f"join token {token.id} is used up ({token.uses}): make another one with `skerry nodes token create`"
+        return Decision(Outcome.REFUSE, Reason.TOKEN_USED_UP, text)
+    return Decision(Outcome.ISSUE, Reason.TOKEN_VALID, f"join token {token.id} lets it in", consumes=True)
+
+
+def _wait(known: EnrolledNode, node: str) -> Decision:
+    """A node that there is, with a key that is not the approved one."""
     approve = f"a person must approve it: skerry nodes approve {node}"
-    if known is not None and known.revoked:  # with another key: its replacement may be approved, it may not
+    if known.revoked:  # with another key: its replacement may be approved, it may not
         return Decision(Outcome.WAIT, Reason.NODE_REVOKED, f"node {node} is revoked; {approve}")
-    if known is not None and known.approved_key:
+    if known.approved_key:
         return Decision(
             Outcome.WAIT, Reason.KEY_CHANGED, f"node {node} has enrolled before with another key; {approve}"
         )
-    if earlier is not None:
-        return Decision(
-            Outcome.WAIT, Reason.KEY_CHANGED, f"node {node} has used join token {token.id} with another key; {approve}"
-        )
-    if len(token.used) >= token.uses:
-        return Decision(
-            Outcome.WAIT, Reason.TOKEN_USED_UP, f"join token {token.id} is used up ({token.uses}); {approve}"
-        )
-    if known is not None:
-        return Decision(
-            Outcome.WAIT, Reason.KEY_NOT_APPROVED, f"node {node} is known and its key is not approved; {approve}"
-        )
-    return Decision(Outcome.ISSUE, Reason.TOKEN_VALID, f"join token {token.id} lets it in", consumes=True)
+    return Decision(
+        Outcome.WAIT, Reason.KEY_NOT_APPROVED, f"node {node} is known and its key is not approved; {approve}"
+    )
 
 
 def _token(name: str, reader: Reader, used: Sequence[Use]) -> JoinToken:
@@ -184,3 +231,7 @@ def _labels(reader: Reader) -> Mapping[str, str]:
 def _use(reader: Reader) -> Use:
     reader.integer("atUnixMs", 0)
     return Use(reader.text("name", None), reader.digest("keyDigest"))
+
+
+def _waiting(reader: Reader) -> Waiting:
+    return Waiting(reader.text("name", None), reader.digest("keyDigest"), reader.integer("atUnixMs", 0))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skerry.adapters.objects import Object
-from skerry.core import conditions, contract, errors, liveness, membership, specs
+from skerry.core import conditions, contract, errors, join_tokens, liveness, membership, specs
 from skerry.dashboard import fields, views
 
 Readings = Mapping[str, Mapping[str, Any]]
@@ -71,7 +71,7 @@ def _node(
         serving=[_serving(node.name, report, live) for report in node.reports],
         spool=_spool(live.get(contract.spool_reading(node.name))),
         standing=standing,
-        waiting_key="" if (waiting := str(thing.status.get("waitingKey") or "")) == node.approved_key else waiting,
+        waiting_key=join_tokens.waiting_key(node.approved_key, thing.status, now_ms=now_ms),
         conditions=conditions.from_json(thing.status.get("conditions")),
     )
 

@@ -15,7 +15,7 @@ from skerry.core import errors, name_claim, specs
 from skerry.proto import fleet_pb2
 
 # What stands in EdgeNode.status and is no word of the node itself.
-_NOT_SAID = frozenset({"lastSeenUnixMs", "waitingKey", "conditions", "conflictUnixMs"})
+_NOT_SAID = frozenset({"lastSeenUnixMs", "waitingKey", "waitingUnixMs", "conditions", "conflictUnixMs", "refusals"})
 KINDS = ("EdgeNode", "EdgeModel", "ModelRollout")
 
 _log = logs.logger("gateway")

@@ -1,25 +1,29 @@
-"""Lets nodes in: a join token and a key become a certificate, once per node; later ones wait for a person.
+"""Lets nodes in: a join token and a key become a certificate, once per node; another key waits for a person.
 
 What is decided stands in objects (`JoinToken.status`, `EdgeNode`) before a certificate leaves, so that replicas agree
-and a lost answer can be asked for again. Blocking: called on threads.
+and a lost answer can be asked for again. Who asks too often is told to come later: each key by itself, and more widely
+each address, for a whole site may be behind one; a key that is approved is not held up by those that are not. Blocking:
+called on threads.
 """
 
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from skerry.adapters import files
 from skerry.adapters.objects.protocol import Object, Objects
 from skerry.adapters.pki import authority
 from skerry.adapters.telemetry import logs
-from skerry.core import errors, identity, join_tokens, names, offload, writers
+from skerry.core import addresses, errors, identity, join_tokens, names, writers
+from skerry.gateway.rates import Rate, Rates
 from skerry.proto import fleet_pb2
 
 _TRIES = 10
-_PER_S, _BURST = 20.0, 100.0  # attempts that this process looks at; a flood of guesses costs little
+# A node asks once, and then about once a minute while it waits or is refused.
+_PER_KEY = Rate(0.2, 10.0)
+_PER_ADDRESS = Rate(20.0, 400.0)
 
 _log = logs.logger("gateway")
 
@@ -40,17 +44,33 @@ class Policy:
 
 
 class Enrolment:
-    """`clock` is wall time in Unix ms."""
+    """`clock` is wall time in Unix ms. `approved` gives the key that may speak for a node, as it was seen last (empty:
+    none may), at once."""
 
-    def __init__(self, objects: Objects, policy: Policy, clock: Callable[[], int]) -> None:
-        self._objects, self._policy, self._clock = objects, policy, clock
-        self._lock, self._attempts = threading.Lock(), offload.TokenBucket.full(_PER_S, _BURST, time.monotonic())
+    def __init__(
+        self,
+        objects: Objects,
+        policy: Policy,
+        clock: Callable[[], int],
+        approved: Callable[[str], str] = lambda node: "",
+    ) -> None:
+        self._objects, self._policy, self._clock, self._approved = objects, policy, clock, approved
+        self._by_key, self._by_address = Rates(_PER_KEY), Rates(_PER_ADDRESS)
 
-    def enrol(self, request: fleet_pb2.EnrolRequest) -> fleet_pb2.Membership:
-        """Raises InputError, ForbiddenError (this token never), WaitingError, OverloadedError, UnavailableError."""
-        self._admit()
+    def is_known(self, request: fleet_pb2.EnrolRequest) -> bool:
+        """Is it asked for by the key that is approved for this node already? Raises InputError."""
+        approved = self._approved(request.node)
+        return bool(approved) and approved == authority.digest_of_request(request.csr)
+
+    def enrol(self, request: fleet_pb2.EnrolRequest, address: str = "") -> fleet_pb2.Membership:
+        """`address`: the peer's. Raises InputError, ForbiddenError (this token never), WaitingError, OverloadedError,
+        UnavailableError."""
         names.check("EdgeNode", request.node)
+        if not self.is_known(request) and not self._by_address.take(addresses.network(address)):
+            raise errors.OverloadedError("too many nodes ask to enrol from this address: ask again later")
         key = authority.digest_of_request(request.csr)
+        if not self._by_key.take((request.token_id[:64], key)):
+            raise errors.OverloadedError(f"node {request.node} asks to enrol too often: ask again later")
         for _ in range(_TRIES):
             try:
                 self._decide(request, key)
@@ -87,12 +107,16 @@ class Enrolment:
             _log.warning("node_refused", node=request.node, token=request.token_id[:40], message=decision.message)
             raise errors.ForbiddenError(decision.message)
         if decision.outcome is join_tokens.Outcome.WAIT:
-            assert token is not None
-            self._record_waiting_key(request.node, node, token, key, decision.message)
+            assert token_object is not None and token is not None
+            self._record_waiting_key(request.node, token, token_object, key, decision.message)
             raise WaitingError(decision.message)
         if decision.consumes:
             assert token_object is not None and token is not None
-            self._consume(token_object, token, join_tokens.Use(request.node, key), now_ms)
+            used = [
+                *token_object.status.get("nodes", []),
+                join_tokens.use_json(join_tokens.Use(request.node, key), now_ms),
+            ]
+            self._write_token(token_object, {"nodes": used})
         if node is None:
             assert token is not None
             self._create(request.node, token, key)
@@ -111,14 +135,13 @@ class Enrolment:
         except errors.NotFoundError:
             return None
 
-    def _consume(self, token_object: Object, token: join_tokens.JoinToken, use: join_tokens.Use, now_ms: int) -> None:
-        """WrittenStatus against the version that was read: of two nodes that come at once, one decides again."""
-        used = [*token_object.status.get("nodes", []), join_tokens.use_json(use, now_ms)]
+    def _write_token(self, token_object: Object, status: dict[str, Any]) -> None:
+        """Against the version that was read: of two nodes that come at once, one decides again."""
         self._objects.patch(
             "JoinToken",
-            token.id,
+            token_object.name,
             manager=writers.GATEWAY,
-            status={"nodes": used},
+            status=status,
             resource_version=token_object.resource_version,
         )
 
@@ -127,15 +150,23 @@ class Enrolment:
         self._objects.create("EdgeNode", name, spec, manager=writers.GATEWAY)
 
     def _record_waiting_key(
-        self, name: str, node: Object | None, token: join_tokens.JoinToken, key: str, reason: str
+        self, node: str, token: join_tokens.JoinToken, token_object: Object, key: str, reason: str
     ) -> None:
         """The key that asks stands in the node's status, where a person finds it and may approve it."""
-        if node is None:
-            self._create(name, token, "")
-        elif node.status.get("waitingKey") == key:
+        now_ms = self._clock()
+        waiting = join_tokens.waits(token, node, key, now_ms=now_ms)
+        if waiting is None:
+            raise errors.ForbiddenError(
+                f"{join_tokens.MAX_WAITING} nodes wait for approval by join token {token.id} already: approve some, or "
+                "make another token"
+            )
+        if waiting is not token.waiting:
+            self._write_token(token_object, {"waiting": join_tokens.waiting_json(waiting)})
+            _log.warning("node_waits", node=node, key=key, message=reason)
+        elif self._objects.get("EdgeNode", node).status.get("waitingKey") == key:
             return
-        _log.warning("node_waits", node=name, key=key, message=reason)
-        self._objects.patch("EdgeNode", name, manager=writers.GATEWAY, status={"waitingKey": key})
+        status = {"waitingKey": key, "waitingUnixMs": now_ms}
+        self._objects.patch("EdgeNode", node, manager=writers.GATEWAY, status=status)
 
     def _issue(self, node: str, csr: bytes) -> fleet_pb2.Membership:
         policy, now = self._policy, datetime.fromtimestamp(self._clock() / 1000, UTC)
@@ -152,10 +183,3 @@ class Enrolment:
         if self._policy.trust_root is None:
             return b""
         return files.read(self._policy.trust_root, max_bytes=64 << 10)
-
-    def _admit(self) -> None:
-        with self._lock:
-            attempts = self._attempts.take(1, time.monotonic())
-            if attempts is None:
-                raise errors.OverloadedError("too many nodes ask to enrol: ask again later")
-            self._attempts = attempts

@@ -121,7 +121,13 @@ class Listeners:
             lifetime=timedelta(days=settings.certificate_days),
             trust_root=settings.trust_root,
         )
-        return enrol.Enrolment(self._services.store, policy, lambda: time.time_ns() // 1_000_000)
+        view = self._services.guard.view
+
+        def approved(node: str) -> str:
+            key, revoked = view.approval(node) or ("", False)
+            return "" if revoked else key
+
+        return enrol.Enrolment(self._services.store, policy, lambda: time.time_ns() // 1_000_000, approved)
 
     def _tls(self, *, nodes: bool) -> Tls | None:
         settings = self._settings

@@ -1,6 +1,7 @@
 """The Fleet service as methods of a transport: bytes to messages and back."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -16,8 +17,11 @@ from skerry.rpc.methods import Call, Kind, Method, Methods
 
 MAX_UPLOADS = 32  # at once, running and waiting: each holds its request in memory
 _UPLOAD_THREADS = 4
+MAX_ENROLMENTS = 64  # at once, running and waiting, of known nodes and of others each
+_ENROL_THREADS = 2
 
 _MessageT = TypeVar("_MessageT", bound=Message)
+_ResultT = TypeVar("_ResultT")
 
 _log = logs.logger("gateway")
 
@@ -65,16 +69,39 @@ def build(
 
 
 def build_enrolment(enrolment: enrol.Enrolment) -> Methods:
-    """`/skerry.fleet.v1.Enrolment/Enrol`, for a listener of its own."""
+    """`/skerry.fleet.v1.Enrolment/Enrol`, for a listener of its own. Known nodes have threads of their own: whoever
+    floods the door with strange keys does not keep a node out whose certificate has ended."""
+    known, strange = Lane("enrol-known"), Lane("enrol")
 
-    async def enter(_: Call, data: bytes) -> bytes:
+    async def enter(call: Call, data: bytes) -> bytes:
         try:
-            membership = await asyncio.to_thread(enrolment.enrol, _request(data, fleet_pb2.EnrolRequest))
+            request = _request(data, fleet_pb2.EnrolRequest)
+            is_known = await known.run(enrolment.is_known, request)
+            lane = known if is_known else strange
+            membership = await lane.run(enrolment.enrol, request, call.peer_address)
         except errors.SkerryError as exc:
             raise grpc_status.call_error(exc) from exc
         return bytes(membership.SerializeToString())
 
     return {contract.ENROL: Method(Kind.UNARY, enter)}
+
+
+class Lane:
+    """A few threads, and a bounded number that wait for them. Lives on one event loop."""
+
+    def __init__(self, name: str) -> None:
+        self._threads = ThreadPoolExecutor(_ENROL_THREADS, thread_name_prefix=name)
+        self._running = 0
+
+    async def run(self, work: Callable[..., _ResultT], *given: object) -> _ResultT:
+        """Raises OverloadedError when too many wait, and what `work` raises."""
+        if self._running >= MAX_ENROLMENTS:
+            raise errors.OverloadedError(f"{MAX_ENROLMENTS} nodes are being enrolled: ask again later")
+        self._running += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *given)
+        finally:
+            self._running -= 1
 
 
 def _request(data: bytes, kind: type[_MessageT]) -> _MessageT:

@@ -6,7 +6,7 @@ sense now. The caller writes a patch against the resourceVersion that it read.
 """
 
 from skerry.core.intents.fleets import create_fleet
-from skerry.core.intents.nodes import approve, cordon, label, readmit, revoke
+from skerry.core.intents.nodes import approve, check_delete, cordon, label, readmit, revoke
 from skerry.core.intents.objects import Creation, Known, Patch
 from skerry.core.intents.rollouts import (
     Offer,
@@ -29,6 +29,7 @@ __all__ = [
     "Patch",
     "abort",
     "approve",
+    "check_delete",
     "cordon",
     "create_fleet",
     "label",

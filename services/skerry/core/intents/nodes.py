@@ -2,23 +2,44 @@
 
 from collections.abc import Mapping
 
-from skerry.core import errors
+from skerry.core import errors, join_tokens
 from skerry.core.intents.objects import Known, Patch
 
 _KIND = "EdgeNode"
+MIN_KEY_DIGITS = 8
+_ALIVE_MS = 60_000
 
 
-def approve(known: Known, key: str = "") -> Patch:
-    """Let the key that waits speak for the node; the one before is no longer valid. `key`: only this one, its beginning
-    is enough."""
-    waiting = str(known.status.get("waitingKey") or "")
+def approve(known: Known, key: str, *, now_ms: int) -> Patch:
+    """Let the key that waits speak for the node; the one before is no longer valid. `key` names it, as the node shows
+    it (its beginning of MIN_KEY_DIGITS and more is enough): another one may ask between a look and an approval."""
+    approved = str(known.spec.get("approvedKey") or "")
+    waiting = join_tokens.waiting_key(approved, known.status, now_ms=now_ms)
+    if approved and known.status.get("waitingKey") == approved:
+        raise errors.RejectedError(f"the key of node {known.name} is approved already")
     if not waiting:
         raise errors.RejectedError(f"no key of node {known.name} waits for approval")
-    if known.spec.get("approvedKey") == waiting:
-        raise errors.RejectedError(f"the key of node {known.name} is approved already")
-    if not waiting.removeprefix("sha256:").startswith(key.removeprefix("sha256:")):
+    named = key.removeprefix("sha256:")
+    if len(named) < MIN_KEY_DIGITS:
+        raise errors.InputError(
+            f"name the key: {waiting} waits for node {known.name}. If the node itself shows the same one: "
+            f"skerry nodes approve {known.name} --key {waiting.removeprefix('sha256:')[:16]}"
+        )
+    if not waiting.removeprefix("sha256:").startswith(named):
         raise errors.RejectedError(f"another key of node {known.name} waits: {waiting}")
     return Patch(_KIND, known.name, {"approvedKey": waiting, "revoked": False})
+
+
+def check_delete(known: Known, *, now_ms: int) -> None:
+    """Raises RejectedError for a node that may connect now: its object would be missed at once, and a node that is kept
+    out stays out only while its object says so."""
+    if known.spec.get("approvedKey") and not known.spec.get("revoked"):
+        raise errors.RejectedError(
+            f"node {known.name} is a member of the fleet: `skerry nodes revoke {known.name}` first. Revoked, it stays "
+            "out; deleted, it may come back with a join token"
+        )
+    if known.status.get("connected") and now_ms - int(known.status.get("lastSeenUnixMs") or 0) < _ALIVE_MS:
+        raise errors.RejectedError(f"node {known.name} is connected, and its next report would make it again: stop it")
 
 
 def revoke(known: Known) -> Patch:

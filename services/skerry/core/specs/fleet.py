@@ -235,6 +235,8 @@ def _node_status(node: EdgeNode, reader: Reader) -> EdgeNode:
         reader.text(shown, "")
     reader.integer("certNotAfterUnixMs", 0)
     reader.integer("conflictUnixMs", 0)
+    reader.integer("waitingUnixMs", 0)
+    reader.mapping("refusals", {})
     reader.texts("earlierBootIds", ())
     conditions.from_json(list(reader.items("conditions", ())))
     reader.mapping("runtime", {})
