@@ -62,6 +62,7 @@ class Counted:
 class World:
     def __init__(self, tmp: Path, nodes: int = 2, objects: Any = None, now_ms: int = T0_MS) -> None:
         self.tmp, self.now_ms, self.effects, self.die_before = tmp, now_ms, 0, 0
+        self.wall_step_ms = 0  # how wrong the controller's wall clock is
         self.objects, self.blobs, self.fleetstate = objects or MemoryObjects(), MemoryBlobs(), MemoryFleetState()
         self.events = MemoryEvents()
         self.jobs, self.board = MemoryJobs(), Board()
@@ -121,7 +122,7 @@ class World:
 
     def tick(self) -> None:
         with self._files_counted():
-            self.reconciler.tick(self.epoch, self.now_ms)
+            self.reconciler.tick(self.epoch, self.now_ms + self.wall_step_ms, self.now_ms)
 
     def run(self, ticks: int) -> None:
         """Time passes: a second a tick; agents and jobs do their part."""

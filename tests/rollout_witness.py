@@ -135,7 +135,14 @@ class Witness:
                 node = replace(node, assignments=() if made is None else (made,))
             nodes.append(node)
         case = rollout.Case(spec, self.world.versions, self.world.stable, FLEET)
-        now_ms, epoch = self.world.now_ms, plan.status.epoch
-        again = planner.plan(case, plan.status, nodes, self.world.evidence, now_ms=now_ms, epoch=epoch)
+        again = planner.plan(
+            case,
+            plan.status,
+            nodes,
+            self.world.evidence,
+            now_ms=self.world.wall_ms,
+            epoch=plan.status.epoch,
+            elapsed=self.world.elapsed,
+        )
         assert again.status == plan.status, "I12: planning twice is not planning once"
         assert again.assignments == plan.assignments, "I12: assignments changed without a reason"

@@ -13,9 +13,11 @@ from typing import Any
 
 from rollout_agent import MODEL, Agent, Message, version
 
+from skerry.controller import stopwatch
 from skerry.core import evidence, rollout, specs
 from skerry.core.rollout import permits, planner, settling
 
+T0_MS = 1_790_000_000_000
 FLEET = specs.EdgeFleet("all", offline_after_s=15)
 
 
@@ -33,7 +35,9 @@ class World:
     """`watch` is called after every plan with (name, spec, before, plan); `on_activate` when a node has swapped."""
 
     def __init__(self, nodes: int = 3, stable: bool = True) -> None:
-        self.now_ms, self.epoch, self.revision, self.requests = 1_000_000, 1, 0, 100
+        self.wall_step_ms = 0  # how wrong the controller's wall clock is
+        self.stopwatches: dict[int, stopwatch.RolloutStopwatch] = {}  # of each epoch's leader
+        self.now_ms, self.epoch, self.revision, self.requests = T0_MS, 1, 0, 100
         self.versions = {one.name: one for one in map(version, range(1, 4))}
         self.stable = "m-v1" if stable else ""
         self.catch_up = "{}"
@@ -47,6 +51,7 @@ class World:
         self.swap_fails: set[tuple[str, str]] = set()
         self.metrics = "good"
         self.evidence: evidence.Evidence | None = None  # that the last plan was given
+        self.elapsed = rollout.Elapsed()  # and what had been counted for it
         self.activations: list[tuple[str, specs.Assignment]] = []
         self.watch: Callable[[str, specs.ModelRollout, rollout.Status, rollout.Plan], None] = lambda *_: None
         for _ in range(nodes):
@@ -121,8 +126,12 @@ class World:
     # ---- the controller
 
     def reconcile(self, *, epoch: int | None = None, stop_after: int = 99) -> None:
-        """One tick. A controller that dies after `stop_after` writes leaves the rest undone."""
+        """One tick. A controller that dies after `stop_after` writes leaves the rest undone, and the next one has
+        counted nothing."""
         epoch = self.epoch if epoch is None else epoch
+        watch = self._tick_of(epoch)
+        if stop_after < 99:
+            self.stopwatches.clear()
         parsed = {name: _rollout(name, json.dumps(one.spec)) for name, one in self.rollouts.items()}
         known = [(one.created_ms, parsed[name], self.status(name)) for name, one in self.rollouts.items()]
         newer = planner.superseded_by(known)
@@ -131,7 +140,7 @@ class World:
         for name, spec in parsed.items():
             before = self.status(name)
             case = rollout.Case(spec, self.versions, self.stable, FLEET, newer.get(name, ""))
-            plan = self._plan(case, before, epoch)
+            plan = self._plan(case, before, epoch, watch.of(name, before))
             self.watch(name, spec, before, plan)
             if plan.stale:
                 continue
@@ -144,18 +153,40 @@ class World:
                 if writes >= stop_after:
                     return
                 writes += self.assign(node, assignment, epoch)
-        self.settle(frozenset(busy), epoch)
+        self.settle(frozenset(busy), epoch, watch.of_settling())
 
-    def _plan(self, case: rollout.Case, before: rollout.Status, epoch: int) -> rollout.Plan:
+    @property
+    def wall_ms(self) -> int:
+        """What the controller's wall clock says."""
+        return self.now_ms + self.wall_step_ms
+
+    def _tick_of(self, epoch: int) -> stopwatch.RolloutStopwatch:
+        """The stopwatch of that leader, a round further."""
+        watch = self.stopwatches.setdefault(epoch, stopwatch.RolloutStopwatch())
+        held = [self.status(name).permits for name in self.rollouts]
+        held.append(settling.settled_from_json(MODEL, json.loads(self.catch_up)).permits)
+        permits = [permit for some in held for permit in some]
+        watch.tick(self.nodes(), permits, now_ms=self.wall_ms, mono_ms=self.now_ms)
+        return watch
+
+    def _plan(self, case: rollout.Case, before: rollout.Status, epoch: int, elapsed: rollout.Elapsed) -> rollout.Plan:
         nodes = self.nodes()
-        asked = planner.question(case, before, nodes, now_ms=self.now_ms, epoch=epoch)
-        self.evidence = None if asked is None else self.count(asked)
-        return planner.plan(case, before, nodes, self.evidence, now_ms=self.now_ms, epoch=epoch)
+        asked = planner.question(case, before, nodes, now_ms=self.wall_ms, epoch=epoch, elapsed=elapsed)
+        self.evidence, self.elapsed = None if asked is None else self.count(asked), elapsed
+        return planner.plan(case, before, nodes, self.evidence, now_ms=self.wall_ms, epoch=epoch, elapsed=elapsed)
 
-    def settle(self, busy: frozenset[str], epoch: int) -> None:
+    def settle(self, busy: frozenset[str], epoch: int, elapsed: rollout.Elapsed) -> None:
         before = settling.settled_from_json(MODEL, json.loads(self.catch_up))
         done = settling.settle(
-            MODEL, self.versions.get(self.stable), FLEET, before, self.nodes(), busy, now_ms=self.now_ms, epoch=epoch
+            MODEL,
+            self.versions.get(self.stable),
+            FLEET,
+            before,
+            self.nodes(),
+            busy,
+            now_ms=self.wall_ms,
+            epoch=epoch,
+            elapsed=elapsed,
         )
         if not done.stale:
             self.catch_up = json.dumps(settling.settled_to_json(done.settled))
@@ -184,9 +215,9 @@ class World:
         if self.metrics == "missing":
             return None
         if self.metrics == "error":
-            return evidence.Evidence(read_ms=self.now_ms, error="no counters")
+            return evidence.Evidence(read_ms=self.wall_ms, error="no counters")
         bad = {"bad": 0.6, "few": 0.0}.get(self.metrics, 0.1)
-        read_ms = self.now_ms - (100_000 if self.metrics == "stale" else 0)
+        read_ms = self.wall_ms - (100_000 if self.metrics == "stale" else 0)
         canary = tuple(evidence.Count(node, n, n * bad, read_ms) for node, n in self._answers(asked.canary_nodes))
         baseline = tuple(
             evidence.Count(node, n, n * 0.3 // 1, read_ms) for node, n in self._answers(asked.baseline_nodes)

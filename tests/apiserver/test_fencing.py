@@ -48,13 +48,13 @@ class Contender:
         self.objects.changes(0, timeout_s=0, kinds=KINDS)
 
     def tick(self, epoch: int) -> None:
-        self.reconciler.tick(epoch, self.world.now_ms)
+        self.reconciler.tick(epoch, self.world.now_ms, self.world.now_ms)
 
     def lead(self) -> "Contender":
         """In a thread, as the process does."""
 
         def tick(epoch: int, now_ms: int) -> None:
-            self.reconciler.tick(epoch, now_ms)
+            self.reconciler.tick(epoch, now_ms, now_ms)
 
         def run() -> None:
             ours = leader.Leader(self.objects, self.lease, self.name, tick, lambda now_ms: None, 0.1)

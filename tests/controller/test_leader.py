@@ -27,7 +27,7 @@ class Running:
     ticked: threading.Condition = field(default_factory=threading.Condition)
 
     def start(self) -> "Running":
-        def tick(epoch: int, now_ms: int) -> None:
+        def tick(epoch: int, now_ms: int, mono_ms: int) -> None:
             with self.ticked:
                 self.ticks.append(epoch)
                 self.ticked.notify_all()

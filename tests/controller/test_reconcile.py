@@ -141,7 +141,7 @@ def test_of_two_controllers_only_the_leader_writes(settled: World, tmp_path: Pat
     world.ask_run("run-1")
     writes = world.objects.writes
     with pytest.raises(store.LeadershipLostError):
-        idle.tick(world.epoch + 1, world.now_ms)
+        idle.tick(world.epoch + 1, world.now_ms, world.now_ms)
     assert (world.objects.writes, world.jobs.started) == (writes, [])
     world.run(40)
     assert world.stable == "digits-v2"
@@ -158,7 +158,7 @@ def test_a_leader_of_an_older_epoch_moves_no_rollout(settled: World, tmp_path: P
         for one in world.objects.list(kind)
     ]
     world.now_ms += 60_000
-    world.reconciler.tick(world.epoch - 1, world.now_ms)
+    world.reconciler.tick(world.epoch - 1, world.now_ms, world.now_ms)
     after = [
         (one.kind, one.name, one.resource_version)
         for kind in ("ModelRollout", "EdgeNode")

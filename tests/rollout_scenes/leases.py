@@ -11,7 +11,7 @@ from skerry.core.rollout.permits import MAX_SWAP_MS, TTL_MS
 # ---- permits
 
 
-def _two_staged(world: World) -> list[Agent]:
+def two_staged(world: World) -> list[Agent]:
     """The second wave has begun; the agents that have a permit on its way."""
     for _ in range(80):
         flying = [one for one in world.agents.values() if any(m.assignment and m.assignment.permit for m in one.inbox)]
@@ -23,7 +23,7 @@ def _two_staged(world: World) -> list[Agent]:
     raise AssertionError("no permit in the second wave")
 
 
-def _swapping(world: World) -> list[str]:
+def swapping(world: World) -> list[str]:
     return [name for name, agent in world.agents.items() if agent.swapping is not None]
 
 
@@ -33,26 +33,26 @@ def one_node_swaps_at_a_time() -> None:
     most = 0
     for _ in range(100):
         world.run(1000)
-        most = max(most, len(_swapping(world)))
+        most = max(most, len(swapping(world)))
     assert most == 1 and status(world).state == "Succeeded"
 
 
 @scene
 def a_permit_that_is_not_used_counts_until_its_lease_is_over() -> None:
     world = begun(4)
-    held = _two_staged(world)[0]
+    held = two_staged(world)[0]
     held.connected = False
     others = [name for name in status(world).waves[1].nodes if name != held.name]
     world.run(LEASE_MS - 8000, step_ms=4000)
     assert all(running(world)[name] == "m-v1" for name in others)
-    world.run(16_000 + SWAP_MS, step_ms=4000)
+    world.run(20_000 + SWAP_MS, step_ms=4000)
     assert any(running(world)[name] == "m-v2" for name in others), "a node that is gone must not block for ever"
 
 
 @scene
 def a_permit_used_at_its_last_moment_still_counts() -> None:
     world = begun(4)
-    held = _two_staged(world)[0]
+    held = two_staged(world)[0]
     held.connected = False
     since = world.now_ms - max(held.requests.values())
     world.run(TTL_MS - since - 3000, step_ms=1000)
@@ -63,13 +63,13 @@ def a_permit_used_at_its_last_moment_still_counts() -> None:
     held.swap_ends_ms = world.now_ms + MAX_SWAP_MS - 5000
     for _ in range((MAX_SWAP_MS - 6000) // 1000):
         world.run(1000)
-        assert len(_swapping(world)) == 1
+        assert len(swapping(world)) == 1
 
 
 @scene
 def a_permit_too_late_is_not_used() -> None:
     world = begun(4)
-    held = _two_staged(world)[0]
+    held = two_staged(world)[0]
     held.connected = False
     world.run(LEASE_MS + 5000, step_ms=5000)
     held.connected = True
@@ -82,14 +82,14 @@ def a_permit_too_late_is_not_used() -> None:
 @scene
 def a_permit_of_an_older_rollout_still_counts_for_a_newer_one() -> None:
     world = begun(4)
-    held = _two_staged(world)[0]
+    held = two_staged(world)[0]
     world.exchange()
     assert held.swapping is not None
     held.connected, held.swap_ends_ms = False, world.now_ms + MAX_SWAP_MS
     world.roll_out("s", 3, **QUICK | {"waves": [WAVES[-1]], "analysis": {"required": False}})
     for _ in range(MAX_SWAP_MS // 1000 - 2):
         world.run(1000)
-        assert len(_swapping(world)) <= 1
+        assert len(swapping(world)) <= 1
 
 
 @scene
@@ -100,7 +100,7 @@ def rolling_back_swaps_one_node_at_a_time() -> None:
     most = 0
     for _ in range(120):
         world.run(1000)
-        most = max(most, len(_swapping(world)))
+        most = max(most, len(swapping(world)))
     assert most == 1 and status(world).state == "RolledBack" and set(running(world).values()) == {"m-v1"}
 
 

@@ -1,5 +1,7 @@
 """The good road, and nodes that are away, late, new or deleted."""
 
+from dataclasses import replace
+
 from rollout_world import QUICK, World
 
 from rollout_scenes.stage import (
@@ -15,6 +17,7 @@ from rollout_scenes.stage import (
     status,
     until,
 )
+from skerry.core.rollout.elapsed import CLOCK_EVERY_MS
 
 # ---- the good road
 
@@ -47,13 +50,26 @@ def success_is_what_nodes_report_not_what_they_were_sent() -> None:
 
 
 @scene
-def at_rest_nothing_is_written() -> None:
+def at_rest_only_the_clock_of_what_waits_is_written_and_seldom() -> None:
     world = begun(3)
     world.unreachable_files.add(world.versions["m-v2"].digest)
     world.run(20_000)
-    held, assigned = world.rollouts["r"].status, dict(world.assignments)
-    world.run(60_000)
-    assert (world.rollouts["r"].status, world.assignments) == (held, assigned)
+    written, assigned = [status(world)], dict(world.assignments)
+    for _ in range(60):
+        world.run(1000)
+        if status(world) != written[-1]:
+            written.append(status(world))
+    assert all(replace(one, clock_ms=0) == replace(written[0], clock_ms=0) for one in written)
+    assert len(written) <= 1 + 60_000 // CLOCK_EVERY_MS and world.assignments == assigned
+
+
+@scene
+def while_paused_nothing_is_written() -> None:
+    world = begun(3, paused=True)
+    world.run(20_000)
+    held = world.rollouts["r"].status
+    world.run(120_000)
+    assert world.rollouts["r"].status == held
 
 
 @scene

@@ -25,13 +25,14 @@ _KINDS = ("EdgeFleet", "EdgeModel", "EdgeNode", "ModelRollout", "ModelVersion", 
 
 @dataclass(frozen=True, slots=True)
 class Leader:
-    """`tick(epoch, now_ms)` does one round, `drain(now_ms)` ends what must not outlive a leader that was told to stop.
-    `tick_s` is the longest time between two rounds. `beat` marks the begin of each, and waiting to lead."""
+    """`tick(epoch, now_ms, mono_ms)` does one round, `drain(now_ms)` ends what must not outlive a leader that was
+    told to stop. `tick_s` is the longest time between two rounds. `beat` marks the begin of each, and waiting to
+    lead."""
 
     objects: Objects
     lease: Lease
     holder: str
-    tick: Callable[[int, int], None]
+    tick: Callable[[int, int, int], None]
     drain: Callable[[int], None]
     tick_s: float
     beat: Callable[[], None] = lambda: None
@@ -76,7 +77,7 @@ class Leader:
 
     def _tick(self, epoch: int, stop: threading.Event) -> None:
         try:
-            self.tick(epoch, _now_ms())
+            self.tick(epoch, _now_ms(), time.monotonic_ns() // 1_000_000)
         except LeadershipLostError:
             raise
         except errors.SkerryError as exc:

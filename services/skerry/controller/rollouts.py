@@ -4,7 +4,8 @@ What is right is decided by `core.rollout`; here it is read and written, in the 
 for. A conflict ends the step of that rollout: the next tick reads again.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from skerry.adapters.fleetstate.protocol import FleetState
@@ -12,7 +13,7 @@ from skerry.adapters.lease import epochs
 from skerry.adapters.objects.protocol import Object
 from skerry.adapters.telemetry import logs
 from skerry.adapters.telemetry.on_change import OnChange
-from skerry.controller import announcing, condition_json, observe
+from skerry.controller import announcing, condition_json, observe, stopwatch
 from skerry.controller.store import LeadershipLostError, Store
 from skerry.core import errors, evidence, membership, rollout, specs
 
@@ -71,12 +72,15 @@ class Rollouts:
     def __init__(self, store: Store, fleetstate: FleetState) -> None:
         self._store, self._fleetstate = store, fleetstate
         self._on_change = OnChange()
+        self._stopwatch = stopwatch.RolloutStopwatch()
         self._answers: dict[str, tuple[rollout.Question, evidence.Evidence]] = {}
 
-    def step(self, *, now_ms: int, epoch: int) -> None:
+    def step(self, *, now_ms: int, mono_ms: int, epoch: int) -> None:
         inventory = read_inventory(self._store, self._on_change)
         busy: dict[str, set[str]] = {}
-        known = self._known(now_ms)
+        known, models = self._known(now_ms), self._store.list("EdgeModel")
+        self._stopwatch.keep([spec.name for _, spec, _ in known])
+        self._stopwatch.tick(inventory.nodes, _permits(known, models), now_ms=now_ms, mono_ms=mono_ms)
         newer = rollout.superseded_by([(thing.created_unix_ms, spec, status) for thing, spec, status in known])
         for thing, spec, status in known:
             if not rollout.active(spec, status):
@@ -139,9 +143,10 @@ class Rollouts:
         case = rollout.Case(
             spec, inventory.of(spec.model), stable, inventory.fleets.get(spec.strategy.fleet), newer if model else ""
         )
-        question = rollout.question(case, status, inventory.nodes, now_ms=now_ms, epoch=epoch)
+        elapsed = self._stopwatch.of(spec.name, status)
+        question = rollout.question(case, status, inventory.nodes, now_ms=now_ms, epoch=epoch, elapsed=elapsed)
         counted = self._answer(spec, question, now_ms) if question else None
-        plan = rollout.plan(case, status, inventory.nodes, counted, now_ms=now_ms, epoch=epoch)
+        plan = rollout.plan(case, status, inventory.nodes, counted, now_ms=now_ms, epoch=epoch, elapsed=elapsed)
         if plan.stale:
             log.warning("stale_epoch", rollout=spec.name, epoch=epoch, seen=status.epoch)
             return {node.name for node in inventory.nodes}
@@ -174,7 +179,15 @@ class Rollouts:
         if fleet is None or stable is None:
             return
         settlement = rollout.settle(
-            model.name, stable, fleet, settled, inventory.nodes, busy, now_ms=now_ms, epoch=epoch
+            model.name,
+            stable,
+            fleet,
+            settled,
+            inventory.nodes,
+            busy,
+            now_ms=now_ms,
+            epoch=epoch,
+            elapsed=self._stopwatch.of_settling(),
         )
         if settlement.stale:
             return
@@ -207,3 +220,14 @@ class Rollouts:
             except errors.ConflictError:
                 if attempt == _TRIES - 1:
                     log.info("node_read_again", node=node)
+
+
+def _permits(
+    known: Sequence[tuple[Object, specs.ModelRollout, rollout.Status]], models: Sequence[Object]
+) -> Iterator[rollout.Permit]:
+    """All that are remembered. What cannot be read is told of where it is settled."""
+    for _, _, status in known:
+        yield from status.permits
+    for model in models:
+        with contextlib.suppress(errors.InputError):
+            yield from rollout.settled_from_json(model.name, model.status.get("catchUp")).permits

@@ -21,7 +21,7 @@ def paused(status: Status) -> bool:
     return bool(status.pause_reasons) and status.state in (PENDING, PROGRESSING)
 
 
-def apply_operator_input(rollout: specs.ModelRollout, status: Status, now_ms: int) -> Status:
+def apply_operator_input(rollout: specs.ModelRollout, status: Status, now_ms: int, clock_ms: int) -> Status:
     """`status` with the pauses that an operator asked for or cleared. A cleared pause restarts the deadlines."""
     automatic = tuple(reason for reason in status.pause_reasons if reason != OPERATOR)
     if rollout.resumed_attempt == status.attempt and rollout.resumed_pause >= status.pause_number:
@@ -30,7 +30,7 @@ def apply_operator_input(rollout: specs.ModelRollout, status: Status, now_ms: in
     if reasons == status.pause_reasons:
         return status
     status = replace(status, pause_reasons=reasons, pause_message=status.pause_message if automatic else "")
-    return status if reasons else _restart_deadlines(status, now_ms)
+    return status if reasons else _restart_deadlines(status, now_ms, clock_ms)
 
 
 def pause(status: Status, reason: str, message: str) -> Status:
@@ -45,6 +45,9 @@ def pause(status: Status, reason: str, message: str) -> Status:
     )
 
 
-def _restart_deadlines(status: Status, now_ms: int) -> Status:
-    waves = tuple(replace(wave, judge_since_ms=now_ms) if wave.judge_since_ms else wave for wave in status.waves)
-    return replace(status, waves=waves, progress_ms=now_ms)
+def _restart_deadlines(status: Status, now_ms: int, clock_ms: int) -> Status:
+    waves = tuple(
+        replace(wave, judge_since_ms=now_ms, judge_clock_ms=clock_ms) if wave.judge_since_ms else wave
+        for wave in status.waves
+    )
+    return replace(status, waves=waves, progress_ms=now_ms, progress_clock_ms=clock_ms)

@@ -1,9 +1,10 @@
 """Permission to swap: how many nodes may swap at once, which is next, and when a permit stops counting.
 
 A permit is a lease. The node counts its `ttl_ms` from the moment it asked and gives up a swap after MAX_SWAP_MS, so a
-permit granted at t is certainly over at t + ttl + MAX_SWAP, whatever was delayed or lost; until then it counts against
-the budget, on a node that is gone too. Permits are numbered, rising per node, and used once. The lease is written into
-the node's assignment beside the permit and outlives it there, so that no later rollout can forget it.
+permit is certainly over LEASE_MS after it was granted, whatever was delayed or lost; until then it counts against the
+budget, on a node that is gone too. Who counts is the leader, from when it first saw the lease: another leader counts
+anew. Permits are numbered, rising per node, and used once. The lease is written into the node's assignment beside the
+permit and outlives it there, so that no later rollout can forget it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,12 @@ from dataclasses import dataclass
 
 from skerry.core import specs
 from skerry.core.rollout.case import Event
+from skerry.core.rollout.elapsed import Elapsed
 from skerry.core.rollout.status import Permit
 
 TTL_MS = 60_000
 MAX_SWAP_MS = 30_000
+LEASE_MS = TTL_MS + MAX_SWAP_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,16 @@ class Moment:
     now_ms: int
     epoch: int
     offline_after_ms: int
+    elapsed: Elapsed
 
     def online(self, node: specs.EdgeNode) -> bool:
-        """Seen so recently that it counts as reachable. Its age decides: a link can be lost without a goodbye."""
-        allowed_ms = max(self.offline_after_ms, 2000 * node.heartbeat_s)
-        return node.last_seen_ms > 0 and self.now_ms - node.last_seen_ms <= allowed_ms
+        """Heard of so recently that it counts as reachable. Its silence decides: a link can be lost without a
+        goodbye."""
+        silence_ms = self.elapsed.silence_ms.get(node.name)
+        return silence_ms is not None and silence_ms <= max(self.offline_after_ms, 2000 * node.heartbeat_s)
+
+    def lease_age_ms(self, node: str, lease: specs.Lease) -> int:
+        return self.elapsed.lease_ms.get((node, lease.number), 0)
 
 
 def grant(
@@ -107,13 +115,15 @@ def outstanding(
             lease for lease in (remembered.get(node.name), current.lease if current else None) if lease is not None
         ]
         newest = max(known, key=lambda lease: lease.number, default=None)
-        if newest is not None and moment.now_ms < newest.until_ms and not resolved(newest, node.report(model)):
+        if newest is None or moment.lease_age_ms(node.name, newest) >= LEASE_MS:
+            continue
+        if not resolved(newest, node.report(model)):
             leases[node.name] = newest
     return leases
 
 
 def lease_of(permit: Permit) -> specs.Lease:
-    until_ms = permit.granted_ms + permit.ttl_ms + MAX_SWAP_MS
+    until_ms = permit.granted_ms + permit.ttl_ms + MAX_SWAP_MS  # for people: no decision reads it
     return specs.Lease(
         permit.number, permit.request, until_ms, permit.digest, permit.rollout, permit.attempt, permit.epoch
     )
@@ -155,7 +165,7 @@ def _last_number(node: specs.EdgeNode) -> int:
 
 
 def _lease(report: specs.ModelReport, wanted: DesiredVersion, number: int, moment: Moment) -> specs.Lease:
-    until_ms = moment.now_ms + TTL_MS + MAX_SWAP_MS
+    until_ms = moment.now_ms + LEASE_MS
     return specs.Lease(
         number, report.permit_request, until_ms, report.target_digest, wanted.rollout, wanted.attempt, moment.epoch
     )
@@ -166,7 +176,7 @@ def _permit(name: str, lease: specs.Lease) -> Permit:
         node=name,
         number=lease.number,
         request=lease.request,
-        granted_ms=lease.until_ms - TTL_MS - MAX_SWAP_MS,
+        granted_ms=lease.until_ms - LEASE_MS,
         ttl_ms=TTL_MS,
         epoch=lease.epoch,
         digest=lease.digest,
@@ -187,7 +197,7 @@ def _assignment(
     permit = None
     target = (version.digest, wanted.rollout, wanted.attempt)
     fits = lease is not None and (lease.digest, lease.rollout, lease.attempt) == target
-    if lease is not None and fits and moment.now_ms < lease.until_ms - MAX_SWAP_MS:
+    if lease is not None and fits and _is_offered(node.name, lease, current, moment):
         permit = specs.PermitGrant(lease.number, TTL_MS, lease.request, lease.epoch)
     return specs.Assignment(
         model=model,
@@ -200,3 +210,10 @@ def _assignment(
         permit=permit,
         lease=lease or (current.lease if current else None),
     )
+
+
+def _is_offered(node: str, lease: specs.Lease, current: specs.Assignment | None, moment: Moment) -> bool:
+    """Within its time to live; and a permit that was withdrawn is not offered again by a leader that counts anew."""
+    known = current is not None and current.lease is not None and current.lease.number >= lease.number
+    withdrawn = known and (current is None or current.permit is None or current.permit.number != lease.number)
+    return not withdrawn and moment.lease_age_ms(node, lease) < TTL_MS

@@ -20,6 +20,7 @@ from skerry.core import specs
 from skerry.core.evidence import Evidence
 from skerry.core.rollout import conditions, judging, pauses, permits, progress, rollback, waves
 from skerry.core.rollout.case import Case, Plan, Question
+from skerry.core.rollout.elapsed import CLOCK_EVERY_MS, Elapsed
 from skerry.core.rollout.permits import DesiredVersion, Moment
 from skerry.core.rollout.status import (
     INVALID,
@@ -46,25 +47,41 @@ def plan(
     *,
     now_ms: int,
     epoch: int,
+    elapsed: Elapsed,
 ) -> Plan:
     """The next status and what every node in scope shall be assigned.
 
     `nodes` are all nodes (the fleet's selector is applied here), `evidence` the answer to `question` (None: not read),
-    `now_ms` the wall clock, `epoch` that of the caller's lease. Raises nothing: what is missing becomes a condition.
+    `now_ms` the wall clock for stamps, `epoch` that of the caller's lease, `elapsed` what it counted. Raises nothing:
+    what is missing becomes a condition.
     """
     if epoch < status.epoch:
         return Plan(status, stale=True)
+    elapsed = replace(elapsed, clock_ms=max(1, elapsed.clock_ms, status.clock_ms))
     before, status = status, _current_attempt(case.rollout, status)
     if status.terminal:
         return Plan(status)
-    status = replace(status, epoch=epoch)
+    status = replace(_with_clock_marks(status, elapsed.clock_ms), epoch=epoch)
+    planned = _plan(case, before, status, nodes, evidence, Moment(now_ms, epoch, 0, elapsed))
+    return replace(planned, status=_with_clock(before, planned.status, elapsed.clock_ms))
+
+
+def _plan(
+    case: Case,
+    before: Status,
+    status: Status,
+    nodes: Sequence[specs.EdgeNode],
+    evidence: Evidence | None,
+    moment: Moment,
+) -> Plan:
+    now_ms = moment.now_ms
     if case.newer:
         status = conditions.end(status, SUPERSEDED, "Superseded", f"{case.newer} is newer", now_ms)
         return Plan(status, events=tuple(conditions.transitions(before, status)))
-    scene, reason, message = _look_up(case, status, nodes, now_ms, epoch)
+    scene, reason, message = _look_up(case, status, nodes, moment)
     status = conditions.set_accepted(status, reason, message, now_ms)
     if scene is None:
-        status = _wait_for_references(case, status, reason, message, now_ms)
+        status = _wait_for_references(case, status, reason, message, moment)
         return Plan(status, events=tuple(conditions.transitions(before, status)))
     for _ in range(_MAX_STEPS):
         moved = _step(scene, status, evidence)
@@ -78,12 +95,12 @@ def plan(
 
 
 def question(
-    case: Case, status: Status, nodes: Sequence[specs.EdgeNode], *, now_ms: int, epoch: int
+    case: Case, status: Status, nodes: Sequence[specs.EdgeNode], *, now_ms: int, epoch: int, elapsed: Elapsed
 ) -> Question | None:
     """The evidence that the next `plan` would use; None: it needs none."""
     if status.state != PROGRESSING:
         return None
-    scene, _, _ = _look_up(case, status, nodes, now_ms, epoch)
+    scene, _, _ = _look_up(case, status, nodes, Moment(now_ms, epoch, 0, elapsed))
     return None if scene is None else judging.question(scene, status)
 
 
@@ -123,11 +140,36 @@ def _current_attempt(rollout: specs.ModelRollout, status: Status) -> Status:
         permit_number=status.permit_number,
         pause_number=status.pause_number,
         epoch=status.epoch,
+        clock_ms=status.clock_ms,
     )
 
 
+def _with_clock_marks(status: Status, clock_ms: int) -> Status:
+    """A rollout that a release without clocks began: what it waits for begins to count now."""
+    if status.clock_ms or status.state not in (PROGRESSING, ROLLING_BACK):
+        return status
+    waves = tuple(
+        replace(
+            wave,
+            soak_clock_ms=clock_ms if wave.soak_started_ms else 0,
+            judge_clock_ms=clock_ms if wave.judge_since_ms else 0,
+        )
+        for wave in status.waves
+    )
+    evidence_clock_ms = clock_ms if status.evidence_since_ms else 0
+    return replace(status, waves=waves, progress_clock_ms=clock_ms, evidence_clock_ms=evidence_clock_ms)
+
+
+def _with_clock(before: Status, after: Status, clock_ms: int) -> Status:
+    """The clock is written with whatever else is, and for its own sake now and then while something waits for it."""
+    waits = after.state in (PROGRESSING, ROLLING_BACK) and not pauses.paused(after)
+    if after == before and not (waits and clock_ms - before.clock_ms >= CLOCK_EVERY_MS):
+        return after
+    return replace(after, clock_ms=clock_ms)
+
+
 def _look_up(
-    case: Case, status: Status, nodes: Sequence[specs.EdgeNode], now_ms: int, epoch: int
+    case: Case, status: Status, nodes: Sequence[specs.EdgeNode], moment: Moment
 ) -> tuple[Scene | None, str, str]:
     """The scene, or None with a reason and a message for people."""
     rollout = case.rollout
@@ -145,19 +187,20 @@ def _look_up(
         text = f"{target.name} is older than the stable {stable.name}: set spec.rollback to go back"
         return None, BACKWARDS, text
     scope = {node.name: node for node in sorted(nodes, key=lambda node: node.name) if case.fleet.selects(node)}
-    moment = Moment(now_ms, epoch, 1000 * case.fleet.offline_after_s)
+    moment = replace(moment, offline_after_ms=1000 * case.fleet.offline_after_s)
     return Scene(case, target, case.fleet, scope, moment, stable, bool(name) and stable is None), "", ""
 
 
-def _wait_for_references(case: Case, status: Status, reason: str, message: str, now_ms: int) -> Status:
+def _wait_for_references(case: Case, status: Status, reason: str, message: str, moment: Moment) -> Status:
     """What it refers to is missing: it waits, holds no node, and can be aborted. What can never be right ends."""
+    now_ms = moment.now_ms
     if reason == BACKWARDS:
         return conditions.end(status, INVALID, reason, message, now_ms)
     if case.rollout.aborted:
         state = ROLLED_BACK if status.state == PENDING else ROLLBACK_INCOMPLETE
         return conditions.end(status, state, "Aborted", f"an operator aborted it; {message}", now_ms)
     status = conditions.put(
-        pauses.apply_operator_input(case.rollout, status, now_ms),
+        pauses.apply_operator_input(case.rollout, status, now_ms, moment.elapsed.clock_ms),
         conditions.PROGRESSING,
         "False",
         reason,
@@ -173,10 +216,10 @@ def _step(scene: Scene, status: Status, evidence: Evidence | None) -> Status:
     if scene.case.rollout.aborted and status.state in (PENDING, PROGRESSING):
         if status.state == PENDING:  # an earlier attempt may have left nodes on the version
             status = replace(status, stable_version=scene.case.stable)
-        return rollback.begin(status, "Aborted", "an operator aborted it", now_ms=scene.now_ms)
+        return rollback.begin(scene, status, "Aborted", "an operator aborted it")
     if status.state == ROLLING_BACK:
         return rollback.step(scene, status)
-    status = pauses.apply_operator_input(scene.case.rollout, status, scene.now_ms)
+    status = pauses.apply_operator_input(scene.case.rollout, status, scene.now_ms, scene.clock_ms)
     if status.state == PENDING:
         return _start(scene, status)
     return progress.step(scene, status, evidence)
@@ -196,6 +239,7 @@ def _start(scene: Scene, status: Status) -> Status:
         waves=(replace(frozen[0], started_ms=scene.now_ms), *frozen[1:]),
         stable_version=scene.case.stable,
         progress_ms=scene.now_ms,
+        progress_clock_ms=scene.clock_ms,
         started_ms=scene.now_ms,
     )
 

@@ -23,7 +23,7 @@ def step(scene: Scene, status: Status, evidence: Evidence | None) -> Status:
     """The status after at most one transition; an unchanged one is at rest until something else changes."""
     status = _count_members(scene, status)
     if (cause := _rollback_cause(scene, status)) is not None:
-        return rollback.begin(status, *cause, now_ms=scene.now_ms)
+        return rollback.begin(scene, status, *cause)
     if _is_promoted(scene, status):
         return _pass_wave(scene, status, PROMOTED)
     wave = status.current
@@ -32,10 +32,9 @@ def step(scene: Scene, status: Status, evidence: Evidence | None) -> Status:
     if (obstacle := _why_not_soaking(scene, status)) is not None:
         return _wait_or_pause(scene, status, *obstacle)
     if not wave.soak_started_ms:
-        since_ms = status.evidence_since_ms or scene.now_ms
-        return _with_current_wave(
-            replace(status, evidence_since_ms=since_ms), replace(wave, soak_started_ms=scene.now_ms)
-        )
+        if not status.evidence_since_ms:
+            status = replace(status, evidence_since_ms=scene.now_ms, evidence_clock_ms=scene.clock_ms)
+        return _with_current_wave(status, replace(wave, soak_started_ms=scene.now_ms, soak_clock_ms=scene.clock_ms))
     return _soak_and_judge(scene, status, evidence)
 
 
@@ -48,7 +47,8 @@ def _count_members(scene: Scene, status: Status) -> Status:
         peak = max(wave.peak, tally.updated + tally.failed + tally.incompatible)
         counted.append(replace(wave, tally=tally, peak=peak))
     progressed = counted[status.wave].peak > status.current.peak
-    return replace(status, waves=tuple(counted), progress_ms=scene.now_ms if progressed else status.progress_ms)
+    status = replace(status, waves=tuple(counted))
+    return _progressed(scene, status) if progressed else status
 
 
 def _rollback_cause(scene: Scene, status: Status) -> tuple[str, str] | None:
@@ -91,11 +91,10 @@ def _wait_or_pause(scene: Scene, status: Status, reason: str, message: str) -> S
     """Activate, until the deadline. A soak that was on is over: its nodes are gone."""
     wave = status.current
     if wave.soak_started_ms:
-        status = replace(
-            _with_current_wave(status, replace(wave, soak_started_ms=0, judge_since_ms=0)), progress_ms=scene.now_ms
-        )
+        wave = replace(wave, soak_started_ms=0, soak_clock_ms=0, judge_since_ms=0, judge_clock_ms=0)
+        status = _progressed(scene, _with_current_wave(status, wave))
     status = conditions.set_progressing(status, "Activating", message, scene.now_ms)
-    late = scene.now_ms - status.progress_ms >= 1000 * scene.strategy.progress_deadline_s
+    late = scene.clock_ms - status.progress_clock_ms >= 1000 * scene.strategy.progress_deadline_s
     if (late or reason == pauses.ALL_INCOMPATIBLE) and not pauses.paused(status):
         return pauses.pause(status, reason, message)
     return status
@@ -106,10 +105,8 @@ def _soak_and_judge(scene: Scene, status: Status, evidence: Evidence | None) -> 
     wave = status.current
     verdict = judging.judge(scene, status, evidence)
     if verdict.outcome is Outcome.FAIL:
-        return rollback.begin(
-            _record_verdict(scene, status, verdict), "AnalysisFailed", verdict.reason, now_ms=scene.now_ms
-        )
-    if scene.now_ms - wave.soak_started_ms < 1000 * waves.wave_spec(scene, wave).soak_s:
+        return rollback.begin(scene, _record_verdict(scene, status, verdict), "AnalysisFailed", verdict.reason)
+    if scene.clock_ms - wave.soak_clock_ms < 1000 * waves.wave_spec(scene, wave).soak_s:
         status = _record_verdict(scene, status, verdict) if verdict.outcome is not Outcome.PASS else status
         return conditions.set_progressing(status, "Soaking", f"wave {wave.name} soaks", scene.now_ms)
     if verdict.outcome is Outcome.PASS and not pauses.paused(status):
@@ -117,8 +114,9 @@ def _soak_and_judge(scene: Scene, status: Status, evidence: Evidence | None) -> 
     status = conditions.set_progressing(_record_verdict(scene, status, verdict), "Judging", verdict.code, scene.now_ms)
     wave = status.current
     if not wave.judge_since_ms:
-        return _with_current_wave(status, replace(wave, judge_since_ms=scene.now_ms))
-    late = scene.now_ms - wave.judge_since_ms >= 1000 * scene.strategy.judge_timeout_s
+        wave = replace(wave, judge_since_ms=scene.now_ms, judge_clock_ms=scene.clock_ms)
+        return _with_current_wave(status, wave)
+    late = scene.clock_ms - wave.judge_clock_ms >= 1000 * scene.strategy.judge_timeout_s
     if late and not pauses.paused(status):
         reason = pauses.ANALYSIS_ERROR if verdict.outcome is Outcome.ERROR else pauses.INCONCLUSIVE
         return pauses.pause(status, reason, f"wave {wave.name}: {verdict.reason}")
@@ -138,14 +136,14 @@ def _pass_wave(scene: Scene, status: Status, verdict: Verdict) -> Status:
     if status.wave + 1 == len(status.waves):
         return conditions.end(status, SUCCEEDED, "Succeeded", _success(status), scene.now_ms)
     following = replace(status.waves[status.wave + 1], started_ms=scene.now_ms)
-    return _with_current_wave(replace(status, wave=status.wave + 1, progress_ms=scene.now_ms), following)
+    return _with_current_wave(_progressed(scene, replace(status, wave=status.wave + 1)), following)
 
 
 def _record_verdict(scene: Scene, status: Status, verdict: Verdict) -> Status:
     """The wave's verdict so far: written when its outcome changes, and its numbers now and then."""
     wave, new = status.current, judging.verdict_json(verdict, final=False)
     same = (wave.verdict.get("result"), wave.verdict.get("code")) == (new["result"], new["code"])
-    if same and (new == wave.verdict or scene.now_ms - wave.verdict_ms < VERDICT_EVERY_MS):
+    if same and (new == wave.verdict or 0 <= scene.now_ms - wave.verdict_ms < VERDICT_EVERY_MS):
         return status
     if same and _numbers(new) == _numbers(wave.verdict):
         return status  # only the text differs, like the age of something stale
@@ -184,6 +182,11 @@ def _success(status: Status) -> str:
     updated = sum(wave.tally.updated for wave in status.waves)
     later = f"; {', '.join(status.deferred[:_NAMED])} will catch up" if status.deferred else ""
     return f"{updated} of {sum(wave.tally.members for wave in status.waves)} nodes report the version as loaded{later}"
+
+
+def _progressed(scene: Scene, status: Status) -> Status:
+    """The progress deadline begins again."""
+    return replace(status, progress_ms=scene.now_ms, progress_clock_ms=scene.clock_ms)
 
 
 def _with_current_wave(status: Status, wave: Wave) -> Status:

@@ -14,14 +14,15 @@ from skerry.core.rollout.waves import Scene
 STUCK = frozenset({specs.TargetState.REFUSED, specs.TargetState.SWAP_FAILED, specs.TargetState.INCOMPATIBLE})
 
 
-def begin(status: Status, why: str, message: str, *, now_ms: int) -> Status:
+def begin(scene: Scene, status: Status, why: str, message: str) -> Status:
     """Pauses end here: they hold back promotion, not safety."""
     return replace(
         status,
         state=ROLLING_BACK,
         why=why,
         why_message=message,
-        progress_ms=now_ms,
+        progress_ms=scene.now_ms,
+        progress_clock_ms=scene.clock_ms,
         pause_reasons=(),
         pause_message="",
     )
@@ -43,7 +44,7 @@ def step(scene: Scene, status: Status) -> Status:
     reachable = [name for name in bad if scene.moment.online(scene.nodes[name])]
     stuck = [name for name in reachable if _refuses(scene, name)]
     waiting += [name for name in reachable if name not in stuck]
-    late = scene.now_ms - status.progress_ms >= 1000 * scene.strategy.progress_deadline_s
+    late = scene.clock_ms - status.progress_clock_ms >= 1000 * scene.strategy.progress_deadline_s
     if waiting and not late:
         text = f"back to {scene.stable.name} because {status.why_message}; waiting for {_named(waiting)}"
         return conditions.set_progressing(status, "RollingBack", text, scene.now_ms)

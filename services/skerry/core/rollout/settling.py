@@ -7,8 +7,10 @@ from typing import Any
 from skerry.core import specs
 from skerry.core.rollout import permits
 from skerry.core.rollout.case import Event
+from skerry.core.rollout.elapsed import Elapsed
 from skerry.core.rollout.permits import Moment
-from skerry.core.rollout.status import Permit, permit_json, read_permit
+from skerry.core.rollout.status import Permit
+from skerry.core.rollout.status_json import permit_json, read_permit
 from skerry.core.specs.reader import Reader, read
 
 
@@ -41,6 +43,7 @@ def settle(
     *,
     now_ms: int,
     epoch: int,
+    elapsed: Elapsed,
 ) -> Settlement:
     """What the nodes of `fleet` shall be assigned that are not `busy` (named in the plan of an active rollout).
 
@@ -58,7 +61,7 @@ def settle(
         settled.permits,
         settled.permit_number,
         budget=max(1, fleet.max_unavailable.floor_of(len(scope))),
-        moment=Moment(now_ms, epoch, 1000 * fleet.offline_after_s),
+        moment=Moment(now_ms, epoch, 1000 * fleet.offline_after_s, elapsed),
     )
     after = Settled(granted.permits, granted.permit_number, epoch)
     return Settlement(after, granted.assignments, granted.events)

@@ -43,6 +43,10 @@ class Scene:
     def now_ms(self) -> int:
         return self.moment.now_ms
 
+    @property
+    def clock_ms(self) -> int:
+        return self.moment.elapsed.clock_ms
+
     def report(self, name: str) -> specs.ModelReport:
         return self.nodes[name].report(self.model)
 

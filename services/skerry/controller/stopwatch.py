@@ -1,0 +1,77 @@
+"""How long things have been as they are, by the monotonic clock of this process.
+
+A step of the wall clock moves none of it. What a process did not see it does not count, but for what a caller says a
+thing's age was when it was first seen.
+"""
+
+from collections.abc import Collection, Hashable, Iterable
+
+from skerry.core import rollout, specs
+from skerry.core.rollout import elapsed
+
+
+class Stopwatch:
+    """Ages of things by their names; an age begins again when the value of its thing changes."""
+
+    def __init__(self) -> None:
+        self._since: dict[Hashable, tuple[object, int]] = {}
+
+    def age_ms(self, thing: Hashable, value: object, *, mono_ms: int, first_ms: int = 0) -> int:
+        """Since `thing` was first seen with `value`. `first_ms`: its age when this process first saw the thing."""
+        known = self._since.get(thing)
+        if known is None or known[0] != value:
+            known = self._since[thing] = value, mono_ms - (first_ms if known is None else 0)
+        return mono_ms - known[1]
+
+    def keep(self, things: Collection[Hashable]) -> None:
+        """Forget all others."""
+        for gone in [thing for thing in self._since if thing not in things]:
+            del self._since[gone]
+
+
+class RolloutStopwatch:
+    """What `core.rollout` wants counted: each rollout's clock, each node's silence, each lease's age."""
+
+    def __init__(self) -> None:
+        self._mono_ms = 0
+        self._passed_ms = 0
+        self._clocks: dict[str, int] = {}
+        self._seen, self._leases = Stopwatch(), Stopwatch()
+        self._silence_ms: dict[str, int] = {}
+        self._lease_ms: dict[tuple[str, int], int] = {}
+
+    def tick(
+        self, nodes: Iterable[specs.EdgeNode], permits: Iterable[rollout.Permit], *, now_ms: int, mono_ms: int
+    ) -> None:
+        """A round begins. `permits`: those that statuses remember; others stand beside the nodes' assignments."""
+        since_last_ms = mono_ms - self._mono_ms if self._mono_ms else 0
+        self._mono_ms, self._passed_ms = mono_ms, min(max(0, since_last_ms), elapsed.MAX_TICK_MS)
+        nodes = list(nodes)
+        # How long a node was silent before this process began to look, only the stamps can say.
+        self._silence_ms = {
+            node.name: self._seen.age_ms(
+                node.name, node.last_seen_ms, mono_ms=mono_ms, first_ms=max(0, now_ms - node.last_seen_ms)
+            )
+            for node in nodes
+            if node.last_seen_ms > 0
+        }
+        self._seen.keep(self._silence_ms)
+        leases = {(permit.node, permit.number) for permit in permits}
+        leases |= {(node.name, one.lease.number) for node in nodes for one in node.assignments if one.lease}
+        self._lease_ms = {lease: self._leases.age_ms(lease, None, mono_ms=mono_ms) for lease in leases}
+        self._leases.keep(leases)
+
+    def of(self, name: str, status: rollout.Status) -> rollout.Elapsed:
+        """For one rollout, once in a round."""
+        mine = self._clocks.get(name)
+        clock_ms = max(1, status.clock_ms if mine is None else max(status.clock_ms, mine + self._passed_ms))
+        self._clocks[name] = clock_ms
+        return rollout.Elapsed(clock_ms, self._silence_ms, self._lease_ms)
+
+    def of_settling(self) -> rollout.Elapsed:
+        return rollout.Elapsed(1, self._silence_ms, self._lease_ms)
+
+    def keep(self, rollouts: Collection[str]) -> None:
+        """Forget the clocks of all others."""
+        for gone in self._clocks.keys() - set(rollouts):
+            del self._clocks[gone]
