@@ -1,6 +1,7 @@
 """What the curator's tests share: a small model, captured examples of it, a teacher that can be away, and a world."""
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -15,10 +16,15 @@ from skerry.adapters.streams.memory import MemoryStreams
 from skerry.core import contract, dataset_parts, datasets, digests, errors
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.example_store import ExampleStore
+from skerry.curator.in_hand import InHand
 from skerry.curator.label_task import LabelTask
 from skerry.curator.labeling import Labeling
 from skerry.curator.labeling_loop import LabelingLoop
+from skerry.curator.model_state import ModelState
+from skerry.curator.scanning import Scanning
 from skerry.curator.schedule import Schedule
+from skerry.curator.set_aside import SetAsideStore
+from skerry.curator.setting_aside import SettingAside
 from skerry.curator.settings import Settings
 from skerry.curator.teacher import Answer, NoTeacherError, TeacherError
 from skerry.proto import fleet_pb2
@@ -96,8 +102,8 @@ class Clock:
         return int(self.now_s * 1000)
 
 
-async def _inline(function: Callable[..., _T], /, *args: Any) -> _T:
-    return function(*args)
+class Death(BaseException):
+    """Raised by a fake: the curator's process is killed here, and none of its code runs any more."""
 
 
 def settings(**changes: Any) -> Settings:
@@ -116,26 +122,54 @@ class World:
     teacher: FakeTeacher = field(default_factory=FakeTeacher)
     clock: Clock = field(default_factory=Clock)
     settings: Settings = field(default_factory=settings)
+    name: str = f"c{os.getpid()}"
+    has_ended: Callable[[str], bool] = lambda curator: False
+    lives: int = 0
+    told: list[tuple[str, str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.objects.create("EdgeModel", "digits", SPEC, manager="operator")
         self.restart()
 
     def restart(self) -> None:
-        evidence = EvidenceCounts(self.fleetstate)
-        self.labeling = Labeling(ExampleStore(self.blobs), evidence, self.clock.unix_ms, self.settings.temperature)
-        self.schedule = Schedule(self.labeling, self.objects, self.fleetstate, self.blobs, self.settings, self.clock)
+        evidence, store = EvidenceCounts(self.fleetstate), ExampleStore(self.blobs)
+        models: dict[str, ModelState] = {}
+        self.lives += 1
+        self.is_dead = False
+        name, stale_s = f"{self.name}-{self.lives}", self.settings.stale_s
+        in_hand = InHand(self.blobs, name, self.clock, stale_s, self.has_ended)
+        self.setting_aside = SettingAside(models, in_hand, SetAsideStore(self.blobs), self.clock.unix_ms, self._told)
+        self.labeling = Labeling(
+            models, store, evidence, self.setting_aside, self.clock.unix_ms, self.settings.temperature
+        )
+        scanning = Scanning(self.labeling, store, self.setting_aside)
+        self.schedule = Schedule(models, scanning, self.objects, self.fleetstate, self.blobs, self.settings, self.clock)
         self.labeling_loop = LabelingLoop(
             self.labeling,
+            scanning,
+            self.setting_aside,
             self.streams,
             self.teacher,
             evidence,
-            run=_inline,
+            run=self._inline,
             monotonic=self.clock,
-            consumer="c1",
+            consumer=self.name,
             batch_rows=self.settings.batch_rows,
+            look_s=self.settings.rescan_seconds,
         )
         self.schedule.tick()
+
+    async def _inline(self, function: Callable[..., _T], /, *args: Any) -> _T:
+        if self.is_dead:
+            raise asyncio.CancelledError
+        try:
+            return function(*args)
+        except Death:
+            self.is_dead = True
+            raise asyncio.CancelledError from None
+
+    def _told(self, model: str, reason: str, message: str) -> None:
+        self.told.append((model, reason, message))
 
     def upload(
         self,
@@ -154,16 +188,22 @@ class World:
         return name
 
     def work(self, rounds: int = 8) -> None:
-        """Rounds of the labeling loop, each with a second on the clock and a tick of the schedule."""
+        """Rounds of the labeling loop, each with a second on the clock and a tick of the schedule. Raises Death when
+        the curator died in one; `restart` then."""
 
         async def run() -> None:
             for _ in range(rounds):
                 await self.labeling_loop.step()
+                if self.is_dead:
+                    raise Death
                 self.clock.now_s += 1.0
                 self.schedule.tick()
             await self.labeling_loop.close()
 
-        asyncio.run(run())
+        try:
+            asyncio.run(run())
+        except asyncio.CancelledError:
+            raise Death from None
 
     @property
     def labels(self) -> list[str]:

@@ -23,6 +23,8 @@ STREAM = "skerry:examples"
 CURATORS = "curator"  # the consumer group
 EXAMPLE, TRUTH = "example", "truth"  # the entry's `kind`, and the record's field in fleet.proto
 
+IN_HAND_FOLDER = "labeling"  # of the blobs in which curators write down what they work on
+
 # Live readings: gateway and curator to controller, dashboard and cli. Whoever writes one again sooner keeps it alive.
 READING_TTL_S = 30.0
 NODE_READINGS, SPOOL_READINGS, CURATOR_READINGS = "node:", "spool:", "curator:"
@@ -76,6 +78,16 @@ def truth_path(model: str, example_hex: str) -> str:
 def label_path(model: str, example_hex: str) -> str:
     """The label as JSON (`curator.labels`)."""
     return f"{labels_folder(model)}/{example_hex}.json"
+
+
+def set_aside_folder(model: str) -> str:
+    """Records of what was set aside (`core.set_aside`), one JSON file each."""
+    return f"aside/{model}"
+
+
+def in_hand_path(curator: str) -> str:
+    """What a curator works on (`curator.in_hand`), as JSON; gone when it has nothing in hand."""
+    return f"{IN_HAND_FOLDER}/{curator}.json"
 
 
 def dataset_path(model: str, digest: str) -> str:

@@ -14,42 +14,66 @@ from skerry.adapters.telemetry import logs
 from skerry.core import confidence, errors
 from skerry.curator import examples, labels
 from skerry.curator.evidence import EvidenceCounts
-from skerry.curator.example_store import ExampleStore, StoredExample
+from skerry.curator.example_store import ExampleStore
 from skerry.curator.label_task import LabelTask
 from skerry.curator.model_state import ModelState
+from skerry.curator.setting_aside import SettingAside
 from skerry.curator.teaching_queue import Work
 
 _log = logs.logger("curator")
-_LOADED_AT_ONCE = 256  # labelled examples read again by one look at the backlog
-_NAMES_AT_ONCE = 2000  # names of each model that one look passes
 
 
 @dataclass(slots=True)
 class Prepared:
-    """`to_teach` waits for the teacher, `finished` for nothing."""
+    """`to_teach` waits for the teacher, `finished` for nothing; `failed` will be tried alone."""
 
     to_teach: dict[LabelTask, list[tuple[Work, examples.Captured]]] = field(default_factory=dict)
     finished: list[Work] = field(default_factory=list)
+    failed: list[Work] = field(default_factory=list)
 
 
 class Labeling:
     """`clock` gives Unix milliseconds, for provenance."""
 
     def __init__(
-        self, store: ExampleStore, evidence: EvidenceCounts, clock: Callable[[], int], temperature: float
+        self,
+        models: dict[str, ModelState],
+        store: ExampleStore,
+        evidence: EvidenceCounts,
+        setting_aside: SettingAside,
+        clock: Callable[[], int],
+        temperature: float,
     ) -> None:
-        self._store, self._evidence, self._clock, self._temperature = store, evidence, clock, temperature
-        self.models: dict[str, ModelState] = {}
+        self.models = models
+        self._store, self._evidence, self._setting_aside = store, evidence, setting_aside
+        self._clock, self._temperature = clock, temperature
 
-    def prepare(self, works: Iterable[Work]) -> Prepared:
-        """Sort out what needs no teacher. Raises UnavailableError (storage); all of it can be done again."""
-        prepared = Prepared()
-        for work in works:
-            state = self.models.get(work.model)
-            captured = None
-            if state is not None:  # else no model wants it now; when the model appears, a scan finds it
+    def examine(self, works: Sequence[Work]) -> Prepared:
+        """Do what needs no teacher, and lay down the rest. Raises UnavailableError."""
+        try:
+            return self.prepare(works)
+        finally:
+            self._setting_aside.lay_down(works)
+
+    def prepare(self, works: Iterable[Work], alone: bool = False) -> Prepared:
+        """Take in hand, and do what needs no teacher; `alone`: what is suspect too. Raises UnavailableError (storage);
+        all of it can be done again."""
+        prepared, fit = Prepared(), list[Work]()
+        for work in works:  # of a model that nobody has nothing is done; when it appears, a scan finds it
+            is_fit = work.model in self.models and (alone or self._setting_aside.lets(work))
+            (fit if is_fit else prepared.finished).append(work)
+        self._setting_aside.take(fit)
+        for work in fit:
+            state = self.models[work.model]
+            try:
                 captured = self._truth(state, work.name) if work.truth else self._example(state, work.name)
-            if state is None or captured is None:
+            except errors.UnavailableError:
+                raise
+            except Exception as exc:  # noqa: BLE001  # one example must not end the others' round
+                self._setting_aside.failed(work, exc)
+                prepared.failed.append(work)
+                continue
+            if captured is None:
                 prepared.finished.append(work)
             else:
                 prepared.to_teach.setdefault(state.task, []).append((work, captured))
@@ -80,64 +104,11 @@ class Labeling:
         state = self.models.get(task.model)
         return state if state is not None and state.task == task else None
 
-    def rescan(self, models: Iterable[str]) -> None:
-        """Compare object storage with what is known, from the beginning."""
-        for model in models:
-            state = self.models[model]
-            state.scan = self._store.scan(model)
-
-    def backlog(self, count: int) -> list[Work]:
-        """Work that the running scans find: of each model what needs no teacher, up to `count` pieces, and what waits
-        for one, as far as one look goes. A scan that storage ends is logged, and begun again with the next."""
-        works: list[Work] = []
-        running = [state for state in self.models.values() if state.scan is not None or state.teaching.wants_scan]
-        for state in running:
-            if state.scan is None:
-                state.scan, state.teaching.turned_away = self._store.scan(state.task.model), False
-            try:
-                works += self._scan(state, count, max(1, _LOADED_AT_ONCE // len(running)))
-            except errors.UnavailableError as exc:
-                state.scan = None
-                _log.warning("scan_failed", model=state.task.model, message=str(exc))
-        return works
-
-    def _scan(self, state: ModelState, count: int, max_loads: int) -> list[Work]:
-        works: list[Work] = []
-        to_examine = loads = 0
-        for _ in range(_NAMES_AT_ONCE):
-            if to_examine >= count or loads >= max_loads or state.scan is None:
-                break
-            stored = next(state.scan, None)
-            if stored is None:
-                state.scan, state.loaded = None, True
-            elif state.refuses(stored.hex):
-                continue
-            elif stored.labelled:
-                loads += self._load(state, stored.hex)
-                works += (left := self._left_to_do(state, stored))
-                to_examine += len(left)
-            else:
-                truth = stored.has_truth and not state.refuses(f"{stored.hex}:truth")
-                works.append(Work(state.task.model, stored.hex, truth))
-                to_examine += truth
-        return works
-
-    def _load(self, state: ModelState, name: str) -> bool:
-        """Take in a labelled example that is not known yet."""
-        if state.captured_rows.knows(name):
-            return False
+    def load(self, state: ModelState, name: str) -> None:
+        """Take in a labelled example; nothing when its label is damaged. Raises UnavailableError."""
         label, captured = self._label(state, name), self._read(state, name)
         if label is not None and captured is not None:
             state.add(captured, label)
-        return True
-
-    def _left_to_do(self, state: ModelState, stored: StoredExample) -> list[Work]:
-        """A labelled example whose label is damaged, or older than the truth beside it."""
-        truth_waits = stored.has_truth and not state.refuses(f"{stored.hex}:truth")
-        if truth_waits and not state.captured_rows.knows(stored.hex, with_truth=True):
-            return [Work(state.task.model, stored.hex, truth=True)]
-        known = state.captured_rows.knows(stored.hex)
-        return [] if known else [Work(state.task.model, stored.hex, truth=False)]
 
     def _example(self, state: ModelState, name: str) -> examples.Captured | None:
         """The example if the teacher must look at it, None if all is done."""

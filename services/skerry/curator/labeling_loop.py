@@ -6,7 +6,7 @@ queue or waits in storage for a scan. So no model holds the stream up, whatever 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -19,6 +19,8 @@ from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.label_task import LabelTask
 from skerry.curator.labeling import Labeling, Prepared
 from skerry.curator.model_state import ModelState
+from skerry.curator.scanning import Scanning
+from skerry.curator.setting_aside import SettingAside
 from skerry.curator.teacher import NoTeacherError, Teacher, TeacherError
 from skerry.curator.teaching_queue import Work
 
@@ -37,11 +39,14 @@ class Run(Protocol):
 
 
 class LabelingLoop:
-    """`monotonic` gives seconds. One per process; `consumer` names it among others of the group."""
+    """`monotonic` gives seconds. One per process; `consumer` names it among others of the group; what others left
+    is looked after every `look_s`."""
 
     def __init__(
         self,
         labeling: Labeling,
+        scanning: Scanning,
+        setting_aside: SettingAside,
         streams: Streams,
         teacher: Teacher,
         evidence: EvidenceCounts,
@@ -50,33 +55,42 @@ class LabelingLoop:
         monotonic: Callable[[], float],
         consumer: str,
         batch_rows: int,
+        look_s: float,
     ) -> None:
-        self._labeling, self._streams, self._teacher, self._evidence = labeling, streams, teacher, evidence
+        self._labeling, self._scanning, self._setting_aside = labeling, scanning, setting_aside
+        self._streams, self._teacher, self._evidence, self._look_s = streams, teacher, evidence, look_s
         self._run, self._monotonic, self._consumer, self._batch_rows = run, monotonic, consumer, batch_rows
         self._questions: set[asyncio.Task[None]] = set()
+        self._is_trying = False
         self._looked_at: list[str] = []  # entries to acknowledge
         self._epoch = ""
         self._stream_lost = False
 
     async def step(self) -> None:
-        """One round: look at what came, and ask the teacher of each model that is due."""
+        """One round: try one suspect, look at what came, and ask the teacher of each model that is due."""
+        if not await self._try_suspect():
+            await asyncio.sleep(_BLOCK_S)
+            return
         works = await self._gather()
         await self._examine([work for work in works if work.truth])
         self._offer(work for work in works if not work.truth)
         await self._ask_teachers()
         await self._hand_over()
+        if not works and not self._questions:
+            await self._tidy()
 
     async def close(self) -> None:
         """Give up the questions that are under way; what they were about is found again."""
         for question in self._questions:
             question.cancel()
         await asyncio.gather(*self._questions, return_exceptions=True)
+        await self._tidy()
 
     async def _gather(self) -> list[Work]:
         """New work: what scans found, then what the stream tells."""
-        works = dict.fromkeys(await self._run(self._labeling.backlog, self._batch_rows))
+        works = dict.fromkeys(await self._run(self._scanning.backlog, self._batch_rows))
         now_s = self._monotonic()
-        busy = bool(works) or any(state.teaching.is_due(now_s) for state in self._states)
+        busy = bool(works) or self._is_trying or any(state.teaching.is_due(now_s) for state in self._states)
         for work in await self._read_stream(block_s=0.0 if busy else _BLOCK_S):
             works[work] = None
         return list(works)
@@ -97,7 +111,7 @@ class LabelingLoop:
         if self._stream_lost or (self._epoch and epoch != self._epoch):
             # Entries may be gone with a flush, or were never written while the server was away: look at the blobs.
             _log.info("stream_found_again", epoch=epoch)
-            await self._run(self._labeling.rescan, list(self._labeling.models))
+            await self._run(self._scanning.rescan, list(self._labeling.models))
         self._stream_lost, self._epoch = False, epoch
         return works
 
@@ -122,7 +136,7 @@ class LabelingLoop:
         if not works:
             return
         try:
-            prepared = await self._run(self._labeling.prepare, works)
+            prepared = await self._run(self._labeling.examine, works)
         except errors.UnavailableError as exc:
             _log.warning("labeling_waits", examples=len(works), message=str(exc))
             for work in works:
@@ -142,24 +156,33 @@ class LabelingLoop:
         now_s = self._monotonic()
         for state in self._states:
             if works := state.teaching.take(now_s):
-                question = asyncio.create_task(self._question(state, works))
-                self._questions.add(question)
-                question.add_done_callback(self._questions.discard)
+                self._start(self._question(state, works))
         if self._questions:
             await asyncio.wait(self._questions, timeout=_BLOCK_S, return_when=asyncio.FIRST_COMPLETED)
+
+    def _start(self, question: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(question)
+        self._questions.add(task)
+        task.add_done_callback(self._questions.discard)
 
     async def _question(self, state: ModelState, works: Sequence[Work]) -> None:
         """Have these labelled; whatever happens, they leave the question or wait again."""
         queue = state.teaching
         try:
             prepared = await self._run(self._labeling.prepare, works)
-            queue.settled(prepared.finished)
+            queue.settled((*prepared.finished, *prepared.failed))
             await self._teach_all(state, prepared)
         except errors.UnavailableError as exc:
             if queue.failed(str(exc), self._monotonic(), teacher=False):
                 _log.warning("labeling_waits", model=state.task.model, examples=len(works), message=str(exc))
+        except Exception as exc:  # noqa: BLE001  # what nobody foresaw: each of them is tried alone
+            _log.exception("labeling_failed", model=state.task.model, examples=len(works))
+            for work in (left := queue.asking):
+                await self._run(self._setting_aside.failed, work, exc)
+            queue.settled(left)
         finally:
             queue.give_back()
+            await self._run(self._setting_aside.lay_down, works)
 
     async def _teach_all(self, state: ModelState, prepared: Prepared) -> None:
         """Raises UnavailableError (storage)."""
@@ -191,6 +214,40 @@ class LabelingLoop:
                     await self._teach(task, [example])
             else:
                 await self._run(self._labeling.record, task, batch, answer.outputs, answer.by)
+
+    async def _try_suspect(self) -> bool:
+        """Look after what dead curators left, and try one suspect alone. False while that cannot be known: then nothing
+        may be touched, for anything may be in the hand of another, or have killed one."""
+        try:
+            work = await self._run(self._setting_aside.look, self._look_s)
+        except errors.UnavailableError as exc:
+            _log.debug("in_hand_unknown", message=str(exc))
+            return False
+        if work is not None and not self._is_trying:
+            self._is_trying = True
+            self._start(self._try_alone(work))
+        return True
+
+    async def _try_alone(self, work: Work) -> None:
+        try:
+            prepared = await self._run(self._labeling.prepare, [work], True)
+            for task, pairs in prepared.to_teach.items():
+                await self._teach(task, [captured for _, captured in pairs])
+            if not prepared.failed:
+                await self._run(self._setting_aside.acquit, work)
+        except errors.SkerryError:  # of storage or the teacher, not of the suspect
+            await self._run(self._setting_aside.postpone, work)
+        except Exception as exc:  # noqa: BLE001  # what nobody foresaw, again
+            await self._run(self._setting_aside.failed, work, exc)
+        finally:
+            self._is_trying = False
+            await self._run(self._setting_aside.lay_down, [work])
+
+    async def _tidy(self) -> None:
+        try:
+            await self._run(self._setting_aside.tidy)
+        except errors.UnavailableError as exc:
+            _log.debug("in_hand_not_written", message=str(exc))
 
     async def _hand_over(self) -> None:
         """Hand evidence over, and acknowledge what was looked at. An entry whose acknowledgment is lost comes again and

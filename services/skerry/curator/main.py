@@ -4,9 +4,7 @@ import asyncio
 import contextlib
 import functools
 import json
-import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -18,11 +16,17 @@ from skerry.adapters.heartbeat import Heartbeat
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.telemetry import logs
 from skerry.core import errors
+from skerry.curator import identity
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.example_store import ExampleStore
+from skerry.curator.in_hand import InHand
 from skerry.curator.labeling import Labeling
 from skerry.curator.labeling_loop import LabelingLoop
+from skerry.curator.model_state import ModelState
+from skerry.curator.scanning import Scanning
 from skerry.curator.schedule import Schedule
+from skerry.curator.set_aside import SetAsideStore
+from skerry.curator.setting_aside import SettingAside
 from skerry.curator.settings import Settings, read
 from skerry.curator.teacher import RemoteTeacher
 
@@ -39,10 +43,15 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     blob_store, readings = blobs.open_blobs(settings.blobs), fleetstate.open_fleetstate(settings.redis_url)
-    evidence = EvidenceCounts(readings)
-    labeling = Labeling(ExampleStore(blob_store), evidence, lambda: time.time_ns() // 1_000_000, settings.temperature)
+    evidence, store = EvidenceCounts(readings), ExampleStore(blob_store)
+    models: dict[str, ModelState] = {}
+    name = identity.new()
+    in_hand = InHand(blob_store, name, time.monotonic, settings.stale_s, identity.has_ended)
+    setting_aside = SettingAside(models, in_hand, SetAsideStore(blob_store), _unix_ms)
+    labeling = Labeling(models, store, evidence, setting_aside, _unix_ms, settings.temperature)
+    scanning = Scanning(labeling, store, setting_aside)
     resources = objects.open_objects(settings.objects)
-    schedule = Schedule(labeling, resources, readings, blob_store, settings, time.monotonic)
+    schedule = Schedule(models, scanning, resources, readings, blob_store, settings, time.monotonic)
     heartbeat = Heartbeat("curator", lambda: objects.silent_s(resources))
     with ThreadPoolExecutor(1, thread_name_prefix="labeling") as thread:
 
@@ -52,13 +61,16 @@ async def serve(settings: Settings) -> None:
         async with RemoteModel(settings.teacher) as remote:
             labeling_loop = LabelingLoop(
                 labeling,
+                scanning,
+                setting_aside,
                 streams.open_streams(settings.redis_url, idle_s=settings.idle_seconds),
                 RemoteTeacher(remote, settings.teacher_timeout_seconds),
                 evidence,
                 run=run,
                 monotonic=time.monotonic,
-                consumer=f"{socket.gethostname()}-{os.getpid()}",
+                consumer=name,
                 batch_rows=settings.batch_rows,
+                look_s=settings.rescan_seconds,
             )
             # Followed, models are read from a watch and not asked for in every round; what retention reads is not.
             await run(functools.partial(resources.changes, 0, timeout_s=0.0, kinds=("EdgeModel",)))
@@ -78,6 +90,10 @@ async def serve(settings: Settings) -> None:
             await asyncio.gather(*rounds, return_exceptions=True)
             await labeling_loop.close()
             await run(schedule.publish_now)
+
+
+def _unix_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _round(schedule: Schedule, heartbeat: Heartbeat) -> None:

@@ -26,7 +26,9 @@ class ModelState:
         self.captured_rows = CapturedRows(max_captured_bytes)
         self.base_digest: str | None = None
         self.loaded = False  # the first scan is over: counts are whole
+        self.scan_wanted = True
         self.scan: Iterator[example_store.StoredExample] | None = None
+        self.set_aside: dict[str, str] = {}  # reasons, by name as in `refuse`
         self.published: Published | None = None
         self.tried_at_s = float("-inf")  # when publishing was tried last
         self.rest_s = 0.0  # how long it is not tried again, because it was costly
@@ -45,7 +47,7 @@ class ModelState:
             self._refused[name] = reason
 
     def refuses(self, name: str) -> bool:
-        return name in self._refused
+        return name in self._refused or name in self.set_aside
 
     def forget_teacher_refusals(self) -> None:
         """Forget what the teacher refused: it may be another one by now."""
@@ -54,7 +56,7 @@ class ModelState:
     @property
     def dropped(self) -> dict[str, int]:
         """Examples that no row stands for, by reason."""
-        return dict(Counter(self._refused.values())) | self.captured_rows.left_out
+        return dict(Counter((*self._refused.values(), *self.set_aside.values()))) | self.captured_rows.left_out
 
     @property
     def unpublished(self) -> int:

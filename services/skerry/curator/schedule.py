@@ -13,8 +13,8 @@ from skerry.adapters.objects.protocol import Object, Objects
 from skerry.adapters.telemetry import logs, on_change
 from skerry.core import contract, errors, specs
 from skerry.curator import dataset_retention, datasets, label_task
-from skerry.curator.labeling import Labeling
 from skerry.curator.model_state import ModelState
+from skerry.curator.scanning import Scanning
 from skerry.curator.settings import Settings
 from skerry.curator.teaching_queue import TeachingQueue
 
@@ -32,14 +32,16 @@ class Schedule:
 
     def __init__(
         self,
-        labeling: Labeling,
+        models: dict[str, ModelState],
+        scanning: Scanning,
         objects: Objects,
         fleetstate: FleetState,
         blobs: Blobs,
         settings: Settings,
         monotonic: Callable[[], float],
     ) -> None:
-        self._labeling, self._objects, self._fleetstate, self._blobs = labeling, objects, fleetstate, blobs
+        self._models, self._scanning, self._objects = models, scanning, objects
+        self._fleetstate, self._blobs = fleetstate, blobs
         self._settings, self._monotonic = settings, monotonic
         self._on_change = on_change.OnChange()
         self._retention = dataset_retention.DatasetRetention(objects, blobs, monotonic, settings.keep_datasets_seconds)
@@ -55,18 +57,18 @@ class Schedule:
         if now >= self._rescan_at_s:
             self._rescan_at_s = now + self._settings.rescan_seconds
             self._guard("scan", self._scan, now)
-        for model, state in self._labeling.models.items():
+        for model, state in self._models.items():
             self._guard(f"dataset of {model}", self._publish, state, now)
             if report and state.loaded:
                 self._guard("reading", self._report, state)
         if now >= self._retention_at_s:
             self._retention_at_s = now + min(_RETENTION_S, self._settings.keep_datasets_seconds / 2)
-            for model, state in self._labeling.models.items():
+            for model, state in self._models.items():
                 self._guard(f"old datasets of {model}", self._remove_old_datasets, state)
 
     def publish_now(self) -> None:
         """Publish what changed, whether due or not: before the process ends."""
-        for model, state in self._labeling.models.items():
+        for model, state in self._models.items():
             state.tried_at_s = float("-inf")
             self._guard(f"dataset of {model}", self._publish, state, self._monotonic())
 
@@ -81,28 +83,27 @@ class Schedule:
     def _follow(self) -> None:
         """Keep a state for each EdgeModel that there is, and for no other."""
         wanted = {resource.name: resource for resource in self._objects.list("EdgeModel")}
-        for gone in self._labeling.models.keys() - wanted.keys():
-            del self._labeling.models[gone]
+        for gone in self._models.keys() - wanted.keys():
+            del self._models[gone]
         for name, resource in wanted.items():
             self._guard(f"EdgeModel {name}", self._adopt, name, resource)
 
     def _adopt(self, name: str, resource: Object) -> None:
         model = specs.parse_edge_model(name, resource.spec)
-        task, state = label_task.of(model), self._labeling.models.get(name)
+        task, state = label_task.of(model), self._models.get(name)
         if state is None or state.task != task:
             publisher = datasets.Publisher(self._blobs, task)
             queue = TeachingQueue(self._settings.batch_rows)
             state = ModelState(task, publisher, queue, self._settings.max_captured_bytes)
-            self._labeling.models[name] = state
-            self._labeling.rescan([name])
+            self._models[name] = state
         state.base_digest = model.dataset_digest or None
 
     def _scan(self, now: float) -> None:
         if now >= self._retry_refused_at_s:
             self._retry_refused_at_s = now + _RETRY_REFUSED_S
-            for state in self._labeling.models.values():
+            for state in self._models.values():
                 state.forget_teacher_refusals()
-        self._labeling.rescan([name for name, state in self._labeling.models.items() if state.scan is None])
+        self._scanning.rescan([name for name, state in self._models.items() if state.scan is None])
 
     def _publish(self, state: ModelState, now: float) -> None:
         since_s = now - state.tried_at_s

@@ -30,7 +30,8 @@ class Settings(service_settings.ServiceSettings):
     """Softens the teacher's answer: soft labels are softmax(logits / temperature)."""
 
     idle_seconds: float = Field(default=30.0, gt=0, le=86_400)
-    """Work that another curator read and did not finish for so long is taken over."""
+    """Stream entries that another curator read and did not look at for so long are taken over. With the time-out of the
+    teacher on top: after how long without a sign what it had in hand is a dead one's."""
 
     rescan_seconds: float = Field(default=30.0, gt=0, le=86_400)
     """How often object storage is compared with what is labelled: finds what has no stream entry."""
@@ -52,6 +53,11 @@ class Settings(service_settings.ServiceSettings):
 
     log_level: str = "INFO"
     """The least serious log lines that are written: DEBUG, INFO, WARNING or ERROR."""
+
+    @property
+    def stale_s(self) -> float:
+        """After how long without a change what another curator has in hand is taken over."""
+        return self.idle_seconds + self.teacher_timeout_seconds
 
 
 def read() -> Settings:

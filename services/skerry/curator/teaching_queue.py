@@ -41,6 +41,11 @@ class TeachingQueue:
         return len(self._waiting) + len(self._asking)
 
     @property
+    def asking(self) -> Sequence[Work]:
+        """What the question under way is about, as far as it is not settled."""
+        return list(self._asking)
+
+    @property
     def wants_scan(self) -> bool:
         """There is room again for what was turned away."""
         return self.turned_away and not self.is_missing and len(self) <= self._places // 2

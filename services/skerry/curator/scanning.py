@@ -1,0 +1,100 @@
+"""What lies in object storage and is not labelled yet, or labelled and not known yet: scans of each model, a little of
+each at a time, so that none holds the others up. Blocking, and for the one thread of `Labeling`.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from skerry.adapters.telemetry import logs
+from skerry.core import errors
+from skerry.curator.example_store import ExampleStore, StoredExample
+from skerry.curator.labeling import Labeling
+from skerry.curator.model_state import ModelState
+from skerry.curator.setting_aside import SettingAside
+from skerry.curator.teaching_queue import Work
+
+_LOADED_AT_ONCE = 256  # labelled examples read again by one look
+_NAMES_AT_ONCE = 2000  # names of each model that one look passes
+
+_log = logs.logger("curator")
+
+
+class Scanning:
+    """The scans of all models that `labeling` has."""
+
+    def __init__(self, labeling: Labeling, store: ExampleStore, setting_aside: SettingAside) -> None:
+        self._labeling, self._store, self._setting_aside = labeling, store, setting_aside
+
+    def rescan(self, models: Iterable[str]) -> None:
+        """Compare object storage with what is known, from the beginning."""
+        for model in models:
+            state = self._labeling.models[model]
+            state.scan, state.scan_wanted = None, True
+
+    def backlog(self, count: int) -> list[Work]:
+        """Work that the running scans find: of each model what needs no teacher, up to `count` pieces, and what waits
+        for one, as far as one look goes. A scan that storage ends is logged, and begun again with the next."""
+        works: list[Work] = []
+        running = [state for state in self._labeling.models.values() if state.scan is not None or _wants_scan(state)]
+        for state in running:
+            try:
+                works += self._look(state, count, max(1, _LOADED_AT_ONCE // len(running)))
+            except errors.UnavailableError as exc:
+                state.scan = None
+                _log.warning("scan_failed", model=state.task.model, message=str(exc))
+        return works
+
+    def _look(self, state: ModelState, count: int, max_loads: int) -> list[Work]:
+        if state.scan is None:
+            state.scan_wanted = state.teaching.turned_away = False
+            self._setting_aside.refresh(state)
+            state.scan = self._store.scan(state.task.model)
+        works: list[Work] = []
+        unknown: list[StoredExample] = []
+        to_examine, ended = 0, False
+        for _ in range(_NAMES_AT_ONCE):
+            if to_examine >= count or len(unknown) >= max_loads:
+                break
+            stored = next(state.scan, None)
+            if ended := stored is None:
+                break
+            if state.refuses(stored.hex) or not self._setting_aside.lets(_work(state, stored)):
+                continue
+            if stored.labelled and not state.captured_rows.knows(stored.hex):
+                unknown.append(stored)
+            elif not stored.labelled or _is_left_to_do(state, stored):
+                works.append(_work(state, stored))
+                to_examine += works[-1].truth
+        works += self._load(state, unknown)
+        if ended:
+            state.scan, state.loaded = None, True
+        return works
+
+    def _load(self, state: ModelState, unknown: Sequence[StoredExample]) -> list[Work]:
+        """Take labelled examples in; returns what is still to be done about them."""
+        loaded = [_work(state, stored) for stored in unknown]
+        self._setting_aside.take(loaded)
+        for work in loaded:
+            try:
+                self._labeling.load(state, work.name)
+            except errors.UnavailableError:
+                raise
+            except Exception as exc:  # noqa: BLE001  # one example must not end the scan
+                self._setting_aside.failed(work, exc)
+        self._setting_aside.lay_down(loaded)
+        return [_work(state, stored) for stored in unknown if _is_left_to_do(state, stored)]
+
+
+def _wants_scan(state: ModelState) -> bool:
+    return state.scan_wanted or state.teaching.wants_scan
+
+
+def _work(state: ModelState, stored: StoredExample) -> Work:
+    truth = stored.has_truth and not state.refuses(f"{stored.hex}:truth")
+    return Work(state.task.model, stored.hex, truth)
+
+
+def _is_left_to_do(state: ModelState, stored: StoredExample) -> bool:
+    """Of a labelled example: its label is damaged, or older than the truth beside it."""
+    if state.refuses(stored.hex):
+        return False
+    return not state.captured_rows.knows(stored.hex, with_truth=_work(state, stored).truth)

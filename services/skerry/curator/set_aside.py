@@ -1,0 +1,52 @@
+"""Records of what was set aside, in object storage beside the examples. They outlive the curator, and every curator,
+command and page reads the same."""
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from skerry.adapters.blobs.protocol import Blobs
+from skerry.core import contract, errors, set_aside
+
+ENTRIES = "_stream"  # in the place of a model; none is called so
+
+
+class SetAsideStore:
+    """All methods raise UnavailableError when storage does not answer."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+
+    def put(self, record: set_aside.SetAside) -> None:
+        self._blobs.write(_path(record.model, record.name, record.kind), record.to_json())
+
+    def names(self, model: str) -> Iterator[tuple[str, str]]:
+        """(name, kind) of what is set aside of a model, or of the stream (""), sorted by name."""
+        for path in self._blobs.list(contract.set_aside_folder(model or ENTRIES)):
+            name, _, kind = PurePosixPath(path).name.removesuffix(".json").rpartition(".")
+            if name and kind in set_aside.KINDS:
+                yield name, kind
+
+    def find(self, model: str, name: str, kind: str) -> set_aside.SetAside | None:
+        """The record; None when there is none. Raises IntegrityError for a damaged one."""
+        path = _path(model, name, kind)
+        try:
+            return set_aside.from_json(self._blobs.read(path, max_bytes=set_aside.MAX_BYTES), f"blob {path}")
+        except errors.NotFoundError:
+            return None
+
+    def forget(self, model: str, name: str, kind: str) -> None:
+        """Have it tried again."""
+        self._blobs.delete(_path(model, name, kind))
+
+    def drop(self, model: str, name: str, kind: str) -> None:
+        """Remove what was set aside, the record last. An example goes with its truth and its label."""
+        if kind == set_aside.EXAMPLE:
+            self._blobs.delete(contract.label_path(model, name))
+            self._blobs.delete(contract.example_path(model, name))
+        if kind in (set_aside.EXAMPLE, set_aside.TRUTH):
+            self._blobs.delete(contract.truth_path(model, name))
+        self.forget(model, name, kind)
+
+
+def _path(model: str, name: str, kind: str) -> str:
+    return f"{contract.set_aside_folder(model or ENTRIES)}/{name}.{kind}.json"

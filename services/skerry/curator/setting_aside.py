@@ -1,0 +1,106 @@
+"""Who may touch an example, and what becomes of one that kills or fails its readers: it is tried alone, and after some
+deaths or failures set aside with a reason, so that labelling goes on without it.
+
+Blocking, and for the one thread of `Labeling`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from skerry.adapters.telemetry import logs
+from skerry.core import set_aside
+from skerry.curator.in_hand import DEATHS, InHand, Ref, Suspect
+from skerry.curator.model_state import ModelState
+from skerry.curator.set_aside import SetAsideStore
+from skerry.curator.teaching_queue import Work
+
+_READ_AT_ONCE = 256  # records whose reason is read by one refresh
+_UNREAD = "SetAside"  # the reason of one whose record was not read yet
+
+_log = logs.logger("curator")
+
+
+class SettingAside:
+    """`clock` gives Unix milliseconds; `tell(model, reason, message)` is told of each that is set aside."""
+
+    def __init__(
+        self,
+        models: Mapping[str, ModelState],
+        in_hand: InHand,
+        store: SetAsideStore,
+        clock: Callable[[], int],
+        tell: Callable[[str, str, str], None] = lambda model, reason, message: None,
+    ) -> None:
+        self._models, self._in_hand, self._store, self._clock, self._tell = models, in_hand, store, clock, tell
+
+    def lets(self, work: Work) -> bool:
+        """May it be worked on among others now?"""
+        state = self._models.get(work.model)
+        return (state is None or work.name not in state.set_aside) and self._in_hand.lets(_ref(work))
+
+    def take(self, works: Sequence[Work]) -> None:
+        """Write down that these are worked on. Raises UnavailableError; then they must not be touched."""
+        if works:
+            self._in_hand.take(map(_ref, works))
+
+    def lay_down(self, works: Iterable[Work]) -> None:
+        """These are done with, for now."""
+        self._in_hand.lay_down(map(_ref, works))
+
+    def tidy(self) -> None:
+        """Write down what was laid down, before a pause. Raises UnavailableError."""
+        self._in_hand.tidy()
+
+    def failed(self, work: Work, exc: Exception) -> None:
+        """Something that nobody foresaw: a bug, or no memory. It is tried alone from now on."""
+        _log.warning("example_failed", model=work.model, example=work.name, message=repr(exc))
+        self._in_hand.failed(_ref(work), repr(exc))
+
+    def acquit(self, work: Work) -> None:
+        """It was tried alone, and is done."""
+        self._in_hand.clear(_ref(work))
+
+    def postpone(self, work: Work) -> None:
+        """It was tried alone, and storage or the teacher did not let it come to an end."""
+        self._in_hand.postpone(_ref(work))
+
+    def look(self, interval_s: float) -> Work | None:
+        """Look after what others left, set aside what is condemned, and name the next to try alone. Raises
+        UnavailableError."""
+        self._in_hand.look(interval_s)
+        for ref, suspect in self._in_hand.condemned():
+            reason, message = _reason(suspect)
+            self.set_aside(Work(ref.model, ref.name, truth=False), reason, message)
+        suspect_ref = self._in_hand.next_suspect()
+        return Work(suspect_ref.model, suspect_ref.name, truth=True) if suspect_ref else None
+
+    def set_aside(self, work: Work, reason: str, message: str) -> None:
+        """Raises UnavailableError; nothing has changed then."""
+        record = set_aside.SetAside(work.model, work.name, set_aside.EXAMPLE, reason, message, self._clock())
+        self._store.put(record)
+        self._in_hand.clear(_ref(work))
+        if state := self._models.get(work.model):
+            state.set_aside[work.name] = reason
+        _log.warning("set_aside", model=work.model, example=work.name, reason=reason, message=message)
+        self._tell(work.model, reason, f"example {work.name[:12]}… is set aside: {message}")
+
+    def refresh(self, state: ModelState) -> None:
+        """Read what is set aside of a model: others set aside too, and people have examples tried again. Raises
+        UnavailableError."""
+        known, state.set_aside, reads = state.set_aside, {}, 0
+        for name, kind in self._store.names(state.task.model):
+            key = name if kind == set_aside.EXAMPLE else f"{name}:{kind}"
+            reason = known.get(key, _UNREAD)
+            if reason == _UNREAD and reads < _READ_AT_ONCE:
+                record = self._store.find(state.task.model, name, kind)
+                reason, reads = record.reason if record else _UNREAD, reads + 1
+            state.set_aside[key] = reason
+
+
+def _ref(work: Work) -> Ref:
+    return Ref(work.model, work.name)
+
+
+def _reason(suspect: Suspect) -> tuple[str, str]:
+    if suspect.message:
+        return set_aside.READ_FAILED, f"reading it failed {DEATHS} times, the last time with {suspect.message}"
+    return set_aside.READER_DIED, f"{DEATHS} curators died while they had it in hand, at last with it alone"

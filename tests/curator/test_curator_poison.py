@@ -1,0 +1,201 @@
+"""An example that kills its reader, or that no reader can bear, is set aside; everything else is labelled meanwhile."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import curating
+import pytest
+
+from skerry.core import digests, set_aside
+from skerry.curator import examples, in_hand
+from skerry.curator.set_aside import SetAsideStore
+from skerry.proto import fleet_pb2
+
+POISON = 3
+
+
+@pytest.fixture
+def poisonous(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
+    """Makes reading example POISON end in that."""
+    real = examples.read
+
+    def make(harm: BaseException) -> None:
+        def read(data: bytes, example_id: str, task: Any) -> Any:
+            if fleet_pb2.Example.FromString(data).request_id == f"r{POISON}":
+                raise harm
+            return real(data, example_id, task)
+
+        monkeypatch.setattr(examples, "read", read)
+
+    return make
+
+
+def live(world: curating.World, rounds: int) -> bool:
+    """A curator's life; False when it died in it. The dead tidy nothing up."""
+    world.restart()
+    try:
+        world.work(rounds)
+    except curating.Death:
+        return False
+    return True
+
+
+def impatient_world() -> curating.World:
+    """What a curator had in hand counts as a dead one's after 10 s."""
+    return curating.World(settings=curating.settings(idle_seconds=6, teacher_timeout_seconds=4))
+
+
+def record_of(world: curating.World, name: str) -> set_aside.SetAside | None:
+    return SetAsideStore(world.blobs).find("digits", name, set_aside.EXAMPLE)
+
+
+def killing_world(poisonous: Callable[[BaseException], None]) -> tuple[curating.World, list[str]]:
+    poisonous(curating.Death())
+    world = impatient_world()
+    return world, [world.upload(curating.example(seed)) for seed in range(8)]
+
+
+def test_an_example_that_kills_its_reader_is_set_aside_after_three_deaths_and_labelling_goes_on(
+    poisonous: Callable[[BaseException], None],
+) -> None:
+    world, names = killing_world(poisonous)
+    lives = [live(world, rounds) for rounds in (20, 20, 20, 20, *[2] * 8)]
+    assert lives == [False] * in_hand.DEATHS + [True] * (12 - in_hand.DEATHS)
+    assert set(world.labels) == {*names} - {names[POISON]}
+    record = record_of(world, names[POISON])
+    assert record is not None
+    assert (record.reason, record.kind) == ("ReaderDied", "example")
+    assert world.told == [("digits", "ReaderDied", f"example {names[POISON][:12]}… is set aside: {record.message}")]
+    assert world.state.dropped == {"ReaderDied": 1}
+
+
+def test_what_the_dead_had_in_hand_waits_a_while_and_all_else_goes_on(
+    poisonous: Callable[[BaseException], None],
+) -> None:
+    world, names = killing_world(poisonous)
+    assert not live(world, 10)
+    labelled = set(world.labels)
+    more = {world.upload(curating.example(seed)) for seed in range(8, 28)}
+    assert live(world, 8)  # less than 10 s: what was in hand may be a living one's
+    assert labelled | more <= set(world.labels)
+    assert [live(world, 20) for _ in range(2)] == [False, False]
+    assert set(world.labels) == {*names, *more} - {names[POISON]}  # it was tried alone, at last behind all others
+
+
+def test_a_labelled_example_that_kills_whoever_starts_is_set_aside_too(
+    poisonous: Callable[[BaseException], None],
+) -> None:
+    world = impatient_world()
+    names = [world.upload(curating.example(seed)) for seed in range(8)]
+    world.work(4)
+    assert set(world.labels) == {*names}
+    poisonous(curating.Death())
+    assert [live(world, 20) for _ in range(4)] == [False, False, False, True]
+    assert world.state.captured_rows.counts.labeled == 7
+    assert record_of(world, names[POISON]) is not None
+
+
+@pytest.mark.parametrize("harm", [MemoryError(), RecursionError("too deep")], ids=["no memory", "a bug"])
+def test_an_example_whose_reading_fails_otherwise_is_set_aside_and_its_neighbours_are_not(
+    poisonous: Callable[[BaseException], None], harm: Exception
+) -> None:
+    poisonous(harm)
+    world = curating.World()
+    names = [world.upload(curating.example(seed)) for seed in range(8)]
+    world.work(30)
+    assert set(world.labels) == {*names} - {names[POISON]}
+    record = record_of(world, names[POISON])
+    assert record is not None
+    assert record.reason == "ReadFailed"
+    assert type(harm).__name__ in record.message
+
+
+def test_a_failure_that_passes_sets_nothing_aside(
+    poisonous: Callable[[BaseException], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poisonous(MemoryError())
+    world = curating.World()
+    names = [world.upload(curating.example(seed)) for seed in range(8)]
+    world.work(4)
+    monkeypatch.undo()
+    world.work(20)
+    assert set(world.labels) == {*names}
+    assert list(world.blobs.list("aside/digits")) == []
+
+
+def test_what_is_set_aside_is_tried_again_when_a_person_says_so(
+    poisonous: Callable[[BaseException], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, names = killing_world(poisonous)
+    assert [live(world, 20) for _ in range(4)][-1]
+    monkeypatch.undo()
+    SetAsideStore(world.blobs).forget("digits", names[POISON], set_aside.EXAMPLE)
+    world.work(int(world.settings.rescan_seconds) + 4)
+    assert set(world.labels) == {*names}
+
+
+def test_deaths_of_others_set_nothing_aside() -> None:
+    world = impatient_world()
+    names = {world.upload(curating.example(seed)) for seed in range(8)}
+    for life in range(5):  # an operator kills it in the middle of a batch, again and again
+        path = f"labeling/dead-{life}.json"
+        held = [["digits", name] for name in sorted(names)[life : life + 3]]
+        world.blobs.write(path, json.dumps({"serial": 1, "inHand": held, "suspects": []}).encode())
+        assert live(world, 20)
+    assert set(world.labels) == names
+    assert list(world.blobs.list("aside/digits")) == []
+    assert list(world.blobs.list("labeling")) == []
+
+
+def test_a_curator_that_ends_in_order_leaves_nothing_in_hand() -> None:
+    world = curating.World()
+    world.teacher.away = True
+    world.upload(curating.example(1))
+    world.work(1)
+    assert list(world.blobs.list("labeling")) == []
+
+
+def test_a_list_that_cannot_be_read_is_removed_and_stops_nothing() -> None:
+    world = curating.World()
+    world.blobs.write("labeling/other-1.json", b'{"inHand": [["../x", "y"]], "suspects": []}')
+    name = world.upload(curating.example(1))
+    world.work(4)
+    assert world.labels == [name]
+    assert list(world.blobs.list("labeling")) == []
+
+
+def in_hand_of(world: curating.World, curator: str) -> in_hand.InHand:
+    return in_hand.InHand(world.blobs, curator, world.clock, stale_s=40.0)
+
+
+def test_a_living_curators_list_is_left_alone_however_long_it_works() -> None:
+    world = curating.World()
+    mine, other = in_hand_of(world, "mine"), in_hand_of(world, "other")
+    ref = in_hand.Ref("digits", digests.hex_of(digests.sha256(b"1")))
+    for _ in range(10):
+        other.take([ref])
+        mine.look(5.0)
+        assert not mine.lets(ref)
+        world.clock.now_s += 30
+    assert mine.condemned() == []
+    other.lay_down([ref])
+    other.tidy()
+    mine.look(5.0)
+    assert mine.lets(ref)
+
+
+def test_a_death_counts_once_whoever_adopts_it() -> None:
+    world = curating.World()
+    dead, ref = in_hand_of(world, "dead"), in_hand.Ref("digits", digests.hex_of(digests.sha256(b"1")))
+    dead.take([ref])
+    document = world.blobs.read("labeling/dead.json", max_bytes=1 << 20)
+    for heir in ("a", "b", "c", "d"):  # each dies before it has removed the list that it adopted
+        one = in_hand_of(world, heir)
+        for _ in range(2):
+            one.look(1.0)
+            world.clock.now_s += 41
+        one.look(1.0)
+        assert one.condemned() == []
+        assert one.next_suspect() == ref
+        world.blobs.write("labeling/dead.json", document)
