@@ -28,7 +28,12 @@ def api(server: ApiServer) -> Iterator[Api]:
 
 OTHER = "sha256:" + "2" * 64
 
+PRESS = custom_resources.example("EdgeModel")["spec"]["classNames"]
+
 REFUSED_CHANGES = [
+    ("EdgeModel", {"classNames": [PRESS[1], PRESS[0], *PRESS[2:]]}, "classNames may only be appended to"),
+    ("EdgeModel", {"classNames": PRESS[:-1]}, "classNames may only be appended to"),
+    ("EdgeModel", {"classNames": [*PRESS[:-1], f"{PRESS[-1]}s"]}, "classNames may only be appended to"),
     ("ModelVersion", {"digest": OTHER}, "the spec of a ModelVersion cannot be changed: make another version"),
     ("ModelVersion", {"sizeBytes": 1}, "the spec of a ModelVersion cannot be changed"),
     ("ModelRollout", {"model": "other"}, "model cannot be changed: make another ModelRollout"),
@@ -49,6 +54,13 @@ def test_what_must_not_change_is_refused_with_what_to_do(api: Api, kind: str, pa
     with pytest.raises(errors.InputError, match=message):
         api.patch(f"{path}/kept", {"spec": patch})
     api.delete(f"{path}/kept")
+
+
+def test_a_class_may_be_appended(api: Api) -> None:
+    path = resources.path(api.namespace, "EdgeModel")
+    api.create(path, made("EdgeModel", custom_resources.example("EdgeModel")["spec"], "growing"))
+    api.patch(f"{path}/growing", {"spec": {"classNames": [*PRESS, "dirt"]}})
+    api.delete(f"{path}/growing")
 
 
 REFUSED_SPECS = [

@@ -297,19 +297,19 @@ def test_an_edited_description_lets_no_version_in_that_the_stable_one_could_not_
     world.import_version(1)
     world.run(30)
     assert world.stable == "digits-v1"
-    world.edit_model(classNames=list("1023456789"))
-    world.import_version(2, described={"class_names": tuple("1023456789")})
+    world.edit_model(input={"name": "picture"})
+    world.import_version(2, described={"inputs": (tensors.Spec("picture", "UINT8", (28, 28)),)})
     world.run(5)
     assert world.condition("ModelVersion", "digits-v2", "Available") == ("False", "InterfaceDiffers")
     (message,) = (one["message"] for one in world.get("ModelVersion", "digits-v2").status["conditions"])
     assert "of which digits-v1 is stable" in message
-    assert "its class 0 is '1', that of the version before it '0'" in message
+    assert "its input is named 'picture', that of the version before it 'image'" in message
 
 
 def test_a_description_that_was_put_right_lets_the_import_in(world: World) -> None:
-    name = world.import_version(1, described={"class_names": tuple("1023456789")})
+    name = world.import_version(1, described={"inputs": (tensors.Spec("picture", "UINT8", (28, 28)),)})
     world.run(5)
-    world.edit_model(classNames=list("1023456789"))
+    world.edit_model(input={"name": "picture"})
     world.run(5)
     assert world.condition("ModelVersion", name, "Available") == ("True", "Published")
 

@@ -19,9 +19,8 @@ def image(name: str = "image", datatype: str = "UINT8", shape: tuple[int, ...] =
 
 
 DEPARTURES = [
-    pytest.param({"class_names": tuple("1023456789")}, "class 0 is '1', that of .* '0'", id="classes in another order"),
-    pytest.param({"class_names": tuple("012345678x")}, "class 9 is 'x', that of .* '9'", id="another last class"),
-    pytest.param({"class_names": tuple("01234567890a")[1:]}, "has 11 classes, .* has 10", id="a class more"),
+    pytest.param({"class_names": tuple("1023456789")}, "class 0 (is '1', that|was '0' and)", id="another order"),
+    pytest.param({"class_names": tuple("012345678x")}, "class 9 (is 'x', that|was '9' and)", id="another last class"),
     pytest.param(image(name="picture"), "named 'picture', that of .* 'image'", id="another name of the input"),
     pytest.param(image(datatype="FP32"), "is FP32, that of .* UINT8", id="another datatype"),
     pytest.param(image(shape=(32, 32)), r"shape \[32, 32\], that of .* \[28, 28\]", id="another size"),
@@ -55,6 +54,22 @@ def test_what_departs_from_the_version_before_is_told(changes: dict[str, Any], t
 def test_what_every_client_can_go_on_with_is_no_difference(changes: dict[str, Any]) -> None:
     assert interface.difference(MODEL, version(**changes)) == ""
     assert interface.change(version(), version(**changes)) == ""
+
+
+def of_classes(names: str) -> manifest.Manifest:
+    return version(class_names=tuple(names), outputs=(tensors.Spec("y", "FP32", (len(names),)),))
+
+
+def test_the_model_has_the_classes_of_every_version_and_may_have_more() -> None:
+    assert interface.difference(MODEL, of_classes("012345678")) == ""
+    told = interface.difference(MODEL, of_classes("0123456789x"))
+    assert told == "its classes are no beginning of the model's: it has 11 classes, the model has 10"
+
+
+def test_a_version_may_know_more_classes_than_the_one_before_and_none_less() -> None:
+    assert interface.change(version(), of_classes("0123456789x")) == ""
+    told = interface.change(version(), of_classes("012345678"))
+    assert "there were 10 classes and would be 9: '9' is missing" in told
 
 
 def test_an_axis_that_was_free_must_stay_free() -> None:

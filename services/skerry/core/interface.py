@@ -1,12 +1,14 @@
-"""What clients of a model rely on, whichever version answers: its input, its classes in their order, how many numbers
-come out. A version that differs would be served without a word: requests fail on the nodes, or a class index means
-another class. So it is refused; another interface is another model name, and every version can replace every other,
-forwards and in a rollback.
+"""What clients of a model rely on, whichever version answers: its input, and its classes in their order. A version
+that differs would be served without a word: requests fail on the nodes, or a class index means another class. So it is
+refused; another interface is another model name. Classes may be added at the end: an index means the same class in
+every version, and the EdgeModel has the names of them all.
 
 Names of outputs are left out: versions have always been free to rename them.
 """
 
-from skerry.core import specs, tensors
+from collections.abc import Sequence
+
+from skerry.core import class_labels, label_map, specs, tensors
 from skerry.core.manifest import Manifest
 
 
@@ -18,7 +20,11 @@ def difference(model: specs.EdgeModel, version: Manifest) -> str:
     if version.task != model.task:
         return f"its task is {version.task}, the model's is {model.task}"
     described = tensors.Spec(model.input.name, model.input.datatype, model.input.shape)
-    return _input(described, version.inputs[0], "the model") or _answers(model.class_names, version, "the model")
+    if fault := _input(described, version.inputs[0], "the model") or _width(version):
+        return fault
+    if label_map.fault(version.class_names, model.class_names):
+        return f"its classes are no beginning of the model's: {_classes(version.class_names, model.class_names)}"
+    return ""
 
 
 def change(old: Manifest, new: Manifest) -> str:
@@ -26,7 +32,10 @@ def change(old: Manifest, new: Manifest) -> str:
     if len(old.inputs) != len(new.inputs):
         return f"it takes the inputs {_names(new)}, the version before it {_names(old)}"
     faults = (_input(was, now, "the version before it") for was, now in zip(old.inputs, new.inputs, strict=True))
-    return next(filter(None, faults), "") or _answers(old.class_names, new, "the version before it")
+    if fault := next(filter(None, faults), "") or _width(new):
+        return fault
+    shrinks = label_map.fault(old.class_names, new.class_names)
+    return f"classes may only be added to those of the version before it: {shrinks}" if shrinks else ""
 
 
 def _input(was: tensors.Spec, now: tensors.Spec, owner: str) -> str:
@@ -40,16 +49,19 @@ def _input(was: tensors.Spec, now: tensors.Spec, owner: str) -> str:
     return "" if fits else f"a row of its input {now.name!r} has shape {_shape(now)}, that of {owner} {_shape(was)}"
 
 
-def _answers(names: tuple[str, ...], version: Manifest, owner: str) -> str:
-    if len(version.class_names) != len(names):
-        return f"it has {len(version.class_names)} classes, {owner} has {len(names)}"
-    for index, (now, was) in enumerate(zip(version.class_names, names, strict=True)):
-        if now != was:
-            return f"its class {index} is {now!r}, that of {owner} {was!r}"
-    width = version.outputs[0].shape[-1:]
-    if width and width[0] not in (tensors.FREE, len(names)):
-        return f"it answers {width[0]} numbers a row, and there are {len(names)} classes"
+def _width(version: Manifest) -> str:
+    classes, width = len(version.class_names), version.outputs[0].shape[-1:]
+    if width and width[0] not in (tensors.FREE, classes):
+        return f"it answers {width[0]} numbers a row, and it has {classes} classes"
     return ""
+
+
+def _classes(version: Sequence[str], model: Sequence[str]) -> str:
+    """Where the classes of a version depart from the model's."""
+    for index, (its, models) in enumerate(zip(version, model, strict=False)):
+        if class_labels.normalized(its) != class_labels.normalized(models):
+            return f"its class {index} is {its!r}, that of the model {models!r}"
+    return f"it has {len(version)} classes, the model has {len(model)}"
 
 
 def _names(version: Manifest) -> str:

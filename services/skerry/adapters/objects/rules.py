@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from skerry.adapters.objects.protocol import Json, Object
-from skerry.core import errors, merging, names, writers
+from skerry.core import errors, label_map, merging, names, writers
 
 MAX_OBJECT_BYTES = 512 * 1024  # of spec and status together, as JSON
 IMMUTABLE_SPECS = frozenset({"ModelVersion"})
@@ -28,7 +28,7 @@ def patched(
     """The object after the patch, or the very same object when nothing changes.
 
     Raises ConflictError when `resource_version` is given and not the object's, RejectedError when `manager` does not
-    own a touched field or the spec is immutable.
+    own a touched field or the spec is immutable, InputError for classes in another order.
     """
     if resource_version is not None and resource_version != thing.resource_version:
         raise errors.ConflictError(
@@ -41,6 +41,7 @@ def patched(
     new_status = merging.merge(thing.status, encodable(thing.kind, thing.name, status or {}))
     if new_spec != thing.spec and thing.kind in IMMUTABLE_SPECS:
         raise errors.RejectedError(f"the spec of {thing.kind} {thing.name} cannot be changed: make another one")
+    _check_label_map(thing, new_spec)
     if new_spec == thing.spec and new_status == thing.status:
         return thing
     generation = thing.generation + (new_spec != thing.spec)
@@ -67,6 +68,18 @@ def encodable(kind: str, name: str, value: Json) -> Json:
     except (TypeError, ValueError) as exc:
         raise errors.InputError(f"{kind} {name} holds what JSON cannot say: {exc}") from exc
     return copied
+
+
+def _check_label_map(thing: Object, spec: Json) -> None:
+    """As the schema of the EdgeModel says at an API server. Raises InputError."""
+    before, after = thing.spec.get("classNames"), spec.get("classNames")
+    if thing.kind != "EdgeModel" or not isinstance(before, list) or not isinstance(after, list):
+        return
+    if fault := label_map.fault([str(name) for name in before], [str(name) for name in after]):
+        raise errors.InputError(
+            f"EdgeModel {thing.name}: {fault}; classNames may only be appended to: another order would give every "
+            "label another meaning (other classes are another model)"
+        )
 
 
 def _check_size(thing: Object) -> None:

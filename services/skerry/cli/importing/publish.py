@@ -4,7 +4,7 @@ The signature is the publisher's; snapshot and timestamp are the controller's, w
 """
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from skerry.adapters.objects.protocol import Object, Objects
 from skerry.adapters.trust import keys, repository, store
 from skerry.cli import system_file
 from skerry.cli.importing.network import PreparedVersion
-from skerry.core import errors, interface, manifest, specs, writers
+from skerry.core import errors, interface, label_map, manifest, specs, writers
 
 _TRIES = 5
 
@@ -66,12 +66,16 @@ def publish(system: system_file.Description, objects: Objects, prepared: Prepare
 
 
 def _check_interface(objects: Objects, blobs: Blobs, version: manifest.Manifest) -> None:
-    """A version fits the EdgeModel and the stable version, as the controller will ask too. Raises InputError."""
+    """A version fits the EdgeModel (which takes over classes that are appended) and the stable version, as the
+    controller will ask too. Raises InputError."""
     try:
         model = objects.get("EdgeModel", version.model)
     except errors.NotFoundError:
         return
-    why = interface.difference(specs.parse_edge_model(model.name, model.spec), version)
+    described = specs.parse_edge_model(model.name, model.spec)
+    if not label_map.fault(described.class_names, version.class_names):
+        described = replace(described, class_names=version.class_names)
+    why = interface.difference(described, version)
     stable = str(model.status.get("stableVersion", ""))
     if not why and stable:
         with contextlib.suppress(errors.NotFoundError):
@@ -94,10 +98,14 @@ def _next_number(objects: Objects, signer: repository.Repository, model: str) ->
 
 
 def _ensure_model(objects: Objects, prepared: PreparedVersion) -> None:
-    """An imported network needs no description by hand: what it takes and says is in its manifest."""
+    """An imported network needs no description by hand: what it takes and says is in its manifest. Classes that it has
+    more than the EdgeModel are appended there."""
     described = prepared.manifest
     with contextlib.suppress(errors.NotFoundError):
-        objects.get("EdgeModel", described.model)
+        known = objects.get("EdgeModel", described.model).spec.get("classNames", [])
+        if len(known) < len(described.class_names) and not label_map.fault(known, described.class_names):
+            grown = {"classNames": list(described.class_names)}
+            objects.patch("EdgeModel", described.model, manager=writers.OPERATOR, spec=grown)
         return
     taken = described.inputs[0]
     spec = {

@@ -16,6 +16,7 @@ DATATYPES = (
 TASKS = ("Classification",)
 AUGMENTS = ("generic", "none", "shift")
 BALANCES = ("draws", "logits", "none")
+MAX_CLASS_NAME = 256  # characters: a dataset holds no longer one
 MAX_CLASSES = 10_000
 
 
@@ -131,7 +132,7 @@ def parse_retrain(spec: Mapping[str, Any], owner: str = "given") -> RetrainSpec:
 
 
 def _edge_model(name: str, reader: Reader) -> EdgeModel:
-    names = reader.texts("classNames", None)
+    names = reader.texts("classNames", None, MAX_CLASS_NAME)
     if not 2 <= len(names) <= MAX_CLASSES or len(set(names)) != len(names):
         raise reader.fault("classNames", f"must be 2..{MAX_CLASSES} names, each once; there are {len(names)}")
     steps = reader.items("preprocessing", (), limit=100)

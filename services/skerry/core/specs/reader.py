@@ -140,10 +140,10 @@ class Reader:
             raise self.fault(field, f"must be a list of at most {limit} members, not {_show(value)}")
         return value
 
-    def texts(self, field: str, default: Sequence[str] | None) -> tuple[str, ...]:
+    def texts(self, field: str, default: Sequence[str] | None, longest: int = MAX_TEXT) -> tuple[str, ...]:
         texts = self.items(field, default)
-        if wrong := [text for text in texts if not isinstance(text, str) or len(text) > MAX_TEXT]:
-            raise self.fault(field, f"must hold texts only, not {_show(wrong[0])}")
+        if wrong := [text for text in texts if not isinstance(text, str) or len(text) > longest]:
+            raise self.fault(field, f"must hold texts of at most {longest} characters only, not {_show(wrong[0])}")
         return tuple(texts)
 
     def integers(self, field: str, default: Sequence[int] | None, low: int = 0) -> tuple[int, ...]:
