@@ -53,6 +53,13 @@ def test_a_token_is_shown_once_and_only_its_hash_is_kept(system: StillSystem, tm
     assert json.loads(system.good("nodes", "token", "list", "--json")) == []
 
 
+@pytest.mark.parametrize("pattern", ["edge-[a-z]", "Edge-*", "edge 1", "edge-{1,2}", ""])
+def test_a_pattern_that_fits_no_name_is_refused(system: StillSystem, tmp_path: Path, pattern: str) -> None:
+    told = system.bad(2, "nodes", "token", "create", "--pattern", pattern, "--ca", tmp_path / "ca.crt")
+    assert "fits no name of a node" in told and "* for any text and ? for one character" in told
+    assert json.loads(system.good("nodes", "token", "list", "--json")) == []
+
+
 def test_a_key_that_waits_is_seen_and_approved(system: StillSystem) -> None:
     wait(system, OTHER)
     assert "waits for approval" in system.good("nodes")

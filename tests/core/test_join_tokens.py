@@ -227,3 +227,20 @@ def test_what_is_no_token_is_refused_without_repeating_it(text: str) -> None:
 def test_a_token_survives_being_text() -> None:
     made = join_tokens.Token("abcd1234", SECRET, MINE)
     assert join_tokens.parse(f" {made}\n") == made
+
+
+@pytest.mark.parametrize(
+    ("pattern", "node", "fits"),
+    [
+        ("edge-*", "edge-", True),
+        ("edge-?", "edge-1", True),
+        ("edge-?", "edge-12", False),
+        ("*", "edge.north", True),
+        ("edge-[a-z]", "edge-b", False),
+        ("edge-[!a]", "edge-b", False),
+        ("*[0-9]*", "edge-1", False),
+    ],
+)
+def test_a_pattern_has_two_wildcards_and_no_classes(pattern: str, node: str, fits: bool) -> None:
+    decision = join_tokens.decide(token(node_pattern=pattern), SECRET, None, node, MINE, now_ms=NOW)
+    assert decision.reason is (Reason.TOKEN_VALID if fits else Reason.TOKEN_FOR_OTHERS)

@@ -147,7 +147,7 @@ def create(pattern: str, uses: int, hours: float, labels: tuple[str, ...], ca: P
         "secretHash": join_tokens.secret_hash(new_token.secret),
         "expiresUnixMs": object_access.now_ms() + int(hours * 3_600_000),
         "uses": uses,
-        "nodePattern": pattern,
+        "nodePattern": join_tokens.check_pattern(pattern),
         "labels": given,
     }
     object_access.store_of(state).create("JoinToken", new_token.id, spec, manager=writers.OPERATOR)

@@ -24,6 +24,7 @@ MAX_USES = 2_000  # each use stands in the object's status, which has a bound
 MAX_WAITING = 16  # nodes at once whose new key waits for approval by one token
 WAITING_MS = 86_400_000  # a key that did not ask again for so long waits no more
 _REFRESH_MS = WAITING_MS // 4  # a key that goes on asking is written down anew so often
+_PATTERN = re.compile(r"[a-z0-9.*?-]+")  # what names of nodes are made of, and two wildcards
 _FORM = re.compile(r"skr1\.([a-z0-9]{4,32})\.([A-Za-z0-9_-]{20,64})\.([0-9a-f]{64})")
 
 
@@ -115,6 +116,17 @@ def parse(text: str) -> Token:
     return Token(match[1], match[2], f"sha256:{match[3]}")
 
 
+def check_pattern(pattern: str) -> str:
+    """`pattern`, as a token's `nodePattern`. Raises InputError for what fits no name of a node, like `[a-z]`, which
+    other tools read as a class of characters."""
+    if not _PATTERN.fullmatch(pattern):
+        raise errors.InputError(
+            f"pattern {pattern[:80]!r} fits no name of a node: it takes lower-case letters, digits, '-' and '.', "
+            "* for any text and ? for one character; there are no classes like [a-z]"
+        )
+    return pattern
+
+
 def secret_hash(secret: str) -> str:
     return "sha256:" + hashlib.sha256(secret.encode()).hexdigest()
 
@@ -174,7 +186,7 @@ def decide(
         return Decision(Outcome.REFUSE, Reason.NODE_REVOKED, f"node {node} is revoked")
     if now_ms >= token.expires_ms:
         return Decision(Outcome.REFUSE, Reason.TOKEN_EXPIRED, f"join token {token.id} has expired: make another one")
-    if not fnmatch.fnmatchcase(node, token.node_pattern):
+    if not _fits(node, token.node_pattern):
         return Decision(
             Outcome.REFUSE,
             Reason.TOKEN_FOR_OTHERS,
@@ -206,6 +218,11 @@ def _wait(known: EnrolledNode, node: str) -> Decision:
     return Decision(
         Outcome.WAIT, Reason.KEY_NOT_APPROVED, f"node {node} is known and its key is not approved; {approve}"
     )
+
+
+def _fits(node: str, pattern: str) -> bool:
+    """`[` is no class of characters: a pattern that was stored with one fits no node."""
+    return fnmatch.fnmatchcase(node, pattern.replace("[", "[[]"))
 
 
 def _token(name: str, reader: Reader, used: Sequence[Use]) -> JoinToken:
