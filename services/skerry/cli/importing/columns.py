@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.cli.importing import labeled
+from skerry.cli.importing import labeled, table_bounds
 from skerry.core import errors
 from skerry.core.datasets import Input
 
@@ -43,11 +43,22 @@ def labels(path: Path, table: Any, name: str) -> NDArray[Any]:
 
 
 def texts(path: Path, table: Any, name: str) -> NDArray[Any]:
-    """[rows] the column as texts; an empty cell is an empty text."""
+    """[rows] the column as texts; an empty cell is an empty text. Raises TooLargeError where every row has to take as
+    much as a very long text."""
+    import pyarrow as pa
+
+    column = table.column(name)
     try:
-        return np.array(["" if value is None else str(value) for value in table.column(name).to_pylist()])
+        if pa.types.is_nested(column.type):
+            return np.array(["" if value is None else str(value) for value in column.to_pylist()])
+        distinct = column.dictionary_encode().combine_chunks()
+        values = np.array(["" if value is None else str(value) for value in (*distinct.dictionary.to_pylist(), None)])
     except UnicodeDecodeError as exc:
         raise errors.InputError(f"{path}: column {name!r} is not UTF-8: save it as UTF-8") from exc
+    if len(column) * values.itemsize > table_bounds.MAX_BYTES:
+        longest = values.itemsize // np.dtype("U1").itemsize
+        raise errors.TooLargeError(f"{path}: column {name!r} has texts of {longest} characters, too long for its rows")
+    return np.asarray(values[distinct.indices.fill_null(len(values) - 1).to_numpy()])
 
 
 def _numbers(path: Path, table: Any, name: str) -> NDArray[Any]:
@@ -57,14 +68,20 @@ def _numbers(path: Path, table: Any, name: str) -> NDArray[Any]:
     column = table.column(name)
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type)):
         raise errors.InputError(
-            f"{path}: column {name!r} holds {column.type}, not numbers; name the features with --feature, or with "
-            "--group-column the column that tells machines apart"
+            f"{path}: column {name!r} holds {_kind(column.type)}, not numbers; name the features with --feature, or "
+            "with --group-column the column that tells machines apart"
         )
     if pa.types.is_integer(column.type) and column.null_count:
         whole = np.asarray(column.drop_null().to_numpy())
         _check_exact(path, name, whole)
         return np.asarray(column.cast(pa.float64()).to_numpy())
     return np.asarray(column.to_numpy(), dtype=np.uint8 if pa.types.is_boolean(column.type) else None)
+
+
+def _kind(datatype: Any) -> str:
+    import pyarrow as pa
+
+    return str(datatype.value_type if pa.types.is_dictionary(datatype) else datatype)
 
 
 def _check_exact(path: Path, name: str, column: NDArray[Any]) -> None:

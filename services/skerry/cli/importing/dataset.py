@@ -1,6 +1,6 @@
 """From labelled data to a dataset: checked, split, packed into parts, stored by digest, and named in the EdgeModel."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from skerry.core import dataset_parts, datasets, errors, specs, writers
 from skerry.core.datasets import DatasetManifest, Input, Part, Role
 
 MAX_PART_BYTES = 256 << 20  # of rows, unpacked
+_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,22 @@ def store(
     manifest = DatasetManifest(wanted.model, wanted.class_names, wanted.row, tuple(stored), (), now_unix_ms, dropped)
     digest = dataset_store.write_manifest(blob_store, manifest)
     objects.patch("EdgeModel", wanted.model, manager=writers.OPERATOR, spec={"datasetDigest": digest})
-    return Imported(digest, manifest, data.notes, data.windows)
+    notes = (*data.notes, *_one_sided(rows.y, mask, wanted.class_names))
+    return Imported(digest, manifest, notes, data.windows)
+
+
+def _one_sided(y: NDArray[np.int64], mask: NDArray[np.bool_], class_names: Sequence[str]) -> Iterator[str]:
+    """A sentence for the classes that nothing is learned of, and for those that nothing is known of afterwards."""
+    counts = {side: np.bincount(y[which], minlength=len(class_names)) for side, which in ((0, ~mask), (1, mask))}
+    for side, what in (
+        (1, "no row in the holdout, so that no gate sees how well a version knows it: bring more rows of it"),
+        (0, "rows in the holdout alone, so that nothing can be learned of it: bring rows for training"),
+    ):
+        present = zip(class_names, counts[side], counts[1 - side], strict=True)
+        named = [repr(name) for name, here, there in present if not here and there]
+        if named:
+            shown = ", ".join(named[:_SHOWN]) + (f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else "")
+            yield f"class {shown} has {what}" if len(named) == 1 else f"classes {shown}: each has {what}"
 
 
 def _unit(data: LabeledRows) -> str:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skerry.cli.importing import columns, windows
+from skerry.cli.importing import columns, table_bounds, windows
 from skerry.cli.importing.labeled import LabeledRows
 from skerry.core import errors
 from skerry.core.datasets import Input
 
 MAX_FILE_BYTES = 2 << 30
-MAX_VALUES = 1 << 28  # numbers in all rows or windows together
 MAX_PARTS = 10_000
 SUFFIXES = (".csv", ".parquet")
 # Columns in which pandas and pyarrow keep row numbers; nobody means them as a feature.
@@ -76,9 +75,10 @@ def _table(path: Path, shape: Shape, row: Input) -> Any:
         raise errors.InputError(f"{path} holds no CSV or parquet file")
     if size > MAX_FILE_BYTES:
         raise errors.TooLargeError(f"{path} has {size} bytes: at most {MAX_FILE_BYTES} are read")
-    read_part = _read_parquet if files[0].suffix.lower() == ".parquet" else _read_csv
+    is_parquet = files[0].suffix.lower() == ".parquet"
     try:
-        tables = [read_part(file, shape, row) for file in files]
+        table_bounds.check(path, map(table_bounds.of_parquet if is_parquet else table_bounds.of_csv, files))
+        tables = [_read_parquet(file, shape) if is_parquet else _read_csv(file, shape, row) for file in files]
         return tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
     except UnicodeDecodeError as exc:
         raise errors.InputError(f"{path} is not UTF-8 text: save it as UTF-8 (CSV UTF-8)") from exc
@@ -88,14 +88,22 @@ def _table(path: Path, shape: Shape, row: Input) -> Any:
         raise errors.InputError(f"{path} cannot be read as {files[0].suffix[1:] or 'a table'}: {text}{hint}") from exc
 
 
-def _read_parquet(path: Path, shape: Shape, row: Input) -> Any:
+def _read_parquet(path: Path, shape: Shape) -> Any:
+    """All columns but those of lists and structures, which nobody takes. Raises InputError for one that is needed."""
+    import pyarrow as pa
     from pyarrow import parquet
 
-    file = parquet.ParquetFile(path)
-    rows = file.metadata
-    if rows.num_rows * rows.num_columns > MAX_VALUES:
-        raise errors.TooLargeError(f"{path} has {rows.num_rows} rows of {rows.num_columns} columns: too many")
-    return file.read()
+    # A text that a dictionary page holds once stays one text, however many rows name it.
+    file = parquet.ParquetFile(path, read_dictionary=table_bounds.text_columns(path))
+    nested = [field for field in file.schema_arrow if pa.types.is_nested(field.type)]
+    named = {*shape.features, shape.label, shape.group}
+    if needed := [field for field in nested if not shape.features or field.name in named]:
+        raise errors.InputError(
+            f"{path}: column {needed[0].name!r} holds {needed[0].type}, not numbers; name the features with --feature"
+        )
+    return file.read(
+        [name for name in file.schema_arrow.names if name not in {field.name for field in nested}] if nested else None
+    )
 
 
 def _read_csv(path: Path, shape: Shape, row: Input) -> Any:
