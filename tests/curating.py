@@ -27,6 +27,7 @@ from skerry.curator.set_aside import SetAsideStore
 from skerry.curator.setting_aside import SettingAside
 from skerry.curator.settings import Settings
 from skerry.curator.teacher import Answer, NoTeacherError, TeacherError
+from skerry.curator.work_stream import WorkStream
 from skerry.proto import fleet_pb2
 
 _T = TypeVar("_T")
@@ -148,12 +149,11 @@ class World:
             self.labeling,
             scanning,
             self.setting_aside,
-            self.streams,
+            WorkStream(self.streams, self.name),
             self.teacher,
             evidence,
             run=self._inline,
             monotonic=self.clock,
-            consumer=self.name,
             batch_rows=self.settings.batch_rows,
             look_s=self.settings.rescan_seconds,
         )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from valkey import Valkey
 
-from skerry.adapters import streams
+from skerry.adapters import redis_link, streams
 from skerry.adapters.streams.memory import MemoryStreams
 from skerry.adapters.streams.protocol import Entry, Streams
 from skerry.core import errors
@@ -68,6 +68,22 @@ def test_what_a_dead_consumer_held_goes_to_another(make: Make) -> None:
     assert fields(read(store, "alive")) == fields(held)
 
 
+def test_an_entry_tells_how_often_it_was_handed_out_and_is_not_read_for_ever(make: Make) -> None:
+    store = make(idle_s=0.0)
+    store.append("q", [{"n": "1"}])
+    handed_out = [entry for reader in "abcdef" for entry in read(store, reader)]
+    assert [entry.deliveries for entry in handed_out] == [1, 2, 3, 4, 5, 6]
+    assert fields(handed_out) == [{"n": "1"}] * streams.MAX_DELIVERIES + [{}]
+    store.ack("q", "g", [handed_out[-1].id])
+    assert read(store, "g") == []
+
+
+def test_what_comes_again_and_again_comes_alone(make: Make) -> None:
+    store = make(idle_s=0.0)
+    store.append("q", [{"n": "1"}, {"n": "2"}])
+    assert [len(read(store, reader)) for reader in "abcd"] == [2, 2, 1, 1]
+
+
 def test_what_is_acknowledged_never_comes_again(make: Make) -> None:
     store = make(idle_s=0.0)
     store.append("q", [{"n": "1"}, {"n": "2"}])
@@ -98,6 +114,13 @@ def test_a_flush_changes_the_epoch_and_the_reader_goes_on(server: Valkey) -> Non
     assert read(store) == []
     store.append("q", [{"n": "2"}])
     assert fields(read(store)) == [{"n": "2"}]
+
+
+def test_bytes_that_are_no_text_are_an_entry_all_the_same(server: Valkey) -> None:
+    server.command("FLUSHALL")
+    store = streams.open_streams(server.url)
+    redis_link.connect(server.url).xadd("q", {b"\xff\xfe": b"\x80", b"n": b"1"})
+    assert fields(read(store)) == [{"\ufffd\ufffd": "\ufffd", "n": "1"}]
 
 
 def test_pending_entries_that_were_trimmed_are_forgotten(server: Valkey) -> None:

@@ -112,11 +112,29 @@ class FragileTeacher(curating.FakeTeacher):
         return await super().ask(task, rows)
 
 
-def test_a_row_that_the_teacher_cannot_bear_costs_its_neighbours_one_retry() -> None:
+def test_a_row_that_the_teacher_cannot_bear_costs_its_neighbours_one_retry_and_is_set_aside_in_the_end() -> None:
     world = world_of_two(FragileTeacher())
     names = [world.upload(curating.example(seed)) for seed in range(20)]
     world.work(30)
     assert set(world.labels) == {*names} - {names[7]}
+    assert world.state.dropped == {}  # it failed again and again, and there is nobody to compare it with
+    for seed in range(20, 24):
+        names.append(world.upload(curating.example(seed)))
+        world.work(12)
+    assert set(world.labels) == {*names} - {names[7]}
+    assert world.state.dropped == {"TeacherFailed": 1}
+    assert len(world.state.teaching) == 0
+
+
+def test_a_teacher_that_is_away_however_long_sets_nothing_aside() -> None:
+    world = world_of_two()
+    world.teacher.away = True
+    names = {world.upload(curating.example(seed)) for seed in range(3)}
+    world.work(60)
+    world.teacher.away = False
+    world.work(12)
+    assert set(world.labels) == names
+    assert world.told == []
 
 
 def works(count: int) -> list[Work]:

@@ -7,6 +7,7 @@ import curating
 import pytest
 
 from skerry.core import digests, errors
+from skerry.curator.set_aside import SetAsideStore
 from skerry.proto import fleet_pb2
 
 
@@ -84,6 +85,7 @@ def test_entries_that_are_malformed_or_of_a_model_nobody_has_do_not_stay() -> No
         {},
         {"model": "digits", "id": "x", "kind": "example"},
         {"model": "digits", "id": "sha256:", "kind": ""},
+        {"model": "../digits", "id": digests.sha256(good), "kind": "example"},
     ):
         world.streams.append("skerry:examples", [fields])
     world.streams.append("skerry:examples", [{"model": "faces", "id": digests.sha256(good), "kind": "example"}])
@@ -91,6 +93,48 @@ def test_entries_that_are_malformed_or_of_a_model_nobody_has_do_not_stay() -> No
     world.work(4)
     assert len(world.labels) == 1
     assert world.streams.read("skerry:examples", "curator", "other", count=10, block_s=0) == []
+    store = SetAsideStore(world.blobs)
+    records = [store.find("", name, kind) for name, kind in store.names("")]
+    assert [record.reason for record in records if record] == ["EntryMalformed"] * 4
+    assert world.setting_aside.entries == {"EntryMalformed": 4}
+
+
+def test_a_flood_of_malformed_entries_fills_no_storage() -> None:
+    world = curating.World()
+    world.streams.append("skerry:examples", [{"n": str(n)} for n in range(150)])
+    good = world.upload(curating.example(1))
+    world.work(3)
+    assert world.labels == [good]
+    assert len(list(SetAsideStore(world.blobs).names(""))) == 100
+    assert world.setting_aside.entries == {"EntryMalformed": 150}
+
+
+class KillingStreams(curating.MemoryStreams):
+    """An entry whose content kills whoever reads it."""
+
+    def read(self, *args: Any, **limits: Any) -> Any:
+        entries = super().read(*args, **limits)
+        if any("poison" in entry.fields for entry in entries):
+            raise MemoryError
+        return entries
+
+
+def test_an_entry_that_kills_whoever_reads_it_is_read_no_more_after_five_times() -> None:
+    world = curating.World(streams=KillingStreams(idle_s=0.0))
+    good = world.upload(curating.example(1))
+    world.streams.append("skerry:examples", [{"poison": "x"}])
+    deaths = 0
+    for _ in range(12):
+        world.restart()
+        try:
+            world.work(3)
+        except MemoryError:
+            deaths += 1
+    assert deaths == 5
+    assert world.labels == [good]
+    (record,) = SetAsideStore(world.blobs).names("")
+    assert record[1] == "entry"
+    assert list(world.streams.read("skerry:examples", "curator", "other", count=10, block_s=0)) == []
 
 
 class BrokenBlobs(curating.MemoryBlobs):
@@ -107,7 +151,7 @@ class BrokenBlobs(curating.MemoryBlobs):
         super().write(path, data)
 
 
-@pytest.mark.parametrize("prefix", ["labels/", "sha256/", "datasets/"])
+@pytest.mark.parametrize("prefix", ["labels/", "sha256/", "datasets/", "labeling/"])
 def test_a_full_disk_is_waited_out_at_any_write(prefix: str) -> None:
     world = curating.World(blobs=BrokenBlobs(prefix, failures=3))
     names = {world.upload(curating.example(seed)) for seed in range(6)}

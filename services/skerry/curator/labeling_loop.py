@@ -6,14 +6,13 @@ queue or waits in storage for a scan. So no model holds the stream up, whatever 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from skerry.adapters.streams.protocol import Streams
 from skerry.adapters.telemetry import logs
-from skerry.core import contract, digests, errors
+from skerry.core import errors, set_aside
 from skerry.curator import examples
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.label_task import LabelTask
@@ -23,6 +22,7 @@ from skerry.curator.scanning import Scanning
 from skerry.curator.setting_aside import SettingAside
 from skerry.curator.teacher import NoTeacherError, Teacher, TeacherError
 from skerry.curator.teaching_queue import Work
+from skerry.curator.work_stream import WorkStream
 
 _BLOCK_S = 0.2
 _ENTRIES_AT_ONCE = 256
@@ -39,32 +39,27 @@ class Run(Protocol):
 
 
 class LabelingLoop:
-    """`monotonic` gives seconds. One per process; `consumer` names it among others of the group; what others left
-    is looked after every `look_s`."""
+    """`monotonic` gives seconds. What other curators left is looked after every `look_s`."""
 
     def __init__(
         self,
         labeling: Labeling,
         scanning: Scanning,
         setting_aside: SettingAside,
-        streams: Streams,
+        stream: WorkStream,
         teacher: Teacher,
         evidence: EvidenceCounts,
         *,
         run: Run,
         monotonic: Callable[[], float],
-        consumer: str,
         batch_rows: int,
         look_s: float,
     ) -> None:
         self._labeling, self._scanning, self._setting_aside = labeling, scanning, setting_aside
-        self._streams, self._teacher, self._evidence, self._look_s = streams, teacher, evidence, look_s
-        self._run, self._monotonic, self._consumer, self._batch_rows = run, monotonic, consumer, batch_rows
+        self._stream, self._teacher, self._evidence, self._look_s = stream, teacher, evidence, look_s
+        self._run, self._monotonic, self._batch_rows = run, monotonic, batch_rows
         self._questions: set[asyncio.Task[None]] = set()
         self._is_trying = False
-        self._looked_at: list[str] = []  # entries to acknowledge
-        self._epoch = ""
-        self._stream_lost = False
 
     async def step(self) -> None:
         """One round: try one suspect, look at what came, and ask the teacher of each model that is due."""
@@ -77,14 +72,14 @@ class LabelingLoop:
         await self._ask_teachers()
         await self._hand_over()
         if not works and not self._questions:
-            await self._tidy()
+            await self._unless_away(self._setting_aside.tidy)
 
     async def close(self) -> None:
         """Give up the questions that are under way; what they were about is found again."""
         for question in self._questions:
             question.cancel()
         await asyncio.gather(*self._questions, return_exceptions=True)
-        await self._tidy()
+        await self._unless_away(self._setting_aside.tidy)
 
     async def _gather(self) -> list[Work]:
         """New work: what scans found, then what the stream tells."""
@@ -100,36 +95,15 @@ class LabelingLoop:
         return list(self._labeling.models.values())
 
     async def _read_stream(self, block_s: float) -> list[Work]:
-        try:
-            epoch, works = await asyncio.to_thread(self._read, block_s)
-        except errors.UnavailableError as exc:
-            if not self._stream_lost:
-                _log.warning("stream_lost", message=str(exc))
-            self._stream_lost = True
+        arrived = await asyncio.to_thread(self._stream.read, block_s)
+        if arrived is None:
             await asyncio.sleep(block_s)
             return []
-        if self._stream_lost or (self._epoch and epoch != self._epoch):
-            # Entries may be gone with a flush, or were never written while the server was away: look at the blobs.
-            _log.info("stream_found_again", epoch=epoch)
+        if arrived.is_forgetful:
             await self._run(self._scanning.rescan, list(self._labeling.models))
-        self._stream_lost, self._epoch = False, epoch
-        return works
-
-    def _read(self, block_s: float) -> tuple[str, list[Work]]:
-        entries = self._streams.read(
-            contract.STREAM, contract.CURATORS, self._consumer, count=_ENTRIES_AT_ONCE, block_s=block_s
-        )
-        epoch, works, malformed = self._streams.epoch(contract.STREAM), [], 0
-        for entry in entries:
-            work = parse(entry.fields)
-            if work is None:
-                malformed += 1
-            else:
-                works.append(work)
-            self._looked_at.append(entry.id)
-        if malformed:
-            _log.warning("stream_entries_malformed", count=malformed)
-        return epoch, works
+        for entry in arrived.malformed:
+            await self._unless_away(self._setting_aside.set_aside_entry, entry)
+        return arrived.works
 
     async def _examine(self, works: Sequence[Work]) -> None:
         """Do what needs no teacher. While storage is away nothing is held: a scan finds it again."""
@@ -196,6 +170,9 @@ class LabelingLoop:
             except TeacherError as exc:
                 if queue.failed(str(exc), self._monotonic(), teacher=True):
                     _log.warning("labeling_waits", model=task.model, examples=len(pairs), message=str(exc))
+                for work in queue.hopeless():
+                    message = f"the teacher fails at it and answers about others: {exc}"
+                    await self._run(self._setting_aside.set_aside, work, set_aside.TEACHER_FAILED, message)
             else:
                 queue.answered([work for work, _ in pairs])
 
@@ -243,30 +220,14 @@ class LabelingLoop:
             self._is_trying = False
             await self._run(self._setting_aside.lay_down, [work])
 
-    async def _tidy(self) -> None:
-        try:
-            await self._run(self._setting_aside.tidy)
-        except errors.UnavailableError as exc:
-            _log.debug("in_hand_not_written", message=str(exc))
-
     async def _hand_over(self) -> None:
-        """Hand evidence over, and acknowledge what was looked at. An entry whose acknowledgment is lost comes again and
-        is found labelled."""
-        ids = self._looked_at
-        if not ids and not self._evidence.waiting:
-            return
+        """Hand evidence over, and acknowledge what was looked at."""
+        await self._unless_away(self._evidence.flush)
+        await asyncio.to_thread(self._stream.acknowledge)
+
+    async def _unless_away(self, function: Callable[..., None], *args: Any) -> None:
+        """What is not done while a server is away is done later, or nothing is lost with it."""
         try:
-            await self._run(self._evidence.flush)
-            await asyncio.to_thread(self._streams.ack, contract.STREAM, contract.CURATORS, ids)
+            await self._run(function, *args)
         except errors.UnavailableError as exc:
-            _log.warning("acknowledging_failed", entries=len(ids), message=str(exc))
-        self._looked_at = []
-
-
-def parse(fields: Mapping[str, str]) -> Work | None:
-    """What an entry of the stream asks for; None when it is malformed."""
-    try:
-        name, model, kind = digests.hex_of(fields["id"]), fields["model"], fields["kind"]
-    except (KeyError, errors.InputError):
-        return None
-    return Work(model, name, truth=kind == contract.TRUTH) if kind in (contract.EXAMPLE, contract.TRUTH) else None
+            _log.debug("done_later", message=str(exc))

@@ -29,6 +29,7 @@ from skerry.curator.set_aside import SetAsideStore
 from skerry.curator.setting_aside import SettingAside
 from skerry.curator.settings import Settings, read
 from skerry.curator.teacher import RemoteTeacher
+from skerry.curator.work_stream import WorkStream
 
 _TICK_S = 0.25
 _LAST_ROUND_S = 2.0
@@ -63,12 +64,11 @@ async def serve(settings: Settings) -> None:
                 labeling,
                 scanning,
                 setting_aside,
-                streams.open_streams(settings.redis_url, idle_s=settings.idle_seconds),
+                WorkStream(streams.open_streams(settings.redis_url, idle_s=settings.idle_seconds), name),
                 RemoteTeacher(remote, settings.teacher_timeout_seconds),
                 evidence,
                 run=run,
                 monotonic=time.monotonic,
-                consumer=name,
                 batch_rows=settings.batch_rows,
                 look_s=settings.rescan_seconds,
             )

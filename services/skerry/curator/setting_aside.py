@@ -4,8 +4,10 @@ deaths or failures set aside with a reason, so that labelling goes on without it
 Blocking, and for the one thread of `Labeling`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from skerry.adapters.streams.protocol import MAX_DELIVERIES, Entry
 from skerry.adapters.telemetry import logs
 from skerry.core import set_aside
 from skerry.curator.in_hand import DEATHS, InHand, Ref, Suspect
@@ -14,6 +16,7 @@ from skerry.curator.set_aside import SetAsideStore
 from skerry.curator.teaching_queue import Work
 
 _READ_AT_ONCE = 256  # records whose reason is read by one refresh
+_MAX_ENTRIES = 100  # records of stream entries that are kept
 _UNREAD = "SetAside"  # the reason of one whose record was not read yet
 
 _log = logs.logger("curator")
@@ -31,6 +34,8 @@ class SettingAside:
         tell: Callable[[str, str, str], None] = lambda model, reason, message: None,
     ) -> None:
         self._models, self._in_hand, self._store, self._clock, self._tell = models, in_hand, store, clock, tell
+        self._kept_entries: int | None = None  # records of entries in storage, once one was written
+        self.entries: Counter[str] = Counter()  # entries of the stream that were set aside since the start, by reason
 
     def lets(self, work: Work) -> bool:
         """May it be worked on among others now?"""
@@ -82,6 +87,24 @@ class SettingAside:
             state.set_aside[work.name] = reason
         _log.warning("set_aside", model=work.model, example=work.name, reason=reason, message=message)
         self._tell(work.model, reason, f"example {work.name[:12]}… is set aside: {message}")
+
+    def set_aside_entry(self, entry: Entry) -> None:
+        """An entry of the stream that names nothing to work on. Of many the first are kept. Raises UnavailableError."""
+        if entry.deliveries > MAX_DELIVERIES:
+            reason, message = (
+                set_aside.READER_DIED,
+                f"it was handed out {entry.deliveries} times and never acknowledged",
+            )
+        else:
+            shown = ", ".join(f"{key!r:.60}: {value!r:.100}" for key, value in list(entry.fields.items())[:8])
+            reason, message = set_aside.ENTRY_MALFORMED, f"it names no model, example and kind, but {{{shown}}}"
+        if self._kept_entries is None:
+            self._kept_entries = sum(1 for _ in self._store.names(""))
+        if self._kept_entries < _MAX_ENTRIES:
+            self._store.put(set_aside.SetAside("", entry.id, set_aside.ENTRY, reason, message, self._clock()))
+            self._kept_entries += 1
+        self.entries[reason] += 1
+        _log.warning("set_aside", entry=entry.id, reason=reason, message=message)
 
     def refresh(self, state: ModelState) -> None:
         """Read what is set aside of a model: others set aside too, and people have examples tried again. Raises

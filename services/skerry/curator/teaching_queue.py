@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 PLACES = 16_384  # names, a few hundred bytes each
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.2, 5.0
 _MOST_DOUBLINGS = 16
+_STRIKES = 3  # failures of the teacher at one example alone, each after it answered about others
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,6 +24,14 @@ class Work:
     truth: bool
 
 
+@dataclasses.dataclass(slots=True)
+class _Strikes:
+    """`answers`: how many questions the teacher had answered at the last one."""
+
+    count: int = 0
+    answers: int = -1
+
+
 class TeachingQueue:
     """One model's queue; one question at a time. `now_s` is of a monotonic clock."""
 
@@ -31,6 +40,8 @@ class TeachingQueue:
         self._waiting: dict[Work, None] = {}
         self._asking: dict[Work, None] = {}
         self._alone: set[Work] = set()
+        self._strikes: dict[Work, _Strikes] = {}
+        self._answers = 0
         self._failures = 0
         self._retry_at_s = float("-inf")
         self.is_missing = False  # the teacher has no model of this name
@@ -80,10 +91,12 @@ class TeachingQueue:
         for work in works:
             self._asking.pop(work, None)
             self._alone.discard(work)
+            self._strikes.pop(work, None)
 
     def answered(self, works: Iterable[Work]) -> None:
         """The teacher answered about these."""
         self.settled(works)
+        self._answers += 1
         self._failures, self._retry_at_s, self.trouble, self.is_missing = 0, float("-inf"), "", False
         self._rows = min(self._batch_rows, self._rows * 2)
 
@@ -97,8 +110,26 @@ class TeachingQueue:
         if teacher:
             self._rows = max(1, self._rows // 2)
             self._alone.update(self._asking)
+            self._count_strike()
         self.give_back()
         return is_first
+
+    def _count_strike(self) -> None:
+        """Count a failure at one alone; while the teacher answers nothing at all it says nothing about the example."""
+        if len(self._asking) != 1:
+            return
+        (work,) = self._asking
+        strikes = self._strikes.setdefault(work, _Strikes())
+        if strikes.answers != self._answers:
+            strikes.count, strikes.answers = strikes.count + 1, self._answers
+
+    def hopeless(self) -> Sequence[Work]:
+        """What the teacher fails at again and again while it answers about others; it leaves the queue."""
+        hopeless = [work for work, strikes in self._strikes.items() if strikes.count >= _STRIKES]
+        for work in hopeless:
+            self._waiting.pop(work, None)
+            self.settled([work])
+        return hopeless
 
     def missing(self, message: str, now_s: float) -> bool:
         """There is no such teacher: one example stays, to ask again with. Returns whether that is news."""
@@ -109,6 +140,7 @@ class TeachingQueue:
         self.turned_away |= bool(rest)
         self._waiting = {first: None}
         self._alone.clear()
+        self._strikes.clear()
         return is_news
 
     def give_back(self) -> None:

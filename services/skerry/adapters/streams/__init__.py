@@ -1,8 +1,8 @@
 """Queues of small entries: opening them by URL."""
 
-from skerry.adapters.streams.protocol import Entry, Streams
+from skerry.adapters.streams.protocol import MAX_DELIVERIES, Entry, Streams
 
-__all__ = ["Entry", "Streams", "open_streams"]
+__all__ = ["MAX_DELIVERIES", "Entry", "Streams", "open_streams"]
 
 
 def open_streams(url: str, *, idle_s: float = 30.0) -> Streams:

@@ -1,17 +1,19 @@
 """Streams in memory: the twin that tests use. `flush` loses everything, as FLUSHALL does."""
 
+import itertools
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from skerry.adapters.streams.protocol import Entry
+from skerry.adapters.streams.protocol import MAX_DELIVERIES, Entry, together
 
 
 @dataclass
 class _Pending:
     consumer: str
     since: float
+    deliveries: int = 1
 
 
 @dataclass
@@ -47,14 +49,19 @@ class MemoryStreams:
         stale = [entry_id for entry_id, held in mine.pending.items() if now - held.since >= self._idle_s]
         for gone in [entry_id for entry_id in stale if entry_id not in kept.entries]:
             del mine.pending[gone]
-        ids = [entry_id for entry_id in stale if entry_id in kept.entries][:count]
-        fresh = [entry_id for entry_id in kept.entries if int(entry_id) > mine.delivered][: count - len(ids)]
+        again = {entry_id: mine.pending[entry_id].deliveries + 1 for entry_id in stale if entry_id in kept.entries}
+        often = [entry_id for entry_id, times in again.items() if times > MAX_DELIVERIES]
+        ids = [*often, *together(again)][:count]
+        unseen = (entry_id for entry_id in kept.entries if int(entry_id) > mine.delivered)
+        fresh = [] if ids else list(itertools.islice(unseen, count))
         mine.delivered = max([mine.delivered, *map(int, fresh)])
-        for entry_id in ids + fresh:
+        for entry_id in ids:
+            mine.pending[entry_id] = _Pending(consumer, now, mine.pending[entry_id].deliveries + 1)
+        for entry_id in fresh:
             mine.pending[entry_id] = _Pending(consumer, now)
         if not ids and not fresh:
             time.sleep(min(block_s, 0.01))
-        return [Entry(entry_id, kept.entries[entry_id]) for entry_id in ids + fresh]
+        return [_entry(entry_id, kept.entries, mine.pending[entry_id].deliveries) for entry_id in ids + fresh]
 
     def ack(self, stream: str, group: str, ids: Sequence[str]) -> None:
         kept = self._streams.get(stream)
@@ -69,3 +76,7 @@ class MemoryStreams:
 
     def flush(self) -> None:
         self._streams.clear()
+
+
+def _entry(entry_id: str, entries: Mapping[str, Mapping[str, str]], deliveries: int) -> Entry:
+    return Entry(entry_id, entries[entry_id] if deliveries <= MAX_DELIVERIES else {}, deliveries)

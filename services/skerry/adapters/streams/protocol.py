@@ -1,14 +1,30 @@
 """A queue of small entries with consumer groups (Redis Streams). Positions may be lost; entries name durable blobs."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+MAX_DELIVERIES = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
+    """`deliveries`: how often it was handed out, this time included. Beyond MAX_DELIVERIES its `fields` are not read
+    any more, and empty: whoever read them never came to acknowledge it. Bytes that are no UTF-8 are replaced by U+FFFD.
+    """
+
     id: str
     fields: Mapping[str, str]
+    deliveries: int = 1
+
+
+def together(deliveries: Mapping[str, int]) -> Sequence[str]:
+    """Which of the entries that come again are handed out now, by how often each was: those that come the second time
+    together, one that comes more often alone, so that it takes no other along."""
+    second = [entry_id for entry_id, times in deliveries.items() if times <= 2]
+    later = (entry_id for entry_id, times in deliveries.items() if 2 < times <= MAX_DELIVERIES)
+    return second or list(itertools.islice(later, 1))
 
 
 class Streams(Protocol):

@@ -3,6 +3,7 @@
 An acknowledged entry is deleted: the stream holds what is still to be done, and what is done is a blob.
 """
 
+import functools
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import redis
 
 from skerry.adapters import redis_link
-from skerry.adapters.streams.protocol import Entry
+from skerry.adapters.streams.protocol import MAX_DELIVERIES, Entry, together
 from skerry.core import errors
 
 _MAX_BLOCK_S = redis_link.ANSWER_S / 2  # a blocking read must end before the socket's own time-out
@@ -22,7 +23,6 @@ class RedisStreams:
     def __init__(self, url: str, *, idle_s: float = 30.0) -> None:
         self._redis: Any = redis_link.connect(url)
         self._idle_ms = int(idle_s * 1000)
-        self._cursors: dict[tuple[str, str], str] = {}
 
     def append(self, stream: str, entries: Sequence[Mapping[str, str]]) -> None:
         if not entries:
@@ -44,14 +44,17 @@ class RedisStreams:
                 return self._fresh(stream, group, consumer, count, 0.0)
 
     def _claim(self, stream: str, group: str, consumer: str, count: int) -> list[Entry]:
-        """What others held too long. Entries that were trimmed away meanwhile have no fields: they are forgotten."""
-        start = self._cursors.get((stream, group), "0-0")
-        reply = self._redis.xautoclaim(stream, group, consumer, self._idle_ms, start_id=start, count=count)
-        self._cursors[stream, group] = _text(reply[0])
-        held = [(entry_id, fields) for entry_id, fields in reply[1] if entry_id is not None]
-        if lost := [entry_id for entry_id, fields in held if not fields]:
-            self._redis.xack(stream, group, *lost)
-        return [_entry(entry_id, fields) for entry_id, fields in held if fields]
+        """What others held too long. Of what was handed out too often only the id is asked for: its content may be what
+        its readers died of. Entries that were trimmed away meanwhile are forgotten by the server."""
+        idle = self._redis.xpending_range(stream, group, min="-", max="+", count=count, idle=self._idle_ms)
+        times = {_text(held["message_id"]): int(held["times_delivered"]) + 1 for held in idle}
+        claim = functools.partial(self._redis.xclaim, stream, group, consumer, self._idle_ms)
+        often = [entry_id for entry_id in times if times[entry_id] > MAX_DELIVERIES]
+        seldom = together(times)
+        unread = map(_text, claim(often, justid=True)) if often else ()
+        held = claim(seldom) if seldom else ()
+        read = [_entry(entry_id, fields, times[_text(entry_id)]) for entry_id, fields in held if fields]
+        return [*(Entry(entry_id, {}, times[entry_id]) for entry_id in unread), *read]
 
     def _fresh(self, stream: str, group: str, consumer: str, count: int, block_s: float) -> list[Entry]:
         block_ms = int(min(block_s, _MAX_BLOCK_S) * 1000) or None
@@ -89,8 +92,8 @@ class RedisStreams:
 
 
 def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
-def _entry(entry_id: bytes | str, fields: Mapping[bytes, bytes]) -> Entry:
-    return Entry(_text(entry_id), {_text(key): _text(value) for key, value in fields.items()})
+def _entry(entry_id: bytes | str, fields: Mapping[bytes, bytes], deliveries: int = 1) -> Entry:
+    return Entry(_text(entry_id), {_text(key): _text(value) for key, value in fields.items()}, deliveries)
