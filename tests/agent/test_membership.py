@@ -95,6 +95,7 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
         "model": slot.model, "digest": slot.digest, "version": 1, "targetPath": f"retrained/{slot.model}/1",
         "rollout": "r", "attempt": 1,
     }  # fmt: skip
+    made.store.create("EdgeModel", slot.model, {}, manager="operator")
     made.start()
     yield made
     made.stop()

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from typing import Any
 
+import ingesting
 import pytest
 
 from skerry.adapters.blobs.memory import MemoryBlobs
@@ -52,14 +53,18 @@ def service(blobs: MemoryBlobs) -> Any:
         clock=lambda: 0,
         report_timeout_s=1.0,
     )
-    return methods.build(fleet, ingest.Ingest(blobs, MemoryStreams()), instruments, guard, None)
+    return methods.build(
+        fleet, ingest.Ingest(blobs, MemoryStreams(), ingesting.Known().rules()), instruments, guard, None
+    )
 
 
 def request(count: int = 1, node: str = "north") -> bytes:
     records = []
     for seed in range(count):
         tensor = fleet_pb2.CapturedTensor(name="x", datatype="UINT8", shape=[1], raw=b"1")
-        example = fleet_pb2.Example(model="digits", node="north", request_id=f"r{seed}", inputs=[tensor])
+        example = fleet_pb2.Example(
+            model="digits", node="north", request_id=f"r{seed}", inputs=[tensor], digest=ingesting.PUBLISHED
+        )
         data = example.SerializeToString()
         records.append(fleet_pb2.Record(id=digests.sha256(data), example=data))
     return bytes(fleet_pb2.UploadRequest(node=node, records=records).SerializeToString())

@@ -116,7 +116,9 @@ def report(sequence: int, node: str = "north") -> fleet_pb2.NodeReport:
 def example(seed: int) -> bytes:
     tensor = fleet_pb2.CapturedTensor(name="x", datatype="UINT8", shape=[1, 784], raw=bytes(784))
     return bytes(
-        fleet_pb2.Example(model="digits", node="north", request_id=f"r{seed}", inputs=[tensor]).SerializeToString()
+        fleet_pb2.Example(
+            model="digits", node="north", request_id=f"r{seed}", digest=DIGEST, inputs=[tensor]
+        ).SerializeToString()
     )
 
 
@@ -131,6 +133,10 @@ async def until(true: Callable[[], bool], what: str) -> None:
 async def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Gateway]:
     server = valkey.Valkey()
     one = Gateway(tmp_path, server.url, request.param)
+    version = {"model": "digits", "version": 3, "digest": DIGEST}
+    one.objects.create("EdgeModel", "digits", {}, manager="operator")
+    one.objects.create("ModelVersion", "digits-v3", version, manager="operator")
+    one.objects.patch("EdgeModel", "digits", status={"stableVersion": "digits-v3"}, manager="controller")
     one.server = server  # type: ignore[attr-defined]  # tests reach the server through their gateway
     await one.start()
     yield one

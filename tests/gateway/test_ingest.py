@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import ingesting
 import numpy as np
 import pytest
 
@@ -17,10 +18,15 @@ from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.adapters.streams.memory import MemoryStreams
 from skerry.core import contract, digests, errors
-from skerry.gateway.ingest import Ingest, check
+from skerry.gateway import ingest
+from skerry.gateway.ingest import check
 from skerry.proto import fleet_pb2
 
-EXAMPLE_ID = "sha256:" + "cd" * 32
+OTHER_ID = "sha256:" + "cd" * 32
+
+
+def intake_on(blobs: Any, streams: Any) -> ingest.Ingest:
+    return ingest.Ingest(blobs, streams, ingesting.Known().rules())
 
 
 def tensor(**changes: Any) -> fleet_pb2.CapturedTensor:
@@ -28,8 +34,12 @@ def tensor(**changes: Any) -> fleet_pb2.CapturedTensor:
 
 
 def example(seed: int = 0, **changes: Any) -> bytes:
-    fields = {"model": "digits", "node": "north", "request_id": f"r{seed}", "inputs": [tensor()]} | changes
+    known = {"digest": ingesting.PUBLISHED, "answered_unix_ms": ingesting.NOW_MS}
+    fields = {"model": "digits", "node": "north", "request_id": f"r{seed}", "inputs": [tensor()]} | known | changes
     return bytes(fleet_pb2.Example(**fields).SerializeToString(deterministic=True))
+
+
+EXAMPLE_ID = digests.sha256(example())
 
 
 def truth(**changes: Any) -> bytes:
@@ -52,7 +62,7 @@ def entries(streams: MemoryStreams) -> list[dict[str, str]]:
 def test_an_example_and_a_truth_are_stored_told_and_acknowledged() -> None:
     blobs, streams = MemoryBlobs(), MemoryStreams()
     one, other = record(example()), record(truth(), "truth")
-    reply = Ingest(blobs, streams).upload(upload(one, other))
+    reply = intake_on(blobs, streams).upload(upload(one, other))
     assert list(reply.accepted) == [one.id, other.id]
     assert list(blobs.list("examples")) == [f"examples/digits/{one.id[7:]}"]
     assert blobs.read(f"truths/digits/{EXAMPLE_ID[7:]}", max_bytes=1000) == truth()
@@ -65,13 +75,14 @@ def test_an_example_and_a_truth_are_stored_told_and_acknowledged() -> None:
 NAN = np.array([np.nan], dtype="<f4").tobytes()
 REFUSED: dict[str, tuple[fleet_pb2.Record, str]] = {
     "no body": (fleet_pb2.Record(id="x"), "neither"),
-    "an id that is not the digest": (record(example(), id=EXAMPLE_ID), "digest"),
+    "an id that is not the digest": (record(example(), id=OTHER_ID), "digest"),
     "bytes that are no example": (record(b"\xff\xff"), "cannot be read"),
     "bytes that are no truth": (record(b"\xff\xff", "truth"), "cannot be read"),
     "an example of another node": (record(example(node="south")), "of node 'south'"),
     "a truth of another node": (record(truth(node="south"), "truth"), "of node 'south'"),
     "a model name that is a path": (record(example(model="../x")), "name"),
     "an empty model name": (record(truth(model=""), "truth"), "name"),
+    "an example of no version": (record(example(digest="")), "digest of the version"),
     "an example without inputs": (record(example(inputs=[])), "no inputs"),
     "an input of text": (record(example(inputs=[tensor(datatype="BYTES")])), "only numbers"),
     "an input cut short": (record(example(inputs=[tensor(raw=b"123")])), "cannot be 3 bytes"),
@@ -96,7 +107,7 @@ REFUSED: dict[str, tuple[fleet_pb2.Record, str]] = {
 def test_a_record_that_will_never_be_good_is_refused_alone(bad: fleet_pb2.Record, words: str) -> None:
     blobs, streams = MemoryBlobs(), MemoryStreams()
     good = record(example(1))
-    reply = Ingest(blobs, streams).upload(upload(bad, good))
+    reply = intake_on(blobs, streams).upload(upload(bad, good))
     assert list(reply.accepted) == [good.id]
     ((refused),) = reply.refused
     assert refused.id == bad.id
@@ -112,7 +123,7 @@ def test_an_example_cut_at_any_byte_is_refused(cut: int) -> None:
 
 
 def test_an_upload_beyond_its_limits_is_refused_as_a_whole_with_the_limit() -> None:
-    intake = Ingest(MemoryBlobs(), MemoryStreams())
+    intake = intake_on(MemoryBlobs(), MemoryStreams())
     with pytest.raises(errors.TooLargeError, match="at most 64"):
         intake.upload(upload(*[record(example(seed)) for seed in range(contract.MAX_UPLOAD_RECORDS + 1)]))
     with pytest.raises(errors.TooLargeError, match="at most 3145728"):
@@ -125,7 +136,7 @@ def test_an_upload_whose_answer_was_lost_twenty_times_is_held_once() -> None:
     blobs, streams = MemoryBlobs(), MemoryStreams()
     request = upload(*(record(example(seed)) for seed in range(20)))
     for _ in range(21):
-        reply = Ingest(blobs, streams).upload(request)
+        reply = intake_on(blobs, streams).upload(request)
         assert len(reply.accepted) == 20
     assert len(list(blobs.list("examples"))) == 20
     assert len(entries(streams)) == 20
@@ -133,11 +144,12 @@ def test_an_upload_whose_answer_was_lost_twenty_times_is_held_once() -> None:
 
 def test_a_truth_that_is_corrected_replaces_the_one_before_and_is_told_again() -> None:
     blobs, streams = MemoryBlobs(), MemoryStreams()
-    intake = Ingest(blobs, streams)
+    intake = intake_on(blobs, streams)
+    intake.upload(upload(record(example())))
     for data in (truth(), truth(), truth(label=4)):
         intake.upload(upload(record(data, "truth")))
     assert blobs.read(f"truths/digits/{EXAMPLE_ID[7:]}", max_bytes=1000) == truth(label=4)
-    assert len(entries(streams)) == 2
+    assert len(entries(streams)) == 3
 
 
 class AwayStreams(MemoryStreams):
@@ -147,7 +159,7 @@ class AwayStreams(MemoryStreams):
 
 def test_while_the_stream_is_away_examples_are_taken_all_the_same() -> None:
     blobs = MemoryBlobs()
-    reply = Ingest(blobs, AwayStreams()).upload(upload(record(example())))
+    reply = intake_on(blobs, AwayStreams()).upload(upload(record(example())))
     assert len(reply.accepted) == 1
     assert len(list(blobs.list("examples"))) == 1
 
@@ -170,14 +182,14 @@ def test_a_full_disk_acknowledges_nothing_and_what_was_written_is_told() -> None
     blobs, streams = FullBlobs(room=2), MemoryStreams()
     request = upload(*(record(example(seed)) for seed in range(4)))
     with pytest.raises(errors.UnavailableError, match="no space"):
-        Ingest(blobs, streams).upload(request)
+        intake_on(blobs, streams).upload(request)
     blobs.room = 10
-    assert len(Ingest(blobs, streams).upload(request).accepted) == 4
+    assert len(intake_on(blobs, streams).upload(request).accepted) == 4
     assert len(entries(streams)) == 4
 
 
 def test_a_real_full_disk_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    intake = Ingest(blob_store.open_blobs(f"file://{tmp_path}"), MemoryStreams())
+    intake = intake_on(blob_store.open_blobs(f"file://{tmp_path}"), MemoryStreams())
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -191,7 +203,7 @@ def test_a_real_full_disk_is_unavailable(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_two_gateways_that_take_the_same_upload_hold_it_once(tmp_path: Path) -> None:
     streams = MemoryStreams()
-    gateways = [Ingest(DirectoryBlobs(tmp_path), streams) for _ in range(2)]
+    gateways = [intake_on(DirectoryBlobs(tmp_path), streams) for _ in range(2)]
     request = upload(*(record(example(seed)) for seed in range(30)))
     with ThreadPoolExecutor(8) as threads:
         replies = list(threads.map(lambda index: gateways[index % 2].upload(request), range(8)))
@@ -219,7 +231,7 @@ def upload_until_killed(folder: str, steps: str) -> None:
         def append(self, stream: str, entries: Any) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Ingest(MortalBlobs(Path(folder)), MortalStreams()).upload(upload(*(record(example(seed)) for seed in range(3))))
+    intake_on(MortalBlobs(Path(folder)), MortalStreams()).upload(upload(*(record(example(seed)) for seed in range(3))))
 
 
 @pytest.mark.parametrize("steps", range(4))
@@ -232,7 +244,7 @@ def test_a_gateway_killed_between_any_two_steps_leaves_whole_blobs_and_takes_the
     assert child.returncode == -signal.SIGKILL, child.stderr
     blobs = DirectoryBlobs(tmp_path)
     assert len(list(blobs.list("examples"))) == steps
-    reply = Ingest(blobs, MemoryStreams()).upload(upload(*(record(example(seed)) for seed in range(3))))
+    reply = intake_on(blobs, MemoryStreams()).upload(upload(*(record(example(seed)) for seed in range(3))))
     assert len(reply.accepted) == 3
     assert len(list(blobs.list("examples"))) == 3
 

@@ -7,7 +7,7 @@ server is away the counts wait here.
 from collections import Counter
 
 from skerry.adapters.fleetstate.protocol import FleetState
-from skerry.core import contract, errors
+from skerry.core import contract, errors, uploads
 from skerry.curator import examples
 
 TTL_S = 86_400.0
@@ -27,9 +27,12 @@ class EvidenceCounts:
         self._answers: Counter[str] = Counter()
         self._bad: Counter[str] = Counter()
 
-    def count(self, model: str, captured: examples.Captured, label: int) -> None:
-        """Hard examples do not count: they were chosen because they are hard. Nor does an answer without a class."""
+    def count(self, model: str, captured: examples.Captured, label: int, *, now_ms: int) -> None:
+        """Hard examples do not count: they were chosen because they are hard. Nor does an answer without a class, or
+        one whose time cannot be, or is so long ago that no counter of then is kept."""
         if not captured.exploration or captured.local_class is None:
+            return
+        if uploads.is_clock_off(captured.answered_unix_ms, since_ms=now_ms - int(1000 * TTL_S), now_ms=now_ms):
             return
         try:
             key = counter(model, captured.version_digest, captured.node, captured.answered_unix_ms)

@@ -158,7 +158,7 @@ class Labeling:
         self._store.put_label(model, captured.name, label)
         state.add(captured, label)
         if before is None:
-            self._evidence.count(model, captured, label.label)
+            self._evidence.count(model, captured, label.label, now_ms=self._clock())
 
     def _label(self, state: ModelState, name: str) -> labels.Label | None:
         """The label beside the example; a damaged one counts as none and is made again."""

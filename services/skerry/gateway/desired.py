@@ -16,7 +16,7 @@ from skerry.proto import fleet_pb2
 
 # What stands in EdgeNode.status and is no word of the node itself.
 _NOT_SAID = frozenset({"lastSeenUnixMs", "waitingKey", "waitingUnixMs", "conditions", "conflictUnixMs", "refusals"})
-KINDS = ("EdgeNode", "EdgeModel", "ModelRollout")
+KINDS = ("EdgeNode", "EdgeModel", "ModelRollout", "ModelVersion")
 
 _log = logs.logger("gateway")
 
@@ -70,7 +70,7 @@ class View:
                 touched |= self._apply_node(change)
             elif thing.kind == "EdgeModel":
                 everyone |= self._apply_model(change)
-            else:
+            elif thing.kind == "ModelRollout":
                 everyone |= self._raise_epoch(thing.status.get("epoch"))
         self.revision = max(self.revision, revision)
         return None if everyone else frozenset(touched)

@@ -1,11 +1,14 @@
 """Takes captured examples and truths in: check, write the blob, tell the curator's stream, and only then say so.
 
 A record is named by its content, so sending one again changes nothing. The stream may fail: the curator's scan finds
-what no entry told of. What no later attempt can make good is refused, and the node drops it.
+what no entry told of. What no later attempt can make good is refused, and the node drops it; what comes faster than the
+node may send, or is of a version that is not known here yet, is left unanswered, and the node keeps it.
 """
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,22 +17,44 @@ from google.protobuf.message import DecodeError
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.streams.protocol import Streams
 from skerry.adapters.telemetry import logs
-from skerry.core import contract, datasets, digests, errors, names
+from skerry.core import contract, datasets, digests, errors, names, uploads
+from skerry.core.uploads import Fault
+from skerry.gateway.given_versions import GivenVersions, NotYetError
+from skerry.gateway.rates import Rates
 from skerry.proto import fleet_pb2
 
 MAX_LABEL = 1 << 31
 _MAX_TEXT_CHARS = 256
+_MAX_OWNERS = 20_000
 
 _log = logs.logger("gateway")
 
 
+class RefusedError(errors.InputError):
+    """This record will never be accepted: in a word, and in a sentence."""
+
+    def __init__(self, fault: Fault, message: str) -> None:
+        super().__init__(message)
+        self.fault = fault
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A record worth keeping: the blob, and the stream's entry about it."""
+    """A record worth keeping: the blob, and the stream's entry about it. `version` answered an example at `at_ms`."""
 
     path: str
     data: bytes
     entry: Mapping[str, str]
+    version: str = ""
+    at_ms: int = 0
+
+    @property
+    def model(self) -> str:
+        return self.entry["model"]
+
+    @property
+    def is_example(self) -> bool:
+        return self.entry["kind"] == contract.EXAMPLE
 
 
 def check(record: fleet_pb2.Record, node: str) -> Accepted:
@@ -39,7 +64,8 @@ def check(record: fleet_pb2.Record, node: str) -> Accepted:
         raise errors.InputError("the record holds neither an example nor a truth")
     data: bytes = getattr(record, kind)
     if digests.sha256(data) != record.id:
-        raise errors.InputError(f"the {kind} does not have the digest that is its id: it was damaged on its way")
+        text = f"the {kind} does not have the digest that is its id: it was damaged on its way"
+        raise RefusedError(Fault.DAMAGED, text)
     return _example(record.id, data, node) if kind == contract.EXAMPLE else _truth(data, node)
 
 
@@ -51,6 +77,7 @@ def _example(example_id: str, data: bytes, node: str) -> Accepted:
     _check_owner(example.model, example.node, node)
     if len(example.request_id) > _MAX_TEXT_CHARS or len(example.reason) > _MAX_TEXT_CHARS:
         raise errors.TooLargeError(f"a text of the example has more than {_MAX_TEXT_CHARS} characters")
+    digests.check(example.digest, "digest of the version that answered the example")
     if not example.inputs:
         raise errors.InputError("the example has no inputs")
     for tensor in example.inputs:
@@ -59,7 +86,8 @@ def _example(example_id: str, data: bytes, node: str) -> Accepted:
         raise errors.InputError("the example's logits are not finite")
     name = digests.hex_of(example_id)
     entry = contract.stream_entry(example.model, example_id, contract.EXAMPLE)
-    return Accepted(contract.example_path(example.model, name), data, entry)
+    path = contract.example_path(example.model, name)
+    return Accepted(path, data, entry, example.digest, example.answered_unix_ms)
 
 
 def _truth(data: bytes, node: str) -> Accepted:
@@ -80,7 +108,8 @@ def _truth(data: bytes, node: str) -> Accepted:
 def _check_owner(model: str, owner: str, node: str) -> None:
     names.check("EdgeModel", model)
     if owner != node:
-        raise errors.InputError(f"the record is of node {owner!r:.80}, the upload is of node {node!r}")
+        text = f"the record is of node {owner!r:.80}, the upload is of node {node!r}"
+        raise RefusedError(Fault.OTHER_NODE, text)
 
 
 def _check_tensor(tensor: fleet_pb2.CapturedTensor) -> None:
@@ -98,14 +127,28 @@ def _check_tensor(tensor: fleet_pb2.CapturedTensor) -> None:
         raise errors.InputError(f"{where} holds a number that is not finite")
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What of an upload is taken: versions that a node can have answered with, and so many records and bytes a second
+    of each node. `tell(node, fault, message)` hears of what was not; `clock` is wall time in Unix ms."""
+
+    versions: GivenVersions
+    records: Rates
+    size_bytes: Rates
+    tell: Callable[[str, Fault, str], None]
+    clock: Callable[[], int]
+
+
 class Ingest:
     """Blocking; may be called from several threads at once, here and in other gateways."""
 
-    def __init__(self, blobs: Blobs, streams: Streams) -> None:
-        self._blobs, self._streams = blobs, streams
+    def __init__(self, blobs: Blobs, streams: Streams, rules: Rules) -> None:
+        self._blobs, self._streams, self._rules = blobs, streams, rules
+        self._owners: OrderedDict[str, str] = OrderedDict()  # of examples, by their paths
 
     def upload(self, request: fleet_pb2.UploadRequest) -> fleet_pb2.UploadReply:
-        """Raises InputError (the request as a whole), UnavailableError (storage; nothing is acknowledged)."""
+        """Raises InputError (the request as a whole), UnavailableError (storage, or nothing of it may be taken now;
+        nothing is acknowledged)."""
         names.check("EdgeNode", request.node)
         if len(request.records) > contract.MAX_UPLOAD_RECORDS:
             raise errors.TooLargeError(
@@ -113,25 +156,86 @@ class Ingest:
             )
         if (size := request.ByteSize()) > contract.MAX_UPLOAD_BYTES:
             raise errors.TooLargeError(f"an upload has {size} bytes, at most {contract.MAX_UPLOAD_BYTES} are taken")
-        reply, entries = fleet_pb2.UploadReply(), []
+        reply, entries = fleet_pb2.UploadReply(), list[Mapping[str, str]]()
         try:
-            for record in request.records:
-                try:
-                    wanted = check(record, request.node)
-                except errors.InputError as exc:
-                    reply.refused.append(fleet_pb2.UploadReply.Refused(id=record.id[:_MAX_TEXT_CHARS], reason=str(exc)))
-                    continue
-                if self._store(wanted):
-                    entries.append(wanted.entry)
-                reply.accepted.append(record.id)
+            self._take_each(request, reply, entries)
         finally:
             self._tell(entries)  # also of those that were written before storage failed
         return reply
 
+    def _take_each(
+        self, request: fleet_pb2.UploadRequest, reply: fleet_pb2.UploadReply, entries: list[Mapping[str, str]]
+    ) -> None:
+        """In order, for a truth follows its example. Raises UnavailableError when none was answered for."""
+        waits = ""
+        for record in request.records:
+            if not self._may_send(request.node, record.ByteSize()):
+                waits = f"node {request.node} uploads more than it may: it keeps the rest and sends it later"
+                self._rules.tell(request.node, Fault.HELD_BACK, waits)
+                break
+            try:
+                wanted = self._checked(record, request.node)
+            except errors.InputError as exc:
+                fault = exc.fault if isinstance(exc, RefusedError) else Fault.MALFORMED
+                self._rules.tell(request.node, fault, str(exc))
+                reply.refused.append(fleet_pb2.UploadReply.Refused(id=record.id[:_MAX_TEXT_CHARS], reason=str(exc)))
+                continue
+            except NotYetError as exc:
+                waits = str(exc)
+                continue
+            if self._store(wanted):
+                entries.append(wanted.entry)
+            reply.accepted.append(record.id)
+        if waits and not reply.accepted and not reply.refused:
+            raise errors.OverloadedError(waits)
+
+    def _may_send(self, node: str, size_bytes: int) -> bool:
+        return self._rules.records.take(node) and self._rules.size_bytes.take(node, max(1, size_bytes))
+
+    def _checked(self, record: fleet_pb2.Record, node: str) -> Accepted:
+        """Raises InputError (never), NotYetError (not known here yet), UnavailableError (storage)."""
+        wanted = check(record, node)
+        if (fault := self._rules.versions.model_fault(wanted.model)) is not None:
+            raise RefusedError(fault, f"there is no EdgeModel {wanted.model}")
+        if not wanted.is_example:
+            self._check_example_of(wanted, node)
+            return wanted
+        if (fault := self._rules.versions.version_fault(node, wanted.model, wanted.version)) is not None:
+            text = f"version {wanted.version[:19]}… is {uploads.TEXTS[fault].removeprefix('of ')}: {wanted.model}"
+            raise RefusedError(fault, text)
+        since_ms = self._rules.versions.published_ms(wanted.model, wanted.version)
+        if uploads.is_clock_off(wanted.at_ms, since_ms=since_ms, now_ms=self._rules.clock()):
+            text = f"an answer is dated {wanted.at_ms} (Unix ms): before its version was published, or in the future"
+            self._rules.tell(node, Fault.CLOCK_OFF, text)
+        return wanted
+
+    def _check_example_of(self, truth: Accepted, node: str) -> None:
+        """A truth is of the node that captured its example, and never before it: a node sends in order."""
+        name = digests.hex_of(truth.entry["id"])
+        try:
+            owner = self._owner(contract.example_path(truth.model, name))
+        except (errors.NotFoundError, DecodeError) as exc:
+            text = f"there is no example {truth.entry['id']} of {truth.model} that the truth could be about"
+            raise RefusedError(Fault.NO_EXAMPLE, text) from exc
+        if owner != node:
+            text = f"the truth is about an example of another node than {node}"
+            raise RefusedError(Fault.OTHER_NODES_EXAMPLE, text)
+
+    def _owner(self, path: str) -> str:
+        """The node that captured the example; what was asked lately is remembered."""
+        owner = self._owners.get(path)
+        if owner is None:
+            data = self._blobs.read(path, max_bytes=contract.MAX_EXAMPLE_BYTES)
+            owner = self._owners[path] = fleet_pb2.Example.FromString(data).node
+            if len(self._owners) > _MAX_OWNERS:
+                with contextlib.suppress(KeyError):  # another thread may have forgotten it
+                    self._owners.popitem(last=False)
+        return owner
+
     def _store(self, wanted: Accepted) -> bool:
         """Is it new? An example is named by its content; a truth by its example, and the latest counts."""
         if self._blobs.exists(wanted.path):
-            if wanted.entry["kind"] == contract.EXAMPLE:
+            if wanted.is_example:
                 return False
             if self._blobs.read(wanted.path, max_bytes=contract.MAX_TRUTH_BYTES) == wanted.data:
                 return False

@@ -6,7 +6,8 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import Any
 
 import uvloop
 
@@ -14,7 +15,7 @@ from skerry.adapters import blobs, events, files, fleetstate, objects, redis_lin
 from skerry.adapters.objects.protocol import Change, Objects
 from skerry.adapters.telemetry import logs
 from skerry.core import errors
-from skerry.gateway import desired, ingest, metrics, readings_writer, sessions, watch
+from skerry.gateway import desired, given_versions, ingest, metrics, rates, readings_writer, refusals, sessions, watch
 from skerry.gateway.identity import Guard
 from skerry.gateway.listeners import Listeners, Services
 from skerry.gateway.settings import Settings, read
@@ -43,8 +44,22 @@ async def serve(settings: Settings) -> None:
         report_timeout_s=settings.report_timeout_seconds,
         heartbeat_s=settings.mark_seconds,
     )
-    intake = ingest.Ingest(blobs.open_blobs(settings.blobs), streams.open_streams(settings.redis_url))
-    async with _watched(store, fleet) as watching, _running(readings):
+    versions, refused = given_versions.GivenVersions(), refusals.Refusals(store, instruments, _now_ms)
+    rules = ingest.Rules(
+        versions,
+        records=rates.Rates(rates.Rate(settings.upload_records_per_second, 10 * settings.upload_records_per_second)),
+        size_bytes=rates.Rates(rates.Rate(settings.upload_bytes_per_second, 16 * settings.upload_bytes_per_second)),
+        tell=refused.tell,
+        clock=_now_ms,
+    )
+    intake = ingest.Ingest(blobs.open_blobs(settings.blobs), streams.open_streams(settings.redis_url), rules)
+
+    def apply(changes: Sequence[Change], revision: int) -> None:
+        versions.apply(changes)
+        fleet.apply(changes, revision)
+
+    async with _watched(store, apply) as watching, _running(readings.run()), _running(refused.run()):
+        versions.silent_s = lambda: watching.silent_s
         services = Services(store, fleet, intake, instruments, guard, lambda: watching.silent_s)
         async with Listeners(settings, services).open() as ready:
             print(json.dumps({"event": "ready", "service": "gateway", **ready}), flush=True)  # noqa: T201
@@ -53,12 +68,12 @@ async def serve(settings: Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _watched(store: Objects, fleet: sessions.Sessions) -> AsyncIterator[watch.Watch]:
+async def _watched(store: Objects, apply: Callable[[Sequence[Change], int], None]) -> AsyncIterator[watch.Watch]:
     """The objects that nodes are told of, followed; the view is filled before the first node is answered."""
     loop = asyncio.get_running_loop()
 
     def deliver(changes: Sequence[Change], revision: int) -> None:
-        loop.call_soon_threadsafe(fleet.apply, changes, revision)
+        loop.call_soon_threadsafe(apply, changes, revision)
 
     watching = watch.Watch(store, desired.KINDS, deliver)
     await asyncio.to_thread(watching.start)
@@ -70,8 +85,8 @@ async def _watched(store: Objects, fleet: sessions.Sessions) -> AsyncIterator[wa
 
 
 @contextlib.asynccontextmanager
-async def _running(readings: readings_writer.ReadingsWriter) -> AsyncIterator[None]:
-    writing = asyncio.create_task(readings.run())
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    writing = asyncio.create_task(work)
     try:
         yield
     finally:

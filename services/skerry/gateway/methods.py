@@ -1,7 +1,9 @@
 """The Fleet service as methods of a transport: bytes to messages and back."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -16,6 +18,7 @@ from skerry.rpc import grpc_status
 from skerry.rpc.methods import Call, Kind, Method, Methods
 
 MAX_UPLOADS = 32  # at once, running and waiting: each holds its request in memory
+MAX_UPLOADS_OF_NODE = 2
 _UPLOAD_THREADS = 4
 MAX_ENROLMENTS = 64  # at once, running and waiting, of known nodes and of others each
 _ENROL_THREADS = 2
@@ -36,15 +39,15 @@ def build(
     """`/skerry.fleet.v1.Fleet/Sync`, `/Upload` and, where nodes are enrolled here, `/Renew`."""
 
     threads = ThreadPoolExecutor(_UPLOAD_THREADS, thread_name_prefix="upload")
-    waiting = asyncio.Semaphore(MAX_UPLOADS)
+    waiting, of_node = asyncio.Semaphore(MAX_UPLOADS), Counter[str]()
 
     async def upload(call: Call, data: bytes) -> bytes:
         try:
             if waiting.locked():
                 raise errors.OverloadedError(f"{MAX_UPLOADS} uploads are being stored: try again later")
-            async with waiting:
-                request = _request(data, fleet_pb2.UploadRequest)
-                guard.check(call, request.node)
+            request = _request(data, fleet_pb2.UploadRequest)
+            guard.check(call, request.node)
+            async with waiting, _one_more(of_node, request.node):
                 reply = await asyncio.get_running_loop().run_in_executor(threads, intake.upload, request)
         except errors.SkerryError as exc:
             instruments.failed.add()
@@ -84,6 +87,20 @@ def build_enrolment(enrolment: enrol.Enrolment) -> Methods:
         return bytes(membership.SerializeToString())
 
     return {contract.ENROL: Method(Kind.UNARY, enter)}
+
+
+@contextlib.asynccontextmanager
+async def _one_more(running: Counter[str], node: str) -> AsyncIterator[None]:
+    """One upload more of this node. Raises OverloadedError: the others' places are not one node's to fill."""
+    if running[node] >= MAX_UPLOADS_OF_NODE:
+        raise errors.OverloadedError(f"{running[node]} uploads of node {node} are being stored: try again later")
+    running[node] += 1
+    try:
+        yield
+    finally:
+        running[node] -= 1
+        if not running[node]:
+            del running[node]
 
 
 class Lane:

@@ -2,6 +2,7 @@
 fixed."""
 
 from skerry.adapters.telemetry import metrics
+from skerry.core import uploads
 
 
 class Instruments:
@@ -17,6 +18,12 @@ class Instruments:
         self.desired_states = families.counter("skerry_gateway_desired_states_total", "Desired states sent")
         self.accepted = families.counter("skerry_gateway_records_accepted_total", "Uploaded records accepted")
         self.refused = families.counter("skerry_gateway_records_refused_total", "Uploaded records refused")
+        self.upload_faults = families.counter(
+            "skerry_gateway_upload_faults_total",
+            "Uploaded records refused, by reason; ClockOff: taken with a time that cannot be, HeldBack: requests cut "
+            "short because the node sends more than it may",
+            ("reason",),
+        )
         self.name_conflicts = families.counter(
             "skerry_gateway_name_conflicts_total", "Streams refused since another agent holds the node's name"
         )
@@ -26,6 +33,8 @@ class Instruments:
             self.failed, self.name_conflicts,
         ):  # fmt: skip
             counter.add((), 0)  # shown from the start: a rate needs a zero to rise from
+        for fault in uploads.Fault:
+            self.upload_faults.add((fault.value,), 0)
         families.gauge("skerry_gateway_streams", "Nodes with an open stream", (), lambda: {(): float(self.streams)})
         families.gauge(
             "skerry_gateway_objects_silent_seconds",

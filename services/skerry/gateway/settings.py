@@ -76,6 +76,13 @@ class Settings(service_settings.ServiceSettings):
     report_timeout_seconds: float = Field(default=60.0, gt=0, le=86_400)
     """A node that sends no report for so long is hung up on: its stream is dead, whatever the network says."""
 
+    upload_records_per_second: int = Field(default=200, ge=1, le=100_000)
+    """Examples and truths that this process takes of one node, on average; ten times as many at once. A node keeps what
+    is beyond and sends it later. Where nodes have no certificates a node is who it says it is."""
+
+    upload_bytes_per_second: int = Field(default=1 << 20, ge=4096, le=1 << 30)
+    """Bytes that this process takes of one node, on average; sixteen times as many at once."""
+
     notice_seconds: float = Field(default=0.0, ge=0, le=600)
     """How long it goes on accepting after it said that it is not ready: as long as those who send to it need to learn
     that. 0 where a preStop hook waits instead."""
