@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -10,7 +11,7 @@ from door_world import KEY, NOW_S, RUN
 
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.core import contract, digests, errors, job_tickets
-from skerry.gateway import job_blobs
+from skerry.gateway import job_blobs, transfers
 
 CONTENT = digests.blob_path(digests.sha256(b"good"))
 DATASET = f"datasets/digits/{'a' * 64}"
@@ -107,39 +108,73 @@ async def test_a_body_without_a_length_is_bounded_as_it_comes(client: httpx.Asyn
     assert found.status_code == 413 and sent <= 4 << 20
 
 
-async def test_a_body_that_stops_coming_gives_its_turn_back(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+OTHER = {"Authorization": f"Bearer {job_tickets.issue(KEY, 'run-2', NOW_S + 1)}"}
+OTHERS_PROPOSAL = "proposals/run-2.json"
+
+
+@pytest.mark.parametrize("pause_s", [60.0, 0.01], ids=["stops", "trickles"])
+async def test_a_body_that_hardly_comes_gives_its_turn_back(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, pause_s: float
 ) -> None:
-    monkeypatch.setattr(job_blobs, "IDLE_S", 0.05)
+    monkeypatch.setattr(transfers, "IDLE_S", 0.1)
+    monkeypatch.setattr(transfers, "GRACE_S", 0.2)
 
-    async def stuck() -> AsyncIterator[bytes]:
-        yield b"{"
-        await asyncio.sleep(60)
+    async def slow() -> AsyncIterator[bytes]:
+        while True:
+            yield b"{"
+            await asyncio.sleep(pause_s)
 
-    found = await asyncio.gather(
-        *(client.put(f"/{PROPOSAL}", content=stuck()) for _ in range(job_blobs.BODIES_AT_ONCE))
-    )
-    assert [one.status_code for one in found] == [503] * job_blobs.BODIES_AT_ONCE
+    assert (await client.put(f"/{PROPOSAL}", content=slow())).status_code == 503
     assert (await client.put(f"/{PROPOSAL}", content=b"{}")).status_code == 201
 
 
-async def test_no_more_than_a_few_bodies_are_in_memory_and_the_next_is_told_to_come_again(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+async def test_two_slow_bodies_of_one_job_hold_up_no_other_job(
+    client: httpx.AsyncClient, blobs: MemoryBlobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_blobs, "WAIT_S", 0.05)
-    on = asyncio.Event()
+    monkeypatch.setattr(transfers, "WAIT_S", 0.1)
+    blobs.write(contract.snapshot_path("run-2"), b"{}")
+    begun, on = asyncio.Event(), asyncio.Event()
 
     async def held() -> AsyncIterator[bytes]:
         yield b"{"
+        begun.set()
         await on.wait()
         yield b"}"
 
-    busy = [asyncio.create_task(client.put(f"/{PROPOSAL}", content=held())) for _ in range(job_blobs.BODIES_AT_ONCE)]
-    while (found := await client.put(f"/{PROPOSAL}", content=b"{}")).status_code == 201:
-        continue  # a busy one was not there yet
-    assert found.status_code == 503 and found.headers["Retry-After"] and "try again" in found.text
+    busy = asyncio.create_task(client.put(f"/{PROPOSAL}", content=held()))
+    await begun.wait()
+    second = await client.put(f"/{PROPOSAL}", content=b"{}")
+    assert (second.status_code, "another transfer of run run-1" in second.text) == (503, True)
+    assert second.headers["Retry-After"]
+    assert (await client.put(f"/{OTHERS_PROPOSAL}", content=b"{}", headers=OTHER)).status_code == 201
     on.set()
-    assert [one.status_code for one in await asyncio.gather(*busy)] == [201] * job_blobs.BODIES_AT_ONCE
+    assert (await busy).status_code == 201
+
+
+async def test_a_reader_that_takes_nothing_gives_its_turn_back_and_gets_no_whole_body(
+    blobs: MemoryBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfers, "IDLE_S", 0.05)
+    blobs.write(DATASET, bytes(1 << 20))
+    door, ticket, taken = job_blobs.build(blobs, KEY, lambda: NOW_S), job_tickets.issue(KEY, RUN, NOW_S + 1), 0
+
+    async def send(message: Any) -> None:
+        nonlocal taken
+        taken += len(message.get("body", b""))
+        if taken > 300_000:
+            await asyncio.sleep(60)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    path, headers = f"/{DATASET}", [(b"authorization", f"Bearer {ticket}".encode())]
+    scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "headers": headers}
+    await door(scope | {"query_string": b"", "root_path": "", "scheme": "https"}, receive, send)
+    assert taken < 1 << 20
+    transport = httpx.ASGITransport(door)
+    async with httpx.AsyncClient(transport=transport, base_url="https://door") as again:
+        found = await again.get(path, headers={"Authorization": f"Bearer {ticket}"})
+    assert len(found.content) == 1 << 20
 
 
 class Away(MemoryBlobs):

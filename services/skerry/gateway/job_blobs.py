@@ -1,13 +1,12 @@
 """The door through which training jobs reach object storage: a few blobs over HTTPS, by ticket, and nothing else.
 
 A job runs somebody's network on somebody's data, so it holds no key and no credential of the storage. Content is
-taken only when it is what its digest says; a body is bounded in size, in time, and in how many there are at once. Which
-paths a ticket opens is `core.job_tickets`.
+taken only when it is what its digest says; a body is bounded in size, in time (`transfers`), and in how many there are
+at once, of all jobs and of one. Which paths a ticket opens is `core.job_tickets`.
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -19,10 +18,9 @@ from starlette.types import Receive, Scope, Send
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.telemetry import logs
 from skerry.core import contract, digests, errors, job_tickets
+from skerry.gateway import transfers
 
-BODIES_AT_ONCE = 2  # each is in memory as a whole
-WAIT_S = 20.0  # for a turn, before the caller is told to come again
-IDLE_S = 30.0  # between two pieces of a body
+_PIECE_BYTES = 256 << 10
 
 _log = logs.logger("gateway")
 
@@ -53,7 +51,7 @@ def build(blobs: Blobs, key: bytes, now_unix_s: Callable[[], int], beside: Seque
 class _Door:
     def __init__(self, blobs: Blobs, key: bytes, now_unix_s: Callable[[], int]) -> None:
         self._blobs, self._key, self._now_unix_s = blobs, key, now_unix_s
-        self._turns = asyncio.Semaphore(BODIES_AT_ONCE)
+        self._turns = transfers.Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
@@ -66,7 +64,7 @@ class _Door:
                 found = await asyncio.to_thread(self._blobs.exists, path)
                 await Response(status_code=200 if found else 404)(scope, receive, send)
             else:
-                await self._get(scope, receive, send, path)
+                await self._get(send, path, run)
         except ClientDisconnect:
             return
         except errors.SkerryError as exc:
@@ -84,15 +82,27 @@ class _Door:
             raise errors.RejectedError(f"run {run} has ended, or never began: its ticket opens nothing")
         return run
 
-    async def _get(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
-        async with _turn(self._turns):
+    async def _get(self, send: Send, path: str, run: str) -> None:
+        """In pieces, each when the one before is on its way: a reader that is too slow gives its turn back."""
+        async with self._turns.one(run):
             data = await asyncio.to_thread(lambda: self._blobs.read(path, max_bytes=contract.MAX_CONTENT_BYTES))
-            await Response(data, media_type="application/octet-stream")(scope, receive, _impatient(send))
+            headers = [(b"content-type", b"application/octet-stream"), (b"content-length", b"%d" % len(data))]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            pace = transfers.Pace(path)
+            try:
+                for at in range(0, len(data), _PIECE_BYTES):
+                    piece = data[at : at + _PIECE_BYTES]
+                    await pace.keep(send({"type": "http.response.body", "body": piece, "more_body": True}))
+                    pace.moved(len(piece))
+                await send({"type": "http.response.body", "body": b""})
+            except errors.DeadlineError as exc:
+                _log.warning("job_too_slow", run=run, path=path, message=str(exc))
+                raise ClientDisconnect from exc  # it has begun: cut off, it is no whole body for anybody
 
     async def _put(self, request: Request, path: str, run: str) -> Response:
         limit = contract.MAX_CONTENT_BYTES if path.startswith("sha256/") else contract.MAX_PROPOSAL_BYTES
         _check_length(request, path, limit)
-        async with _turn(self._turns):
+        async with self._turns.one(run):
             data = await _body(request, path, limit)
             if path.startswith("sha256/"):
                 digest = f"sha256:{path.rpartition('/')[2]}"
@@ -117,22 +127,6 @@ class _Door:
         return PlainTextResponse(f"{exc}\n", status, headers)
 
 
-@contextlib.asynccontextmanager
-async def _turn(turns: asyncio.Semaphore) -> AsyncIterator[None]:
-    """One of the few bodies that are in memory at a time."""
-    try:
-        async with asyncio.timeout(WAIT_S):
-            await turns.acquire()
-    except TimeoutError as exc:
-        raise errors.OverloadedError(
-            f"{BODIES_AT_ONCE} other transfers of training jobs are under way: try again"
-        ) from exc
-    try:
-        yield
-    finally:
-        turns.release()
-
-
 def _check_length(request: Request, path: str, limit: int) -> None:
     """Refuse by the announced length, before a byte is read."""
     announced = request.headers.get("content-length", "")
@@ -141,33 +135,11 @@ def _check_length(request: Request, path: str, limit: int) -> None:
 
 
 async def _body(request: Request, path: str, limit: int) -> bytes:
-    body = bytearray()
-    pieces = request.stream()
-    while (piece := await _next(pieces, path)) is not None:
+    body, pace = bytearray(), transfers.Pace(path)
+    pieces = aiter(request.stream())
+    while (piece := await pace.keep(anext(pieces, None))) is not None:
         if len(body) + len(piece) > limit:
             raise errors.TooLargeError(f"{path} has more than the {limit} bytes that are taken")
         body += piece
+        pace.moved(len(piece))
     return bytes(body)
-
-
-async def _next(pieces: AsyncIterator[bytes], path: str) -> bytes | None:
-    try:
-        async with asyncio.timeout(IDLE_S):
-            return await anext(pieces)
-    except StopAsyncIteration:
-        return None
-    except TimeoutError as exc:
-        raise errors.DeadlineError(f"nothing more of {path} came for {IDLE_S:g} s") from exc
-
-
-def _impatient(send: Send) -> Send:
-    """A caller that takes nothing for long gives its turn back."""
-
-    async def sent(message: object) -> None:
-        try:
-            async with asyncio.timeout(10 * IDLE_S):
-                await send(message)  # type: ignore[arg-type]  # passed through as it came
-        except TimeoutError as exc:
-            raise ClientDisconnect from exc
-
-    return sent
