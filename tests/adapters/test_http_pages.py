@@ -1,10 +1,13 @@
 """The pages for probes: bounded, GET and HEAD only, whatever is sent."""
 
 import asyncio
+import contextlib
 
 import pytest
 
 from skerry.adapters import http_pages
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n"
 
 
 async def ask(port: int, data: bytes) -> bytes:
@@ -47,3 +50,19 @@ async def test_a_head_without_end_is_not_kept() -> None:
         port = server.sockets[0].getsockname()[1]
         assert await ask(port, b"GET / HTTP/1.1\r\n" + b"x" * 20_000) == b""
         assert b"200" in await ask(port, b"GET /healthz HTTP/1.1\r\n\r\n")
+
+
+async def test_half_requests_do_not_keep_a_probe_out() -> None:
+    server = await http_pages.serve("127.0.0.1", 0, {"/healthz": http_pages.probe(lambda: True)})
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        half = [await asyncio.open_connection("127.0.0.1", port) for _ in range(http_pages.MAX_CONNECTIONS + 5)]
+        for _, writer in half:
+            writer.write(b"GET /hea")
+        for _ in range(3):
+            assert b"200" in await ask(port, b"GET /healthz HTTP/1.1\r\n\r\n")
+        for reader, writer in half:
+            writer.write(b"lthz HTTP/1.1\r\n\r\n")
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() in (b"", OK)
+            writer.close()

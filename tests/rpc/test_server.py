@@ -11,10 +11,10 @@ import grpc
 import pytest
 import rpc_raw
 import rpc_world
-from rpc_raw import Raw, connected, data, headers, message
+from rpc_raw import connected, data, headers, message
 
 from skerry import rpc
-from skerry.core import addresses, errors
+from skerry.core import errors
 from skerry.rpc import tls
 from skerry.rpc.h2 import call as call_module
 from skerry.rpc.h2 import frames
@@ -114,46 +114,6 @@ def test_silent_receiver_streams_hold_no_task_and_no_message(running: rpc_world.
         assert running.server.turns.budget.taken_bytes == 0
         calls = [one.call for one in running.seen.receivers]
         assert all(call._inbox is call_module.NO_MESSAGES and call._assembly is None for call in calls)
-
-
-@pytest.mark.parametrize("secured", [False, True], ids=["clear", "half a TLS handshake"])
-def test_connections_of_one_address_are_limited_and_leave_room_when_they_go(
-    secured: bool, tmp_path: pathlib.Path
-) -> None:
-    files = rpc_world.Authority(tmp_path).tls()
-    with rpc_world.serving("h2", tls=files, max_connections_per_address=5) as running:
-        port = running.tls_port if secured else running.port
-        open_ones = [Raw(port, handshake=not secured) for _ in range(5)]
-        rpc_world.until(lambda: running.server.peers.admission.connections == 5)
-        assert _is_refused(port)
-        open_ones.pop().close()
-        rpc_world.until(lambda: running.server.peers.admission.connections == 4)
-        rpc_raw.check_alive(running.port)
-        for raw in open_ones:
-            raw.close()
-        rpc_world.until(lambda: running.server.peers.admission.connections == 0)
-
-
-def _is_refused(port: int) -> bool:
-    with connected(port, handshake=False) as raw:
-        try:
-            return raw.socket.recv(1) == b""
-        except ConnectionResetError:
-            return True
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("10.0.0.1", "10.0.0.2", False),
-        ("2001:db8::1", "2001:db8::ffff", True),
-        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
-        ("::ffff:10.0.0.1", "10.0.0.1", True),
-        ("fe80::1%eth0", "fe80::2%eth1", True),
-    ],
-)
-def test_what_counts_as_one_address(one: str, other: str, same: bool) -> None:
-    assert (addresses.place_of(one) == addresses.place_of(other)) is same
 
 
 def test_a_full_process_refuses_new_calls_so_that_clients_retry_elsewhere() -> None:

@@ -1,6 +1,7 @@
 """Pages for probes and Prometheus over HTTP/1.1: `/metrics`, `/healthz` (alive), `/readyz` (ready to answer).
 
-Not a web server: GET and HEAD only, one request per connection, bounded in size, time and number.
+Not a web server: GET and HEAD only, one request per connection, bounded in size, time and number. Where all places are
+taken, the connection that has been silent for longest makes room: half requests do not keep a probe out.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from skerry.core import addresses
 
 _MAX_HEAD_BYTES = 8192
 _TIMEOUT_S = 5.0
-_MAX_CONNECTIONS = 32
+MAX_CONNECTIONS = 32
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 Page = tuple[int, str, bytes]  # status, content type, body
@@ -39,19 +40,21 @@ async def serve(host: str, port: int, pages: Pages) -> asyncio.Server:
 
 async def serve_on(listener: socket.socket, pages: Pages) -> asyncio.Server:
     """Answers on a socket that listens already."""
-    slots = asyncio.Semaphore(_MAX_CONNECTIONS)
+    waiting: dict[asyncio.StreamWriter, None] = {}  # in the order in which they came
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if slots.locked():
-            writer.close()
-            return
-        async with slots:
-            with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-                async with asyncio.timeout(_TIMEOUT_S):
-                    head = await reader.readuntil(b"\r\n\r\n")
-                    writer.write(_answer(head, pages))
-                    await writer.drain()
-            writer.close()
+        if len(waiting) >= MAX_CONNECTIONS:
+            oldest = next(iter(waiting))
+            del waiting[oldest]
+            oldest.transport.abort()
+        waiting[writer] = None
+        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            async with asyncio.timeout(_TIMEOUT_S):
+                head = await reader.readuntil(b"\r\n\r\n")
+                writer.write(_answer(head, pages))
+                await writer.drain()
+        waiting.pop(writer, None)
+        writer.close()
 
     return await asyncio.start_server(connected, sock=listener, limit=_MAX_HEAD_BYTES)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from skerry.adapters import files
 from skerry.adapters.telemetry import logs
+from skerry.core import errors
 
 log = logs.logger("agent.standby")
 _POLL_S = 0.1
@@ -46,22 +47,28 @@ class StateLock:
 
 
 async def until_held(lock: StateLock, watched: Path, follow: Callable[[], Awaitable[None]]) -> None:
-    """Returns when the folder is ours. `follow` is called at once and whenever the file `watched` has changed. Raises
-    what `follow` raises, and UnavailableError."""
+    """Returns when the folder is ours. `follow` is called at once and whenever the file `watched` has changed. What it,
+    or the lock, finds unavailable is logged and tried again: serving goes on meanwhile. Raises what else it raises."""
     log.warning(
         "standing_by",
         lock=str(lock.path),
         message="another agent holds the state folder: this one serves beside it and takes over when it ends",
     )
     seen: object = None
+    trouble = ""
     while True:
         stamp = _stamp(watched)  # before it is read: what changes meanwhile is read again
-        if seen != (stamp,):
-            await follow()
-            seen = (stamp,)
-        if lock.try_acquire():
-            log.info("taking_over", lock=str(lock.path))
-            return
+        try:
+            if seen != (stamp,):
+                await follow()
+                seen = (stamp,)
+            if lock.try_acquire():
+                log.info("taking_over", lock=str(lock.path))
+                return
+        except errors.UnavailableError as exc:
+            if str(exc) != trouble:
+                trouble = str(exc)
+                log.warning("standing_by_waits", message=trouble)
         await asyncio.sleep(_POLL_S)
 
 

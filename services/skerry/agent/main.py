@@ -18,7 +18,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 import uvloop
 
 from skerry import rpc
-from skerry.adapters import cancellation, files, http_pages, own_address, shutdown
+from skerry.adapters import cancellation, descriptors, files, http_pages, own_address, shutdown
 from skerry.adapters.telemetry import logs, metrics
 from skerry.agent import handover, runtime_limits_child, wiring
 from skerry.agent import settings as settings_module
@@ -26,6 +26,7 @@ from skerry.agent.settings import Settings
 from skerry.agent.sync import desired_state
 from skerry.agent.update import cold_start
 from skerry.core import addresses, errors
+from skerry.rpc.limits import Limits
 from skerry.serving import draining
 
 log = logs.logger("agent")
@@ -37,7 +38,8 @@ async def serve(settings: Settings) -> None:
     end_requested = shutdown.requested(settings.shutdown.limit_s)
     lock = handover.StateLock(settings.state)
     serving = wiring.open_serving(settings)
-    listener = rpc.open_server(settings.transport, serving.methods())
+    places = descriptors.for_connections(descriptors.raise_limit()) - http_pages.MAX_CONNECTIONS
+    listener = rpc.open_server(settings.transport, serving.methods(), limits=Limits().sharing(places))
     address = addresses.show(settings.listen[0], await listener.listen(*settings.listen))
     patience_s = 0.0
     try:

@@ -2,7 +2,7 @@
 production. The grpcio transport keeps those that grpcio can keep (messages, metadata, streams, connections, keepalive).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +65,12 @@ class Limits:
 
     keepalive_timeout_s: float = 20.0
     """Silence after that PING before we hang up."""
+
+    def sharing(self, connections: int) -> "Limits":
+        """The same with at most so many connections, half of them of one address."""
+        most = min(self.max_connections, max(1, connections))
+        return replace(
+            self,
+            max_connections=most,
+            max_connections_per_address=min(self.max_connections_per_address, max(1, most // 2)),
+        )

@@ -13,9 +13,10 @@ from collections.abc import AsyncIterator
 import uvloop
 
 from skerry import rpc
-from skerry.adapters import files, http_pages, shutdown
+from skerry.adapters import descriptors, files, http_pages, shutdown
 from skerry.adapters.telemetry import logs, metrics
 from skerry.core import addresses, errors
+from skerry.rpc.limits import Limits
 from skerry.rpc.methods import Methods, Server
 from skerry.serving import draining, repository, runtime, server, threads
 from skerry.serving.dataplane import DataPlane
@@ -37,9 +38,11 @@ async def serve(settings: Settings) -> None:
     methods = server.build_methods(
         DataPlane(registry, instruments), registry, instruments, repository_root=settings.models
     )
-    listener = rpc.open_server(settings.transport, methods)
+    places = descriptors.for_connections(descriptors.raise_limit()) - http_pages.MAX_CONNECTIONS
+    limits = Limits().sharing(places if settings.tls_listen is None else places // 2)
+    listener = rpc.open_server(settings.transport, methods, limits=limits)
     port = await listener.listen(*settings.listen)
-    async with _edge_listener(settings, methods, instruments) as edge_listener:
+    async with _edge_listener(settings, methods, instruments, limits) as edge_listener:
         pages = await _open_pages(settings, registry, instruments)
         loading = asyncio.create_task(_load_all(settings, registry, port, pages))
         await end_requested.wait()
@@ -51,7 +54,7 @@ async def serve(settings: Settings) -> None:
 
 @contextlib.asynccontextmanager
 async def _edge_listener(
-    settings: Settings, methods: Methods, instruments: ServingMetrics
+    settings: Settings, methods: Methods, instruments: ServingMetrics, limits: Limits
 ) -> AsyncIterator[tuple[Server, ...]]:
     """The listener for nodes with certificates, where there is listing."""
     if settings.tls_listen is None:
@@ -61,7 +64,7 @@ async def _edge_listener(
         log.warning(
             "members_not_asked", message="SKERRY_MEMBERS=any: a revoked node is served until its certificate ends"
         )
-        server = rpc.open_server(settings.transport, methods)
+        server = rpc.open_server(settings.transport, methods, limits=limits)
         await server.listen(*settings.tls_listen, settings.tls)
         yield (server,)
         return
@@ -72,7 +75,7 @@ async def _edge_listener(
     instruments.metrics.gauge(
         "skerry_members_age_seconds", "Since the list of nodes that may ask was read.", (), lambda: {(): allowed.age_s}
     )
-    server = rpc.open_server(settings.transport, allowlist.guarded(methods, allowed))
+    server = rpc.open_server(settings.transport, allowlist.guarded(methods, allowed), limits=limits)
     await server.listen(*settings.tls_listen, settings.tls)
     async with allowlist.followed(AllowlistPage(settings.allowlist_url, settings.allowlist_ca), allowed, server):
         yield (server,)

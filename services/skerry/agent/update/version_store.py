@@ -82,8 +82,9 @@ class VersionStore:
 
     def whole_slots(self) -> Iterator[Slot]:
         """Every slot whose bytes are as its own manifest says, by model and from the oldest on."""
-        for model, version, folder in sorted(self._all()):
-            digest = _manifest_digest(folder)
+        for model, version, folder in self._all():
+            with _translated(folder):
+                digest = _manifest_digest(folder)
             if digest is not None and self.find(model, version, digest):
                 yield Slot(model, version, digest, folder)
 
@@ -105,12 +106,21 @@ class VersionStore:
 
     def size_bytes(self) -> int:
         """All bytes below the root, staging included."""
-        return sum(path.stat().st_size for path in self._root.rglob("*") if path.is_file())
+        total = 0
+        with _translated(self._root):
+            for path in self._root.rglob("*"):
+                with contextlib.suppress(FileNotFoundError):  # removed just now
+                    total += path.stat().st_size if path.is_file() else 0
+        return total
 
-    def _all(self) -> Iterator[tuple[str, int, Path]]:
-        for folder in sorted(self._root.glob("*/*")):
-            if folder.is_dir() and not folder.parent.name.startswith(".") and folder.name.isdecimal():
-                yield folder.parent.name, int(folder.name), folder
+    def _all(self) -> list[tuple[str, int, Path]]:
+        """By model and from the oldest on."""
+        with _translated(self._root):
+            return sorted(
+                (folder.parent.name, int(folder.name), folder)
+                for folder in self._root.glob("*/*")
+                if folder.is_dir() and not folder.parent.name.startswith(".") and folder.name.isdecimal()
+            )
 
     def _make_room(self, slot: Slot) -> None:
         slot.folder.parent.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,15 @@ class Admission:
         self.connections += 1
         return True
 
+    def enter_beside(self, host: str) -> None:
+        """Count one more although there is no room: another is leaving for it."""
+        self._of_address[host] = self._of_address.get(host, 0) + 1
+        self.connections += 1
+
+    def is_full_for(self, host: str) -> bool:
+        """Does `host` itself have as many as one may?"""
+        return self._of_address.get(host, 0) >= self._limits.max_connections_per_address
+
     def leave(self, host: str) -> None:
         self.connections -= 1
         here = self._of_address.pop(host) - 1

@@ -45,7 +45,7 @@ class Listener:
             secured.abort()
 
     async def _accept(self) -> None:
-        loop, admission = self._loop, self._peers.admission
+        loop, peers = self._loop, self._peers
         while True:
             try:
                 accepted, address = await loop.sock_accept(self._socket)
@@ -55,7 +55,7 @@ class Listener:
                     await asyncio.sleep(_PAUSE_S)
                 continue  # the peer gave up before we accepted
             place = addresses.place_of(address[0])
-            if not admission.enter(place):
+            if not peers.admit(place):
                 accepted.close()
                 continue
             task = loop.create_task(self._connect(accepted, address, place))
@@ -68,6 +68,7 @@ class Listener:
         peer = Peer(self._peers, text, place)
         context = self._certificates.latest() if self._certificates else None
         protocol = Secured(peer, context, self.handshaking) if context else peer
+        self._peers.arriving[peer] = protocol
         try:
             with contextlib.suppress(OSError):  # the peer has gone: the transport will say so
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -75,4 +76,4 @@ class Listener:
         except (OSError, asyncio.CancelledError):
             if protocol.transport is None:
                 accepted.close()
-                self._peers.admission.leave(place)
+                peer.leave_place()

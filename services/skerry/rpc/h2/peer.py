@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import Protocol
 
 from skerry.rpc.h2.admission import Admission
 from skerry.rpc.h2.call import Call, stream_call_type
@@ -180,6 +181,7 @@ class Peer(asyncio.BufferedProtocol):
 
     def leave_place(self) -> None:
         """Its connection counts no more."""
+        self.peers.arriving.pop(self, None)
         self.peers.admission.leave(self.place)
 
     def _make_stream(self, connection: Connection, stream_id: int, request: Request) -> Stream:
@@ -208,6 +210,14 @@ class Peer(asyncio.BufferedProtocol):
             call.wake_writer()
 
 
+class Arriving(Protocol):
+    """What a socket talks to while its handshake goes on: the peer, or TLS before it."""
+
+    transport: asyncio.Transport | None
+
+    def abort(self) -> None: ...
+
+
 class Peers:
     """All connections of a server, and what they have in common."""
 
@@ -215,6 +225,7 @@ class Peers:
         self.turns, self.router = turns, router
         self.admission = Admission(turns.limits)
         self.is_lingering = False  # clients that connect now are served, and soon asked to go elsewhere
+        self.arriving: dict[Peer, Arriving] = {}  # connections whose handshake goes on, in the order in which they came
         self._open: set[Peer] = set()
         self._all_gone: asyncio.Future[None] | None = None
 
@@ -227,6 +238,23 @@ class Peers:
     @property
     def open_calls(self) -> int:
         return sum(len(peer.connection.streams) for peer in self._open)
+
+    def admit(self, place: str) -> bool:
+        """Count one more connection of `place`. Where there is no room, one whose handshake goes on for longer than any
+        other's makes it: half connections keep nobody out, for an honest one is complete within moments."""
+        admission = self.admission
+        if admission.enter(place):
+            return True
+        of_place = admission.is_full_for(place)
+        for peer, protocol in tuple(self.arriving.items()):
+            if not peer.connection.is_handshaking:
+                del self.arriving[peer]
+            elif protocol.transport is not None and (not of_place or peer.place == place):
+                del self.arriving[peer]
+                admission.enter_beside(place)
+                protocol.abort()
+                return True
+        return False
 
     def add(self, peer: Peer) -> None:
         self._open.add(peer)
@@ -250,6 +278,8 @@ class Peers:
 
     def sweep(self, now: float) -> None:
         """To be called about once a second."""
+        for peer in [peer for peer in self.arriving if not peer.connection.is_handshaking]:
+            del self.arriving[peer]
         is_full = self.open_calls >= self.turns.limits.max_calls
         for peer in tuple(self._open):
             peer.connection.refusing = is_full
