@@ -15,7 +15,7 @@ def client(store: MemoryObjects, live: MemoryFleetState | None = None, *, max_st
         store,
         live or MemoryFleetState(),
         max_streams=max_streams,
-        hosts=app.LOOPBACK,
+        hosts=(),
         clock=lambda: world.NOW_MS,
     )
     return TestClient(built, base_url="http://127.0.0.1")

@@ -25,7 +25,7 @@ def site(*, base_path: str) -> TestClient:
         store,
         MemoryFleetState(),
         max_streams=4,
-        hosts=app.LOOPBACK,
+        hosts=(),
         clock=lambda: world.NOW_MS,
         base_path=base_path,
     )

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
@@ -20,9 +19,9 @@ from skerry.adapters.objects import Objects
 from skerry.core import errors
 from skerry.core.liveness import State
 from skerry.dashboard import pages, queries
+from skerry.dashboard.hosts import CheckedHost
 from skerry.dashboard.live import Feed
 
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _MAX_PAGE = 10_000
 _HEADERS = (
     (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"),
@@ -40,9 +39,9 @@ def build(
     clock: Callable[[], int],
     base_path: str = "",
 ) -> Starlette:
-    """The application. `hosts` are the names it answers to (`*`: any); `clock` gives Unix milliseconds. It
-    answers below `base_path` (like `/skerry`) as well as at the root; its links are relative, so that a proxy may strip
-    that path."""
+    """The application. `hosts` are names it answers to besides its own (`dashboard.hosts`); `clock` gives Unix
+    milliseconds. It answers below `base_path` (like `/skerry`) as well as at the root; its links are relative, so that
+    a proxy may strip that path."""
     feed = Feed(objects, max_streams)
 
     @asynccontextmanager
@@ -86,7 +85,7 @@ def build(
         routes = [Route(base_path, _with_slash), Mount(base_path, routes=routes), *routes]
     built = Starlette(
         routes=routes,
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)), Middleware(_SafeHeaders)],
+        middleware=[Middleware(CheckedHost, names=hosts), Middleware(_SafeHeaders)],
         lifespan=lifespan,
     )
     built.state.feed = feed

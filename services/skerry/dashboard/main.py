@@ -36,12 +36,11 @@ async def serve(given: settings.Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     with sockets.bind(*addresses.parse("SKERRY_HTTP", given.http)) as listener:
-        host = str(listener.getsockname()[0])
         built = app.build(
             objects.open_objects(given.objects),
             fleetstate.open_fleetstate(given.redis_url),
             max_streams=given.max_streams,
-            hosts=app.LOOPBACK if addresses.is_loopback(host) else ("*",),
+            hosts=given.hosts_given,
             clock=lambda: time.time_ns() // 1_000_000,
             base_path=given.base_path,
         )

@@ -20,11 +20,20 @@ class Settings(service_settings.ServiceSettings):
     base_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
     """Path that a proxy shows the page below and passes on, like `/skerry`; a proxy that strips it needs none."""
 
+    hosts: str = ""
+    """Names that the page answers to, with commas between, like `fleet.example.com`; `*.` in front takes subdomains,
+    `*` is any. Addresses, `localhost`, names without a dot and those of a cluster's services need none: no other site
+    can have them."""
+
     max_streams: int = Field(default=64, ge=1, le=10_000)
     """Pages that may follow live at once; further ones refresh by themselves."""
 
     log_level: str = "INFO"
     """The least serious log lines that are written: DEBUG, INFO, WARNING or ERROR."""
+
+    @property
+    def hosts_given(self) -> tuple[str, ...]:
+        return tuple(name.strip() for name in self.hosts.split(",") if name.strip())
 
 
 def read() -> Settings:
