@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from skerry.core import evidence
-from skerry.core.rollout import pauses, permits, planner, progress, rollback, settling, waves
+from skerry.core.rollout import judging, pauses, permits, planner, progress, rollback, settling, waves
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,36 @@ MUTANTS = (
         "(specs.TargetState.REFUSED, specs.TargetState.SWAP_FAILED)",
         "()",
     ),
+    Mutant("one node decides in a large fleet", waves, "judges", "fleet_nodes >= LARGE_FLEET", "False"),
+    Mutant("who lies apart counts", evidence, "_side", "is not None:", "is not None and False:"),
+    Mutant(
+        "what cannot be counts", evidence, "_side", "[count for count in counts if _possible(count)]", "list(counts)"
+    ),
+    Mutant("every wave is said to judge", judging, "_can_judge", "return canary", "return True or canary"),
+    Mutant("waves are what the default is now", waves, "wave_spec", "wave.asks or", ""),
+    Mutant(
+        "the wall clock ends a soak",
+        progress,
+        "_soak_and_judge",
+        "scene.clock_ms - wave.soak_clock_ms",
+        "scene.now_ms - wave.soak_started_ms",
+    ),
+    Mutant(
+        "the wall clock ends a deadline",
+        progress,
+        "_wait_or_pause",
+        "scene.clock_ms - status.progress_clock_ms",
+        "scene.now_ms - status.progress_ms",
+    ),
+    Mutant(
+        "the wall clock ends the wait for a verdict",
+        progress,
+        "_soak_and_judge",
+        "scene.clock_ms - wave.judge_clock_ms",
+        "scene.now_ms - wave.judge_since_ms",
+    ),
+    Mutant("a clock is written with others alone", planner, "_with_clock", "waits and", "False and"),
+    Mutant("a soak of before counts from nothing", planner, "_with_clock_marks", "if status.clock_ms or", "if True or"),
     Mutant("a rollout waits for ever", progress, "_wait_or_pause", "if (late or", "if (False or"),
     Mutant("a verdict is waited for for ever", progress, "_soak_and_judge", "if late and", "if False and"),
     Mutant(

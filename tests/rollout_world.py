@@ -14,7 +14,7 @@ from typing import Any
 from rollout_agent import MODEL, Agent, Message, version
 
 from skerry.controller import stopwatch
-from skerry.core import evidence, rollout, specs
+from skerry.core import arms, evidence, rollout, specs
 from skerry.core.rollout import permits, planner, settling
 
 T0_MS = 1_790_000_000_000
@@ -50,6 +50,7 @@ class World:
         self.unreachable_files: set[str] = set()
         self.swap_fails: set[tuple[str, str]] = set()
         self.metrics = "good"
+        self.claims: dict[str, tuple[float, float]] = {}  # (n, bad) that is counted for a hostile node
         self.evidence: evidence.Evidence | None = None  # that the last plan was given
         self.elapsed = rollout.Elapsed()  # and what had been counted for it
         self.activations: list[tuple[str, specs.Assignment]] = []
@@ -218,10 +219,8 @@ class World:
             return evidence.Evidence(read_ms=self.wall_ms, error="no counters")
         bad = {"bad": 0.6, "few": 0.0}.get(self.metrics, 0.1)
         read_ms = self.wall_ms - (100_000 if self.metrics == "stale" else 0)
-        canary = tuple(evidence.Count(node, n, n * bad, read_ms) for node, n in self._answers(asked.canary_nodes))
-        baseline = tuple(
-            evidence.Count(node, n, n * 0.3 // 1, read_ms) for node, n in self._answers(asked.baseline_nodes)
-        )
+        canary = self._counts(asked.canary_nodes, bad, read_ms)
+        baseline = self._counts(asked.baseline_nodes, 0.3, read_ms)
         if self.metrics not in ("refusing", "rubbish"):
             return evidence.Evidence(canary, baseline, read_ms)
         # Callers send 40 requests a node: a fifth of them rubbish to any version, or all refused by the new one.
@@ -230,9 +229,13 @@ class World:
             canary,
             baseline,
             read_ms,
-            canary_requests=tuple(evidence.Count(node, 40, refused, read_ms) for node in asked.canary_nodes),
-            baseline_requests=tuple(evidence.Count(node, 40, 8, read_ms) for node in asked.before_nodes),
+            canary_requests=tuple(arms.Count(node, 40, refused, read_ms) for node in asked.canary_nodes),
+            baseline_requests=tuple(arms.Count(node, 40, 8, read_ms) for node in asked.before_nodes),
         )
+
+    def _counts(self, nodes: tuple[str, ...], bad: float, read_ms: int) -> tuple[arms.Count, ...]:
+        honest = [(node, (n, n * bad)) for node, n in self._answers(nodes)]
+        return tuple(arms.Count(node, *self.claims.get(node, counted), read_ms) for node, counted in honest)
 
     def _answers(self, nodes: tuple[str, ...]) -> list[tuple[str, float]]:
         """How many each node of an arm gave: `few` means too few in the whole arm."""

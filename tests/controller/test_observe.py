@@ -6,7 +6,7 @@ import pytest
 
 from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.controller import observe
-from skerry.core import contract, digests, errors, evidence
+from skerry.core import arms, contract, digests, errors, evidence
 
 NEW, OLD = digests.sha256(b"new"), digests.sha256(b"old")
 NOW_MS = 1_790_000_000_000 - 1_790_000_000_000 % contract.EVIDENCE_BUCKET_MS + 3_000
@@ -37,8 +37,8 @@ def test_each_node_counts_what_it_answered_with_the_version_of_its_arm(state: Me
     answer(state, "d", OLD, 0, 100, 100)
     answer(state, "a", NEW, 0, 100, 100, model="other")
     found = count(state)
-    assert found.canary == (evidence.Count("a", 15, 3, NOW_MS),)
-    assert found.baseline == (evidence.Count("b", 7, 0, NOW_MS - 3_000), evidence.Count("c", 0, 0, 0))
+    assert found.canary == (arms.Count("a", 15, 3, NOW_MS),)
+    assert found.baseline == (arms.Count("b", 7, 0, NOW_MS - 3_000), arms.Count("c", 0, 0, 0))
     assert (found.read_ms, found.error) == (NOW_MS, "")
 
 
@@ -51,7 +51,7 @@ def test_answers_from_before_and_of_the_bucket_in_which_it_began_do_not_count(st
 
 def test_a_comparison_that_just_began_has_no_counts(state: MemoryFleetState) -> None:
     answer(state, "a", NEW, 0, 10, 0)
-    assert count(state, since_ms=NOW_MS).canary == (evidence.Count("a", 0, 0, 0),)
+    assert count(state, since_ms=NOW_MS).canary == (arms.Count("a", 0, 0, 0),)
 
 
 def test_what_cannot_be_read_is_an_error_and_not_nothing() -> None:

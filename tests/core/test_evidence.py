@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skerry.core import evidence
-from skerry.core.evidence import Arm, Count, Evidence
+from skerry.core import arms, evidence
+from skerry.core.arms import Arm, Count
+from skerry.core.evidence import Evidence
 from skerry.core.gates import Outcome
 from skerry.core.specs import Analysis
 
@@ -105,7 +106,7 @@ def test_verdict(found: Evidence | None, outcome: Outcome, code: str) -> None:
 
 def test_a_loud_node_weighs_at_most_twice_the_median() -> None:
     """A million claimed answers count as two hundred beside two nodes with a hundred each."""
-    assert evidence.capped(arm((100, 10), (100, 10), (10**6, 0))) == Arm(400, 20)
+    assert arms.capped(arm((100, 10), (100, 10), (10**6, 0))) == Arm(400, 20)
 
 
 def test_a_loud_hostile_node_cannot_hide_that_the_others_are_worse() -> None:
@@ -116,17 +117,17 @@ def test_a_loud_hostile_node_cannot_hide_that_the_others_are_worse() -> None:
 @given(n=st.integers(1, 5000), share=st.floats(0, 1), alpha=st.sampled_from([0.5, 0.05, 0.001]))
 def test_bounds_hold_the_observed_rate(n: int, share: float, alpha: float) -> None:
     found = Arm(n, round(n * share))
-    low, high = evidence.bounds(found, alpha)
+    low, high = arms.bounds(found, alpha)
     assert 0 <= low <= found.rate <= high <= 1
-    wider = evidence.bounds(found, alpha / 2)
+    wider = arms.bounds(found, alpha / 2)
     assert wider[0] <= low and high <= wider[1]
 
 
 @given(n=st.integers(1, 2000), share=st.floats(0, 1))
 def test_more_answers_of_the_same_kind_narrow_the_bounds(n: int, share: float) -> None:
     bad = round(n * share)
-    low, high = evidence.bounds(Arm(n, bad), 0.05)
-    low4, high4 = evidence.bounds(Arm(4 * n, 4 * bad), 0.05)
+    low, high = arms.bounds(Arm(n, bad), 0.05)
+    low4, high4 = arms.bounds(Arm(4 * n, 4 * bad), 0.05)
     assert high4 - low4 <= high - low + 1e-9
 
 
@@ -143,7 +144,7 @@ def test_the_bounds_are_where_the_mixture_says() -> None:
             value *= (chance / p) if is_bad else ((1 - chance) / (1 - p))
         return value
 
-    for edge in evidence.bounds(Arm(n, bad), alpha):
+    for edge in arms.bounds(Arm(n, bad), alpha):
         assert mixture(edge) == pytest.approx(1 / alpha, rel=1e-6)
 
 
@@ -156,7 +157,7 @@ def test_looking_at_every_answer_rarely_misses_the_truth() -> None:
         for n in range(1, 301):
             bad += rng.random() < 0.1
             if n % 10 == 0:
-                low, high = evidence.bounds(Arm(n, bad), 0.1)
+                low, high = arms.bounds(Arm(n, bad), 0.1)
                 if not low <= 0.1 <= high:
                     left += 1
                     break

@@ -146,7 +146,7 @@ def test_a_small_model_has_safe_defaults() -> None:
     """No comparison, no automatic promotion: what is not written is the careful value."""
     model = specs.parse_edge_model("m", MODEL)
     assert model.rollout.analysis.required and model.rollout.waves[0].max_failures == specs.Amount(0)
-    assert [str(wave.size) for wave in model.rollout.waves] == ["1", "100%"]
+    assert [str(wave.size) for wave in model.rollout.waves] == ["1", "10%", "100%"]
     assert model.offload.policy == offload.OffloadPolicy() and model.offload.capture == sampling.CapturePolicy()
     assert model.retrain.cooldown_s == 60 and model.retention == 3 and model.teacher is None
 

@@ -164,7 +164,11 @@ def test_a_rollout_that_nobody_planned_yet_shows_its_waves_waiting(
 ) -> None:
     store.create("ModelRollout", "fresh", {"model": "digits", "version": "digits-v3"}, manager=writers.OPERATOR)
     fresh = next(one for one in queries.fleet(store, state, now_ms=NOW).rollouts if one.name == "fresh")
-    assert [(wave.name, wave.step) for wave in fresh.waves] == [("canary", "waiting"), ("rest", "waiting")]
+    assert [(wave.name, wave.step) for wave in fresh.waves] == [
+        ("canary", "waiting"),
+        ("tenth", "waiting"),
+        ("rest", "waiting"),
+    ]
 
 
 def test_versions_know_how_many_nodes_report_them(store: MemoryObjects, state: MemoryFleetState) -> None:

@@ -11,7 +11,7 @@ _TOLD_OF_ROLLOUTS = ("Accepted",)
 _TROUBLE_WHEN_FALSE = ("Accepted", "Available", "Ready", "Succeeded", "TrustFresh")
 _NEWS_WHEN_MENDED = ("TrustFresh",)  # that it is well from the beginning is none
 _ROUTINE = ("NoVersion", "Retired", "NotReady")
-_TROUBLE = ("Invalid", "NodeFailed", "Paused", "RolledBack", "RollbackIncomplete", "RollingBack")
+_TROUBLE = ("Invalid", "NodeFailed", "NodeSetAside", "Paused", "RolledBack", "RollbackIncomplete", "RollingBack")
 _MAX_ALIKE = 5
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from skerry.adapters.fleetstate.protocol import FleetState
-from skerry.core import contract, errors, evidence
+from skerry.core import arms, contract, errors, evidence
 
 MAX_BUCKETS = 4320  # six hours of answers; older ones of a long wave no longer count
 
@@ -56,9 +56,7 @@ def count(
         return evidence.Evidence(read_ms=now_ms, error=str(exc))
 
 
-def _count(
-    fleetstate: FleetState, counters: _Counters, model: str, arm: Arm, now_ms: int
-) -> tuple[evidence.Count, ...]:
+def _count(fleetstate: FleetState, counters: _Counters, model: str, arm: Arm, now_ms: int) -> tuple[arms.Count, ...]:
     last = now_ms // counters.bucket_ms
     first = max(counters.first(arm.since_ms), last - MAX_BUCKETS + 1)
     buckets = range(first, last + 1)
@@ -72,5 +70,5 @@ def _count(
             if fields.get(contract.ANSWERS, 0):
                 newest_ms = min(now_ms, (bucket + 1) * counters.bucket_ms)
             n, bad = n + fields.get(contract.ANSWERS, 0), bad + fields.get(contract.BAD_ANSWERS, 0)
-        counts.append(evidence.Count(node, n, bad, newest_ms))
+        counts.append(arms.Count(node, n, bad, newest_ms))
     return tuple(counts)

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from skerry.core import evidence
+from skerry.core import arms
 from skerry.core.specs.model import RetrainSpec
 
 MIN_ANSWERS = 100  # below this neither test is asked
@@ -70,7 +70,7 @@ def judge(reference: Sequence[int], window: Window, target_rate: float, policy: 
     if p_value < alpha and distance >= least:
         return Verdict(Outcome.DRIFT, "ConfidenceShift", shift, distance, p_value)
     rise = policy.offload_rise_permille / 1000
-    low, _ = evidence.bounds(evidence.Arm(window.requests, window.hard), alpha)
+    low, _ = arms.bounds(arms.Arm(window.requests, window.hard), alpha)
     if low > target_rate + rise:
         rate = window.hard / window.requests
         reason = f"{rate:.0%} of answers are hard, the version was set for {target_rate:.0%}"

@@ -64,7 +64,7 @@ def _waves(planned: Sequence[specs.WaveSpec], status: states.Status) -> Sequence
     return [
         views.Wave(
             name=wave.name,
-            size=sizes.get(wave.name, ""),
+            size=str(wave.asks.size) if wave.asks else sizes.get(wave.name, ""),
             step=_step(index, wave, status),
             tally=wave.tally,
             started_ms=wave.started_ms,

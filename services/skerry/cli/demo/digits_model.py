@@ -59,6 +59,7 @@ def _rollout(tolerant: bool) -> dict[str, Any]:
     else:
         waves = [
             {"name": "canary", "size": "1", "soakSeconds": 5, "maxFailures": "0"},
+            {"name": "tenth", "size": "10%", "soakSeconds": 5, "maxFailures": "0"},
             {"name": "rest", "size": "100%", "soakSeconds": 2, "maxFailures": "0"},
         ]
     return {"waves": waves, "analysis": analysis, "judgeTimeoutSeconds": 120}

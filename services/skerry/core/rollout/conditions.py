@@ -78,6 +78,10 @@ def transitions(before: Status, after: Status) -> Iterator[Event]:
         old = old_waves.get(index)
         if wave.started_ms and not (old and old.started_ms):
             yield Event("WaveStarted", f"wave {wave.name}: {', '.join(wave.nodes[:5])} ({len(wave.nodes)} nodes)")
+        for node in wave.verdict.get("setAside", ()):
+            if not old or node not in old.verdict.get("setAside", ()):
+                text = f"wave {wave.name}: the answers of {node} lie apart from all others and are set aside"
+                yield Event("NodeSetAside", text, node)
         if wave.passed and not (old and old.passed):
             yield Event("WavePassed", f"wave {wave.name}: {wave.verdict['reason']}")
     for failure in after.failed:

@@ -61,7 +61,7 @@ def plan(
     before, status = status, _current_attempt(case.rollout, status)
     if status.terminal:
         return Plan(status)
-    status = replace(_with_clock_marks(status, elapsed.clock_ms), epoch=epoch)
+    status = replace(_with_clock_marks(case.rollout, status, elapsed.clock_ms), epoch=epoch)
     planned = _plan(case, before, status, nodes, evidence, Moment(now_ms, epoch, 0, elapsed))
     return replace(planned, status=_with_clock(before, planned.status, elapsed.clock_ms))
 
@@ -144,20 +144,22 @@ def _current_attempt(rollout: specs.ModelRollout, status: Status) -> Status:
     )
 
 
-def _with_clock_marks(status: Status, clock_ms: int) -> Status:
-    """A rollout that a release without clocks began: what it waits for begins to count now."""
+def _with_clock_marks(rollout: specs.ModelRollout, status: Status, clock_ms: int) -> Status:
+    """A rollout that a release without clocks began: what it waits for begins to count now. Its waves are what they
+    were, whatever a later release takes for a default."""
     if status.clock_ms or status.state not in (PROGRESSING, ROLLING_BACK):
         return status
-    waves = tuple(
+    marked = tuple(
         replace(
             wave,
+            asks=waves.wave_spec(rollout.strategy, wave),
             soak_clock_ms=clock_ms if wave.soak_started_ms else 0,
             judge_clock_ms=clock_ms if wave.judge_since_ms else 0,
         )
         for wave in status.waves
     )
     evidence_clock_ms = clock_ms if status.evidence_since_ms else 0
-    return replace(status, waves=waves, progress_clock_ms=clock_ms, evidence_clock_ms=evidence_clock_ms)
+    return replace(status, waves=marked, progress_clock_ms=clock_ms, evidence_clock_ms=evidence_clock_ms)
 
 
 def _with_clock(before: Status, after: Status, clock_ms: int) -> Status:
@@ -236,6 +238,7 @@ def _start(scene: Scene, status: Status) -> Status:
         status,
         state=PROGRESSING,
         wave=0,
+        judges=waves.judges(sum(len(wave.nodes) for wave in frozen)),
         waves=(replace(frozen[0], started_ms=scene.now_ms), *frozen[1:]),
         stable_version=scene.case.stable,
         progress_ms=scene.now_ms,

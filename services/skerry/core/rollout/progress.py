@@ -55,7 +55,7 @@ def _rollback_cause(scene: Scene, status: Status) -> tuple[str, str] | None:
     """Why the rollout must be rolled back without any statistics, or None. Waves that only preload count too: what
     they refuse would be refused later."""
     for wave in status.waves[: status.wave + 1 + scene.strategy.preload_ahead]:
-        limit = waves.wave_spec(scene, wave).max_failures.floor_of(len(wave.nodes))
+        limit = waves.wave_spec(scene.strategy, wave).max_failures.floor_of(len(wave.nodes))
         if wave.tally.failed > limit:
             failures = "; ".join(
                 f"{failure.node}: {failure.reason}" for failure in status.failed if failure.node in wave.nodes
@@ -65,7 +65,7 @@ def _rollback_cause(scene: Scene, status: Status) -> tuple[str, str] | None:
                 f"{wave.tally.failed} nodes of wave {wave.name} failed, {limit} may ({failures[:400]})",
             )
     wave, tally = status.current, status.current.tally
-    wanted = waves.wave_spec(scene, wave)
+    wanted = waves.wave_spec(scene.strategy, wave)
     settled = tally.reachable > 0 and tally.pending == 0 and _enough_reachable(tally, wanted)
     if settled and not wave.soak_started_ms and tally.updated < (least := _least(tally, wanted)):
         return "TooFewUpdated", f"{tally.updated} nodes of wave {wave.name} run the version, at least {least} must"
@@ -79,7 +79,7 @@ def _why_not_soaking(scene: Scene, status: Status) -> tuple[str, str] | None:
         return None  # a node that comes back during the soak catches up; the soak does not begin again
     if not tally.reachable and not tally.deferred:
         return pauses.ALL_INCOMPATIBLE, f"no node of wave {wave.name} can run this version"
-    if not tally.reachable or not _enough_reachable(tally, waves.wave_spec(scene, wave)):
+    if not tally.reachable or not _enough_reachable(tally, waves.wave_spec(scene.strategy, wave)):
         return pauses.TOO_FEW_REACHABLE, f"{tally.deferred} of {tally.members} nodes of wave {wave.name} are offline"
     if tally.pending or not tally.updated:
         count = f"{tally.updated} of {tally.members} nodes of wave {wave.name} run the version"
@@ -106,7 +106,7 @@ def _soak_and_judge(scene: Scene, status: Status, evidence: Evidence | None) -> 
     verdict = judging.judge(scene, status, evidence)
     if verdict.outcome is Outcome.FAIL:
         return rollback.begin(scene, _record_verdict(scene, status, verdict), "AnalysisFailed", verdict.reason)
-    if scene.clock_ms - wave.soak_clock_ms < 1000 * waves.wave_spec(scene, wave).soak_s:
+    if scene.clock_ms - wave.soak_clock_ms < 1000 * waves.wave_spec(scene.strategy, wave).soak_s:
         status = _record_verdict(scene, status, verdict) if verdict.outcome is not Outcome.PASS else status
         return conditions.set_progressing(status, "Soaking", f"wave {wave.name} soaks", scene.now_ms)
     if verdict.outcome is Outcome.PASS and not pauses.paused(status):
@@ -117,7 +117,7 @@ def _soak_and_judge(scene: Scene, status: Status, evidence: Evidence | None) -> 
         wave = replace(wave, judge_since_ms=scene.now_ms, judge_clock_ms=scene.clock_ms)
         return _with_current_wave(status, wave)
     late = scene.clock_ms - wave.judge_clock_ms >= 1000 * scene.strategy.judge_timeout_s
-    if late and not pauses.paused(status):
+    if (late or verdict.code == judging.NO_WAVE_JUDGES) and not pauses.paused(status):
         reason = pauses.ANALYSIS_ERROR if verdict.outcome is Outcome.ERROR else pauses.INCONCLUSIVE
         return pauses.pause(status, reason, f"wave {wave.name}: {verdict.reason}")
     return status
@@ -132,7 +132,9 @@ def _is_promoted(scene: Scene, status: Status) -> bool:
 def _pass_wave(scene: Scene, status: Status, verdict: Verdict) -> Status:
     """The next wave, or the end. The only place where `wave` rises."""
     wave = replace(status.current, verdict=judging.verdict_json(verdict, final=True), verdict_ms=scene.now_ms)
-    status = conditions.set_analysis(_with_current_wave(status, wave), verdict, scene.now_ms, final=True)
+    status = conditions.set_analysis(
+        _with_current_wave(status, wave), verdict, scene.now_ms, final=verdict.code != judging.JUDGED_LATER
+    )
     if status.wave + 1 == len(status.waves):
         return conditions.end(status, SUCCEEDED, "Succeeded", _success(status), scene.now_ms)
     following = replace(status.waves[status.wave + 1], started_ms=scene.now_ms)
@@ -142,7 +144,7 @@ def _pass_wave(scene: Scene, status: Status, verdict: Verdict) -> Status:
 def _record_verdict(scene: Scene, status: Status, verdict: Verdict) -> Status:
     """The wave's verdict so far: written when its outcome changes, and its numbers now and then."""
     wave, new = status.current, judging.verdict_json(verdict, final=False)
-    same = (wave.verdict.get("result"), wave.verdict.get("code")) == (new["result"], new["code"])
+    same = all(wave.verdict.get(field) == new.get(field) for field in ("result", "code", "setAside"))
     if same and (new == wave.verdict or 0 <= scene.now_ms - wave.verdict_ms < VERDICT_EVERY_MS):
         return status
     if same and _numbers(new) == _numbers(wave.verdict):

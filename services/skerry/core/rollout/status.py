@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from skerry.core.conditions import Conditions
+from skerry.core.specs.strategy import WaveSpec
 
 PENDING, PROGRESSING, ROLLING_BACK = "Pending", "Progressing", "RollingBack"
 SUCCEEDED, ROLLED_BACK, ROLLBACK_INCOMPLETE = "Succeeded", "RolledBack", "RollbackIncomplete"
@@ -61,7 +62,8 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Wave:
-    """`nodes` is frozen when the attempt starts. `peak`: the most members ever resolved, the measure of progress."""
+    """`nodes` and `asks`, what the strategy asks for, are frozen when the attempt starts. `peak`: the most members ever
+    resolved, the measure of progress."""
 
     name: str
     nodes: tuple[str, ...]
@@ -74,6 +76,7 @@ class Wave:
     judge_clock_ms: int = 0
     verdict: dict[str, Any] = field(default_factory=dict)
     verdict_ms: int = 0
+    asks: WaveSpec | None = None
 
     @property
     def passed(self) -> bool:
@@ -83,13 +86,15 @@ class Wave:
 @dataclass(frozen=True, slots=True)
 class Status:
     """`why` says in one word why the state was left for ROLLING_BACK; `evidence_since_ms` begins the comparison.
-    `clock_ms`: the rollout's clock when this was written."""
+    `clock_ms`: the rollout's clock when this was written. `judges`: how many nodes must speak before their answers pass
+    or fail a wave; frozen with the waves."""
 
     attempt: int = 0
     spec_hash: str = ""
     state: str = PENDING
     wave: int = 0
     waves: tuple[Wave, ...] = ()
+    judges: int = 0
     deferred: tuple[str, ...] = ()
     permits: tuple[Permit, ...] = ()
     permit_number: int = 0

@@ -7,6 +7,7 @@ from typing import Any
 
 from skerry.core import conditions
 from skerry.core.rollout.status import PENDING, PROGRESSING, STATES, Failure, Permit, Status, Tally, Wave
+from skerry.core.specs import strategy
 from skerry.core.specs.reader import Reader, read
 
 
@@ -18,6 +19,7 @@ def to_json(status: Status) -> dict[str, Any]:
         "state": status.state,
         "wave": status.wave,
         "waves": [_wave_json(wave) for wave in status.waves],
+        "judges": status.judges,
         "deferred": list(status.deferred),
         "permits": [permit_json(permit) for permit in status.permits],
         "permitNumber": status.permit_number,
@@ -101,6 +103,7 @@ def _wave_json(wave: Wave) -> dict[str, Any]:
     return {
         "name": wave.name,
         "nodes": list(wave.nodes),
+        **({"asks": strategy.wave_json(wave.asks)} if wave.asks else {}),
         "counts": {
             "updated": tally.updated,
             "failed": tally.failed,
@@ -133,6 +136,7 @@ def _status(reader: Reader) -> Status:
         state=state,
         wave=wave,
         waves=waves,
+        judges=reader.integer("judges", 0),
         deferred=reader.texts("deferred", ()),
         permits=reader.each("permits", read_permit),
         permit_number=reader.integer("permitNumber", 0),
@@ -160,6 +164,7 @@ def _wave(reader: Reader) -> Wave:
     return Wave(
         name=reader.text("name", None),
         nodes=reader.texts("nodes", None),
+        asks=reader.inner("asks", strategy.read_wave) if reader.has("asks") else None,
         tally=reader.inner("counts", _tally),
         peak=reader.integer("peak", 0),
         started_ms=reader.integer("startedUnixMs", 0),

@@ -13,6 +13,10 @@ from skerry.core.rollout.case import Case
 from skerry.core.rollout.permits import Moment
 from skerry.core.rollout.status import Failure, Status, Tally, Wave
 
+LARGE_FLEET = 10  # nodes from which on no node's answers pass or fail a wave alone
+JUDGES = 3  # nodes whose answers must be counted there: of two that differ nobody can say which one is right
+LEAST_JUDGING = JUDGES + 1  # nodes of the wave that judges, if its size is a percentage: one may be silent
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -56,21 +60,31 @@ class Scene:
 
 def freeze(scene: Scene) -> tuple[Wave, ...]:
     """The waves with their members. Reachable nodes come first, then in an order that differs from rollout to rollout,
-    so that the same site is not always the canary. Sizes are cumulative; a wave that adds no node is left out."""
+    so that the same site is not always the canary. Sizes are cumulative; a wave that adds no node is left out. In a
+    large fleet the last wave before the rest is rounded up, if it is a percentage, so that it can judge."""
     candidates = [name for name, node in scene.nodes.items() if not node.cordoned]
     candidates.sort(key=lambda name: (not scene.reachable(name), _shuffled(scene.name, name)))
     waves, done = [], 0
-    for wave in scene.strategy.waves:
+    for index, wave in enumerate(scene.strategy.waves):
         upto = max(done, wave.size.ceil_of(len(candidates)))
+        before_the_rest = index == len(scene.strategy.waves) - 2
+        if before_the_rest and wave.size.percent and judges(len(candidates)) > 1:
+            upto = max(upto, LEAST_JUDGING)
         if upto > done:
-            waves.append(Wave(wave.name, tuple(candidates[done:upto])))
+            waves.append(Wave(wave.name, tuple(candidates[done:upto]), asks=wave))
         done = upto
     return tuple(waves)
 
 
-def wave_spec(scene: Scene, wave: Wave) -> specs.WaveSpec:
-    """The strategy of a frozen wave. Waves cannot change within an attempt: a change starts another."""
-    return next(spec for spec in scene.strategy.waves if spec.name == wave.name)
+def judges(fleet_nodes: int) -> int:
+    """How many nodes' answers must be counted before they pass or fail a wave."""
+    return JUDGES if fleet_nodes >= LARGE_FLEET else 1
+
+
+def wave_spec(strategy: specs.RolloutStrategy, wave: Wave) -> specs.WaveSpec:
+    """What was asked of a wave when its attempt began. A release that did not write it down had it in the strategy."""
+    known = (spec for spec in strategy.waves if spec.name == wave.name)
+    return wave.asks or next(known, specs.WaveSpec(wave.name, specs.Amount(100, percent=True)))
 
 
 def record_outcomes(scene: Scene, status: Status) -> Status:

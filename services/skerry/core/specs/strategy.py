@@ -50,7 +50,11 @@ class WaveSpec:
     max_failures: Amount = NONE
 
 
-DEFAULT_WAVES = (WaveSpec("canary", Amount(1)), WaveSpec("rest", Amount(100, percent=True)))
+DEFAULT_WAVES = (
+    WaveSpec("canary", Amount(1)),
+    WaveSpec("tenth", Amount(10, percent=True)),
+    WaveSpec("rest", Amount(100, percent=True)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,7 @@ def _rollout(name: str, reader: Reader) -> ModelRollout:
 
 def _strategy(reader: Reader, *, automatic: bool) -> RolloutStrategy:
     default = RolloutStrategy()
-    waves = reader.each("waves", _wave, limit=MAX_WAVES) or default.waves
+    waves = reader.each("waves", read_wave, limit=MAX_WAVES) or default.waves
     names = [wave.name for wave in waves]
     if len(set(names)) != len(names):
         raise reader.fault("waves", f"must have names that differ, not {', '.join(names)}")
@@ -143,7 +147,19 @@ def _strategy(reader: Reader, *, automatic: bool) -> RolloutStrategy:
     )
 
 
-def _wave(reader: Reader) -> WaveSpec:
+def wave_json(wave: WaveSpec) -> dict[str, Any]:
+    return {
+        "name": wave.name,
+        "size": str(wave.size),
+        "soakSeconds": wave.soak_s,
+        "minUpdatedPercent": wave.min_updated_percent,
+        "minReachablePercent": wave.min_reachable_percent,
+        "maxFailures": str(wave.max_failures),
+    }
+
+
+def read_wave(reader: Reader) -> WaveSpec:
+    """As `wave_json` writes it, or a person with defaults."""
     return WaveSpec(
         name=reader.name("name"),
         size=reader.amount("size", Amount(100, percent=True), low=1),
