@@ -6,12 +6,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rest test-all test-python test-loaded test-helm test-rollout-long check fix stubs reference setup bench bench-quick test-conformance test-arm test-interop test-apiserver test-cluster test-kind fuzz images images-archive test-images
+.PHONY: help demo test test-rest test-all test-python test-loaded test-helm test-rollout-long check fix stubs reference lock setup bench bench-quick test-conformance test-arm test-interop test-apiserver test-cluster test-kind fuzz images images-archive test-images
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
 
-.venv/.ready: pyproject.toml constraints.txt scripts/setup
+.venv/.ready: pyproject.toml requirements/dev.txt requirements/build.txt requirements/torch.txt scripts/setup scripts/torch
 	@PYTHON=$(PYTHON) scripts/setup
 
 setup: .venv/.ready ## make .venv with everything (CPU builds only)
@@ -88,12 +88,17 @@ check: .venv/.ready ## lint, types, import rules, stale stubs and reference page
 	@$(BIN)/python -m pytest -q tests/test_import_circles.py
 	@scripts/stubs --check
 	@$(BIN)/python scripts/reference --check
+	@$(BIN)/python scripts/lock --check
 
 fix: .venv/.ready ## format and mend what can be mended
 	@$(BIN)/ruff check --fix-only . ; $(BIN)/ruff format .
 
 reference: .venv/.ready ## write the pages of docs/reference that are made from the code
 	@$(BIN)/python scripts/reference
+
+lock: .venv/.ready ## write requirements/ with the hashes of constraints.txt, which the package index is asked for
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python scripts/lock
 
 stubs: .venv/.ready ## generate services/skerry/proto from proto/
 	@scripts/stubs
