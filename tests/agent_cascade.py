@@ -75,15 +75,19 @@ class Node:
         self.registry = Registry(Options(), instruments)
         self.kept: list[capture_queue.CapturedRow] = []
         self.load = load_window.LoadWindow(asyncio.get_running_loop().time)
-        self.u = u
-        sample = sampler.Sampler(self, lambda: self.u, lambda: 1_700_000_000_000)  # type: ignore[arg-type]
+        self.u, self.has_room = u, True
+        sample = sampler.Sampler(self, lambda: self.u, lambda: 1_700_000_000_000, self)  # type: ignore[arg-type]
         remote = self.teacher if has_teacher else None
         self.cascade = cascade.Cascade(DataPlane(self.registry, instruments), remote, sample, self.load)
         self.loader = activation.RegistryLoader(self.registry, self.cascade)
 
     def offer(self, answered: capture_queue.CapturedRow) -> bool:
-        self.kept.append(answered)
-        return True
+        if self.has_room:
+            self.kept.append(answered)
+        return self.has_room
+
+    def name(self, model: str, request_id: str) -> tuple[str, str]:
+        return f"answer to {request_id}", f"token of {request_id}"
 
     async def ask(self, *rows: list[float], remaining_s: float | None = None, **fields: Any) -> InferReply:
         deadline = None if remaining_s is None else asyncio.get_running_loop().time() + remaining_s

@@ -27,6 +27,7 @@ def captured_row(number: int, size: int = 64, request_id: str | None = None) -> 
         reason="LowConfidence",
         answered_unix_ms=1_700_000_000_000 + number,
         label_map=LABEL_MAP,
+        answer=f"answer {number}",
     )
 
 

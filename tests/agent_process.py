@@ -23,7 +23,7 @@ from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.trust import ceremony, keys, repository, store
 from skerry.agent.update import version_store
-from skerry.core import contract
+from skerry.core import contract, feedback
 from skerry.core.inference import InferReply, InferRequest
 from skerry.proto import edge_pb2, fleet_pb2
 
@@ -218,12 +218,29 @@ class World:
             )
             return await call(request, timeout=10)
 
-    async def feedback(self, request_id: str, label: int) -> int:
-        request = edge_pb2.FeedbackRequest(model="digits", request_id=request_id, label=label)
+    async def feedback(self, request_id: str, label: int, token: str) -> int:
+        request = edge_pb2.FeedbackRequest(model="digits", request_id=request_id, label=label, token=token)
         return int((await self.call("Feedback", request, edge_pb2.FeedbackReply)).outcome)
 
     async def spool(self) -> edge_pb2.SpoolState:
         return await self.call("SpoolStatus", edge_pb2.SpoolStatusRequest(), edge_pb2.SpoolState)  # type: ignore[no-any-return]
+
+
+async def serving(world: World, number: int, **options: float) -> None:
+    """Version `number` is assigned, and reported as serving."""
+    slot = world.publish(world.make(number, **options))
+    world.gateway.assign(slot)
+    await agent_fakes.until(
+        lambda: (
+            bool(world.gateway.reports) and any(one.digest == slot.digest for one in world.gateway.reports[-1].models)
+        ),
+        timeout_s=60,
+    )
+
+
+def token_of(reply: InferReply) -> str:
+    """By which its caller may tell the truth of it."""
+    return str(reply.parameters[feedback.PARAMETER])
 
 
 def readable_by_others(state: Path) -> list[Path]:

@@ -25,7 +25,7 @@ TABLE: dict[str, list[tuple[str, str]]] = {
         ("python toy.py", HERE),
         ("skerry infer fault --input one.npz", HERE),
         ("python readings.py", HERE),
-        ("skerry infer press --input window.npz --id part-17", HERE),
+        ("TOKEN=$(skerry infer press --input window.npz --id part-17 --print-token)", HERE),
         ("skerry down", HERE),
     ],
     "docs/start/kubernetes.md": [

@@ -5,9 +5,10 @@ from skerry.agent.capture import spool
 SMALL = spool.Limits(max_bytes=10_000, max_rows=20, max_requests=50, max_record_bytes=2_000)
 
 
-def captured(number: int, size: int = 100, request_id: str | None = None) -> spool.Captured:
+def captured(number: int, size: int = 100, request_id: str | None = None, answer: str = "") -> spool.Captured:
     body = f"example {number:06d} ".encode().ljust(size, b".")
-    return spool.Captured(spool.row(spool.EXAMPLE, body), "digits", f"r{number}" if request_id is None else request_id)
+    named = f"r{number}" if request_id is None else request_id
+    return spool.Captured(spool.row(spool.EXAMPLE, body), "digits", named, answer)
 
 
 def truth_about(example_id: str, label: int = 3) -> spool.Row:

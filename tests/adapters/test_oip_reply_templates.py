@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skerry.adapters.oip import codec, reply_templates
-from skerry.core import errors
+from skerry.core import errors, feedback
 from skerry.core.inference import InferReply, InferRequest
 from skerry.core.tensors import Tensor
 from skerry.proto import open_inference_pb2 as pb
@@ -19,7 +19,9 @@ DTYPES["BF16"] = np.float32  # as it is held in memory
 texts = st.sampled_from(["", "a", "digits", "ü", "x" * 200])
 numbers = st.one_of(st.sampled_from([0, 1, -1, 2**63 - 1]), st.sampled_from([0.0, -0.0, float("nan"), 1.5]))
 parameters = st.dictionaries(
-    st.sampled_from(["skerry_route", "skerry_digest", "skerry_local_class", "skerry_degraded", "p"]),
+    st.sampled_from(
+        ["skerry_route", "skerry_digest", "skerry_local_class", "skerry_degraded", "p", feedback.PARAMETER]
+    ),
     st.one_of(st.booleans(), numbers, texts),
 )
 
@@ -109,3 +111,11 @@ def test_what_is_remembered_is_bounded() -> None:
         encoder.encode(reply, InferRequest("m", ()))
     assert len(encoder._forms) <= 256
     assert len(encoder._texts) <= 1024
+
+
+def test_a_token_is_written_and_not_remembered() -> None:
+    encoder = reply_templates.Encoder()
+    for token in ("one", "x" * 200):
+        data = encoder.encode(_reply(1.0, **{feedback.PARAMETER: token}), InferRequest("m", ()))
+        assert pb.ModelInferResponse.FromString(data).parameters[feedback.PARAMETER].string_param == token
+    assert not encoder._texts

@@ -13,7 +13,7 @@ from agent_cascade import OPEN_POLICY, SURE, TEACHER_DIGEST, UNSURE
 from plane import FakeCall
 
 from skerry.agent.update import version_store
-from skerry.core import errors, manifest, sampling
+from skerry.core import errors, manifest
 from skerry.core.inference import InferRequest
 from skerry.serving.predictor import Answer, Context, Job, predict
 
@@ -129,60 +129,6 @@ async def test_the_least_sure_row_decides_for_its_request(tmp_path: Path) -> Non
     assert reply.parameters["skerry_route"] == "cloud"
     assert reply.outputs[0].shape == (3, 3)
     assert "skerry_local_class" not in reply.parameters
-
-
-async def test_hard_rows_are_kept_as_the_caller_sent_them(tmp_path: Path) -> None:
-    node = await agent_cascade.ready(tmp_path)
-    await node.ask(SURE)
-    await node.ask(UNSURE, id="hard-one")
-    (kept,) = node.kept
-    assert (kept.request_id, kept.kind, kept.route, kept.reason) == (
-        "hard-one",
-        sampling.Kind.HARD,
-        "cloud",
-        "LowConfidence",
-    )
-    assert kept.confidence == pytest.approx(1 / 3)
-    assert (kept.inputs[0].raw, kept.inputs[0].shape) == (np.zeros(4, dtype="<f4").tobytes(), (4,))
-    assert len(kept.local_logits) == 3
-
-
-async def test_rows_of_one_request_are_kept_apart(tmp_path: Path) -> None:
-    node = await agent_cascade.ready(tmp_path)
-    await node.ask(UNSURE, SURE, UNSURE, id="batch")
-    assert [kept.request_id for kept in node.kept] == ["batch#0", "batch#2"]
-
-
-async def test_exploration_keeps_confident_answers_too(tmp_path: Path) -> None:
-    node = await agent_cascade.ready(tmp_path, replace(OPEN_POLICY, exploration_permille=100), u=0.05)
-    await node.ask(SURE)
-    assert [kept.kind for kept in node.kept] == [sampling.Kind.EXPLORATION]
-
-
-async def test_capture_is_capped_and_answers_are_not(tmp_path: Path) -> None:
-    node = await agent_cascade.ready(tmp_path, replace(OPEN_POLICY, capture_per_second=5))
-    replies = await asyncio.gather(*(node.ask(UNSURE) for _ in range(60)))
-    assert len(replies) == 60
-    assert 5 <= len(node.kept) < 30
-
-
-async def test_a_request_id_too_long_to_keep_is_not_kept(tmp_path: Path) -> None:
-    node = await agent_cascade.ready(tmp_path)
-    await node.ask(UNSURE, id="x" * 5000)
-    assert [kept.request_id for kept in node.kept] == [""]
-
-
-async def test_a_step_of_a_sequence_stays_on_the_node_and_is_not_kept(tmp_path: Path) -> None:
-    node = agent_cascade.Node(tmp_path)
-    folder = models.write_rnn(tmp_path, "digits", 1)
-    digest = manifest.digest_of((folder / "manifest.json").read_bytes())
-    await node.loader.swap(version_store.Slot("digits", 1, digest, folder))
-    node.cascade._versions[digest] = replace(  # a threshold that no answer reaches
-        node.cascade._versions[digest], confidence=manifest.Confidence(1.0, 2.0)
-    )
-    reply = await node.ask(UNSURE, parameters={"sequence_id": 5, "sequence_start": True})
-    assert (reply.parameters["skerry_route"], reply.parameters["skerry_reason"]) == ("local", "Stateful")
-    assert node.kept == []
 
 
 async def test_a_callers_fault_is_his_alone_and_does_not_count_as_failed(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 import pytest
 from agent_cascade import SURE, UNSURE
-from agent_process import World
+from agent_process import World, token_of
 from handing_over import CAPTURE_ALL, NOTICE_S, RECORDED, Service, assigned, events, requests_in_cloud, status, written
 
 from skerry.adapters.oip.remote import RemoteModel
@@ -64,11 +64,13 @@ async def test_the_new_one_serves_at_once_and_writes_nothing(old: World, new: Wo
 
 async def test_the_new_one_takes_over_when_the_old_one_has_ended(old: World, new: World) -> None:
     await new.start()
-    await new.ask(UNSURE, id="while-standing-by")
+    by_the_old_one = token_of(await old.ask(UNSURE, id="before"))
+    by_the_new_one = token_of(await new.ask(UNSURE, id="while-standing-by"))
     assert await old.stop() == 0
     await agent_fakes.until(lambda: requests_in_cloud(old)["while-standing-by"] == 1, timeout_s=30)
     assert (len(set(old.gateway.sessions)), old.gateway.most_streams) == (2, 1)
-    assert await new.feedback("while-standing-by", 1) == RECORDED
+    assert await new.feedback("while-standing-by", 1, by_the_new_one) == RECORDED
+    assert await new.feedback("before", 2, by_the_old_one) == RECORDED
     await assigned(new, 2, scale=2.0)
     assert (await new.ask(SURE)).version == "2"
 

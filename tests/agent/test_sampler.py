@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from skerry.agent.capture import capture_queue, sampler
+from skerry.agent.feedback_tokens import NoTokens
 from skerry.core import offload, sampling, tensors
 from skerry.core.inference import InferRequest
 
@@ -40,5 +41,5 @@ def test_only_what_a_dataset_can_hold_is_captured(inputs: tuple[tensors.Tensor, 
     )
     policy = sampling.CapturePolicy(hard=1.0)
     cap = offload.TokenBucket.full(10.0, 10.0, 0.0)
-    sampler.Sampler(queue, lambda: 0.0, lambda: 0)(hard, policy, cap, 0.0)  # type: ignore[arg-type]
+    sampler.Sampler(queue, lambda: 0.0, lambda: 0, NoTokens())(hard, policy, cap, 0.0)  # type: ignore[arg-type]
     assert len(queue.kept) == kept

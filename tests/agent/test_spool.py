@@ -1,6 +1,7 @@
 """The spool's promises: exact counters under any bound, and nothing lost that was committed."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spooled import SMALL, captured, drain, truth_about
 
-from skerry.agent.capture import spool
+from skerry.agent.capture import spool, spool_schema
 from skerry.core import errors
 
 
@@ -124,10 +125,41 @@ def test_request_ids_outlive_the_upload_and_are_bounded(path: Path) -> None:
     assert store.example_of("other", "r119") is None
 
 
-def test_a_request_id_used_again_means_the_newer_example(path: Path) -> None:
+def test_an_id_that_several_requests_had_means_what_their_answers_say_and_is_refused_alone(path: Path) -> None:
     store = spool.Spool(path, SMALL)
-    store.append([captured(1, request_id="same"), captured(2, request_id="same")])
-    assert store.example_of("digits", "same") == captured(2).row.id
+    store.append([captured(1, request_id="same", answer="a"), captured(2, request_id="same", answer="b")])
+    assert store.example_of("digits", "same", "a") == captured(1).row.id
+    assert store.example_of("digits", "same", "b") == captured(2).row.id
+    assert store.example_of("digits", "same", "c") is None
+    with pytest.raises(errors.RejectedError, match="several requests to 'digits' had the id 'same'"):
+        store.example_of("digits", "same")
+
+
+def test_the_latest_truth_of_an_example_replaces_those_not_sent_yet(path: Path) -> None:
+    store = spool.Spool(path, SMALL)
+    store.append([captured(1)])
+    for label in range(100):
+        store.add_truths([truth_about(captured(1).row.id, label)])
+    assert [row for row in drain(store) if row.kind == spool.TRUTH] == [truth_about(captured(1).row.id, 99)]
+    assert store.counts().captured == 1
+
+
+def test_a_spool_of_the_release_before_goes_on_with_all_that_it_holds(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for statement in spool_schema.TABLES_BEFORE:
+            db.execute(statement)
+        old = captured(1).row
+        db.execute("INSERT INTO records VALUES (7, ?, ?, ?, ?)", (old.id, old.kind, old.example_id, old.body))
+        db.execute("INSERT INTO requests VALUES (3, 'digits', 'r1', ?)", (old.id,))
+        db.execute("INSERT INTO counters VALUES ('captured', 12)")
+    store = spool.Spool(path, SMALL)
+    assert store.example_of("digits", "r1") == old.id
+    store.append([captured(2, request_id="r1", answer="a")])
+    assert store.example_of("digits", "r1", "a") == captured(2).row.id
+    assert (store.counts().captured, store.counts().pending) == (13, 2)
+    store.close()
+    assert [row.id for row in drain(spool.Spool(path, SMALL))] == [old.id, captured(2).row.id]
 
 
 def test_an_example_too_large_for_any_upload_is_not_kept_for_ever(path: Path) -> None:

@@ -51,8 +51,9 @@ def _serving(made: Stranger, digest: str) -> list[str]:
 
 
 def captured(made: Stranger, node: str) -> bool:
-    made.types("infer", "level", "--input", "one.npz", "--id", "asked", "--node", node)
-    return made.run("feedback", "level", "asked", "b", "--node", node).returncode == 0
+    asked = made.run("infer", "level", "--input", "one.npz", "--id", "asked", "--node", node, "--print-token")
+    told = ("feedback", "level", "asked", "b", "--node", node, "--token", asked.stdout.strip())
+    return asked.returncode == 0 and made.run(*told).returncode == 0
 
 
 def told(made: Stranger) -> Any:

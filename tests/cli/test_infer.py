@@ -64,10 +64,18 @@ async def test_a_question_and_its_late_truth(system: StillSystem, tmp_path: Path
     assert "route local" in shown
 
     np.savez(tmp_path / "hard.npz", x=np.zeros(models.FEATURES, dtype=np.float32))  # all classes alike
-    await asyncio.to_thread(system.good, "infer", "digits", "--input", tmp_path / "hard.npz", "--id", "hard")
-    recorded = await asyncio.to_thread(system.good, "feedback", "digits", "hard", "high")
+    asked = ("infer", "digits", "--input", tmp_path / "hard.npz", "--id", "hard")
+    answered = await asyncio.to_thread(system.run, *asked, "--print-token")
+    token = answered.stdout.strip()
+    assert "request id hard" in answered.stderr and len(token) == 44
+    assert "feedback token " in await asyncio.to_thread(system.good, *asked)
+    recorded = await asyncio.to_thread(system.good, "feedback", "digits", "hard", "high", "--token", token)
     assert recorded == "recorded: request hard is high\n"
-    assert "was not captured" in await asyncio.to_thread(system.bad, 2, "feedback", "digits", "never-asked", "high")
+    told = ("feedback", "digits", "hard#7", "high", "--token", token)
+    assert "was not captured" in await asyncio.to_thread(system.bad, 2, *told)
+    other = ("feedback", "digits", "never-asked", "high")
+    assert "did not come with the answer" in await asyncio.to_thread(system.bad, 3, *other, "--token", token)
+    assert "feedback needs the token" in await asyncio.to_thread(system.bad, 3, *other)
 
     for words, said in (
         (("infer", "nobody", "--input", tmp_path / "one.npz"), "there is no EdgeModel nobody"),

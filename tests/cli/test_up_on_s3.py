@@ -53,9 +53,16 @@ def test_the_loop_runs_on_object_storage_and_leaves_nothing_of_it_on_the_disk(st
     stranger.types("datasets", "import", "windows.npz", "--model", "press")
     stranger.types("retrain", "press", "--wait")
     np.savez(stranger.folder / "one.npz", window=np.ones((32, 4), np.float32))
-    ask = ("infer", "press", "--input", "one.npz", "--id", "first")
-    stranger.waits("an agent that serves press", lambda: stranger.run(*ask).returncode == 0)
-    stranger.types("feedback", "press", "first", "worn")
+    ask = ("infer", "press", "--input", "one.npz", "--id", "first", "--print-token")
+    token = ""
+
+    def is_answered() -> bool:
+        nonlocal token
+        token = stranger.run(*ask).stdout.strip()
+        return bool(token)
+
+    stranger.waits("an agent that serves press", is_answered)
+    stranger.types("feedback", "press", "first", "worn", "--token", token)
 
     storage = blobs.open_shared(f"{URL}/blobs")
     stranger.waits("the label of what was asked", lambda: bool(list(storage.list("labels/press"))))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from skerry.adapters.telemetry import logs
 from skerry.agent.capture import sampler
 from skerry.agent.sync.load_window import LoadWindow
-from skerry.core import confidence, errors, offload, refusals, sampling, specs
+from skerry.core import confidence, errors, feedback, offload, refusals, sampling, specs
 from skerry.core.inference import InferReply, InferRequest, Parameter
 from skerry.core.manifest import Manifest
 from skerry.core.tensors import Tensor
@@ -179,8 +179,10 @@ class Cascade:
         self._finish(local, reply, decision)
 
     def _finish(self, local: _Local, reply: InferReply, decision: offload.Decision, *, capture: bool = True) -> None:
-        """Answer the caller, then count and perhaps keep what was answered."""
+        """Perhaps keep what is answered, answer the caller, and count it."""
         parameters = {**reply.parameters, **_parameters(local, reply, decision)}
+        if capture and (token := self._captured(local, decision)):
+            parameters[feedback.PARAMETER] = token
         local.job.finish(
             InferReply(reply.model, reply.version, reply.outputs, reply.id, parameters, reply.digest, reply.form)
         )
@@ -192,18 +194,21 @@ class Cascade:
             offloaded=decision.route is offload.Route.CLOUD,
             degraded=decision.degraded,
         )
-        if capture:
-            model = self._model(local.reply.model)
-            answered = sampler.AnsweredRequest(
-                local.job.request,
-                local.reply.digest,
-                local.logits,
-                local.confidences,
-                local.threshold,
-                decision,
-                local.class_names,
-            )
-            model.cap = self._sample(answered, model.capture, model.cap, self._clock())
+
+    def _captured(self, local: _Local, decision: offload.Decision) -> str:
+        """The token of an answer that is kept; empty when it is not, or has none."""
+        model = self._model(local.reply.model)
+        answered = sampler.AnsweredRequest(
+            local.job.request,
+            local.reply.digest,
+            local.logits,
+            local.confidences,
+            local.threshold,
+            decision,
+            local.class_names,
+        )
+        model.cap, token = self._sample(answered, model.capture, model.cap, self._clock())
+        return token
 
     def _model(self, name: str) -> _Model:
         model = self._models.get(name)

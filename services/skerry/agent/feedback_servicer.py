@@ -2,21 +2,36 @@
 
 from google.protobuf.message import DecodeError
 
+from skerry.adapters.telemetry.metrics import Metrics
 from skerry.agent.capture import capture_queue, sampler
 from skerry.agent.capture.spool_thread import SpoolThread
+from skerry.agent.feedback_access import Access, CallerBudgets
 from skerry.agent.sync import node_report
-from skerry.core import errors, label_map
+from skerry.core import errors, feedback, label_map
 from skerry.proto import edge_pb2
 from skerry.rpc import grpc_status
 from skerry.rpc.methods import Call, CallError, Kind, Method, Methods, Status
+from skerry.serving.metrics import outcome_of
 from skerry.serving.registry import Registry
 
 SERVICE = "skerry.edge.v1.Edge"
+_MAX_ROW_CHARS = 12  # of "#<row>"
+_OUTCOMES = {edge_pb2.FeedbackReply.RECORDED: "recorded", edge_pb2.FeedbackReply.NOT_CAPTURED: "not_captured"}
 
 
 class FeedbackServicer:
-    def __init__(self, queue: capture_queue.CaptureQueue, spool_thread: SpoolThread, registry: Registry) -> None:
+    def __init__(
+        self,
+        queue: capture_queue.CaptureQueue,
+        spool_thread: SpoolThread,
+        registry: Registry,
+        access: Access,
+        budgets: CallerBudgets,
+        metrics: Metrics,
+    ) -> None:
         self._queue, self._spool_thread, self._registry = queue, spool_thread, registry
+        self._access, self._budgets = access, budgets
+        self._outcomes = metrics.counter("skerry_feedback_total", "Calls of Feedback by outcome.", ("outcome",))
 
     def methods(self) -> Methods:
         return {
@@ -27,14 +42,17 @@ class FeedbackServicer:
     async def feedback(self, call: Call, data: bytes) -> bytes:
         """RECORDED once the label is on disk; NOT_CAPTURED when there is no example to label."""
         try:
-            request = edge_pb2.FeedbackRequest.FromString(data)
-            counted_in = self._check(request)
-            recorded = await self._queue.feedback(request.model, request.request_id, request.label, counted_in)
+            outcome = await self._record(call, edge_pb2.FeedbackRequest.FromString(data))
         except DecodeError as exc:
+            self._outcomes.add(("input",))
             raise CallError(Status.INVALID_ARGUMENT, f"the request cannot be read: {exc}") from exc
-        except errors.SkerryError as exc:
+        except feedback.ExpiredTokenError as exc:
+            self._outcomes.add(("expired",))
             raise grpc_status.call_error(exc) from exc
-        outcome = edge_pb2.FeedbackReply.RECORDED if recorded else edge_pb2.FeedbackReply.NOT_CAPTURED
+        except errors.SkerryError as exc:
+            self._outcomes.add((outcome_of(exc),))
+            raise grpc_status.call_error(exc) from exc
+        self._outcomes.add((_OUTCOMES[outcome],))
         return bytes(edge_pb2.FeedbackReply(outcome=outcome).SerializeToString())
 
     async def spool_status(self, call: Call, data: bytes) -> bytes:
@@ -44,10 +62,18 @@ class FeedbackServicer:
             raise grpc_status.call_error(exc) from exc
         return bytes(node_report.spool_state(self._spool_thread).SerializeToString())
 
-    def _check(self, request: edge_pb2.FeedbackRequest) -> str:
-        """The digest of the label map that the label counts in. Raises NotFoundError or InputError naming the field."""
-        if not request.request_id or len(request.request_id) > sampler.MAX_REQUEST_ID_CHARS + 12:
+    async def _record(self, call: Call, request: edge_pb2.FeedbackRequest) -> edge_pb2.FeedbackReply.Outcome:
+        self._queue.check_open()
+        self._budgets.spend(call.peer_address)
+        if not 0 < len(request.request_id) <= sampler.MAX_REQUEST_ID_CHARS + _MAX_ROW_CHARS:
             raise errors.InputError(f"request_id must be 1..{sampler.MAX_REQUEST_ID_CHARS} characters")
+        answer = self._access.admit(call, request)
+        counted_in = self._check_label(request)
+        recorded = await self._queue.feedback(request.model, request.request_id, request.label, counted_in, answer)
+        return edge_pb2.FeedbackReply.RECORDED if recorded else edge_pb2.FeedbackReply.NOT_CAPTURED
+
+    def _check_label(self, request: edge_pb2.FeedbackRequest) -> str:
+        """The digest of the label map that the label counts in. Raises NotFoundError or InputError naming the field."""
         class_names = self._registry.lookup(request.model).manifest.class_names
         if not 0 <= request.label < len(class_names):
             raise errors.InputError(

@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 # Children are started by exec alone: gRPC's own handlers around fork only complain. Before it is imported.
@@ -41,10 +41,14 @@ async def serve(settings: Settings) -> None:
     places = descriptors.for_connections(descriptors.raise_limit()) - http_pages.MAX_CONNECTIONS
     listener = rpc.open_server(settings.transport, serving.methods(), limits=Limits().sharing(places))
     address = addresses.show(settings.listen[0], await listener.listen(*settings.listen))
+    told = {"address": address}
+    if settings.tls_listen is not None:
+        port = await listener.listen(*settings.tls_listen, settings.tls)
+        told["tls"] = addresses.show(settings.tls_listen[0], port)
     patience_s = 0.0
     try:
-        async with _pages(settings, serving) as page_address:
-            running = asyncio.ensure_future(_run(settings, serving, lock, address, page_address))
+        async with _pages(settings, serving) as told["http"]:
+            running = asyncio.ensure_future(_run(settings, serving, lock, told))
             try:
                 await _until_requested(end_requested, running)
                 until_s = loop.time() + settings.shutdown.drained_s
@@ -68,9 +72,7 @@ async def _until_requested(end_requested: asyncio.Event, running: asyncio.Future
         running.result()
 
 
-async def _run(
-    settings: Settings, serving: wiring.Serving, lock: handover.StateLock, address: str, page_address: str
-) -> None:
+async def _run(settings: Settings, serving: wiring.Serving, lock: handover.StateLock, told: Mapping[str, str]) -> None:
     """Serve from the disk, at first beside another agent if need be; then capture, upload, report and update. A bug in
     any of them ends the process: its supervisor starts it again."""
 
@@ -81,7 +83,7 @@ async def _run(
     if not is_alone:
         serving.capture_queue.stand_by()
         await follow()
-        _print_ready(settings, serving, address, page_address)
+        _print_ready(settings, serving, told)
         await handover.until_held(lock, wiring.ledger_path(settings), follow)
     files.shut_out_others(settings.state)
     state = wiring.open_state(settings)
@@ -89,9 +91,9 @@ async def _run(
     await cold_start.recover(state.ledger, state.versions)
     await _bring_up(state, serving)
     if is_alone:
-        _print_ready(settings, serving, address, page_address)
+        _print_ready(settings, serving, told)
     gateway_host, _ = addresses.parse("SKERRY_GATEWAY", settings.gateway)
-    port = addresses.parse("the listener's address", address)[1]
+    port = addresses.parse("the listener's address", told["address"])[1]
     reachable = own_address.reachable(settings.listen[0], port, gateway_host)
     await _run_linked(settings, serving, state, settings.address or reachable)
 
@@ -165,13 +167,12 @@ async def _pages(settings: Settings, serving: wiring.Serving) -> AsyncIterator[s
         listening.close()
 
 
-def _print_ready(settings: Settings, serving: wiring.Serving, address: str, page_address: str) -> None:
+def _print_ready(settings: Settings, serving: wiring.Serving, told: Mapping[str, str]) -> None:
     line = {
         "event": "ready",
         "service": "agent",
         "node": settings.node,
-        "address": address,
-        "http": page_address,
+        **told,
         "standby": serving.capture_queue.is_standing_by,
         "models": {
             model: pointer.version

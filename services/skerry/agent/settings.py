@@ -1,13 +1,15 @@
 """The agent's settings, read from its environment. Nothing else in `agent` reads it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from skerry.adapters import shutdown
 from skerry.adapters.environment import DEFAULT_LISTEN, TRANSPORTS, Variables
 from skerry.core import addresses, errors, names
+from skerry.core.feedback import Proof, parse_proofs
+from skerry.rpc.methods import Tls
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,20 @@ class Settings:
     """SKERRY_JOIN_TOKEN_FILE: file of the join token; needed until the node has its certificate."""
     teacher: str = ""
     """SKERRY_TEACHER: `host:port` of an OIP v2 server with the larger model; not set: nothing is offloaded."""
+    feedback: str = Proof.TOKEN.value
+    """SKERRY_FEEDBACK: what a caller must show to tell the truth of an earlier request: `Token` (the one that came with
+    its answer), `Secret` (the site's), `Certificate` (a client certificate on SKERRY_TLS_LISTEN); several separated by
+    commas: any of them; `Off`: no truths are taken."""
+    feedback_token_s: int = 31 * 86_400
+    """SKERRY_FEEDBACK_TOKEN_SECONDS: how long after its answer a token is good."""
+    feedback_secret_file: Path | None = None
+    """SKERRY_FEEDBACK_SECRET_FILE: file of the site's secret, at least 16 characters; read at the start."""
+    tls_listen: tuple[str, int] | None = None
+    """SKERRY_TLS_LISTEN: `host:port` of a second gRPC listener, TLS 1.3 for holders of a certificate of the authority
+    SKERRY_CLIENT_CA; not set: none."""
+    tls: Tls | None = None
+    """SKERRY_TLS_CERT, SKERRY_TLS_KEY, SKERRY_CLIENT_CA: PEM files of this listener's certificate and of the authority
+    of its clients: one of the site's own, for whoever it lets in may tell truths where `Certificate` is asked for."""
     http: tuple[str, int] | None = None
     """SKERRY_HTTP: `host:port` of /metrics, /healthz, /readyz; not set: none."""
     transport: str = "h2"
@@ -73,6 +89,11 @@ class Settings:
         return shutdown.Times(self.notice_s, self.linger_s, self.grace_s)
 
     @property
+    def proofs(self) -> Collection[Proof]:
+        """What lets a caller tell a truth; empty: nothing does."""
+        return parse_proofs(self.feedback)
+
+    @property
     def identity(self) -> Path:
         """Where the node's certificate lies."""
         return self.state / "identity"
@@ -84,7 +105,8 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
     node = _node_name(given.required("SKERRY_NODE", "the node's name"))
     state = Path(given.required("SKERRY_STATE", "the folder that this agent keeps"))
     enrol = given.address_text("SKERRY_ENROL")
-    token_file = given.text("SKERRY_JOIN_TOKEN_FILE")
+    token_file, secret_file = given.text("SKERRY_JOIN_TOKEN_FILE"), given.text("SKERRY_FEEDBACK_SECRET_FILE")
+    tls_listen = given.address("SKERRY_TLS_LISTEN")
     return Settings(
         node=node,
         state=state,
@@ -95,6 +117,11 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         repository_url=given.required("SKERRY_REPOSITORY_URL", "the URL of the model repository"),
         listen=given.address("SKERRY_LISTEN") or DEFAULT_LISTEN,
         teacher=given.address_text("SKERRY_TEACHER"),
+        feedback=_feedback(given),
+        feedback_token_s=given.whole("SKERRY_FEEDBACK_TOKEN_SECONDS", 31 * 86_400, low=1),
+        feedback_secret_file=Path(secret_file) if secret_file else None,
+        tls_listen=tls_listen,
+        tls=_tls(given) if tls_listen else None,
         http=given.address("SKERRY_HTTP"),
         transport=given.choice("SKERRY_TRANSPORT", TRANSPORTS),
         address=_told_address(given.text("SKERRY_ADDRESS")),
@@ -118,6 +145,31 @@ def _node_name(name: str) -> str:
         return names.check("EdgeNode", name)
     except errors.InputError as exc:
         raise errors.InputError(f"SKERRY_NODE: {exc}") from exc
+
+
+def _feedback(given: Variables) -> str:
+    """Each proof needs what it is checked against: without it nobody's truth would be taken, and nobody would know."""
+    text = given.text("SKERRY_FEEDBACK", Proof.TOKEN.value)
+    try:
+        proofs = parse_proofs(text)
+    except errors.InputError as exc:
+        raise errors.InputError(f"SKERRY_FEEDBACK: {exc}") from exc
+    needed = {
+        Proof.SECRET: "SKERRY_FEEDBACK_SECRET_FILE",
+        Proof.CERTIFICATE: "SKERRY_TLS_LISTEN",
+    }
+    for proof, variable in needed.items():
+        if proof in proofs and not given.text(variable):
+            raise errors.InputError(f"SKERRY_FEEDBACK={proof} needs {variable} beside it")
+    return text
+
+
+def _tls(given: Variables) -> Tls:
+    names = ("SKERRY_TLS_CERT", "SKERRY_TLS_KEY", "SKERRY_CLIENT_CA")
+    if missing := [name for name in names if not given.text(name)]:
+        raise errors.InputError(f"SKERRY_TLS_LISTEN needs {', '.join(missing)} beside it")
+    certificate, key, client_ca = (given.text(name) for name in names)
+    return Tls(certificate, key, client_ca, modern=True)
 
 
 def _told_address(text: str) -> str:

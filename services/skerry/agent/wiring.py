@@ -11,7 +11,7 @@ from pathlib import Path
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.telemetry import logs
 from skerry.adapters.telemetry import metrics as telemetry
-from skerry.agent import feedback_servicer, membership, metrics
+from skerry.agent import feedback_access, feedback_servicer, feedback_tokens, membership, metrics
 from skerry.agent.capture import capture_queue, sampler, spool
 from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.agent.capture.uploader import Uploader
@@ -22,6 +22,7 @@ from skerry.agent.sync.load_window import LoadWindow
 from skerry.agent.update import activation, compatibility, fetcher, version_store
 from skerry.agent.update.ledger import Ledger
 from skerry.agent.update.updater import Limits, Updater
+from skerry.core import feedback
 from skerry.proto import edge_pb2, fleet_pb2
 from skerry.rpc.methods import Methods
 from skerry.serving import probe, runtime, server, servicer, threads
@@ -46,12 +47,12 @@ class Serving:
     capture_queue: capture_queue.CaptureQueue
     load: LoadWindow
     loader: activation.RegistryLoader
+    feedback: feedback_servicer.FeedbackServicer
     boot_id: str
 
     def methods(self) -> Methods:
         table = server.build_methods(self.cascade, self.registry, self.instruments, services=[edge_pb2.DESCRIPTOR])
-        feedback = feedback_servicer.FeedbackServicer(self.capture_queue, self.spool_thread, self.registry)
-        return {**table, **feedback.methods()}
+        return {**table, **self.feedback.methods()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Link:
 
 
 def open_serving(settings: Settings) -> Serving:
-    """Raises InputError (no such execution provider)."""
+    """Raises InputError (no such execution provider, a secret that is too short) and UnavailableError (no secret)."""
     loop, boot_id = asyncio.get_running_loop(), uuid.uuid4().hex
     instruments = ServingMetrics(telemetry.Metrics())
     registry = Registry(_options(settings), instruments)
@@ -84,13 +85,16 @@ def open_serving(settings: Settings) -> Serving:
     queue = capture_queue.CaptureQueue(spool_thread, capture_queue.Source(settings.node, boot_id))
     metrics.register_capture(instruments.metrics, queue)
     load = LoadWindow(loop.time)
-    sample = sampler.Sampler(queue, random.Random().random, lambda: time.time_ns() // 1_000_000)
+    access, names = _feedback(settings)
+    sample = sampler.Sampler(queue, random.Random().random, lambda: time.time_ns() // 1_000_000, names)
+    budgets = feedback_access.CallerBudgets(loop.time)
+    edge = feedback_servicer.FeedbackServicer(queue, spool_thread, registry, access, budgets, instruments.metrics)
     identity = _identity(settings)
     credentials = identity.credentials if identity is not None else None
     remote = RemoteModel(settings.teacher, credentials=credentials) if settings.teacher else None
     cascade = Cascade(DataPlane(registry, instruments), remote, sample, load)
     loader = activation.RegistryLoader(registry, cascade)
-    return Serving(instruments, registry, remote, cascade, spool_thread, queue, load, loader, boot_id)
+    return Serving(instruments, registry, remote, cascade, spool_thread, queue, load, loader, edge, boot_id)
 
 
 def open_state(settings: Settings, *, read_only: bool = False) -> State:
@@ -144,6 +148,18 @@ def open_link(settings: Settings, serving: Serving, state: State, limits: compat
     if identity is not None:
         metrics.register_identity(serving.instruments.metrics, identity)
     return Link(gateway, updater, sync, uploader, _membership(settings, identity, gateway, serving.remote))
+
+
+def _feedback(settings: Settings) -> tuple[feedback_access.Access, sampler.Names]:
+    """Who may tell truths, and what names the answers that they are about."""
+    tokens = feedback_tokens.Tokens(
+        feedback_tokens.key(settings.state / "feedback.key"),
+        lambda: int(time.time()),
+        good_for_s=settings.feedback_token_s,
+    )
+    secret = feedback_access.read_secret(settings.feedback_secret_file) if settings.feedback_secret_file else ""
+    access = feedback_access.Access(settings.proofs, tokens, secret)
+    return access, tokens if feedback.Proof.TOKEN in settings.proofs else feedback_tokens.NoTokens()
 
 
 def _identity(settings: Settings) -> membership.Identity | None:

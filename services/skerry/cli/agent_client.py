@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,18 @@ from skerry.adapters.objects.protocol import Objects
 from skerry.adapters.oip import remote
 from skerry.cli import system_file, text_file
 from skerry.cli.importing import images, npz
-from skerry.core import class_labels, confidence, errors, specs, tensors
+from skerry.core import class_labels, confidence, errors, feedback, specs, tensors
 from skerry.core.datasets import Input
 from skerry.core.inference import InferReply, InferRequest
 from skerry.proto import edge_pb2
 
 _MAX_JSON_BYTES = 64 << 20
 _FEEDBACK = "/skerry.edge.v1.Edge/Feedback"
+_REFUSALS: Mapping[grpc.StatusCode, type[errors.SkerryError]] = {
+    grpc.StatusCode.UNAUTHENTICATED: errors.UnauthenticatedError,
+    grpc.StatusCode.PERMISSION_DENIED: errors.ForbiddenError,
+    grpc.StatusCode.FAILED_PRECONDITION: errors.RejectedError,
+}
 
 
 def check_file(path: Path) -> None:
@@ -150,6 +156,7 @@ def answer_document(reply: InferReply, class_names: Sequence[str], request_id: s
         "degraded": bool(parameters.get("skerry_degraded", False)),
         "digest": parameters.get("skerry_digest", ""),
         "version": reply.version,
+        "token": parameters.get(feedback.PARAMETER, ""),
         "milliseconds": 1e3 * seconds,
     }
 
@@ -159,9 +166,21 @@ def class_index(label: str, class_names: Sequence[str]) -> int:
     return class_labels.Classes(class_names).of_texts([label])[0]
 
 
-def give_feedback(address: str, model: str, request_id: str, label: int, timeout_s: float) -> bool:
-    """Send the true class to one agent; whether it had captured that request; one that does not serve the model
-    had not. Raises UnavailableError."""
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The true class of an earlier request, and what lets its caller tell it: the answer's token, or the site's
+    secret."""
+
+    model: str
+    request_id: str
+    label: int
+    token: str = ""
+    secret: str = ""
+
+
+def give_feedback(address: str, truth: Truth, timeout_s: float) -> bool:
+    """Tell one agent; whether it had captured that request; one that does not serve the model had not. Raises
+    UnavailableError, ForbiddenError (it is not this agent's token, or too old) and UnauthenticatedError (none)."""
 
     async def call() -> edge_pb2.FeedbackReply:
         async with grpc.aio.insecure_channel(address, proxies.grpc_options(address)) as channel:
@@ -170,8 +189,11 @@ def give_feedback(address: str, model: str, request_id: str, label: int, timeout
                 request_serializer=edge_pb2.FeedbackRequest.SerializeToString,
                 response_deserializer=edge_pb2.FeedbackReply.FromString,
             )
-            request = edge_pb2.FeedbackRequest(model=model, request_id=request_id, label=label)
-            reply: edge_pb2.FeedbackReply = await method(request, timeout=timeout_s)
+            request = edge_pb2.FeedbackRequest(
+                model=truth.model, request_id=truth.request_id, label=truth.label, token=truth.token
+            )
+            metadata = [("authorization", f"Bearer {truth.secret}")] if truth.secret else []
+            reply: edge_pb2.FeedbackReply = await method(request, timeout=timeout_s, metadata=metadata)
             return reply
 
     try:
@@ -179,4 +201,22 @@ def give_feedback(address: str, model: str, request_id: str, label: int, timeout
     except grpc.RpcError as exc:
         if exc.code() is grpc.StatusCode.NOT_FOUND:
             return False
-        raise errors.UnavailableError(f"the agent at {address} did not take the feedback: {exc.details()}") from exc
+        kind = _REFUSALS.get(exc.code(), errors.UnavailableError)
+        raise kind(f"the agent at {address} did not take the feedback: {exc.details()}") from exc
+
+
+def give_feedback_to_any(addresses: Sequence[str], truth: Truth, timeout_s: float) -> bool:
+    """Tell one agent after the other until one records it; whether one did. Raises what an agent refused it for when
+    none had anything better to say."""
+    refusal: errors.RejectedError | None = None
+    is_let_in = False
+    for address in addresses:
+        try:
+            if give_feedback(address, truth, timeout_s):
+                return True
+            is_let_in = True
+        except errors.RejectedError as exc:
+            refusal = refusal or exc
+    if refusal is not None and not is_let_in:
+        raise refusal
+    return False

@@ -2,6 +2,7 @@
 
 import uuid
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,9 +17,10 @@ _TIMEOUT_S = 10.0
 @click.option("--input", "path", required=True, type=click.Path(path_type=Path), help="npz, JSON or an image.")
 @click.option("--node", default="", help="Which agent to ask (default: the first that serves MODEL).")
 @click.option("--id", "request_id", default="", help="Request id, for later feedback (default: a new one).")
+@click.option("--print-token", is_flag=True, help="Print the answer to stderr, and only its feedback token to stdout.")
 @output.json_option
 @state_option
-def infer(model: str, path: Path, node: str, request_id: str, as_json: bool, state: Path) -> None:
+def infer(model: str, path: Path, node: str, request_id: str, print_token: bool, as_json: bool, state: Path) -> None:
     """Ask an edge agent for MODEL's answer to one input.
 
     \b
@@ -29,7 +31,7 @@ def infer(model: str, path: Path, node: str, request_id: str, as_json: bool, sta
     import asyncio
 
     from skerry.cli import agent_client, object_access, system_file
-    from skerry.core import specs
+    from skerry.core import errors, specs
 
     store, system = object_access.store_of(state), system_file.read(state)
     described = specs.parse_edge_model(model, store.get("EdgeModel", model).spec)
@@ -42,25 +44,53 @@ def infer(model: str, path: Path, node: str, request_id: str, as_json: bool, sta
     used_id = request_id or uuid.uuid4().hex
     reply, seconds = asyncio.run(agent_client.infer(address, model, used_id, tensors, _TIMEOUT_S))
     answer = agent_client.answer_document(reply, described.class_names, used_id, seconds)
+    if print_token and not answer["token"]:
+        raise errors.RejectedError(
+            f"the answer came without a token: it was not captured, or tokens are not taken there. "
+            f"offload.explorationPermille of {model} says how many answers are"
+        )
     if as_json:
-        output.print_json(answer)
-        return
+        output.print_json(answer, err=print_token)
+    else:
+        _print_answer(answer, err=print_token)
+    if print_token:
+        output.say(answer["token"])
+
+
+def _print_answer(answer: dict[str, Any], *, err: bool) -> None:
     for row in answer["rows"]:
-        output.say(f"{row['class']}  ({answer['answers']} {', '.join(f'{value:.3f}' for value in row['logits'])})")
+        logits = ", ".join(f"{value:.3f}" for value in row["logits"])
+        output.say(f"{row['class']}  ({answer['answers']} {logits})", err=err)
     output.say(
         f"route {answer['route']} ({answer['reason']}), confidence {answer['confidence']}, version {answer['version']} "
-        f"{output.short(answer['digest'])}, {answer['milliseconds']:.1f} ms, request id {used_id}"
+        f"{output.short(answer['digest'])}, {answer['milliseconds']:.1f} ms, request id {answer['id']}",
+        err=err,
     )
+    if answer["token"]:
+        output.say(f"feedback token {answer['token']}", err=err)
 
 
 @click.command()
 @click.argument("model")
 @click.argument("request_id")
 @click.argument("label")
+@click.option("--token", default="", help="The feedback token that came with the answer.")
+@click.option(
+    "--secret-file",
+    envvar="SKERRY_FEEDBACK_SECRET_FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="File of the site's secret, where agents take that.",
+)
 @click.option("--node", default="", help="The agent that answered (default: ask each).")
 @state_option
-def feedback(model: str, request_id: str, label: str, node: str, state: Path) -> None:
-    """Give the true class (name or index) of an earlier request: it wins over any teacher."""
+def feedback(
+    model: str, request_id: str, label: str, token: str, secret_file: Path | None, node: str, state: Path
+) -> None:
+    """Give the true class (name or index) of an earlier request: it wins over any teacher.
+
+    Agents take it with the token that `skerry infer` shows; a row of a request with several is REQUEST_ID#ROW.
+    """
+    from skerry.adapters import files
     from skerry.cli import agent_client, object_access, system_file
     from skerry.core import errors, specs
 
@@ -68,7 +98,9 @@ def feedback(model: str, request_id: str, label: str, node: str, state: Path) ->
     index = agent_client.class_index(label, described.class_names)
     system = system_file.read(state)
     addresses = [agent_client.address_of(system, node)] if node else [agent.address for agent in system.agents]
-    if not any(agent_client.give_feedback(address, model, request_id, index, _TIMEOUT_S) for address in addresses):
+    secret = files.read(secret_file, max_bytes=4096).decode(errors="replace").strip() if secret_file else ""
+    truth = agent_client.Truth(model, request_id, index, token, secret)
+    if not agent_client.give_feedback_to_any(addresses, truth, _TIMEOUT_S):
         raise errors.NotFoundError(
             f"request {request_id} was not captured by any agent that was asked: there is nothing to label"
         )

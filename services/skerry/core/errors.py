@@ -10,6 +10,7 @@ SkerryError
 │   └── DeadlineError         the caller's deadline passed
 ├── RejectedError         policy said no; an operator may change it
 │   ├── ForbiddenError        this caller may not, whatever others may
+│   ├── UnauthenticatedError  the caller did not show who it is, or what lets it in
 │   └── ConflictError         somebody else wrote first: read again, decide again
 └── IntegrityError        a digest, signature or file is wrong; nobody retries
 """
@@ -53,6 +54,10 @@ class RejectedError(SkerryError):
 
 class ForbiddenError(RejectedError):
     """This caller may not. Another identity or credential might."""
+
+
+class UnauthenticatedError(RejectedError):
+    """The caller showed nothing that lets it in; the message says what would."""
 
 
 class ConflictError(RejectedError):

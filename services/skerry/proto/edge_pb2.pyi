@@ -6,14 +6,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class FeedbackRequest(_message.Message):
-    __slots__ = ("model", "request_id", "label")
+    __slots__ = ("model", "request_id", "label", "token")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
     model: str
     request_id: str
     label: int
-    def __init__(self, model: _Optional[str] = ..., request_id: _Optional[str] = ..., label: _Optional[int] = ...) -> None: ...
+    token: str
+    def __init__(self, model: _Optional[str] = ..., request_id: _Optional[str] = ..., label: _Optional[int] = ..., token: _Optional[str] = ...) -> None: ...
 
 class FeedbackReply(_message.Message):
     __slots__ = ("outcome",)

@@ -15,6 +15,7 @@ TABLE: Mapping[type[errors.SkerryError], Status] = {
     errors.OverloadedError: Status.RESOURCE_EXHAUSTED,
     errors.DeadlineError: Status.DEADLINE_EXCEEDED,
     errors.UnavailableError: Status.UNAVAILABLE,
+    errors.UnauthenticatedError: Status.UNAUTHENTICATED,
     errors.ForbiddenError: Status.PERMISSION_DENIED,
     errors.ConflictError: Status.ABORTED,
     errors.RejectedError: Status.FAILED_PRECONDITION,

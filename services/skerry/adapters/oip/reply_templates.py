@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from skerry.adapters.oip import codec, wire
-from skerry.core import tensors
+from skerry.core import feedback, tensors
 from skerry.core.inference import InferReply, InferRequest, Parameter
 from skerry.core.tensors import Tensor
 from skerry.proto import open_inference_pb2 as pb
@@ -69,6 +69,8 @@ class Encoder:
         if isinstance(value, float):  # 0.0 is -0.0, and NaN not itself
             return _serialized({name: value})
         if isinstance(value, str):
+            if name == feedback.PARAMETER:  # another one in each reply: it would put the others out
+                return wire.text_parameter(name, value)
             return _remembered(self._texts, (name, value), name, value)
         key = (name, type(value), value)
         return self._numbers.get(key) or _remembered(self._numbers, key, name, value)

@@ -19,4 +19,12 @@ def head(tag: bytes, size: int) -> bytes:
     return bytes(out)
 
 
+def text_parameter(name: str, value: str) -> bytes:
+    """An entry of ModelInferResponse.parameters (4): key = 1, value = 2, which holds string_param = 3."""
+    key, text = name.encode(), value.encode()
+    inner = head(b"\x1a", len(text)) + text
+    entry = b"".join((head(b"\x0a", len(key)), key, head(b"\x12", len(inner)), inner))
+    return head(b"\x22", len(entry)) + entry
+
+
 _SHORT = tuple(bytes((size,)) for size in range(0x80))

@@ -7,6 +7,7 @@ captured is `core.sampling`'s decision; sending them on is `uploader`'s.
 
 import asyncio
 import collections
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from skerry.adapters.telemetry import logs
@@ -44,6 +45,7 @@ class CapturedRow:
     reason: str
     answered_unix_ms: int
     label_map: str
+    answer: str  # tells this answer from that to another request with the same id
 
     def size_bytes(self) -> int:
         return sum(len(tensor.raw) for tensor in self.inputs) + 512
@@ -63,6 +65,7 @@ class _Truth:
     request_id: str
     label: int
     label_map: str
+    answer: str | None
     recorded: "asyncio.Future[bool]"
 
 
@@ -115,17 +118,20 @@ class CaptureQueue:
         self._wake.set()
         return True
 
-    async def feedback(self, model: str, request_id: str, label: int, label_map: str) -> bool:
+    async def feedback(
+        self, model: str, request_id: str, label: int, label_map: str, answer: str | None = None
+    ) -> bool:
         """Record the true class of an earlier request, durably; False: that request was not captured. `label_map`: the
-        digest of the class names that `label` counts in.
+        digest of the class names that `label` counts in. `answer` names which of several requests with that id.
 
-        Raises UnavailableError (disk full, standing by) and OverloadedError: try again later.
+        Raises UnavailableError (disk full, standing by) and OverloadedError: try again later; RejectedError: without
+        `answer` the id means several.
         """
         self.check_open()
         if len(self._truths) >= self._max_queued:
             raise errors.OverloadedError(f"{self._max_queued} labels are waiting for the disk; try again later")
         recorded: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._truths.append(_Truth(model, request_id, label, label_map, recorded))
+        self._truths.append(_Truth(model, request_id, label, label_map, answer, recorded))
         self._wake.set()
         return await recorded
 
@@ -188,21 +194,19 @@ class CaptureQueue:
         self._disk_refuses = True
 
     async def _write_truths(self, truths: list[_Truth]) -> None:
-        def write(opened: spool.Spool) -> list[bool]:
-            examples = [opened.example_of(truth.model, truth.request_id) for truth in truths]
-            opened.add_truths([self._truth(t, example) for t, example in zip(truths, examples, strict=True) if example])
-            return [example is not None for example in examples]
+        def write(opened: spool.Spool) -> list[bool | errors.RejectedError]:
+            found = [_example_of(opened, truth) for truth in truths]
+            opened.add_truths(
+                [self._truth(t, one) for t, one in zip(truths, found, strict=True) if isinstance(one, str)]
+            )
+            return [one if isinstance(one, errors.RejectedError) else one is not None for one in found]
 
         try:
             outcomes = await self._spool_thread.call(write)
         except (errors.UnavailableError, errors.IntegrityError) as exc:
-            for truth in truths:
-                if not truth.recorded.done():
-                    truth.recorded.set_exception(exc)
-            return
-        for truth, outcome in zip(truths, outcomes, strict=True):
-            if not truth.recorded.done():  # the caller may have given up
-                truth.recorded.set_result(outcome)
+            _settle(truths, [exc] * len(truths))
+        else:
+            _settle(truths, outcomes)
 
     def _captured(self, sequence: int, captured: CapturedRow) -> spool.Captured:
         example = fleet_pb2.Example(
@@ -225,7 +229,7 @@ class CaptureQueue:
             label_map=captured.label_map,
         )
         row = spool.row(spool.EXAMPLE, example.SerializeToString(deterministic=True))
-        return spool.Captured(row, captured.model, captured.request_id)
+        return spool.Captured(row, captured.model, captured.request_id, captured.answer)
 
     def _truth(self, truth: _Truth, example_id: str) -> spool.Row:
         message = fleet_pb2.Truth(
@@ -237,3 +241,20 @@ class CaptureQueue:
             label_map=truth.label_map,
         )
         return spool.row(spool.TRUTH, message.SerializeToString(deterministic=True), example_id)
+
+
+def _example_of(opened: spool.Spool, truth: _Truth) -> str | errors.RejectedError | None:
+    try:
+        return opened.example_of(truth.model, truth.request_id, truth.answer)
+    except errors.RejectedError as exc:  # of this one alone
+        return exc
+
+
+def _settle(truths: Sequence[_Truth], outcomes: Sequence[bool | errors.SkerryError]) -> None:
+    for truth, outcome in zip(truths, outcomes, strict=True):
+        if truth.recorded.done():  # the caller may have given up
+            continue
+        if isinstance(outcome, errors.SkerryError):
+            truth.recorded.set_exception(outcome)
+        else:
+            truth.recorded.set_result(outcome)

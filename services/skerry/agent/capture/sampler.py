@@ -5,7 +5,7 @@ Only numbers are kept, and only rows that a training run could use. Nothing here
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
@@ -29,20 +29,37 @@ class AnsweredRequest:
     class_names: tuple[str, ...]
 
 
-# (answer, policy, what is left of the cap, now on the loop's clock) -> what is left after it
-Sample = Callable[[AnsweredRequest, sampling.CapturePolicy, offload.TokenBucket, float], offload.TokenBucket]
+class Names(Protocol):
+    """Gives captured answers their names: the answer's own, and a token by which its caller may tell the truth of it
+    later (empty: tokens are not taken here)."""
+
+    def name(self, model: str, request_id: str) -> tuple[str, str]: ...
+
+
+class Sampled(NamedTuple):
+    """What is left of the cap, and the token of an answer that was captured."""
+
+    left: offload.TokenBucket
+    token: str = ""
+
+
+# (answer, policy, what is left of the cap, now on the loop's clock) -> what came of it
+Sample = Callable[[AnsweredRequest, sampling.CapturePolicy, offload.TokenBucket, float], Sampled]
 
 
 class Sampler:
     """A `Sample`. `draw()` gives uniform numbers in [0, 1), `clock()` wall time in Unix ms."""
 
-    def __init__(self, queue: capture_queue.CaptureQueue, draw: Callable[[], float], clock: Callable[[], int]) -> None:
-        self._queue, self._draw, self._clock = queue, draw, clock
+    def __init__(
+        self, queue: capture_queue.CaptureQueue, draw: Callable[[], float], clock: Callable[[], int], names: Names
+    ) -> None:
+        self._queue, self._draw, self._clock, self._names = queue, draw, clock, names
 
     def __call__(
         self, answer: AnsweredRequest, policy: sampling.CapturePolicy, cap: offload.TokenBucket, now_s: float
-    ) -> offload.TokenBucket:
+    ) -> Sampled:
         """Offer the chosen rows, as far as the cap allows."""
+        name, token, is_kept = "", "", False
         for row, sure in enumerate(answer.confidences):
             kind = sampling.choose(confidence=sure, threshold=answer.threshold, policy=policy, u=self._draw())
             if kind is None:
@@ -51,10 +68,14 @@ class Sampler:
             if left is None or not _is_usable(answer.request):
                 break
             cap = left
-            self._queue.offer(self._cut(answer, row, sure, kind))
-        return cap
+            if not name and is_nameable(answer.request.id):
+                name, token = self._names.name(answer.request.model, answer.request.id)
+            is_kept |= self._queue.offer(self._cut(answer, row, sure, kind, name))
+        return Sampled(cap, token if is_kept else "")
 
-    def _cut(self, answer: AnsweredRequest, row: int, sure: float, kind: sampling.Kind) -> capture_queue.CapturedRow:
+    def _cut(
+        self, answer: AnsweredRequest, row: int, sure: float, kind: sampling.Kind, name: str
+    ) -> capture_queue.CapturedRow:
         request = answer.request
         return capture_queue.CapturedRow(
             model=request.model,
@@ -68,15 +89,21 @@ class Sampler:
             reason=answer.decision.reason.value,
             answered_unix_ms=self._clock(),
             label_map=label_map.digest(answer.class_names),
+            answer=name,
         )
 
 
 def request_id(given: str, row: int, rows: int) -> str:
     """The id by which a late truth names a row: the caller's, with `#<row>` when the request had several. Empty when
     there is none, or one too long to keep."""
-    if not given or len(given) > MAX_REQUEST_ID_CHARS:
+    if not is_nameable(given):
         return ""
     return given if rows == 1 else f"{given}#{row}"
+
+
+def is_nameable(request_id: str) -> bool:
+    """Can a late truth name a request by this id?"""
+    return 0 < len(request_id) <= MAX_REQUEST_ID_CHARS
 
 
 def _is_usable(request: InferRequest) -> bool:

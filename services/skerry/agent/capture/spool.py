@@ -11,23 +11,18 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from skerry.agent.capture import spool_schema
 from skerry.core import contract, errors
 
 EXAMPLE, TRUTH = 1, 2
-_SCHEMA = (
-    "CREATE TABLE records (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind INTEGER NOT NULL, "
-    "example_id TEXT NOT NULL, body BLOB NOT NULL)",
-    "CREATE INDEX records_by_example ON records (example_id)",
-    "CREATE TABLE requests (seq INTEGER PRIMARY KEY, model TEXT NOT NULL, request_id TEXT NOT NULL, "
-    "example_id TEXT NOT NULL, UNIQUE (model, request_id))",
-    "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
-)
 _PAGE_BYTES = 4096
 COUNTERS = ("captured", "dropped", "uploaded", "refused", "damaged")
 # "No such table or column" and rows of the wrong type only happen to a file that was changed under us.
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_ERROR})
+
+
+Request = tuple[str, str, str, str]  # model, request id, answer, example id
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +47,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """A new example, and the request id by which a truth may name it later (empty: none can)."""
+    """A new example, and the request id by which a truth may name it later (empty: none can). `answer` tells it from
+    another request that was given the same id."""
 
     row: Row
     model: str
     request_id: str
+    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +116,9 @@ class Spool:
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute("PRAGMA journal_size_limit=4194304")
         self._db.execute("PRAGMA cache_size=-512")
-        if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-            with self._change():
-                for statement in _SCHEMA:
-                    self._db.execute(statement)
-        tables = {sql for (sql,) in self._db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
-        if tables != set(_SCHEMA):
+        with self._change():
+            is_spool = spool_schema.prepare(self._db)
+        if not is_spool:
             raise DamagedSpoolError(f"the spool {self.path} does not have the tables of a spool")
         problems = [text for (text,) in self._db.execute("PRAGMA integrity_check(3)")]
         if problems != ["ok"]:
@@ -149,22 +143,35 @@ class Spool:
             for example in fitting:
                 self._insert(example.row)
                 if example.request_id:
-                    self._remember([(example.model, example.request_id, example.row.id)])
+                    self._remember([(example.model, example.request_id, example.answer, example.row.id)])
             self._bump("captured", len(fitting))
             self._bump("dropped", self._apply_bound())
         return len(batch) - len(fitting)
 
-    def example_of(self, model: str, request_id: str) -> str | None:
-        """The example captured from a request, or None: not captured, or longer ago than is remembered."""
+    def example_of(self, model: str, request_id: str, answer: str | None = None) -> str | None:
+        """The example captured from a request, or None: not captured, or longer ago than is remembered. Without
+        `answer` the name alone must tell: raises RejectedError when several requests had it."""
+        query, names = (
+            "SELECT DISTINCT example_id FROM requests WHERE model = ? AND request_id = ?",
+            [model, request_id],
+        )
+        if answer is not None:
+            query, names = f"{query} AND answer = ?", [*names, answer]
         with _translated(self.path):
-            query = "SELECT example_id FROM requests WHERE model = ? AND request_id = ?"
-            found = self._db.execute(query, (model, request_id)).fetchone()
-        return str(found[0]) if found else None
+            found = self._db.execute(f"{query} LIMIT 2", names).fetchall()
+        if len(found) > 1:
+            raise errors.RejectedError(
+                f"several requests to {model!r:.80} had the id {request_id!r:.80}: which one is meant, only the token "
+                "says that came with the answer; give each request an id of its own"
+            )
+        return str(found[0][0]) if found else None
 
     def add_truths(self, truths: Sequence[Row]) -> None:
-        """Store truths in one commit. Raises OverloadedError, and stores none, when truths alone fill the spool."""
+        """Store truths in one commit; the latest about an example replaces those not sent yet. Raises OverloadedError,
+        and stores none, when truths alone fill the spool."""
         with self._change():
             for truth in truths:
+                self._delete_where("example_id = ? AND kind = ? AND id <> ?", truth.example_id, TRUTH, truth.id)
                 self._insert(truth)
             self._bump("dropped", self._apply_bound())
             if self._over():
@@ -200,9 +207,7 @@ class Spool:
             stored = dict(self._db.execute("SELECT name, value FROM counters"))
         return Counts(self._pending, self._bytes, **{name: int(stored.get(name, 0)) for name in COUNTERS})
 
-    def restore(
-        self, rows: Iterable[Row], requests: Iterable[tuple[str, str, str]], counters: Mapping[str, int]
-    ) -> None:
+    def restore(self, rows: Iterable[Row], requests: Iterable[Request], counters: Mapping[str, int]) -> None:
         """Fill a new spool with what was readable of a damaged one."""
         with self._change():
             for found in rows:
@@ -233,9 +238,9 @@ class Spool:
         if self._db.execute(query, values).rowcount:
             self._pending, self._bytes = self._pending + 1, self._bytes + len(new.body)
 
-    def _remember(self, requests: Iterable[tuple[str, str, str]]) -> None:
+    def _remember(self, requests: Iterable[Request]) -> None:
         self._db.executemany(
-            "INSERT OR REPLACE INTO requests (model, request_id, example_id) VALUES (?, ?, ?)", requests
+            "INSERT OR REPLACE INTO requests (model, request_id, answer, example_id) VALUES (?, ?, ?, ?)", requests
         )
         self._db.execute(
             "DELETE FROM requests WHERE seq <= (SELECT max(seq) FROM requests) - ?", (self._limits.max_requests,)
@@ -252,13 +257,13 @@ class Spool:
             oldest = self._db.execute(query, (EXAMPLE,)).fetchone()
             if oldest is None:
                 break
-            self._delete("example_id", oldest[0])
+            self._delete_where("example_id = ?", oldest[0])
             self._db.execute("DELETE FROM requests WHERE example_id = ?", oldest)
             dropped += 1
         return dropped
 
-    def _delete(self, column: Literal["id", "example_id"], value: str) -> int:
-        gone = self._db.execute(f"DELETE FROM records WHERE {column} = ? RETURNING length(body)", (value,)).fetchall()
+    def _delete_where(self, condition: str, *values: str | int) -> int:
+        gone = self._db.execute(f"DELETE FROM records WHERE {condition} RETURNING length(body)", values).fetchall()
         self._pending, self._bytes = self._pending - len(gone), self._bytes - sum(size for (size,) in gone)
         return len(gone)
 
@@ -266,7 +271,7 @@ class Spool:
         if not ids:
             return 0
         with self._change():
-            left = [row_id for row_id in ids if not self._delete("id", row_id)]
+            left = [row_id for row_id in ids if not self._delete_where("id = ?", row_id)]
             # Rows that only a scan finds: the index is damaged, and they would be sent for ever.
             for row_id in left:
                 if self._db.execute("SELECT 1 FROM records NOT INDEXED WHERE id = ?", (row_id,)).fetchone():

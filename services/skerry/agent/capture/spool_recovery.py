@@ -91,9 +91,11 @@ def _rows(db: sqlite3.Connection) -> Iterator[spool.Row]:
             yield row
 
 
-def _requests(db: sqlite3.Connection) -> Iterator[tuple[str, str, str]]:
+def _requests(db: sqlite3.Connection) -> Iterator[spool.Request]:
     with contextlib.suppress(sqlite3.Error):
-        for values in db.execute("SELECT model, request_id, example_id FROM requests ORDER BY seq"):
+        columns = [name for (name,) in db.execute("SELECT name FROM pragma_table_info('requests')")]
+        answer = "answer" if "answer" in columns else "''"  # a file of the release before
+        for values in db.execute(f"SELECT model, request_id, {answer}, example_id FROM requests ORDER BY seq"):
             if all(isinstance(text, str) for text in values):
                 yield values
 

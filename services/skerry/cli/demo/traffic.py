@@ -17,6 +17,7 @@ import numpy as np
 
 from skerry.adapters import proxies
 from skerry.cli.demo.digits import Images, Split
+from skerry.core import feedback
 from skerry.proto import edge_pb2, open_inference_pb2
 
 DEADLINE_S = 2.0
@@ -84,12 +85,10 @@ class Camera:
         reply: open_inference_pb2.ModelInferResponse = await self._infer(request, timeout=DEADLINE_S)
         return reply
 
-    async def feedback(self, model: str, request_id: str, label: int) -> None:
+    async def feedback(self, truth: edge_pb2.FeedbackRequest) -> None:
         """The truth, some time later. A camera that cannot deliver it just does not."""
         with contextlib.suppress(grpc.aio.AioRpcError):
-            await self._feedback(
-                edge_pb2.FeedbackRequest(model=model, request_id=request_id, label=label), timeout=DEADLINE_S
-            )
+            await self._feedback(truth, timeout=DEADLINE_S)
 
     async def close(self) -> None:
         await self._channel.close()
@@ -161,12 +160,10 @@ class Traffic:
             self.answers.append(self._lost(phase, camera.node, label, time.perf_counter() - began, exc))
             return
         self.answers.append(self._answered(phase, camera.node, label, time.perf_counter() - began, reply))
-        if self._rng.random() < FEEDBACK_SHARE:
-            self._spawn(self._send_feedback_later(camera, request_id, label), "feedback")
-
-    async def _send_feedback_later(self, camera: Camera, request_id: str, label: int) -> None:
-        await asyncio.sleep(FEEDBACK_DELAY_S)
-        await camera.feedback(self._model, request_id, label)
+        token = reply.parameters[feedback.PARAMETER].string_param  # none: not captured, there is nothing to label
+        if self._rng.random() < FEEDBACK_SHARE and token:
+            truth = edge_pb2.FeedbackRequest(model=self._model, request_id=request_id, label=label, token=token)
+            self._spawn(_send_feedback_later(camera, truth), "feedback")
 
     def _lost(self, phase: str, node: str, label: int, seconds: float, exc: grpc.aio.AioRpcError) -> Answer:
         error = f"{exc.code().name}: {exc.details()}"
@@ -190,3 +187,8 @@ class Traffic:
             version=int(reply.model_version) if said["skerry_route"].string_param == "local" else 0,
             seconds=seconds,
         )
+
+
+async def _send_feedback_later(camera: Camera, truth: edge_pb2.FeedbackRequest) -> None:
+    await asyncio.sleep(FEEDBACK_DELAY_S)
+    await camera.feedback(truth)

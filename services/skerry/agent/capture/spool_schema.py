@@ -1,0 +1,38 @@
+"""The tables of a spool, and those of the release before, which become them: what that release captured is not lost."""
+
+import sqlite3
+
+_RECORDS = (
+    "CREATE TABLE records (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind INTEGER NOT NULL, "
+    "example_id TEXT NOT NULL, body BLOB NOT NULL)"
+)
+_BY_EXAMPLE = "CREATE INDEX records_by_example ON records (example_id)"
+_REQUESTS = (
+    "CREATE TABLE requests (seq INTEGER PRIMARY KEY, model TEXT NOT NULL, request_id TEXT NOT NULL, "
+    "answer TEXT NOT NULL, example_id TEXT NOT NULL, UNIQUE (model, request_id, answer))"
+)
+_REQUESTS_BEFORE = (
+    "CREATE TABLE requests (seq INTEGER PRIMARY KEY, model TEXT NOT NULL, request_id TEXT NOT NULL, "
+    "example_id TEXT NOT NULL, UNIQUE (model, request_id))"
+)
+_COUNTERS = "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID"
+TABLES = (_RECORDS, _BY_EXAMPLE, _REQUESTS, _COUNTERS)
+TABLES_BEFORE = (_RECORDS, _BY_EXAMPLE, _REQUESTS_BEFORE, _COUNTERS)
+
+
+def prepare(db: sqlite3.Connection) -> bool:
+    """Make the tables where there are none, and bring those of the release before up to date; False when these are no
+    tables of a spool. Part of the caller's transaction."""
+    found = {sql for (sql,) in db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
+    if not found:
+        for statement in TABLES:
+            db.execute(statement)
+    elif found == set(TABLES_BEFORE):
+        columns = "seq, model, request_id, answer, example_id"
+        rows = db.execute("SELECT seq, model, request_id, '', example_id FROM requests").fetchall()
+        db.execute("DROP TABLE requests")
+        db.execute(_REQUESTS)
+        db.executemany(f"INSERT INTO requests ({columns}) VALUES (?, ?, ?, ?, ?)", rows)
+    else:
+        return found == set(TABLES)
+    return True
