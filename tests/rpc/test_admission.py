@@ -16,6 +16,8 @@ def test_connections_are_shared_out_and_one_address_has_half_of_them() -> None:
     shared = Limits().sharing(736)
     assert (shared.max_connections, shared.max_connections_per_address) == (736, 368)
     assert Limits().sharing(1 << 20) == Limits()
+    anywhere = Limits(max_connections_per_address=Limits().max_connections).sharing(736)
+    assert anywhere.max_connections_per_address == 736
 
 
 def test_connections_of_one_address_are_limited_and_leave_room_when_they_go() -> None:

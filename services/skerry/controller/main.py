@@ -12,7 +12,7 @@ import sys
 import threading
 from datetime import UTC, datetime
 
-from skerry.adapters import blobs, events, files, fleetstate, lease, objects
+from skerry.adapters import blobs, descriptors, events, files, fleetstate, lease, objects
 from skerry.adapters.heartbeat import Heartbeat
 from skerry.adapters.telemetry import logs, metrics
 from skerry.adapters.trust import ceremony
@@ -26,6 +26,7 @@ log = logs.logger("controller")
 
 def main() -> int:
     files.keep_private()
+    descriptors.raise_limit()
     logs.configure("controller")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from skerry.adapters import blobs, files, fleetstate, objects, streams
+from skerry.adapters import blobs, descriptors, files, fleetstate, objects, streams
 from skerry.adapters.heartbeat import Heartbeat
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.telemetry import logs
@@ -116,6 +116,7 @@ async def _repeat(stopping: asyncio.Event, act: Callable[[], Awaitable[object]],
 
 def main() -> None:
     files.keep_private()
+    descriptors.raise_limit()
     logs.configure("curator")
     try:
         settings = read()

@@ -4,30 +4,20 @@ Run as `python -m skerry.dashboard.main`. Ends with 0 on SIGTERM, 2 when it cann
 """
 
 import asyncio
-import contextlib
 import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
 
 import uvicorn
 
-from skerry.adapters import files, fleetstate, objects, sockets
+from skerry.adapters import descriptors, files, fleetstate, http_server, objects, sockets
 from skerry.adapters.telemetry import logs
 from skerry.core import addresses, errors
 from skerry.dashboard import app, settings
 
 log = logs.logger("dashboard")
 _DRAIN_S = 3
-
-
-class _Http(uvicorn.Server):
-    """uvicorn without signal handlers of its own: the process has one owner of its signals."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 async def serve(given: settings.Settings) -> None:
@@ -44,8 +34,15 @@ async def serve(given: settings.Settings) -> None:
             clock=lambda: time.time_ns() // 1_000_000,
             base_path=given.base_path,
         )
-        config = uvicorn.Config(built, log_config=None, access_log=False, timeout_graceful_shutdown=_DRAIN_S)
-        http = _Http(config)
+        config = uvicorn.Config(
+            built,
+            http=http_server.Protocol,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=_DRAIN_S,
+        )
+        http = http_server.Server(config, descriptors.for_connections(descriptors.raise_limit()))
         serving = asyncio.create_task(http.serve(sockets=[listener]))  # the socket takes connections from here on
         ready = {"event": "ready", "service": "dashboard", "http": sockets.address(listener)}
         print(json.dumps(ready), flush=True)  # noqa: T201

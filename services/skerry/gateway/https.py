@@ -6,43 +6,27 @@ Certificates are read again when their files change, also the CA of the clients;
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from skerry.adapters import sockets
+from skerry.adapters import http_server, sockets
 from skerry.rpc import tls as rpc_tls
 from skerry.rpc.methods import Tls
 
 _LOOK_S = 5.0  # how often the files of certificates are looked at
 
 
-class _Server(uvicorn.Server):
-    """Without signal handlers of its own: the process has one owner of its signals."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-class _Protocol(H11Protocol):
-    """Tells the application whose certificate the connection was made with (`request.state.peer_certificate`, DER)."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        connection = transport.get_extra_info("ssl_object")
-        certificate = connection.getpeercert(binary_form=True) if connection is not None else None
-        self.app_state = {**self.app_state, "peer_certificate": certificate}
-        super().connection_made(transport)
-
-
 @contextlib.asynccontextmanager
-async def listening(application: Any, address: tuple[str, int], tls: Tls | None = None) -> AsyncIterator[str]:
-    """Serve until the block is left; gives the `host:port` that was bound. Raises UnavailableError."""
+async def listening(
+    application: Any, address: tuple[str, int], tls: Tls | None = None, *, connections: int
+) -> AsyncIterator[str]:
+    """Serve until the block is left, `connections` at most; gives the `host:port` that was bound. Raises
+    UnavailableError."""
     with sockets.bind(*address) as bound:
         config = uvicorn.Config(
-            application, http=_Protocol, ws="none", log_config=None, access_log=False, lifespan="off",
+            application, http=http_server.Protocol, ws="none", log_config=None, access_log=False, lifespan="off",
             timeout_keep_alive=30, h11_max_incomplete_event_size=64 << 10, timeout_graceful_shutdown=10,
         )  # fmt: skip
         config.load()
@@ -51,7 +35,7 @@ async def listening(application: Any, address: tuple[str, int], tls: Tls | None 
             renewal = rpc_tls.Renewal(tls, lambda files: rpc_tls.context(files, ("http/1.1",)))
             config.ssl = renewal.current
             renewing = asyncio.create_task(_renew(renewal, renewal.current))
-        server = _Server(config)
+        server = http_server.Server(config, connections)
         serving = asyncio.create_task(server.serve(sockets=[bound]))
         try:
             yield sockets.address(bound)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from skerry import rpc
-from skerry.adapters import blobs
+from skerry.adapters import blobs, descriptors
 from skerry.adapters.objects.protocol import Objects
 from skerry.adapters.pki import Authority
 from skerry.core import addresses, errors
@@ -25,6 +25,7 @@ from skerry.rpc.methods import Methods, Server, Tls
 
 MAX_MESSAGE_BYTES = 4 << 20
 # A load balancer or a site's NAT puts a whole fleet behind one address: who gets in is for certificates to say.
+_HEALTH_CONNECTIONS = 64
 _LIMITS = limits.Limits(max_connections_per_address=limits.Limits().max_connections)
 
 
@@ -46,6 +47,8 @@ class Listeners:
     def __init__(self, settings: Settings, parts: Services) -> None:
         self._settings, self._services = settings, parts
         self._ready = False
+        # Half of the connections are the fleet's streams; repository, jobs and enrolment have a sixth each.
+        self._places = descriptors.for_connections(descriptors.raise_limit()) - _HEALTH_CONNECTIONS
         self._check()
 
     @contextlib.asynccontextmanager
@@ -57,25 +60,29 @@ class Listeners:
             if settings.health:
                 pages = repository.build_pages(self._services.instruments, self._services.silent_s, self._is_ready)
                 address = addresses.parse("SKERRY_HEALTH", settings.health)
-                bound["health"] = await stack.enter_async_context(https.listening(pages, address))
+                bound["health"] = await stack.enter_async_context(
+                    https.listening(pages, address, connections=_HEALTH_CONNECTIONS)
+                )
             files = repository.build(
                 settings.repository, self._services.instruments, self._services.silent_s, self._is_ready
             )
             application = Guarded(files, self._services.guard) if settings.client_ca else files
             address = addresses.parse("SKERRY_HTTP", settings.http)
             bound["http"] = await stack.enter_async_context(
-                https.listening(application, address, self._tls(nodes=True))
+                https.listening(application, address, self._tls(nodes=True), connections=self._places // 6)
             )
             if settings.jobs:
                 bound["jobs"] = await stack.enter_async_context(self._jobs())
             enrolment = self._enrolment()
             if enrolment is not None and settings.enrol:
-                enrolment_server = await self._serve(stack, methods.build_enrolment(enrolment), drain=self._drain)
+                enrolment_server = await self._serve(
+                    stack, methods.build_enrolment(enrolment), self._places // 6, drain=self._drain
+                )
                 bound["enrol"] = await _listen(enrolment_server, "SKERRY_ENROL", settings.enrol, self._tls(nodes=False))
             table = methods.build(
                 self._services.fleet, self._services.intake, self._services.instruments, self._services.guard, enrolment
             )
-            streams = await self._serve(stack, table, drain=self._drain_fleet)
+            streams = await self._serve(stack, table, self._places // 2, drain=self._drain_fleet)
             bound["listen"] = await _listen(streams, "SKERRY_LISTEN", settings.listen, self._tls(nodes=True))
             self._ready = True
             try:
@@ -85,9 +92,16 @@ class Listeners:
                 await asyncio.sleep(settings.notice_seconds)
 
     async def _serve(
-        self, stack: contextlib.AsyncExitStack, table: Methods, *, drain: Callable[[Server], Awaitable[None]]
+        self,
+        stack: contextlib.AsyncExitStack,
+        table: Methods,
+        connections: int,
+        *,
+        drain: Callable[[Server], Awaitable[None]],
     ) -> Server:
-        server = rpc.open_server(self._settings.transport, table, max_message_bytes=MAX_MESSAGE_BYTES, limits=_LIMITS)
+        server = rpc.open_server(
+            self._settings.transport, table, max_message_bytes=MAX_MESSAGE_BYTES, limits=_LIMITS.sharing(connections)
+        )
         stack.push_async_callback(drain, server)
         return server
 
@@ -108,7 +122,8 @@ class Listeners:
         store = blobs.open_blobs(settings.blobs)
         beside = [allowlist.route(self._services.guard)]
         application = job_blobs.build(store, job_blobs.read_key(settings.tickets_key), lambda: int(time.time()), beside)
-        return https.listening(application, addresses.parse("SKERRY_JOBS", settings.jobs), self._tls(nodes=False))
+        address = addresses.parse("SKERRY_JOBS", settings.jobs)
+        return https.listening(application, address, self._tls(nodes=False), connections=self._places // 6)
 
     def _enrolment(self) -> enrol.Enrolment | None:
         settings = self._settings

@@ -67,10 +67,8 @@ class Limits:
     """Silence after that PING before we hang up."""
 
     def sharing(self, connections: int) -> "Limits":
-        """The same with at most so many connections, half of them of one address."""
+        """The same with at most so many connections, half of them of one address where addresses are limited."""
         most = min(self.max_connections, max(1, connections))
-        return replace(
-            self,
-            max_connections=most,
-            max_connections_per_address=min(self.max_connections_per_address, max(1, most // 2)),
-        )
+        of_one = self.max_connections_per_address
+        of_one = most if of_one >= self.max_connections else min(of_one, max(1, most // 2))
+        return replace(self, max_connections=most, max_connections_per_address=of_one)
