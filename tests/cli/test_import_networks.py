@@ -154,10 +154,20 @@ def test_a_loop_without_an_end_ends_with_the_childs_time(
 ) -> None:
     monkeypatch.setattr(trial, "TIMEOUT_S", 3.0)
     rows = ROWS.copy()
-    rows[0, 0] = 1e12  # turns
+    rows[1, 0] = 1e12  # turns
     assert "did not end in 3 s" in refusal(
         system, tmp_path, slow_networks.looping(models.weights(1.0)), golden={"x": rows}, code=5
     )
+
+
+def test_a_row_that_loops_without_an_end_ends_long_before(
+    system: StillSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "ROW_CPU_S", 0.5)
+    rows = ROWS.copy()
+    rows[0, 0] = 1e12  # turns
+    said = refusal(system, tmp_path, slow_networks.looping(models.weights(1.0)), golden={"x": rows}, code=5)
+    assert "one step of it took too long, perhaps a loop without an end" in said
 
 
 @pytest.mark.parametrize("kind", ["softmax", "statistics", "sum"])

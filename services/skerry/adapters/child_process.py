@@ -13,7 +13,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ _OUT_OF_MEMORY = 77  # exit code of a child that met its own memory limit
 _HINTS = {
     -signal.SIGILL: ": this CPU cannot run it",
     -signal.SIGKILL: ": most likely there is no memory for it",
+    -signal.SIGPROF: ": one step of it took too long, perhaps a loop without an end",
     -signal.SIGXFSZ: ": it wrote a larger file than it may",
 }
 
@@ -143,6 +144,16 @@ def bound(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits.file_bytes,) * 2)
     if limits.memory_bytes:
         resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes,) * 2)
+
+
+@contextlib.contextmanager
+def bounded_step(cpu_s: float) -> Iterator[None]:
+    """What runs within may take so many seconds of the processor: more kills this process by SIGPROF, whatever runs."""
+    signal.setitimer(signal.ITIMER_PROF, cpu_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 async def _feed(child: asyncio.subprocess.Process, data: bytes) -> None:

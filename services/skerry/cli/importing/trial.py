@@ -21,6 +21,7 @@ from skerry.core.manifest import Manifest
 
 COMMAND = child_process.command("skerry.cli.importing.trial")
 TIMEOUT_S = 300.0
+ROW_CPU_S = 20.0  # of the processor, for the first row: no node could serve what takes longer
 _MEMORY_BYTES, _MEMORY_PER_MODEL_BYTE = 4 << 30, 6
 _FILE_BYTES = 128 << 20
 _INPUT, _INTEGRITY = "input", "integrity"
@@ -39,7 +40,9 @@ def run(draft: Manifest, data: bytes, inputs: Mapping[str, NDArray[Any]], output
         (folder / "draft.json").write_bytes(draft.to_json())
         for index, spec in enumerate(draft.inputs):
             np.save(folder / f"input-{index}.npy", inputs[spec.name], allow_pickle=False)
-        ended = asyncio.run(child_process.run(COMMAND, {"folder": name, "outputs": outputs}, limits))
+        ended = asyncio.run(
+            child_process.run(COMMAND, {"folder": name, "outputs": outputs, "row_cpu_s": ROW_CPU_S}, limits)
+        )
         if ended.answer is None:
             raise errors.IntegrityError(f"the process that tried it {ended.how}")
         if fault := ended.answer.get("fault"):
@@ -51,7 +54,7 @@ def run(draft: Manifest, data: bytes, inputs: Mapping[str, NDArray[Any]], output
 def _work(job: child_process.Line, say: child_process.Say) -> child_process.Line:
     folder = Path(str(job["folder"]))
     try:
-        whole, golden = _tried(folder, str(job["outputs"]))
+        whole, golden = _tried(folder, str(job["outputs"]), float(job["row_cpu_s"]))
     except errors.InputError as exc:
         return {"fault": str(exc), "kind": _INPUT}
     except errors.SkerryError as exc:
@@ -61,14 +64,17 @@ def _work(job: child_process.Line, say: child_process.Say) -> child_process.Line
     return {"fault": ""}
 
 
-def _tried(folder: Path, outputs: str) -> tuple[Manifest, bytes]:
+def _tried(folder: Path, outputs: str, row_cpu_s: float) -> tuple[Manifest, bytes]:
     """Run the golden rows through the serving path; what comes out is what every node must reproduce."""
     from skerry.serving import selftest
     from skerry.serving.network import Network
 
     draft, data = manifest.from_json((folder / "draft.json").read_bytes()), (folder / "model.onnx").read_bytes()
     inputs = {spec.name: np.load(folder / f"input-{at}.npy") for at, spec in enumerate(draft.inputs)}
-    (answers, *_) = Network.load(draft, data).answer(inputs)
+    network = Network.load(draft, data)
+    with child_process.bounded_step(row_cpu_s):
+        network.answer({name: rows[:1] for name, rows in inputs.items()})
+    (answers, *_) = network.answer(inputs)
     rows, classes = len(next(iter(inputs.values()))), len(draft.class_names)
     if answers.shape != (rows, classes):
         raise errors.InputError(
