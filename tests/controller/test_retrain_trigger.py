@@ -192,3 +192,14 @@ def test_a_run_on_a_dataset_nobody_stored_does_not_stop_the_policy(world: World)
     assert world.condition("TrainingRun", "typo", "Succeeded") == ("False", "Invalid")
     curator(world, 600)
     assert len(fired(world)) == 1
+
+
+def test_a_step_of_the_wall_clock_ends_no_cooldown_and_prolongs_none(world: World) -> None:
+    world.edit_model(retrain={"minNewExamples": 600, "cooldownSeconds": 100})
+    curator(world, 600)
+    world.wall_step_ms = 3_600_000
+    assert fired(world) == [], "an hour on: the last run ended seconds ago"
+    world.wall_step_ms = -3_600_000
+    assert fired(world) == []
+    world.now_ms += 40_000
+    assert len(fired(world)) == 1

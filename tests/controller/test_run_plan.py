@@ -81,15 +81,9 @@ def test_how_a_job_ended_is_in_the_message(job: Job, told: str) -> None:
     assert told in run_plan.decide(job, starts=1, age_s=1, timeout_s=100, proposed=False, free=True).message
 
 
-def test_idle_time_does_not_count_and_is_written_down_only_when_it_begins_and_ends() -> None:
-    job: dict[str, int] = {"starts": 1}
-    assert run_plan.with_idle_clock(job, idle=False, now_ms=5_000) == job
-    stopped = run_plan.with_idle_clock(job, idle=True, now_ms=5_000)
-    assert (
-        run_plan.with_idle_clock(stopped, idle=True, now_ms=9_000) == stopped == {"starts": 1, "idleSinceUnixMs": 5_000}
-    )
-    assert run_plan.age_s({"startedUnixMs": 1_000, "job": stopped}, 60_000) == 4.0
-    on = run_plan.with_idle_clock(stopped, idle=False, now_ms=65_000)
-    assert on == {"starts": 1, "idleMs": 60_000}
-    assert run_plan.age_s({"startedUnixMs": 1_000, "job": on}, 66_000) == 5.0
-    assert run_plan.age_s({}, 66_000) == 0.0
+def test_how_long_a_run_took_is_written_with_what_else_changed_or_seldom() -> None:
+    before = {"startedUnixMs": 1, "job": {"starts": 1, "ranMs": 4_000}}
+    assert run_plan.with_ran_ms(before, before, 33_999) == before
+    assert run_plan.with_ran_ms(before, before, 34_000)["job"] == {"starts": 1, "ranMs": 34_000}
+    assert run_plan.with_ran_ms(before, {**before, "x": 1}, 5_000)["job"]["ranMs"] == 5_000
+    assert run_plan.with_ran_ms({}, {"x": 1}, 0) == {"x": 1}, "one that never started takes no time"

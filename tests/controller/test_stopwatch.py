@@ -50,6 +50,46 @@ def test_a_lease_is_counted_from_when_this_process_saw_it() -> None:
     assert watch.of_settling().lease_ms == {("edge-1", 3): 11_000}
 
 
+def test_a_runs_time_goes_on_from_what_was_written_without_what_was_idle_or_unwatched() -> None:
+    watch = stopwatch.RunStopwatch()
+    watch.tick(["r"], 100_000)
+    assert watch.ran_ms("r", 7000) == 7000
+    watch.tick(["r"], 101_000)
+    assert watch.ran_ms("r", 7000) == 8000
+    watch.idle("r", True)
+    watch.tick(["r"], 105_000)
+    assert watch.ran_ms("r", 7000) == 8000
+    watch.idle("r", False)
+    watch.tick(["r"], 105_000 + HOUR_MS)
+    assert watch.ran_ms("r", 7000) == 8000 + MAX_TICK_MS
+
+
+@pytest.mark.parametrize("step_ms", [HOUR_MS, -HOUR_MS], ids=["an hour on", "back"])
+def test_a_step_of_the_wall_clock_ends_no_training_run_and_keeps_none_alive(step_ms: int, tmp_path: Path) -> None:
+    world = controlling.World(tmp_path)
+    world.trainer = lambda name: None
+    world.ask_run("run-1", overrides={"timeoutSeconds": 60})
+    world.run(3)
+    world.wall_step_ms = step_ms
+    world.run(50)
+    assert world.condition("TrainingRun", "run-1", "Running") == ("True", "Training")
+    world.run(15)
+    assert world.condition("TrainingRun", "run-1", "Succeeded") == ("False", "Timeout")
+
+
+def test_a_run_that_outlives_its_controllers_takes_no_longer_than_its_time_and_what_was_not_written(
+    tmp_path: Path,
+) -> None:
+    world = controlling.World(tmp_path)
+    world.trainer = lambda name: None
+    world.ask_run("run-1", overrides={"timeoutSeconds": 100})
+    for _ in range(4):
+        world.run(35)
+        world.restart()
+    world.run(40)
+    assert world.condition("TrainingRun", "run-1", "Succeeded") == ("False", "Timeout")
+
+
 @pytest.mark.parametrize("step_ms", [HOUR_MS, 365 * 24 * HOUR_MS, -HOUR_MS], ids=["an hour on", "a year on", "back"])
 def test_the_whole_controller_soaks_as_long_though_its_wall_clock_steps(step_ms: int, tmp_path: Path) -> None:
     world = controlling.World(tmp_path)

@@ -48,11 +48,11 @@ class Reconciler:
     def tick(self, epoch: int, now_ms: int, mono_ms: int) -> None:
         """`now_ms`: Unix time, for stamps; `mono_ms`: a monotonic clock, for durations. Raises LeadershipLostError;
         whatever else goes wrong is told and tried again in the next tick."""
-        for run in self._runs.all():
+        for run in self._runs.begin(mono_ms):
             self._try(f"TrainingRun {run.name}", functools.partial(self._runs.step, run, now_ms=now_ms))
         self._try("imports", lambda: self._check_imports(now_ms))
         self._try("rollouts", lambda: self._rollouts.step(now_ms=now_ms, mono_ms=mono_ms, epoch=epoch))
-        self._try("retrain policy", lambda: self._retrain_trigger.step(now_ms=now_ms))
+        self._try("retrain policy", lambda: self._retrain_trigger.step(now_ms=now_ms, mono_ms=mono_ms))
         self._try("standing", lambda: summaries.step(self._store, now_ms=now_ms, trust=self._trust))
         if not 0 <= now_ms - self._housekeeping_ms < _HOUSEKEEPING_MS:
             self._try("model repository", lambda: self._keep_house(now_ms))

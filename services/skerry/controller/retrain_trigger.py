@@ -14,7 +14,7 @@ from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.objects.protocol import Object
 from skerry.adapters.telemetry import logs
 from skerry.adapters.telemetry.on_change import OnChange
-from skerry.controller import condition_json
+from skerry.controller import condition_json, stopwatch
 from skerry.controller.store import Store
 from skerry.core import contract, digests, drift, errors, intents, manifest, retrain, specs
 
@@ -27,12 +27,14 @@ class RetrainTrigger:
     def __init__(self, store: Store, fleetstate: FleetState, blobs: Blobs) -> None:
         self._store, self._fleetstate, self._blobs = store, fleetstate, blobs
         self._on_change = OnChange()
+        self._stopwatch, self._mono_ms = stopwatch.Stopwatch(), 0
         self._captured: dict[str, int] = {}  # rows captured until a dataset, by its digest: datasets never change
         self._references: dict[str, tuple[int, ...]] = {}  # by digest of the version
 
-    def step(self, *, now_ms: int) -> None:
+    def step(self, *, now_ms: int, mono_ms: int) -> None:
         """Start the runs that are due. Without readings nothing is due: a run is never started on a guess."""
-        models = self._store.list("EdgeModel")
+        models, self._mono_ms = self._store.list("EdgeModel"), mono_ms
+        self._stopwatch.keep({model.name for model in models})
         if not models:
             return
         try:
@@ -85,7 +87,6 @@ class RetrainTrigger:
             for one in rollouts
             if one.spec.get("model") == model.name and not condition_json.is_terminal(one.status)
         ]
-        last = max((int(run.status.get("finishedUnixMs", 0)) for run in runs), default=0)
         trained_on = {str(run.spec.get("datasetDigest", "")) for run in runs}
         dataset = _text(curator, "datasetDigest")
         # Counted from the run that knew most: somebody may train on an old dataset, which makes nothing new.
@@ -97,12 +98,19 @@ class RetrainTrigger:
             new_examples=max(0, new),
             dataset=dataset,
             last_dataset=dataset if dataset in trained_on else "",
-            last_run_ms=last,
+            last_run_ms=self._last_run_ms(model.name, runs, now_ms),
             active_run=active[0] if active else "",
             active_rollout=moving[0] if moving else "",
             reference=reference,
             window=_window(model.name, digest, nodes, now_ms),
         )
+
+    def _last_run_ms(self, model: str, runs: Sequence[Object], now_ms: int) -> int:
+        """When the last run ended, 0 for none: as long ago as the monotonic clock says, if this process saw it end."""
+        ended_ms = max((int(run.status.get("finishedUnixMs", 0)) for run in runs), default=0)
+        first_ms = max(0, now_ms - ended_ms)
+        age_ms = self._stopwatch.age_ms(model, ended_ms, mono_ms=self._mono_ms, first_ms=first_ms)
+        return now_ms - age_ms if ended_ms else 0
 
     def _captured_in(self, model: str, digest: str) -> int:
         """0 for a dataset that cannot be read: the run that pinned it learned nothing from it either."""
@@ -148,7 +156,7 @@ def _window(model: str, digest: str, nodes: Sequence[Mapping[str, Any]], now_ms:
     """Recent answers of all nodes that the stable version gave."""
     total = drift.Window()
     for reading in nodes:
-        fresh = now_ms - _count(reading, "atUnixMs") <= _FRESH_MS
+        fresh = abs(now_ms - _count(reading, "atUnixMs")) <= _FRESH_MS
         if not digest or not fresh or (reading.get("model"), reading.get("digest")) != (model, digest):
             continue
         counts = reading.get("confidenceCounts", [])

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any
 
 from skerry.controller.jobs.protocol import FINAL, Job, State
+from skerry.core.rollout.elapsed import CLOCK_EVERY_MS
 
 MAX_STARTS = 3  # of one run whose job was killed from outside
 
@@ -33,9 +34,9 @@ def decide(
 ) -> Step:
     """The next step of an accepted run that is not terminal.
 
-    `starts` counts how often its job was started, `age_s` is the time since the first start but for what was idle,
-    `proposed` whether a proposal lies in object storage, `free` whether another job may run now, `suspend` whether the
-    run asks to be held.
+    `starts` counts how often its job was started, `age_s` is how long it took since its first start, as leaders counted
+    it, without what was idle, `proposed` whether a proposal lies in object storage, `free` whether another job may run
+    now, `suspend` whether the run asks to be held.
     """
     over = job.state in (State.ABSENT, State.ENDED)
     if starts and proposed and over:
@@ -75,21 +76,10 @@ def _nth(start: int) -> str:
     return f"start {start} of at most {MAX_STARTS}"
 
 
-def age_s(status: Mapping[str, Any], now_ms: int) -> float:
-    """Seconds since the first start, without those in which the run was idle; 0 before it."""
-    started_ms, job = int(status.get("startedUnixMs", 0)), status.get("job", {})
-    if not started_ms:
-        return 0.0
-    idle_ms = int(job.get("idleMs", 0)) + now_ms - int(job.get("idleSinceUnixMs", now_ms))
-    return max(0.0, (now_ms - started_ms - idle_ms) / 1000)
-
-
-def with_idle_clock(job: Mapping[str, Any], *, idle: bool, now_ms: int) -> dict[str, Any]:
-    """TrainingRun.status.job with its clock stopped, or going on; it changes only when that changes."""
-    since = job.get("idleSinceUnixMs")
-    if idle == (since is not None):
-        return dict(job)
-    if idle:
-        return {**job, "idleSinceUnixMs": now_ms}
-    rest = {key: value for key, value in job.items() if key != "idleSinceUnixMs"}
-    return {**rest, "idleMs": int(job.get("idleMs", 0)) + max(0, now_ms - int(since or now_ms))}
+def with_ran_ms(before: Mapping[str, Any], after: Mapping[str, Any], ran_ms: int) -> dict[str, Any]:
+    """TrainingRun.status `after`, with how long the run has taken: written with whatever else changed since `before`,
+    for its own sake seldom."""
+    stored_ms = int(after.get("job", {}).get("ranMs", 0))
+    if not after.get("startedUnixMs") or (after == before and ran_ms - stored_ms < CLOCK_EVERY_MS):
+        return dict(after)
+    return {**after, "job": {**after.get("job", {}), "ranMs": max(ran_ms, stored_ms)}}

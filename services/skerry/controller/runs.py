@@ -13,7 +13,7 @@ from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.objects.protocol import Object
 from skerry.adapters.telemetry import logs
-from skerry.controller import condition_json, publish, run_plan
+from skerry.controller import condition_json, publish, run_plan, stopwatch
 from skerry.controller.jobs.protocol import Jobs, Order, State
 from skerry.controller.run_plan import Action, Step
 from skerry.controller.store import Store
@@ -46,8 +46,15 @@ class Runs:
         self._publisher = publisher
         self._max_jobs = max_jobs
         self._ends_jobs = ends_jobs
+        self._stopwatch = stopwatch.RunStopwatch()
         self._settled: set[str] = set()  # ended runs of which nothing is left, so far as this process knows
         self._failed_starts: dict[str, tuple[int, str]] = {}  # when, and why
+
+    def begin(self, mono_ms: int) -> list[Object]:
+        """A round begins: all runs, as of `all`. `mono_ms`: a monotonic clock."""
+        runs = self.all()
+        self._stopwatch.tick([run.name for run in runs], mono_ms)
+        return runs
 
     def all(self) -> list[Object]:
         """Oldest first; ends the jobs of runs that somebody deleted."""
@@ -71,17 +78,19 @@ class Runs:
         except (errors.InputError, errors.IntegrityError) as exc:
             self._finish(run, "Invalid", str(exc), now_ms)
             return
-        job = self._jobs.poll(run.name)
+        job, stored = self._jobs.poll(run.name), run.status.get("job", {})
+        ran_ms = self._stopwatch.ran_ms(run.name, int(stored.get("ranMs", 0))) if run.status.get("startedUnixMs") else 0
         step = run_plan.decide(
             job,
-            starts=int(run.status.get("job", {}).get("starts", 0)),
-            age_s=run_plan.age_s(run.status, now_ms),
+            starts=int(stored.get("starts", 0)),
+            age_s=ran_ms / 1000,
             timeout_s=order.timeout_s,
             proposed=self._blobs.exists(contract.proposal_path(run.name)),
             free=bool(order.template.queue) or self._busy() < self._max_jobs,
             suspend=order.suspend,
         )
-        self._act(run, order, model, step, now_ms)
+        self._stopwatch.idle(run.name, step.idle)
+        self._act(run, order, model, step, now_ms, ran_ms)
 
     def interrupt(self, *, now_ms: int) -> None:
         """This controller was told to stop: end the jobs that are not to go on without it. It is not counted against
@@ -91,7 +100,7 @@ class Runs:
                 continue
             self._jobs.stop(run.name)
             job = _without_last_start(run.status.get("job", {}))
-            status = {**run.status, "job": run_plan.with_idle_clock(job, idle=True, now_ms=now_ms)}
+            status = {**run.status, "job": job}
             text = "the controller was told to stop; the next one starts the job again"
             self._store.put_status(
                 run, condition_json.with_condition(status, "Running", "False", "Interrupted", text, now_ms)
@@ -103,14 +112,14 @@ class Runs:
         states = [self._jobs.poll(name).state for name in self._jobs.names()]
         return sum(state in (State.RUNNING, State.WAITING) for state in states)
 
-    def _act(self, run: Object, order: Order, model: Object, step: Step, now_ms: int) -> None:
+    def _act(self, run: Object, order: Order, model: Object, step: Step, now_ms: int, ran_ms: int) -> None:
         if step.action is Action.START:
-            self._start(run, order, model, step, now_ms)
+            self._start(run, order, model, step, now_ms, ran_ms)
         elif step.action is Action.ADJUST:
             self._jobs.start(order)
             log.info("training_adjusted", run=run.name, model=order.model, reason=step.reason)
         elif step.action is Action.WAIT:
-            self._wait(run, step, now_ms)
+            self._wait(run, step, now_ms, ran_ms)
         elif step.action is Action.STOP:
             _, cannot = self._failed_starts.get(run.name, (0, ""))
             message = f"{step.message}; it could not be started: {cannot}" if cannot else step.message
@@ -131,31 +140,24 @@ class Runs:
         retrain = spec.retrain(model.spec.get("retrain") or {})
         return Order(run.name, spec.model, retrain.timeout_s, retrain.template, spec.suspend), model
 
-    def _wait(self, run: Object, step: Step, now_ms: int) -> None:
+    def _wait(self, run: Object, step: Step, now_ms: int, ran_ms: int) -> None:
         status = condition_json.with_condition(run.status, "Accepted", "True", "Valid", "", now_ms)
-        if run.status.get("startedUnixMs"):
-            status = {
-                **status,
-                "job": run_plan.with_idle_clock(run.status.get("job", {}), idle=step.idle, now_ms=now_ms),
-            }
         running = "True" if step.reason == "Training" else "False"
-        self._store.put_status(
-            run, condition_json.with_condition(status, "Running", running, step.reason, step.message, now_ms)
-        )
+        status = condition_json.with_condition(status, "Running", running, step.reason, step.message, now_ms)
+        self._store.put_status(run, run_plan.with_ran_ms(run.status, status, ran_ms))
 
-    def _start(self, run: Object, order: Order, model: Object, step: Step, now_ms: int) -> None:
+    def _start(self, run: Object, order: Order, model: Object, step: Step, now_ms: int, ran_ms: int) -> None:
         """The start is counted before it happens: a controller that dies in between cannot start for ever."""
         failed_ms, _ = self._failed_starts.get(run.name, (0, ""))
         if 0 <= now_ms - failed_ms < _START_AGAIN_MS:
             return
-        job = run_plan.with_idle_clock(run.status.get("job", {}), idle=False, now_ms=now_ms)
+        job = dict(run.status.get("job", {}))
         job["starts"] = int(job.get("starts", 0)) + 1
         self._prepare(run, model, first=job["starts"] == 1)
         status = {**run.status, "startedUnixMs": run.status.get("startedUnixMs") or now_ms, "job": job}
         status = condition_json.with_condition(status, "Accepted", "True", "Valid", "", now_ms)
-        run = self._store.put_status(
-            run, condition_json.with_condition(status, "Running", "False", "Starting", step.message, now_ms)
-        )
+        status = condition_json.with_condition(status, "Running", "False", "Starting", step.message, now_ms)
+        run = self._store.put_status(run, run_plan.with_ran_ms(run.status, status, ran_ms))
         try:
             self._jobs.start(order)
         except errors.InputError as exc:

@@ -29,6 +29,36 @@ class Stopwatch:
             del self._since[gone]
 
 
+class RunStopwatch:
+    """How long each training run has taken: what was written, and what passed since under this leader while its last
+    step was not idle."""
+
+    def __init__(self) -> None:
+        self._mono_ms = 0
+        self._passed_ms = 0
+        self._ran_ms: dict[str, int] = {}
+        self._idle: set[str] = set()
+
+    def tick(self, runs: Collection[str], mono_ms: int) -> None:
+        """A round begins; all others are forgotten."""
+        since_last_ms = mono_ms - self._mono_ms if self._mono_ms else 0
+        self._mono_ms, self._passed_ms = mono_ms, min(max(0, since_last_ms), elapsed.MAX_TICK_MS)
+        for gone in self._ran_ms.keys() - set(runs):
+            del self._ran_ms[gone]
+        self._idle &= set(runs)
+
+    def ran_ms(self, name: str, stored_ms: int) -> int:
+        """Once in a round."""
+        mine = self._ran_ms.get(name)
+        passed_ms = 0 if mine is None or name in self._idle else self._passed_ms
+        self._ran_ms[name] = max(stored_ms, (mine or 0) + passed_ms)
+        return self._ran_ms[name]
+
+    def idle(self, name: str, idle: bool) -> None:
+        """What passes until its next step is, or is not, the run's."""
+        (self._idle.add if idle else self._idle.discard)(name)
+
+
 class RolloutStopwatch:
     """What `core.rollout` wants counted: each rollout's clock, each node's silence, each lease's age."""
 
