@@ -127,3 +127,17 @@ def test_a_node_that_reports_without_a_certificate_is_not_deleted_under_itself(s
     system.objects.create("EdgeNode", "up", {}, manager="gateway")
     system.objects.patch("EdgeNode", "up", manager="gateway", status=seen)
     assert "stop it" in system.bad(3, "nodes", "delete", "up")
+
+
+def test_a_node_is_shown_with_its_key_its_conflict_and_what_was_not_taken(system: StillSystem) -> None:
+    conflict = {"type": "NameConflict", "status": "True", "reason": "TwoAgents", "message": "two agents run as edge-1"}
+    refusals = {"counts": {"UnknownModel": 7, "HeldBack": 2}, "message": "no EdgeModel x", "atUnixMs": 1_000}
+    told = {"conditions": [conflict], "refusals": refusals, "waitingKey": OTHER}
+    system.objects.patch("EdgeNode", "edge-1", manager="gateway", status=told)
+    shown = system.good("nodes", "show", "edge-1")
+    for words in (KEY, OTHER, "two agents run as edge-1", "7 of a model that does not exist", "2 uploads beyond", "x"):
+        assert words in shown
+    row = json.loads(system.good("nodes", "show", "edge-1", "--json"))
+    assert (row["standing"], row["approvedKey"], row["waitingKey"]) == ("Member", KEY, OTHER)
+    assert row["refusals"]["counts"]["of a model that does not exist"] == 7
+    assert "ghost" in system.bad(2, "nodes", "show", "ghost")

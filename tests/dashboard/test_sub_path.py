@@ -59,5 +59,6 @@ def test_the_path_without_its_slash_leads_to_the_page_whatever_the_proxys_name_i
 
 def test_events_are_asked_for_below_the_path() -> None:
     script = site(base_path="").get("/static/live.js").text
-    assert 'new EventSource("events")' in script
+    assert 'new EventSource(new URL("../events", document.currentScript.src))' in script  # on a node's page, too
+    assert urljoin(f"{PROXY}static/live.js", "../events") == f"{PROXY}events"
     assert not re.search(r'(?:fetch|EventSource)\("/', script)

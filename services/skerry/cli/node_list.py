@@ -1,4 +1,5 @@
-"""The list of `skerry nodes`: whether each node is alive, whether it counts, and what it serves."""
+"""The list of `skerry nodes` and all of one node: whether it is alive, whether it counts, what it serves, what was not
+taken of its uploads."""
 
 import json
 from collections.abc import Mapping
@@ -26,6 +27,60 @@ def show(as_json: bool, state: Path) -> None:
         for node in sorted(seen, key=lambda node: node.name)
     ]
     output.show(as_json, rows, lambda listed: _table(listed, now), "no node has enrolled yet")
+
+
+def show_one(name: str, as_json: bool, state: Path) -> None:
+    """Print what is known of one node. Raises NotFoundError."""
+    system, now = system_file.read(state), object_access.now_ms()
+    store = object_access.store_of(state)
+    thing = store.get("EdgeNode", name)
+    seen = nodes.view(store.list("EdgeNode"), store.list("EdgeFleet"), {}, now_ms=now)
+    node = next((one for one in seen if one.name == name), None)
+    if node is None:
+        raise errors.NotFoundError(f"EdgeNode {name} was deleted just now")
+    addresses = {agent.node: agent.address for agent in system.agents}
+    row = _row(node, thing, addresses.get(name, node.address), _spools(system.redis)) | _details(node)
+    if as_json:
+        output.print_json(row)
+    else:
+        _print_one(row, node, now)
+
+
+def _details(node: views.Node) -> dict[str, Any]:
+    refusals = node.refusals
+    return {
+        "labels": dict(node.labels),
+        "approvedKey": node.approved_key,
+        "waitingKey": node.waiting_key,
+        "certNotAfterUnixMs": node.certificate_ms or None,
+        "agentVersion": node.agent_version,
+        "conditions": [{"type": one.type, "status": one.status, "message": one.message} for one in node.conditions],
+        "refusals": None
+        if refusals is None
+        else {"counts": dict(refusals.counts), "message": refusals.message, "atUnixMs": refusals.at_ms},
+    }
+
+
+def _print_one(row: Mapping[str, Any], node: views.Node, now: int) -> None:
+    facts = [
+        ("state", ", ".join([row["state"], *row["notes"]])),
+        ("last sign of life", output.age(row["lastSeenUnixMs"], now)),
+        ("labels", ", ".join(f"{key}={value}" for key, value in sorted(node.labels.items()))),
+        ("address", row["address"]),
+        ("agent", node.agent_version),
+        ("approved key", node.approved_key),
+        ("waiting key", node.waiting_key),
+        ("certificate ends in", output.age(now, node.certificate_ms) if node.certificate_ms else ""),
+        ("cannot be read", node.fault),
+    ]
+    facts += [
+        (f"serves {one.model}", f"v{one.version} {output.short(one.digest)}") for one in node.serving if one.digest
+    ]
+    facts += [(one.type, f"{one.status}: {one.message or one.reason}") for one in node.conditions]
+    if node.refusals is not None:
+        facts += [("not taken", f"{count} {words}") for words, count in node.refusals.counts]
+        facts.append(("the last one", f"{output.age(node.refusals.at_ms, now)} ago: {node.refusals.message}"))
+    output.print_table(node.name, ["what", "is"], [[what, told] for what, told in facts if told])
 
 
 def _spools(redis: str) -> Mapping[str, str]:

@@ -29,6 +29,17 @@ def _list(as_json: bool, state: Path) -> None:
     node_list.show(as_json, state)
 
 
+@nodes.command("show")
+@click.argument("name")
+@output.json_option
+@state_option
+def show_node(name: str, as_json: bool, state: Path) -> None:
+    """Show all of NAME: its keys, what it serves, its conditions, and which of its uploads were not taken and why."""
+    from skerry.cli import node_list
+
+    node_list.show_one(name, as_json, state)
+
+
 @nodes.command()
 @click.argument("name")
 @click.option("--key", default="", help="The key, as the node itself shows it; its first 8 digits and more are enough.")

@@ -62,6 +62,17 @@ def build(
             return HTMLResponse(pages.trouble(str(exc)), status_code=503)
         return HTMLResponse(page, headers={"Cache-Control": "no-store"})
 
+    async def node(request: Request) -> Response:
+        name, now_ms = request.path_params["name"], clock()
+        try:
+            seen = await asyncio.to_thread(lambda: queries.node(objects, fleetstate, name, now_ms=now_ms))
+        except errors.UnavailableError as exc:
+            return HTMLResponse(pages.trouble(str(exc), "../"), status_code=503)
+        if seen is None:
+            text = f"There is no node {name[:120]!r}: it was deleted, or never enrolled."
+            return HTMLResponse(pages.trouble(text, "../", "No such node"), status_code=404)
+        return HTMLResponse(pages.node(seen, now_ms), headers={"Cache-Control": "no-store"})
+
     async def events(_: Request) -> Response:
         if feed.full:
             return Response("too many pages follow live already", status_code=503)
@@ -77,6 +88,7 @@ def build(
 
     routes: list[BaseRoute] = [
         Route("/", overview),
+        Route("/nodes/{name}", node),
         Route("/events", events),
         Route("/healthz", health),
         Mount("/static", StaticFiles(directory=Path(__file__).with_name("static"))),

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skerry.adapters.objects import Object
-from skerry.core import conditions, contract, errors, join_tokens, liveness, membership, specs
+from skerry.core import conditions, contract, errors, join_tokens, liveness, membership, specs, uploads
 from skerry.dashboard import fields, views
 
 Readings = Mapping[str, Mapping[str, Any]]
+_RECENT_MS = 86_400_000
 
 
 def view(found: Sequence[Object], fleets: Sequence[Object], live: Readings, *, now_ms: int) -> Sequence[views.Node]:
@@ -72,8 +73,23 @@ def _node(
         spool=_spool(live.get(contract.spool_reading(node.name))),
         standing=standing,
         waiting_key=join_tokens.waiting_key(node.approved_key, thing.status, now_ms=now_ms),
+        approved_key=node.approved_key,
+        certificate_ms=fields.whole(thing.status.get("certNotAfterUnixMs")),
+        agent_version=str(thing.status.get("agentVersion", "")),
+        labels=node.labels,
         conditions=conditions.from_json(thing.status.get("conditions")),
+        refusals=_refusals(fields.mapping(thing.status.get("refusals")), now_ms),
     )
+
+
+def _refusals(status: Mapping[str, Any], now_ms: int) -> views.Refusals | None:
+    counts = {name: fields.whole(count) for name, count in fields.mapping(status.get("counts")).items()}
+    if not any(counts.values()):
+        return None
+    at_ms = fields.whole(status.get("atUnixMs"))
+    words = {fault.value: text for fault, text in uploads.TEXTS.items()}
+    told = [(words.get(name, name), count) for name, count in sorted(counts.items(), key=lambda one: (-one[1], one[0]))]
+    return views.Refusals(told, str(status.get("message", "")), at_ms, now_ms - at_ms < _RECENT_MS)
 
 
 def _serving(node: str, report: specs.ModelReport, live: Readings) -> views.Serving:

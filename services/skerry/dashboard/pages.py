@@ -1,6 +1,7 @@
 """The dashboard's pages: views in, HTML out. Templates escape everything; nothing is read or decided here."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import jinja2
@@ -50,12 +51,23 @@ def overview(fleet: views.Fleet, choice: Choice) -> str:
         more_rollouts=max(0, len(ordered) - ROLLOUTS_SHOWN),
         runs=fleet.runs[:RUNS_SHOWN],
         versions_shown=VERSIONS_SHOWN,
+        root="",
     )
 
 
-def trouble(message: str) -> str:
-    """A page that says why there is none."""
-    return _environment.get_template("trouble.html").render(message=message)
+def node(seen: views.Node, now_ms: int) -> str:
+    """The page of one node, one level below the first page."""
+    return _environment.get_template("node.html").render(node=seen, now_ms=now_ms, root="../")
+
+
+def trouble(message: str, root: str = "", title: str = "The fleet's state cannot be read") -> str:
+    """A page that says why there is none. `root` leads to the first page."""
+    return _environment.get_template("trouble.html").render(message=message, root=root, title=title)
+
+
+def date(at_ms: int) -> str:
+    """The day in UTC, a dash for none."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d") if 0 < at_ms < 1e14 else "–"
 
 
 def tone(word: str) -> str:
@@ -108,6 +120,7 @@ def _make() -> jinja2.Environment:
     shared: dict[str, Any] = {
         "ICONS": ICONS,
         "age": age,
+        "date": date,
         "bars": charts.bars,
         "arms": charts.arms,
         "States": list(State),

@@ -34,6 +34,13 @@ def fleet(objects: Objects, fleetstate: FleetState, *, now_ms: int) -> views.Fle
     )
 
 
+def node(objects: Objects, fleetstate: FleetState, name: str, *, now_ms: int) -> views.Node | None:
+    """One node now; None when there is none of that name. Raises UnavailableError as `fleet` does."""
+    live, _ = readings(fleetstate)
+    seen = nodes.view(objects.list("EdgeNode"), objects.list("EdgeFleet"), live, now_ms=now_ms)
+    return next((one for one in seen if one.name == name), None)
+
+
 def readings(fleetstate: FleetState) -> tuple[nodes.Readings, Sequence[str]]:
     """Live readings by key, and what could not be read."""
     values: dict[str, Mapping[str, Any]] = {}

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from skerry.core import membership, name_claim
@@ -60,9 +60,21 @@ class Spool:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusals:
+    """What the gateway did not take of a node's uploads since its object was made: (words, how many), the most first,
+    and the last one's message. `is_recent`: it was within the last day."""
+
+    counts: Sequence[tuple[str, int]]
+    message: str
+    at_ms: int
+    is_recent: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """`fault` tells why the node's object cannot be read; its state is Unknown then. `waiting_key`: the key that waits
-    for approval, empty when none does."""
+    for approval, `approved_key`: the one that may speak for it, empty when there is none. `certificate_ms`: when its
+    certificate ends, 0 without one."""
 
     name: str
     liveness: Liveness
@@ -74,7 +86,12 @@ class Node:
     fault: str = ""
     standing: Standing = Standing.MEMBER
     waiting_key: str = ""
+    approved_key: str = ""
+    certificate_ms: int = 0
+    agent_version: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
     conditions: Sequence[Condition] = ()
+    refusals: Refusals | None = None
 
     @property
     def counts(self) -> bool:
@@ -91,6 +108,8 @@ class Node:
             notes.append("waits for approval")
         if self.name_conflict:
             notes.append("two agents have this name")
+        if self.refusals is not None and self.refusals.is_recent:
+            notes.append("uploads refused")
         return notes
 
     @property

@@ -82,7 +82,7 @@
   showTime();
   for (const section of document.querySelectorAll("[data-live]")) section.dataset.source = section.innerHTML;
 
-  const events = new EventSource("events");
+  const events = new EventSource(new URL("../events", document.currentScript.src));
   events.addEventListener("open", () => say("live"));
   events.addEventListener("change", refresh);
   events.addEventListener("error", stale);
