@@ -7,7 +7,7 @@ import curating
 import numpy as np
 import pytest
 
-from skerry.core import digests
+from skerry.core import digests, label_backlog
 from skerry.curator import evidence, teaching_queue
 from skerry.proto import fleet_pb2
 
@@ -191,7 +191,8 @@ def test_the_reading_tells_what_was_labelled_and_which_dataset_has_it() -> None:
     reading = json.loads(world.fleetstate.get("curator:")["curator:digits"])
     digest = reading.pop("datasetDigest")
     assert reading.pop("sinceUnixMs") >= 1_000_000
-    assert reading == {"labeled": 4, "hard": 1, "exploration": 3, "truths": 1, "captured": 4, "overBudget": 0}
+    counts = {"labeled": 4, "hard": 1, "exploration": 3, "truths": 1, "captured": 4, "overBudget": 0}
+    assert reading == counts | label_backlog.Backlog().to_json()
     manifest, _ = world.dataset(digest)
     assert manifest.samples("train") + manifest.samples("holdout") == 4
 

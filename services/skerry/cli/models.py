@@ -33,12 +33,17 @@ def list_(as_json: bool, state: Path) -> None:
 
 def _list(as_json: bool, state: Path) -> None:
     from skerry.cli import object_access
+    from skerry.core import label_backlog
 
     store = object_access.store_of(state)
     nodes, now, rows = store.list("EdgeNode"), object_access.now_ms(), []
     versions = store.list("ModelVersion")
+    notes = []
     for model in store.list("EdgeModel"):
         stable = model.status.get("stableVersion", "")
+        labels = object_access.condition(model, label_backlog.CONDITION)
+        if labels.get("status") == "False" or labels.get("reason") == "SetAside":
+            notes.append(f"labels of {model.name}: {labels.get('message', '')}")
         of_model = sorted(
             (version for version in versions if version.spec.get("model") == model.name),
             key=lambda version: int(version.spec["version"]),
@@ -62,12 +67,15 @@ def _list(as_json: bool, state: Path) -> None:
                     "available": available.get("status", "Unknown"),
                     "reason": available.get("message", ""),
                     "nodes": holders,
+                    "labels": labels.get("reason", ""),
                     "createdUnixMs": version.created_unix_ms if version else model.created_unix_ms,
                 }
             )
     output.show(
         as_json, rows, lambda listed: _table(listed, now), "there is no model yet: `skerry models apply` or import"
     )
+    for note in () if as_json else notes:
+        output.say(note)
 
 
 def _table(rows: Any, now: int) -> None:

@@ -8,9 +8,9 @@ from skerry.core import conditions, errors, rollout
 
 # Of a rollout its own steps are told (`core.rollout.conditions`); of its conditions only the one that no step tells of.
 _TOLD_OF_ROLLOUTS = ("Accepted",)
-_TROUBLE_WHEN_FALSE = ("Accepted", "Available", "Ready", "Succeeded", "TrustFresh")
-_NEWS_WHEN_MENDED = ("TrustFresh",)  # that it is well from the beginning is none
-_ROUTINE = ("NoVersion", "Retired", "NotReady")
+_TROUBLE_WHEN_FALSE = ("Accepted", "Available", "Ready", "Succeeded", "TrustFresh", "LabelsCurrent")
+_NEWS_WHEN_MENDED = ("TrustFresh", "LabelsCurrent")  # that it is well from the beginning is none
+_ROUTINE = ("NoVersion", "Retired", "NotReady", "NoTeacher")
 _TROUBLE = ("Invalid", "NodeFailed", "NodeSetAside", "Paused", "RolledBack", "RollbackIncomplete", "RollingBack")
 _MAX_ALIKE = 5
 

@@ -13,7 +13,17 @@ from skerry.adapters.telemetry import logs
 from skerry.adapters.telemetry.on_change import OnChange
 from skerry.adapters.trust import cleanup, expiry
 from skerry.adapters.trust import repository as trust
-from skerry.controller import condition_json, publish, retention, retrain_trigger, rollouts, runs, signatures, summaries
+from skerry.controller import (
+    condition_json,
+    label_standings,
+    publish,
+    retention,
+    retrain_trigger,
+    rollouts,
+    runs,
+    signatures,
+    summaries,
+)
 from skerry.controller.store import LeadershipLostError, Store
 from skerry.core import errors
 
@@ -39,6 +49,7 @@ class Reconciler:
         self._store, self._runs, self._publisher, self._repository = store, runs_, publisher, repository
         self._rollouts = rollouts.Rollouts(store, fleetstate)
         self._retrain_trigger = retrain_trigger.RetrainTrigger(store, fleetstate, blobs)
+        self._labels = label_standings.LabelStandings(fleetstate)
         self._on_change = OnChange()
         self.signatures: Sequence[expiry.Signature] = ()
         self._trust: signatures.TrustStatus | None = None
@@ -53,7 +64,8 @@ class Reconciler:
         self._try("imports", lambda: self._check_imports(now_ms))
         self._try("rollouts", lambda: self._rollouts.step(now_ms=now_ms, mono_ms=mono_ms, epoch=epoch))
         self._try("retrain policy", lambda: self._retrain_trigger.step(now_ms=now_ms, mono_ms=mono_ms))
-        self._try("standing", lambda: summaries.step(self._store, now_ms=now_ms, trust=self._trust))
+        labels = self._labels.look(now_ms=now_ms, mono_ms=mono_ms)
+        self._try("standing", lambda: summaries.step(self._store, now_ms=now_ms, trust=self._trust, labels=labels))
         if not 0 <= now_ms - self._housekeeping_ms < _HOUSEKEEPING_MS:
             self._try("model repository", lambda: self._keep_house(now_ms))
             self._try("signatures", lambda: self._look_at_signatures(now_ms))

@@ -10,20 +10,30 @@ from typing import Any
 from skerry.adapters.objects.protocol import Json, Object
 from skerry.controller import condition_json, signatures
 from skerry.controller.store import Store
-from skerry.core import errors, liveness, membership, specs
+from skerry.core import conditions, errors, label_backlog, liveness, membership, specs
 
 _STAMPED = ("EdgeModel", "ModelVersion", "ModelRollout", "TrainingRun")
 
 
-def step(store: Store, *, now_ms: int, trust: signatures.TrustStatus | None = None) -> None:
-    """One look at everything. `trust`: of the model repository, once somebody looked."""
+def step(
+    store: Store,
+    *,
+    now_ms: int,
+    trust: signatures.TrustStatus | None = None,
+    labels: Mapping[str, label_backlog.Standing] | None = None,
+) -> None:
+    """One look at everything. `trust`: of the model repository, once somebody looked; `labels`: by model, of those
+    whose curator tells how far they are; None: nobody knows."""
     nodes, fleets = _nodes(store), set[str]()
     for thing in store.list("EdgeFleet"):
         written = store.put_status(thing, fleet_status(thing, nodes, now_ms=now_ms))
         if not condition_json.has(written.status, "Ready", "False", "Invalid"):
             fleets.add(thing.name)
     for thing in store.list("EdgeModel"):
-        store.put_status(thing, trusted(model_status(thing, fleets, now_ms=now_ms), trust, now_ms))
+        status = trusted(model_status(thing, fleets, now_ms=now_ms), trust, now_ms)
+        if labels is not None:
+            status = labelled(status, labels.get(thing.name), now_ms)
+        store.put_status(thing, status)
     for kind in _STAMPED:
         for thing in store.list(kind):
             if thing.status.get("observedGeneration", thing.generation) != thing.generation:
@@ -69,6 +79,17 @@ def trusted(status: Json, trust: signatures.TrustStatus | None, now_ms: int) -> 
         return status
     return condition_json.with_condition(
         status, signatures.CONDITION, trust.status, trust.reason, trust.message, now_ms
+    )
+
+
+def labelled(status: Json, standing: label_backlog.Standing | None, now_ms: int) -> Json:
+    """EdgeModel.status with how far labels are; of a curator that fell silent that it did."""
+    if standing is None:
+        if conditions.find(conditions.from_json(status.get("conditions")), label_backlog.CONDITION) is None:
+            return status
+        standing = label_backlog.SILENT
+    return condition_json.with_condition(
+        status, label_backlog.CONDITION, standing.status, standing.reason, standing.message, now_ms
     )
 
 

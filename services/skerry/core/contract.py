@@ -23,6 +23,7 @@ STREAM = "skerry:examples"
 CURATORS = "curator"  # the consumer group
 EXAMPLE, TRUTH = "example", "truth"  # the entry's `kind`, and the record's field in fleet.proto
 
+SET_ASIDE_FOLDER = "aside"
 IN_HAND_FOLDER = "labeling"  # of the blobs in which curators write down what they work on
 
 # Live readings: gateway and curator to controller, dashboard and cli. Whoever writes one again sooner keeps it alive.
@@ -82,7 +83,7 @@ def label_path(model: str, example_hex: str) -> str:
 
 def set_aside_folder(model: str) -> str:
     """Records of what was set aside (`core.set_aside`), one JSON file each."""
-    return f"aside/{model}"
+    return f"{SET_ASIDE_FOLDER}/{model}"
 
 
 def in_hand_path(curator: str) -> str:

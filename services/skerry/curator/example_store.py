@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from google.protobuf.message import DecodeError
 
-from skerry.adapters.blobs.protocol import Blobs
+from skerry.adapters.blobs.protocol import SharedBlobs
 from skerry.core import contract, errors
 from skerry.curator import labels
 from skerry.proto import fleet_pb2
@@ -24,11 +24,18 @@ class StoredExample:
 class ExampleStore:
     """All methods raise UnavailableError when storage does not answer."""
 
-    def __init__(self, blobs: Blobs) -> None:
+    def __init__(self, blobs: SharedBlobs) -> None:
         self._blobs = blobs
 
     def example(self, model: str, name: str) -> bytes | None:
         return self._read(contract.example_path(model, name), contract.MAX_EXAMPLE_BYTES)
+
+    def written_unix_s(self, model: str, name: str) -> float | None:
+        """When the example was stored; None when it is not there any more."""
+        try:
+            return self._blobs.stat(contract.example_path(model, name)).modified_unix_s
+        except errors.NotFoundError:
+            return None
 
     def truth(self, model: str, name: str) -> fleet_pb2.Truth | None:
         """Raises IntegrityError for a blob that is no Truth."""

@@ -16,7 +16,7 @@ from skerry.adapters.heartbeat import Heartbeat
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.telemetry import logs
 from skerry.core import errors
-from skerry.curator import identity
+from skerry.curator import identity, metrics
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.example_store import ExampleStore
 from skerry.curator.in_hand import InHand
@@ -43,7 +43,7 @@ async def serve(settings: Settings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    blob_store, readings = blobs.open_blobs(settings.blobs), fleetstate.open_fleetstate(settings.redis_url)
+    blob_store, readings = blobs.open_shared(settings.blobs), fleetstate.open_fleetstate(settings.redis_url)
     evidence, store = EvidenceCounts(readings), ExampleStore(blob_store)
     models: dict[str, ModelState] = {}
     name = identity.new()
@@ -53,7 +53,8 @@ async def serve(settings: Settings) -> None:
     scanning = Scanning(labeling, store, setting_aside)
     resources = objects.open_objects(settings.objects)
     schedule = Schedule(models, scanning, resources, readings, blob_store, settings, time.monotonic)
-    heartbeat = Heartbeat("curator", lambda: objects.silent_s(resources))
+    numbers = metrics.families(models, setting_aside, _unix_ms)
+    heartbeat = Heartbeat("curator", lambda: objects.silent_s(resources), more=numbers.render)
     with ThreadPoolExecutor(1, thread_name_prefix="labeling") as thread:
 
         def run(function: Callable[..., _T], /, *args: Any) -> Awaitable[_T]:

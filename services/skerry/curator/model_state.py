@@ -7,7 +7,9 @@ It holds nothing that the blobs do not say: a restarted curator reads it all aga
 from collections import Counter
 from collections.abc import Iterator
 
+from skerry.core import label_backlog
 from skerry.curator import example_store, examples, labels
+from skerry.curator.backlog import WaitingExamples
 from skerry.curator.captured_rows import CapturedRows
 from skerry.curator.datasets import Published, Publisher
 from skerry.curator.label_task import LabelTask
@@ -28,6 +30,7 @@ class ModelState:
         self.loaded = False  # the first scan is over: counts are whole
         self.scan_wanted = True
         self.scan: Iterator[example_store.StoredExample] | None = None
+        self.waiting = WaitingExamples()
         self.set_aside: dict[str, str] = {}  # reasons, by name as in `refuse`
         self.published: Published | None = None
         self.tried_at_s = float("-inf")  # when publishing was tried last
@@ -39,6 +42,7 @@ class ModelState:
     def add(self, captured: examples.Captured, label: labels.Label) -> None:
         """Take in a labelled example, or its better label."""
         self._refused.pop(captured.name, None)
+        self.waiting.labelled(captured.name)
         self.captured_rows.add(captured, label)
 
     def refuse(self, name: str, reason: str) -> None:
@@ -52,6 +56,19 @@ class ModelState:
     def forget_teacher_refusals(self) -> None:
         """Forget what the teacher refused: it may be another one by now."""
         self._refused = {name: reason for name, reason in self._refused.items() if reason not in BY_TEACHER}
+
+    @property
+    def backlog(self) -> label_backlog.Backlog:
+        """How far labels are behind."""
+        asked = self.teaching
+        teacher = label_backlog.FAILING if asked.trouble else label_backlog.ANSWERING
+        return label_backlog.Backlog(
+            waiting=max(self.waiting.count, len(asked)),
+            oldest_unix_ms=self.waiting.oldest_unix_ms,
+            teacher=label_backlog.MISSING if asked.is_missing else teacher,
+            trouble=asked.trouble,
+            set_aside=dict(Counter(list(self.set_aside.values()))),
+        )
 
     @property
     def dropped(self) -> dict[str, int]:

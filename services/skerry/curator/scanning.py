@@ -2,6 +2,7 @@
 each at a time, so that none holds the others up. Blocking, and for the one thread of `Labeling`.
 """
 
+import functools
 from collections.abc import Iterable, Sequence
 
 from skerry.adapters.telemetry import logs
@@ -48,6 +49,7 @@ class Scanning:
             state.scan_wanted = state.teaching.turned_away = False
             self._setting_aside.refresh(state)
             state.scan = self._store.scan(state.task.model)
+            state.waiting.begin_pass()
         works: list[Work] = []
         unknown: list[StoredExample] = []
         to_examine, ended = 0, False
@@ -64,9 +66,12 @@ class Scanning:
             elif not stored.labelled or _is_left_to_do(state, stored):
                 works.append(_work(state, stored))
                 to_examine += works[-1].truth
+                if not stored.labelled:
+                    state.waiting.saw(stored.hex, functools.partial(self._store.written_unix_s, state.task.model))
         works += self._load(state, unknown)
         if ended:
             state.scan, state.loaded = None, True
+            state.waiting.end_pass()
         return works
 
     def _load(self, state: ModelState, unknown: Sequence[StoredExample]) -> list[Work]:

@@ -132,6 +132,7 @@ class Schedule:
             "captured": published.captured if published else 0,
             "overBudget": published.over_budget if published else 0,
             "sinceUnixMs": published.since_unix_ms if published else 0,
+            **state.backlog.to_json(),
         }
         self._fleetstate.put(contract.curator_reading(state.task.model), json.dumps(body), ttl_s=contract.READING_TTL_S)
 

@@ -3,11 +3,26 @@ command and page reads the same."""
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.core import contract, errors, set_aside
 
 ENTRIES = "_stream"  # in the place of a model; none is called so
+
+
+class Key(NamedTuple):
+    """Names one of what was set aside; `model` is empty for an entry of the stream."""
+
+    model: str
+    name: str
+    kind: str
+
+    @property
+    def content(self) -> str:
+        """The blob that is meant; empty for an entry, of which nothing but the record is kept."""
+        paths = {set_aside.EXAMPLE: contract.example_path, set_aside.TRUTH: contract.truth_path}
+        return paths[self.kind](self.model, self.name) if self.kind in paths else ""
 
 
 class SetAsideStore:
@@ -21,10 +36,26 @@ class SetAsideStore:
 
     def names(self, model: str) -> Iterator[tuple[str, str]]:
         """(name, kind) of what is set aside of a model, or of the stream (""), sorted by name."""
-        for path in self._blobs.list(contract.set_aside_folder(model or ENTRIES)):
-            name, _, kind = PurePosixPath(path).name.removesuffix(".json").rpartition(".")
+        for key in self._keys(contract.set_aside_folder(model or ENTRIES)):
+            yield key.name, key.kind
+
+    def every(self) -> Iterator[Key]:
+        """Of all models, and of the stream."""
+        return self._keys(contract.SET_ASIDE_FOLDER)
+
+    def _keys(self, folder: str) -> Iterator[Key]:
+        for path in map(PurePosixPath, self._blobs.list(folder)):
+            name, _, kind = path.name.removesuffix(".json").rpartition(".")
             if name and kind in set_aside.KINDS:
-                yield name, kind
+                yield Key("" if path.parent.name == ENTRIES else path.parent.name, name, kind)
+
+    def record(self, key: Key) -> set_aside.SetAside:
+        """The record of what `every` listed; of one that is damaged or gone, one that says so."""
+        try:
+            found = self.find(*key)
+        except (errors.IntegrityError, errors.TooLargeError) as exc:
+            return set_aside.SetAside(*key, "RecordDamaged", str(exc), 0)
+        return found or set_aside.SetAside(*key, "Gone", "it is not set aside any more", 0)
 
     def find(self, model: str, name: str, kind: str) -> set_aside.SetAside | None:
         """The record; None when there is none. Raises IntegrityError for a damaged one."""

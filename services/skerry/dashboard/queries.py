@@ -8,7 +8,7 @@ from typing import Any
 
 from skerry.adapters.fleetstate import FleetState
 from skerry.adapters.objects import Object, Objects
-from skerry.core import conditions, contract, errors, liveness, specs
+from skerry.core import conditions, contract, errors, label_backlog, liveness, specs
 from skerry.core.conditions import Condition
 from skerry.dashboard import fields, nodes, rollouts, timeline, views
 
@@ -79,10 +79,17 @@ def models(
                 retrains=retrains,
                 versions=sorted(of_model, key=lambda version: -version.version),
                 labels=live.get(contract.curator_reading(model.name)),
+                labels_note=_labels_note(condition(model, label_backlog.CONDITION)),
                 fault=fault,
             )
         )
     return listed
+
+
+def _labels_note(labels: Condition | None) -> str:
+    if labels is None or (labels.true and labels.reason != "SetAside"):
+        return ""
+    return labels.message
 
 
 def _version(thing: Object, stable: str, nodes_found: Sequence[views.Node]) -> views.Version:

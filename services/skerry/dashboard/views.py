@@ -154,7 +154,8 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """An EdgeModel, its newest version first. `labels`: the curator's counts, None when they are not known."""
+    """An EdgeModel, its newest version first. `labels`: the curator's counts, None when they are not known;
+    `labels_note`: what a person should know of them, empty when all is well."""
 
     name: str
     stable: str
@@ -162,6 +163,7 @@ class Model:
     retrains: bool
     versions: Sequence[Version]
     labels: Mapping[str, Any] | None
+    labels_note: str = ""
     fault: str = ""
 
 

@@ -1,0 +1,56 @@
+"""What the curator counts, for Prometheus."""
+
+from collections.abc import Callable, Mapping
+
+from skerry.adapters.telemetry.metrics import Labels, Metrics
+from skerry.curator.model_state import ModelState
+from skerry.curator.setting_aside import SettingAside
+
+
+def families(models: Mapping[str, ModelState], setting_aside: SettingAside, unix_ms: Callable[[], int]) -> Metrics:
+    """Read from the states of the models when asked; `unix_ms` is the clock."""
+    made = Metrics()
+    made.gauge(
+        "skerry_labels_waiting",
+        "Captured examples that have no label yet, without those that are set aside or refused.",
+        ("model",),
+        lambda: {(name,): float(state.backlog.waiting) for name, state in dict(models).items()},
+    )
+    made.gauge(
+        "skerry_labels_oldest_seconds",
+        "How long the oldest example without a label has waited; 0: none waits.",
+        ("model",),
+        lambda: {(name,): _age_s(state, unix_ms()) for name, state in dict(models).items()},
+    )
+    made.gauge(
+        "skerry_labels_teacher_answers",
+        "1: the teacher answered when it was asked last; 0: it has no such model, or fails.",
+        ("model",),
+        lambda: {(name,): float(not state.teaching.trouble) for name, state in dict(models).items()},
+    )
+    made.gauge(
+        "skerry_labels_set_aside",
+        "Examples and truths that labelling goes on without (`skerry labels aside`).",
+        ("model", "reason"),
+        lambda: _set_aside(models),
+    )
+    made.gauge(
+        "skerry_stream_entries_set_aside",
+        "Entries of the stream that named nothing, since the start.",
+        ("reason",),
+        lambda: {(reason,): float(count) for reason, count in dict(setting_aside.entries).items()},
+    )
+    return made
+
+
+def _age_s(state: ModelState, now_ms: int) -> float:
+    oldest_ms = state.backlog.oldest_unix_ms
+    return max(0, now_ms - oldest_ms) / 1000 if oldest_ms else 0.0
+
+
+def _set_aside(models: Mapping[str, ModelState]) -> dict[Labels, float]:
+    return {
+        (name, reason): float(count)
+        for name, state in dict(models).items()
+        for reason, count in state.backlog.set_aside.items()
+    }
