@@ -39,7 +39,10 @@ async def serve(settings: Settings) -> None:
     lock = handover.StateLock(settings.state)
     serving = wiring.open_serving(settings)
     places = descriptors.for_connections(descriptors.raise_limit()) - http_pages.MAX_CONNECTIONS
-    listener = rpc.open_server(settings.transport, serving.methods(), limits=Limits().sharing(places))
+    limits = Limits(unread_bytes=serving.memory.arriving_bytes).sharing(places)
+    listener = rpc.open_server(
+        settings.transport, serving.methods(), max_message_bytes=serving.memory.message_bytes, limits=limits
+    )
     address = addresses.show(settings.listen[0], await listener.listen(*settings.listen))
     told = {"address": address}
     if settings.tls_listen is not None:

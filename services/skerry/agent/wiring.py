@@ -25,11 +25,13 @@ from skerry.agent.update.updater import Limits, Updater
 from skerry.core import feedback
 from skerry.proto import edge_pb2, fleet_pb2
 from skerry.rpc.methods import Methods
-from skerry.serving import probe, runtime, server, servicer, threads
+from skerry.serving import probe, request_memory, runtime, server, servicer, threads
 from skerry.serving.dataplane import DataPlane
+from skerry.serving.fair_queue import BytePool
 from skerry.serving.memory_limit import MemoryLimit
 from skerry.serving.metrics import ServingMetrics
 from skerry.serving.registry import Registry
+from skerry.serving.request_memory import RequestMemory
 from skerry.serving.version import Options
 
 log = logs.logger("agent")
@@ -40,6 +42,7 @@ class Serving:
     """What answers callers. It needs no gateway."""
 
     instruments: ServingMetrics
+    memory: RequestMemory
     registry: Registry
     remote: RemoteModel | None
     cascade: Cascade
@@ -78,7 +81,8 @@ def open_serving(settings: Settings) -> Serving:
     """Raises InputError (no such execution provider, a secret that is too short) and UnavailableError (no secret)."""
     loop, boot_id = asyncio.get_running_loop(), uuid.uuid4().hex
     instruments = ServingMetrics(telemetry.Metrics())
-    registry = Registry(_options(settings), instruments)
+    memory = request_memory.here(settings.memory_limit_bytes)
+    registry = Registry(_options(settings, memory), instruments)
     spool_limits = spool.Limits(max_bytes=settings.spool_bytes)
     spool_file = settings.state / "spool" / "spool.db"
     spool_thread = SpoolThread(spool_file, spool_limits, lambda: time.strftime("%Y%m%dT%H%M%S"))
@@ -94,7 +98,7 @@ def open_serving(settings: Settings) -> Serving:
     remote = RemoteModel(settings.teacher, credentials=credentials) if settings.teacher else None
     cascade = Cascade(DataPlane(registry, instruments), remote, sample, load)
     loader = activation.RegistryLoader(registry, cascade)
-    return Serving(instruments, registry, remote, cascade, spool_thread, queue, load, loader, edge, boot_id)
+    return Serving(instruments, memory, registry, remote, cascade, spool_thread, queue, load, loader, edge, boot_id)
 
 
 def open_state(settings: Settings, *, read_only: bool = False) -> State:
@@ -192,8 +196,15 @@ def _membership(
     )
 
 
-def _options(settings: Settings) -> Options:
+def _options(settings: Settings, requests: RequestMemory) -> Options:
     budget = threads.budget(settings.threads)
     runtime.check_provider(settings.provider)
     log.info("threads", count=budget.count, reason=budget.reason, onnxruntime=runtime.VERSION)
-    return Options(provider=settings.provider, threads=budget.count, memory=MemoryLimit(settings.memory_limit_bytes))
+    runtime.bound_memory(requests.arena_bytes)
+    return Options(
+        provider=settings.provider,
+        threads=budget.count,
+        memory=MemoryLimit(settings.memory_limit_bytes),
+        requests=requests,
+        pool=BytePool(requests.waiting_bytes),
+    )

@@ -116,10 +116,17 @@ ReceiverHandler = Callable[..., Receiver]
 Handler = BatchHandler | AsyncHandler | ReceiverHandler
 
 
+# (how its bytes begin: none, some or all are there yet; its size): raises CallError for a message not worth reading
+Announced = Callable[[bytes, int], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
+    """`announced` is asked about each large message when its length is known (not on grpcio, which reads it first)."""
+
     kind: Kind
     handler: Handler
+    announced: Announced | None = None
 
 
 Methods = Mapping[str, Method]  # full path -> method

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from skerry.core import errors
 from skerry.core.inference import InferReply
 from skerry.core.tensors import Tensor
-from skerry.serving.batch_rules import QueuedRequest, VersionLabel
+from skerry.serving.batch_rules import QueuedRequest, VersionLabel, Whole
 from skerry.serving.metrics import ServingMetrics, outcome_of
 from skerry.serving.network import Network, NotFiniteError
 from skerry.serving.running import Outcome
@@ -38,7 +38,7 @@ class Answering:
                 continue
             outputs, state = outcome
             if work.whole is not None:
-                whole = None if work.whole.is_over else work.whole.add(outputs, work.rows)
+                whole = self._collected(work, work.whole, outputs)
                 if whole is None:
                     continue
                 outputs = whole
@@ -60,6 +60,16 @@ class Answering:
             work.whole.is_over, work.whole.outputs = True, []
         self._instruments.requests.add((*self._series, outcome_of(error)))
         work.job.finish(error)
+
+    def _collected(
+        self, work: QueuedRequest, whole: Whole, outputs: Sequence[NDArray[Any]]
+    ) -> Sequence[NDArray[Any]] | None:
+        """All outputs of a request that ran in pieces, once this was the last."""
+        try:
+            return None if whole.is_over else whole.add(outputs, work.rows)
+        except errors.TooLargeError as exc:
+            self.refuse(work, exc)
+            return None
 
     def _succeeded(self, work: QueuedRequest, outputs: Sequence[NDArray[Any]], state: State, now: float) -> None:
         if work.ask is not None and self._states is not None:

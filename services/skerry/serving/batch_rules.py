@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skerry.core import errors
 from skerry.core.sequences import Ask
 from skerry.serving.predictor import Job
 from skerry.serving.sequence_states import State
+
+_MAX_REPLY_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +40,16 @@ class Whole:
     rows_left: int
     outputs: list[Sequence[NDArray[Any]]]
     is_over: bool = False  # answered, by an error of a piece
+    room_bytes: int = _MAX_REPLY_BYTES
 
     def add(self, outputs: Sequence[NDArray[Any]], rows: int) -> Sequence[NDArray[Any]] | None:
-        """The answer of the next piece; gives all outputs when it was the last."""
+        """The answer of the next piece; gives all outputs when it was the last. Raises TooLargeError when they are more
+        than a reply holds."""
+        self.room_bytes -= sum(output.nbytes for output in outputs)
+        if self.room_bytes < 0:
+            raise errors.TooLargeError(
+                f"the answer to these rows has more than {_MAX_REPLY_BYTES} bytes: send fewer rows at a time"
+            )
         self.outputs.append(outputs)
         self.rows_left -= rows
         if self.rows_left:

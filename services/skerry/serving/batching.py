@@ -106,7 +106,7 @@ class Batcher:
         policy, queue = self._policy, self._queue
         return errors.OverloadedError(
             f"model {self._label.model!r} is overloaded: {len(queue)} requests of {queue.size_bytes} bytes "
-            f"wait, at most {policy.max_queue} and {policy.max_queue_bytes} bytes may; try again later"
+            f"wait, at most {policy.max_queue} and {queue.most_bytes} bytes may; try again later"
         )
 
     def _kick(self) -> None:

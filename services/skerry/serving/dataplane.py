@@ -82,6 +82,7 @@ def _fitting(request: InferRequest, version: Version) -> tuple[list[NDArray[Any]
 
 def _check(request: InferRequest, version: Version, given: Sequence[tensors.Tensor]) -> Admitted:
     rows = given[0].shape[0]
+    version.bound.check_rows(rows)
     size_bytes = 0
     for tensor, spec in zip(given, version.manifest.inputs, strict=True):
         if tensor.shape[0] != rows:

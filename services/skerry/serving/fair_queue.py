@@ -41,6 +41,11 @@ class FairQueue:
         """Requests that wait."""
         return self._count
 
+    @property
+    def most_bytes(self) -> int:
+        """What may wait here now, for what other versions leave of the pool."""
+        return min(self._policy.max_queue_bytes, self.size_bytes + self._pool.free_bytes)
+
     def add(self, work: QueuedRequest) -> QueuedRequest | None:
         """Queue it at the end of its caller's. Gives the request that has to leave for it, which may be itself: the
         latest of the caller that holds most. The first request is taken whatever its size."""

@@ -43,6 +43,7 @@ _ERROR, _FATAL = 3, 4
 _OUT_OF_MEMORY = ("Available memory of", "bad_alloc", "Failed to allocate memory")
 # A run of more input than this gives its memory back; smaller ones need what they hold again.
 _SHRINK_BYTES = 1 << 20
+_is_bounded = False
 
 Run = Callable[[Sequence[str], Mapping[str, NDArray[Any]], Any], list[NDArray[Any]]]
 
@@ -76,6 +77,19 @@ class StopSwitch:
         return self._plain if size_bytes <= _SHRINK_BYTES else self._shrinking
 
 
+def bound_memory(size_bytes: int) -> None:
+    """All sessions that are opened from now on share so much memory, weights included; 0: not bounded. Once in a
+    process."""
+    global _is_bounded  # the library has one environment for the whole process
+    if size_bytes:
+        place = onnxruntime.OrtMemoryInfo(
+            "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+        )
+        # 1: an arena grows by what is asked for, not to the next power of two; -1: the library's defaults.
+        onnxruntime.create_and_register_allocator(place, onnxruntime.OrtArenaCfg(size_bytes, 1, -1, -1))
+        _is_bounded = True
+
+
 def check_provider(name: str) -> str:
     """ONNX Runtime's name of an execution provider. Raises InputError when it is unknown or not built in."""
     full, there = _PROVIDERS.get(name), onnxruntime.get_available_providers()
@@ -89,7 +103,8 @@ class Session:
     """A loaded network. `inputs` and `outputs` are as the file says, without the batch axis (None: any datatype);
     `fixed_rows` is how many rows it takes, no more and no less (None: any number).
 
-    Raises IntegrityError when the runtime cannot load `data`; its own words are in the text.
+    Raises IntegrityError when the runtime cannot load `data`; its own words are in the text. OverloadedError: there is
+    not the memory.
     """
 
     def __init__(self, data: bytes, what: str, *, provider: str = "cpu", threads: int = 1) -> None:
@@ -98,11 +113,16 @@ class Session:
         options.inter_op_num_threads = 1
         options.intra_op_num_threads = threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if _is_bounded:
+            options.add_session_config_entry("session.use_env_allocators", "1")
         providers = list(dict.fromkeys([check_provider(provider), _PROVIDERS["cpu"]]))
         try:
             # Without fallback: the library would print its trouble and try again in silence.
             self._session = onnxruntime.InferenceSession(data, options, providers=providers, enable_fallback=0)
         except _FAILURES as exc:
+            if any(words in str(exc) for words in _OUT_OF_MEMORY):
+                text = f"{what} needs more memory than networks may use here: it is not loaded, and what serves goes on"
+                raise errors.OverloadedError(text) from exc
             raise errors.IntegrityError(f"{what} cannot be loaded by onnxruntime {VERSION}: {str(exc)[:500]}") from exc
         # Not by the public `run`, which checks again in Python what the network's inputs were checked for already.
         self._run: Run = self._session._sess.run

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from google.protobuf.message import DecodeError
 
-from skerry.adapters.oip import codec, reply_templates, request_templates
+from skerry.adapters.oip import codec, reply_templates, request_templates, wire
 from skerry.adapters.telemetry import logs, tracing
 from skerry.core import errors
 from skerry.core.inference import InferReply, InferRequest
@@ -42,7 +42,7 @@ class Servicer:
             f"/{SERVICE}/ModelReady": Method(Kind.UNARY, self.model_ready),
             f"/{SERVICE}/ServerMetadata": Method(Kind.UNARY, self.server_metadata),
             f"/{SERVICE}/ModelMetadata": Method(Kind.UNARY, self.model_metadata),
-            f"/{SERVICE}/ModelInfer": Method(Kind.BATCH, self.model_infer),
+            f"/{SERVICE}/ModelInfer": Method(Kind.BATCH, self.model_infer, self.announced),
             f"/{SERVICE}/ModelStreamInfer": Method(Kind.BIDI, self.model_stream_infer),
         }
 
@@ -62,6 +62,16 @@ class Servicer:
             for call, _ in calls:
                 if not call.done:
                     call.fail(Status.INTERNAL, "the server failed on this request; its log says more")
+
+    def announced(self, beginning: bytes, size_bytes: int) -> None:
+        """A large request is about to come: is it worth reading? Where its first bytes name the model, by that one's
+        bound. Raises CallError."""
+        model = wire.model_of(beginning)
+        if model is not None:
+            try:
+                self._registry.lookup(model).bound.check_message(size_bytes)
+            except errors.SkerryError as exc:
+                raise grpc_status.call_error(exc) from exc
 
     async def model_stream_infer(self, call: Call) -> None:
         """Answers in the order of the requests; an error is a message of the stream, and the stream goes on."""

@@ -8,7 +8,7 @@ from skerry.core import digests, errors
 from skerry.core import manifest as manifests
 from skerry.core.manifest import Manifest
 from skerry.core.sequences import SequencePolicy
-from skerry.serving import selftest
+from skerry.serving import request_memory, selftest
 from skerry.serving.batch_rules import BatchPolicy, VersionLabel
 from skerry.serving.batching import Batcher
 from skerry.serving.fair_queue import BytePool
@@ -16,10 +16,10 @@ from skerry.serving.memory_limit import MemoryLimit
 from skerry.serving.metrics import ServingMetrics
 from skerry.serving.network import Network
 from skerry.serving.pace import Pace
+from skerry.serving.request_memory import RequestBound, RequestMemory
 from skerry.serving.sequence_states import SequenceStates
 from skerry.serving.watchdog import Watchdog
 
-_WAITING_BYTES = 192 << 20  # of requests, of all versions
 # Above this a row is slow enough for more threads to pay for their waking.
 _SLOW_ROW_MS = 1.0
 
@@ -27,14 +27,15 @@ _SLOW_ROW_MS = 1.0
 @dataclass(frozen=True, slots=True)
 class Options:
     """How versions are run. `threads`: CPUs that slow models may use together; a quick one runs on one thread. `pool`:
-    what their requests may hold together while they wait."""
+    what their requests may hold together while they wait, of what `requests` allows."""
 
     provider: str = "cpu"
     threads: int = 1
     batching: BatchPolicy = field(default_factory=BatchPolicy)
     sequences: SequencePolicy = field(default_factory=SequencePolicy)
     memory: MemoryLimit = field(default_factory=MemoryLimit)
-    pool: BytePool = field(default_factory=lambda: BytePool(_WAITING_BYTES))
+    requests: RequestMemory = field(default_factory=RequestMemory)
+    pool: BytePool = field(default_factory=lambda: BytePool(RequestMemory().waiting_bytes))
 
 
 class Admitted(NamedTuple):
@@ -57,6 +58,7 @@ class Version:
     batcher: Batcher
     states: SequenceStates | None
     selftest: selftest.Result
+    bound: RequestBound
     threads: int = 1
     is_kept: bool = False
     admitted: dict[object, Admitted] = field(default_factory=dict)
@@ -100,7 +102,17 @@ def open_version(
         watchdog=watchdog or Watchdog(),
         pool=options.pool,
     )
-    return Version(model, number, digest, network, batcher, states, result, used)
+    return Version(
+        model,
+        number,
+        digest,
+        network,
+        batcher,
+        states,
+        result,
+        request_memory.bound_of(manifest, options.requests),
+        used,
+    )
 
 
 def _pace(manifest: Manifest, timed: selftest.Result, policy: BatchPolicy) -> Pace:

@@ -18,11 +18,13 @@ from skerry.adapters.telemetry import logs, metrics
 from skerry.core import addresses, errors
 from skerry.rpc.limits import Limits
 from skerry.rpc.methods import Methods, Server
-from skerry.serving import draining, repository, runtime, server, threads
+from skerry.serving import draining, repository, request_memory, runtime, server, threads
 from skerry.serving.dataplane import DataPlane
+from skerry.serving.fair_queue import BytePool
 from skerry.serving.memory_limit import MemoryLimit
 from skerry.serving.metrics import ServingMetrics
 from skerry.serving.registry import Registry
+from skerry.serving.request_memory import RequestMemory
 from skerry.serving.version import Options
 from skerry.teacher import settings as settings_module
 from skerry.teacher.settings import Settings
@@ -34,15 +36,16 @@ async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, then drain."""
     end_requested = shutdown.requested(settings.shutdown.limit_s)
     instruments = ServingMetrics(metrics.Metrics())
-    registry = Registry(_options(settings), instruments)
+    memory = request_memory.here(settings.memory_limit_bytes)
+    registry = Registry(_options(settings, memory), instruments)
     methods = server.build_methods(
         DataPlane(registry, instruments), registry, instruments, repository_root=settings.models
     )
     places = descriptors.for_connections(descriptors.raise_limit()) - http_pages.MAX_CONNECTIONS
-    limits = Limits().sharing(places if settings.tls_listen is None else places // 2)
-    listener = rpc.open_server(settings.transport, methods, limits=limits)
+    limits = Limits(unread_bytes=memory.arriving_bytes).sharing(places if settings.tls_listen is None else places // 2)
+    listener = rpc.open_server(settings.transport, methods, max_message_bytes=memory.message_bytes, limits=limits)
     port = await listener.listen(*settings.listen)
-    async with _edge_listener(settings, methods, instruments, limits) as edge_listener:
+    async with _edge_listener(settings, methods, instruments, memory, limits) as edge_listener:
         pages = await _open_pages(settings, registry, instruments)
         loading = asyncio.create_task(_load_all(settings, registry, port, pages))
         await end_requested.wait()
@@ -54,7 +57,7 @@ async def serve(settings: Settings) -> None:
 
 @contextlib.asynccontextmanager
 async def _edge_listener(
-    settings: Settings, methods: Methods, instruments: ServingMetrics, limits: Limits
+    settings: Settings, methods: Methods, instruments: ServingMetrics, memory: RequestMemory, limits: Limits
 ) -> AsyncIterator[tuple[Server, ...]]:
     """The listener for nodes with certificates, where there is listing."""
     if settings.tls_listen is None:
@@ -64,7 +67,7 @@ async def _edge_listener(
         log.warning(
             "members_not_asked", message="SKERRY_MEMBERS=any: a revoked node is served until its certificate ends"
         )
-        server = rpc.open_server(settings.transport, methods, limits=limits)
+        server = rpc.open_server(settings.transport, methods, max_message_bytes=memory.message_bytes, limits=limits)
         await server.listen(*settings.tls_listen, settings.tls)
         yield (server,)
         return
@@ -75,7 +78,9 @@ async def _edge_listener(
     instruments.metrics.gauge(
         "skerry_members_age_seconds", "Since the list of nodes that may ask was read.", (), lambda: {(): allowed.age_s}
     )
-    server = rpc.open_server(settings.transport, allowlist.guarded(methods, allowed), limits=limits)
+    server = rpc.open_server(
+        settings.transport, allowlist.guarded(methods, allowed), max_message_bytes=memory.message_bytes, limits=limits
+    )
     await server.listen(*settings.tls_listen, settings.tls)
     async with allowlist.followed(AllowlistPage(settings.allowlist_url, settings.allowlist_ca), allowed, server):
         yield (server,)
@@ -123,12 +128,19 @@ async def _open_pages(settings: Settings, registry: Registry, instruments: Servi
     return await http_pages.serve(*settings.http, pages)
 
 
-def _options(settings: Settings) -> Options:
+def _options(settings: Settings, requests: RequestMemory) -> Options:
     budget = threads.budget(settings.threads)
     log.info("threads", count=budget.count, reason=budget.reason, onnxruntime=runtime.VERSION)
     provider = settings.provider
     runtime.check_provider(provider)
-    return Options(provider=provider, threads=budget.count, memory=MemoryLimit(settings.memory_limit_bytes))
+    runtime.bound_memory(requests.arena_bytes)
+    return Options(
+        provider=provider,
+        threads=budget.count,
+        memory=MemoryLimit(settings.memory_limit_bytes),
+        requests=requests,
+        pool=BytePool(requests.waiting_bytes),
+    )
 
 
 def main() -> None:

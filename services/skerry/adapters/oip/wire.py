@@ -27,4 +27,18 @@ def text_parameter(name: str, value: str) -> bytes:
     return head(b"\x22", len(entry)) + entry
 
 
+def model_of(beginning: bytes) -> str | None:
+    """The model that a ModelInferRequest which begins so is for (model_name = 1); None when they do not say."""
+    if beginning[:1] != b"\x0a":
+        return None
+    size = shift = 0
+    for at, byte in enumerate(beginning[1:4], 2):
+        size |= (byte & 0x7F) << shift
+        shift += 7
+        if not byte & 0x80:
+            name = beginning[at : at + size]
+            return name.decode(errors="replace") if len(name) == size else None
+    return None
+
+
 _SHORT = tuple(bytes((size,)) for size in range(0x80))

@@ -7,9 +7,10 @@ half a message cannot fill the memory.
 import struct
 
 from skerry.rpc.h2 import wire
-from skerry.rpc.methods import CallError, Status
+from skerry.rpc.methods import Announced, CallError, Status
 
 PREFIX_BYTES = 5
+_BEGINNING_BYTES = 512  # of a message, shown to who is asked whether it is worth reading
 read_prefix = struct.Struct(">BI").unpack_from  # compressed, size
 
 
@@ -35,10 +36,13 @@ class Budget:
 class Assembly:
     """One call's messages. `close` releases what an unfinished one had reserved."""
 
-    __slots__ = ("_budget", "_buffer", "_encoding", "_limit", "_need", "_reserved")
+    __slots__ = ("_announced", "_budget", "_buffer", "_encoding", "_limit", "_need", "_reserved")
 
-    def __init__(self, max_message_bytes: int, budget: Budget, encoding: bytes) -> None:
+    def __init__(
+        self, max_message_bytes: int, budget: Budget, encoding: bytes, announced: Announced | None = None
+    ) -> None:
         self._limit, self._budget, self._encoding = max_message_bytes, budget, encoding
+        self._announced = announced
         self._buffer = bytearray()
         self._need = PREFIX_BYTES
         self._reserved = 0
@@ -74,6 +78,8 @@ class Assembly:
             raise CallError(Status.INTERNAL, "a message says that it is compressed, the call does not")
         if size > self._limit:
             raise wire.too_large("message", f"{size} bytes", self._limit)
+        if self._announced is not None and not buffer[0]:
+            self._announced(bytes(memoryview(buffer)[PREFIX_BYTES : PREFIX_BYTES + _BEGINNING_BYTES]), size)
         self._budget.take(size + PREFIX_BYTES)
         self._need = self._reserved = size + PREFIX_BYTES
 

@@ -244,7 +244,8 @@ class Call(Stream):
             if self._is_whole(chunk):
                 self._take(chunk[PREFIX_BYTES:])
                 return
-            self._assembly = Assembly(limits.max_message_bytes, budget, self.route.encoding)
+            announced = self.route.method.announced
+            self._assembly = Assembly(limits.max_message_bytes, budget, self.route.encoding, announced)
         for message in self._assembly.feed(chunk):
             self._take(message)
         if self._assembly is not None and not self._assembly.is_inside:
