@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rest test-all test-python test-loaded test-helm test-rollout-long check fix stubs reference lock setup bench bench-quick test-conformance test-arm test-interop test-apiserver test-cluster test-kind fuzz images images-archive test-images
+.PHONY: help demo test test-rest test-all test-python test-loaded test-helm test-rollout-long check fix stubs reference lock setup bench bench-quick test-conformance test-arm test-interop test-apiserver test-cluster test-kind fuzz images images-archive wheel sbom test-images
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -77,6 +77,12 @@ test-kind: .venv/.ready ## install, enrol and close the loop on a kind cluster o
 
 test-images: .venv/.ready ## what is in the images, and that the agent's can be built for arm64; after `make images` (TAG=dev)
 	@SKERRY_REQUIRE=images,index $(BIN)/python -m pytest tests/images
+
+wheel: .venv/.ready ## dist/skerry-….whl, the same bytes from the same sources
+	@$(BIN)/python -m hatchling build -t wheel -d dist
+
+sbom: .venv/.ready ## bills of materials (CycloneDX) in dist/sbom: of the wheel, and of images (IMAGES="skerry-agent:dev …")
+	@$(BIN)/python scripts/sbom $(IMAGES)
 
 images-archive: ## all images in one file for sites without a registry (ARCHIVE=skerry-images.tar)
 	@ARCHIVE=$(or $(ARCHIVE),skerry-images.tar) scripts/images

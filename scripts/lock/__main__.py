@@ -8,7 +8,6 @@ torch is left out: its builds for CPUs have hashes of their own and lie elsewher
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,6 +25,8 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "build": ("group:build",),
     "uv": ("uv",),
 }
+# Programs in environments of their own, with whatever they need: nothing of it is in constraints.txt.
+APART: Mapping[str, str] = {"sbom": "cyclonedx-bom==7.5.0"}
 _HEAD = "# {purpose}; made by `make lock` from pyproject.toml and constraints.txt.\n"
 _ENTRY = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ \\;]+)", re.MULTILINE)
 
@@ -38,7 +39,10 @@ def main() -> int:
         for name, names in wanted.items():
             text = _HEAD.format(purpose=", ".join(FILES[name]))
             (FOLDER / f"{name}.txt").write_text(text + "".join(hashed[distribution] for distribution in sorted(names)))
-    stale = [name for name, names in wanted.items() if _listed(name) != {one: pins[one] for one in names}]
+        for name, program in APART.items():
+            (FOLDER / f"{name}.txt").write_text(_HEAD.format(purpose=program) + _compiled(program))
+    stale = [name for name, program in APART.items() if _listed(name).get(program.partition("==")[0]) is None]
+    stale += [name for name, names in wanted.items() if _listed(name) != {one: pins[one] for one in names}]
     if stale:
         sys.exit(f"requirements/ is stale ({', '.join(stale)}): run make lock")
     print("requirements: up to date")  # noqa: T201
@@ -56,25 +60,16 @@ def _listed(name: str) -> dict[str, str]:
 
 def _hashed(names: set[str], pins: Mapping[str, str]) -> dict[str, str]:
     """Distribution → its entry with the hashes of all files that the index has of this version."""
-    with tempfile.TemporaryDirectory() as folder:
-        wanted, done = Path(folder, "wanted"), Path(folder, "hashed")
-        wanted.write_text("".join(f"{name}=={pins[name]}\n" for name in sorted(names)))
-        options = ["--no-deps", "--universal", "--generate-hashes", "--no-annotate", "--no-header", "--no-config"]
-        command = [
-            "uv",
-            "pip",
-            "compile",
-            "--quiet",
-            *options,
-            "--python-version",
-            "3.11",
-            str(wanted),
-            "-o",
-            str(done),
-        ]
-        subprocess.run([*command, *options], check=True)
-        entries = re.split(r"\n(?=[A-Za-z0-9])", done.read_text().rstrip("\n"))
+    text = _compiled("".join(f"{name}=={pins[name]}\n" for name in sorted(names)), "--no-deps")
+    entries = re.split(r"\n(?=[A-Za-z0-9])", text.rstrip("\n"))
     return {closure.canonical(match["name"]): f"{entry}\n" for entry in entries if (match := _ENTRY.match(entry))}
+
+
+def _compiled(wanted: str, *options: str) -> str:
+    """`wanted`, a requirement a line, with hashes, for any Python and machine."""
+    options = (*options, "--universal", "--generate-hashes", "--no-annotate", "--no-header", "--no-config")
+    command = ["uv", "pip", "compile", "--quiet", "--python-version", "3.11", *options, "-"]
+    return subprocess.run(command, input=wanted, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import commands
+import licences
 import metrics
 import resources
 import settings
@@ -17,6 +18,7 @@ PAGES = {
     "commands.md": commands.page,
     "resources.md": resources.page,
     "metrics.md": metrics.page,
+    "licences.md": licences.page,
 }
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 MARK = "<!-- From here on made by `make reference` from the code: change it there. -->\n"
