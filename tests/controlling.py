@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import manifests
+from controlled_model import MODEL, candidate, edge_model
 
 from skerry.adapters import blobs as blob_store
 from skerry.adapters import files
@@ -30,11 +30,9 @@ from skerry.controller import condition_json, publish, reconcile, runs
 from skerry.controller.jobs.memory import MemoryJobs
 from skerry.controller.jobs.protocol import State
 from skerry.controller.store import Store
-from skerry.core import contract, datasets, digests, manifest, specs, writers
+from skerry.core import contract, datasets, digests, specs, writers
 
-MODEL = "digits"
 T0_MS = 1_790_000_000_000
-WAVES = [{"name": "canary", "size": "1", "soakSeconds": 2}, {"name": "rest", "size": "100%", "soakSeconds": 1}]
 
 
 class Killed(BaseException):
@@ -263,29 +261,6 @@ class World:
         return [
             one.name for one in self.objects.list("ModelVersion") if condition_json.is_true(one.status, "Available")
         ]
-
-
-def edge_model(dataset: str) -> dict[str, Any]:
-    return {
-        "classNames": list("0123456789"),
-        "network": {"factory": "skerry.nets.cnn:reference", "options": {}},
-        "input": {"name": "image", "datatype": "UINT8", "shape": [28, 28]},
-        "datasetDigest": dataset,
-        "retrain": {"minNewExamples": 600, "cooldownSeconds": 10, "timeoutSeconds": 100},
-        "rollout": {
-            "fleet": "all",
-            "waves": WAVES,
-            "analysis": {"minSamples": 100, "harmPermille": 50, "marginPermille": 60},
-        },
-    }
-
-
-def candidate(salt: str, dataset: str, **changes: Any) -> tuple[dict[str, bytes], manifest.Manifest]:
-    """The files of a version, different by `salt`, and their manifest."""
-    contents = {"model.onnx": f"network {salt}".encode(), "golden.npz": f"golden {salt}".encode()}
-    named = {name.partition(".")[0]: manifest.file_of(name, data) for name, data in contents.items()}
-    made = manifests.digits(files=named, dataset=dataset, **changes)
-    return {"manifest.json": made.to_json(), **contents}, made
 
 
 def work(assignment: dict[str, Any], old: dict[str, Any], now_ms: int) -> dict[str, Any]:

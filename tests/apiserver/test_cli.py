@@ -11,7 +11,8 @@ from pathlib import Path
 import custom_resources
 import pytest
 from apiserver_process import ApiServer, requires_apiserver
-from controlling import MODEL, World
+from controlled_model import MODEL
+from controlling import World
 
 from skerry.adapters import objects
 from skerry.adapters.objects.kubernetes import KubernetesObjects

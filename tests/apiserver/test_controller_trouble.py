@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import controlling
+import controlled_model
 import pytest
 from apiserver_process import ApiServer, requires_apiserver
 from controller_cluster import Cluster
@@ -26,7 +26,7 @@ def cluster(server: ApiServer, proxy: FaultProxy, namespace: str, tmp_path: Path
 
 
 def start(cluster: Cluster, name: str, version: str, **spec: Any) -> None:
-    made = {"model": MODEL, "version": version, "waves": controlling.WAVES, **spec}
+    made = {"model": MODEL, "version": version, "waves": controlled_model.WAVES, **spec}
     cluster.objects.create("ModelRollout", name, made, manager=writers.OPERATOR)
 
 
@@ -103,7 +103,7 @@ def test_a_model_deleted_in_the_middle_of_its_rollout_breaks_nothing(cluster: Cl
     cluster.settle()
     cluster.until(lambda: cluster.phase(rollout) == "Succeeded")
     assert cluster.serving() == {"edge-1": 1, "edge-2": 1}
-    made = controlling.edge_model(cluster.dataset)
+    made = controlled_model.edge_model(cluster.dataset)
     cluster.objects.create("EdgeModel", MODEL, made, manager=writers.OPERATOR)
     cluster.import_version(2)
     cluster.until(lambda: cluster.phase(f"{MODEL}-v2-auto") == "Succeeded")

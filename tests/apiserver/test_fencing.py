@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import controlling
+import controlled_model
 import pytest
 from apiserver_process import ApiServer, requires_apiserver
-from controlling import MODEL, World
+from controlled_model import MODEL
+from controlling import World
 from fault_proxy import FaultProxy, Hold, in_front_of
 
 from skerry.adapters import kubernetes, objects
@@ -213,7 +214,7 @@ def test_a_leader_that_an_even_later_one_has_overtaken_writes_to_no_node(world: 
     world.import_version(1)
     world.epoch = 3
     world.run(3)
-    digest = controlling.candidate("import-1", "")[1].digest
+    digest = controlled_model.candidate("import-1", "")[1].digest
     later = {"model": MODEL, "digest": digest, "version": 1, "targetPath": f"imported/{MODEL}/1"}
     permit = {"number": 99, "ttlMs": 1000, "request": 1, "epoch": 9}
     world.objects.patch("EdgeNode", "edge-1", manager="controller", spec={"assignments": [later | {"permit": permit}]})

@@ -6,7 +6,8 @@ from pathlib import Path
 import official_client
 import pytest
 from apiserver_process import ApiServer, requires_apiserver
-from controlling import MODEL, World
+from controlled_model import MODEL
+from controlling import World
 
 from skerry.adapters import objects
 from skerry.adapters.objects.kubernetes import KubernetesObjects

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import controlling
+import controlled_model
 import pytest
 
 from skerry.adapters import objects as object_store
@@ -102,8 +102,8 @@ def test_it_founds_publishes_and_ends_when_told(tmp_path: Path, start: Callable[
         )
     )
     objects = opened(tmp_path)
-    objects.create("EdgeModel", "digits", controlling.edge_model("sha256:" + "0" * 64), manager=writers.OPERATOR)
-    contents, made = controlling.candidate("import-1", "")
+    objects.create("EdgeModel", "digits", controlled_model.edge_model("sha256:" + "0" * 64), manager=writers.OPERATOR)
+    contents, made = controlled_model.candidate("import-1", "")
     signer = repository.Repository(DirectoryBlobs(tmp_path / "repository"), keys.load(tmp_path / "keys" / "publisher"))
     path = signer.add_version("imported", "digits", 1, made.digest, contents, now=controlling_now())
     spec = {"model": "digits", "version": 1, "digest": made.digest, "targetPath": path, "source": "Imported"}
@@ -186,7 +186,7 @@ def _ask_run(tmp: Path, objects: Objects) -> None:
     digest = digests.sha256(made)
     blobs = blob_store.open_blobs(environment(tmp)["SKERRY_BLOBS"])
     blobs.write(f"datasets/digits/{digests.hex_of(digest)}", made)
-    spec = controlling.edge_model(digest) | {"network": {"factory": "slow_network:make"}}
+    spec = controlled_model.edge_model(digest) | {"network": {"factory": "slow_network:make"}}
     objects.create("EdgeModel", "digits", spec, manager=writers.OPERATOR)
     objects.create("TrainingRun", "run-1", {"model": "digits", "datasetDigest": digest}, manager=writers.OPERATOR)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import controlled_model
 import controlling
 import pytest
 
@@ -55,7 +56,7 @@ def test_a_version_that_did_not_pass_its_gates_is_not_published(world: World, ou
 def other_manifest(world: World, name: str, **changes: Any) -> str:
     """A proposal whose manifest is a valid one, but not of this run."""
     dataset = world.get("TrainingRun", name).spec["datasetDigest"]
-    _, made = controlling.candidate(name, dataset)
+    _, made = controlled_model.candidate(name, dataset)
     other = manifest.from_json(made.to_json())
     digest = blob_store.put(world.blobs, manifest.Manifest(**{**_fields(other), **changes}).to_json())
     return world.propose(name, edit=lambda body: body.update(digest=digest, manifest=digest))
@@ -68,7 +69,7 @@ def _fields(made: manifest.Manifest) -> dict[str, Any]:
 def damage_blob(world: World, name: str, file: str) -> None:
     """The content of a proposed file is replaced in object storage."""
     world.propose(name)
-    contents, _ = controlling.candidate(name, world.dataset)
+    contents, _ = controlled_model.candidate(name, world.dataset)
     path = digests.blob_path(digests.sha256(contents[file]))
     world.blobs.write(path, b"X" * len(contents[file]))
 
@@ -104,7 +105,7 @@ def test_a_proposal_that_is_not_what_it_says_is_rejected_and_nothing_is_signed(w
 def test_a_published_version_says_what_people_need(world: World) -> None:
     assert run(world, world.propose)[:2] == ("True", "Published")
     spec = world.get("ModelVersion", "digits-v1").spec
-    contents, made = controlling.candidate("run-1", world.dataset)
+    contents, made = controlled_model.candidate("run-1", world.dataset)
     assert spec == {
         "model": "digits",
         "version": 1,
@@ -128,7 +129,7 @@ def test_without_automatic_no_rollout_begins(world: World) -> None:
 def test_a_rollout_has_the_waves_of_its_model(world: World) -> None:
     run(world, world.propose)
     spec = world.get("ModelRollout", "digits-v1-auto").spec
-    assert (spec["version"], spec["waves"]) == ("digits-v1", controlling.WAVES)
+    assert (spec["version"], spec["waves"]) == ("digits-v1", controlled_model.WAVES)
     assert "automatic" not in spec
 
 
@@ -209,7 +210,7 @@ def test_an_import_under_a_name_that_reserves_another_number_is_refused(world: W
 
 
 def test_an_import_that_is_signed_later_becomes_available_then(world: World) -> None:
-    contents, made = controlling.candidate("import-1", "")
+    contents, made = controlled_model.candidate("import-1", "")
     spec = {
         "model": "digits",
         "version": 1,

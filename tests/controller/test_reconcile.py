@@ -4,6 +4,7 @@ write; two at once; at rest; with Redis flushed in the middle."""
 from collections.abc import Callable
 from pathlib import Path
 
+import controlled_model
 import controlling
 import pytest
 
@@ -30,12 +31,12 @@ def trained(world: World) -> None:
 
 
 def bad(world: World) -> None:
-    world.bad.add(controlling.candidate("run-1", world.dataset)[1].digest)
+    world.bad.add(controlled_model.candidate("run-1", world.dataset)[1].digest)
     trained(world)
 
 
 def refusing(world: World) -> None:
-    world.refusing.add(controlling.candidate("run-1", world.dataset)[1].digest)
+    world.refusing.add(controlled_model.candidate("run-1", world.dataset)[1].digest)
     trained(world)
 
 

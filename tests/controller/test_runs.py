@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import controlled_model
 import controlling
 import pytest
 
@@ -69,7 +70,7 @@ def test_the_job_is_told_its_run_and_what_the_model_says_of_jobs(world: World) -
     world.trainer = lambda name: None
     world.ask_run("run-1")
     world.run(2)
-    assert world.jobs.orders == {"run-1": Order("run-1", controlling.MODEL, 100, specs.JobTemplate())}
+    assert world.jobs.orders == {"run-1": Order("run-1", controlled_model.MODEL, 100, specs.JobTemplate())}
 
 
 def test_the_job_finds_the_objects_of_its_run_and_nothing_is_left_of_them_when_it_ends(world: World) -> None:
@@ -79,7 +80,7 @@ def test_the_job_finds_the_objects_of_its_run_and_nothing_is_left_of_them_when_i
     path = contract.snapshot_path("run-1")
     found = snapshots.from_json("run-1", world.blobs.read(path, max_bytes=snapshots.MAX_BYTES))
     assert (found.run.dataset_digest, found.retrain.epochs) == (world.dataset, 3)
-    assert (found.model.name, found.stable, found.version) == (controlling.MODEL, "digits-v9", None)
+    assert (found.model.name, found.stable, found.version) == (controlled_model.MODEL, "digits-v9", None)
     world.jobs.end("run-1", 1)
     world.run(2)
     assert not world.blobs.exists(path)
@@ -169,7 +170,7 @@ def test_a_run_whose_model_is_deleted_ends(world: World) -> None:
     world.trainer = lambda name: None
     world.ask_run("run-1")
     world.run(2)
-    world.objects.delete("EdgeModel", controlling.MODEL)
+    world.objects.delete("EdgeModel", controlled_model.MODEL)
     world.run(1)
     assert (ended(world), world.jobs.names()) == (("False", "Invalid"), [])
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import controlled_model
 import controlling
 import pytest
 
@@ -56,7 +57,7 @@ def pass_days(world: controlling.World, days: int) -> None:
 
 
 def trust(world: controlling.World) -> tuple[str, str]:
-    return world.condition("EdgeModel", controlling.MODEL, signatures.CONDITION)
+    return world.condition("EdgeModel", controlled_model.MODEL, signatures.CONDITION)
 
 
 def events(world: controlling.World) -> list[tuple[str, bool]]:
@@ -99,6 +100,6 @@ def test_at_rest_the_condition_is_not_written_again(tmp_path: Path) -> None:
     world = controlling.World(tmp_path)
     pass_days(world, 64)
     assert trust(world) == ("False", "SignatureExpiring")
-    before = world.get("EdgeModel", controlling.MODEL).resource_version
+    before = world.get("EdgeModel", controlled_model.MODEL).resource_version
     pass_days(world, 3)
-    assert world.get("EdgeModel", controlling.MODEL).resource_version == before
+    assert world.get("EdgeModel", controlled_model.MODEL).resource_version == before

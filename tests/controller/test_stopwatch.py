@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import controlled_model
 import controlling
 import pytest
 
@@ -93,7 +94,7 @@ def test_a_run_that_outlives_its_controllers_takes_no_longer_than_its_time_and_w
 @pytest.mark.parametrize("step_ms", [HOUR_MS, 365 * 24 * HOUR_MS, -HOUR_MS], ids=["an hour on", "a year on", "back"])
 def test_the_whole_controller_soaks_as_long_though_its_wall_clock_steps(step_ms: int, tmp_path: Path) -> None:
     world = controlling.World(tmp_path)
-    world.edit_model(rollout={"waves": [{**controlling.WAVES[0], "soakSeconds": 60}, controlling.WAVES[1]]})
+    world.edit_model(rollout={"waves": [{**controlled_model.WAVES[0], "soakSeconds": 60}, controlled_model.WAVES[1]]})
     world.import_version(1)
     until_soaking(world)
     world.wall_step_ms = step_ms
