@@ -4,6 +4,7 @@ import pytest
 
 from skerry.agent import settings
 from skerry.core import errors
+from skerry.core.feedback import Proof
 from skerry.gateway import reports
 from skerry.proto import fleet_pb2
 
@@ -39,3 +40,23 @@ def test_an_address_that_leads_everybody_to_themselves_is_not_told(text: str) ->
 @pytest.mark.parametrize("text", ["", "10.0.0.7:8001", "[fd00::7]:8001", "edge-1", "https://edge-1.example:8443"])
 def test_any_other_address_is_told_as_it_is_set(text: str) -> None:
     assert settings.read(FULL | {"SKERRY_ADDRESS": text}).address == text
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"SKERRY_FEEDBACK": "Password"}, "SKERRY_FEEDBACK: 'Password' is none of Token, Secret, Certificate"),
+        ({"SKERRY_FEEDBACK": "Token,Secret"}, "SKERRY_FEEDBACK=Secret needs SKERRY_FEEDBACK_SECRET_FILE"),
+        ({"SKERRY_FEEDBACK": "Certificate"}, "SKERRY_FEEDBACK=Certificate needs SKERRY_TLS_LISTEN"),
+        ({"SKERRY_TLS_LISTEN": "h:1"}, "SKERRY_TLS_LISTEN needs SKERRY_TLS_CERT, SKERRY_TLS_KEY, SKERRY_CLIENT_CA"),
+        ({"SKERRY_FEEDBACK_TOKEN_SECONDS": "0"}, "SKERRY_FEEDBACK_TOKEN_SECONDS"),
+    ],
+)
+def test_a_proof_that_nothing_could_check_is_refused_at_the_start(given: dict[str, str], text: str) -> None:
+    with pytest.raises(errors.InputError, match=text):
+        settings.read(FULL | given)
+
+
+def test_without_a_word_about_it_feedback_needs_a_token() -> None:
+    assert settings.read(FULL).proofs == {Proof.TOKEN}
+    assert settings.read(FULL | {"SKERRY_FEEDBACK": "Off"}).proofs == frozenset()

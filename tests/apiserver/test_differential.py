@@ -10,7 +10,8 @@ from typing import Any
 import custom_resources
 import pytest
 from apiserver_process import ApiServer, requires_apiserver
-from controlling import MODEL, WAVES, World
+from controlled_model import MODEL, WAVES
+from controlling import World
 
 from skerry.adapters import objects
 from skerry.adapters.objects.kubernetes import KubernetesObjects
