@@ -31,6 +31,7 @@ FLOATING = frozenset({"FP16", "FP32", "FP64", "BF16"})
 
 MAX_RANK = 16
 MAX_ELEMENTS = 1 << 28
+MAX_TEXTS = 1 << 20  # elements of BYTES: each is an object
 _TEXT_BYTES = 33  # of an empty one in memory
 FREE = -1  # in a spec: any size
 _FEW = 4096  # numbers; of more, BLAS may begin to start threads for a product
@@ -223,6 +224,10 @@ def _fits(row: Sequence[int], wanted: Sequence[int]) -> bool:
 
 
 def _unpack(name: str, raw: bytes, count: int) -> NDArray[Any]:
+    if count > MAX_TEXTS:
+        raise errors.TooLargeError(
+            f"input {name!r}: {count} BYTES elements; at most {MAX_TEXTS} are read in one request"
+        )
     if len(raw) < 4 * count:
         raise errors.InputError(
             f"input {name!r}: {count} BYTES elements need at least {4 * count} bytes, not {len(raw)}"

@@ -15,6 +15,7 @@ from skerry.core.inference import InferRequest
 from skerry.core.sequences import Ask
 from skerry.serving.broadcast import Broadcast
 from skerry.serving.metrics import ServingMetrics
+from skerry.serving.request_memory import RequestMemory
 from skerry.serving.threads import Shares
 from skerry.serving.version import Options, Version, open_version
 from skerry.serving.watchdog import Watchdog
@@ -66,6 +67,11 @@ class Registry:
             ("model", "version"),
             self._sequences_held,
         )
+
+    @property
+    def requests(self) -> RequestMemory:
+        """What requests may hold here."""
+        return self._options.requests
 
     def expect(self, models: Iterable[str]) -> None:
         """These are to be served: until each has a version, the server is not ready."""

@@ -3,6 +3,7 @@
 ModelInfer takes all calls of one turn of the loop at once and waits for none: each is answered by a callback.
 """
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import TypeVar
@@ -16,7 +17,8 @@ from skerry.core.inference import InferReply, InferRequest
 from skerry.proto import open_inference_pb2 as pb
 from skerry.rpc import grpc_status
 from skerry.rpc.methods import Call, CallError, Kind, Method, Methods, Status
-from skerry.serving import streaming
+from skerry.serving import large_requests, streaming
+from skerry.serving.large_requests import LargeRequests
 from skerry.serving.metrics import ServingMetrics
 from skerry.serving.predictor import Answer, Context, Job, Predictor, predict
 from skerry.serving.registry import Registry
@@ -34,6 +36,7 @@ class Servicer:
     def __init__(self, predictor: Predictor, registry: Registry, instruments: ServingMetrics) -> None:
         self._predictor, self._registry, self._instruments = predictor, registry, instruments
         self._decoder, self._encoder = request_templates.Decoder(), reply_templates.Encoder()
+        self._large = LargeRequests(registry.requests.waiting_bytes)
 
     def methods(self) -> Methods:
         return {
@@ -47,20 +50,34 @@ class Servicer:
         }
 
     def model_infer(self, calls: Sequence[tuple[Call, bytes]]) -> None:
-        jobs = []
+        jobs: list[Job] = []
         for call, data in calls:
-            try:
-                request = self._read(data)
-            except errors.SkerryError as exc:
-                call.fail(grpc_status.of(exc), grpc_status.message(exc))
-            else:
-                jobs.append(Job(request, _context(call), partial(self._finish, call, request)))
+            if len(data) > large_requests.LARGE_BYTES:
+                self._large.read(data, partial(self._large_read, call))
+            elif (job := self._job(call, large_requests.read(self._decoder, data))) is not None:
+                jobs.append(job)
+        self._submit(jobs)
+
+    def _large_read(self, call: Call, read: InferRequest | errors.SkerryError) -> None:
+        if not call.done and (job := self._job(call, read)) is not None:
+            self._submit([job])
+
+    def _job(self, call: Call, read: InferRequest | errors.SkerryError) -> Job | None:
+        """What is to be answered; None for what is no request, whose caller is told."""
+        if isinstance(read, InferRequest):
+            return Job(read, _context(call), partial(self._finish, call, read))
+        self._count_malformed(read)
+        call.fail(grpc_status.of(read), grpc_status.message(read))
+        return None
+
+    def _submit(self, jobs: Sequence[Job]) -> None:
         try:
             self._predictor.submit(jobs)
         except Exception:  # the servicer's last line: a bug must not leave callers without an answer
-            log.exception("infer_failed", calls=len(calls))
-            for call, _ in calls:
-                if not call.done:
+            log.exception("infer_failed", calls=len(jobs))
+            for job in jobs:
+                call = job.context.call
+                if call is not None and not call.done:
                     call.fail(Status.INTERNAL, "the server failed on this request; its log says more")
 
     def announced(self, beginning: bytes, size_bytes: int) -> None:
@@ -80,7 +97,7 @@ class Servicer:
     async def _stream_answer(self, call: Call, data: bytes) -> bytes:
         request_id = ""
         try:
-            request = self._read(data)
+            request = await self._read(data)
             request_id = request.id
             reply = await predict(self._predictor, request, _context(call))
             response = pb.ModelStreamInferResponse(infer_response=codec.encode_reply(reply, request))
@@ -124,16 +141,22 @@ class Servicer:
         # Field 6 stays empty: it is `properties` here and `parameters`, of another type, in MLServer's stubs.
         return reply.SerializeToString()
 
-    def _read(self, data: bytes) -> InferRequest:
-        """Raises InputError."""
-        try:
-            return self._decoder.decode(data)
-        except DecodeError as exc:
+    async def _read(self, data: bytes) -> InferRequest:
+        """Raises InputError, OverloadedError."""
+        if len(data) > large_requests.LARGE_BYTES:
+            reading: asyncio.Future[large_requests.Read] = asyncio.get_running_loop().create_future()
+            self._large.read(data, partial(_settle, reading))
+            read = await reading
+        else:
+            read = large_requests.read(self._decoder, data)
+        if isinstance(read, errors.SkerryError):
+            self._count_malformed(read)
+            raise read
+        return read
+
+    def _count_malformed(self, error: errors.SkerryError) -> None:
+        if isinstance(error, errors.InputError):
             self._instruments.malformed.add()
-            raise errors.InputError("this is not a ModelInferRequest") from exc
-        except errors.InputError:
-            self._instruments.malformed.add()
-            raise
 
     def _finish(self, call: Call, request: InferRequest, answer: Answer) -> None:
         if call.done:
@@ -145,6 +168,11 @@ class Servicer:
             except errors.SkerryError as exc:
                 answer = exc
         call.fail(grpc_status.of(answer), grpc_status.message(answer))
+
+
+def _settle(reading: "asyncio.Future[large_requests.Read]", read: large_requests.Read) -> None:
+    if not reading.done():  # the stream may have ended
+        reading.set_result(read)
 
 
 def _context(call: Call) -> Context:

@@ -16,6 +16,7 @@ from skerry.core.tensors import Tensor
 from skerry.proto import open_inference_pb2 as pb
 
 MAX_PARAMETERS = 64
+MAX_TYPED = 1 << 22  # elements of typed contents: each becomes an object on its way
 RAW_ONLY = frozenset({"FP16", "BF16"})
 
 # Which field of InferTensorContents holds a datatype.
@@ -174,6 +175,10 @@ def _decode_typed(message: Any) -> Tensor:
         if other.name != field:
             raise errors.InputError(f"input {name!r}: {datatype} belongs into {field}, not {other.name}")
     values = getattr(message.contents, field)
+    if count > MAX_TYPED:
+        raise errors.TooLargeError(
+            f"input {name!r}: {count} elements of typed contents; at most {MAX_TYPED} are read: send raw contents"
+        )
     if len(values) != count:
         raise errors.InputError(
             f"input {name!r}: shape {list(shape)} has {count} elements, but {len(values)} were sent"
@@ -182,7 +187,7 @@ def _decode_typed(message: Any) -> Tensor:
         data = np.empty(count, dtype=object)
         data[:] = list(values)
     else:
-        data = _narrowed(name, datatype, np.array(values, dtype=_wide(field)), dtype)
+        data = _narrowed(name, datatype, np.fromiter(values, _wide(field), count), dtype)
     return Tensor(name, datatype, shape, data.reshape(shape))
 
 
@@ -208,6 +213,11 @@ def _wide(field: str) -> np.dtype[Any]:
 
 
 def _encode_typed(tensor: Tensor, contents: pb.InferTensorContents) -> None:
+    if tensor.data.size > MAX_TYPED:
+        raise errors.TooLargeError(
+            f"output {tensor.name!r} has {tensor.data.size} elements; at most {MAX_TYPED} go as typed contents: send "
+            "raw contents to get them"
+        )
     values: Iterable[Any] = tensor.data.ravel().tolist()
     if tensor.datatype == "BYTES":
         values = [value.encode() if isinstance(value, str) else value for value in values]
