@@ -2,7 +2,8 @@
 trainer that do what they should unless a test says otherwise; and death at any write.
 
 `World.effects` counts every write that outlives a process: objects, blobs, repository files, jobs. `die_before = n`
-kills the controller in front of the nth; `restart` is the next one.
+kills the controller in front of the nth; `restart` is the next one. `deaths` is a world for every write, as it was when
+the controller died before it.
 """
 
 import copy
@@ -14,7 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from controlled_agent import work
 from controlled_model import MODEL, candidate, edge_model
+from counted_writes import Counted, Killed
 
 from skerry.adapters import blobs as blob_store
 from skerry.adapters import files
@@ -35,31 +38,11 @@ from skerry.core import contract, datasets, digests, specs, writers
 T0_MS = 1_790_000_000_000
 
 
-class Killed(BaseException):
-    """The process is gone: no handler of ours may catch it."""
-
-
-class Counted:
-    """Passes calls on; those named are effects."""
-
-    def __init__(self, inner: Any, effect: Callable[[], None], names: tuple[str, ...]) -> None:
-        self._inner, self._effect, self._names = inner, effect, names
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._inner, name)
-        if name not in self._names:
-            return found
-
-        def counted(*args: Any, **options: Any) -> Any:
-            self._effect()
-            return found(*args, **options)
-
-        return counted
-
-
 class World:
     def __init__(self, tmp: Path, nodes: int = 2, objects: Any = None, now_ms: int = T0_MS) -> None:
         self.tmp, self.now_ms, self.effects, self.die_before = tmp, now_ms, 0, 0
+        self.ticks_left = 0  # of the present `run`
+        self.before_effect: Callable[[], None] = lambda: None
         self.wall_step_ms = 0  # how wrong the controller's wall clock is
         self.objects, self.blobs, self.fleetstate = objects or MemoryObjects(), MemoryBlobs(), MemoryFleetState()
         self.events = MemoryEvents()
@@ -94,7 +77,7 @@ class World:
         made.objects._version = self.objects._version
         made.blobs, made.jobs = copy.deepcopy(self.blobs), copy.deepcopy(self.jobs)
         made.fleetstate = copy.deepcopy(self.fleetstate)
-        made.trainer = made.train
+        made.trainer, made.before_effect = made.train, lambda: None
         made.restart()
         return made
 
@@ -124,19 +107,32 @@ class World:
 
     def run(self, ticks: int) -> None:
         """Time passes: a second a tick; agents and jobs do their part."""
-        for _ in range(ticks):
+        for self.ticks_left in reversed(range(ticks)):
             self.now_ms += 1000
             try:
                 self.tick()
             except Killed:
                 self.die_before = 0
                 self.restart()
-            self.agents()
-            for name in self.jobs.names():
-                if self.jobs.poll(name).state is State.RUNNING:
-                    self.trainer(name)
+            self.others()
+
+    def others(self) -> None:
+        """What happens in a second beside the controller."""
+        self.agents()
+        for name in self.jobs.names():
+            if self.jobs.poll(name).state is State.RUNNING:
+                self.trainer(name)
+
+    def deaths(self, scenario: Callable[["World"], None], tmp: Path) -> Iterator["World"]:
+        """Play the scenario, in a copy; a world for each of its writes, in which the controller died before it and the
+        next one leads. What was to happen in that second beside it has not happened yet (`others`, `ticks_left`)."""
+        whole, copies = self.copy(tmp / "whole"), []
+        whole.before_effect = lambda: copies.append(whole.copy(tmp / f"{len(copies) + 1}"))
+        scenario(whole)
+        yield from copies
 
     def _effect(self) -> None:
+        self.before_effect()
         self.effects += 1
         if self.effects == self.die_before:
             raise Killed
@@ -261,24 +257,6 @@ class World:
         return [
             one.name for one in self.objects.list("ModelVersion") if condition_json.is_true(one.status, "Available")
         ]
-
-
-def work(assignment: dict[str, Any], old: dict[str, Any], now_ms: int) -> dict[str, Any]:
-    """One agent's work on one assignment: its next report."""
-    report = {"model": assignment["model"], "digest": "", "version": 0, "highestPermit": 0, "permitRequest": 0, **old}
-    report |= {
-        "targetDigest": assignment["digest"],
-        "targetRollout": assignment["rollout"],
-        "targetAttempt": assignment["attempt"],
-    }
-    if report["digest"] == assignment["digest"]:
-        return report | {"targetState": "Serving"}
-    permit = assignment.get("permit")
-    asked = report.get("targetState") == "Staged" and old.get("targetDigest") == assignment["digest"]
-    if asked and permit and permit["request"] == report["permitRequest"] and permit["number"] > report["highestPermit"]:
-        served = {"digest": assignment["digest"], "version": assignment["version"], "targetState": "Serving"}
-        return report | served | {"highestPermit": permit["number"], "lastKnownGood": report["digest"]}
-    return report | {"targetState": "Staged", "permitRequest": report["permitRequest"] if asked else now_ms}
 
 
 def parsed_nodes(world: World) -> list[specs.EdgeNode]:
