@@ -63,8 +63,8 @@ class Gateway:
         names = ("TLS_CERT", "TLS_KEY", "CLIENT_CA", "ISSUER", "ENROL", "JOBS", "TICKETS_KEY")
         self.start(**{f"SKERRY_{name}": "" for name in names}, **environment)
 
-    def start(self, **environment: str) -> None:
-        command = [sys.executable, "-m", "skerry.gateway.main"]
+    def start(self, *, program: tuple[str, ...] = ("-m", "skerry.gateway.main"), **environment: str) -> None:
+        command = [sys.executable, *program]
         self.process = subprocess.Popen(command, env=self._environment | environment, stdout=subprocess.PIPE)
         assert self.process.stdout is not None
         self.addresses = json.loads(self.process.stdout.readline())

@@ -43,7 +43,14 @@ def handshake() -> bytes:
     return rpc_raw.frames.PREFACE + rpc_raw.frames.settings({})
 
 
-@pytest.mark.parametrize("said", [b"", b"PRI * HT", handshake()], ids=["silent", "half a preface", "idle"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(b"", id="silent", marks=pytest.mark.long),
+        pytest.param(b"PRI * HT", id="half a preface", marks=pytest.mark.long),
+        pytest.param(handshake(), id="idle"),
+    ],
+)
 async def test_a_thousand_connections_cost_the_node_nothing(world: World, said: bytes) -> None:
     world.program = ("-c", _FEW_DESCRIPTORS)
     ready = await world.start()
