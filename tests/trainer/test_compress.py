@@ -123,6 +123,15 @@ def test_int8_is_kept_only_where_it_is_worth_it(model: compress.Model, wrong: in
     assert choice.int8 is kept and word in choice.reason
 
 
+def test_int8_of_a_network_whose_weights_are_mostly_float_says_how_much_of_it_is_int8() -> None:
+    gru = Layer("gru", "GRU", 4 * 900)
+    mostly_float = compress.choose(Y, Y, Y, compress.Model(b"", "int8", [NODE], [gru]), max_loss=0.01, float_bytes=99)
+    assert (mostly_float.int8, mostly_float.int8_share) == (True, 0.1)
+    assert mostly_float.reason.startswith("int8 for 10% of the weights, GRU stays float; ")
+    whole = compress.choose(Y, Y, Y, compress.Model(b"", "int8", [NODE], []), max_loss=0.01, float_bytes=99)
+    assert (whole.int8_share, "stays float" in whole.reason) == (1.0, False)
+
+
 def test_a_latency_budget_that_only_float_keeps_decides_for_float() -> None:
     model = compress.Model(b"x" * 30, "int8", [NODE], [])
     slower = compress.choose(

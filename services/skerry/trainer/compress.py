@@ -37,14 +37,23 @@ class Model:
     int8_nodes: Sequence[Layer]
     float_nodes: Sequence[Layer]
 
+    @property
+    def int8_share(self) -> float:
+        """Of the weights, how many are kept and computed in int8: 0-1."""
+        small = sum(node.bytes for node in self.int8_nodes)
+        whole = sum(node.bytes for node in self.float_nodes) / np.dtype(np.float32).itemsize
+        return small / (small + whole) if small else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which model is shipped, and why. `retry`: weights of fewer bits may do better."""
+    """Which model is shipped, and why. `retry`: weights of fewer bits may do better. `int8_share`: how many of the
+    shipped weights are int8, 0-1."""
 
     int8: bool
     reason: str
     retry: bool = False
+    int8_share: float = 0.0
 
 
 def as_float(data: bytes) -> Model:
@@ -102,12 +111,21 @@ def choose(
             "the float model is kept",
         )
     if not len(labels):
-        return Choice(True, "no holdout to compare int8 with float")
+        return Choice(True, f"{_told_share(model)}no holdout to compare int8 with float", int8_share=model.int8_share)
     before, after = float((whole == labels).mean()), float((small == labels).mean())
-    text = f"float {before:.4f}, int8 {after:.4f} on {len(labels)} rows, other answer on {(whole != small).mean():.2%}"
+    differing = f"other answer on {(whole != small).mean():.2%}"
+    text = f"{_told_share(model)}float {before:.4f}, int8 {after:.4f} on {len(labels)} rows, {differing}"
     if before - after > max_loss:
         return Choice(False, f"{text}: int8 loses more than {max_loss:.3f}, the float model is kept", retry=True)
-    return Choice(True, text)
+    return Choice(True, text, int8_share=model.int8_share)
+
+
+def _told_share(model: Model) -> str:
+    """What is not int8 in a model that is called so; nothing where all of it is."""
+    if not model.float_nodes:
+        return ""
+    kinds = ", ".join(sorted({node.op for node in model.float_nodes}))
+    return f"int8 for {model.int8_share:.0%} of the weights, {kinds} stays float; "
 
 
 def _quantize(data: bytes, feeds: Iterator[export.Feeds], folder: Path, reduced: bool) -> bytes:

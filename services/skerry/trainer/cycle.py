@@ -140,6 +140,7 @@ def _judge(
         "training": training,
         "compression": {
             "int8": candidate.choice.int8,
+            "int8Share": round(candidate.choice.int8_share, 3),
             "reason": candidate.choice.reason,
             "floatBytes": candidate.float_bytes,
             "sizeBytes": len(candidate.version.model),
