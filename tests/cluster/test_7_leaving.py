@@ -8,6 +8,8 @@ import pytest
 from kube_digits import MODEL
 from kube_site import CLOUD, EDGE, TOOLBOX, TRAINING
 
+from skerry.core import writers
+
 pytestmark = kube.requires_cluster
 KEPT_SECRETS = ("gateway-tls", "issuer", "keys-online", "keys-publisher", "keys-root", "tickets", "trust", "valkey")
 # What every namespace has by itself.
@@ -47,11 +49,7 @@ def _left(namespace: str) -> set[str]:
 
 def test_an_uninstallation_leaves_what_the_policy_keeps_and_nothing_else(serving) -> None:
     site = serving.site
-    resources = {
-        f"{kind.lower()}/{one.name}"
-        for kind in ("EdgeFleet", "EdgeModel", "EdgeNode", "JoinToken", "ModelRollout", "ModelVersion", "TrainingRun")
-        for one in site.store.list(kind)
-    }
+    resources = {f"{kind.lower()}/{one.name}" for kind in sorted(writers.CREATORS) for one in site.store.list(kind)}
     site.uninstall()
     for namespace in (CLOUD, EDGE):
         site.waits("the pods to end", lambda namespace=namespace: not kube.items("-n", namespace, "pods"), 90)

@@ -248,14 +248,3 @@ def test_a_third_version_in_the_middle_of_a_canary_starts_from_stable(tmp_path: 
     assert world.phase("digits-v2-auto") == "Superseded"
     assert world.get("ModelRollout", "digits-v3-auto").status["stableVersion"] == "digits-v1"
     assert (world.stable, set(world.serving().values())) == ("digits-v3", {3})
-
-
-@pytest.mark.parametrize("step_ms", [3_600_000, -3_600_000], ids=["an hour on", "an hour back"])
-def test_a_step_of_the_wall_clock_holds_up_no_verdict(step_ms: int, settled: World, tmp_path: Path) -> None:
-    world = settled.copy(tmp_path)
-    world.ask_run("run-1")
-    world.run(6)
-    assert world.phase("digits-v2-auto") == "Progressing"
-    world.wall_step_ms = step_ms
-    world.run(30)
-    assert (world.phase("digits-v2-auto"), world.stable) == ("Succeeded", "digits-v2")

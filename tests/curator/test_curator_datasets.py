@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from skerry.adapters import dataset_store
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.core import contract, dataset_parts, datasets, digests, errors
+from skerry.core.contributions import Fleet
 from skerry.curator import examples
 from skerry.curator.captured_rows import CapturedRows, Row
 from skerry.curator.datasets import Publisher, span
@@ -20,6 +21,7 @@ from skerry.curator.schedule import due
 from skerry.proto import fleet_pb2
 
 DAY_MS = 86_400_000
+FLEET = Fleet(1)
 
 
 def captured(seed: int, pixels: int | None = None) -> examples.Captured:
@@ -96,7 +98,7 @@ def test_the_same_labels_in_any_order_are_the_same_dataset(order: list[int], tru
 
 
 def published(captured_rows: CapturedRows) -> Any:
-    return Publisher(MemoryBlobs(), curating.TASK).publish(captured_rows.rows, captured_rows.left_out, None)
+    return Publisher(MemoryBlobs(), curating.TASK).publish(captured_rows.rows, captured_rows.left_out, None, FLEET)
 
 
 def test_beyond_the_bound_the_oldest_are_left_out_and_counted() -> None:
@@ -181,7 +183,7 @@ def test_a_damaged_base_is_told() -> None:
     base = imported(blobs, np.zeros((1, 2, 2)), [0])
     blobs.write(contract.dataset_path("digits", base), b"{}")
     with pytest.raises(errors.IntegrityError, match="damaged"):
-        Publisher(blobs, curating.TASK).publish([], {}, base)
+        Publisher(blobs, curating.TASK).publish([], {}, base, FLEET)
 
 
 class CountingBlobs(MemoryBlobs):
@@ -198,9 +200,11 @@ def test_a_new_dataset_packs_only_its_newest_rows_again() -> None:
     blobs = CountingBlobs()
     publisher = Publisher(blobs, curating.TASK)
     old = [row(seed, at_unix_ms=10 * DAY_MS + seed * 3_600_000) for seed in range(24)]
-    first = publisher.publish([*old, row(100, at_unix_ms=11 * DAY_MS)], {}, None)
+    first = publisher.publish([*old, row(100, at_unix_ms=11 * DAY_MS)], {}, None, FLEET)
     blobs.written.clear()
-    second = publisher.publish([*old, row(100, at_unix_ms=11 * DAY_MS), row(101, at_unix_ms=11 * DAY_MS + 1)], {}, None)
+    second = publisher.publish(
+        [*old, row(100, at_unix_ms=11 * DAY_MS), row(101, at_unix_ms=11 * DAY_MS + 1)], {}, None, FLEET
+    )
     assert first is not None and second is not None
     assert first.digest != second.digest
     assert len([path for path in blobs.written if path.startswith("sha256/")]) == 1

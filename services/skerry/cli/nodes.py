@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skerry.cli import output
+from skerry.cli import forgetting, output
 from skerry.cli.up import state_option
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ def nodes(context: click.Context, as_json: bool, state: Path) -> None:
     """List edge nodes: whether each is alive, and what it serves. Subcommands admit nodes and keep them out."""
     if context.invoked_subcommand is None:
         _list(as_json, state)
+
+
+for _command in (forgetting.forget, forgetting.forgotten, forgetting.trust):
+    nodes.add_command(_command)
 
 
 def _list(as_json: bool, state: Path) -> None:
@@ -74,13 +78,20 @@ def delete_node(names: tuple[str, ...], state: Path) -> None:
 
 @nodes.command()
 @click.argument("name")
+@click.option("--forget", "forgets", is_flag=True, help="Learn nothing from it any more, too (`skerry nodes forget`).")
 @state_option
-def revoke(name: str, state: Path) -> None:
-    """Refuse NAME at every port of the gateway from now on, whatever certificate it has."""
+def revoke(name: str, forgets: bool, state: Path) -> None:
+    """Refuse NAME at every port of the gateway from now on, whatever certificate it has. What it sent before is still
+    learned from, unless --forget."""
+    from skerry.cli import object_access
     from skerry.core import intents
 
     _change(state, name, intents.revoke)
     output.say(f"node {name} is revoked; `skerry nodes readmit {name}` undoes that")
+    if forgets:
+        forgetting.exclude(object_access.store_of(state), name, "revoked")
+    else:
+        output.say(f"what it sent is still learned from: `skerry nodes forget {name}` ends that")
 
 
 @nodes.command()

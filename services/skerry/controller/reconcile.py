@@ -15,6 +15,7 @@ from skerry.adapters.trust import cleanup, expiry
 from skerry.adapters.trust import repository as trust
 from skerry.controller import (
     condition_json,
+    exclusions,
     label_standings,
     publish,
     retention,
@@ -50,6 +51,7 @@ class Reconciler:
         self._rollouts = rollouts.Rollouts(store, fleetstate)
         self._retrain_trigger = retrain_trigger.RetrainTrigger(store, fleetstate, blobs)
         self._labels = label_standings.LabelStandings(fleetstate)
+        self._exclusions = exclusions.Exclusions(store, blobs)
         self._on_change = OnChange()
         self.signatures: Sequence[expiry.Signature] = ()
         self._trust: signatures.TrustStatus | None = None
@@ -66,6 +68,7 @@ class Reconciler:
         self._try("retrain policy", lambda: self._retrain_trigger.step(now_ms=now_ms, mono_ms=mono_ms))
         labels = self._labels.look(now_ms=now_ms, mono_ms=mono_ms)
         self._try("standing", lambda: summaries.step(self._store, now_ms=now_ms, trust=self._trust, labels=labels))
+        self._try("exclusions", self._exclusions.step)
         if not 0 <= now_ms - self._housekeeping_ms < _HOUSEKEEPING_MS:
             self._try("model repository", lambda: self._keep_house(now_ms))
             self._try("signatures", lambda: self._look_at_signatures(now_ms))

@@ -16,7 +16,7 @@ from skerry.adapters.telemetry import logs
 from skerry.adapters.telemetry.on_change import OnChange
 from skerry.controller import condition_json, stopwatch
 from skerry.controller.store import Store
-from skerry.core import contract, digests, drift, errors, intents, manifest, retrain, specs
+from skerry.core import contract, datasets, digests, drift, errors, exclusions, intents, manifest, retrain, specs
 
 log = logs.logger("controller")
 
@@ -28,7 +28,8 @@ class RetrainTrigger:
         self._store, self._fleetstate, self._blobs = store, fleetstate, blobs
         self._on_change = OnChange()
         self._stopwatch, self._mono_ms = stopwatch.Stopwatch(), 0
-        self._captured: dict[str, int] = {}  # rows captured until a dataset, by its digest: datasets never change
+        self._datasets: dict[str, datasets.DatasetManifest | None] = {}  # by digest: datasets never change
+        self._excluded: frozenset[str] = frozenset()
         self._references: dict[str, tuple[int, ...]] = {}  # by digest of the version
 
     def step(self, *, now_ms: int, mono_ms: int) -> None:
@@ -43,6 +44,7 @@ class RetrainTrigger:
         except errors.UnavailableError as exc:
             log.debug("readings_unavailable", error=str(exc))
             return
+        self._excluded = exclusions.nodes(one.spec for one in self._store.list("Exclusion"))
         runs, rollouts = self._store.list("TrainingRun"), self._store.list("ModelRollout")
         for model in models:
             try:
@@ -113,13 +115,15 @@ class RetrainTrigger:
         return now_ms - age_ms if ended_ms else 0
 
     def _captured_in(self, model: str, digest: str) -> int:
-        """0 for a dataset that cannot be read: the run that pinned it learned nothing from it either."""
-        if digest not in self._captured:
+        """Rows captured until the dataset, of nodes that still count: once a node is forgotten, what others bring is
+        new again. 0 for a dataset that cannot be read: the run that pinned it learned nothing from it either."""
+        if digest not in self._datasets:
             try:
-                self._captured[digest] = dataset_store.read_manifest(self._blobs, model, digest).captured
+                self._datasets[digest] = dataset_store.read_manifest(self._blobs, model, digest)
             except (errors.InputError, errors.IntegrityError):
-                self._captured[digest] = 0
-        return self._captured[digest]
+                self._datasets[digest] = None
+        known = self._datasets[digest]
+        return exclusions.without(known, self._excluded) if known else 0
 
     def _stable(self, model: Object) -> tuple[str, tuple[int, ...]]:
         """Digest of the stable version, and its confidence on the holdout (empty when its manifest is not at hand)."""

@@ -15,7 +15,7 @@ from skerry.adapters.telemetry import logs
 from skerry.adapters.telemetry.on_change import OnChange
 from skerry.controller import announcing, condition_json, observe, stopwatch
 from skerry.controller.store import LeadershipLostError, Store
-from skerry.core import errors, evidence, membership, rollout, specs
+from skerry.core import errors, evidence, exclusions, membership, rollout, specs
 
 log = logs.logger("controller")
 
@@ -72,22 +72,19 @@ class Rollouts:
     def __init__(self, store: Store, fleetstate: FleetState) -> None:
         self._store, self._fleetstate = store, fleetstate
         self._on_change = OnChange()
-        self._stopwatch, self._mono_ms = stopwatch.RolloutStopwatch(), 0
-        self._newest: dict[str, stopwatch.Stopwatch] = {}  # answers, by rollout
+        self._stopwatch = stopwatch.RolloutStopwatch()
         self._answers: dict[str, tuple[rollout.Question, evidence.Evidence]] = {}
 
     def step(self, *, now_ms: int, mono_ms: int, epoch: int) -> None:
         inventory = read_inventory(self._store, self._on_change)
         busy: dict[str, set[str]] = {}
         known, models = self._known(now_ms), self._store.list("EdgeModel")
-        self._mono_ms = mono_ms
         self._stopwatch.keep([spec.name for _, spec, _ in known])
         self._stopwatch.tick(inventory.nodes, _permits(known, models), now_ms=now_ms, mono_ms=mono_ms)
         newer = rollout.superseded_by([(thing.created_unix_ms, spec, status) for thing, spec, status in known])
         for thing, spec, status in known:
             if not rollout.active(spec, status):
                 self._answers.pop(spec.name, None)
-                self._newest.pop(spec.name, None)
                 continue
             try:
                 held = self._plan(inventory, thing, spec, status, newer.get(spec.name, ""), now_ms, epoch)
@@ -148,8 +145,7 @@ class Rollouts:
         )
         elapsed = self._stopwatch.of(spec.name, status)
         question = rollout.question(case, status, inventory.nodes, now_ms=now_ms, epoch=epoch, elapsed=elapsed)
-        until_ms = rollout.counted_until_ms(status, elapsed)
-        counted = self._answer(spec, question, now_ms, until_ms) if question else None
+        counted = self._answer(spec, question, now_ms) if question else None
         plan = rollout.plan(case, status, inventory.nodes, counted, now_ms=now_ms, epoch=epoch, elapsed=elapsed)
         if plan.stale:
             log.warning("stale_epoch", rollout=spec.name, epoch=epoch, seen=status.epoch)
@@ -163,9 +159,7 @@ class Rollouts:
         self._assign(spec.model, plan.assignments, epoch)
         return set(plan.assignments)
 
-    def _answer(
-        self, spec: specs.ModelRollout, question: rollout.Question, now_ms: int, until_ms: int
-    ) -> evidence.Evidence:
+    def _answer(self, spec: specs.ModelRollout, question: rollout.Question, now_ms: int) -> evidence.Evidence:
         """Counted again when the last count is old: a long soak is many counters."""
         last = self._answers.get(spec.name)
         if last is not None and last[0] == question and 0 <= now_ms - last[1].read_ms < _EVIDENCE_MS:
@@ -173,11 +167,10 @@ class Rollouts:
         canary = observe.Arm(question.canary_digest, question.canary_nodes, question.since_ms)
         baseline = observe.Arm(question.baseline_digest, question.baseline_nodes, question.baseline_since_ms)
         before = observe.Arm(question.baseline_digest, question.before_nodes, question.before_since_ms)
+        excluded = exclusions.nodes(one.spec for one in self._store.list("Exclusion"))
         counted = observe.count(
-            self._fleetstate, spec.model, canary, baseline, before, now_ms=now_ms, until_ms=until_ms
+            self._fleetstate, spec.model, canary, baseline, before, now_ms=now_ms, excluded=excluded
         )
-        newest = self._newest.setdefault(spec.name, stopwatch.Stopwatch())
-        counted = observe.with_ages(counted, newest, now_ms=now_ms, mono_ms=self._mono_ms)
         self._answers[spec.name] = question, counted
         return counted
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.core import digests, errors, label_map, names, tensors
+from skerry.core import digests, errors, json_fields, label_map, names, tensors
 
 SCHEMA = 2
 READABLE_SCHEMAS = (1, 2)  # 1: rows name neither their node nor their label map
@@ -71,16 +71,39 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class NodeRows:
-    """How many captured rows one node gave to a dataset."""
+    """What one node gave to a dataset: captured rows by role; beyond them those that were left out because it would
+    weigh too much, and those that wait for a person, since nobody else has their class. `truths` of it can be compared
+    with what the teacher says, `contradicting` of them say something else; `set_aside` of these do not count, and
+    `outlier` says why, for people. `trusted`: by a person, so nothing of it is bounded."""
 
     train: int
     holdout: int
+    left_out: int = 0
+    waiting: int = 0
+    truths: int = 0
+    contradicting: int = 0
+    set_aside: int = 0
+    outlier: str = ""
+    trusted: bool = False
+
+    def to_json(self) -> dict[str, int | str | bool]:
+        return {
+            "train": self.train,
+            "holdout": self.holdout,
+            "leftOut": self.left_out,
+            "waiting": self.waiting,
+            "truths": self.truths,
+            "contradicting": self.contradicting,
+            "setAside": self.set_aside,
+            "outlier": self.outlier,
+            "trusted": self.trusted,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetManifest:
-    """Everything a run may know of its data before it reads a part. `nodes`: the rows that each node gave; captured
-    rows that an earlier release packed name no node and are in none of them."""
+    """Everything a run may know of its data before it reads a part. `nodes`: what each node gave; captured
+    rows that an earlier release packed name no node and are in none of them. `fleet`: how many nodes there were."""
 
     model: str
     class_names: tuple[str, ...]
@@ -90,6 +113,7 @@ class DatasetManifest:
     created_unix_ms: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
     nodes: Mapping[str, NodeRows] = field(default_factory=dict)
+    fleet: int = 0
 
     @property
     def label_map(self) -> str:
@@ -117,7 +141,8 @@ class DatasetManifest:
             "parents": list(self.parents),
             "createdUnixMs": self.created_unix_ms,
             "dropped": dict(self.dropped),
-            "nodes": {node: {"train": rows.train, "holdout": rows.holdout} for node, rows in self.nodes.items()},
+            "nodes": {node: rows.to_json() for node, rows in self.nodes.items()},
+            "fleet": self.fleet,
         }
         return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
@@ -130,7 +155,7 @@ class DatasetManifest:
             document = json.loads(data)
         except (ValueError, RecursionError) as exc:
             raise errors.InputError(f"dataset manifest is not JSON: {exc}") from exc
-        read = _Reader(document, "dataset manifest")
+        read = json_fields.Fields(document, "dataset manifest")
         schema = read.integer("schema", 1, 1 << 31)
         if schema not in READABLE_SCHEMAS:
             raise errors.InputError(
@@ -152,6 +177,7 @@ class DatasetManifest:
             created_unix_ms=read.integer("createdUnixMs", 0, 1 << 53),
             dropped=read.tallies("dropped"),
             nodes=_nodes(read) if schema > 1 else {},
+            fleet=read.integer("fleet", 0, 1 << 31) if schema > 1 else 0,
         )
 
     def grown(self, class_names: Sequence[str]) -> "DatasetManifest":
@@ -188,7 +214,7 @@ def is_holdout(digest: str) -> bool:
     return int(digest[:8], 16) % HOLDOUT_ONE_IN == 0
 
 
-def _input(read: "_Reader") -> Input:
+def _input(read: json_fields.Fields) -> Input:
     datatype = read.text("datatype")
     if datatype not in DTYPES:
         raise errors.InputError(f"{read.where}.datatype: {datatype!r} is not one of {', '.join(DTYPES)}")
@@ -199,17 +225,32 @@ def _input(read: "_Reader") -> Input:
     return row
 
 
-def _nodes(read: "_Reader") -> dict[str, NodeRows]:
+def _nodes(read: json_fields.Fields) -> dict[str, NodeRows]:
     found = read.objects("nodes", MAX_NODES)
     for node in found:
         names.check("EdgeNode", node)
-    return {
-        node: NodeRows(rows.integer("train", 0, 1 << 40), rows.integer("holdout", 0, 1 << 40))
-        for node, rows in found.items()
-    }
+    return {node: _node_rows(rows) for node, rows in found.items()}
 
 
-def _part(read: "_Reader", classes: int) -> Part:
+def _node_rows(read: json_fields.Fields) -> NodeRows:
+    keys = ("train", "holdout", "leftOut", "waiting", "truths", "contradicting", "setAside")
+    train, holdout, left_out, waiting, truths, contradicting, set_aside = (
+        read.integer(key, 0, 1 << 40) for key in keys
+    )
+    return NodeRows(
+        train,
+        holdout,
+        left_out,
+        waiting,
+        truths,
+        contradicting,
+        set_aside,
+        read.optional_text("outlier"),
+        read.flag("trusted"),
+    )
+
+
+def _part(read: json_fields.Fields, classes: int) -> Part:
     role, origin = read.text("role"), read.text("origin")
     if role not in _ROLES or origin not in _ORIGINS:
         raise errors.InputError(f"{read.where}: role is {' or '.join(_ROLES)}, origin {' or '.join(_ORIGINS)}")
@@ -219,66 +260,3 @@ def _part(read: "_Reader", classes: int) -> Part:
         raise errors.InputError(f"{read.where}: perClass must have {classes} counts that add up to samples at most")
     digest = digests.check(read.text("digest"), f"{read.where}.digest")
     return Part(role, origin, digest, samples, per_class)  # type: ignore[arg-type]  # both were checked above
-
-
-class _Reader:
-    """Fields of one JSON object, each checked, each error naming where it stood."""
-
-    def __init__(self, value: Any, where: str) -> None:
-        if not isinstance(value, dict):
-            raise errors.InputError(f"{where} must be a JSON object")
-        self._value, self.where = value, where
-
-    def _get(self, key: str, kind: type) -> Any:
-        value = self._value.get(key)
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise errors.InputError(f"{self.where}.{key}: expected {_KINDS[kind]}, got {value!r:.80}")
-        return value
-
-    def text(self, key: str) -> str:
-        value: str = self._get(key, str)
-        if not 0 < len(value) <= 256:
-            raise errors.InputError(f"{self.where}.{key}: expected 1 to 256 characters")
-        return value
-
-    def integer(self, key: str, low: int, high: int) -> int:
-        value: int = self._get(key, int)
-        if not low <= value <= high:
-            raise errors.InputError(f"{self.where}.{key}: {value} is not in {low}..{high}")
-        return value
-
-    def texts(self, key: str, at_least: int, at_most: int) -> Sequence[str]:
-        value: list[Any] = self._get(key, list)
-        if not at_least <= len(value) <= at_most or not all(isinstance(x, str) and 0 < len(x) <= 256 for x in value):
-            raise errors.InputError(f"{self.where}.{key}: expected {at_least} to {at_most} short texts")
-        return value
-
-    def integers(self, key: str, at_most: int, low: int, high: int) -> Sequence[int]:
-        value: list[Any] = self._get(key, list)
-        if len(value) > at_most or not all(type(x) is int and low <= x <= high for x in value):
-            raise errors.InputError(f"{self.where}.{key}: expected at most {at_most} integers in {low}..{high}")
-        return value
-
-    def tallies(self, key: str) -> dict[str, int]:
-        value: dict[str, Any] = self._get(key, dict)
-        if len(value) > 64 or not all(type(count) is int and count >= 0 for count in value.values()):
-            raise errors.InputError(f"{self.where}.{key}: expected at most 64 counts by reason")
-        return value
-
-    def reader(self, key: str) -> "_Reader":
-        return _Reader(self._get(key, dict), f"{self.where}.{key}")
-
-    def objects(self, key: str, at_most: int) -> "dict[str, _Reader]":
-        value: dict[str, Any] = self._get(key, dict)
-        if len(value) > at_most:
-            raise errors.InputError(f"{self.where}.{key}: at most {at_most} entries")
-        return {name: _Reader(entry, f"{self.where}.{key}[{name!r:.80}]") for name, entry in value.items()}
-
-    def readers(self, key: str, at_most: int) -> "list[_Reader]":
-        value: list[Any] = self._get(key, list)
-        if len(value) > at_most:
-            raise errors.InputError(f"{self.where}.{key}: at most {at_most} entries")
-        return [_Reader(entry, f"{self.where}.{key}[{index}]") for index, entry in enumerate(value)]
-
-
-_KINDS = {str: "a text", int: "an integer", list: "a list", dict: "an object"}

@@ -91,14 +91,15 @@ class Verdict:
         return {"outcome": self.outcome.value, "reason": self.reason, "gates": gates}
 
 
-def judge(policy: GatePolicy, measured: Measurements) -> Verdict:
-    """Every gate, and their common verdict: the worst outcome, with the reasons of the gates that have it."""
+def judge(policy: GatePolicy, measured: Measurements, further: Sequence[Gate] = ()) -> Verdict:
+    """Every gate, `further` ones among them, and their common verdict: the worst outcome, with the reasons of the gates
+    that have it."""
     gates = [Gate(name, Outcome.ERROR, reason) for name, reason in sorted(measured.failures.items())]
     if not measured.holdouts:
         gates.append(Gate("holdout", Outcome.INCONCLUSIVE, "there is no holdout: import one, nothing can be judged"))
     for holdout in measured.holdouts:
         gates += _judge_holdout(policy, holdout, measured.class_names)
-    gates += _budgets(policy, measured)
+    gates += [*_budgets(policy, measured), *further]
     worst = max((gate.outcome for gate in gates), key=_SEVERITY.index)
     deciding = [f"{gate.name}: {gate.reason}" for gate in gates if gate.outcome is worst]
     reason = f"all {len(gates)} gates passed" if worst is Outcome.PASS else "; ".join(deciding)

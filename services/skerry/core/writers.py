@@ -28,6 +28,8 @@ WRITERS: dict[tuple[str, str], str] = {
     ("TrainingRun", "status"): CONTROLLER,
     ("JoinToken", "spec"): OPERATOR,
     ("JoinToken", "status"): GATEWAY,
+    ("Exclusion", "spec"): OPERATOR,
+    ("Exclusion", "status"): CONTROLLER,
 }
 
 # Who may create an object of a kind besides its spec's writer: the controller proposes on behalf of a policy that a
@@ -40,6 +42,7 @@ CREATORS: dict[str, frozenset[str]] = {
     "ModelRollout": frozenset({OPERATOR, CONTROLLER}),
     "TrainingRun": frozenset({OPERATOR, CONTROLLER}),
     "JoinToken": frozenset({OPERATOR}),
+    "Exclusion": frozenset({OPERATOR}),
 }
 
 

@@ -12,7 +12,7 @@ from skerry.core import datasets
 from skerry.curator import examples, labels
 
 _OVERHEAD_BYTES = 700  # of a row's objects, measured
-_EXPLORATION, _TRUTH, _LEFT_OUT = 1, 2, 4
+_EXPLORATION, _TRUTH, _LEFT_OUT, _OPINION = 1, 2, 4, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,16 @@ class CapturedRows:
         flags = self._known.get(_key(name))
         return flags is not None and (not with_truth or bool(flags & _TRUTH))
 
+    def lacks_opinion(self, name: str) -> bool:
+        """Is the example here with a ground truth that the teacher was not asked about?"""
+        flags = self._known.get(_key(name), 0)
+        return bool(flags & _TRUTH) and not flags & _OPINION
+
     def add(self, captured: examples.Captured, label: labels.Label) -> None:
         """Take a labelled example, or its better label."""
         name = captured.name
-        self._flag(name, (_EXPLORATION * captured.exploration) | (_TRUTH * (label.source == "GroundTruth")))
+        flags = (_EXPLORATION * captured.exploration) | (_OPINION * (label.of_teacher is not None))
+        self._flag(name, flags | (_TRUTH * (label.source == "GroundTruth")))
         row = Row(name, captured.node, captured.row.tobytes(), captured.input_digest, label)
         held = self._rows.get(row.input_digest)
         if held is None or held.hex == row.hex or row.order < held.order:

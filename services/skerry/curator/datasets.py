@@ -5,9 +5,9 @@ half a minute: each the widest that is over), so a new dataset writes only its n
 """
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from skerry.adapters import dataset_store
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.core import dataset_parts, datasets, errors, label_map
+from skerry.core.contributions import Fleet
+from skerry.curator import contributing
 from skerry.curator.captured_rows import Row
 from skerry.curator.label_task import LabelTask
 
@@ -25,12 +27,13 @@ _WIDTHS_MS = (64 * 86_400_000, 86_400_000, 3_600_000, 300_000, 30_000)
 @dataclass(frozen=True, slots=True)
 class Published:
     """`captured` rows of the dataset `digest` are captured ones, the oldest labelled at `since_unix_ms` (0: none);
-    `over_budget` more were captured before and left out since there is a bound."""
+    `over_budget` more were captured before and left out since there is a bound. `nodes`: what each gave."""
 
     digest: str
     captured: int
     since_unix_ms: int
     over_budget: int = 0
+    nodes: Mapping[str, datasets.NodeRows] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +54,21 @@ class Publisher:
         self._packed: dict[_Group, tuple[bytes, datasets.Part]] = {}
         self._base: _Base | None = None
 
-    def publish(self, rows: Sequence[Row], dropped: Mapping[str, int], base_digest: str | None) -> Published | None:
-        """The dataset of these rows on top of the imported base; None when there is nothing at all.
+    def publish(
+        self, rows: Sequence[Row], dropped: Mapping[str, int], base_digest: str | None, fleet: Fleet
+    ) -> Published | None:
+        """The dataset of these rows, as far as their nodes may weigh in it, on top of the imported base; None when
+        there is nothing at all.
 
         Raises NotFoundError, InputError or IntegrityError (the base), UnavailableError (storage).
         """
         base = self._load_base(base_digest)
         fresh = _not_in(base.known, rows) if base else list(rows)
+        settled = contributing.settle(fresh, self._task, _imported(base, self._task), fleet)
+        tallies = {**dropped, "alreadyImported": len(rows) - len(fresh), **settled.dropped}
+        fresh = list(settled.rows)
         if not fresh:
-            return Published(base.digest, 0, 0) if base else None
-        tallies = {**dropped, "alreadyImported": len(rows) - len(fresh)}
+            return Published(base.digest, 0, 0, nodes=settled.nodes) if base else None
         manifest = datasets.DatasetManifest(
             model=self._task.model,
             class_names=self._task.class_names,
@@ -69,12 +77,12 @@ class Publisher:
             parents=(base.digest,) if base else (),
             created_unix_ms=max(row.label.at_unix_ms for row in fresh),
             dropped={reason: count for reason, count in sorted(tallies.items()) if count},
-            nodes=_node_rows(fresh),
+            nodes=settled.nodes,
+            fleet=settled.fleet,
         )
         since = min(row.label.first_unix_ms for row in fresh)
-        return Published(
-            dataset_store.write_manifest(self._blobs, manifest), len(fresh), since, dropped.get(datasets.OVER_BUDGET, 0)
-        )
+        digest = dataset_store.write_manifest(self._blobs, manifest)
+        return Published(digest, len(fresh), since, dropped.get(datasets.OVER_BUDGET, 0), settled.nodes)
 
     @property
     def held_parts(self) -> set[str]:
@@ -131,11 +139,11 @@ def _not_in(known: NDArray[np.uint64], rows: Sequence[Row]) -> list[Row]:
     return [row for row, old in zip(rows, np.isin(prefixes, known).tolist(), strict=True) if not old]
 
 
-def _node_rows(rows: Sequence[Row]) -> dict[str, datasets.NodeRows]:
-    """How many of the rows each node gave, by role."""
-    held = Counter(row.node for row in rows if datasets.is_holdout(row.input_digest))
-    every = Counter(row.node for row in rows)
-    return {node: datasets.NodeRows(every[node] - held[node], held[node]) for node in sorted(every)}
+def _imported(base: _Base | None, task: LabelTask) -> NDArray[np.int64]:
+    """[classes] the imported training rows of each class."""
+    parts = base.manifest.select("train") if base else ()
+    counts = np.array([part.per_class for part in parts], dtype=np.int64).reshape(-1, task.classes)
+    return np.asarray(counts.sum(axis=0))
 
 
 def _prefix(input_digest: str) -> int:

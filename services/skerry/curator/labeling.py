@@ -20,6 +20,8 @@ from skerry.curator.model_state import ModelState
 from skerry.curator.setting_aside import SettingAside
 from skerry.curator.teaching_queue import Work
 
+EXCLUDED = "excluded"  # of a node that nothing is learned from
+
 _log = logs.logger("curator")
 
 
@@ -90,7 +92,8 @@ class Labeling:
             if state is None:
                 continue
             if np.isfinite(row).all():
-                self._save(state, captured, None, labels.of_teacher(row, by, self._clock(), task.label_map))
+                said = labels.of_teacher(row, by, self._clock(), task.label_map)
+                self._save_opinion(state, captured, said)
             else:
                 message = f"{by} answered example {captured.id} with numbers that are not finite"
                 self.refuse(task, captured, "teacherNotFinite", message)
@@ -111,13 +114,16 @@ class Labeling:
             state.add(captured, label)
 
     def _example(self, state: ModelState, name: str) -> examples.Captured | None:
-        """The example if the teacher must look at it, None if all is done."""
-        if state.captured_rows.knows(name) or (captured := self._read(state, name)) is None:
+        """The example if the teacher is to look at it, None if all is done. Of a truth that came first its opinion is
+        asked, too."""
+        rows = state.captured_rows
+        if (rows.knows(name) and not rows.lacks_opinion(name)) or (captured := self._read(state, name)) is None:
             return None
         if label := self._label(state, name):
             state.add(captured, label)
-            return None
-        return None if self._apply_truth(state, captured, None) else captured
+            return captured if rows.lacks_opinion(name) else None
+        self._apply_truth(state, captured, None)
+        return captured
 
     def _truth(self, state: ModelState, name: str) -> examples.Captured | None:
         """As `_example`. A truth without its example waits in storage until the example comes."""
@@ -125,12 +131,11 @@ class Labeling:
         if captured is None:
             return None
         before = self._label(state, name)
-        if self._apply_truth(state, captured, before):
-            return None
-        if before is None:
-            return captured
-        state.add(captured, before)
-        return None
+        if not self._apply_truth(state, captured, before):
+            if before is None:
+                return captured
+            state.add(captured, before)
+        return captured if state.captured_rows.lacks_opinion(name) else None
 
     def _apply_truth(self, state: ModelState, captured: examples.Captured, before: labels.Label | None) -> bool:
         """Write the label that ground truth gives, if there is any that says something new."""
@@ -150,6 +155,13 @@ class Labeling:
             return False
         self._save(state, captured, before, label)
         return True
+
+    def _save_opinion(self, state: ModelState, captured: examples.Captured, said: labels.Label) -> None:
+        """The teacher's label; below a truth that came first it is an opinion."""
+        before = None
+        if state.captured_rows.knows(captured.name, with_truth=True):
+            before = self._label(state, captured.name)
+        self._save(state, captured, before, labels.with_teacher(before, said) if before else said)
 
     def _save(
         self, state: ModelState, captured: examples.Captured, before: labels.Label | None, label: labels.Label
@@ -180,6 +192,9 @@ class Labeling:
         read = examples.read(data, f"sha256:{name}", state.task)
         if isinstance(read, examples.Refused):
             self._refuse(state, name, read.reason, read.message)
+            return None
+        if read.node in state.excluded:
+            state.refuse(name, EXCLUDED)
             return None
         return read
 

@@ -5,7 +5,7 @@ A label is a small JSON blob beside the example; a label that another replaced s
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -35,6 +35,13 @@ class Label:
     def first_unix_ms(self) -> int:
         """When the example was labelled first: it does not move when a better label comes."""
         return self.superseded.first_unix_ms if self.superseded else self.at_unix_ms
+
+    @property
+    def of_teacher(self) -> "Label | None":
+        """What the teacher says: this label, or one that it replaced; None when it was not asked."""
+        if self.source == "Teacher":
+            return self
+        return self.superseded.of_teacher if self.superseded else None
 
     @property
     def rank(self) -> int:
@@ -114,3 +121,8 @@ def with_truth(before: Label | None, truth: int, by: str, at_unix_ms: int, label
             return None
         before = before.superseded
     return Label(truth, (), "GroundTruth", by, at_unix_ms, before, labelled_by)
+
+
+def with_teacher(truth: Label, teacher: Label) -> Label:
+    """A truth that came first, and what the teacher says of the same example."""
+    return truth if truth.of_teacher else replace(truth, superseded=teacher)

@@ -74,7 +74,8 @@ async def serve(settings: Settings) -> None:
                 look_s=settings.rescan_seconds,
             )
             # Followed, models are read from a watch and not asked for in every round; what retention reads is not.
-            await run(functools.partial(resources.changes, 0, timeout_s=0.0, kinds=("EdgeModel",)))
+            followed = ("EdgeModel", "EdgeNode", "Exclusion")
+            await run(functools.partial(resources.changes, 0, timeout_s=0.0, kinds=followed))
             await run(schedule.tick)
             ready: dict[str, object] = {"event": "ready", "service": "curator"}
             if settings.health:

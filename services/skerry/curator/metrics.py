@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from skerry.adapters.telemetry.metrics import Labels, Metrics
+from skerry.core import datasets
 from skerry.curator.model_state import ModelState
 from skerry.curator.setting_aside import SettingAside
 
@@ -35,6 +36,24 @@ def families(models: Mapping[str, ModelState], setting_aside: SettingAside, unix
         lambda: _set_aside(models),
     )
     made.gauge(
+        "skerry_truths_contradicting_ratio",
+        "Truths of a node that contradict the teacher, of those that can be compared with it, 0 to 1.",
+        ("model", "node"),
+        lambda: _by_node(models, lambda rows: rows.contradicting / rows.truths if rows.truths else 0.0),
+    )
+    made.gauge(
+        "skerry_truths_set_aside",
+        "Truths of a node that count no more, since it contradicts far more often than the others do.",
+        ("model", "node"),
+        lambda: _by_node(models, lambda rows: float(rows.set_aside)),
+    )
+    made.gauge(
+        "skerry_rows_left_out",
+        "Captured rows of a node beyond its share of a dataset, and of classes that it alone has.",
+        ("model", "node"),
+        lambda: _by_node(models, lambda rows: float(rows.left_out + rows.waiting)),
+    )
+    made.gauge(
         "skerry_stream_entries_set_aside",
         "Entries of the stream that named nothing, since the start.",
         ("reason",),
@@ -54,3 +73,14 @@ def _set_aside(models: Mapping[str, ModelState]) -> dict[Labels, float]:
         for name, state in dict(models).items()
         for reason, count in state.backlog.set_aside.items()
     }
+
+
+def _by_node(models: Mapping[str, ModelState], number: Callable[[datasets.NodeRows], float]) -> dict[Labels, float]:
+    """Of the nodes in the newest dataset of each model, those with the largest numbers first."""
+    found = {
+        (name, node): number(rows)
+        for name, state in dict(models).items()
+        if state.published is not None
+        for node, rows in state.published.nodes.items()
+    }
+    return dict(sorted(found.items(), key=lambda item: -item[1]))

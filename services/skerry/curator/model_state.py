@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from skerry.core import label_backlog
+from skerry.core.contributions import Fleet
 from skerry.curator import example_store, examples, labels
 from skerry.curator.backlog import WaitingExamples
 from skerry.curator.captured_rows import CapturedRows
@@ -23,10 +24,18 @@ class ModelState:
     """One model's state. Not thread-safe: `Labeling` uses it from one thread, and the labeling loop `teaching` from
     its own."""
 
-    def __init__(self, task: LabelTask, publisher: Publisher, teaching: TeachingQueue, max_captured_bytes: int) -> None:
-        self.task, self._publisher, self.teaching = task, publisher, teaching
+    def __init__(
+        self,
+        task: LabelTask,
+        publisher: Publisher,
+        teaching: TeachingQueue,
+        max_captured_bytes: int,
+        excluded: frozenset[str] = frozenset(),
+    ) -> None:
+        self.task, self._publisher, self.teaching, self.excluded = task, publisher, teaching, excluded
         self.captured_rows = CapturedRows(max_captured_bytes)
         self.base_digest: str | None = None
+        self.fleet = Fleet(0)
         self.loaded = False  # the first scan is over: counts are whole
         self.scan_wanted = True
         self.scan: Iterator[example_store.StoredExample] | None = None
@@ -37,6 +46,7 @@ class ModelState:
         self.rest_s = 0.0  # how long it is not tried again, because it was costly
         self._published_base: str | None = ""
         self._published_changes = 0
+        self._published_fleet = self.fleet
         self._refused: dict[str, str] = {}
 
     def add(self, captured: examples.Captured, label: labels.Label) -> None:
@@ -77,8 +87,9 @@ class ModelState:
 
     @property
     def unpublished(self) -> int:
-        """Changes that are in no published dataset: of rows, and of the imported base."""
-        return self.captured_rows.changes - self._published_changes + (self.base_digest != self._published_base)
+        """Changes that are in no published dataset: of rows, of the imported base, and of the nodes that count."""
+        changed = (self.base_digest != self._published_base) + (self.fleet != self._published_fleet)
+        return self.captured_rows.changes - self._published_changes + changed
 
     @property
     def held_parts(self) -> set[str]:
@@ -87,7 +98,7 @@ class ModelState:
 
     def publish(self) -> Published | None:
         """Publish what is here now. Raises what `datasets.Publisher.publish` does; nothing counts as published then."""
-        changes, base = self.captured_rows.changes, self.base_digest
-        self.published = self._publisher.publish(self.captured_rows.rows, self.dropped, base)
-        self._published_changes, self._published_base = changes, base
+        changes, base, fleet = self.captured_rows.changes, self.base_digest, self.fleet
+        self.published = self._publisher.publish(self.captured_rows.rows, self.dropped, base, fleet)
+        self._published_changes, self._published_base, self._published_fleet = changes, base, fleet
         return self.published

@@ -99,7 +99,10 @@ def _work(state: ModelState, stored: StoredExample) -> Work:
 
 
 def _is_left_to_do(state: ModelState, stored: StoredExample) -> bool:
-    """Of a labelled example: its label is damaged, or older than the truth beside it."""
+    """Of a labelled example: its label is damaged, or older than the truth beside it; or the teacher was not asked
+    about the truth."""
     if state.refuses(stored.hex):
         return False
+    if state.captured_rows.lacks_opinion(stored.hex) and not state.teaching.is_missing:
+        return True
     return not state.captured_rows.knows(stored.hex, with_truth=_work(state, stored).truth)

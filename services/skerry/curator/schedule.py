@@ -4,6 +4,7 @@ report.
 Nothing here waits for the teacher. Blocking, and meant for the thread of `Labeling`.
 """
 
+import contextlib
 import json
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.objects.protocol import Object, Objects
 from skerry.adapters.telemetry import logs, on_change
-from skerry.core import contract, errors, specs
+from skerry.core import contract, contributions, errors, exclusions, membership, specs
 from skerry.curator import dataset_retention, datasets, label_task
 from skerry.curator.model_state import ModelState
 from skerry.curator.scanning import Scanning
@@ -44,6 +45,7 @@ class Schedule:
         self._fleetstate, self._blobs = fleetstate, blobs
         self._settings, self._monotonic = settings, monotonic
         self._on_change = on_change.OnChange()
+        self._excluded: frozenset[str] = frozenset()
         self._retention = dataset_retention.DatasetRetention(objects, blobs, monotonic, settings.keep_datasets_seconds)
         self._report_at_s = self._rescan_at_s = self._retry_refused_at_s = self._retention_at_s = float("-inf")
 
@@ -85,18 +87,30 @@ class Schedule:
         wanted = {resource.name: resource for resource in self._objects.list("EdgeModel")}
         for gone in self._models.keys() - wanted.keys():
             del self._models[gone]
+        fleet = self._fleet()
+        self._excluded = exclusions.nodes(one.spec for one in self._objects.list("Exclusion"))
         for name, resource in wanted.items():
-            self._guard(f"EdgeModel {name}", self._adopt, name, resource)
+            self._guard(f"EdgeModel {name}", self._adopt, name, resource, fleet)
 
-    def _adopt(self, name: str, resource: Object) -> None:
+    def _fleet(self) -> contributions.Fleet:
+        """The nodes that count, and those among them that a person trusts."""
+        nodes: list[specs.EdgeNode] = []
+        for node in self._objects.list("EdgeNode"):
+            with contextlib.suppress(errors.InputError):  # the controller says so
+                nodes.append(specs.parse_node(node.name, node.spec, node.status))
+        counted = membership.members(nodes)
+        return contributions.Fleet(len(counted), tuple(sorted(node.name for node in counted if node.trusted)))
+
+    def _adopt(self, name: str, resource: Object, fleet: contributions.Fleet) -> None:
         model = specs.parse_edge_model(name, resource.spec)
         task, state = label_task.of(model), self._models.get(name)
-        if state is None or state.task != task:
+        if state is None or state.task != task or state.excluded != self._excluded:
             publisher = datasets.Publisher(self._blobs, task)
             queue = TeachingQueue(self._settings.batch_rows)
-            state = ModelState(task, publisher, queue, self._settings.max_captured_bytes)
+            state = ModelState(task, publisher, queue, self._settings.max_captured_bytes, self._excluded)
             self._models[name] = state
         state.base_digest = model.dataset_digest or None
+        state.fleet = fleet
 
     def _scan(self, now: float) -> None:
         if now >= self._retry_refused_at_s:

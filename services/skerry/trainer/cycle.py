@@ -17,7 +17,7 @@ from skerry.core import errors, gates, paired, specs
 from skerry.core.manifest import Confidence, Manifest
 from skerry.nets import export
 from skerry.nets.worker_group import SINGLE, WorkerGroup
-from skerry.trainer import baseline, compress, data, evaluate, golden, propose, train, trial
+from skerry.trainer import baseline, compress, contributors, data, evaluate, golden, propose, train, trial
 from skerry.trainer.compress import Choice, Model
 from skerry.trainer.evaluate import Answers
 from skerry.trainer.shipped import Shipped
@@ -125,7 +125,8 @@ def _judge(
 ) -> gates.Verdict:
     """Measure the finished version, judge it, propose it."""
     failures: dict[str, str] = {}
-    before = _baseline_answers(resolved, loaded, candidate.version, failures)
+    stable = _stable(resolved, candidate.version, failures)
+    before = _baseline_answers(loaded, candidate.version, stable)
     holdouts = [
         evaluate.holdout(origin, rows, candidate.answers[origin], before.get(origin), candidate.unquantized.get(origin))
         for origin, rows in loaded.holdouts.items()
@@ -135,9 +136,10 @@ def _judge(
         failures["self-test"] = problem
     latency = evaluate.latency_us(candidate.version, _first_row(loaded))
     measured = gates.Measurements(resolved.model.class_names, holdouts, len(candidate.version.model), latency, failures)
-    verdict = gates.judge(resolved.model.gates, measured)
+    verdict = gates.judge(resolved.model.gates, measured, contributors.gates_of(loaded, candidate.version, stable))
     report = {
         "training": training,
+        "contributors": {node: rows.to_json() for node, rows in loaded.manifest.nodes.items()},
         "compression": {
             "int8": candidate.choice.int8,
             "int8Share": round(candidate.choice.int8_share, 3),
@@ -178,23 +180,27 @@ def _finish(
     return manifest, tested.data, trial.fault(manifest, candidate.version.model, tested.data)
 
 
-def _baseline_answers(
-    resolved: ResolvedRun, loaded: data.Loaded, candidate: Shipped, failures: dict[str, str]
-) -> dict[str, NDArray[np.int64]]:
-    """The stable version's classes on the same rows, in terms of ours; what is in the way goes into `failures`."""
-    if resolved.baseline is None:
-        return {}
+def _stable(resolved: ResolvedRun, candidate: Shipped, failures: dict[str, str]) -> Shipped | None:
+    """The stable version; what is in the way of asking it goes into `failures`."""
     if isinstance(resolved.baseline, str):
         failures["baseline"] = resolved.baseline
-        return {}
+    if resolved.baseline is None or isinstance(resolved.baseline, str):
+        return None
     stable = resolved.baseline
     try:
         evaluate.check_same_input(candidate.manifest, stable.manifest)
-        answers = evaluate.answer(Shipped(stable.manifest, stable.model), loaded.holdouts)
+        return Shipped(stable.manifest, stable.model)
     except errors.SkerryError as exc:
         failures["baseline"] = f"the stable version {stable.name} could not be asked: {exc}"
+        return None
+
+
+def _baseline_answers(loaded: data.Loaded, candidate: Shipped, stable: Shipped | None) -> dict[str, NDArray[np.int64]]:
+    """The stable version's classes on the same rows, in terms of ours."""
+    if stable is None:
         return {}
     theirs, ours = stable.manifest.class_names, candidate.manifest.class_names
+    answers = evaluate.answer(stable, loaded.holdouts)
     return {origin: evaluate.in_terms_of(answer.classes, theirs, ours) for origin, answer in answers.items()}
 
 

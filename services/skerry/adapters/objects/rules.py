@@ -8,7 +8,7 @@ from skerry.adapters.objects.protocol import Json, Object
 from skerry.core import errors, label_map, merging, names, writers
 
 MAX_OBJECT_BYTES = 512 * 1024  # of spec and status together, as JSON
-IMMUTABLE_SPECS = frozenset({"ModelVersion"})
+IMMUTABLE_SPECS = frozenset({"ModelVersion", "Exclusion"})
 
 
 def new_object(

@@ -6,7 +6,7 @@ sense now. The caller writes a patch against the resourceVersion that it read.
 """
 
 from skerry.core.intents.fleets import create_fleet
-from skerry.core.intents.nodes import approve, check_delete, cordon, label, readmit, revoke
+from skerry.core.intents.nodes import approve, check_delete, cordon, label, readmit, revoke, trust
 from skerry.core.intents.objects import Creation, Known, Patch
 from skerry.core.intents.rollouts import (
     Offer,
@@ -44,4 +44,5 @@ __all__ = [
     "roll_out_again",
     "rollback",
     "start",
+    "trust",
 ]

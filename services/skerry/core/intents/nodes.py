@@ -57,6 +57,11 @@ def cordon(known: Known, *, on: bool) -> Patch:
     return Patch(_KIND, known.name, {"cordoned": on})
 
 
+def trust(known: Known, *, on: bool) -> Patch:
+    """What it teaches is not bounded any more, or bounded again as that of every node."""
+    return Patch(_KIND, known.name, {"trusted": on})
+
+
 def label(known: Known, labels: Mapping[str, str | None]) -> Patch:
     """Set labels; None removes one. Fleets select nodes by them."""
     return Patch(_KIND, known.name, {"labels": dict(labels)})

@@ -10,7 +10,7 @@ No I/O, clock or randomness: what is written where, and in which order, is said 
 
 from skerry.core.rollout.case import Case, Event, Plan, Question
 from skerry.core.rollout.elapsed import Elapsed
-from skerry.core.rollout.planner import active, counted_until_ms, plan, question, superseded_by
+from skerry.core.rollout.planner import active, plan, question, superseded_by
 from skerry.core.rollout.settling import Settled, Settlement, settle, settled_from_json, settled_to_json
 from skerry.core.rollout.status import Permit, Status
 from skerry.core.rollout.status_json import from_json, to_json
@@ -26,7 +26,6 @@ __all__ = [
     "Settlement",
     "Status",
     "active",
-    "counted_until_ms",
     "from_json",
     "plan",
     "question",

@@ -104,12 +104,6 @@ def question(
     return None if scene is None else judging.question(scene, status)
 
 
-def counted_until_ms(status: Status, elapsed: Elapsed) -> int:
-    """Until when evidence may have been counted, by the wall clock as it was when the comparison began; 0: it did not
-    begin."""
-    return status.evidence_since_ms and status.evidence_since_ms + max(0, elapsed.clock_ms - status.evidence_clock_ms)
-
-
 def active(rollout: specs.ModelRollout, status: Status) -> bool:
     """Does it still want something: not terminal, or asked for another attempt?"""
     return not status.terminal or status.spec_hash != rollout.fingerprint

@@ -99,13 +99,15 @@ class ModelReport:
 @dataclass(frozen=True, slots=True)
 class EdgeNode:
     """`last_seen_ms` is 0 for a node that was never seen. `approved_key`: digest of the public key that may speak for
-    the node; empty where nodes need no certificate. `heartbeat_s`: longest time between heartbeats while connected."""
+    the node; empty where nodes need no certificate. `trusted`: it teaches without a
+    bound. `heartbeat_s`: longest time between heartbeats while connected."""
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
     cordoned: bool = False
     approved_key: str = ""
     revoked: bool = False
+    trusted: bool = False
     connected: bool = False
     last_seen_ms: int = 0
     heartbeat_s: int = liveness.HEARTBEAT_S
@@ -195,6 +197,7 @@ def _node_spec(name: str, reader: Reader) -> EdgeNode:
         cordoned=reader.flag("cordoned", False),
         approved_key=reader.digest("approvedKey", ""),
         revoked=reader.flag("revoked", False),
+        trusted=reader.flag("trusted", False),
         assignments=reader.each("assignments", _assignment, limit=1000),
     )
 

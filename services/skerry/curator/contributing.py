@@ -1,0 +1,85 @@
+"""What of the captured rows goes into a dataset, so that no node weighs too much there (`core.contributions`).
+
+Truths that are set aside leave the teacher's label; rows beyond a node's share, and classes that one node alone has,
+are left out and counted. The same rows and the same fleet give the same dataset.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skerry.core import contributions, datasets
+from skerry.core.contributions import Fleet
+from skerry.curator.captured_rows import Row
+from skerry.curator.label_task import LabelTask
+
+OVER_SHARE, WAITING = "overShare", "soleContributor"  # in `dropped`
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """`rows` that go into the dataset; `nodes`: what each gave; `dropped` counts rows by reason."""
+
+    rows: Sequence[Row]
+    nodes: Mapping[str, datasets.NodeRows]
+    dropped: Mapping[str, int]
+    fleet: int
+
+
+def settle(rows: Sequence[Row], task: LabelTask, base: NDArray[np.int64], fleet: Fleet) -> Settled:
+    """`base` [classes] counts the imported training rows by class."""
+    names = sorted({row.node for row in rows})
+    fleet = replace(fleet, size=max(fleet.size, len(names)))
+    position = {name: index for index, name in enumerate(names)}
+    node = _indices(position[row.node] for row in rows)
+    truths, aside = contributions.judge_truths(
+        names, node, _indices(map(_teachers, rows)), _indices(map(_truth, rows)), task.class_names, fleet
+    )
+    rows = [_by_teacher(row) if is_aside else row for row, is_aside in zip(rows, aside.tolist(), strict=True)]
+    classes = _indices(row.label.label for row in rows)
+    held = np.fromiter((datasets.is_holdout(row.input_digest) for row in rows), dtype=np.bool_, count=len(rows))
+    trusted = [index for index, name in enumerate(names) if name in fleet.trusted]
+    waiting = np.isin(classes, list(contributions.alone(node, classes, base, trusted, fleet)))
+    keep = ~waiting
+    for role, imported in ((~held, base), (held, np.zeros_like(base))):
+        which = np.flatnonzero(role & ~waiting)
+        order = [rows[index].input_digest for index in which]
+        keep[which] = contributions.within_share(node[which], classes[which], order, imported, trusted, fleet)
+    left_out = ~keep & ~waiting
+    given = {
+        name: datasets.NodeRows(
+            train=int((mine & keep & ~held).sum()),
+            holdout=int((mine & keep & held).sum()),
+            left_out=int((mine & left_out).sum()),
+            waiting=int((mine & waiting).sum()),
+            truths=truths[name].compared if name in truths else 0,
+            contradicting=truths[name].contradicting if name in truths else 0,
+            set_aside=int((mine & aside).sum()),
+            outlier=truths[name].outlier if name in truths else "",
+            trusted=name in fleet.trusted,
+        )
+        for index, name in enumerate(names)
+        for mine in [node == index]
+    }
+    dropped = {OVER_SHARE: int(left_out.sum()), WAITING: int(waiting.sum())}
+    return Settled([row for row, stays in zip(rows, keep.tolist(), strict=True) if stays], given, dropped, fleet.size)
+
+
+def _indices(values: Iterable[int]) -> NDArray[np.int64]:
+    return np.fromiter(values, dtype=np.int64)
+
+
+def _teachers(row: Row) -> int:
+    said = row.label.of_teacher
+    return -1 if said is None else said.label
+
+
+def _truth(row: Row) -> int:
+    return row.label.label if row.label.source == "GroundTruth" else -1
+
+
+def _by_teacher(row: Row) -> Row:
+    said = row.label.of_teacher
+    return row if said is None else replace(row, label=said)

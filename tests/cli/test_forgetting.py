@@ -1,0 +1,56 @@
+"""`skerry nodes forget`, `forgotten`, `trust` and `revoke --forget`: what a node may teach."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_system import StillSystem
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> StillSystem:
+    made = StillSystem(tmp_path)
+    made.objects.create("EdgeNode", "cam-1", {}, manager="gateway")
+    return made
+
+
+def test_a_node_is_forgotten_and_listed_with_the_versions_that_learned_from_it(system: StillSystem) -> None:
+    told = system.good("nodes", "forget", "cam-1", "--reason", "sent lies")
+    assert "node cam-1 is forgotten" in told
+    learned = {"version": "press-v2", "model": "press", "dataset": "x", "train": 30, "holdout": 10}
+    status = {"versions": [learned], "unknown": ["press-v1"]}
+    system.objects.patch("Exclusion", "cam-1", status=status, manager="controller")
+    (row,) = json.loads(system.good("nodes", "forgotten", "--json"))
+    assert (row["node"], row["reason"], row["versions"], row["unknown"]) == (
+        "cam-1",
+        "sent lies",
+        [learned],
+        ["press-v1"],
+    )
+    assert "press-v2 (40)" in system.good("nodes", "forgotten")
+
+
+def test_a_node_whose_object_is_gone_can_be_forgotten_too(system: StillSystem) -> None:
+    system.good("nodes", "forget", "gone-long-ago")
+    assert system.objects.get("Exclusion", "gone-long-ago").spec["node"] == "gone-long-ago"
+
+
+def test_a_node_is_forgotten_once_and_may_teach_again(system: StillSystem) -> None:
+    system.good("nodes", "forget", "cam-1")
+    assert "forgotten already" in system.bad(3, "nodes", "forget", "cam-1")
+    system.good("nodes", "forget", "cam-1", "--undo")
+    assert system.objects.list("Exclusion") == []
+
+
+def test_revoking_offers_to_forget_and_does_so_when_asked(system: StillSystem) -> None:
+    assert "`skerry nodes forget cam-1`" in system.good("nodes", "revoke", "cam-1")
+    assert system.objects.list("Exclusion") == []
+    system.good("nodes", "revoke", "cam-1", "--forget")
+    assert system.objects.get("Exclusion", "cam-1").spec["reason"] == "revoked"
+
+
+def test_a_person_vouches_for_what_a_node_teaches(system: StillSystem) -> None:
+    system.good("nodes", "trust", "cam-1")
+    assert system.objects.get("EdgeNode", "cam-1").spec["trusted"] is True
+    system.good("nodes", "trust", "cam-1", "--off")
+    assert system.objects.get("EdgeNode", "cam-1").spec["trusted"] is False

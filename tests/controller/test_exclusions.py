@@ -1,0 +1,98 @@
+"""A node that is forgotten: which versions learned from it is written down, its answers count no more, and what the
+others bring is new again."""
+
+import json
+from pathlib import Path
+
+import controlling
+import pytest
+
+from skerry.adapters import dataset_store
+from skerry.controller import observe
+from skerry.core import contract, datasets, digests, writers
+
+World = controlling.World
+HOSTILE = "edge-9"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def dataset(world: World, **nodes: int) -> str:
+    """A dataset of captured rows, so many of each node."""
+    captured = sum(nodes.values())
+    part = datasets.Part("train", "captured", digests.sha256(b"part"), captured, (captured, *[0] * 9))
+    rows = {name.replace("_", "-"): datasets.NodeRows(count, 0) for name, count in nodes.items()}
+    image = datasets.Input("image", "UINT8", (28, 28))
+    made = datasets.DatasetManifest(controlling.MODEL, tuple("0123456789"), image, (part,), nodes=rows)
+    return dataset_store.write_manifest(world.blobs, made)
+
+
+def forget(world: World, node: str = HOSTILE) -> None:
+    world.objects.create("Exclusion", node, {"node": node, "reason": "lied"}, manager=writers.OPERATOR)
+
+
+def test_the_versions_that_learned_from_a_forgotten_node_are_written_down(world: World) -> None:
+    world.dataset = dataset(world, edge_1=60)
+    world.ask_run("run-1")
+    world.run(30)
+    learned = dataset(world, edge_1=60, edge_9=40)
+    world.dataset = learned
+    world.ask_run("run-2")
+    world.run(30)
+    forget(world)
+    world.run(3)
+    status = world.get("Exclusion", HOSTILE).status
+    assert status["versions"] == [
+        {"version": "digits-v2", "model": "digits", "dataset": learned, "train": 40, "holdout": 0}
+    ]
+    assert status["unknown"] == []
+
+
+def test_a_version_whose_dataset_does_not_say_whose_rows_it_had_is_told_as_unknown(world: World) -> None:
+    world.dataset = world.store_dataset(captured=50)
+    world.ask_run("run-1")
+    world.run(30)
+    forget(world)
+    world.run(3)
+    status = world.get("Exclusion", HOSTILE).status
+    assert (status["versions"], status["unknown"]) == ([], ["digits-v1"])
+
+
+def test_flipped_labels_do_not_end_learning_once_their_node_is_forgotten(world: World) -> None:
+    """Before: 6,144 rows of one node were known for good, so that what the others brought was never new again."""
+    world.dataset = dataset(world, edge_1=100)
+    world.ask_run("run-1")
+    world.run(25)
+    assert world.stable == "digits-v1"
+    world.dataset = dataset(world, edge_1=100, edge_9=6144)
+    world.ask_run("run-2")  # the run that its gates refused knew them all
+    world.run(25)
+    world.trainer = lambda name: None
+    fresh = dataset(world, edge_1=800)
+    reading = json.dumps({"datasetDigest": fresh, "captured": 800})
+    world.fleetstate.put(contract.curator_reading("digits"), reading, ttl_s=60)
+
+    def fired() -> list[str]:
+        world.now_ms += 400_000
+        world.fleetstate.put(contract.curator_reading("digits"), reading, ttl_s=60)
+        world.tick()
+        return [one.name for one in world.objects.list("TrainingRun") if one.name.startswith("digits-auto-")]
+
+    assert fired() == []
+    forget(world)
+    assert len(fired()) == 1
+
+
+def test_answers_of_a_forgotten_node_count_in_no_verdict(world: World) -> None:
+    digest, now_ms = "sha256:" + "a" * 64, world.now_ms
+    bucket = contract.evidence_bucket(now_ms - 10_000)
+    for node in ("edge-1", HOSTILE):
+        key = contract.evidence_counter("digits", digest, node, bucket)
+        world.fleetstate.add(key, {contract.ANSWERS: 50, contract.BAD_ANSWERS: 40}, ttl_s=60)
+    arm = observe.Arm(digest, ["edge-1", HOSTILE], now_ms - 60_000)
+    counted = observe.count(world.fleetstate, "digits", arm, arm, arm, now_ms=now_ms, excluded={HOSTILE})
+    assert [count.node for count in counted.canary] == [count.node for count in counted.baseline] == ["edge-1"]
+    assert [count.node for count in counted.canary_requests] == ["edge-1", HOSTILE]
