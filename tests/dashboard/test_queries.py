@@ -219,3 +219,20 @@ def test_a_model_whose_labels_are_behind_says_so(store: MemoryObjects, state: Me
         store.patch("EdgeModel", "digits", manager=writers.CONTROLLER, status={"conditions": [*listed, labels]})
         fleet = queries.fleet(store, state, now_ms=NOW)
         assert (f"it is {reason}" in pages.overview(fleet, pages.Choice())) == told
+
+
+@pytest.mark.parametrize(
+    ("counts", "age_ms", "note"),
+    [
+        pytest.param({"UnknownModel": 1, "HeldBack": 9}, 0, ["uploads refused"], id="what was refused"),
+        pytest.param({"ClockOff": 3}, 0, ["its clock is wrong"], id="a clock"),
+        pytest.param({"HeldBack": 9}, 0, [], id="what comes later is no trouble"),
+        pytest.param({"UnknownModel": 1}, 86_400_000, [], id="yesterday's is over"),
+    ],
+)
+def test_a_node_whose_uploads_are_not_taken_says_so(
+    store: MemoryObjects, state: MemoryFleetState, counts: dict[str, int], age_ms: int, note: list[str]
+) -> None:
+    refusals = {"counts": counts, "message": "x", "atUnixMs": NOW - age_ms}
+    store.patch("EdgeNode", "edge-1", manager=writers.GATEWAY, status={"refusals": refusals})
+    assert nodes(queries.fleet(store, state, now_ms=NOW))["edge-1"].notes == note

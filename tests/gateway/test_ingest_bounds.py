@@ -192,5 +192,16 @@ def test_what_was_refused_stands_on_the_node_and_in_the_metrics() -> None:
     assert b'skerry_gateway_upload_faults_total{reason="UnknownModel"} 4' in instruments.render()
 
 
+def test_a_whole_fleet_that_is_held_back_is_written_a_few_nodes_at_a_time() -> None:
+    known = Known()
+    told = refusals.Refusals(known.objects, metrics.Instruments(), lambda: NOW_MS)
+    for number in range(250):
+        known.objects.create("EdgeNode", f"n-{number}", {}, manager=writers.GATEWAY)
+        told.tell(f"n-{number}", Fault.HELD_BACK, "later")
+    for written in (200, 250, 250):
+        told.write()
+        assert sum("refusals" in node.status for node in known.objects.list("EdgeNode")) == written
+
+
 def test_every_fault_has_words() -> None:
     assert set(uploads.TEXTS) == set(Fault)

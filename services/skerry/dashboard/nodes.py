@@ -89,7 +89,10 @@ def _refusals(status: Mapping[str, Any], now_ms: int) -> views.Refusals | None:
     at_ms = fields.whole(status.get("atUnixMs"))
     words = {fault.value: text for fault, text in uploads.TEXTS.items()}
     told = [(words.get(name, name), count) for name, count in sorted(counts.items(), key=lambda one: (-one[1], one[0]))]
-    return views.Refusals(told, str(status.get("message", "")), at_ms, now_ms - at_ms < _RECENT_MS)
+    note = "uploads refused" if counts.keys() - {fault.value for fault in uploads.TAKEN} else ""
+    if not note and uploads.Fault.CLOCK_OFF in counts:
+        note = "its clock is wrong"
+    return views.Refusals(told, str(status.get("message", "")), at_ms, note if now_ms - at_ms < _RECENT_MS else "")
 
 
 def _serving(node: str, report: specs.ModelReport, live: Readings) -> views.Serving:

@@ -62,12 +62,12 @@ class Spool:
 @dataclass(frozen=True, slots=True)
 class Refusals:
     """What the gateway did not take of a node's uploads since its object was made: (words, how many), the most first,
-    and the last one's message. `is_recent`: it was within the last day."""
+    and the last one's message. `note`: in few words what is wrong, empty when nothing was within the last day."""
 
     counts: Sequence[tuple[str, int]]
     message: str
     at_ms: int
-    is_recent: bool
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,8 @@ class Node:
             notes.append("waits for approval")
         if self.name_conflict:
             notes.append("two agents have this name")
-        if self.refusals is not None and self.refusals.is_recent:
-            notes.append("uploads refused")
+        if self.refusals is not None and self.refusals.note:
+            notes.append(self.refusals.note)
         return notes
 
     @property

@@ -5,6 +5,7 @@ was not written when the process ends is lost; the node's log has it.
 """
 
 import asyncio
+import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from skerry.gateway import metrics
 
 WRITE_S = 10.0
 _MAX_NODES = 10_000  # whose counts wait to be written
+_MAX_WRITES = 200  # in one round
 _MAX_MESSAGE_CHARS = 300
 
 _log = logs.logger("gateway")
@@ -53,10 +55,11 @@ class Refusals:
             await asyncio.to_thread(self.write)
 
     def write(self) -> None:
-        """Write what waits. What cannot be written now waits on."""
+        """Write what waits, of so many nodes: after an outage a whole fleet sends more than it may at once. What is not
+        written now waits on."""
         with self._lock:
-            due, self._waiting = self._waiting, {}
-        for node, waiting in due.items():
+            due = [(node, self._waiting.pop(node)) for node in [*itertools.islice(self._waiting, _MAX_WRITES)]]
+        for node, waiting in due:
             try:
                 self._put(node, waiting)
             except errors.NotFoundError:
