@@ -9,12 +9,13 @@ from typing import Any
 import models
 import numpy as np
 import pytest
+import slow_networks
 from models import tensor
 from plane import FakeCall, Plane, error_of, reply_of
 
 from skerry.core import errors
 from skerry.core.inference import InferRequest
-from skerry.serving import run_limit
+from skerry.serving import run_limit, selftest
 from skerry.serving.batch_rules import BatchPolicy
 from skerry.serving.predictor import Context
 from skerry.serving.runtime import RunStoppedError
@@ -142,3 +143,17 @@ async def test_many_requests_of_one_turn_let_the_loop_look_at_its_sockets(tmp_pa
     assert not futures[-1].done()
     for future in futures:
         reply_of(await future)
+
+
+async def test_a_network_that_loops_on_its_golden_set_is_not_loaded_and_others_are(tmp_path: Path) -> None:
+    data = slow_networks.looping(models.weights(1.0))
+    x = np.full((1, models.FEATURES), ENDLESS, np.float32)
+    golden = selftest.pack({"x": x}, {"logits": x @ models.weights(1.0)})
+    made = models.manifest_for("looping", data, [models.X], [models.LOGITS], golden=golden)
+    folder = models.write(tmp_path, "looping", 1, data, made, golden)
+    plane = Plane(tmp_path, Options(max_trial_s=0.2))
+    loading = asyncio.ensure_future(plane.registry.swap("looping", 1, folder))
+    await plane.registry.swap("quick", 1, models.write_linear(tmp_path, "quick", 1))
+    with pytest.raises(errors.IntegrityError, match="the run was stopped"):
+        await loading
+    reply_of((await plane.answers([QUICK]))[0])

@@ -1,5 +1,6 @@
 """One version in memory: read from its folder, verified against its manifest, tried on its golden set."""
 
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +28,8 @@ _SLOW_ROW_MS = 1.0
 @dataclass(frozen=True, slots=True)
 class Options:
     """How versions are run. `threads`: CPUs that slow models may use together; a quick one runs on one thread. `pool`:
-    what their requests may hold together while they wait, of what `requests` allows."""
+    what their requests may hold together while they wait, of what `requests` allows. `max_trial_s`: how long a golden
+    set may run at load; a network that loops then fails to load, and others behind it do not wait for ever."""
 
     provider: str = "cpu"
     threads: int = 1
@@ -35,6 +37,7 @@ class Options:
     sequences: SequencePolicy = field(default_factory=SequencePolicy)
     memory: MemoryLimit = field(default_factory=MemoryLimit)
     requests: RequestMemory = field(default_factory=RequestMemory)
+    max_trial_s: float = 120.0
     pool: BytePool = field(default_factory=lambda: BytePool(RequestMemory().waiting_bytes))
 
 
@@ -87,7 +90,7 @@ def open_version(
     if manifest.model != model:
         raise errors.IntegrityError(f"{folder}: its manifest is of model {manifest.model!r}, not {model!r}")
     options.memory.check(f"version {number} of {model!r}", manifest.files["model"].size_bytes)
-    network, result, used = _load(manifest, folder, options.provider, threads)
+    network, result, used = _load(manifest, folder, options, threads)
     if not result.passed:
         raise errors.IntegrityError(f"version {number} of {model!r} is not used: {result.reason}")
     digest = manifests.digest_of(data)
@@ -120,18 +123,28 @@ def _pace(manifest: Manifest, timed: selftest.Result, policy: BatchPolicy) -> Pa
     return Pace(policy, row_s=timed.latency_ms / 1e3, row_bytes=timed.row_bytes, shape=timed.shape)
 
 
-def _load(manifest: Manifest, folder: Path, provider: str, threads: int) -> tuple[Network, selftest.Result, int]:
+def _load(manifest: Manifest, folder: Path, options: Options, threads: int) -> tuple[Network, selftest.Result, int]:
     """On one thread; a slow network once more on all it may have, and the quicker of the two stays."""
-    model = _file(folder, manifest, "model")
+    model, provider = _file(folder, manifest, "model"), options.provider
     golden = _file(folder, manifest, "golden") if "golden" in manifest.files else None
     network = Network.load(manifest, model, provider=provider)
-    result = selftest.run(network, golden)
+    result = _tried(network, golden, options.max_trial_s)
     if threads == 1 or result.latency_ms < _SLOW_ROW_MS or provider != "cpu":
         return network, result, 1
     parallel = Network.load(manifest, model, threads=threads)
-    again = selftest.run(parallel, golden)
+    again = _tried(parallel, golden, options.max_trial_s)
     faster = again.passed and again.latency_ms < result.latency_ms
     return (parallel, again, threads) if faster else (network, result, 1)
+
+
+def _tried(network: Network, golden: bytes | None, limit_s: float) -> selftest.Result:
+    limit = threading.Timer(limit_s, network.switch.stop)
+    limit.daemon = True
+    limit.start()
+    try:
+        return selftest.run(network, golden)
+    finally:
+        limit.cancel()
 
 
 def _file(folder: Path, manifest: Manifest, role: str) -> bytes:
