@@ -115,7 +115,7 @@ def _bad_conditions(store: MemoryObjects) -> None:
 
 
 def _bad_model(store: MemoryObjects) -> None:
-    store.patch("EdgeModel", "digits", manager=writers.OPERATOR, spec={"classNames": ["one"]})
+    store.patch("EdgeModel", "digits", manager=writers.OPERATOR, spec={"input": {"datatype": "WHAT"}})
 
 
 def _bad_verdict(store: MemoryObjects) -> None:
@@ -142,7 +142,7 @@ def test_what_is_wrong_with_an_object_is_told_in_its_row(store: MemoryObjects, s
     fleet = queries.fleet(store, state, now_ms=NOW)
     assert "version" in nodes(fleet)["edge-1"].fault
     assert "wavs" in next(one.fault for one in fleet.rollouts if one.name == "bad")
-    assert "classNames" in fleet.models[0].fault
+    assert "input.datatype" in fleet.models[0].fault
 
 
 def test_the_ladder_shows_where_the_rollout_stands(store: MemoryObjects, state: MemoryFleetState) -> None:
