@@ -63,7 +63,7 @@ BAD: Sequence[tuple[str, bytes, Status]] = [
     ("an unknown version", infer_request(model_version="9").SerializeToString(), Status.NOT_FOUND),
     ("a wrong shape", infer_request(((1, 2),)).SerializeToString(), Status.INVALID_ARGUMENT),
     ("NaN", infer_request(((1, 2, 3, float("nan")),)).SerializeToString(), Status.INVALID_ARGUMENT),
-    ("a model name of 1 MiB", infer_request(model_name="x" * (1 << 20)).SerializeToString(), Status.NOT_FOUND),
+    ("a model name of 1 MiB", infer_request(model_name="x" * (1 << 20)).SerializeToString(), Status.RESOURCE_EXHAUSTED),
 ]
 
 
@@ -243,3 +243,12 @@ async def test_an_edge_node_lets_no_caller_choose_what_it_loads(tmp_path: Path) 
             pb.RepositoryModelLoadResponse,
         )
     assert caught.value.status is Status.FAILED_PRECONDITION
+
+
+@pytest.mark.parametrize("method", ["ModelMetadata", "ModelReady", "RepositoryModelLoad", "RepositoryIndex"])
+async def test_a_call_without_numbers_that_is_large_is_not_read(tmp_path: Path, method: str) -> None:
+    """A map of empty parameters becomes twenty times as many bytes in memory."""
+    _, methods = await served(tmp_path)
+    with pytest.raises(CallError, match="at most 65536 are read") as caught:
+        await methods[f"{OIP}{method}"].handler(FakeCall(), b"\x1a\x00" * (1 << 16))  # type: ignore[misc]
+    assert caught.value.status is Status.RESOURCE_EXHAUSTED

@@ -2,6 +2,7 @@
 
 from google.protobuf.message import DecodeError
 
+from skerry.adapters.oip import request_bounds
 from skerry.adapters.telemetry.metrics import Metrics
 from skerry.agent.capture import capture_queue, sampler
 from skerry.agent.capture.spool_thread import SpoolThread
@@ -42,6 +43,7 @@ class FeedbackServicer:
     async def feedback(self, call: Call, data: bytes) -> bytes:
         """RECORDED once the label is on disk; NOT_CAPTURED when there is no example to label."""
         try:
+            request_bounds.check_small(data, "a FeedbackRequest")
             outcome = await self._record(call, edge_pb2.FeedbackRequest.FromString(data))
         except DecodeError as exc:
             self._outcomes.add(("input",))

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError
 
+from skerry.adapters.oip import request_bounds
 from skerry.core import errors
 from skerry.proto import open_inference_pb2 as pb
 from skerry.rpc import grpc_status
@@ -112,6 +113,9 @@ def _version(parameters: Mapping[str, Any]) -> int | None:
 
 def _parse(kind: type[T], data: bytes) -> T:
     try:
+        request_bounds.check_small(data, f"a {kind.DESCRIPTOR.name}")
         return kind.FromString(data)
+    except errors.TooLargeError as exc:
+        raise grpc_status.call_error(exc) from exc
     except DecodeError as exc:
         raise CallError(Status.INVALID_ARGUMENT, f"this is not a {kind.DESCRIPTOR.name}") from exc

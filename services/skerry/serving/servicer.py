@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from google.protobuf.message import DecodeError
 
-from skerry.adapters.oip import codec, reply_templates, request_templates, wire
+from skerry.adapters.oip import codec, reply_templates, request_bounds, request_templates, wire
 from skerry.adapters.telemetry import logs, tracing
 from skerry.core import errors
 from skerry.core.inference import InferReply, InferRequest
@@ -194,6 +194,9 @@ def release() -> str:
 
 def _parse(kind: type[T], data: bytes) -> T:
     try:
+        request_bounds.check_small(data, f"a {kind.DESCRIPTOR.name}")
         return kind.FromString(data)
+    except errors.TooLargeError as exc:
+        raise grpc_status.call_error(exc) from exc
     except DecodeError as exc:
         raise CallError(Status.INVALID_ARGUMENT, f"this is not a {kind.DESCRIPTOR.name}") from exc

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from skerry.adapters.oip import codec, wire
+from skerry.adapters.oip import codec, request_bounds, wire
 from skerry.core import tensors
 from skerry.core.inference import InferRequest
 from skerry.core.tensors import Tensor
@@ -50,6 +50,7 @@ class Decoder:
                 request = _filled(template, data)
                 if request is not None:
                     return request
+        request_bounds.check(data)
         message = pb.ModelInferRequest.FromString(data)
         request = codec.decode_request(message)
         if len(message.raw_input_contents) == len(request.inputs) == 1 and request.inputs[0].datatype in _PLAIN:

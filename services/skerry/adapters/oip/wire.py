@@ -7,6 +7,41 @@ REQUEST_ID, REQUEST_RAW = b"\x1a", b"\x3a"  # ModelInferRequest: id = 3, raw_inp
 REPLY_ID, REPLY_RAW = b"\x1a", b"\x32"  # ModelInferResponse: id = 3, raw_output_contents = 6
 
 
+RAW_CONTENTS, INPUT = 7, 5  # fields of ModelInferRequest
+CONTENTS = 5  # of ModelInferRequest.InferInputTensor
+_FIXED = {1: 8, 5: 4}
+
+
+def field(data: bytes, at: int) -> tuple[int, int, int]:
+    """(number, where its bytes begin, where they end) of the field at `at`. Raises IndexError when it does not end
+    within `data`, or is of no kind that proto3 has."""
+    key, at = _varint(data, at)
+    kind = key & 7
+    if kind == 2:
+        size, at = _varint(data, at)
+        end = at + size
+    elif kind == 0:
+        end = _varint(data, at)[1]
+    else:
+        end = at + _FIXED[kind] if kind in _FIXED else len(data) + 1
+    if end > len(data):
+        raise IndexError(end)
+    return key >> 3, at, end
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise IndexError(at)
+
+
 def head(tag: bytes, size: int) -> bytes:
     """What stands before `size` bytes of a field."""
     if size < 0x80:
