@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skerry.adapters.blobs.memory import MemoryBlobs
+from skerry.adapters.events.memory import MemoryEvents
 from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.adapters.streams.memory import MemoryStreams
 from skerry.core import contract, dataset_parts, datasets, digests, errors
+from skerry.curator import telling
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.example_store import ExampleStore
 from skerry.curator.in_hand import InHand
@@ -126,7 +128,7 @@ class World:
     name: str = f"c{os.getpid()}"
     has_ended: Callable[[str], bool] = lambda curator: False
     lives: int = 0
-    told: list[tuple[str, str, str]] = field(default_factory=list)
+    events: MemoryEvents = field(default_factory=MemoryEvents)
 
     def __post_init__(self) -> None:
         self.objects.create("EdgeModel", "digits", SPEC, manager="operator")
@@ -139,7 +141,8 @@ class World:
         self.is_dead = False
         name, stale_s = f"{self.name}-{self.lives}", self.settings.stale_s
         in_hand = InHand(self.blobs, name, self.clock, stale_s, self.has_ended)
-        self.setting_aside = SettingAside(models, in_hand, SetAsideStore(self.blobs), self.clock.unix_ms, self._told)
+        tell = telling.events_of_models(self.objects, self.events)
+        self.setting_aside = SettingAside(models, in_hand, SetAsideStore(self.blobs), self.clock.unix_ms, tell)
         self.labeling = Labeling(
             models, store, evidence, self.setting_aside, self.clock.unix_ms, self.settings.temperature
         )
@@ -167,9 +170,6 @@ class World:
         except Death:
             self.is_dead = True
             raise asyncio.CancelledError from None
-
-    def _told(self, model: str, reason: str, message: str) -> None:
-        self.told.append((model, reason, message))
 
     def upload(
         self,

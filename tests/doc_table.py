@@ -65,5 +65,6 @@ TABLE: dict[str, list[tuple[str, str]]] = {
         ("skerry nodes", HERE),
         ("kubectl -n skerry get pods", CLUSTER),
         ("kubectl -n skerry get pods", CLUSTER),
+        ("skerry labels aside", HERE),
     ],
 }  # fmt: skip

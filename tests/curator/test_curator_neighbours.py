@@ -134,7 +134,7 @@ def test_a_teacher_that_is_away_however_long_sets_nothing_aside() -> None:
     world.teacher.away = False
     world.work(12)
     assert set(world.labels) == names
-    assert world.told == []
+    assert world.events.told == []
 
 
 def works(count: int) -> list[Work]:

@@ -66,7 +66,9 @@ def test_an_example_that_kills_its_reader_is_set_aside_after_three_deaths_and_la
     record = record_of(world, names[POISON])
     assert record is not None
     assert (record.reason, record.kind) == ("ReaderDied", "example")
-    assert world.told == [("digits", "ReaderDied", f"example {names[POISON][:12]}… is set aside: {record.message}")]
+    (event,) = world.events.told
+    assert event[:3] == ("EdgeModel", "digits", "SetAside")
+    assert event[3].startswith(f"ReaderDied: example {names[POISON][:12]}… is set aside: 3 curators died")
     assert world.state.dropped == {"ReaderDied": 1}
 
 

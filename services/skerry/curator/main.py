@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from skerry.adapters import blobs, descriptors, files, fleetstate, objects, streams
+from skerry.adapters import blobs, descriptors, events, files, fleetstate, objects, streams
 from skerry.adapters.heartbeat import Heartbeat
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.telemetry import logs
 from skerry.core import errors
-from skerry.curator import identity, metrics
+from skerry.curator import identity, metrics, telling
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.example_store import ExampleStore
 from skerry.curator.in_hand import InHand
@@ -48,10 +48,11 @@ async def serve(settings: Settings) -> None:
     models: dict[str, ModelState] = {}
     name = identity.new()
     in_hand = InHand(blob_store, name, time.monotonic, settings.stale_s, identity.has_ended)
-    setting_aside = SettingAside(models, in_hand, SetAsideStore(blob_store), _unix_ms)
+    resources = objects.open_objects(settings.objects)
+    tell = telling.events_of_models(resources, events.open_events(settings.objects, "skerry-curator"))
+    setting_aside = SettingAside(models, in_hand, SetAsideStore(blob_store), _unix_ms, tell)
     labeling = Labeling(models, store, evidence, setting_aside, _unix_ms, settings.temperature)
     scanning = Scanning(labeling, store, setting_aside)
-    resources = objects.open_objects(settings.objects)
     schedule = Schedule(models, scanning, resources, readings, blob_store, settings, time.monotonic)
     numbers = metrics.families(models, setting_aside, _unix_ms)
     heartbeat = Heartbeat("curator", lambda: objects.silent_s(resources), more=numbers.render)

@@ -23,7 +23,7 @@ _log = logs.logger("curator")
 
 
 class SettingAside:
-    """`clock` gives Unix milliseconds; `tell(model, reason, message)` is told of each that is set aside."""
+    """`clock` gives Unix milliseconds; `tell(model, reason, message)` tells people."""
 
     def __init__(
         self,
@@ -72,21 +72,27 @@ class SettingAside:
         """Look after what others left, set aside what is condemned, and name the next to try alone. Raises
         UnavailableError."""
         self._in_hand.look(interval_s)
+        told: dict[tuple[str, str, str], list[str]] = {}
         for ref, suspect in self._in_hand.condemned():
             reason, message = _reason(suspect)
-            self.set_aside(Work(ref.model, ref.name, truth=False), reason, message)
+            self._put(Work(ref.model, ref.name, truth=False), reason, message)
+            told.setdefault((ref.model, reason, message), []).append(ref.name)
+        for (model, reason, message), names in told.items():
+            self._tell(model, reason, f"{_named(names)} set aside: {message}")
         suspect_ref = self._in_hand.next_suspect()
         return Work(suspect_ref.model, suspect_ref.name, truth=True) if suspect_ref else None
 
     def set_aside(self, work: Work, reason: str, message: str) -> None:
         """Raises UnavailableError; nothing has changed then."""
-        record = set_aside.SetAside(work.model, work.name, set_aside.EXAMPLE, reason, message, self._clock())
-        self._store.put(record)
+        self._put(work, reason, message)
+        self._tell(work.model, reason, f"{_named([work.name])} set aside: {message}")
+
+    def _put(self, work: Work, reason: str, message: str) -> None:
+        self._store.put(set_aside.SetAside(work.model, work.name, set_aside.EXAMPLE, reason, message, self._clock()))
         self._in_hand.clear(_ref(work))
         if state := self._models.get(work.model):
             state.set_aside[work.name] = reason
         _log.warning("set_aside", model=work.model, example=work.name, reason=reason, message=message)
-        self._tell(work.model, reason, f"example {work.name[:12]}… is set aside: {message}")
 
     def set_aside_entry(self, entry: Entry) -> None:
         """An entry of the stream that names nothing to work on. Of many the first are kept. Raises UnavailableError."""
@@ -117,6 +123,11 @@ class SettingAside:
                 record = self._store.find(state.task.model, name, kind)
                 reason, reads = record.reason if record else _UNREAD, reads + 1
             state.set_aside[key] = reason
+
+
+def _named(names: Sequence[str]) -> str:
+    others = f" and {len(names) - 1} more are" if len(names) > 1 else " is"
+    return f"example {names[0][:12]}…{others}"
 
 
 def _ref(work: Work) -> Ref:
