@@ -133,6 +133,21 @@ def test_an_assignment_counts_also_after_the_object_of_the_node_was_deleted() ->
     assert len(Door(known).send(example(1, digest=V2)).accepted) == 1
 
 
+@pytest.mark.parametrize(
+    "odd", ["none", None, 7, {"model": 1}, ["x"], [{"model": []}], [{"nodes": 3}], [{"nodes": [[]]}]]
+)
+def test_an_odd_object_hides_nothing_of_the_others(odd: Any) -> None:
+    known = Known()
+    known.objects.create("EdgeNode", "a", {"assignments": odd}, manager=writers.GATEWAY)
+    known.objects.create("ModelVersion", "b", {"model": odd, "version": odd, "digest": odd}, manager=writers.OPERATOR)
+    known.objects.create("ModelRollout", "c", {"model": "digits", "version": odd}, manager=writers.CONTROLLER)
+    status = {"waves": odd, "wave": 0, "stableVersion": odd, "conditions": odd}
+    known.objects.patch("ModelRollout", "c", manager=writers.CONTROLLER, status=status)
+    known.publish("digits", 2, V2)
+    known.settle("digits", 2)
+    assert len(Door(known).send(example(1, digest=V2)).accepted) == 1
+
+
 def test_a_version_that_another_gateway_saw_first_is_waited_for() -> None:
     door = Door(Known())
     with pytest.raises(errors.UnavailableError):

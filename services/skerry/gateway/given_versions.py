@@ -7,7 +7,7 @@ it is refused: the node keeps its record meanwhile. What was known once stays kn
 import threading
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from skerry.adapters.objects.protocol import Change, Object
@@ -101,7 +101,7 @@ class GivenVersions:
         self._offer(thing.name, model, version, [""] if succeeded else _reached(thing.status))
 
     def _node(self, thing: Object) -> None:
-        for given in thing.spec.get("assignments") or ():
+        for given in _mappings(thing.spec.get("assignments")):
             model, digest, number = (given.get(field) for field in ("model", "digest", "version"))
             if isinstance(model, str) and isinstance(digest, str) and isinstance(number, int):
                 self._published[model].setdefault(digest, (number, 0))
@@ -122,7 +122,16 @@ class GivenVersions:
 
 def _reached(status: Mapping[str, Any]) -> list[str]:
     """The nodes of the waves that a rollout has come to."""
-    waves, current = status.get("waves"), status.get("wave", 0)
-    if not isinstance(waves, list) or not isinstance(current, int):
+    waves, current = _mappings(status.get("waves")), status.get("wave", 0)
+    if not isinstance(current, int):
         return []
-    return [str(node) for wave in waves[: current + 1] for node in wave.get("nodes", ())]
+    return [node for wave in waves[: current + 1] for node in _list(wave.get("nodes")) if isinstance(node, str)]
+
+
+def _mappings(value: object) -> list[Mapping[str, Any]]:
+    return [one for one in _list(value) if isinstance(one, Mapping)]
+
+
+def _list(value: object) -> Sequence[object]:
+    """One odd object must not hide what the others say."""
+    return value if isinstance(value, list) else ()

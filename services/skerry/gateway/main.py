@@ -55,8 +55,8 @@ async def serve(settings: Settings) -> None:
     intake = ingest.Ingest(blobs.open_blobs(settings.blobs), streams.open_streams(settings.redis_url), rules)
 
     def apply(changes: Sequence[Change], revision: int) -> None:
-        versions.apply(changes)
         fleet.apply(changes, revision)
+        versions.apply(changes)
 
     async with _watched(store, apply) as watching, _running(readings.run()), _running(refused.run()):
         versions.silent_s = lambda: watching.silent_s
