@@ -69,10 +69,10 @@ class Teacher:
 class Node:
     """The serving half of an agent: registry, cascade, and a list of what it would keep."""
 
-    def __init__(self, root: Path, *, has_teacher: bool = True, u: float = 0.5) -> None:
+    def __init__(self, root: Path, *, has_teacher: bool = True, u: float = 0.5, serving: Options | None = None) -> None:
         instruments = ServingMetrics(metrics.Metrics())
         self.root, self.teacher = root, Teacher()
-        self.registry = Registry(Options(), instruments)
+        self.registry = Registry(serving or Options(), instruments)
         self.kept: list[capture_queue.CapturedRow] = []
         self.load = load_window.LoadWindow(asyncio.get_running_loop().time)
         self.u, self.has_room = u, True

@@ -15,7 +15,9 @@ from plane import FakeCall
 from skerry.agent.update import version_store
 from skerry.core import errors, manifest
 from skerry.core.inference import InferRequest
+from skerry.serving.batch_rules import BatchPolicy
 from skerry.serving.predictor import Answer, Context, Job, predict
+from skerry.serving.version import Options
 
 
 async def test_a_sure_answer_is_local_and_says_everything_about_itself(tmp_path: Path) -> None:
@@ -179,6 +181,20 @@ async def test_a_version_that_answers_nan_gives_an_error_counts_as_failed_and_te
     (reading,) = node.load.read()
     assert (reading.requests, reading.failed, reading.digest) == (1, 1, digest)
     assert node.kept == []
+
+
+async def test_a_version_that_loops_counts_as_failed_and_its_rollout_sees_that(tmp_path: Path) -> None:
+    node = agent_cascade.Node(tmp_path, serving=Options(batching=BatchPolicy(max_run_s=0.1)))
+    folder = models.write_looping(tmp_path, "digits", 1)
+    digest = manifest.digest_of((folder / "manifest.json").read_bytes())
+    await node.loader.swap(version_store.Slot("digits", 1, digest, folder))
+    with pytest.raises(errors.IntegrityError, match="its run was stopped"):
+        await node.ask([1e15, 0.0, 0.0, 0.0])
+    with pytest.raises(errors.DeadlineError):
+        await node.ask([1e15, 0.0, 0.0, 0.0], remaining_s=0.05)
+    (reading,) = node.load.read()
+    assert (reading.requests, reading.failed, reading.digest) == (2, 2, digest)
+    assert node.kept == [] and not node.teacher.asked
 
 
 async def test_readings_say_what_happened(tmp_path: Path) -> None:
