@@ -150,10 +150,12 @@ class World:
         truth = np.where(self.rng.random(len(y)) < TRUTHS, y, -1)
         return Sent(node, x, y, wrong_on(y, teacher_errors, self.rng), truth)
 
-    def publish(self, sent: Sequence[Sent]) -> datasets.DatasetManifest:
+    def publish(self, sent: Sequence[Sent], *, without_teacher: bool = False) -> datasets.DatasetManifest:
+        """The dataset that a curator makes of it; without a teacher only rows with a truth have a label."""
         rows: dict[str, Row] = {}
         for one in sent:
-            for row in (row_of(one, index) for index in range(len(one.y))):
+            labelled = [index for index in range(len(one.y)) if one.truth[index] >= 0 or not without_teacher]
+            for row in (row_of(one, index, without_teacher=without_teacher) for index in labelled):
                 held = rows.get(row.input_digest)
                 if held is None or row.order < held.order:
                     rows[row.input_digest] = row
@@ -181,14 +183,15 @@ class World:
         return float((Shipped(version.manifest, version.model).logits(x).argmax(axis=1) == y).mean())
 
 
-def row_of(sent: Sent, index: int) -> Row:
+def row_of(sent: Sent, index: int, *, without_teacher: bool = False) -> Row:
     x, name = sent.x[index], hashlib.sha256(f"{sent.node}/{index}".encode()).hexdigest()
     soft = np.full(10, 0.01)
     soft[sent.teacher[index]] = 0.91
-    label = labels.of_teacher(soft, "teacher", 1_000_000 + index, TASK.label_map)
+    label = None if without_teacher else labels.of_teacher(soft, "teacher", 1_000_000 + index, TASK.label_map)
     if sent.truth[index] >= 0:
         truth = int(sent.truth[index])
         label = labels.with_truth(label, truth, f"node {sent.node}", 1_000_000 + index, TASK.label_map) or label
+    assert label is not None
     return Row(name, sent.node, x.tobytes(), datasets.input_digest(x), label)
 
 
@@ -196,14 +199,18 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--before", action="store_true")
+    parser.add_argument("--teacher-errors", type=float, default=TEACHER_ERRORS)
+    parser.add_argument("--only", choices=ATTACKS, help="this one, after the clean run")
     given = parser.parse_args()
     logging.disable()
     if given.before:
         contributions.SMALL_FLEET = 1_000_000
     for seed in range(given.seeds):
-        world = World(seed)
+        world = World(seed, given.teacher_errors)
         clean = 0.0
         for name, attack in ATTACKS.items():
+            if given.only and name not in ("clean", given.only):
+                continue
             last = world.honest[-1]
             hostile = last if attack is None else attack(last, world.honest[:-1], np.random.default_rng(seed))
             dataset = world.publish([*world.honest[:-1], hostile])
