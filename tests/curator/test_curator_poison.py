@@ -167,6 +167,15 @@ def test_a_list_that_cannot_be_read_is_removed_and_stops_nothing() -> None:
     assert list(world.blobs.list("labeling")) == []
 
 
+def test_a_damaged_record_stops_nothing_and_its_example_stays_aside() -> None:
+    world = curating.World()
+    names = [world.upload(curating.example(seed)) for seed in range(3)]
+    world.blobs.write(f"aside/digits/{names[0]}.example.json", b"{")
+    world.work(4)
+    assert set(world.labels) == {*names[1:]}
+    assert world.state.dropped == {"RecordDamaged": 1}
+
+
 def in_hand_of(world: curating.World, curator: str) -> in_hand.InHand:
     return in_hand.InHand(world.blobs, curator, world.clock, stale_s=40.0)
 

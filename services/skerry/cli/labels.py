@@ -63,7 +63,7 @@ def _readings(state: Path) -> dict[str, dict[str, Any]]:
 
     try:
         texts = fleetstate.open_fleetstate(system_file.read(state).redis).get(contract.CURATOR_READINGS)
-    except errors.UnavailableError as exc:
+    except (errors.UnavailableError, errors.InputError) as exc:  # away, or nobody said where
         output.say(f"how many wait is not known: {exc}", err=True)
         return {}
     return {key.removeprefix(contract.CURATOR_READINGS): _parsed(text) for key, text in texts.items()}

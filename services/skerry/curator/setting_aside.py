@@ -12,7 +12,7 @@ from skerry.adapters.telemetry import logs
 from skerry.core import set_aside
 from skerry.curator.in_hand import DEATHS, InHand, Ref, Suspect
 from skerry.curator.model_state import ModelState
-from skerry.curator.set_aside import SetAsideStore
+from skerry.curator.set_aside import Key, SetAsideStore
 from skerry.curator.teaching_queue import Work
 
 _READ_AT_ONCE = 256  # records whose reason is read by one refresh
@@ -120,8 +120,7 @@ class SettingAside:
             key = name if kind == set_aside.EXAMPLE else f"{name}:{kind}"
             reason = known.get(key, _UNREAD)
             if reason == _UNREAD and reads < _READ_AT_ONCE:
-                record = self._store.find(state.task.model, name, kind)
-                reason, reads = record.reason if record else _UNREAD, reads + 1
+                reason, reads = self._store.record(Key(state.task.model, name, kind)).reason, reads + 1
             state.set_aside[key] = reason
 
 
