@@ -16,7 +16,7 @@ from onnx_imports import PRODUCT, ROWS, SCORES, W, X, file, manifest_of, refusal
 
 from skerry.adapters import blobs
 from skerry.adapters.trust import ceremony
-from skerry.cli.importing import trial
+from skerry.cli.importing import onnx_file, trial
 
 
 @pytest.fixture
@@ -168,6 +168,15 @@ def test_a_row_that_loops_without_an_end_ends_long_before(
     rows[0, 0] = 1e12  # turns
     said = refusal(system, tmp_path, slow_networks.looping(models.weights(1.0)), golden={"x": rows}, code=5)
     assert "one step of it took too long, perhaps a loop without an end" in said
+
+
+def test_a_file_is_read_only_where_memory_and_time_are_bounded(
+    system: StillSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_file, "read", None)  # in this process: it would be a TypeError
+    assert told(system, tmp_path, models.linear())["classes"] == ["a", "b", "c"]
+    monkeypatch.setattr(trial, "_MEMORY_BYTES", 1 << 20)
+    assert "the process that tried it" in refusal(system, tmp_path, models.linear(scale=2.0), code=5)
 
 
 @pytest.mark.parametrize("kind", ["softmax", "statistics", "sum"])

@@ -158,13 +158,13 @@ def import_(
     the stable one.
     """
     from skerry.cli import object_access, system_file
-    from skerry.cli.importing import network, publish
+    from skerry.cli.importing import network, publish, wanted
 
     outputs = "" if are_probabilities is None else "probabilities" if are_probabilities else "logits"
-    wanted = network.Wanted(
+    said = wanted.Wanted(
         name, network.labels(labels), temperature, threshold, network.steps(preprocess), output_name, outputs
     )
-    prepared = network.prepare(path, golden, wanted)
+    prepared = network.prepare(path, golden, said)
     store = object_access.store_of(state)
     published = publish.publish(system_file.read(state), store, prepared)
     version, answers = published.version, prepared.manifest.confidence.outputs.value
@@ -172,7 +172,7 @@ def import_(
     result: Mapping[str, Any] = {
         "version": version.name,
         "digest": version.spec["digest"],
-        "classes": list(wanted.labels),
+        "classes": list(said.labels),
         "output": prepared.manifest.outputs[0].name,
         "answers": answers,
         "isNew": published.is_new,

@@ -1,76 +1,105 @@
-"""The first run of a network that somebody brings, in a child process with bounds: what crashes, eats memory or never
-ends hurts only the child.
+"""The first look at a network that somebody brings, and its first run, in a child process with bounds: what crashes,
+eats memory or never ends hurts only the child.
 
-The child answers the golden inputs, sees whether answers are probabilities, compares rows alone and together, and
-writes the finished manifest and golden set; the parent believes nothing of it but the files, which it reads again.
+The child reads the file, answers the golden inputs, sees whether answers are probabilities, compares rows alone and
+together, and writes the finished manifest and golden set; the parent believes nothing of it but the files, which it
+reads again.
 """
 
 import asyncio
+import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skerry.adapters import child_process
+from skerry.cli.importing import wanted
+from skerry.cli.importing.wanted import Wanted
 from skerry.core import confidence, errors, manifest, tolerance
 from skerry.core.manifest import Manifest
+
+if TYPE_CHECKING:
+    from skerry.cli.importing import draft
 
 COMMAND = child_process.command("skerry.cli.importing.trial")
 TIMEOUT_S = 300.0
 ROW_CPU_S = 20.0  # of the processor, for the first row: no node could serve what takes longer
 _MEMORY_BYTES, _MEMORY_PER_MODEL_BYTE = 4 << 30, 6
 _FILE_BYTES = 128 << 20
-_INPUT, _INTEGRITY = "input", "integrity"
+_LARGEST_BYTES = 1 << 30  # a larger file is refused before it is read
+_FAULTS = {
+    kind.__name__: kind
+    for kind in (errors.InputError, errors.NotFoundError, errors.TooLargeError, errors.UnsupportedError)
+}
 
 
-def run(draft: Manifest, data: bytes, inputs: Mapping[str, NDArray[Any]], outputs: str) -> tuple[Manifest, bytes]:
-    """(the whole manifest, golden.npz) of the network `data` that `draft` describes, run on `inputs`. `outputs` is what
-    the importer says of its answers: logits, probabilities, or empty to see it from the numbers.
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A network that was tried: the whole manifest, golden.npz, and the outputs of its file that are not served."""
+
+    manifest: Manifest
+    golden: bytes
+    passed_over: tuple[str, ...]
+
+
+def run(path: Path, golden: Path, said: Wanted) -> Tried:
+    """Read the network and its golden inputs, check both, and run it on them.
 
     Raises InputError (another export or other inputs are needed), IntegrityError (it cannot run, or does not end).
     """
-    limits = child_process.Limits(TIMEOUT_S, _MEMORY_BYTES + _MEMORY_PER_MODEL_BYTE * len(data), _FILE_BYTES)
+    memory_bytes = _MEMORY_BYTES + _MEMORY_PER_MODEL_BYTE * min(path.stat().st_size, _LARGEST_BYTES)
+    limits = child_process.Limits(TIMEOUT_S, memory_bytes, _FILE_BYTES)
     with tempfile.TemporaryDirectory(prefix="skerry-import-") as name:
         folder = Path(name)
-        (folder / "model.onnx").write_bytes(data)
-        (folder / "draft.json").write_bytes(draft.to_json())
-        for index, spec in enumerate(draft.inputs):
-            np.save(folder / f"input-{index}.npy", inputs[spec.name], allow_pickle=False)
-        ended = asyncio.run(
-            child_process.run(COMMAND, {"folder": name, "outputs": outputs, "row_cpu_s": ROW_CPU_S}, limits)
-        )
+        (folder / "wanted.json").write_text(said.to_json())
+        job = {"folder": name, "path": str(path), "golden": str(golden), "row_cpu_s": ROW_CPU_S}
+        ended = asyncio.run(child_process.run(COMMAND, job, limits))
         if ended.answer is None:
-            raise errors.IntegrityError(f"the process that tried it {ended.how}")
+            raise errors.IntegrityError(f"{path}: the process that tried it {ended.how}")
         if fault := ended.answer.get("fault"):
-            raise (errors.InputError if ended.answer.get("kind") == _INPUT else errors.IntegrityError)(str(fault))
-        golden = (folder / "golden.npz").read_bytes()
-        return manifest.from_json((folder / "manifest.json").read_bytes()), golden
+            raise _FAULTS.get(str(ended.answer.get("kind")), errors.IntegrityError)(str(fault))
+        whole = manifest.from_json((folder / "manifest.json").read_bytes())
+        passed_over = tuple(map(str, json.loads((folder / "passed-over.json").read_bytes())))
+        return Tried(whole, (folder / "golden.npz").read_bytes(), passed_over)
 
 
 def _work(job: child_process.Line, say: child_process.Say) -> child_process.Line:
-    folder = Path(str(job["folder"]))
+    from skerry.cli.importing import draft  # heavy, and only the child needs it
+
+    folder, path = Path(str(job["folder"])), Path(str(job["path"]))
     try:
-        whole, golden = _tried(folder, str(job["outputs"]), float(job["row_cpu_s"]))
-    except errors.InputError as exc:
-        return {"fault": str(exc), "kind": _INPUT}
+        said = wanted.from_json((folder / "wanted.json").read_text())
+        drafted = draft.of(path, Path(str(job["golden"])), said)
+        whole, golden = _tried(path, drafted, said.outputs, float(job["row_cpu_s"]))
     except errors.SkerryError as exc:
-        return {"fault": str(exc), "kind": _INTEGRITY}
+        return {"fault": str(exc), "kind": type(exc).__name__}
+    except OSError as exc:
+        return {"fault": f"{exc.filename} cannot be read: {exc.strerror}", "kind": errors.InputError.__name__}
     (folder / "golden.npz").write_bytes(golden)
     (folder / "manifest.json").write_bytes(whole.to_json())
+    (folder / "passed-over.json").write_text(json.dumps(drafted.passed_over))
     return {"fault": ""}
 
 
-def _tried(folder: Path, outputs: str, row_cpu_s: float) -> tuple[Manifest, bytes]:
+def _tried(path: Path, drafted: "draft.Draft", outputs: str, row_cpu_s: float) -> tuple[Manifest, bytes]:
+    try:
+        return _answered(drafted.manifest, drafted.data, drafted.rows, outputs, row_cpu_s)
+    except (errors.InputError, errors.IntegrityError) as exc:
+        raise type(exc)(f"{path}: {exc}") from exc
+
+
+def _answered(
+    draft: Manifest, data: bytes, inputs: Mapping[str, NDArray[Any]], outputs: str, row_cpu_s: float
+) -> tuple[Manifest, bytes]:
     """Run the golden rows through the serving path; what comes out is what every node must reproduce."""
     from skerry.serving import selftest
     from skerry.serving.network import Network
 
-    draft, data = manifest.from_json((folder / "draft.json").read_bytes()), (folder / "model.onnx").read_bytes()
-    inputs = {spec.name: np.load(folder / f"input-{at}.npy") for at, spec in enumerate(draft.inputs)}
     network = Network.load(draft, data)
     with child_process.bounded_step(row_cpu_s):
         network.answer({name: rows[:1] for name, rows in inputs.items()})
