@@ -178,7 +178,7 @@ MUTANTS = (
     Mutant("a clock is written with others alone", planner, "_with_clock", "waits and", "False and"),
     Mutant("a soak of before counts from nothing", planner, "_with_clock_marks", "if status.clock_ms or", "if True or"),
     Mutant("a rollout waits for ever", progress, "_wait_or_pause", "if (late or", "if (False or"),
-    Mutant("a verdict is waited for for ever", progress, "_soak_and_judge", "if late and", "if False and"),
+    Mutant("a verdict is waited for for ever", progress, "_soak_and_judge", "if (late or", "if (False or"),
     Mutant(
         "an abort waits for a resume",
         planner,

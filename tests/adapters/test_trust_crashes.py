@@ -123,3 +123,12 @@ def test_the_sweep_leaves_alone_what_is_signed_and_about_to_be_published(tmp_pat
     cleanup.remove_unreachable(online, now=later)
     online.publish(now=T0)
     assert {f"retrained/digits/1/{name}" for name in FILES} == set(read(tmp_path) or ())
+
+
+def test_a_wall_clock_that_steps_sweeps_nothing_that_was_not_found_unfollowed_for_long_enough(tmp_path: Path) -> None:
+    """An import under way has written files that no metadata names yet."""
+    online = founded(tmp_path)
+    files.write(tmp_path / "repository/targets/imported/digits/1/aa.model.onnx", b"on its way")
+    a_year_on = datetime.now(UTC) + timedelta(days=365)
+    assert cleanup.remove_unreachable(online, now=a_year_on, unfollowed_s=lambda path: 3599.0) == 0
+    assert cleanup.remove_unreachable(online, now=a_year_on, unfollowed_s=lambda path: 3600.0) > 0

@@ -23,6 +23,7 @@ from skerry.controller import (
     rollouts,
     runs,
     signatures,
+    stopwatch,
     summaries,
 )
 from skerry.controller.store import LeadershipLostError, Store
@@ -53,6 +54,7 @@ class Reconciler:
         self._labels = label_standings.LabelStandings(fleetstate)
         self._exclusions = exclusions.Exclusions(store, blobs)
         self._on_change = OnChange()
+        self._unfollowed = stopwatch.Stopwatch()
         self.signatures: Sequence[expiry.Signature] = ()
         self._trust: signatures.TrustStatus | None = None
         self._housekeeping_ms = 0
@@ -70,7 +72,7 @@ class Reconciler:
         self._try("standing", lambda: summaries.step(self._store, now_ms=now_ms, trust=self._trust, labels=labels))
         self._try("exclusions", self._exclusions.step)
         if not 0 <= now_ms - self._housekeeping_ms < _HOUSEKEEPING_MS:
-            self._try("model repository", lambda: self._keep_house(now_ms))
+            self._try("model repository", lambda: self._keep_house(now_ms, mono_ms))
             self._try("signatures", lambda: self._look_at_signatures(now_ms))
             self._housekeeping_ms = now_ms
 
@@ -88,11 +90,19 @@ class Reconciler:
             self._try(f"ModelVersion {version.name}", check)
             self._imports_ms[version.name] = now_ms
 
-    def _keep_house(self, now_ms: int) -> None:
+    def _keep_house(self, now_ms: int, mono_ms: int) -> None:
         now = datetime.fromtimestamp(now_ms / 1000, UTC)
         self._repository.refresh_if_due(now=now)
         retention.retire(self._store, self._repository, now_ms=now_ms, now=now)
-        if swept := cleanup.remove_unreachable(self._repository, now=now):
+        met: set[str] = set()
+
+        def unfollowed_s(path: str) -> float:
+            met.add(path)
+            return self._unfollowed.age_ms(path, None, mono_ms=mono_ms) / 1000
+
+        swept = cleanup.remove_unreachable(self._repository, now=now, unfollowed_s=unfollowed_s)
+        self._unfollowed.keep(met)
+        if swept:
             log.info("repository_swept", files=swept)
 
     def _look_at_signatures(self, now_ms: int) -> None:

@@ -4,6 +4,8 @@ Readers begin at `timestamp.json`, so everything it leads to stays; so do all ro
 everything young, which a writer may be about to name or a slow reader still be fetching.
 """
 
+import math
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from tuf.api.metadata import Root, Snapshot, Targets, Timestamp
@@ -14,9 +16,12 @@ from skerry.adapters.trust import store
 GRACE = timedelta(hours=1)
 
 
-def remove_unreachable(repository: trust.Repository, *, now: datetime) -> int:
-    """Remove what no reader follows; returns how many files that were. Raises IntegrityError, and removes nothing, when
-    the published metadata cannot be followed."""
+def remove_unreachable(
+    repository: trust.Repository, *, now: datetime, unfollowed_s: Callable[[str], float] = lambda _: math.inf
+) -> int:
+    """Remove what no reader follows; returns how many files that were. `unfollowed_s`: for how long the caller, by its
+    monotonic clock, has found a path among those that nobody follows: `now` may be wrong, and an import under way lose
+    its files. Raises IntegrityError, and removes nothing, when the published metadata cannot be followed."""
     blobs, oldest_unix_s = repository.blobs, (now - GRACE).timestamp()
 
     def remove() -> int:
@@ -24,7 +29,12 @@ def remove_unreachable(repository: trust.Repository, *, now: datetime) -> int:
         entries = [entry for folder in ("metadata", "targets") for entry in blobs.entries(folder)]
         with repository.store.remembering():
             keep = _followed(repository)
-        gone = [entry.path for entry in entries if entry.path not in keep and entry.modified_unix_s < oldest_unix_s]
+        unfollowed = [(entry, unfollowed_s(entry.path)) for entry in entries if entry.path not in keep]
+        gone = [
+            entry.path
+            for entry, waited_s in unfollowed
+            if entry.modified_unix_s < oldest_unix_s and waited_s >= GRACE.total_seconds()
+        ]
         for path in gone:
             blobs.delete(path)
         return len(gone)
