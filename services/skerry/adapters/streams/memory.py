@@ -60,7 +60,7 @@ class MemoryStreams:
         for entry_id in fresh:
             mine.pending[entry_id] = _Pending(consumer, now)
         if not ids and not fresh:
-            time.sleep(min(block_s, 0.01))
+            time.sleep(min(block_s, 0.001))
         return [_entry(entry_id, kept.entries, mine.pending[entry_id].deliveries) for entry_id in ids + fresh]
 
     def ack(self, stream: str, group: str, ids: Sequence[str]) -> None:
