@@ -134,6 +134,7 @@ SETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             "token": f"skr1.id.secret.{'0' * 64}",
             "nodeName": "press-7",
             "clientAccess": "loadBalancer",
+            "feedback": {"accept": "Token,Secret", "existingSecret": "site"},
             "persistence": {"storageClass": "-"},
         },
     ),

@@ -52,6 +52,11 @@
 - {name: SKERRY_THREADS, value: {{ $agent.threads | default 0 | quote }}}
 - {name: SKERRY_LINGER_SECONDS, value: {{ include "edge.lingerSeconds" . | quote }}}
 - {name: SKERRY_GRACE_SECONDS, value: {{ $agent.graceSeconds | default 20 | quote }}}
+{{- $feedback := .Values.feedback | default dict }}
+- {name: SKERRY_FEEDBACK, value: {{ $feedback.accept | default "Token" | quote }}}
+{{- if $feedback.existingSecret }}
+- {name: SKERRY_FEEDBACK_SECRET_FILE, value: /etc/skerry/feedback/secret}
+{{- end }}
 - {name: SKERRY_LOG_LEVEL, value: {{ .Values.logLevel | default "INFO" | quote }}}
 {{- with .Values.proxy }}
 {{- if or .http .https }}
@@ -168,6 +173,9 @@ spec:
       volumeMounts:
         - {name: tmp, mountPath: /tmp}
         - {name: join, mountPath: /etc/skerry/join, readOnly: true}
+        {{- if (.Values.feedback | default dict).existingSecret }}
+        - {name: feedback, mountPath: /etc/skerry/feedback, readOnly: true}
+        {{- end }}
         {{- if include "edge.hasCaBundle" . }}
         - {name: ca-bundle, mountPath: /etc/skerry/ca-bundle, readOnly: true}
         {{- end }}
@@ -182,6 +190,10 @@ spec:
     # A node that has its certificate needs no token any more: the Secret may be taken away.
     - name: join
       secret: {secretName: {{ include "edge.tokenSecret" . }}, optional: true, defaultMode: 0440}
+    {{- with (.Values.feedback | default dict).existingSecret }}
+    - name: feedback
+      secret: {secretName: {{ . }}, items: [{key: secret, path: secret}], defaultMode: 0440}
+    {{- end }}
     {{- with .Values.caBundle }}
     {{- if .configMap }}
     - name: ca-bundle
