@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import signal
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +35,16 @@ class Wanted:
 
 
 def run(wanted: Wanted) -> bool:
-    """Run the demo and show the result; whether it is as it should be. The result is written in any case."""
+    """Run the demo and show the result; whether it is as it should be. The result is written in any case but one: who
+    ends the demo (a signal) gets none, and nothing of it goes on. Raises KeyboardInterrupt then."""
     console = Console()
     root = wanted.keep.absolute() if wanted.keep else Path(tempfile.mkdtemp(prefix="skerry-demo-"))
-    document, broke_off = asyncio.run(_run(console, root, wanted))
+    try:
+        document, broke_off = asyncio.run(_run(console, root, wanted))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        if not wanted.keep:
+            shutil.rmtree(root, ignore_errors=True)
+        raise KeyboardInterrupt from None
     if wanted.json_file:
         wanted.json_file.write_text(json.dumps(document, indent=2))
     good = broke_off is None and bool(document["fault"]["ok"] if wanted.fault else document["closed"])
@@ -56,6 +63,7 @@ def run(wanted: Wanted) -> bool:
 
 async def _run(console: Console, root: Path, wanted: Wanted) -> tuple[dict[str, Any], errors.SkerryError | None]:
     """The summary, and why the demo broke off, if it did."""
+    _end_on_signals()
     data = await asyncio.to_thread(digits.load)
     current = scenario.Scenario(wanted.network, faults.FAULTS[wanted.fault]() if wanted.fault else None, data)
     system = System(Layout(root), digits_model.NODES, transport=wanted.transport)
@@ -71,3 +79,12 @@ async def _run(console: Console, root: Path, wanted: Wanted) -> tuple[dict[str, 
     html.write_report(wanted.report, summary.timeline(document, current, session))
     console.print(f"report: {wanted.report}", soft_wrap=True)
     return document, broke_off
+
+
+def _end_on_signals() -> None:
+    """A terminal that closes and whoever ends the demo politely end it as Ctrl-C does: its processes have sessions of
+    their own and would stay."""
+    loop, demo = asyncio.get_running_loop(), asyncio.current_task()
+    assert demo is not None
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, demo.cancel)

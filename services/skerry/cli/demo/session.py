@@ -137,7 +137,12 @@ class Session:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, err = await process.communicate()
+        try:
+            out, err = await process.communicate()
+        except asyncio.CancelledError:
+            process.terminate()
+            await process.wait()
+            raise
         if process.returncode:
             said = (err or out).decode(errors="replace").strip()
             raise errors.UnavailableError(f"`skerry {' '.join(arguments)}` ended with {process.returncode}: {said}")
