@@ -25,6 +25,7 @@ class Target:
     http1: bool = False
     content_type: str = "application/grpc"
     headers: Sequence[str] = ()
+    reply_sizes: int = 1  # how many kinds of good answers there are, each of its own size
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Generator:
     def _command(self, target: Target, connections: int, more: Sequence[str]) -> list[str]:
         command = [str(self.program), "--port", str(target.port), "--path", target.path]
         command += ["--content-type", target.content_type, "--connections", str(connections), *more]
+        command += ["--reply-sizes", str(target.reply_sizes)]
         command += ["--tls"] if target.tls else []
         command += ["--http1"] if target.http1 else []
         for header in target.headers:

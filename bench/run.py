@@ -114,7 +114,16 @@ class Bench:
         )
         launch = servers.SERVERS[server](wanted, self.world)
         bodies = self.bodies[name, launch.requests]
-        target = Target(launch.port, launch.path, bodies, tls, launch.http1, launch.content_type, launch.headers)
+        target = Target(
+            launch.port,
+            launch.path,
+            bodies,
+            tls,
+            launch.http1,
+            launch.content_type,
+            launch.headers,
+            launch.reply_sizes,
+        )
         environment = {**_calm_environment(), **launch.environment}
         log = self.folder / f"{server}-{name}-{'tls' if tls else 'clear'}.log"
         began = time.perf_counter()

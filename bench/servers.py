@@ -4,6 +4,7 @@ A launch serves one thing: a model or the echo, in clear or over TLS; so its mem
 """
 
 import contextlib
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,7 @@ class Launch:
     http1: bool = False
     headers: Sequence[str] = ()
     requests: str = "oip"
+    reply_sizes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def _skerry(transport: str) -> Make:
 
 
 def _agent(wanted: Wanted, world: World) -> Launch:
-    return _peer("skerry_agent", wanted)
+    return dataclasses.replace(_peer("skerry_agent", wanted), reply_sizes=2)  # with a feedback token, and without
 
 
 def _plain(module: str) -> Make:

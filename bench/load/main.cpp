@@ -11,6 +11,7 @@
 #include <exception>
 #include <fstream>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "grpc.hpp"
@@ -120,9 +121,10 @@ class Loop {
     one.busy = false;
     --waiting_;
     const std::string& message = one.protocol->message();
-    if (reply_bytes_ < 0) keep(message);
+    if (sizes_.empty()) keep(message);
     // Requests are of one form, so a message of another size is another kind of answer. Numbers in JSON vary in length.
-    const bool fits = options_.http1 || static_cast<long>(message.size()) == reply_bytes_;
+    if (static_cast<int>(sizes_.size()) < options_.reply_sizes) sizes_.insert(message.size());
+    const bool fits = options_.http1 || sizes_.count(message.size()) > 0;
     if (found == Protocol::Found::reply && fits)
       counted.latencies.push_back(now() - one.sent_at);
     else
@@ -131,7 +133,6 @@ class Loop {
   }
 
   void keep(const std::string& message) {
-    reply_bytes_ = static_cast<long>(message.size());
     if (!options_.save_reply.empty()) std::ofstream(options_.save_reply, std::ios::binary) << message;
   }
 
@@ -147,7 +148,8 @@ class Loop {
   int poll_;
   std::vector<Connection> connections_;
   double ends_ = 0;
-  long left_ = -1, waiting_ = 0, reply_bytes_ = -1;
+  long left_ = -1, waiting_ = 0;
+  std::set<std::size_t> sizes_;  // of good replies
   size_t next_body_ = 0;
 };
 

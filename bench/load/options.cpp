@@ -41,6 +41,7 @@ Options read_options(int count, char** arguments) {
       {"--content-type", [&](auto& text) { options.content_type = text; }},
       {"--header", [&](auto& text) { options.headers.push_back(text); }},
       {"--body", [&](auto& text) { options.bodies.push_back(read_file(text)); }},
+      {"--reply-sizes", [&](auto& text) { options.reply_sizes = std::stoi(text); }},
       {"--save-reply", [&](auto& text) { options.save_reply = text; }},
   };
   for (int at = 1; at < count; ++at) {

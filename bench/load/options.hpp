@@ -18,6 +18,7 @@ struct Options {
   std::string content_type = "application/grpc";
   std::vector<std::string> headers;  // HTTP/1.1: further lines "name: value"
   std::vector<std::string> bodies;   // request messages, taken in turn
+  int reply_sizes = 1;               // how many sizes good replies have, each kind of answer its own
   std::string save_reply;            // file for the first reply's message
 };
 
