@@ -83,7 +83,7 @@ class GrpcioCall:
         try:
             await self.send_head()
             await self._context.write(checked)
-        except (grpc.aio.UsageError, grpc.aio.InternalError, asyncio.InvalidStateError) as exc:  # it ended meanwhile
+        except (grpc.aio.BaseError, asyncio.InvalidStateError) as exc:  # it ended meanwhile
             raise CallError(Status.CANCELLED, "the call has ended") from exc
 
     def set_initial_metadata(self, metadata: Sequence[tuple[str, str | bytes]]) -> None:
