@@ -1,4 +1,4 @@
-"""A user's own network and data through the whole cycle, in seconds; and every way a run must end in words."""
+"""A user's own network and data through the whole cycle, in seconds."""
 
 import json
 from dataclasses import replace
@@ -6,41 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from training_world import MODEL, NAMES, World, rows
+from training_runs import play, proposal, publish, shipped
+from training_world import NAMES, World, rows
 
-from skerry.adapters import blobs as blob_store
-from skerry.core import datasets, digests, errors, gates, manifest, writers
+from skerry.core import errors, gates
 from skerry.core.confidence import Outputs
 from skerry.serving.network import Network
-from skerry.trainer import compress, cycle, evaluate, main
+from skerry.trainer import compress, evaluate
 from skerry.trainer.shipped import Shipped
-from skerry.trainer.train import SoftLabeler
 
-PASS, FAIL, OPEN, ERROR = gates.Outcome
-
-
-def proposal(world: World, run: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(world.blobs.read(f"proposals/{run}.json", max_bytes=1 << 20))
-    return found
-
-
-def play(world: World, run: str, dataset: str, labeler: SoftLabeler | None = None, **more: Any) -> gates.Verdict:
-    world.ask(run, dataset, **more)
-    return cycle.run(main.resolve(world.blobs, run), world.blobs, labeler)
-
-
-def publish(world: World, run: str, counter: int) -> str:
-    """What the controller makes of a proposal that passed."""
-    name = f"{MODEL}-v{counter}"
-    body = {"model": MODEL, "version": counter, "digest": proposal(world, run)["digest"], "targetPath": "retrained/x"}
-    world.objects.create("ModelVersion", name, body, manager=writers.CONTROLLER)
-    world.objects.patch("EdgeModel", MODEL, manager=writers.CONTROLLER, status={"stableVersion": name})
-    return name
-
-
-def shipped(world: World, run: str) -> Shipped:
-    made = manifest.from_json(blob_store.fetch(world.blobs, proposal(world, run)["digest"], manifest.MAX_BYTES))
-    return Shipped(made, blob_store.fetch(world.blobs, made.files["model"].digest, 1 << 20))
+PASS, FAIL, OPEN, _ = gates.Outcome
 
 
 @pytest.fixture(scope="module")
@@ -255,54 +230,3 @@ def test_progress_is_told_epoch_by_epoch(caplog: pytest.LogCaptureFixture) -> No
         play(world, "run", world.standard())
     names = [record.message for record in caplog.records]
     assert names.count("epoch") == 12 and names.index("data_loaded") < names.index("epoch") < names.index("proposed")
-
-
-@pytest.mark.parametrize(
-    ("changes", "more", "word"),
-    [
-        pytest.param(
-            {"network": {"factory": "own_networks:pres"}}, {}, "no function 'pres'", id="a typo in the network"
-        ),
-        pytest.param({"network": {"factory": "own_networks:explodes"}}, {}, "loss is no number", id="a diverging run"),
-        pytest.param(
-            {"network": {"factory": "own_networks:softmaxed", "options": {"dim": 0}}},
-            {},
-            "spec.network: its rows influence one another",
-            id="rows that know each other",
-        ),
-        pytest.param(
-            {"network": {"factory": "own_networks:softmaxed"}}, {}, "leave its last softmax out", id="softmax"
-        ),
-        pytest.param(
-            {}, {"overrides": {"augment": "shift", "prunePermille": 500}}, "slimmed", id="pruning what cannot be"
-        ),
-        pytest.param({"preprocessing": [{"op": "reshape", "shape": [7]}]}, {}, "cannot become", id="a wrong reshape"),
-    ],
-)
-def test_what_cannot_work_ends_in_words_and_proposes_nothing(
-    changes: dict[str, Any], more: dict[str, Any], word: str
-) -> None:
-    world = World(**changes)
-    with pytest.raises(errors.InputError, match=word):
-        play(world, "run", world.standard(), **more)
-    assert not world.blobs.exists("proposals/run.json")
-
-
-def test_a_stable_version_whose_files_are_gone_is_an_error_and_not_a_pass() -> None:
-    world = World()
-    play(world, "first", world.standard())
-    publish(world, "first", 1)
-    world.blobs.delete(digests.blob_path(proposal(world, "first")["files"]["model"]))
-    verdict = play(world, "second", world.standard())
-    assert verdict.outcome is ERROR and "press-v1" in verdict.reason
-
-
-def test_a_version_with_other_inputs_cannot_be_compared() -> None:
-    world = World()
-    play(world, "first", world.standard())
-    publish(world, "first", 1)
-    renamed = {"input": {"name": "frame", "datatype": "FP32", "shape": [20, 4]}}
-    world.objects.patch("EdgeModel", MODEL, manager=writers.OPERATOR, spec=renamed)
-    frames = datasets.Input("frame", "FP32", (20, 4))
-    verdict = play(world, "second", world.standard(input=frames))
-    assert verdict.outcome is ERROR and "frame FP32" in verdict.reason
