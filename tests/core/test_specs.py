@@ -226,6 +226,13 @@ def test_a_report_with_an_unknown_state_is_refused() -> None:
         specs.parse_node("n", {}, status)
 
 
+def test_what_a_gateway_of_a_newer_release_tells_of_a_node_is_passed_over() -> None:
+    status = {"batteryPermille": 410, "models": [{"model": "m", "digest": DIGEST, "temperature": 71}]}
+    assert specs.parse_node("n", {}, status).report("m").digest == DIGEST
+    with pytest.raises(errors.InputError, match="batteryPermille is not a known field"):
+        specs.parse_node("n", {"batteryPermille": 410}, {})
+
+
 def test_a_version_and_a_run_are_read() -> None:
     version = specs.parse_model_version(
         "m-v1", {"model": "m", "version": 1, "digest": DIGEST, "targetPath": "imported/m/1"}

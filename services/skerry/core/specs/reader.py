@@ -1,7 +1,8 @@
 """Reads one JSON object of a custom resource with distrust: every field is asked for by name, type and range.
 
 Each error names the object and the field in full (`EdgeModel digits: spec.offload.targetRatePermille …`) and says what
-would be right; an unknown field is an error with the nearest known name. Nothing is converted silently.
+would be right; an unknown field is an error with the nearest known name. Nothing is converted silently. Of what a newer
+release may have reported, unknown fields are passed over.
 """
 
 import difflib
@@ -43,10 +44,11 @@ class Amount:
 
 
 class Reader:
-    """One object at `path` of `owner` (like `EdgeModel digits`). Call `close` when every known field was read."""
+    """One object at `path` of `owner` (like `EdgeModel digits`). Call `close` when every known field was read;
+    `is_open`: it may have others."""
 
-    def __init__(self, owner: str, path: str, value: object) -> None:
-        self._owner, self._path = owner, path
+    def __init__(self, owner: str, path: str, value: object, *, is_open: bool = False) -> None:
+        self._owner, self._path, self._is_open = owner, path, is_open
         if not isinstance(value, Mapping):
             raise errors.InputError(f"{owner}: {path} must be an object, not {_show(value)}")
         self._value: Mapping[str, Any] = value
@@ -157,14 +159,16 @@ class Reader:
     def inner(self, field: str, parse: Callable[["Reader"], T]) -> T:
         """The object in `field` (absent: an empty one), parsed and closed."""
         value = self._take(field)
-        reader = Reader(self._owner, f"{self._path}.{field}", {} if value is None else value)
+        path = f"{self._path}.{field}"
+        reader = Reader(self._owner, path, {} if value is None else value, is_open=self._is_open)
         return reader.parsed(parse)
 
     def each(self, field: str, parse: Callable[["Reader"], T], limit: int = MAX_ITEMS) -> tuple[T, ...]:
         """Every object of the list in `field` (absent: none), parsed and closed."""
         members = self.items(field, (), limit)
         readers = (
-            Reader(self._owner, f"{self._path}.{field}[{index}]", member) for index, member in enumerate(members)
+            Reader(self._owner, f"{self._path}.{field}[{index}]", member, is_open=self._is_open)
+            for index, member in enumerate(members)
         )
         return tuple(reader.parsed(parse) for reader in readers)
 
@@ -174,9 +178,9 @@ class Reader:
         return parsed
 
     def close(self) -> None:
-        """Raise InputError when an unknown field is left."""
+        """Raise InputError when an unknown field is left, unless it is open."""
         for field in self._value:
-            if field not in self._known:
+            if field not in self._known and not self._is_open:
                 name = field if isinstance(field, str) else repr(field)
                 raise self.fault(name[:80], f"is not a known field{_meant(name, sorted(self._known))}")
 
@@ -190,9 +194,10 @@ class Reader:
         return default
 
 
-def read(kind: str, name: str, part: str, value: object, parse: Callable[[Reader], T]) -> T:
-    """`value`, the `part` (spec or status) of that object, through `parse`; unknown fields raise InputError."""
-    return Reader(f"{kind} {name}", part, value).parsed(parse)
+def read(kind: str, name: str, part: str, value: object, parse: Callable[[Reader], T], *, is_open: bool = False) -> T:
+    """`value`, the `part` (spec or status) of that object, through `parse`; unknown fields raise InputError, unless it
+    `is_open`."""
+    return Reader(f"{kind} {name}", part, value, is_open=is_open).parsed(parse)
 
 
 def _amount(value: object) -> Amount | None:
