@@ -66,7 +66,7 @@ def server() -> Iterator[valkey.Valkey]:
     one.close()
 
 
-@pytest.mark.parametrize("steps", selection.sampled([(steps, f"{steps}") for steps in range(14)], every=4))
+@pytest.mark.parametrize("steps", selection.sampled([(steps, f"{steps}") for steps in range(14)], every=7))
 def test_a_curator_killed_at_any_effect_labels_all_once(tmp_path: Path, server: valkey.Valkey, steps: int) -> None:
     server.command("FLUSHALL")
     world = world_on(tmp_path, server.url)

@@ -21,7 +21,7 @@ from skerry.serving.predictor import Context
 from skerry.serving.runtime import RunStoppedError
 from skerry.serving.version import Options
 
-LONG, ENDLESS = 3e5, 1e15  # turns of the network's loop: some tenths of a second, and years
+LONG, ENDLESS = 1.5e6, 1e15  # turns of the network's loop: half a second at least, and years
 
 
 def turns(count: float) -> InferRequest:

@@ -129,10 +129,9 @@ def test_one_byte_above_the_limit_is_refused_with_the_limit_named(server: Teache
 
 
 def _of_size(size: int) -> bytes:
-    """A request for an input that is there twice, as long as asked by its id."""
-    data = raw([1, 4], SIXTEEN) + raw([1, 4], SIXTEEN)
-    padding = size - len(data) - 5  # tag and a length of four bytes
-    data += pb.ModelInferRequest(id="i" * padding).SerializeToString()
+    """A request as long as asked, with many more numbers than its shape has."""
+    head = len(raw([1, 4], b"")) - 2 + 5  # the numbers' tag and length: two bytes for none, five for so many
+    data = raw([1, 4], b"\0" * (size - head))
     assert len(data) == size
     return data
 

@@ -105,6 +105,7 @@ def test_what_is_wrong_is_told_before_torch_is_loaded() -> None:
     assert done.stdout.splitlines()[-1] == "1 False"
 
 
+@pytest.mark.long
 def test_a_teacher_is_made_for_the_oip_server_and_passes_its_self_test(tmp_path: Path) -> None:
     teacher = {"factory": "own_networks:press", "options": {"width": 64}}
     world = world_on_disk(tmp_path, teacher=teacher)

@@ -171,6 +171,7 @@ def test_a_worker_that_dies_ends_the_run_and_says_so(endless: Place) -> None:
     assert not endless.world.blobs.exists("proposals/run-1.json")
 
 
+@pytest.mark.long
 def test_a_launcher_that_is_killed_takes_its_workers_with_it(endless: Place) -> None:
     endless.start(2)
     until(lambda: len(endless.lines("epoch")) > 0, endless)
@@ -180,6 +181,7 @@ def test_a_launcher_that_is_killed_takes_its_workers_with_it(endless: Place) -> 
     until(lambda: not any(lives(pid) for pid in pids), endless)
 
 
+@pytest.mark.long
 def test_a_crew_is_stopped_as_any_job(endless: Place) -> None:
     endless.start(2)
     until(lambda: len(endless.lines("epoch")) > 0, endless)

@@ -99,8 +99,8 @@ class ModelReport:
 @dataclass(frozen=True, slots=True)
 class EdgeNode:
     """`last_seen_ms` is 0 for a node that was never seen. `approved_key`: digest of the public key that may speak for
-    the node; empty where nodes need no certificate. `trusted`: it teaches without a
-    bound. `heartbeat_s`: longest time between heartbeats while connected."""
+    the node; empty where nodes need no certificate. `trusted`: it teaches without a bound. `heartbeat_s`: longest time
+    between heartbeats while connected."""
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
