@@ -11,8 +11,7 @@ from controlling import World
 
 from skerry.adapters import objects
 from skerry.adapters.objects.kubernetes import KubernetesObjects
-
-KINDS = ("EdgeFleet", "EdgeModel", "EdgeNode", "ModelRollout", "ModelVersion", "TrainingRun")
+from skerry.controller.leader import KINDS
 
 
 class Cluster(World):

@@ -275,7 +275,8 @@ async def _closed(writer: asyncio.StreamWriter, *, at_once: bool) -> None:
                 async with asyncio.timeout(1):
                     await writer.wait_closed()
     finally:
-        writer.transport.abort()
+        with contextlib.suppress(AttributeError):  # in early 3.11 a TLS transport that is closed lacks what it asks
+            writer.transport.abort()
 
 
 def _written(fault: Answer | Body) -> bytes:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from apiserver_process import ApiServer, requires_apiserver
-from controller_cluster import KINDS, Cluster, columns
+from controller_cluster import Cluster, columns
 from controlling import MODEL
 from fault_proxy import FaultProxy
 
 from skerry.adapters import events
+from skerry.controller.leader import KINDS
 
 pytestmark = requires_apiserver
 

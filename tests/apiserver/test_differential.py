@@ -15,10 +15,10 @@ from controlling import World
 
 from skerry.adapters import objects
 from skerry.adapters.objects.kubernetes import KubernetesObjects
+from skerry.controller.leader import KINDS
 from skerry.core import errors, writers
 
 pytestmark = requires_apiserver
-KINDS = ("EdgeFleet", "EdgeModel", "EdgeNode", "ModelRollout", "ModelVersion", "TrainingRun")
 Deed = Callable[[World], object]
 
 

@@ -17,10 +17,10 @@ from skerry.adapters import kubernetes, objects
 from skerry.adapters.lease.kubernetes import KubernetesLease
 from skerry.adapters.objects.kubernetes import KubernetesObjects
 from skerry.controller import leader, reconcile
+from skerry.controller.leader import KINDS
 from skerry.controller.store import LeadershipLostError
 
 pytestmark = requires_apiserver
-KINDS = ("EdgeFleet", "EdgeModel", "EdgeNode", "ModelRollout", "ModelVersion", "TrainingRun")
 
 
 class Contender:

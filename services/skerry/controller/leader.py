@@ -20,7 +20,7 @@ log = logs.logger("controller")
 _QUIET_S = 0.05  # shortest time between two ticks: a burst of changes is one tick
 _RETRY_S = 1.0
 # What a tick looks at. Join tokens are none of the controller's business: its role may not even list them.
-_KINDS = ("EdgeFleet", "EdgeModel", "EdgeNode", "ModelRollout", "ModelVersion", "TrainingRun")
+KINDS = ("EdgeFleet", "EdgeModel", "EdgeNode", "Exclusion", "ModelRollout", "ModelVersion", "TrainingRun")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Leader:
     def _wait(self, since: int) -> int:
         """Until something changed or `tick_s` passed."""
         try:
-            return self.objects.changes(since, timeout_s=self.tick_s, kinds=_KINDS)[1]
+            return self.objects.changes(since, timeout_s=self.tick_s, kinds=KINDS)[1]
         except errors.UnavailableError as exc:
             log.warning("watch_failed", error=str(exc))
             return since
