@@ -54,10 +54,8 @@ class Contender:
     def lead(self) -> "Contender":
         """In a thread, as the process does."""
 
-        def tick(epoch: int, now_ms: int) -> None:
-            self.reconciler.tick(epoch, now_ms, now_ms)
-
         def run() -> None:
+            tick = self.reconciler.tick
             ours = leader.Leader(self.objects, self.lease, self.name, tick, lambda now_ms: None, 0.1)
             self.code = ours.run(self.stop)
 
