@@ -4,8 +4,9 @@ themselves."""
 import importlib.metadata
 import itertools
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name as canonical
@@ -43,10 +44,10 @@ def of(roots: Iterable[str], pyproject: Path, pinned: Mapping[str, str]) -> set[
     return {name for name, _ in found} - LEFT_OUT
 
 
-def _roots(root: str, project: Mapping[str, dict[str, dict[str, Sequence[str]]]]) -> list[Requirement]:
+def _roots(root: str, project: Mapping[str, Any]) -> list[Requirement]:
     own, extras = "skerry", project["project"]["optional-dependencies"]
     if root.startswith("group:"):
-        return [Requirement(text) for text in project["dependency-groups"][root.removeprefix("group:")]]  # type: ignore[arg-type]
+        return [Requirement(text) for text in project["dependency-groups"][root.removeprefix("group:")]]
     if not root.startswith("["):
         return [Requirement(root)]
     texts = [*project["project"]["dependencies"], *(t for extra in root.strip("[]").split(",") for t in extras[extra])]

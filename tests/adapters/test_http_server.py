@@ -39,7 +39,7 @@ async def serving(connections: int = 5, context: ssl.SSLContext | None = None) -
     with sockets.bind("127.0.0.1", 0) as listener:
         made = http_server.Server(config, connections)
         running = asyncio.create_task(made.serve(sockets=[listener]))
-        made.port = listener.getsockname()[1]  # type: ignore[attr-defined]
+        config.port = listener.getsockname()[1]
         try:
             yield made
         finally:
@@ -51,7 +51,7 @@ async def serving(connections: int = 5, context: ssl.SSLContext | None = None) -
 async def opened(
     server: http_server.Server, said: bytes = b"", **options: Any
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, **options)  # type: ignore[attr-defined]
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.config.port, **options)
     writer.write(said)
     return reader, writer
 

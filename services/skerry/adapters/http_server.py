@@ -54,7 +54,7 @@ class Protocol(H11Protocol):
     _timer: asyncio.TimerHandle | None = None  # for what is to come from the peer
     _stalled: asyncio.TimerHandle | None = None  # while a reply waits for the peer to take it
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # sockets are both ways
         connection = transport.get_extra_info("ssl_object")
         certificate = connection.getpeercert(binary_form=True) if connection is not None else None
         self.app_state = {**self.app_state, "peer_certificate": certificate}
@@ -125,7 +125,10 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup([])
-        self.servers = [_Acceptor(listener, self._protocol, self) for listener in sockets or ()]  # type: ignore[misc]
+        self.servers = [
+            _Acceptor(listener, self._protocol, self)  # type: ignore[misc]  # what uvicorn asks of a server, it has
+            for listener in sockets or ()
+        ]
 
     def _protocol(self) -> Protocol:
         made = Protocol(self.config, self.server_state, self.lifespan.state)

@@ -1,6 +1,6 @@
 """`skerry labels`: how far each model's labels are, and what labelling goes on without."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,14 @@ _SHORTEST_NAME = 4
 
 model_option = click.option("--model", default="", help="Only of this model.")
 reason_option = click.option("--reason", default="", help="Only what was set aside for this reason.")
-every_option = click.option("--all", "every", is_flag=True, help="All that --model and --reason choose.")
+
+
+def choosing(command: Callable[..., None]) -> Callable[..., None]:
+    """The arguments of a command that acts on some of what was set aside."""
+    every = click.option("--all", "every", is_flag=True, help="All that --model and --reason choose.")
+    for one in (state_option, reason_option, model_option, every, click.argument("names", nargs=-1)):
+        command = one(command)
+    return command
 
 
 @click.group(invoke_without_command=True)
@@ -148,11 +155,7 @@ def show(name: str, as_json: bool, state: Path) -> None:
 
 
 @aside.command()
-@click.argument("names", nargs=-1)
-@every_option
-@model_option
-@reason_option
-@state_option
+@choosing
 def retry(names: tuple[str, ...], every: bool, model: str, reason: str, state: Path) -> None:
     """Have NAMES tried again, within half a minute: the cause is gone, or another release reads them."""
     store = _store(state)
@@ -163,11 +166,7 @@ def retry(names: tuple[str, ...], every: bool, model: str, reason: str, state: P
 
 
 @aside.command()
-@click.argument("names", nargs=-1)
-@every_option
-@model_option
-@reason_option
-@state_option
+@choosing
 def drop(names: tuple[str, ...], every: bool, model: str, reason: str, state: Path) -> None:
     """Remove NAMES for good: an example with its truth and its label. Datasets that hold it already keep it."""
     store = _store(state)

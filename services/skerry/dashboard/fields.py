@@ -25,5 +25,6 @@ def whole(value: object) -> int:
 
 def real(value: object) -> float | None:
     """A measurement from outside; None for anything else."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
-    return float(value) if good else None  # type: ignore[arg-type]  # `good` says that it is a number
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if 0 <= value < 1e12 else None
