@@ -41,7 +41,7 @@ def main() -> int:
             (FOLDER / f"{name}.txt").write_text(text + "".join(hashed[distribution] for distribution in sorted(names)))
         for name, program in APART.items():
             (FOLDER / f"{name}.txt").write_text(_HEAD.format(purpose=program) + _compiled(program))
-    stale = [name for name, program in APART.items() if _listed(name).get(program.partition("==")[0]) is None]
+    stale = [name for name, program in APART.items() if tuple(program.split("==")) not in _listed(name).items()]
     stale += [name for name, names in wanted.items() if _listed(name) != {one: pins[one] for one in names}]
     if stale:
         sys.exit(f"requirements/ is stale ({', '.join(stale)}): run make lock")

@@ -35,6 +35,19 @@ def test_a_node_whose_object_is_gone_can_be_forgotten_too(system: StillSystem) -
     assert system.objects.get("Exclusion", "gone-long-ago").spec["node"] == "gone-long-ago"
 
 
+def test_a_name_of_no_node_is_told_for_it_may_be_a_typing_error(system: StillSystem) -> None:
+    assert "note: there is no EdgeNode cam-11 now" in system.run("nodes", "forget", "cam-11").stderr
+    assert system.run("nodes", "forget", "cam-1").stderr == ""
+    assert "is not forgotten" in system.bad(2, "nodes", "forget", "cam-2", "--undo")
+
+
+def test_an_exclusion_that_kubectl_named_otherwise_is_undone_by_its_node(system: StillSystem) -> None:
+    system.objects.create("Exclusion", "incident-7", {"node": "cam-1"}, manager="operator")
+    assert "forgotten already" in system.bad(3, "nodes", "forget", "cam-1")
+    system.good("nodes", "forget", "cam-1", "--undo")
+    assert system.objects.list("Exclusion") == []
+
+
 def test_a_node_is_forgotten_once_and_may_teach_again(system: StillSystem) -> None:
     system.good("nodes", "forget", "cam-1")
     assert "forgotten already" in system.bad(3, "nodes", "forget", "cam-1")
@@ -47,6 +60,7 @@ def test_revoking_offers_to_forget_and_does_so_when_asked(system: StillSystem) -
     assert system.objects.list("Exclusion") == []
     system.good("nodes", "revoke", "cam-1", "--forget")
     assert system.objects.get("Exclusion", "cam-1").spec["reason"] == "revoked"
+    assert "forgotten already" in system.good("nodes", "revoke", "cam-1", "--forget")
 
 
 def test_a_person_vouches_for_what_a_node_teaches(system: StillSystem) -> None:

@@ -8,7 +8,7 @@ import controlling
 import pytest
 
 from skerry.adapters import dataset_store
-from skerry.controller import observe
+from skerry.controller import exclusions, observe
 from skerry.core import contract, datasets, digests, writers
 
 World = controlling.World
@@ -49,6 +49,19 @@ def test_the_versions_that_learned_from_a_forgotten_node_are_written_down(world:
         {"version": "digits-v2", "model": "digits", "dataset": learned, "train": 40, "holdout": 0}
     ]
     assert status["unknown"] == []
+
+
+def test_of_many_versions_one_tick_reads_a_bounded_number(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exclusions, "MAX_READ", 1)
+    for number in (1, 2):
+        world.dataset = dataset(world, edge_1=60 + number, edge_9=40)
+        world.ask_run(f"run-{number}")
+        world.run(30)
+    forget(world)
+    world.tick()
+    assert "versions" not in world.get("Exclusion", HOSTILE).status, "half of it would look like the whole"
+    world.tick()
+    assert len(world.get("Exclusion", HOSTILE).status["versions"]) == 2
 
 
 def test_a_version_whose_dataset_does_not_say_whose_rows_it_had_is_told_as_unknown(world: World) -> None:

@@ -39,6 +39,12 @@ def test_what_settling_remembers_is_read_back() -> None:
     assert rollout.settled_from_json("m", None) == rollout.Settled()
 
 
+def test_what_a_newer_release_wrote_is_passed_over_by_who_goes_back_to_this_one() -> None:
+    found = rollout.Status()
+    written = rollout.to_json(found) | {"moonPhase": 3, "waves": []}
+    assert rollout.from_json("r", written) == found
+
+
 WRONG = [
     pytest.param({"state": "Done"}, "status.state must be one of", id="an unknown state"),
     pytest.param(

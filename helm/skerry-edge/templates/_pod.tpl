@@ -53,6 +53,9 @@
 - {name: SKERRY_LINGER_SECONDS, value: {{ include "edge.lingerSeconds" . | quote }}}
 - {name: SKERRY_GRACE_SECONDS, value: {{ $agent.graceSeconds | default 20 | quote }}}
 {{- $feedback := .Values.feedback | default dict }}
+{{- if and (contains "Secret" ($feedback.accept | default "Token")) (not $feedback.existingSecret) }}
+{{- fail "feedback.accept names Secret: feedback.existingSecret must name the Secret that holds it" }}
+{{- end }}
 - {name: SKERRY_FEEDBACK, value: {{ $feedback.accept | default "Token" | quote }}}
 {{- if $feedback.existingSecret }}
 - {name: SKERRY_FEEDBACK_SECRET_FILE, value: /etc/skerry/feedback/secret}

@@ -21,13 +21,25 @@ def forget(name: str, reason: str, undo: bool, state: Path) -> None:
     """Learn nothing from NAME any more: no row, label, truth or answer of it counts in later datasets, runs and
     verdicts, also after its EdgeNode is deleted. Tells which versions learned from it; those stay as they are."""
     from skerry.cli import object_access
+    from skerry.core import errors
 
     store = object_access.store_of(state)
     if undo:
-        store.delete("Exclusion", name)
+        named = [one.name for one in store.list("Exclusion") if one.spec.get("node") == name]  # by whatever name
+        if not named:
+            raise errors.NotFoundError(f"node {name} is not forgotten: `skerry nodes forgotten` lists those that are")
+        for one in named:
+            store.delete("Exclusion", one)
         output.say(f"node {name} may teach again")
         return
     exclude(store, name, reason)
+
+
+def excluded(store: "Objects") -> frozenset[str]:
+    """The nodes that are forgotten."""
+    from skerry.core import exclusions
+
+    return exclusions.nodes(one.spec for one in store.list("Exclusion"))
 
 
 def exclude(store: "Objects", name: str, reason: str) -> None:
@@ -35,10 +47,11 @@ def exclude(store: "Objects", name: str, reason: str) -> None:
     from skerry.cli import object_access
     from skerry.core import exclusions, writers
 
-    known = exclusions.nodes(one.spec for one in store.list("Exclusion"))
-    exclusions.check_new(name, known)
+    exclusions.check_new(name, excluded(store))
     spec = {"node": name, "reason": reason, "atUnixMs": object_access.now_ms()}
     store.create("Exclusion", name, spec, manager=writers.OPERATOR)
+    if name not in {one.name for one in store.list("EdgeNode")}:
+        output.say(f"note: there is no EdgeNode {name} now; `skerry nodes` lists those there are", err=True)
     output.say(
         f"node {name} is forgotten: nothing of it is learned from any more; `skerry nodes forgotten` says "
         "which versions learned from it, `skerry rollout start` goes back to one that did not"
@@ -76,8 +89,7 @@ def _table(rows: Any, now: int) -> None:
                 row["node"],
                 row["reason"] or output.DASH,
                 output.age(row["atUnixMs"] or None, now),
-                ", ".join(f"{one['version']} ({one['train'] + one['holdout']})" for one in row["versions"])
-                or output.DASH,
+                ", ".join(map(_learned, row["versions"])) or output.DASH,
                 ", ".join(row["unknown"]) or output.DASH,
             ]
             for row in rows

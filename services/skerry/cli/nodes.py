@@ -88,8 +88,11 @@ def revoke(name: str, forgets: bool, state: Path) -> None:
 
     _change(state, name, intents.revoke)
     output.say(f"node {name} is revoked; `skerry nodes readmit {name}` undoes that")
-    if forgets:
-        forgetting.exclude(object_access.store_of(state), name, "revoked")
+    store = object_access.store_of(state)
+    if name in forgetting.excluded(store):
+        output.say("nothing of it is learned from: it is forgotten already")
+    elif forgets:
+        forgetting.exclude(store, name, "revoked")
     else:
         output.say(f"what it sent is still learned from: `skerry nodes forget {name}` ends that")
 

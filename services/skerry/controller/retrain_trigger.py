@@ -109,9 +109,10 @@ class RetrainTrigger:
 
     def _last_run_ms(self, model: str, runs: Sequence[Object], now_ms: int) -> int:
         """When the last run ended, 0 for none: as long ago as the monotonic clock says, if this process saw it end."""
-        ended_ms = max((int(run.status.get("finishedUnixMs", 0)) for run in runs), default=0)
+        ends = {run.name: int(run.status.get("finishedUnixMs", 0)) for run in runs}
+        ended_ms = max(ends.values(), default=0)
         first_ms = max(0, now_ms - ended_ms)
-        age_ms = self._stopwatch.age_ms(model, ended_ms, mono_ms=self._mono_ms, first_ms=first_ms)
+        age_ms = self._stopwatch.age_ms(model, ends, mono_ms=self._mono_ms, first_ms=first_ms)
         return now_ms - age_ms if ended_ms else 0
 
     def _captured_in(self, model: str, digest: str) -> int:

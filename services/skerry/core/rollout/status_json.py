@@ -45,8 +45,9 @@ def to_json(status: Status) -> dict[str, Any]:
 
 
 def from_json(name: str, value: Any) -> Status:
-    """The status of rollout `name` as `to_json` wrote it; {} is one that was never planned. Raises InputError."""
-    return read("ModelRollout", name, "status", value, _status)
+    """The status of rollout `name` as `to_json` wrote it; {} is one that was never planned. A newer release may have
+    written more, which whoever goes back to this one passes over. Raises InputError."""
+    return read("ModelRollout", name, "status", value, _status, is_open=True)
 
 
 def _summary(status: Status) -> dict[str, Any]:
