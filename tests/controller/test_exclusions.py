@@ -99,6 +99,26 @@ def test_flipped_labels_do_not_end_learning_once_their_node_is_forgotten(world: 
     assert len(fired()) == 1
 
 
+def test_no_run_starts_on_a_dataset_that_still_holds_rows_of_a_forgotten_node(world: World) -> None:
+    """The curator names a dataset without them within half a minute; until then its reading tells of the old one."""
+    world.dataset = dataset(world, edge_1=100)
+    world.ask_run("run-1")
+    world.run(25)
+    learned, clean = dataset(world, edge_1=100, edge_9=900), dataset(world, edge_1=1000)
+
+    def fired(newest: str) -> list[str]:
+        world.now_ms += 400_000
+        reading = json.dumps({"datasetDigest": newest, "captured": 1000})
+        world.fleetstate.put(contract.curator_reading("digits"), reading, ttl_s=60)
+        world.tick()
+        runs = world.objects.list("TrainingRun")
+        return [str(one.spec["datasetDigest"]) for one in runs if one.name.startswith("digits-auto-")]
+
+    forget(world)
+    assert fired(learned) == []
+    assert fired(clean) == [clean]
+
+
 def test_answers_of_a_forgotten_node_count_in_no_verdict(world: World) -> None:
     digest, now_ms = "sha256:" + "a" * 64, world.now_ms
     bucket = contract.evidence_bucket(now_ms - 10_000)

@@ -1,5 +1,7 @@
 """Which nodes nothing is learned from, how many rows are left without them, and which versions learned from them."""
 
+import dataclasses
+
 import pytest
 
 from skerry.core import datasets, errors, exclusions
@@ -37,7 +39,27 @@ def test_what_is_wrong_with_an_exclusion_is_named(spec: dict[str, object], word:
 
 def test_rows_are_counted_without_those_of_excluded_nodes() -> None:
     assert exclusions.without(MANIFEST, ()) == 105
-    assert exclusions.without(MANIFEST, ("cam-1", "nobody")) == 45
+    assert exclusions.without(MANIFEST, ("nobody",)) == 105
+    assert exclusions.without(MANIFEST, ("cam-1", "nobody")) == 40
+
+
+def test_rows_that_made_room_count_no_more_when_they_may_be_of_an_excluded_node() -> None:
+    """A flood of one node fills the room: what it pushed out was mostly its own, and would be known for good."""
+    flooded = dataclasses.replace(MANIFEST, dropped={datasets.OVER_BUDGET: 100_000})
+    assert exclusions.without(flooded, ("cam-2",)) == 60
+    assert exclusions.without(flooded, ()) == 100_100
+
+
+def test_rows_that_name_no_node_count_no_more_once_a_node_is_excluded() -> None:
+    of_an_earlier_release = dataclasses.replace(MANIFEST, nodes={})
+    assert exclusions.without(of_an_earlier_release, ("cam-1",)) == 0
+    assert exclusions.without(of_an_earlier_release, ()) == 105
+
+
+def test_a_dataset_tells_which_excluded_nodes_taught_it() -> None:
+    gave_nothing = dataclasses.replace(MANIFEST, nodes={**MANIFEST.nodes, "cam-3": datasets.NodeRows(0, 0, 7)})
+    assert exclusions.taught(gave_nothing, {"cam-2", "cam-3", "nobody"}) == ["cam-2"]
+    assert exclusions.taught(gave_nothing, ()) == []
 
 
 def test_a_version_learned_from_a_node_that_gave_rows_to_its_dataset() -> None:

@@ -90,7 +90,7 @@ class RetrainTrigger:
             if one.spec.get("model") == model.name and not condition_json.is_terminal(one.status)
         ]
         trained_on = {str(run.spec.get("datasetDigest", "")) for run in runs}
-        dataset = _text(curator, "datasetDigest")
+        dataset = self._newest(model.name, _text(curator, "datasetDigest"))
         # Counted from the run that knew most: somebody may train on an old dataset, which makes nothing new.
         known = max((self._captured_in(model.name, one) for one in trained_on), default=0)
         # Where there is a bound the dataset grows no more, though new rows come: old ones make room for them.
@@ -115,16 +115,25 @@ class RetrainTrigger:
         age_ms = self._stopwatch.age_ms(model, ends, mono_ms=self._mono_ms, first_ms=first_ms)
         return now_ms - age_ms if ended_ms else 0
 
+    def _newest(self, model: str, digest: str) -> str:
+        """The dataset that the curator named; empty while it holds rows of an excluded node: the curator makes one
+        without them, and did not name it yet."""
+        known = self._manifest(model, digest) if digest else None
+        return "" if known and exclusions.taught(known, self._excluded) else digest
+
     def _captured_in(self, model: str, digest: str) -> int:
         """Rows captured until the dataset, of nodes that still count: once a node is forgotten, what others bring is
         new again. 0 for a dataset that cannot be read: the run that pinned it learned nothing from it either."""
+        known = self._manifest(model, digest)
+        return exclusions.without(known, self._excluded) if known else 0
+
+    def _manifest(self, model: str, digest: str) -> datasets.DatasetManifest | None:
         if digest not in self._datasets:
             try:
                 self._datasets[digest] = dataset_store.read_manifest(self._blobs, model, digest)
             except (errors.InputError, errors.IntegrityError):
                 self._datasets[digest] = None
-        known = self._datasets[digest]
-        return exclusions.without(known, self._excluded) if known else 0
+        return self._datasets[digest]
 
     def _stable(self, model: Object) -> tuple[str, tuple[int, ...]]:
         """Digest of the stable version, and its confidence on the holdout (empty when its manifest is not at hand)."""

@@ -4,11 +4,11 @@ An exclusion is read wherever something is learned: in datasets, labels, truths,
 examples. Deleting it lets the node teach again, for its examples are still stored.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from skerry.core import errors, names
+from skerry.core import datasets, errors, names
 from skerry.core.datasets import DatasetManifest
 from skerry.core.specs.reader import Reader, read
 
@@ -54,10 +54,20 @@ def nodes(specs: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     return frozenset(node for spec in specs if isinstance(node := spec.get("node"), str) and names.is_name(node))
 
 
-def without(manifest: DatasetManifest, excluded: Iterable[str]) -> int:
-    """Captured rows of a dataset, as `DatasetManifest.captured`, but for those of excluded nodes."""
+def without(manifest: DatasetManifest, excluded: Collection[str]) -> int:
+    """Captured rows of a dataset, as `DatasetManifest.captured`, but for those of excluded nodes. Whose rows made room
+    for others is not written down, nor whose any were in datasets of an earlier release: where they may be of an
+    excluded node, they count as its."""
+    if excluded and not manifest.nodes:
+        return 0
     theirs = [manifest.nodes[node] for node in excluded if node in manifest.nodes]
-    return manifest.captured - sum(rows.train + rows.holdout for rows in theirs)
+    over_budget = manifest.dropped.get(datasets.OVER_BUDGET, 0) if theirs else 0
+    return manifest.captured - over_budget - sum(rows.train + rows.holdout for rows in theirs)
+
+
+def taught(manifest: DatasetManifest, excluded: Collection[str]) -> Sequence[str]:
+    """The excluded nodes whose rows are in the dataset: it was made before they were excluded. Sorted."""
+    return sorted(node for node in excluded if (rows := manifest.nodes.get(node)) and rows.train + rows.holdout)
 
 
 def learned(version: str, dataset: str, manifest: DatasetManifest, node: str) -> Learned | None:
