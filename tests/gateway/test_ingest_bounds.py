@@ -158,6 +158,39 @@ def test_a_version_that_another_gateway_saw_first_is_waited_for() -> None:
     assert door.known.told == []
 
 
+def test_a_truth_waits_with_its_example_and_is_not_refused_for_ever() -> None:
+    door = Door(Known())
+    early, other = example(1, digest=V2), example(2)
+    reply = door.send(early, truth(early.id), other)
+    assert (list(reply.accepted), list(reply.refused)) == ([other.id], [])
+    with pytest.raises(errors.UnavailableError, match="it is kept"):
+        door.send(early, truth(early.id))
+    door.known.publish("digits", 2, V2)
+    door.known.settle("digits", 2)
+    assert len(door.send(early, truth(early.id)).accepted) == 2
+    assert door.known.told == []
+
+
+def test_a_truth_is_refused_with_its_example_once_that_was_waited_for() -> None:
+    door = Door(Known())
+    made_up = example(1, digest=V2)
+    with pytest.raises(errors.UnavailableError):
+        door.send(made_up, truth(made_up.id))
+    door.known.now_s = given_versions.WAIT_S
+    assert len(door.send(made_up, truth(made_up.id)).refused) == 2
+    assert [fault for _, fault in door.known.told] == [Fault.UNKNOWN_VERSION, Fault.NO_EXAMPLE]
+
+
+def test_a_miss_of_days_ago_takes_nothing_off_the_wait_of_today() -> None:
+    door = Door(Known())
+    for now_s in (0.0, 300_000.0):
+        door.known.now_s = now_s
+        with pytest.raises(errors.UnavailableError):
+            door.send(example(1, model="new"))
+    door.known.now_s += given_versions.WAIT_S
+    assert len(door.send(example(1, model="new")).refused) == 1
+
+
 def test_while_the_objects_are_away_nothing_is_refused_for_what_cannot_be_known() -> None:
     door = Door(Known())
     door.known.versions.silent_s = lambda: 60.0

@@ -14,6 +14,7 @@ from skerry.adapters.objects.protocol import Change, Object
 from skerry.core import conditions, errors, uploads
 
 WAIT_S = 10.0  # for an object that another gateway may have seen
+_FORGOTTEN_AFTER_S = 10 * WAIT_S
 _MAX_MISSES = 10_000
 
 
@@ -74,6 +75,8 @@ class GivenVersions:
         now = self._clock()
         with self._lock:
             first = self._misses.setdefault((model, what), now)
+            if now - first > _FORGOTTEN_AFTER_S:  # another matter: what is new now may be new to this gateway alone
+                first = self._misses[model, what] = now
             if len(self._misses) > _MAX_MISSES:
                 self._misses.popitem(last=False)
         if now - first < WAIT_S or self.silent_s() > WAIT_S:

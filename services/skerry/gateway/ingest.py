@@ -8,7 +8,7 @@ node may send, or is of a version that is not known here yet, is left unanswered
 import contextlib
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -166,15 +166,16 @@ class Ingest:
     def _take_each(
         self, request: fleet_pb2.UploadRequest, reply: fleet_pb2.UploadReply, entries: list[Mapping[str, str]]
     ) -> None:
-        """In order, for a truth follows its example. Raises UnavailableError when none was answered for."""
-        waits = ""
+        """In order, for a truth follows its example: where that waits, the truth does. Raises UnavailableError when
+        none was answered for."""
+        waits, waiting = "", set[str]()
         for record in request.records:
             if not self._may_send(request.node, record.ByteSize()):
                 waits = f"node {request.node} uploads more than it may: it keeps the rest and sends it later"
                 self._rules.tell(request.node, Fault.HELD_BACK, waits)
                 break
             try:
-                wanted = self._checked(record, request.node)
+                wanted = self._checked(record, request.node, waiting)
             except errors.InputError as exc:
                 fault = exc.fault if isinstance(exc, RefusedError) else Fault.MALFORMED
                 self._rules.tell(request.node, fault, str(exc))
@@ -182,6 +183,7 @@ class Ingest:
                 continue
             except NotYetError as exc:
                 waits = str(exc)
+                waiting.add(record.id)
                 continue
             if self._store(wanted):
                 entries.append(wanted.entry)
@@ -192,12 +194,15 @@ class Ingest:
     def _may_send(self, node: str, size_bytes: int) -> bool:
         return self._rules.records.take(node) and self._rules.size_bytes.take(node, max(1, size_bytes))
 
-    def _checked(self, record: fleet_pb2.Record, node: str) -> Accepted:
-        """Raises InputError (never), NotYetError (not known here yet), UnavailableError (storage)."""
+    def _checked(self, record: fleet_pb2.Record, node: str, waiting: Collection[str]) -> Accepted:
+        """`waiting`: examples of this upload that are not known here yet. Raises InputError (never), NotYetError (not
+        known here yet), UnavailableError (storage)."""
         wanted = check(record, node)
         if (fault := self._rules.versions.model_fault(wanted.model)) is not None:
             raise RefusedError(fault, f"there is no EdgeModel {wanted.model}")
         if not wanted.is_example:
+            if wanted.entry["id"] in waiting:
+                raise NotYetError(f"the example that the truth is about waits (model {wanted.model:.80}): it is kept")
             self._check_example_of(wanted, node)
             return wanted
         if (fault := self._rules.versions.version_fault(node, wanted.model, wanted.version)) is not None:
