@@ -34,7 +34,12 @@ def test_bytes_read_back_as_written(values: list[bytes]) -> None:
     assert tensors.from_raw("x", "BYTES", [len(values)], raw).data.tolist() == values
 
 
-@given(st.floats(width=32, allow_nan=False))
+# The largest number that bfloat16 holds, and the first float32 that lies nearer to what would come after it.
+BFLOAT16_MAX = float.fromhex("0x1.fep127")
+FIRST_BEYOND = float.fromhex("0x1.ffp127")
+
+
+@given(st.floats(-BFLOAT16_MAX, BFLOAT16_MAX, width=32))
 def test_bfloat16_is_the_nearest_one(value: float) -> None:
     wide = np.array([value], dtype=np.float32)
     raw = tensors.to_raw(Tensor("x", "BF16", (1,), wide))
@@ -43,7 +48,20 @@ def test_bfloat16_is_the_nearest_one(value: float) -> None:
     below = (wide.view(np.uint32) & 0xFFFF0000).view(np.float32)[0]
     above = ((wide.view(np.uint32) & 0xFFFF0000) + np.uint32(0x10000)).view(np.float32)[0]
     best = min((below, above), key=lambda one: abs(float(one) - float(wide[0])))
-    assert back == best or abs(float(back) - value) == abs(float(best) - value) or np.isinf(above)
+    assert back == best or abs(float(back) - value) == abs(float(best) - value)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_number_beyond_bfloat16_is_refused_and_the_largest_one_is_not(sign: int) -> None:
+    def written(value: float) -> bytes:
+        return tensors.to_raw(Tensor("x", "BF16", (1,), np.array([sign * value], dtype=np.float32)))
+
+    largest = tensors.from_raw("x", "BF16", [1], written(BFLOAT16_MAX)).data[0]
+    assert largest == sign * BFLOAT16_MAX
+    assert written(np.nextafter(np.float32(FIRST_BEYOND), np.float32(0)).item()) == written(BFLOAT16_MAX)
+    for value in (FIRST_BEYOND, float(np.finfo(np.float32).max)):
+        with pytest.raises(errors.InputError, match="BF16 cannot hold"):
+            written(value)
 
 
 def test_bfloat16_keeps_nan() -> None:
