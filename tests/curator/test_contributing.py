@@ -1,9 +1,15 @@
 """What of a node's rows and truths gets into a dataset, in a fleet of ten and in a small one; and a node forgotten."""
 
+from collections.abc import Callable
+from typing import Any
+
 import curating
 import pytest
+from numpy.typing import NDArray
 
 from skerry.core import dataset_parts, datasets
+from skerry.curator.label_task import LabelTask
+from skerry.curator.teacher import Answer
 from skerry.proto import fleet_pb2
 
 HOSTILE = "node-9"
@@ -132,3 +138,34 @@ def test_what_was_forgotten_can_be_learned_again() -> None:
     world.objects.delete("Exclusion", "node-0")
     world.work(16)
     assert set(published(world)[0].nodes) == {"node-0"}
+
+
+class InterruptedTeacher(curating.FakeTeacher):
+    """Something happens while it thinks."""
+
+    meanwhile: Callable[[], None]
+
+    async def ask(self, task: LabelTask, rows: NDArray[Any]) -> Answer:
+        self.meanwhile()
+        return await super().ask(task, rows)
+
+
+@pytest.mark.parametrize("trouble", [None, "refuses", "infinite"])
+def test_what_the_teacher_answers_about_a_node_that_was_forgotten_meanwhile_is_no_label(trouble: str | None) -> None:
+    teacher = InterruptedTeacher()
+    if trouble:
+        setattr(teacher, trouble, 1)
+    world = curating.World(teacher=teacher)
+
+    def forget() -> None:
+        if not world.objects.list("Exclusion"):
+            world.objects.create("Exclusion", HOSTILE, {"node": HOSTILE}, manager="operator")
+            world.clock.now_s += 2
+            world.schedule.tick()
+
+    teacher.meanwhile = forget
+    send(world, HOSTILE, range(1, 2))
+    world.work(8)
+    assert teacher.asked == (trouble != "refuses") and world.labels == []
+    assert world.state.captured_rows.rows == [] and world.state.dropped == {"excluded": 1}
+    assert world.fleetstate.get("evidence:") == {}

@@ -86,10 +86,9 @@ class Labeling:
     ) -> None:
         """Write the teacher's labels for n examples: answers[n, classes] are logits or probabilities. Raises
         UnavailableError (storage)."""
-        state = self._current(task)
         probabilities = confidence.softmax(_as_logits(answers), self._temperature)
         for captured, row in zip(taught, probabilities, strict=True):
-            if state is None:
+            if (state := self._current(task, captured)) is None:
                 continue
             if np.isfinite(row).all():
                 said = labels.of_teacher(row, by, self._clock(), task.label_map)
@@ -99,13 +98,19 @@ class Labeling:
                 self.refuse(task, captured, "teacherNotFinite", message)
 
     def refuse(self, task: LabelTask, captured: examples.Captured, reason: str, message: str) -> None:
-        if state := self._current(task):
+        if state := self._current(task, captured):
             self._refuse(state, captured.name, reason, message)
 
-    def _current(self, task: LabelTask) -> ModelState | None:
-        """The model's state; None when its EdgeModel changed or went meanwhile: a scan then finds the example again."""
+    def _current(self, task: LabelTask, captured: examples.Captured) -> ModelState | None:
+        """The model's state when the teacher has answered; None when its EdgeModel changed or went meanwhile (a scan
+        then finds the example again), or the example's node was excluded."""
         state = self.models.get(task.model)
-        return state if state is not None and state.task == task else None
+        if state is None or state.task != task:
+            return None
+        if captured.node in state.excluded:
+            state.refuse(captured.name, EXCLUDED)
+            return None
+        return state
 
     def load(self, state: ModelState, name: str) -> None:
         """Take in a labelled example; nothing when its label is damaged. Raises UnavailableError."""
