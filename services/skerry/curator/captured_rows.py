@@ -1,10 +1,13 @@
 """The captured rows of one model that a dataset may hold, in memory and bounded: one row per distinct input.
 
-Of equal inputs the best labelled one stays (rank, then the first label, then the id); beyond the bound the oldest are
-left out. The same examples and labels give the same rows in whatever order they came.
+Of equal inputs the best labelled one stays (rank, then the first label, then the id). Beyond the bound the node that
+takes most makes room, with its oldest rows: a node that floods pushes out its own, in a fleet of any size. The same
+examples and labels give the same rows in whatever order they came; where there is no room for all of them, as long as
+their inputs differ and they are of one size.
 """
 
 import heapq
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,9 +50,11 @@ class CapturedRows:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._rows: dict[str, Row] = {}
-        self._oldest: list[tuple[int, str, str]] = []
+        self._oldest: dict[str, list[tuple[int, str, str]]] = defaultdict(list)  # heaps, by node
         self._known: dict[int, int] = {}
-        self._bytes = 0
+        self._bytes: Counter[str] = Counter()  # by node
+        self._total_bytes = 0
+        self._largest: list[tuple[int, str]] = []  # heap of (-bytes, node); what is not in `_bytes` any more is stale
         self._exploration = self._truths = self._left_out = 0
         self.changes = 0
 
@@ -95,18 +100,37 @@ class CapturedRows:
             return
         self.changes += 1
         self._rows[row.input_digest] = row
-        self._bytes += _size(row) - (_size(held) if held else 0)
-        heapq.heappush(self._oldest, (row.label.first_unix_ms, row.hex, row.input_digest))
+        if held:
+            self._weigh(held.node, -_size(held))
+        self._weigh(row.node, _size(row))
+        heapq.heappush(self._oldest[row.node], (row.label.first_unix_ms, row.hex, row.input_digest))
 
     def _evict(self) -> None:
-        while self._bytes > self._max_bytes and self._oldest:
-            first_unix_ms, name, input_digest = heapq.heappop(self._oldest)
+        while self._total_bytes > self._max_bytes:
+            first_unix_ms, name, input_digest = heapq.heappop(self._oldest[self._largest_node()])
             row = self._rows.get(input_digest)
             if row is None or row.hex != name or row.label.first_unix_ms != first_unix_ms:
                 continue  # another row took its place
             del self._rows[input_digest]
-            self._bytes -= _size(row)
+            self._weigh(row.node, -_size(row))
             self._flag(name, _LEFT_OUT)
+
+    def _weigh(self, node: str, more_bytes: int) -> None:
+        self._total_bytes += more_bytes
+        self._bytes[node] += more_bytes
+        if not self._bytes[node]:
+            del self._bytes[node], self._oldest[node]
+            return
+        heapq.heappush(self._largest, (-self._bytes[node], node))
+        if len(self._largest) > 4 * len(self._bytes) + 64:
+            self._largest = [(-held_bytes, holder) for holder, held_bytes in self._bytes.items()]
+            heapq.heapify(self._largest)
+
+    def _largest_node(self) -> str:
+        """The node whose rows take most bytes; of equal ones the first by name."""
+        while -self._largest[0][0] != self._bytes.get(self._largest[0][1]):
+            heapq.heappop(self._largest)
+        return self._largest[0][1]
 
     def _flag(self, name: str, flags: int) -> None:
         """Set flags of an example, and keep the counts of each right."""
