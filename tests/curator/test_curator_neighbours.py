@@ -106,8 +106,11 @@ def test_a_teacher_that_is_slow_for_one_model_is_not_slow_for_the_others() -> No
 class FragileTeacher(curating.FakeTeacher):
     """Dies of one row, and of any request that holds it."""
 
+    deaths = 0
+
     async def ask(self, task: LabelTask, rows: NDArray[Any]) -> Answer:
         if (rows.reshape(len(rows), -1)[:, 2] == 7).any():
+            self.deaths += 1
             raise TeacherError("the teacher's link broke")
         return await super().ask(task, rows)
 
@@ -124,6 +127,37 @@ def test_a_row_that_the_teacher_cannot_bear_costs_its_neighbours_one_retry_and_i
     assert set(world.labels) == {*names} - {names[7]}
     assert world.state.dropped == {"TeacherFailed": 1}
     assert len(world.state.teaching) == 0
+
+
+@pytest.mark.parametrize("order", ["truth first", "truth last", "truth after a restart"])
+def test_a_truth_labels_the_row_that_the_teacher_cannot_bear_for_good(order: str) -> None:
+    world = world_of_two(FragileTeacher())
+    data = curating.example(7)
+
+    def tell() -> None:
+        world.upload(curating.truth(data, 2), kind="truth", about=data)
+
+    if order == "truth first":
+        tell()
+    name = world.upload(data)
+    for seed in range(20, 24):
+        world.upload(curating.example(seed))
+        world.work(12)
+    assert world.state.backlog.set_aside == {"TeacherFailed": 1}
+    deaths = world.teacher.deaths
+    if order == "truth last":
+        tell()
+        world.work(2)
+    for _ in range(2):
+        world.restart()
+        world.work(8)
+        if order == "truth after a restart":
+            tell()
+    row = next(row for row in world.state.captured_rows.rows if row.hex == name)
+    assert (row.label.source, row.label.label) == ("GroundTruth", 2)
+    assert world.state.published.captured == 5
+    assert world.state.dropped == {} and world.state.backlog.set_aside == {"TeacherFailed": 1}
+    assert world.teacher.deaths == deaths, "it is not asked again"
 
 
 def test_a_teacher_that_is_away_however_long_sets_nothing_aside() -> None:

@@ -75,7 +75,7 @@ class Labeling:
                 self._setting_aside.failed(work, exc)
                 prepared.failed.append(work)
                 continue
-            if captured is None:
+            if captured is None or state.bars_teacher(work.name):
                 prepared.finished.append(work)
             else:
                 prepared.to_teach.setdefault(state.task, []).append((work, captured))

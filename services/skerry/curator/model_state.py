@@ -7,7 +7,7 @@ It holds nothing that the blobs do not say: a restarted curator reads it all aga
 from collections import Counter
 from collections.abc import Iterator
 
-from skerry.core import label_backlog
+from skerry.core import label_backlog, set_aside
 from skerry.core.contributions import Fleet
 from skerry.curator import example_store, examples, labels
 from skerry.curator.backlog import WaitingExamples
@@ -61,7 +61,15 @@ class ModelState:
             self._refused[name] = reason
 
     def refuses(self, name: str) -> bool:
-        return name in self._refused or name in self.set_aside
+        return name in self._refused or self.bars(name)
+
+    def bars(self, name: str) -> bool:
+        """Is the example set aside, so that nothing may touch it?"""
+        return name in self.set_aside and not self.bars_teacher(name)
+
+    def bars_teacher(self, name: str) -> bool:
+        """Is the example one that only the teacher is not asked about any more? Its truth counts as any other."""
+        return self.set_aside.get(name) == set_aside.TEACHER_FAILED
 
     def forget_teacher_refusals(self) -> None:
         """Forget what the teacher refused: it may be another one by now."""
@@ -83,7 +91,8 @@ class ModelState:
     @property
     def dropped(self) -> dict[str, int]:
         """Examples that no row stands for, by reason."""
-        return dict(Counter((*self._refused.values(), *self.set_aside.values()))) | self.captured_rows.left_out
+        aside = {name: reason for name, reason in self.set_aside.items() if not self.captured_rows.knows(name)}
+        return dict(Counter((aside | self._refused).values())) | self.captured_rows.left_out
 
     @property
     def unpublished(self) -> int:

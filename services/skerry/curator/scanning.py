@@ -63,7 +63,7 @@ class Scanning:
                 continue
             if stored.labelled and not state.captured_rows.knows(stored.hex):
                 unknown.append(stored)
-            elif not stored.labelled or _is_left_to_do(state, stored):
+            elif _is_left_to_do(state, stored):
                 works.append(_work(state, stored))
                 to_examine += works[-1].truth
                 if not stored.labelled:
@@ -99,10 +99,12 @@ def _work(state: ModelState, stored: StoredExample) -> Work:
 
 
 def _is_left_to_do(state: ModelState, stored: StoredExample) -> bool:
-    """Of a labelled example: its label is damaged, or older than the truth beside it; or the teacher was not asked
-    about the truth."""
+    """It has no label; or its label is damaged, or older than the truth beside it; or the teacher was not asked about
+    the truth. Of what the teacher fails at only the truth is left to do."""
     if state.refuses(stored.hex):
         return False
-    if state.captured_rows.lacks_opinion(stored.hex) and not state.teaching.is_missing:
+    has_truth, asks = _work(state, stored).truth, not state.bars_teacher(stored.hex)
+    if stored.labelled and state.captured_rows.lacks_opinion(stored.hex) and not state.teaching.is_missing and asks:
         return True
-    return not state.captured_rows.knows(stored.hex, with_truth=_work(state, stored).truth)
+    is_known = stored.labelled and state.captured_rows.knows(stored.hex, with_truth=has_truth)
+    return not is_known and (has_truth or asks)

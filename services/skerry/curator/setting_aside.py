@@ -40,7 +40,7 @@ class SettingAside:
     def lets(self, work: Work) -> bool:
         """May it be worked on among others now?"""
         state = self._models.get(work.model)
-        return (state is None or work.name not in state.set_aside) and self._in_hand.lets(_ref(work))
+        return (state is None or not state.bars(work.name)) and self._in_hand.lets(_ref(work))
 
     def take(self, works: Sequence[Work]) -> None:
         """Write down that these are worked on. Raises UnavailableError; then they must not be touched."""
