@@ -7,6 +7,7 @@ starts, the last known good takes its place. What the cloud wants comes later, t
 
 import asyncio
 import contextlib
+from collections.abc import Collection, Iterable
 
 from skerry.adapters.telemetry import logs
 from skerry.agent.update import updater, version_store
@@ -40,11 +41,20 @@ async def recover(ledger: Ledger, versions: version_store.VersionStore) -> None:
     SkerryError."""
     if ledger.is_whole:
         return
+    try:
+        slots = await asyncio.to_thread(lambda: list(versions.whole_slots()))
+        ledger.recover(_oldest(slots, known=ledger.models()))
+    except errors.UnavailableError as exc:
+        log.error("ledger_not_recovered", message=f"{exc}; it is tried again at the next start")
+
+
+def _oldest(slots: Iterable[version_store.Slot], *, known: Collection[str]) -> dict[str, Pointers]:
+    """What serves of each model that is not known, of slots by age; says so."""
     found: dict[str, list[Pointer]] = {}
-    for slot in await asyncio.to_thread(lambda: list(versions.whole_slots())):
-        found.setdefault(slot.model, []).append(Pointer(slot.version, slot.digest))
-    for model in found.keys() - set(ledger.models()):
-        oldest, *younger = found[model]
+    for slot in slots:
+        if slot.model not in known:
+            found.setdefault(slot.model, []).append(Pointer(slot.version, slot.digest))
+    for model, (oldest, *_) in found.items():
         log.error(
             "ledger_recovered",
             model=model,
@@ -52,10 +62,7 @@ async def recover(ledger: Ledger, versions: version_store.VersionStore) -> None:
             message=f"the ledger does not say which version of {model} served: it is the oldest on the disk until the "
             "cloud is heard; refused versions and used permits are forgotten",
         )
-        try:
-            ledger.point(model, Pointers(oldest, younger[0] if younger else None))
-        except errors.UnavailableError as exc:
-            log.error("ledger_not_recovered", model=model, message=str(exc))
+    return {model: Pointers(*pointers[:2]) for model, pointers in found.items()}
 
 
 async def _serves(

@@ -1,7 +1,8 @@
 """What a node must remember whatever happens: refused versions, used permits, which slots serve, the leader's epoch.
 
 An append-only file of lines `<crc32> <json>`, each fsynced before the call returns; a damaged line is skipped and
-logged, and the others still count. Which version to try and when is `update_plan`'s; the files of versions are
+logged, and the others still count. The damage stays in the file until `recover`: a process that is killed before that
+leaves it to the next to find. Which version to try and when is `update_plan`'s; the files of versions are
 `version_store`'s.
 """
 
@@ -9,6 +10,7 @@ import contextlib
 import json
 import os
 import zlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,7 @@ class Ledger:
         self._lines = 0
         damaged = self._load()
         self.is_whole = bool(self._lines) and not damaged
+        self._is_damaged = damaged > 0
         if read_only:
             return
         if damaged:
@@ -87,7 +90,7 @@ class Ledger:
                 message=f"{damaged} lines of {path} are damaged and do not count; the others do",
                 path=str(path),
             )
-        if damaged or self._lines > _COMPACT_LINES:
+        elif self._lines > _COMPACT_LINES:
             self._compact()
 
     @property
@@ -138,6 +141,15 @@ class Ledger:
         """Settle which slots serve; ends every begun try of the active one."""
         self._append({"slots": {"model": model} | asdict(pointers)})
 
+    def recover(self, found: Mapping[str, Pointers]) -> None:
+        """For a ledger that is not whole, whatever was found: let these slots serve, of models that it does not know,
+        and end its damage, all in one write. When that raises UnavailableError they serve all the same, and the next
+        start has it to do again."""
+        self._pointers = {**found, **self._pointers}
+        self._is_damaged = True
+        self._compact()
+        self._is_damaged = False
+
     def set_policy(self, model: str, policy: str) -> None:
         if self._policies.get(model) != policy:
             self._append({"policy": {"model": model, "json": policy}})
@@ -145,7 +157,8 @@ class Ledger:
     def _append(self, entry: dict[str, Any]) -> None:
         if self._read_only:
             raise errors.UnavailableError(f"{self._path} is another agent's")
-        line = _line(entry)
+        # Never behind half a line; and where nothing else is in the file yet, an empty one says that it is not whole.
+        line = b"\n" * self._is_damaged + _line(entry)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             is_new = not self._path.exists()

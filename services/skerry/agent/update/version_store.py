@@ -81,9 +81,10 @@ class VersionStore:
         return None
 
     def whole_slots(self) -> Iterator[Slot]:
-        """Every slot whose bytes are as its own manifest says, by model and from the oldest on."""
+        """Every slot whose bytes can be read and are as its own manifest says, by model and from the oldest on."""
         for model, version, folder in self._all():
-            with _translated(folder):
+            digest = None
+            with contextlib.suppress(OSError):
                 digest = _manifest_digest(folder)
             if digest is not None and self.find(model, version, digest):
                 yield Slot(model, version, digest, folder)
