@@ -37,7 +37,7 @@ class Recurrent(nn.Module):
         self.head = nn.Sequential(nn.Linear(hidden, dense), nn.ReLU(), nn.Linear(dense, classes))
         self.hidden, self.streaming = hidden, streaming
         for layer in (self.first, self.second):
-            _orthogonal(layer)
+            start_orthogonal(layer)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         steps, _ = self.first(self.reading(x))
@@ -95,7 +95,7 @@ def tokens(
     return Recurrent(classes, reading, embedding, hidden=hidden, dense=dense, cell=cell, streaming=streaming)
 
 
-def _orthogonal(layer: nn.RNNBase) -> None:
+def start_orthogonal(layer: nn.RNNBase) -> None:
     """Start each gate's recurrent matrix orthogonal (Saxe et al., 2014): errors then neither fade nor explode over the
     steps. On rows of digits it is worth eight points of accuracy."""
     with torch.no_grad():
