@@ -63,3 +63,11 @@ def test_fleets_are_listed_with_their_nodes(system: StillSystem) -> None:
         assert part in text
     rows = json.loads(system.good("fleets", "list", "--json"))
     assert {"fleet": "north", "nodes": 3}.items() <= next(row for row in rows if row["fleet"] == "north").items()
+
+
+@pytest.mark.parametrize("words", [("fleets", "list"), ("models", "list"), ("nodes", "delete"), ("labels", "aside")])
+def test_a_state_folder_named_before_a_subcommand_is_refused(system: StillSystem, words: tuple[str, str]) -> None:
+    """Before: the subcommand acted on the folder that it would have without."""
+    group, subcommand = words
+    said = system.bad(2, group, "--state", "other", subcommand)
+    assert f"before '{subcommand}' --state would choose nothing" in said

@@ -75,6 +75,16 @@ def test_what_could_mean_too_much_is_refused(system: StillSystem, arguments: tup
     assert len(listed(system)) == 4
 
 
+@pytest.mark.parametrize("option", [("--model", "digits"), ("--reason", "ReadFailed"), ("--state", "other")])
+def test_what_is_chosen_before_a_subcommand_is_refused_and_not_passed_over(
+    system: StillSystem, option: tuple[str, str]
+) -> None:
+    """Before: everything was dropped, whatever the choice before `drop` said."""
+    said = system.bad(2, "labels", "aside", *option, "drop", "--all")
+    assert "give it after 'drop'" in said and option[0] in said
+    assert len(listed(system)) == 4
+
+
 def test_a_name_that_two_models_have_is_refused(system: StillSystem) -> None:
     store = SetAsideStore(blobs.open_shared(system.description.blobs))
     store.put(set_aside.SetAside("other", NAMES[0], "example", "ReaderDied", "", NOW))

@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from skerry.cli import output
+from skerry.cli import listing, output
 from skerry.cli.up import state_option
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=listing.ListingGroup)
 @output.json_option
 @state_option
 @click.pass_context

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skerry.cli import output
+from skerry.cli import listing, output
 from skerry.cli.up import state_option
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def choosing(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=listing.ListingGroup)
 @output.json_option
 @state_option
 @click.pass_context
@@ -104,7 +104,7 @@ def _table(rows: Sequence[Any], now: int) -> None:
     )
 
 
-@labels.group(invoke_without_command=True)
+@labels.group(cls=listing.ListingGroup)
 @model_option
 @reason_option
 @output.json_option

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skerry.cli import output
+from skerry.cli import listing, output
 from skerry.cli.up import state_option
 
 if TYPE_CHECKING:
     from skerry.adapters.objects.protocol import Object, Objects
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=listing.ListingGroup)
 @click.pass_context
 @output.json_option
 @state_option

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skerry.cli import forgetting, output
+from skerry.cli import forgetting, listing, output
 from skerry.cli.up import state_option
 
 if TYPE_CHECKING:
     from skerry.core import intents
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=listing.ListingGroup)
 @output.json_option
 @state_option
 @click.pass_context
