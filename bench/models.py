@@ -66,6 +66,7 @@ def _make(folder: Path) -> None:
 
 def _write(folder: Path, name: str, network: Any, inputs: NDArray[Any]) -> None:
     from skerry.core import manifest, tensors
+    from skerry.core.tasks import Classification
     from skerry.nets import export
     from skerry.serving import selftest
 
@@ -84,7 +85,7 @@ def _write(folder: Path, name: str, network: Any, inputs: NDArray[Any]) -> None:
         network_inputs=(spec,),
         outputs=(tensors.Spec(export.OUTPUT, "FP32", logits.shape[1:]),),
         preprocessing=(),
-        class_names=tuple(str(at) for at in range(logits.shape[1])),
+        task=Classification(tuple(str(at) for at in range(logits.shape[1]))),
         golden=manifest.Golden(1e-3, 0.0),
     )
     version = folder / name / "1"

@@ -14,7 +14,7 @@ from skerry.agent import cascade
 from skerry.agent.capture import capture_queue, sampler
 from skerry.agent.sync import load_window
 from skerry.agent.update import activation, version_store
-from skerry.core import manifest, specs
+from skerry.core import confidence, specs
 from skerry.core.confidence import Outputs
 from skerry.core.inference import InferReply, InferRequest
 from skerry.core.tensors import Tensor
@@ -38,7 +38,7 @@ def write(
     outputs = Outputs.PROBABILITIES if softmax else Outputs.LOGITS
     made = replace(
         models.manifest_for(model, data, [models.X], [models.LOGITS], golden=golden),
-        confidence=manifest.Confidence(1.0, threshold, outputs=outputs),
+        confidence=confidence.Calibration(1.0, threshold, outputs=outputs),
     )
     folder = models.write(root, model, number, data, made, golden)
     return version_store.Slot(model, number, made.digest, folder)

@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from skerry.core import manifest, preprocessing, tensors
+from skerry.core import confidence, manifest, preprocessing, tensors
+from skerry.core.tasks import Classification
 
 
 def digits(**changes: Any) -> manifest.Manifest:
@@ -20,8 +21,8 @@ def digits(**changes: Any) -> manifest.Manifest:
         "network_inputs": (tensors.Spec("input", "FP32", (1, 28, 28)),),
         "outputs": (tensors.Spec("logits", "FP32", (10,)),),
         "preprocessing": (preprocessing.Affine(1 / 255), preprocessing.Reshape((1, 28, 28))),
-        "class_names": tuple("0123456789"),
-        "confidence": manifest.Confidence(1.2, 0.8, tuple(range(20))),
+        "task": Classification(tuple("0123456789")),
+        "confidence": confidence.Calibration(1.2, 0.8, tuple(range(20))),
     }
     return manifest.Manifest(**(fields | changes))
 

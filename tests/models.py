@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from skerry.core import manifest, preprocessing, tensors
+from skerry.core.tasks import Classification
 from skerry.core.tensors import Spec
 
 FEATURES, CLASSES, HIDDEN = 4, 3, 5
@@ -193,7 +194,7 @@ def manifest_for(
         network_inputs=tuple(network_inputs or inputs),
         outputs=tuple(outputs),
         preprocessing=steps,
-        class_names=tuple(str(at) for at in range(CLASSES)),
+        task=Classification(tuple(str(at) for at in range(CLASSES))),
         state=state,
         golden=manifest.Golden(tolerance, latency_cap_ms),
     )

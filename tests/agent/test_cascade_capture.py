@@ -11,7 +11,7 @@ import pytest
 from agent_cascade import OPEN_POLICY, SURE, UNSURE
 
 from skerry.agent.update import version_store
-from skerry.core import feedback, manifest, sampling
+from skerry.core import confidence, feedback, manifest, sampling
 
 
 async def test_hard_rows_are_kept_as_the_caller_sent_them(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ async def test_a_step_of_a_sequence_stays_on_the_node_and_is_not_kept(tmp_path: 
     digest = manifest.digest_of((folder / "manifest.json").read_bytes())
     await node.loader.swap(version_store.Slot("digits", 1, digest, folder))
     node.cascade._versions[digest] = replace(  # a threshold that no answer reaches
-        node.cascade._versions[digest], confidence=manifest.Confidence(1.0, 2.0)
+        node.cascade._versions[digest], confidence=confidence.Calibration(1.0, 2.0)
     )
     reply = await node.ask(UNSURE, parameters={"sequence_id": 5, "sequence_start": True})
     assert (reply.parameters["skerry_route"], reply.parameters["skerry_reason"]) == ("local", "Stateful")

@@ -11,6 +11,7 @@ import pytest
 from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.trust import keys, repository
 from skerry.core import digests, tensors, writers
+from skerry.core.tasks import Classification
 
 World = controlling.World
 
@@ -118,7 +119,10 @@ def test_an_import_of_an_unknown_model_waits_for_it(world: World) -> None:
 # ---- another interface
 
 OTHERS: dict[str, tuple[dict[str, Any], str]] = {
-    "classes in another order": ({"class_names": tuple("1023456789")}, "its class 0 is '1', that of the model '0'"),
+    "classes in another order": (
+        {"task": Classification(tuple("1023456789"))},
+        "its class 0 is '1', that of the model '0'",
+    ),
     "another name of the input": ({"inputs": (tensors.Spec("x", "UINT8", (28, 28)),)}, "its input is named 'x'"),
     "another shape": ({"inputs": (tensors.Spec("image", "UINT8", (14, 14)),)}, "has shape [14, 14]"),
     "a wider answer": ({"outputs": (tensors.Spec("logits", "FP32", (12,)),)}, "it answers 12 numbers a row"),

@@ -12,6 +12,7 @@ from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.directory import DirectoryBlobs
 from skerry.adapters.trust import keys, repository
 from skerry.core import digests, manifest, writers
+from skerry.core.tasks import Classification
 
 World = controlling.World
 
@@ -165,7 +166,7 @@ def test_a_number_that_an_import_takes_at_the_last_moment_is_left_to_it(world: W
 
 def test_a_proposal_with_another_interface_is_rejected_and_nothing_is_signed(world: World) -> None:
     def trainer(name: str) -> None:
-        other_manifest(world, name, class_names=tuple("1023456789"))
+        other_manifest(world, name, task=Classification(tuple("1023456789")))
 
     status, reason, message = run(world, trainer)
     assert (status, reason) == ("False", "ProposalRejected")

@@ -7,6 +7,7 @@ import manifests
 import pytest
 
 from skerry.core import interface, manifest, specs, tensors
+from skerry.core.tasks import Classification
 
 MODEL = specs.parse_edge_model(
     "digits",
@@ -19,8 +20,12 @@ def image(name: str = "image", datatype: str = "UINT8", shape: tuple[int, ...] =
 
 
 DEPARTURES = [
-    pytest.param({"class_names": tuple("1023456789")}, "class 0 (is '1', that|was '0' and)", id="another order"),
-    pytest.param({"class_names": tuple("012345678x")}, "class 9 (is 'x', that|was '9' and)", id="another last class"),
+    pytest.param(
+        {"task": Classification(tuple("1023456789"))}, "class 0 (is '1', that|was '0' and)", id="another order"
+    ),
+    pytest.param(
+        {"task": Classification(tuple("012345678x"))}, "class 9 (is 'x', that|was '9' and)", id="another last class"
+    ),
     pytest.param(image(name="picture"), "named 'picture', that of .* 'image'", id="another name of the input"),
     pytest.param(image(datatype="FP32"), "is FP32, that of .* UINT8", id="another datatype"),
     pytest.param(image(shape=(32, 32)), r"shape \[32, 32\], that of .* \[28, 28\]", id="another size"),
@@ -57,7 +62,7 @@ def test_what_every_client_can_go_on_with_is_no_difference(changes: dict[str, An
 
 
 def of_classes(names: str) -> manifest.Manifest:
-    return version(class_names=tuple(names), outputs=(tensors.Spec("y", "FP32", (len(names),)),))
+    return version(task=Classification(tuple(names)), outputs=(tensors.Spec("y", "FP32", (len(names),)),))
 
 
 def test_the_model_has_the_classes_of_every_version_and_may_have_more() -> None:

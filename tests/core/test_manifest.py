@@ -143,6 +143,6 @@ def test_other_bytes_of_the_same_content_are_refused(alter: Callable[[bytes], by
 def test_check_finds_what_a_builder_got_wrong() -> None:
     assert manifest.check(manifests.digits()) == manifests.digits()
     with pytest.raises(errors.InputError, match="temperature"):
-        manifest.check(manifests.digits(confidence=manifest.Confidence(temperature=-1.0)))
+        manifest.check(manifests.digits(confidence=confidence.Calibration(temperature=-1.0)))
     with pytest.raises(errors.InputError, match="JSON"):
         manifest.check(manifests.digits(metrics={"loss": float("nan")}))

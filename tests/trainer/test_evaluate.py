@@ -12,6 +12,7 @@ from training_world import MODEL, NAMES, spec, windows
 
 from skerry.core import confidence, errors, gates, manifest, specs, tensors
 from skerry.core.confidence import Outputs
+from skerry.core.tasks import Classification
 from skerry.nets import export
 from skerry.serving import selftest
 from skerry.trainer import compress, evaluate, golden, propose
@@ -37,7 +38,7 @@ def finished(version: Shipped) -> tuple[manifest.Manifest, bytes]:
         version.manifest,
         golden=tested.data,
         tolerance_abs=tested.tolerance_abs,
-        confidence=evaluate.calibrate(evaluate.Answers(version.logits(X)), Y, 0.1, Outputs.LOGITS),
+        confidence=Classification(NAMES).calibrate(version.logits(X), Y, 0.1, Outputs.LOGITS),
         latency_cap_ms=0.0,
         dataset="",
         parents=(),
@@ -55,7 +56,7 @@ def test_the_finished_version_passes_its_own_self_test(
 
 def test_about_the_target_rate_lies_below_the_threshold(version: Shipped) -> None:
     answers = evaluate.Answers(version.logits(X))
-    made = evaluate.calibrate(answers, Y, 0.25, Outputs.LOGITS)
+    made = Classification(NAMES).calibrate(answers.logits, Y, 0.25, Outputs.LOGITS)
     shifted = answers.logits / made.temperature
     sure = (np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)).max(axis=1)
     assert (sure < made.threshold).mean() == pytest.approx(0.25, abs=0.02)
@@ -67,8 +68,8 @@ def test_probabilities_are_calibrated_as_what_they_are(version: Shipped) -> None
     logits = version.logits(X)
     given = confidence.softmax(logits).astype(np.float32)
     assert (evaluate.kind_of(logits), evaluate.kind_of(given)) == (Outputs.LOGITS, Outputs.PROBABILITIES)
-    of_logits = evaluate.calibrate(evaluate.Answers(logits), Y, 0.25, Outputs.LOGITS)
-    of_given = evaluate.calibrate(evaluate.Answers(given), Y, 0.25, Outputs.PROBABILITIES)
+    of_logits = Classification(NAMES).calibrate(logits, Y, 0.25, Outputs.LOGITS)
+    of_given = Classification(NAMES).calibrate(given, Y, 0.25, Outputs.PROBABILITIES)
     assert of_given.outputs is Outputs.PROBABILITIES
     assert of_given.temperature == pytest.approx(of_logits.temperature, rel=0.02)
     assert of_given.threshold == pytest.approx(of_logits.threshold, abs=0.01)
@@ -76,7 +77,7 @@ def test_probabilities_are_calibrated_as_what_they_are(version: Shipped) -> None
 
 def test_no_usable_answer_gives_the_neutral_confidence() -> None:
     nothing = evaluate.Answers(np.full((3, 3), np.nan, np.float32))
-    assert evaluate.calibrate(nothing, Y[:3], 0.1, Outputs.LOGITS) == manifest.Confidence()
+    assert Classification(NAMES).calibrate(nothing.logits, Y[:3], 0.1, Outputs.LOGITS) == confidence.Calibration()
     assert nothing.classes.tolist() == [-1, -1, -1]
 
 

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from skerry.adapters.telemetry import logs
 from skerry.agent.capture import sampler
 from skerry.agent.sync.load_window import LoadWindow
-from skerry.core import confidence, errors, feedback, offload, refusals, sampling, specs
+from skerry.core import errors, feedback, offload, refusals, sampling, specs
+from skerry.core.confidence import Calibration
 from skerry.core.inference import InferReply, InferRequest, Parameter
 from skerry.core.manifest import Manifest
+from skerry.core.tasks import Task
 from skerry.core.tensors import Tensor
 from skerry.serving.predictor import Answer, Job, Predictor
 
@@ -54,11 +56,10 @@ class _Local:
 
     job: Job
     reply: InferReply
-    logits: NDArray[Any]
-    kind: confidence.Outputs
+    outputs: NDArray[Any]
+    task: Task
+    calibration: Calibration
     confidences: Confidences
-    threshold: float
-    class_names: tuple[str, ...]
     started_s: float
 
 
@@ -103,29 +104,15 @@ class Cascade:
             job.finish(answer)
             return
         manifest = self._versions.get(answer.digest)
-        logits = _logits(answer, manifest)
-        if manifest is None or logits is None:  # no classifier: nothing to be sure of
+        outputs = _outputs(answer, manifest)
+        if manifest is None or outputs is None:  # no answer of the task: nothing to be sure of
             job.finish(answer)
             latency_s = self._clock() - started_s
             self._load.answered(answer.model, answer.digest, (), latency_s, offloaded=False, degraded=False)
             return
         calibration = manifest.confidence
-        if len(logits) == 1:
-            row = logits[0].tolist()
-            confidences: Confidences = (confidence.confidence_of(row, calibration.outputs, calibration.temperature),)
-        else:
-            scores = confidence.as_logits(logits, calibration.outputs)
-            confidences = confidence.max_softmax(scores, calibration.temperature).tolist()
-        local = _Local(
-            job,
-            answer,
-            logits,
-            calibration.outputs,
-            confidences,
-            calibration.threshold,
-            manifest.class_names,
-            started_s,
-        )
+        confidences = manifest.task.confidences(outputs, calibration)
+        local = _Local(job, answer, outputs, manifest.task, calibration, confidences, started_s)
         self._decide(local, stateful=bool(manifest.state))
 
     def _count_error(self, request: InferRequest, error: errors.SkerryError) -> None:
@@ -142,7 +129,7 @@ class Cascade:
         remaining_s = None if context.deadline is None else context.remaining_s(now_s)
         question = offload.Question(
             confidence=min(local.confidences),
-            threshold=local.threshold,
+            threshold=local.calibration.threshold,
             rows=len(local.confidences),
             remaining_s=0.0 if context.call is not None and context.call.done else remaining_s,
             has_teacher=self._remote is not None,
@@ -201,11 +188,11 @@ class Cascade:
         answered = sampler.AnsweredRequest(
             local.job.request,
             local.reply.digest,
-            local.logits,
+            local.outputs,
             local.confidences,
-            local.threshold,
+            local.calibration.threshold,
             decision,
-            local.class_names,
+            local.task,
         )
         model.cap, token = self._sample(answered, model.capture, model.cap, self._clock())
         return token
@@ -219,14 +206,16 @@ class Cascade:
         return model
 
 
-def _logits(reply: InferReply, manifest: Manifest | None) -> NDArray[Any] | None:
-    """The first output of the manifest when it is a matrix of one number per class; None otherwise."""
+def _outputs(reply: InferReply, manifest: Manifest | None) -> NDArray[Any] | None:
+    """The first output of the manifest when it is a matrix of as many numbers a row as its task has; None otherwise."""
     if manifest is None:
         return None
     for output in reply.outputs:
         if output.name == manifest.outputs[0].name:
-            fits = output.data.ndim == 2 and output.data.dtype.kind == "f" and output.data.shape[1] > 0
-            return output.data if fits and len(output.data) else None
+            data = output.data
+            # A network that was brought may come without the names of its classes.
+            fits = data.ndim == 2 and data.dtype.kind == "f" and manifest.task.width in (0, data.shape[1])
+            return data if fits and data.size else None
     return None
 
 
@@ -236,12 +225,13 @@ def _as_local(reply: InferReply, local: _Local) -> InferReply:
     mine = local.reply.outputs[0]
     first = reply.outputs[0] if reply.outputs else None
     theirs = next((output for output in reply.outputs if output.name == mine.name), first)
-    if theirs is None or theirs.shape != local.logits.shape or not np.isfinite(theirs.data).all():
+    if theirs is None or theirs.shape != local.outputs.shape or not np.isfinite(theirs.data).all():
         shape = "nothing" if theirs is None else str(list(theirs.shape))
         raise errors.UnavailableError(
-            f"the cloud answered {shape} for {reply.model}, {list(local.logits.shape)} finite numbers were expected"
+            f"the cloud answered {shape} for {reply.model}, {list(local.outputs.shape)} finite numbers were expected"
         )
-    renamed = Tensor(mine.name, theirs.datatype, theirs.shape, confidence.in_terms_of(theirs.data, local.kind))
+    data = local.task.in_terms_of(theirs.data, local.calibration.outputs)
+    renamed = Tensor(mine.name, theirs.datatype, theirs.shape, data)
     return replace(reply, model=local.reply.model, outputs=(renamed, *local.reply.outputs[1:]))
 
 
@@ -254,6 +244,7 @@ def _parameters(local: _Local, reply: InferReply, decision: offload.Decision) ->
         "skerry_degraded": decision.degraded,
         "skerry_local_digest": local.reply.digest,
     }
-    if len(local.logits) == 1:
-        parameters["skerry_local_class"] = int(local.logits[0].argmax())
+    if len(local.outputs) == 1:
+        answered = local.outputs if reply is local.reply else reply.outputs[0].data
+        parameters.update(local.task.told(answered[0], local.outputs[0]))
     return parameters

@@ -11,6 +11,7 @@ Modern Neural Networks", section 4.2); it never changes which class wins. What i
 import enum
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,21 @@ class Outputs(enum.StrEnum):  # text, as it stands in manifests
 
     LOGITS = "logits"
     PROBABILITIES = "probabilities"  # each in [0, 1], together 1
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What a manifest knows of how sure its answers are. `reference`: counts of the 20 bins of the confidence histogram
+    on the holdout; empty: not known. `outputs`: whether a classifier answers with logits or, ending in a softmax of its
+    own, with probabilities. `widths`: of a forecaster, the quantiles at equal distances (the least and the greatest
+    among them) of its intervals' widths on the holdout; `bound`: the error above which a forecast is bad."""
+
+    temperature: float = 1.0
+    threshold: float = 0.0
+    reference: tuple[int, ...] = ()
+    outputs: Outputs = Outputs.LOGITS
+    widths: tuple[float, ...] = ()
+    bound: float = 0.0
 
 
 BINS = 20  # of the histogram over [0, 1] that nodes report and manifests carry

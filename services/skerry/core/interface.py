@@ -1,14 +1,12 @@
-"""What clients of a model rely on, whichever version answers: its input, and its classes in their order. A version
-that differs would be served without a word: requests fail on the nodes, or a class index means another class. So it is
-refused; another interface is another model name. Classes may be added at the end: an index means the same class in
-every version, and the EdgeModel has the names of them all.
+"""What clients of a model rely on, whichever version answers: its input, and what it answers (classes in their order, a
+forecast's target and unit). A version that differs would be served without a word: requests fail on the nodes, or a
+class index means another class. So it is refused; another interface is another model name. Classes may be added at the
+end: an index means the same class in every version, and the EdgeModel has the names of them all.
 
 Names of outputs are left out: versions have always been free to rename them.
 """
 
-from collections.abc import Sequence
-
-from skerry.core import class_labels, label_map, specs, tensors
+from skerry.core import specs, tensors
 from skerry.core.manifest import Manifest
 
 
@@ -17,14 +15,12 @@ def difference(model: specs.EdgeModel, version: Manifest) -> str:
     first input; a version may leave an axis free that it names (a network that takes sequences piece by piece)."""
     if version.model != model.name:
         return f"it is a version of {version.model!r}, not of {model.name!r}"
-    if version.task != model.task:
-        return f"its task is {version.task}, the model's is {model.task}"
+    if version.task.name != model.task.name:
+        return f"its task is {version.task.name}, the model's is {model.task.name}"
     described = tensors.Spec(model.input.name, model.input.datatype, model.input.shape)
     if fault := _input(described, version.inputs[0], "the model") or _width(version):
         return fault
-    if label_map.fault(version.class_names, model.class_names):
-        return f"its classes are no beginning of the model's: {_classes(version.class_names, model.class_names)}"
-    return ""
+    return model.task.difference(version.task)
 
 
 def change(old: Manifest, new: Manifest) -> str:
@@ -34,8 +30,7 @@ def change(old: Manifest, new: Manifest) -> str:
     faults = (_input(was, now, "the version before it") for was, now in zip(old.inputs, new.inputs, strict=True))
     if fault := next(filter(None, faults), "") or _width(new):
         return fault
-    shrinks = label_map.fault(old.class_names, new.class_names)
-    return f"classes may only be added to those of the version before it: {shrinks}" if shrinks else ""
+    return old.task.change(new.task)
 
 
 def _input(was: tensors.Spec, now: tensors.Spec, owner: str) -> str:
@@ -50,18 +45,10 @@ def _input(was: tensors.Spec, now: tensors.Spec, owner: str) -> str:
 
 
 def _width(version: Manifest) -> str:
-    classes, width = len(version.class_names), version.outputs[0].shape[-1:]
-    if width and width[0] not in (tensors.FREE, classes):
-        return f"it answers {width[0]} numbers a row, and it has {classes} classes"
+    wanted, width = version.task.width, version.outputs[0].shape[-1:]
+    if width and width[0] not in (tensors.FREE, wanted):
+        return f"it answers {width[0]} numbers a row, and {version.task} takes {wanted}"
     return ""
-
-
-def _classes(version: Sequence[str], model: Sequence[str]) -> str:
-    """Where the classes of a version depart from the model's."""
-    for index, (its, models) in enumerate(zip(version, model, strict=False)):
-        if class_labels.normalized(its) != class_labels.normalized(models):
-            return f"its class {index} is {its!r}, that of the model {models!r}"
-    return f"it has {len(version)} classes, the model has {len(model)}"
 
 
 def _names(version: Manifest) -> str:

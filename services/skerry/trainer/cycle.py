@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.telemetry import logs
 from skerry.core import errors, gates, paired, specs
-from skerry.core.manifest import Confidence, Manifest
+from skerry.core.confidence import Calibration
+from skerry.core.manifest import Manifest
 from skerry.nets import export
 from skerry.nets.worker_group import SINGLE, WorkerGroup
 from skerry.trainer import baseline, compress, contributors, data, evaluate, golden, propose, train, trial
@@ -162,10 +163,11 @@ def _finish(
     """The complete manifest, the golden set, and what its self-test found wrong (empty: nothing)."""
     policy = resolved.model.gates
     judged = loaded.holdouts.get(JUDGING)
-    confidence = Confidence(outputs=evaluate.kind_of(candidate.version.logits(_some_rows(loaded)[: golden.ROWS])))
+    confidence = Calibration(outputs=evaluate.kind_of(candidate.version.logits(_some_rows(loaded)[: golden.ROWS])))
     if judged is not None and len(judged):
         rate = resolved.model.offload.target_rate_permille / 1000
-        confidence = evaluate.calibrate(candidate.answers[JUDGING], judged.targets, rate, confidence.outputs)
+        task, answers = resolved.model.task, candidate.answers[JUDGING].logits
+        confidence = task.calibrate(answers, judged.targets, rate, confidence.outputs)
     tested = golden.build(candidate.version, _some_rows(loaded))
     manifest = propose.complete(
         candidate.version.manifest,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from skerry.core import confidence, errors, gates
 from skerry.core.confidence import Outputs
 from skerry.core.dataset_parts import Rows
-from skerry.core.manifest import Confidence, Manifest
+from skerry.core.manifest import Manifest
 from skerry.trainer.shipped import Shipped
 
 LATENCY_RUNS = 200
@@ -43,19 +43,6 @@ def kind_of(answers: NDArray[np.float32]) -> Outputs:
     """What the answers [n, classes] of a network hold, seen from the numbers."""
     usable = answers[np.isfinite(answers).all(axis=1)]
     return Outputs.PROBABILITIES if confidence.are_probabilities(usable) else Outputs.LOGITS
-
-
-def calibrate(answers: Answers, labels: NDArray[np.int64], rate: float, kind: Outputs) -> Confidence:
-    """Temperature, the threshold below which about `rate` of such rows lie, and the histogram nodes compare theirs
-    with. Without a usable row: the neutral confidence, which offloads nothing."""
-    usable = answers.classes >= 0
-    if not usable.any():
-        return Confidence(outputs=kind)
-    logits = confidence.as_logits(answers.logits[usable], kind)
-    temperature = confidence.fit_temperature(logits, labels[usable])
-    sure = confidence.max_softmax(logits, temperature)
-    threshold = round(confidence.threshold_for_rate(sure, rate), 6)
-    return Confidence(round(temperature, 6), threshold, confidence.histogram(sure), kind)
 
 
 def holdout(

@@ -13,6 +13,7 @@ import onnx
 from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.core import contract, errors, gates, manifest, specs, tensors
+from skerry.core.confidence import Calibration
 from skerry.core.manifest import Manifest
 from skerry.nets import export
 from skerry.trainer import train
@@ -36,9 +37,8 @@ def draft(model: specs.EdgeModel, network: specs.Network, compressed: Model, exp
             files={"model": manifest.file_of(MODEL_FILE, compressed.data)},
             inputs=(tensors.Spec(model.input.name, model.input.datatype, _client_shape(model, exported)),),
             network_inputs=(exported.input,),
-            outputs=(tensors.Spec(export.OUTPUT, "FP32", (len(model.class_names),)),),
+            outputs=(tensors.Spec(export.OUTPUT, "FP32", (model.task.width,)),),
             preprocessing=steps,
-            class_names=model.class_names,
             state=tuple(manifest.State(state.input, state.output, (state.size,)) for state in exported.states),
             quantization=manifest.Quantization(
                 compressed.scheme, tuple(compressed.int8_nodes), tuple(compressed.float_nodes)
@@ -52,7 +52,7 @@ def complete(
     *,
     golden: bytes,
     tolerance_abs: float,
-    confidence: manifest.Confidence,
+    confidence: Calibration,
     latency_cap_ms: float,
     dataset: str,
     parents: tuple[str, ...],

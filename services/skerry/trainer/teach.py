@@ -17,6 +17,7 @@ from skerry.adapters import objects as object_store
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.telemetry import logs
 from skerry.core import errors, manifest, specs
+from skerry.core.confidence import Calibration
 from skerry.nets import export, training
 from skerry.nets.training import Recipe
 from skerry.trainer import compress, data, evaluate, factories, golden, propose, settings, train
@@ -53,10 +54,10 @@ def _files(version: Shipped, loaded: data.Loaded, model: specs.EdgeModel) -> dic
     """The model with its golden set and manifest; logs its accuracy on the imported holdout."""
     held = loaded.holdouts.get("imported")
     rows = (held if held is not None and len(held) else loaded.train["imported"]).x
-    confidence = manifest.Confidence(outputs=evaluate.kind_of(version.logits(rows[: golden.ROWS])))
+    confidence = Calibration(outputs=evaluate.kind_of(version.logits(rows[: golden.ROWS])))
     if held is not None and len(held):
         answers, rate = evaluate.Answers(version.logits(held.x)), model.offload.target_rate_permille / 1000
-        confidence = evaluate.calibrate(answers, held.targets, rate, confidence.outputs)
+        confidence = model.task.calibrate(answers.logits, held.targets, rate, confidence.outputs)
         accuracy = float((answers.classes == held.targets).mean())
         log.info("taught", model=model.name, accuracy=round(accuracy, 4), n=len(held), size_bytes=len(version.model))
     tested = golden.build(version, rows)

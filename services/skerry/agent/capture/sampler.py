@@ -10,23 +10,24 @@ from typing import Any, NamedTuple, Protocol
 from numpy.typing import NDArray
 
 from skerry.agent.capture import capture_queue
-from skerry.core import datasets, label_map, offload, sampling, tensors
+from skerry.core import datasets, offload, sampling, tensors
 from skerry.core.inference import InferRequest
+from skerry.core.tasks import Task
 
 MAX_REQUEST_ID_CHARS = 200
 
 
 @dataclass(slots=True)  # a value; not frozen, because that triples the cost of making one
 class AnsweredRequest:
-    """One request as it was answered. `digest`, `logits` [rows, classes] and `confidences` are of the local answer."""
+    """One request as it was answered. `digest`, `outputs` [rows, width] and `confidences` are of the local answer."""
 
     request: InferRequest
     digest: str
-    logits: NDArray[Any]
+    outputs: NDArray[Any]
     confidences: Sequence[float]
     threshold: float
     decision: offload.Decision
-    class_names: tuple[str, ...]
+    task: Task
 
 
 class Names(Protocol):
@@ -83,12 +84,12 @@ class Sampler:
             digest=answer.digest,
             kind=kind,
             inputs=tuple(_row(tensor, row) for tensor in request.inputs),
-            local_logits=tuple(float(logit) for logit in answer.logits[row]),
+            local_logits=tuple(float(logit) for logit in answer.outputs[row]),
             confidence=sure,
             route=answer.decision.route.value,
             reason=answer.decision.reason.value,
             answered_unix_ms=self._clock(),
-            label_map=label_map.digest(answer.class_names),
+            label_map=answer.task.digest,
             answer=name,
         )
 

@@ -14,6 +14,7 @@ from skerry.cli.importing import npz, onnx_file
 from skerry.cli.importing.wanted import Wanted
 from skerry.core import confidence, errors, manifest, preprocessing, tensors
 from skerry.core.manifest import Manifest
+from skerry.core.tasks import Classification
 
 MAX_GOLDEN_ROWS = 64
 _MIN_ONNXRUNTIME = "1.20"
@@ -50,8 +51,8 @@ def of(path: Path, golden: Path, wanted: Wanted) -> Draft:
         ),
         outputs=(tensors.Spec(output.name, output.datatype, (len(wanted.labels),)),),
         preprocessing=wanted.steps,
-        class_names=wanted.labels,
-        confidence=manifest.Confidence(
+        task=Classification(wanted.labels),
+        confidence=confidence.Calibration(
             wanted.temperature,
             wanted.threshold,
             outputs=confidence.Outputs.PROBABILITIES if ends_in_softmax else confidence.Outputs.LOGITS,

@@ -73,8 +73,8 @@ def _check_interface(objects: Objects, blobs: Blobs, version: manifest.Manifest)
     except errors.NotFoundError:
         return
     described = specs.parse_edge_model(model.name, model.spec)
-    if not label_map.fault(described.class_names, version.class_names):
-        described = replace(described, class_names=version.class_names)
+    if not described.task.change(version.task):  # as it is, or with classes appended
+        described = replace(described, task=version.task)
     why = interface.difference(described, version)
     stable = str(model.status.get("stableVersion", ""))
     if not why and stable:

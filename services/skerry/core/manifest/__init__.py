@@ -7,7 +7,6 @@ must be able to do); the release counter is not, because the controller gives it
 
 from skerry.core.manifest.document import (
     SCHEMA,
-    Confidence,
     File,
     Golden,
     Layer,
@@ -25,7 +24,6 @@ __all__ = [
     "MAX_BYTES",
     "MAX_FILE_BYTES",
     "SCHEMA",
-    "Confidence",
     "File",
     "Golden",
     "Layer",

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from skerry.core import digests, errors, tensors
-from skerry.core.confidence import Outputs
+from skerry.core.confidence import Calibration, Outputs
 from skerry.core.preprocessing import Step
+from skerry.core.tasks import Classification, Task
 
 SCHEMA = 1
+_NO_CLASSES: Task = Classification()
+_NEUTRAL = Calibration()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +55,6 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Confidence:
-    """`reference`: counts of the 20 bins of the confidence histogram on the holdout; empty: not known. `outputs`:
-    whether the network answers with logits or, ending in a softmax of its own, with probabilities."""
-
-    temperature: float = 1.0
-    threshold: float = 0.0
-    reference: tuple[int, ...] = ()
-    outputs: Outputs = Outputs.LOGITS
-
-
-@dataclass(frozen=True, slots=True)
 class Layer:
     """A node of the network that has weights, and their size."""
 
@@ -100,16 +92,19 @@ class Manifest:
     network_inputs: tuple[tensors.Spec, ...]
     outputs: tuple[tensors.Spec, ...]
     preprocessing: tuple[Step, ...] = ()
-    class_names: tuple[str, ...] = ()
-    task: str = "Classification"
+    task: Task = _NO_CLASSES
     network: Mapping[str, Any] = field(default_factory=dict)
     state: tuple[State, ...] = ()
-    confidence: Confidence = Confidence()
+    confidence: Calibration = _NEUTRAL
     quantization: Quantization = Quantization()
     golden: Golden = Golden()
     dataset: str = ""
     parents: tuple[str, ...] = ()
     metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.task.class_names
 
     def to_json(self) -> bytes:
         """Canonical JSON: sorted keys, no spaces, UTF-8."""
@@ -141,7 +136,7 @@ def _document(manifest: Manifest) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "model": manifest.model,
-        "task": manifest.task,
+        "task": manifest.task.name,
         "network": dict(manifest.network),
         "runtime": manifest.runtime.fields(),
         "files": {
@@ -152,7 +147,7 @@ def _document(manifest: Manifest) -> dict[str, Any]:
         "networkInputs": [_spec_fields(spec) for spec in manifest.network_inputs],
         "outputs": [_spec_fields(spec) for spec in manifest.outputs],
         "preprocessing": [step.fields() for step in manifest.preprocessing],
-        "classNames": list(manifest.class_names),
+        **manifest.task.to_json(),
         "state": [
             {"input": state.input, "output": state.output, "shape": list(state.shape), "datatype": state.datatype}
             for state in manifest.state
@@ -171,7 +166,7 @@ def _document(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _confidence_fields(confidence: Confidence) -> dict[str, Any]:
+def _confidence_fields(confidence: Calibration) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "temperature": confidence.temperature,
         "threshold": confidence.threshold,
@@ -179,6 +174,8 @@ def _confidence_fields(confidence: Confidence) -> dict[str, Any]:
     }
     if confidence.outputs != Outputs.LOGITS:  # left out otherwise: manifests of earlier releases keep their digests
         fields["outputs"] = str(confidence.outputs)
+    if confidence.widths:
+        fields["widths"], fields["bound"] = list(confidence.widths), confidence.bound
     return fields
 
 

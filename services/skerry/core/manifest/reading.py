@@ -1,14 +1,14 @@
 """A manifest from bytes of outside: bounded, every field read with distrust, nothing but the canonical form taken."""
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 
 from skerry.core import digests, errors, preprocessing, tensors
-from skerry.core.confidence import Outputs
+from skerry.core.confidence import Calibration, Outputs
 from skerry.core.manifest.document import (
     SCHEMA,
-    Confidence,
     File,
     Golden,
     Layer,
@@ -17,16 +17,17 @@ from skerry.core.manifest.document import (
     Runtime,
     State,
 )
+from skerry.core.specs import task
 from skerry.core.specs.reader import Reader
+from skerry.core.tasks.forecast import WIDTHS
 
 MAX_BYTES = 1 << 20
 MAX_FILE_BYTES = 1 << 30
 MAX_FILES = 16
 MAX_TENSORS = 32
-MAX_CLASSES = 10_000
 MAX_NODES = 10_000
+_MAX_NUMBER = 1e300
 FILE_NAME = "manifest.json"
-TASKS = ("Classification",)
 FORMATS = ("onnx",)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -66,7 +67,7 @@ def _manifest(reader: Reader) -> Manifest:
         raise errors.InputError(f"manifest: {exc}") from exc
     return Manifest(
         model=_segment(reader, "model"),
-        task=reader.text("task", None, among=TASKS),
+        task=task.task(reader, fewest_classes=0),
         network=reader.mapping("network", None),
         runtime=reader.inner("runtime", _runtime),
         files=_files(reader),
@@ -74,7 +75,6 @@ def _manifest(reader: Reader) -> Manifest:
         network_inputs=reader.each("networkInputs", _spec, MAX_TENSORS),
         outputs=reader.each("outputs", _spec, MAX_TENSORS),
         preprocessing=steps,
-        class_names=reader.texts("classNames", None),
         state=reader.each("state", _state, MAX_TENSORS),
         confidence=reader.inner("confidence", _confidence),
         quantization=reader.inner("quantization", _quantization),
@@ -146,14 +146,24 @@ def _shape(reader: Reader, low: int) -> tuple[int, ...]:
     return sizes
 
 
-def _confidence(reader: Reader) -> Confidence:
+def _confidence(reader: Reader) -> Calibration:
     reference = reader.integers("reference", None)
     if len(reference) not in (0, 20):
         raise reader.fault("reference", f"must be 20 counts or none, not {len(reference)}")
     # A threshold just above 1 sends every answer to the cloud.
     threshold = reader.number("threshold", None, 0.0, 2.0)
     outputs = Outputs(reader.text("outputs", Outputs.LOGITS, among=tuple(Outputs)))
-    return Confidence(reader.number("temperature", None, 1e-3, 1e3), threshold, reference, outputs)
+    temperature, bound = reader.number("temperature", None, 1e-3, 1e3), reader.number("bound", 0.0, 0.0, _MAX_NUMBER)
+    return Calibration(temperature, threshold, reference, outputs, _widths(reader), bound)
+
+
+def _widths(reader: Reader) -> tuple[float, ...]:
+    """None, or quantiles of the widths of intervals: they do not fall."""
+    given = reader.items("widths", (), WIDTHS)
+    good = all(isinstance(wide, int | float) and not isinstance(wide, bool) and 0 <= wide < math.inf for wide in given)
+    if len(given) not in (0, WIDTHS) or not good or list(given) != sorted(given):
+        raise reader.fault("widths", f"must be none or {WIDTHS} numbers of at least 0 that do not fall")
+    return tuple(float(wide) for wide in given)
 
 
 def _quantization(reader: Reader) -> Quantization:
@@ -172,8 +182,6 @@ def _golden(reader: Reader) -> Golden:
 
 def _check(manifest: Manifest) -> None:
     """What holds between fields."""
-    if len(manifest.class_names) > MAX_CLASSES or len(set(manifest.class_names)) != len(manifest.class_names):
-        raise errors.InputError(f"manifest: classNames must be distinct and at most {MAX_CLASSES}")
     if not manifest.inputs or not manifest.outputs or len(manifest.network_inputs) != len(manifest.inputs):
         raise errors.InputError("manifest: inputs and outputs must not be empty, and networkInputs as many as inputs")
     _distinct("inputs", [spec.name for spec in manifest.inputs])

@@ -5,19 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from skerry.core import errors, gates, offload, preprocessing, sampling
+from skerry.core.specs import task
 from skerry.core.specs.reader import Reader, read
 from skerry.core.specs.strategy import RolloutStrategy, strategy
 from skerry.core.specs.template import JobTemplate, template_fields
+from skerry.core.tasks import Task
 
 DATATYPES = (
     "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BF16",
     "BYTES",
 )  # fmt: skip
-TASKS = ("Classification",)
 AUGMENTS = ("generic", "none", "shift")
 BALANCES = ("draws", "logits", "none")
-MAX_CLASS_NAME = 256  # characters: a dataset holds no longer one
-MAX_CLASSES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ class EdgeModel:
     """A model by name. `preprocessing` holds the steps as given; `core.preprocessing` has found them right."""
 
     name: str
-    class_names: tuple[str, ...]
+    task: Task
     network: Network | None
     teacher: Network | None
     input: Input
@@ -112,8 +111,11 @@ class EdgeModel:
     retrain: RetrainSpec
     gates: gates.GatePolicy
     rollout: RolloutStrategy
-    task: str = "Classification"
     retention: int = 3
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.task.class_names
 
 
 def parse_edge_model(name: str, spec: Mapping[str, Any]) -> EdgeModel:
@@ -132,9 +134,6 @@ def parse_retrain(spec: Mapping[str, Any], owner: str = "given") -> RetrainSpec:
 
 
 def _edge_model(name: str, reader: Reader) -> EdgeModel:
-    names = reader.texts("classNames", None, MAX_CLASS_NAME)
-    if not 2 <= len(names) <= MAX_CLASSES or len(set(names)) != len(names):
-        raise reader.fault("classNames", f"must be 2..{MAX_CLASSES} names, each once; there are {len(names)}")
     steps = reader.items("preprocessing", (), limit=100)
     try:
         preprocessing.parse(list(steps))
@@ -142,8 +141,7 @@ def _edge_model(name: str, reader: Reader) -> EdgeModel:
         raise reader.fault("preprocessing", f"is not usable: {exc}") from exc
     return EdgeModel(
         name=name,
-        task=reader.text("task", "Classification", among=TASKS),
-        class_names=names,
+        task=task.task(reader, "Classification"),
         network=reader.inner("network", _network) if reader.has("network") else None,
         teacher=reader.inner("teacher", _network) if reader.has("teacher") else None,
         input=reader.inner("input", _input),

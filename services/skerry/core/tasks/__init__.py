@@ -1,0 +1,88 @@
+"""What a model answers, one file a task: how wide an answer is, how sure it is, what is lost when it is wrong, which
+truths there are, how it is told to people. All else asks a `Task`; another task is another file here.
+
+`reading` parses a task from fields of outside by its name.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from skerry.core.confidence import Calibration, Outputs
+from skerry.core.inference import Parameter
+from skerry.core.tasks.classification import Classification
+from skerry.core.tasks.forecast import Forecast
+
+__all__ = ["Classification", "Forecast", "Task", "Truth"]
+
+# The index of a class, or one number per step of a forecast.
+Truth = int | tuple[float, ...]
+
+
+class Task(Protocol):
+    """Outputs are the first output of a network, [n, width] floats. The truth of rows is an array [n, …] as the task's
+    datasets hold it: class indices, or numbers [n, steps]."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Empty where an answer is no class."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """How many numbers answer one row."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """What a truth or a label counts in: two tasks with one digest mean the same by the same numbers."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Its fields in manifests and resources, without `task` itself."""
+        ...
+
+    def length(self, digest: str) -> int | None:
+        """The width of the task, this one or one that it has grown from, that has this digest; None: it is none."""
+        ...
+
+    def difference(self, version: "Task") -> str:
+        """How a version's task departs from this one, for people; empty: clients of one are served by the other."""
+        ...
+
+    def change(self, after: "Task") -> str:
+        """How a version of `after` would not serve those that one of this task serves, for people; empty: it would."""
+        ...
+
+    def confidences(self, outputs: NDArray[Any], calibration: Calibration) -> Sequence[float]:
+        """How sure each answer is, in [0, 1]; 0 for one that is not finite."""
+        ...
+
+    def calibrate(self, outputs: NDArray[Any], truth: NDArray[Any], rate: float, kind: Outputs | str) -> Calibration:
+        """What `confidences` needs, from rows that nothing trained on, and the threshold below which about `rate` of
+        such rows lie."""
+        ...
+
+    def row_loss(self, outputs: NDArray[Any], truth: NDArray[Any]) -> NDArray[Any]:
+        """float64 [n] ≥ 0, by which versions are compared; infinite for an answer that is not finite."""
+        ...
+
+    def is_bad(self, outputs: NDArray[Any], truth: NDArray[Any], bound: float) -> NDArray[Any]:
+        """bool [n]: is this answer bad in the field? `bound` is the calibration's."""
+        ...
+
+    def truth_fault(self, truth: Truth) -> str:
+        """Why this cannot be the truth of an answer, for people; empty: it can."""
+        ...
+
+    def in_terms_of(self, outputs: NDArray[Any], kind: Outputs | str) -> NDArray[Any]:
+        """What a teacher answered, as this model's own outputs."""
+        ...
+
+    def told(self, answered: NDArray[Any], local: NDArray[Any]) -> Mapping[str, Parameter]:
+        """Parameters of a reply about one row; what is answered [width], and what the edge itself says [width]."""
+        ...

@@ -1,0 +1,104 @@
+"""One class out of several: logits or probabilities, calibrated max-softmax, 0 or 1 lost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skerry.core import class_labels, confidence, label_map
+from skerry.core.confidence import Calibration, Outputs
+from skerry.core.inference import Parameter
+
+NO_CLASS = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return "Classification"
+
+    @property
+    def width(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def digest(self) -> str:
+        """That of the label map."""
+        return label_map.digest(self.class_names)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"classNames": list(self.class_names)}
+
+    def length(self, digest: str) -> int | None:
+        return label_map.length(digest, self.class_names)
+
+    def difference(self, version: object) -> str:
+        if not isinstance(version, Classification):
+            return f"it answers {version}, not one of the model's classes"
+        if label_map.fault(version.class_names, self.class_names):
+            return f"its classes are no beginning of the model's: {self._departs(version.class_names)}"
+        return ""
+
+    def change(self, after: object) -> str:
+        if not isinstance(after, Classification):
+            return f"it answers {after}, the version before it {self}"
+        fault = label_map.fault(self.class_names, after.class_names)
+        return f"classes may only be added to those of the version before it: {fault}" if fault else ""
+
+    def confidences(self, outputs: NDArray[Any], calibration: Calibration) -> Sequence[float]:
+        kind, temperature = calibration.outputs, calibration.temperature
+        if len(outputs) == 1:  # every request pays for it
+            return (confidence.confidence_of(outputs[0].tolist(), kind, temperature),)
+        sure: list[float] = confidence.max_softmax(confidence.as_logits(outputs, kind), temperature).tolist()
+        return sure
+
+    def calibrate(self, outputs: NDArray[Any], truth: NDArray[Any], rate: float, kind: Outputs | str) -> Calibration:
+        """Without a usable row: the neutral calibration, which offloads nothing."""
+        usable = np.isfinite(outputs).all(axis=1)
+        if not usable.any():
+            return Calibration(outputs=Outputs(kind))
+        logits = confidence.as_logits(outputs[usable], kind)
+        temperature = confidence.fit_temperature(logits, truth[usable])
+        sure = confidence.max_softmax(logits, temperature)
+        threshold = round(confidence.threshold_for_rate(sure, rate), 6)
+        return Calibration(round(temperature, 6), threshold, confidence.histogram(sure), Outputs(kind))
+
+    def classes(self, outputs: NDArray[Any]) -> NDArray[np.int64]:
+        """int64 [n], the class that each answer means; -1 for one that is not finite."""
+        usable = np.isfinite(outputs).all(axis=1)
+        return np.asarray(np.where(usable, np.nan_to_num(outputs).argmax(axis=1), NO_CLASS), dtype=np.int64)
+
+    def row_loss(self, outputs: NDArray[Any], truth: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(self.classes(outputs) != truth, dtype=np.float64)
+
+    def is_bad(self, outputs: NDArray[Any], truth: NDArray[Any], bound: float) -> NDArray[Any]:
+        """Another class than the truth's; there is no bound."""
+        return np.asarray(self.classes(outputs) != truth)
+
+    def truth_fault(self, truth: int | tuple[float, ...]) -> str:
+        if not isinstance(truth, int):
+            return "a value was given, and the model answers a class: give the label"
+        if not 0 <= truth < len(self.class_names):
+            return f"label {truth} is no class: it must be in 0..{len(self.class_names) - 1}"
+        return ""
+
+    def in_terms_of(self, outputs: NDArray[Any], kind: Outputs | str) -> NDArray[Any]:
+        return confidence.in_terms_of(outputs, kind)
+
+    def told(self, answered: NDArray[Any], local: NDArray[Any]) -> Mapping[str, Parameter]:
+        return {"skerry_local_class": int(local.argmax())}
+
+    def __str__(self) -> str:
+        return f"one of {len(self.class_names)} classes"
+
+    def _departs(self, version: Sequence[str]) -> str:
+        """Where the classes of a version depart from these."""
+        for index, (its, models) in enumerate(zip(version, self.class_names, strict=False)):
+            if class_labels.normalized(its) != class_labels.normalized(models):
+                return f"its class {index} is {its!r}, that of the model {models!r}"
+        return f"it has {len(version)} classes, the model has {len(self.class_names)}"

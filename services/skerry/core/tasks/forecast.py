@@ -1,0 +1,224 @@
+"""Numbers that are still to come, with their uncertainty: quantiles of one or several steps of a series.
+
+An answer is [steps · quantiles], step after step, in each the quantiles in their order, in the target's own unit. The
+loss is the pinball loss (Koenker & Bassett 1978, "Regression Quantiles"), the confidence 1 - F(width of the interval),
+where F is how widths are distributed over the holdout: uniform there, so thresholds, bins and drift mean what they mean
+for classes.
+"""
+
+import hashlib
+import json
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skerry.core import confidence, errors
+from skerry.core.confidence import Calibration, Outputs
+from skerry.core.inference import Parameter
+
+MEDIAN = 500
+MIN_QUANTILES, MAX_QUANTILES = 3, 9
+MAX_STEPS = 1000
+MAX_NAIVE = 8
+WIDTHS = 21  # quantiles of the holdout's widths, 0, .05 … 1
+BAD_SHARE = 0.1  # of the first version's holdout lies above the bound
+_SHOWN = 6  # significant digits of a value that is told
+
+
+@dataclass(frozen=True)  # no slots: it remembers what is asked for with every answer
+class Forecast:
+    """`target` in `unit`, of a series with a value every `step_seconds`: the last `steps` values of the next `horizon`
+    ones. `quantiles_permille` increase and hold the median; the outermost two are the interval. `naive`: the seasons,
+    in steps, of the seasonal naive forecasts that a version must beat; 1 is the last value."""
+
+    target: str
+    unit: str
+    quantiles_permille: tuple[int, ...]
+    step_seconds: int
+    horizon: int = 1
+    steps: int = 1
+    naive: tuple[int, ...] = (1,)
+
+    @property
+    def name(self) -> str:
+        return "Forecast"
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def width(self) -> int:
+        return self.steps * len(self.quantiles_permille)
+
+    @property
+    def horizon_ms(self) -> int:
+        """From the time of an answer until its truth is due."""
+        return self.horizon * self.step_seconds * 1000
+
+    @property
+    def coverage(self) -> float:
+        """The share of truths that the interval means to cover."""
+        return (self.quantiles_permille[-1] - self.quantiles_permille[0]) / 1000
+
+    @cached_property
+    def digest(self) -> str:
+        """What numbers mean: target, unit, steps and quantiles. Which naive forecasts it must beat is no part of it."""
+        meaning = {key: value for key, value in asdict(self).items() if key != "naive"}
+        text = json.dumps({"forecast": meaning}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return "sha256:" + hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "forecast": {
+                "target": self.target,
+                "unit": self.unit,
+                "quantilesPermille": list(self.quantiles_permille),
+                "stepSeconds": self.step_seconds,
+                "horizon": self.horizon,
+                "steps": self.steps,
+                "naive": list(self.naive),
+            }
+        }
+
+    def length(self, digest: str) -> int | None:
+        return self.width if digest == self.digest else None
+
+    def difference(self, version: object) -> str:
+        return self._departs(version, "the model")
+
+    def change(self, after: object) -> str:
+        return self._departs(after, "the version before it")
+
+    def split(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """[n, steps, quantiles] of [n, width]. Raises InputError for another width."""
+        if outputs.ndim != 2 or outputs.shape[1] != self.width:
+            raise errors.InputError(
+                f"a forecast of {self.steps} steps and {len(self.quantiles_permille)} quantiles has {self.width} "
+                f"numbers a row, not {list(outputs.shape)[1:]}"
+            )
+        return outputs.reshape(len(outputs), self.steps, len(self.quantiles_permille))
+
+    def medians(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """[n, steps], the value that is told."""
+        return self.split(outputs)[:, :, self._median]
+
+    def interval(self, outputs: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """[n, steps] each: the lowest and the highest quantile."""
+        steps = self.split(outputs)
+        return steps[:, :, 0], steps[:, :, -1]
+
+    def crossing(self, outputs: NDArray[Any]) -> NDArray[np.bool_]:
+        """bool [n]: is a quantile of this answer above the next one?"""
+        return np.asarray((np.diff(self.split(outputs), axis=2) < 0).any(axis=(1, 2)))
+
+    def widths(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
+        """float64 [n] ≥ 0: the width of the interval, its mean over the steps; infinite for an answer that is not
+        finite, or whose interval ends before it begins."""
+        low, high = self.interval(outputs)
+        with np.errstate(invalid="ignore", over="ignore"):
+            wide = np.asarray(high, dtype=np.float64) - np.asarray(low, dtype=np.float64)
+        sane = np.isfinite(outputs).all(axis=1) & (wide >= 0).all(axis=1)
+        return np.where(sane, np.where(sane[:, None], wide, 0.0).mean(axis=1), np.inf)
+
+    def confidences(self, outputs: NDArray[Any], calibration: Calibration) -> Sequence[float]:
+        """0 throughout where no holdout's widths are known: then the threshold is 0 too, and nothing is hard."""
+        return [_rank(wide, calibration.widths) for wide in self.widths(outputs).tolist()]
+
+    def calibrate(self, outputs: NDArray[Any], truth: NDArray[Any], rate: float, kind: Outputs | str) -> Calibration:
+        """Without a usable row: the neutral calibration. The bound is that of a first version."""
+        known = np.isfinite(truth).all(axis=1) & np.isfinite(self.widths(outputs))
+        if not known.any():
+            return Calibration()
+        answered = outputs[known]
+        at = np.quantile(self.widths(answered), np.linspace(0, 1, WIDTHS))
+        calibration = Calibration(widths=tuple(float(f"{wide:.7g}") for wide in np.maximum.accumulate(at)))
+        sure = np.asarray(self.confidences(answered, calibration))
+        bound = float(f"{np.quantile(self.errors(answered, truth[known]), 1 - BAD_SHARE):.7g}")
+        threshold = round(confidence.threshold_for_rate(sure, rate), 6)
+        return Calibration(
+            threshold=threshold, reference=confidence.histogram(sure), widths=calibration.widths, bound=bound
+        )
+
+    def errors(self, outputs: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.float64]:
+        """float64 [n]: |truth - median|, the mean over the steps; infinite for an answer that is not finite."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            apart = np.abs(np.asarray(truth, dtype=np.float64) - self.medians(outputs)).mean(axis=1)
+        return np.where(np.isfinite(outputs).all(axis=1), apart, np.inf)
+
+    def covered(self, outputs: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.float64]:
+        """float64 [n]: the share of the steps whose truth lies in the interval, its ends included."""
+        low, high = self.interval(outputs)
+        return np.asarray(((truth >= low) & (truth <= high)).mean(axis=1), dtype=np.float64)
+
+    def row_loss(self, outputs: NDArray[Any], truth: NDArray[Any]) -> NDArray[Any]:
+        """The pinball loss, its mean over steps and quantiles."""
+        levels = np.asarray(self.quantiles_permille) / 1000
+        with np.errstate(invalid="ignore", over="ignore"):
+            above = np.asarray(truth, dtype=np.float64)[:, :, None] - self.split(outputs)
+            lost = np.maximum(levels * above, (levels - 1) * above).mean(axis=(1, 2))
+        return np.where(np.isfinite(outputs).all(axis=1), lost, np.inf)
+
+    def is_bad(self, outputs: NDArray[Any], truth: NDArray[Any], bound: float) -> NDArray[Any]:
+        """Is the error above the bound that the first version's holdout set?"""
+        return np.asarray(self.errors(outputs, truth) > bound)
+
+    def truth_fault(self, truth: int | tuple[float, ...]) -> str:
+        if isinstance(truth, int):
+            return f"a label was given, and the model forecasts {self.target}: give its value in {self.unit}"
+        if len(truth) != self.steps:
+            return f"{len(truth)} values were given, an answer has {self.steps}: give one per step, in order"
+        if not all(map(math.isfinite, truth)):
+            return "a value is not finite"
+        return ""
+
+    def in_terms_of(self, outputs: NDArray[Any], kind: Outputs | str) -> NDArray[Any]:
+        return outputs
+
+    def told(self, answered: NDArray[Any], local: NDArray[Any]) -> Mapping[str, Parameter]:
+        steps = answered.reshape(self.steps, -1)
+        return {
+            "skerry_value": _values(steps[:, self._median]),
+            "skerry_low": _values(steps[:, 0]),
+            "skerry_high": _values(steps[:, -1]),
+            "skerry_unit": self.unit,
+        }
+
+    def __str__(self) -> str:
+        return f"a forecast of {self.target} in {self.unit}"
+
+    def _departs(self, version: object, owner: str) -> str:
+        if not isinstance(version, Forecast):
+            return f"it answers {version}, {owner} {self}"
+        mine, theirs = self.to_json()["forecast"], version.to_json()["forecast"]
+        for name in mine:
+            if name != "naive" and mine[name] != theirs[name]:
+                return f"its forecast has {name} {theirs[name]!r}, that of {owner} {mine[name]!r}"
+        return ""
+
+    @cached_property
+    def _median(self) -> int:
+        return self.quantiles_permille.index(MEDIAN)
+
+
+def _rank(wide: float, widths: tuple[float, ...]) -> float:
+    """1 - F(wide), F from its quantiles at equal distances."""
+    if not widths or not math.isfinite(wide):
+        return 0.0
+    above = bisect_right(widths, wide)
+    if above == len(widths):
+        return 0.0
+    if above == 0:
+        return 1.0
+    below, to = widths[above - 1], widths[above]
+    return 1.0 - (above - 1 + (wide - below) / (to - below)) / (len(widths) - 1)
+
+
+def _values(numbers: NDArray[Any]) -> str:
+    return ",".join(f"{number:.{_SHOWN}g}" for number in numbers.tolist())
