@@ -150,6 +150,25 @@ def test_deaths_of_others_set_nothing_aside() -> None:
     assert list(world.blobs.list("labeling")) == []
 
 
+@pytest.mark.parametrize("trouble", ["away", "missing"])
+def test_a_suspect_whose_teacher_fails_is_acquitted_and_waits_as_any_other(trouble: str) -> None:
+    """Before: it was tried again every five seconds, for ever, and held a suspect's place."""
+    world = impatient_world()
+    world.teacher.away, known = trouble == "away", world.teacher.models
+    world.teacher.models = set() if trouble == "missing" else known
+    name = world.upload(curating.example(1))
+    world.blobs.write(
+        "labeling/dead.json", json.dumps({"serial": 1, "inHand": [["digits", name]], "suspects": []}).encode()
+    )
+    assert live(world, 24)
+    assert list(world.blobs.list("labeling")) == []
+    assert len(world.state.teaching) == 1
+    assert (world.state.teaching.is_missing, bool(world.state.teaching.trouble)) == (trouble == "missing", True)
+    world.teacher.away, world.teacher.models = False, known
+    world.work(8)
+    assert world.labels == [name]
+
+
 def test_a_curator_that_ends_in_order_leaves_nothing_in_hand() -> None:
     world = curating.World()
     world.teacher.away = True

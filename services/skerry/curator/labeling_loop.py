@@ -212,7 +212,10 @@ class LabelingLoop:
                 await self._teach(task, [captured for _, captured in pairs])
             if not prepared.failed:
                 await self._run(self._setting_aside.acquit, work)
-        except errors.SkerryError:  # of storage or the teacher, not of the suspect
+        except TeacherError:  # reading it did no harm; it waits for the teacher as the others do
+            await self._run(self._setting_aside.acquit, work)
+            self._offer([Work(work.model, work.name, truth=False)])
+        except errors.SkerryError:  # of storage, not of the suspect
             await self._run(self._setting_aside.postpone, work)
         except Exception as exc:  # noqa: BLE001  # what nobody foresaw, again
             await self._run(self._setting_aside.failed, work, exc)

@@ -61,11 +61,11 @@ class SettingAside:
         self._in_hand.failed(_ref(work), repr(exc))
 
     def acquit(self, work: Work) -> None:
-        """It was tried alone, and is done."""
+        """It was tried alone, and reading it did no harm."""
         self._in_hand.clear(_ref(work))
 
     def postpone(self, work: Work) -> None:
-        """It was tried alone, and storage or the teacher did not let it come to an end."""
+        """It was tried alone, and storage did not let it come to an end."""
         self._in_hand.postpone(_ref(work))
 
     def look(self, interval_s: float) -> Work | None:
