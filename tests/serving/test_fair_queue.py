@@ -69,6 +69,31 @@ def test_a_run_is_bounded_in_bytes_and_takes_one_row_of_any_size() -> None:
     assert taken(waiting, rows=32, size_bytes=500) == [("a", 1)]
 
 
+@pytest.mark.parametrize("alone", [False, True], ids=["too large for the rest", "to run alone"])
+def test_what_does_not_fit_the_run_is_not_asked_about_before_its_own(*, alone: bool) -> None:
+    """To be asked may give a sequence its place, which what waits on would keep."""
+    first, later = work("a", rows=3), work("b", rows=3)
+    later.is_alone = alone
+    waiting, asked = queue(first, later), list[QueuedRequest]()
+
+    def is_wanted(one: QueuedRequest) -> bool:
+        asked.append(one)
+        return True
+
+    batch = waiting.take(lambda _: Room(32 if alone else 4, 1 << 20), is_wanted)
+    assert (batch, asked) == ([first], [first])
+    assert waiting.take(lambda _: Room(4, 1 << 20), is_wanted) == [later]
+    assert asked == [first, later]
+
+
+def test_what_is_not_wanted_leaves_and_its_caller_keeps_its_turn() -> None:
+    gone = [work("a"), work("a"), work("c")]
+    waiting = queue(gone[0], gone[1], wanted := work("a"), other := work("b"), gone[2])
+    batch = waiting.take(lambda _: Room(4, 1 << 20), lambda one: one not in gone)
+    assert batch == [wanted, other]
+    assert not len(waiting) and not waiting.size_bytes
+
+
 def test_who_fills_the_queue_is_who_is_refused() -> None:
     first = [work("busy") for _ in range(10)]
     waiting = queue(*first, max_queue=10)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import tensor
 from numpy.typing import NDArray
-from plane import Plane, error_of, reply_of
+from plane import FakeCall, Plane, error_of, reply_of
 
 from skerry.core import errors, sequences
 from skerry.core.inference import InferRequest
@@ -100,6 +100,21 @@ async def test_a_full_table_refuses_new_sequences_only(tmp_path: Path) -> None:
     assert [type(answer).__name__ for answer in answers] == ["InferReply", "InferReply", "OverloadedError"]
     reply_of(await one(plane, step(x, 1)))
     reply_of(await one(plane, step(x, 2, end=True)))
+    reply_of(await one(plane, step(x, 3, start=True)))
+
+
+async def test_a_start_that_expires_while_it_waits_takes_no_place(tmp_path: Path) -> None:
+    """The second start does not fit the run of the first."""
+    models.write_rnn(tmp_path, "rnn", 1)
+    batching = BatchPolicy(max_inline_s=0.0, max_run_bytes=4 * models.FEATURES)
+    policy = sequences.SequencePolicy(capacity=2)
+    plane = await Plane(tmp_path, Options(batching=batching, sequences=policy)).load_all()
+    hung_up = FakeCall()
+    x = window(4)[0]
+    first, second = plane.submit([step(x, key, start=True) for key in (1, 2)], [Context(), Context(call=hung_up)])
+    hung_up.is_cancelled = True
+    assert isinstance(error_of(await second), errors.DeadlineError)
+    reply_of(await first)
     reply_of(await one(plane, step(x, 3, start=True)))
 
 

@@ -85,14 +85,13 @@ class QueuedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What a run still holds; `is_empty`: nothing is in it yet."""
+    """What a run still holds."""
 
     rows: int
     size_bytes: int
-    is_empty: bool = True
 
     def less(self, work: QueuedRequest) -> "Room":
-        return Room(self.rows - work.rows, self.size_bytes - work.size_bytes, False)
+        return Room(self.rows - work.rows, self.size_bytes - work.size_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +126,17 @@ def leading(works: Sequence[QueuedRequest], most: int, now: float) -> int:
     return len(works)
 
 
-def cut(work: QueuedRequest, room: Room) -> QueuedRequest | None:
-    """What of the work goes into the room: all of it, the piece of its first rows (the work then is the rest), or
-    nothing. Something that would be whole in an empty run waits for one; an empty run takes one row of any size."""
+def fits(work: QueuedRequest, room: Room) -> bool:
+    """Does it go whole into what others have left of a run?"""
+    return work.rows <= room.rows and work.size_bytes <= room.size_bytes
+
+
+def cut(work: QueuedRequest, room: Room) -> QueuedRequest:
+    """What of the work goes into an empty run: all of it, or the piece of its first rows (the work then is the rest);
+    one row of any size does."""
     fitting = min(room.rows, room.size_bytes // max(1, work.row_bytes))
-    if work.rows <= fitting or (room.is_empty and work.rows == 1):
+    if work.rows <= fitting or work.rows == 1:
         return work
-    if not room.is_empty:
-        return None
     rows, row_bytes = max(1, fitting), work.row_bytes
     whole = work.whole = work.whole or Whole(work.rows, [])
     piece = QueuedRequest(

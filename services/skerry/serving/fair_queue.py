@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from skerry.core.sequences import Key
-from skerry.serving.batch_rules import BatchPolicy, QueuedRequest, Room, cut
+from skerry.serving.batch_rules import BatchPolicy, QueuedRequest, Room, cut, fits
 
 
 class BytePool:
@@ -71,24 +71,30 @@ class FairQueue:
         self, room: Callable[[QueuedRequest], Room], is_wanted: Callable[[QueuedRequest], bool]
     ) -> list[QueuedRequest]:
         """The next run: of callers in turn, one shape, at most one step of a sequence, without what `is_wanted` says no
-        of. `room` tells how much a run that begins with a request may hold."""
+        of: it is asked about what fits the run alone, for it may give a sequence its place. `room` tells how much a run
+        that begins with a request may hold."""
         batch: list[QueuedRequest] = []
         passed: list[str] = []
         keys: set[Key] = set()
         left: Room | None = None
         while self._turns and (left is None or left.rows > 0):
             name = self._turns.popleft()
-            work = self._next_of(name, batch, keys, is_wanted)
+            work = self._next_of(name, batch, keys)
             if work is None:
-                if name in self._callers:
-                    passed.append(name)
+                passed.append(name)
                 continue
-            if left is None:
-                left = room(work)
-            piece = work if work.is_alone else cut(work, left)
-            if piece is None or (work.is_alone and batch):
+            if left is not None and (work.is_alone or not fits(work, left)):
                 self._turns.appendleft(name)
                 break
+            if not is_wanted(work):
+                self._drop(name, work)
+                if name in self._callers:
+                    self._turns.appendleft(name)
+                continue
+            piece = work
+            if left is None:
+                left = room(work)
+                piece = work if work.is_alone else cut(work, left)
             if piece is work:
                 self._drop(name, work)
             else:
@@ -110,27 +116,16 @@ class FairQueue:
             name = self._turns[0]
             yield self._remove(self._callers[name].works[0])
 
-    def _next_of(
-        self, name: str, batch: list[QueuedRequest], keys: set[Key], is_wanted: Callable[[QueuedRequest], bool]
-    ) -> QueuedRequest | None:
+    def _next_of(self, name: str, batch: list[QueuedRequest], keys: set[Key]) -> QueuedRequest | None:
         """The caller's first request that may join the batch, still in the queue. A later step must not overtake an
         earlier one of its sequence."""
-        works = self._callers[name].works
         passed: set[Key] = set()
-        at = 0
-        while at < len(works):
-            work = works[at]
+        for work in self._callers[name].works:
             key = work.ask.key if work.ask is not None else None
-            if (batch and work.shape != batch[0].shape) or (key is not None and (key in keys or key in passed)):
-                if key is not None:
-                    passed.add(key)
-                at += 1
-            elif is_wanted(work):
+            if (not batch or work.shape == batch[0].shape) and (key is None or not (key in keys or key in passed)):
                 return work
-            else:
-                self._drop(name, work)
-                if name not in self._callers:
-                    break
+            if key is not None:
+                passed.add(key)
         return None
 
     def _is_full(self, more_bytes: int) -> bool:
