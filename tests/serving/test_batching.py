@@ -1,6 +1,7 @@
 """Batching: each caller gets its own rows, a bad request fails alone, expired work is not run, queues are bounded."""
 
 import asyncio
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from skerry.core.sequences import Ask
 from skerry.serving import batch_rules
 from skerry.serving.batch_rules import BatchPolicy, QueuedRequest
 from skerry.serving.predictor import Context, Job
+from skerry.serving.runtime import RunStoppedError
 from skerry.serving.version import Options, Version
 
 EXPIRED = Job(InferRequest("m", ()), Context(deadline=4.0), print)
+INLINE = Options(batching=BatchPolicy(max_inline_s=10, max_turn_s=10))
 THREADED = Options(batching=BatchPolicy(max_inline_s=0.0))
 
 
@@ -115,7 +118,7 @@ def test_the_first_works_share_a_run(rows: list[int], change: dict[str, Any], co
 
 async def test_a_quick_network_answers_many_callers_on_the_loop(tmp_path: Path) -> None:
     models.write_linear(tmp_path, "digits", 1)
-    plane = await Plane(tmp_path).load_all()
+    plane = await Plane(tmp_path, Options(batching=BatchPolicy(max_turn_s=10))).load_all()
     version = plane.registry.lookup("digits")
     for _ in range(8):
         version.batcher._pace.ran((), 16, 200e-6)
@@ -220,9 +223,12 @@ async def test_the_loop_goes_on_while_a_run_is_stuck(tmp_path: Path) -> None:
     reply_of(await stuck)
 
 
-async def test_a_bug_in_a_run_is_answered_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "options", [Options(batching=BatchPolicy(max_inline_s=10)), THREADED], ids=["inline", "thread"]
+)
+async def test_a_bug_in_a_run_is_answered_too(tmp_path: Path, options: Options) -> None:
     models.write_linear(tmp_path, "digits", 1)
-    plane = await Plane(tmp_path, THREADED).load_all()
+    plane = await Plane(tmp_path, options).load_all()
     version = plane.registry.lookup("digits")
     run = version.network.run
 
@@ -236,3 +242,47 @@ async def test_a_bug_in_a_run_is_answered_too(tmp_path: Path) -> None:
     assert "secret" not in str(answer)
     version.network.run = run  # type: ignore[method-assign]
     reply_of((await plane.answers([request]))[0])
+
+
+@pytest.mark.parametrize(
+    "options", [Options(batching=BatchPolicy(max_inline_s=10)), THREADED], ids=["inline", "thread"]
+)
+async def test_without_a_thread_to_run_on_or_to_watch_from_callers_are_told_and_the_version_goes_on(
+    tmp_path: Path, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models.write_linear(tmp_path, "digits", 1)
+    plane = await Plane(tmp_path, options).load_all()
+    runs = _watched(plane, "digits")
+    request = InferRequest("digits", (tensor([[1, 2, 3, 4]]),))
+
+    def exhausted(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", exhausted)
+        refused = [future.result() for future in plane.submit([request] * 3)]
+    assert [type(error_of(answer)) for answer in refused] == [errors.UnavailableError] * 3
+    reply_of((await plane.answers([request]))[0])
+    assert sum(runs) == 1, "what was refused is not run after all"
+
+
+async def test_what_was_stopped_on_the_loop_waits_under_the_name_of_its_caller(tmp_path: Path) -> None:
+    """The queue then holds two of one caller, whose second one leaves for that of another."""
+    models.write_linear(tmp_path, "digits", 1)
+    batching = BatchPolicy(max_inline_s=10, inline_rows=1, max_queue=2)
+    plane = await Plane(tmp_path, Options(batching=batching)).load_all()
+    network = plane.registry.lookup("digits").network
+    run = network.run
+
+    def stopped(inputs, state=()):  # type: ignore[no-untyped-def]
+        network.run = run  # type: ignore[method-assign]
+        raise RunStoppedError("it held the loop")
+
+    network.run = stopped  # type: ignore[method-assign]
+    calls = [FakeCall() for _ in range(3)]
+    for call, address in zip(calls, ("10.0.0.1:1", "10.0.0.1:2", "10.0.0.2:1"), strict=True):
+        call.peer_address = address
+    request = InferRequest("digits", (tensor([[1, 2, 3, 4]]),))
+    futures = plane.submit([request] * 3, [Context(call=call) for call in calls])  # type: ignore[arg-type]
+    answers = [await future for future in futures]
+    assert [isinstance(answer, errors.OverloadedError) for answer in answers] == [False, True, False]

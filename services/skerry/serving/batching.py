@@ -93,9 +93,7 @@ class Batcher:
                 self._answering.refuse(work, stuck)
             return
         for work in works:
-            call = work.job.context.call
-            work.caller = addresses.place_of(call.peer_address.rpartition(":")[0].strip("[]")) if call else ""
-            self._expect(work)
+            self._join_queue(work)
             leaves = self._queue.add(work)
             if leaves is not None:
                 self._dismiss(leaves)
@@ -145,17 +143,20 @@ class Batcher:
         self._busy = True
         switch = self._network.switch
         switch.reset()
-        if row_s * sum([work.rows for work in batch]) > self._policy.max_inline_s:
-            running = asyncio.get_running_loop().run_in_executor(self._own_thread(), self._runner.run, batch)
-            self._limit.began(batch, partial(self._lost, batch))
-            running.add_done_callback(partial(self._thread_done, batch))
-            return 0.0
-        self._watchdog.began(switch)
         try:
-            outcomes, seconds = self._runner.run(batch)
-        finally:
+            if row_s * sum([work.rows for work in batch]) > self._policy.max_inline_s:
+                self._start_on_thread(batch)
+                return 0.0
+            self._watchdog.began(switch)
+            try:
+                outcomes, seconds = self._runner.run(batch)
+            finally:
+                is_slow = self._watchdog.ended()
+        except Exception as exc:  # noqa: BLE001  # the last line between a run and those who wait for it
             self._busy = False
-            is_slow = self._watchdog.ended()
+            self._fail(batch, exc)
+            return 0.0
+        self._busy = False
         self._pace.was_slow(is_slow, now)
         if outcomes is None:
             self._pace.leave_loop(now + seconds)
@@ -164,6 +165,19 @@ class Batcher:
         else:
             self._deliver(batch, outcomes, seconds, now + seconds)
         return seconds
+
+    def _start_on_thread(self, batch: list[QueuedRequest]) -> None:
+        """Raises UnavailableError when the system has no thread for it."""
+        try:
+            running = asyncio.get_running_loop().run_in_executor(self._own_thread(), self._runner.run, batch)
+        except RuntimeError as exc:
+            self._drop_thread()  # it would run the batch all the same, before the next one
+            label = self._label
+            raise errors.UnavailableError(
+                f"version {label.version} of model {label.model!r} cannot run: {exc}; allow the process more threads"
+            ) from exc
+        self._limit.began(batch, partial(self._lost, batch))
+        running.add_done_callback(partial(self._thread_done, batch))
 
     def _is_wanted(self, now: float, work: QueuedRequest) -> bool:
         """May it run? Answers it at once when it must not."""
@@ -185,10 +199,13 @@ class Batcher:
         for work in batch:
             if work.ask is not None and self._states is not None:
                 self._states.abandon(work.ask)
-            self._expect(work)
+            self._join_queue(work)
         self._queue.put_back(batch)
 
-    def _expect(self, work: QueuedRequest) -> None:
+    def _join_queue(self, work: QueuedRequest) -> None:
+        """It is to wait, for the first time or again."""
+        call = work.job.context.call
+        work.caller = addresses.place_of(call.peer_address.rpartition(":")[0].strip("[]")) if call else ""
         if work.ask is not None and self._states is not None:
             self._states.expect(work.ask)
 
@@ -200,13 +217,12 @@ class Batcher:
         self._busy = False
         was_lost = self._limit.ended()
         bug, now = running.exception(), asyncio.get_running_loop().time()
-        outcomes: list[Outcome] | None
         if bug is not None:
-            log.error("run_failed", model=self._label.model, version=self._label.version, message=repr(bug))
-            failed = errors.IntegrityError(f"model {self._label.model!r} failed on this request")
-            outcomes, seconds = [failed for _ in batch], 0.0
-        else:
-            outcomes, seconds = running.result()
+            self._limit.was_answered()
+            self._fail([] if was_lost else batch, bug)
+            self._kick()
+            return
+        outcomes, seconds = running.result()
         if was_lost:
             log.warning("run_came_back", model=self._label.model, version=self._label.version, seconds=seconds)
         elif outcomes is None:
@@ -215,6 +231,13 @@ class Batcher:
             self._limit.was_answered()
             self._deliver(batch, outcomes, seconds, now)
         self._kick()
+
+    def _fail(self, batch: list[QueuedRequest], bug: BaseException) -> None:
+        """For what a run is not known to raise: it is logged, and the callers are told no more than that it failed."""
+        log.error("run_failed", model=self._label.model, version=self._label.version, message=repr(bug))
+        failed = errors.IntegrityError(f"model {self._label.model!r} failed on this request")
+        for work in batch:
+            self._answering.failed(work, bug if isinstance(bug, errors.SkerryError) else failed)
 
     def _stopped(self, batch: list[QueuedRequest], seconds: float, now: float) -> None:
         """The run on the thread was stopped: whoever still waits runs again alone, and a lone one has failed."""
@@ -263,7 +286,11 @@ class Batcher:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"model-{self._label.model}")
         return self._thread
 
-    def _close_if_idle(self) -> None:
-        if self._closing and not self._busy and not self._queue and self._thread is not None:
-            self._thread.shutdown(wait=False)
+    def _drop_thread(self) -> None:
+        if self._thread is not None:
+            self._thread.shutdown(wait=False, cancel_futures=True)
             self._thread = None
+
+    def _close_if_idle(self) -> None:
+        if self._closing and not self._busy and not self._queue:
+            self._drop_thread()
