@@ -23,6 +23,7 @@ from torch import nn
 from skerry.adapters import dataset_store
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.core import contract, contributions, dataset_parts, datasets, digests, gates, manifest, specs
+from skerry.core.tasks import Classification
 from skerry.curator import labels
 from skerry.curator.captured_rows import Row
 from skerry.curator.datasets import Publisher
@@ -32,7 +33,7 @@ from skerry.trainer.shipped import Shipped
 
 NAMES = tuple("0123456789")
 INPUT = datasets.Input("image", "UINT8", (8, 8))
-TASK = LabelTask("digits", NAMES, INPUT)
+TASK = LabelTask("digits", Classification(NAMES), INPUT)
 NODES, HOSTILE = 10, "node-9"
 BASE, HELD, TEST = 300, 200, 700  # rows imported to train, imported to judge, and looked at only at the end
 FLOOD = 1500  # rows of the hostile node
@@ -134,10 +135,12 @@ class World:
             ("holdout", slice(ends[0], ends[1])),
         )
         parts = [
-            dataset_store.write_part(self.blobs, role, "imported", dataset_parts.imported(x[rows], y[rows], NAMES))
+            dataset_store.write_part(
+                self.blobs, role, "imported", dataset_parts.imported(x[rows], y[rows], TASK.answers)
+            )
             for role, rows in roles
         ]
-        base = datasets.DatasetManifest("digits", NAMES, INPUT, tuple(parts))
+        base = datasets.DatasetManifest("digits", TASK.answers, INPUT, tuple(parts))
         self.base = dataset_store.write_manifest(self.blobs, base)
         self.stable: baseline.Baseline | None = None
         _, self.stable = self.run("stable", self.base)

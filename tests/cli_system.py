@@ -69,5 +69,5 @@ class StillSystem:
                 for part in manifest.parts
                 if part.role == role
             ]
-            rows[role] = dataset_parts.concatenate(parts, manifest.input, len(manifest.class_names))
+            rows[role] = dataset_parts.concatenate(parts, manifest.input, manifest.task)
         return manifest, rows

@@ -34,6 +34,7 @@ from skerry.controller.jobs.memory import MemoryJobs
 from skerry.controller.jobs.protocol import State
 from skerry.controller.store import Store
 from skerry.core import contract, datasets, digests, specs, writers
+from skerry.core.tasks import Classification
 
 T0_MS = 1_790_000_000_000
 
@@ -193,7 +194,7 @@ class World:
         part = datasets.Part("train", "captured", digests.sha256(b"part"), captured, (captured, *[0] * 9))
         made = datasets.DatasetManifest(
             MODEL,
-            tuple("0123456789"),
+            Classification(tuple("0123456789")),
             datasets.Input("image", "UINT8", (28, 28)),
             (part,) if captured else (),
             dropped={datasets.OVER_BUDGET: over_budget} if over_budget else {},

@@ -15,6 +15,7 @@ from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.adapters.streams.memory import MemoryStreams
 from skerry.core import contract, dataset_parts, datasets, digests, errors
+from skerry.core.tasks import Classification
 from skerry.curator import telling
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.example_store import ExampleStore
@@ -35,7 +36,7 @@ from skerry.proto import fleet_pb2
 _T = TypeVar("_T")
 VERSION = "sha256:" + "ab" * 32
 INPUT = datasets.Input("image", "UINT8", (2, 2))
-TASK = LabelTask("digits", ("zero", "one", "two"), INPUT)
+TASK = LabelTask("digits", Classification(("zero", "one", "two")), INPUT)
 SPEC: dict[str, Any] = {
     "classNames": ["zero", "one", "two"],
     "input": {"name": "image", "datatype": "UINT8", "shape": [2, 2]},
@@ -227,4 +228,4 @@ class World:
             dataset_parts.unpack(self.blobs.read(digests.blob_path(part.digest), max_bytes=1 << 20), manifest)
             for part in manifest.select(role, "captured")
         )
-        return dataset_parts.concatenate(list(read), manifest.input, len(manifest.class_names))
+        return dataset_parts.concatenate(list(read), manifest.input, manifest.task)

@@ -9,9 +9,11 @@ from skerry.adapters import dataset_store
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.core import contract, dataset_parts, datasets, digests, snapshots, writers
+from skerry.core.tasks import Classification
 
 MODEL = "press"
 NAMES = ("ok", "worn", "broken")
+TASK = Classification(NAMES)
 INPUT = datasets.Input("window", "FP32", (20, 4))
 
 
@@ -53,7 +55,7 @@ class World:
         made = []
         for (role, origin), one in rows:
             made.append(dataset_store.write_part(self.blobs, role, origin, one))
-        whole = {"model": MODEL, "class_names": NAMES, "input": INPUT, "parts": tuple(made)} | changes
+        whole = {"model": MODEL, "task": TASK, "input": INPUT, "parts": tuple(made)} | changes
         manifest = datasets.DatasetManifest(**whole).to_json()
         digest = digests.sha256(manifest)
         self.blobs.write(contract.dataset_path(MODEL, digest), manifest)
@@ -75,4 +77,4 @@ class World:
 
 def rows(per_class: list[int], seed: int = 0) -> dataset_parts.Rows:
     x, y = windows(per_class, seed)
-    return dataset_parts.imported(x, y, NAMES, first=seed * 10_000)
+    return dataset_parts.imported(x, y, TASK, first=seed * 10_000)

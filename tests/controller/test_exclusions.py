@@ -10,6 +10,7 @@ import pytest
 from skerry.adapters import dataset_store
 from skerry.controller import exclusions, observe
 from skerry.core import contract, datasets, digests, writers
+from skerry.core.tasks import Classification
 
 World = controlling.World
 HOSTILE = "edge-9"
@@ -26,7 +27,7 @@ def dataset(world: World, **nodes: int) -> str:
     part = datasets.Part("train", "captured", digests.sha256(b"part"), captured, (captured, *[0] * 9))
     rows = {name.replace("_", "-"): datasets.NodeRows(count, 0) for name, count in nodes.items()}
     image = datasets.Input("image", "UINT8", (28, 28))
-    made = datasets.DatasetManifest(controlling.MODEL, tuple("0123456789"), image, (part,), nodes=rows)
+    made = datasets.DatasetManifest(controlling.MODEL, Classification(tuple("0123456789")), image, (part,), nodes=rows)
     return dataset_store.write_manifest(world.blobs, made)
 
 

@@ -22,6 +22,7 @@ from skerry.adapters.objects.protocol import Objects
 from skerry.adapters.trust import keys, repository
 from skerry.controller import settings
 from skerry.core import errors, writers
+from skerry.core.tasks import Classification
 
 
 def environment(tmp: Path) -> dict[str, str]:
@@ -181,7 +182,7 @@ def _ask_run(tmp: Path, objects: Objects) -> None:
     from skerry.core import datasets, digests
 
     made = datasets.DatasetManifest(
-        "digits", tuple("0123456789"), datasets.Input("image", "UINT8", (28, 28)), ()
+        "digits", Classification(tuple("0123456789")), datasets.Input("image", "UINT8", (28, 28)), ()
     ).to_json()
     digest = digests.sha256(made)
     blobs = blob_store.open_blobs(environment(tmp)["SKERRY_BLOBS"])

@@ -10,21 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skerry.core import contract, dataset_parts, datasets, digests, errors, label_map
+from skerry.core.tasks import Classification
 
 INPUT = datasets.Input("image", "UINT8", (2, 3))
 DIGEST = "sha256:" + "0a" * 32
 CLASSES = ("a", "b", "c")
+TASK = Classification(CLASSES)
 
 
 def rows(n: int = 6, classes: int = 3) -> dataset_parts.Rows:
     x = np.arange(n * 6, dtype=np.uint8).reshape(n, 2, 3)
-    return dataset_parts.imported(x, np.arange(n, dtype=np.int64) % classes, CLASSES[:classes])
+    return dataset_parts.imported(x, np.arange(n, dtype=np.int64) % classes, Classification(CLASSES[:classes]))
 
 
 def manifest(**changes: object) -> datasets.DatasetManifest:
     part = dataset_parts.describe("train", "imported", b"bytes", rows())
     nodes = {"north": datasets.NodeRows(3, 1)}
-    whole = datasets.DatasetManifest("m", CLASSES, INPUT, (part,), (DIGEST,), 7, {"non-finite": 2}, nodes)
+    whole = datasets.DatasetManifest("m", TASK, INPUT, (part,), (DIGEST,), 7, {"non-finite": 2}, nodes)
     return replace(whole, **changes)  # type: ignore[arg-type]
 
 
@@ -41,7 +43,7 @@ def test_a_manifest_survives_its_json_and_the_json_is_canonical() -> None:
     [
         pytest.param(("schema",), 3, "schema", id="a newer schema is refused"),
         pytest.param(("classNames",), [], "classNames", id="no class names are refused"),
-        pytest.param(("classNames",), ["a", "a", "b"], "distinct", id="a class name twice is refused"),
+        pytest.param(("classNames",), ["a", "a", "b"], "classNames must be", id="a class name twice is refused"),
         pytest.param(("input", "datatype"), "BYTES", "datatype", id="a datatype without numbers is refused"),
         pytest.param(("input", "shape"), [0, 3], "shape", id="an empty row is refused"),
         pytest.param(("input", "shape"), [1 << 20, 1 << 20], "row", id="a row of a terabyte is refused"),
@@ -173,7 +175,7 @@ def test_rows_with_a_number_that_is_none_are_found() -> None:
     x = np.zeros((3, 4), np.float32)
     x[1, 2] = np.nan
     x[2, 0] = np.inf
-    assert dataset_parts.finite_rows(dataset_parts.imported(x, np.zeros(3, np.int64), ("a", "b"))).tolist() == [
+    assert dataset_parts.finite_rows(dataset_parts.imported(x, np.zeros(3, np.int64), TASK)).tolist() == [
         True,
         False,
         False,
@@ -182,9 +184,9 @@ def test_rows_with_a_number_that_is_none_are_found() -> None:
 
 
 def test_concatenating_nothing_keeps_the_shape() -> None:
-    none = dataset_parts.concatenate([], INPUT, 3)
+    none = dataset_parts.concatenate([], INPUT, TASK)
     assert none.x.shape == (0, 2, 3) and none.soft.shape == (0, 3)
-    assert len(dataset_parts.concatenate([rows(2), rows(3)], INPUT, 3)) == 5
+    assert len(dataset_parts.concatenate([rows(2), rows(3)], INPUT, TASK)) == 5
 
 
 def test_a_manifest_and_a_part_of_schema_1_are_read_with_what_is_known_of_their_rows() -> None:
@@ -200,7 +202,7 @@ def test_a_manifest_and_a_part_of_schema_1_are_read_with_what_is_known_of_their_
 
 def test_columns_that_a_later_release_adds_do_not_hinder_the_reader() -> None:
     out = io.BytesIO()
-    columns = {name: getattr(rows(), name) for name in dataset_parts.COLUMNS}
+    columns = dataset_parts.columns(rows())
     np.savez_compressed(out, **columns, block=np.arange(6))
     np.testing.assert_array_equal(dataset_parts.unpack(out.getvalue(), manifest()).y, rows().y)
 
@@ -215,7 +217,7 @@ def test_a_part_of_a_label_map_that_has_grown_keeps_its_classes() -> None:
 
 
 def test_a_dataset_grows_with_the_label_map_and_never_under_another() -> None:
-    grown = manifest().grown(("a", "b", "c", "d"))
+    grown = manifest().grown(Classification(("a", "b", "c", "d")))
     assert grown.parts[0].per_class == (2, 2, 2, 0)
-    with pytest.raises(errors.InputError, match="class 0 was 'a' and would be 'b'"):
-        manifest().grown(("b", "a", "c"))
+    with pytest.raises(errors.InputError, match="its class 0 is 'a', that of the model 'b'"):
+        manifest().grown(Classification(("b", "a", "c")))

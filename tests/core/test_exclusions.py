@@ -5,12 +5,13 @@ import dataclasses
 import pytest
 
 from skerry.core import datasets, errors, exclusions
+from skerry.core.tasks import Classification
 
 INPUT = datasets.Input("x", "FP32", (2,))
 PART = datasets.Part("train", "captured", "sha256:" + "0" * 64, 100, (60, 40))
 MANIFEST = datasets.DatasetManifest(
     "press",
-    ("a", "b"),
+    Classification(("a", "b")),
     INPUT,
     (PART,),
     dropped={datasets.OVER_BUDGET: 5},

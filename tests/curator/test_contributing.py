@@ -36,7 +36,7 @@ def send(world: curating.World, node: str, seeds: range, truth: int | None = Non
 
 def published(world: curating.World) -> tuple[datasets.DatasetManifest, dataset_parts.Rows]:
     manifest, rows = world.dataset(world.state.published.digest)
-    return manifest, dataset_parts.concatenate(list(rows.values()), manifest.input, 3)
+    return manifest, dataset_parts.concatenate(list(rows.values()), manifest.input, manifest.task)
 
 
 @pytest.fixture(scope="module")

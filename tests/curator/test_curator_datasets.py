@@ -13,6 +13,7 @@ from skerry.adapters import dataset_store
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.core import contract, dataset_parts, datasets, digests, errors
 from skerry.core.contributions import Fleet
+from skerry.core.tasks import Classification
 from skerry.curator import examples
 from skerry.curator.captured_rows import CapturedRows, Row
 from skerry.curator.datasets import Publisher, span
@@ -46,9 +47,9 @@ def rows_of(*labelled: tuple[examples.Captured, Label], max_bytes: int = 1 << 20
 
 
 def imported(blobs: MemoryBlobs, x: Any, y: Any, input_: datasets.Input = curating.INPUT) -> str:
-    rows = dataset_parts.imported(np.asarray(x, dtype=input_.dtype), np.asarray(y), curating.TASK.class_names)
+    rows = dataset_parts.imported(np.asarray(x, dtype=input_.dtype), np.asarray(y), curating.TASK.answers)
     part = dataset_store.write_part(blobs, "train", "imported", rows)
-    manifest = datasets.DatasetManifest("digits", curating.TASK.class_names, input_, (part,))
+    manifest = datasets.DatasetManifest("digits", curating.TASK.answers, input_, (part,))
     return dataset_store.write_manifest(blobs, manifest)
 
 
@@ -57,7 +58,7 @@ def test_a_row_carries_its_label_its_soft_label_and_its_example() -> None:
     names = [world.upload(curating.example(seed)) for seed in range(12)]
     world.work(10)
     manifest, rows = world.dataset(world.state.published.digest)
-    both = dataset_parts.concatenate(list(rows.values()), manifest.input, 3)
+    both = dataset_parts.concatenate(list(rows.values()), manifest.input, manifest.task)
     assert {one.decode() for one in both.id} == {f"sha256:{name}" for name in names}
     assert (both.y == both.x[:, 0, 0] % 3).all()
     assert both.has_soft.all() and (both.soft.argmax(axis=1) == both.y).all()
@@ -148,7 +149,7 @@ def test_what_was_dropped_is_told_by_reason_in_the_manifest() -> None:
 
 
 def test_a_number_that_is_not_finite_never_gets_into_a_dataset() -> None:
-    task = curating.LabelTask("digits", ("a", "b"), datasets.Input("x", "FP32", (2,)))
+    task = curating.LabelTask("digits", Classification(("a", "b")), datasets.Input("x", "FP32", (2,)))
     raw = np.array([1.0, np.inf], dtype="<f4").tobytes()
     tensor = fleet_pb2.CapturedTensor(name="x", datatype="FP32", shape=[2], raw=raw)
     data = fleet_pb2.Example(model="digits", inputs=[tensor]).SerializeToString()

@@ -24,6 +24,7 @@ from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.streams import open_streams
 from skerry.core import digests, errors, tensors
 from skerry.core.inference import InferReply
+from skerry.core.tasks import Classification
 from skerry.curator.teacher import RemoteTeacher
 from skerry.proto import open_inference_pb2 as pb
 
@@ -82,7 +83,9 @@ async def test_a_teacher_with_other_classes_or_without_the_model_is_no_teacher_y
         with pytest.raises(errors.UnavailableError, match=r"logits FP32 \[1, 5\], not floating numbers \[1, 3\]"):
             await RemoteTeacher(remote, 5.0).ask(curating.TASK, rows)
         with pytest.raises(errors.UnavailableError, match="no model faces"):
-            await RemoteTeacher(remote, 5.0).ask(curating.LabelTask("faces", ("a", "b"), curating.INPUT), rows)
+            await RemoteTeacher(remote, 5.0).ask(
+                curating.LabelTask("faces", Classification(("a", "b")), curating.INPUT), rows
+            )
 
 
 async def until(true: Callable[[], bool], what: str) -> None:

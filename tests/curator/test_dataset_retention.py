@@ -109,9 +109,9 @@ def test_what_is_no_longer_named_goes_in_its_time(world: curating.World) -> None
 
 def test_what_was_imported_is_never_swept(world: curating.World) -> None:
     x = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
-    rows = dataset_parts.imported(x, np.array([0, 1]), curating.TASK.class_names)
+    rows = dataset_parts.imported(x, np.array([0, 1]), curating.TASK.answers)
     part = dataset_store.write_part(world.blobs, "train", "imported", rows)
-    made = datasets.DatasetManifest("digits", curating.TASK.class_names, curating.INPUT, (part,))
+    made = datasets.DatasetManifest("digits", curating.TASK.answers, curating.INPUT, (part,))
     base = dataset_store.write_manifest(world.blobs, made)
     publish(world, 1)
     wait(world, 3 * KEEP_S)

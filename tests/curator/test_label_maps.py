@@ -14,7 +14,7 @@ def test_rows_name_their_node_and_the_label_map_and_the_manifest_counts_them() -
         world.upload(curating.example(seed, node="south" if seed % 3 else "north"))
     world.work(12)
     manifest, rows = world.dataset(world.state.published.digest)
-    both = dataset_parts.concatenate(list(rows.values()), manifest.input, 3)
+    both = dataset_parts.concatenate(list(rows.values()), manifest.input, manifest.task)
     assert set(both.label_map.tolist()) == {curating.TASK.label_map.encode()}
     for node, counted in manifest.nodes.items():
         assert counted.train == (rows["train"].node == node.encode()).sum()
@@ -31,7 +31,7 @@ def test_labels_stay_when_a_class_is_appended() -> None:
     world.work(6)
     manifest, rows = world.dataset(world.state.published.digest)
     assert manifest.class_names == ("zero", "one", "two", "new") and world.teacher.asked == 6
-    both = dataset_parts.concatenate(list(rows.values()), manifest.input, 4)
+    both = dataset_parts.concatenate(list(rows.values()), manifest.input, manifest.task)
     assert both.soft.shape == (6, 4) and (both.y == both.x[:, 0, 0] % 3).all()
     assert set(both.label_map.tolist()) == {curating.TASK.label_map.encode()}
 

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from training_world import MODEL, NAMES, World, rows
+from training_world import MODEL, NAMES, TASK, World, rows
 
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.core import contract, dataset_parts, datasets, digests, errors, specs
+from skerry.core.tasks import Classification
 from skerry.trainer import data
 
 
@@ -49,7 +50,9 @@ def test_rows_without_any_label_are_dropped_and_counted() -> None:
 def test_a_row_of_the_holdout_is_never_trained_on() -> None:
     world = World()
     train, held = rows([60, 60, 60]), rows([40] * 3, seed=1)
-    leaking = dataset_parts.concatenate([train, held.take(np.arange(10))], datasets.Input("window", "FP32", (20, 4)), 3)
+    leaking = dataset_parts.concatenate(
+        [train, held.take(np.arange(10))], datasets.Input("window", "FP32", (20, 4)), TASK
+    )
     loaded = load(world, world.dataset({("train", "imported"): leaking, ("holdout", "imported"): held}))
     assert loaded.dropped["in-holdout"] == 10 and len(loaded.train["imported"]) == 180
 
@@ -89,7 +92,7 @@ def test_when_every_row_is_bad_the_error_says_what_was_left_out() -> None:
     ("changes", "word"),
     [
         pytest.param(
-            {"class_names": ("ok", "worn", "gone")},
+            {"task": Classification(("ok", "worn", "gone"))},
             "its class 2 is 'gone', that of the model 'broken'",
             id="other classes",
         ),
@@ -97,10 +100,14 @@ def test_when_every_row_is_bad_the_error_says_what_was_left_out() -> None:
         pytest.param({"input": datasets.Input("window", "FP32", (4, 20))}, r"\[4, 20\]", id="another shape"),
         pytest.param({"input": datasets.Input("w", "FP32", (20, 4))}, "input is named 'w'", id="another input's name"),
         pytest.param(
-            {"class_names": ("worn", "ok", "broken")}, "class 0 is 'worn', that of the model 'ok'", id="another order"
+            {"task": Classification(("worn", "ok", "broken"))},
+            "class 0 is 'worn', that of the model 'ok'",
+            id="another order",
         ),
         pytest.param(
-            {"class_names": ("ok", "worn", "broken", "new"), "parts": ()}, "4 classes, the model has 3", id="one more"
+            {"task": Classification(("ok", "worn", "broken", "new")), "parts": ()},
+            "4 classes, the model has 3",
+            id="one more",
         ),
     ],
 )

@@ -14,76 +14,112 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.core import digests, errors, label_map, names, npz
+from skerry.core import digests, errors, names, npz
 from skerry.core.datasets import DatasetManifest, Input, Origin, Part, Role
+from skerry.core.tasks import Classification, ColumnFault, Forecast, Task
+from skerry.core.tasks import columns as columns_of
+from skerry.core.tasks.classification import NO_CLASS
 
 MAX_PART_BYTES = 1 << 30
 ID_DTYPE = np.dtype("S71")
 NODE_DTYPE = np.dtype("S120")
-NO_LABEL = -1
+NO_LABEL = NO_CLASS
+SERIES_DTYPE = np.dtype("S120")
 _ADDED = ("node", "label_map")  # since schema 2
-_SOFT_SUM_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """`x` [n, *shape] as callers send it, `y` [n] int64 (-1: none), `soft` [n, classes] float32 (rows of NaN: none),
+    """`x` [n, *shape] as callers send it, `y` the truth: [n] int64 (-1: none), of forecasts [n, steps] float32 (NaN:
+    none); `soft` [n, width] float32, what a teacher says (rows of NaN: nothing),
     `weight` [n] float32 ≥ 0, `id` [n] S71 (example id or `imported:<n>`), `node` [n] S120 (which node captured it;
     empty: imported, or packed by a release that did not say), `label_map` [n] S71 (the digest of the label map that the
-    label was given by, the dataset's or a beginning of it)."""
+    label was given by, the dataset's or a beginning of it). Of forecasts also `series` [n] S120, `time` [n] int64 (Unix
+    ms of the series' own clock) and `naive` [n, seasons, steps] float32 (NaN: not known)."""
 
     x: NDArray[Any]
-    y: NDArray[np.int64]
+    y: NDArray[Any]
     soft: NDArray[np.float32]
     weight: NDArray[np.float32]
     id: NDArray[np.bytes_]
     node: NDArray[np.bytes_]
     label_map: NDArray[np.bytes_]
+    series: NDArray[np.bytes_] | None = None
+    time: NDArray[np.int64] | None = None
+    naive: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.y)
 
     def take(self, which: NDArray[Any]) -> "Rows":
         """The rows of a boolean mask or an index array."""
-        return Rows(*(getattr(self, name)[which] for name in COLUMNS))
+        return Rows(**{name: column[which] for name, column in columns(self).items()})
+
+    @property
+    def targets(self) -> NDArray[Any]:
+        """What is learned from each row. Of classes [n] the hard label, else the likeliest soft one, else -1; of
+        forecasts [n, steps] the truth, else NaN."""
+        if self.y.ndim == 2:
+            return self.y
+        likeliest = np.where(self.has_soft, np.nan_to_num(self.soft, nan=-1.0).argmax(axis=1), NO_LABEL)
+        return np.asarray(np.where(self.y != NO_LABEL, self.y, likeliest), dtype=np.int64)
+
+    @property
+    def per_class(self) -> tuple[int, ...]:
+        """How many rows there are of each class; empty for forecasts."""
+        if self.y.ndim == 2:
+            return ()
+        targets = self.targets
+        counts = np.bincount(targets[targets != NO_LABEL], minlength=self.soft.shape[1])
+        return tuple(int(count) for count in counts)
 
     @property
     def has_soft(self) -> NDArray[np.bool_]:
         return np.asarray(~np.isnan(self.soft).any(axis=1))
 
-    @property
-    def targets(self) -> NDArray[np.int64]:
-        """[n] the hard label, else the likeliest soft one, else -1."""
-        likeliest = np.where(self.has_soft, np.nan_to_num(self.soft, nan=-1.0).argmax(axis=1), NO_LABEL)
-        return np.asarray(np.where(self.y != NO_LABEL, self.y, likeliest), dtype=np.int64)
-
 
 COLUMNS = tuple(column.name for column in fields(Rows))
 
 
-def imported(x: NDArray[Any], y: NDArray[np.int64], class_names: Sequence[str], first: int = 0) -> Rows:
+def columns(rows: Rows) -> dict[str, NDArray[Any]]:
+    """The columns that these rows have, by name."""
+    every = ((name, getattr(rows, name)) for name in COLUMNS)
+    return {name: column for name, column in every if column is not None}
+
+
+def imported(x: NDArray[Any], y: NDArray[Any], task: Task, first: int = 0, **of_forecasts: NDArray[Any]) -> Rows:
     """Rows of labelled data that a person brings: no soft labels, weight 1, no node, ids `imported:<n>` from `first`
-    on."""
+    on; of forecasts also `series`, `time` and `naive`."""
     ids = np.array([f"imported:{first + index}" for index in range(len(y))], dtype=ID_DTYPE)
-    soft = np.full((len(y), len(class_names)), np.nan, dtype=np.float32)
+    soft = np.full((len(y), task.width), np.nan, dtype=np.float32)
     weight, node = np.ones(len(y), dtype=np.float32), np.zeros(len(y), dtype=NODE_DTYPE)
-    maps = np.full(len(y), label_map.digest(class_names), dtype=ID_DTYPE)
-    return Rows(x, y.astype(np.int64), soft, weight, ids, node, maps)
+    maps = np.full(len(y), task.digest, dtype=ID_DTYPE)
+    return Rows(x, y.astype(task.no_truth(0).dtype), soft, weight, ids, node, maps, **of_forecasts)
 
 
-def concatenate(parts: Sequence[Rows], row: Input, classes: int) -> Rows:
+def concatenate(parts: Sequence[Rows], row: Input, task: Task) -> Rows:
     """One after the other; empty, but of the right shape, for none."""
-    empty = Rows(
-        np.empty((0, *row.shape), dtype=row.dtype),
-        np.empty(0, dtype=np.int64),
-        np.empty((0, classes), dtype=np.float32),
-        np.empty(0, dtype=np.float32),
-        np.empty(0, dtype=ID_DTYPE),
-        np.empty(0, dtype=NODE_DTYPE),
-        np.empty(0, dtype=ID_DTYPE),
-    )
-    every = [empty, *parts]
-    return Rows(*(np.concatenate([getattr(rows, name) for rows in every]) for name in COLUMNS))
+    empty = Rows(np.empty((0, *row.shape), dtype=row.dtype), task.no_truth(0), **_empty(0, task))
+    every = [columns(rows) for rows in (empty, *parts)]
+    return Rows(**{name: np.concatenate([rows[name] for rows in every]) for name in every[0]})
+
+
+def _empty(n: int, task: Task) -> dict[str, Any]:
+    """What the other columns hold of rows of which nothing is known."""
+    plain = {
+        "soft": np.full((n, task.width), np.nan, dtype=np.float32),
+        "weight": np.ones(n, dtype=np.float32),
+        "id": np.zeros(n, dtype=ID_DTYPE),
+        "node": np.zeros(n, dtype=NODE_DTYPE),
+        "label_map": np.full(n, task.digest, dtype=ID_DTYPE),
+    }
+    if not isinstance(task, Forecast):
+        return plain
+    return plain | {
+        "series": np.zeros(n, dtype=SERIES_DTYPE),
+        "time": np.zeros(n, dtype=np.int64),
+        "naive": np.full((n, len(task.naive), task.steps), np.nan, dtype=np.float32),
+    }
 
 
 def finite_rows(rows: Rows) -> NDArray[np.bool_]:
@@ -94,46 +130,38 @@ def finite_rows(rows: Rows) -> NDArray[np.bool_]:
 
 
 def check_part(arrays: Mapping[str, NDArray[Any]], manifest: DatasetManifest) -> Rows:
-    """Arrays from outside as Rows of the manifest's label map. Raises InputError naming the array, the first bad row
-    and what it should be.
+    """Arrays from outside as Rows of the manifest's task. Raises InputError naming the array, the first bad row and
+    what it should be.
 
     Non-finite numbers in `x` are let through (see `finite_rows`): one broken sensor must not stop a run.
     """
-    if missing := [name for name in COLUMNS if name not in arrays and name not in _ADDED]:
+    n = len(np.atleast_1d(arrays["y"])) if "y" in arrays else 0
+    packed = _packed_task(arrays, manifest)
+    wanted = {"x": np.empty((n, 0)), "y": packed.no_truth(n), **_empty(n, packed)}
+    if missing := [name for name in wanted if name not in arrays and name not in _ADDED]:
         raise errors.InputError(f"dataset part of {manifest.model}: array {missing[0]!r} is missing")
-    n = len(np.atleast_1d(arrays["y"]))
-    classes = _classes(arrays["soft"], manifest)
-    defaults = {
-        "node": np.zeros(n, dtype=NODE_DTYPE),
-        "label_map": np.full(n, label_map.digest(manifest.class_names[:classes]), dtype=ID_DTYPE),
-    }
-    arrays = {**defaults, **arrays}
-    wanted: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
-        "x": (manifest.input.dtype, (n, *manifest.input.shape)),
-        "y": (np.dtype(np.int64), (n,)),
-        "soft": (np.dtype(np.float32), (n, classes)),
-        "weight": (np.dtype(np.float32), (n,)),
-        "id": (ID_DTYPE, (n,)),
-        "node": (NODE_DTYPE, (n,)),
-        "label_map": (ID_DTYPE, (n,)),
-    }
-    for name, (dtype, shape) in wanted.items():
-        array = arrays[name]
-        if array.shape != shape or array.dtype != dtype:
+    found = {name: arrays.get(name, default) for name, default in wanted.items()}
+    shapes = {name: (column.dtype, column.shape) for name, column in wanted.items()}
+    shapes["x"] = (manifest.input.dtype, (n, *manifest.input.shape))
+    for name, (dtype, shape) in shapes.items():
+        if found[name].shape != shape or found[name].dtype != dtype:
             raise errors.InputError(
-                f"dataset part of {manifest.model}: {name} is {array.dtype} {list(array.shape)}, "
+                f"dataset part of {manifest.model}: {name} is {found[name].dtype} {list(found[name].shape)}, "
                 f"should be {dtype} {list(shape)}"
             )
-    rows = Rows(**{name: arrays[name] for name in COLUMNS})
-    _check_labels(rows, manifest)
+    rows = Rows(**found)
+    _check_columns(rows, packed, manifest)
     _check_sources(rows, manifest)
-    return replace(rows, soft=_widened(rows.soft, len(manifest.class_names)))
+    return replace(rows, soft=_widened(rows.soft, manifest.task.width))
 
 
-def _classes(soft: NDArray[Any], manifest: DatasetManifest) -> int:
-    """How many classes there were when the part was packed: the dataset's label map may have grown since."""
-    width = soft.shape[1] if soft.ndim == 2 else 0
-    return width if 0 < width < len(manifest.class_names) else len(manifest.class_names)
+def _packed_task(arrays: Mapping[str, NDArray[Any]], manifest: DatasetManifest) -> Task:
+    """The task as it was when the part was packed: the label map may have grown since."""
+    soft = arrays.get("soft")
+    width = soft.shape[1] if soft is not None and soft.ndim == 2 else 0
+    if isinstance(manifest.task, Classification) and 0 < width < manifest.task.width:
+        return Classification(manifest.class_names[:width])
+    return manifest.task
 
 
 def _widened(soft: NDArray[np.float32], classes: int) -> NDArray[np.float32]:
@@ -153,43 +181,40 @@ def _check_sources(rows: Rows, manifest: DatasetManifest) -> None:
         if node and not names.is_name(node.decode(errors="replace")):
             raise errors.InputError(f"dataset part of {manifest.model}: node {node!r:.80} is no name of a node")
     for one in np.unique(rows.label_map).tolist():
-        if label_map.length(one.decode(errors="replace"), manifest.class_names) is None:
+        if manifest.task.length(one.decode(errors="replace")) is None:
             raise errors.InputError(
                 f"dataset part of {manifest.model}: rows were labelled by label map {one!r:.80}, "
                 "which is not a beginning of the dataset's classNames"
             )
 
 
-def _check_labels(rows: Rows, manifest: DatasetManifest) -> None:
-    classes = rows.soft.shape[1]
-    _refuse(manifest, "y", (rows.y < NO_LABEL) | (rows.y >= classes), f"a class in 0..{classes - 1}, or -1 for none")
-    _refuse(manifest, "weight", ~(np.isfinite(rows.weight) & (rows.weight >= 0)), "a finite number of at least 0")
-    none = np.isnan(rows.soft).all(axis=1)
-    with np.errstate(invalid="ignore"):
-        sums_to_one = np.abs(rows.soft.sum(axis=1) - 1.0) <= _SOFT_SUM_TOLERANCE
-        good = sums_to_one & (rows.soft >= 0).all(axis=1)
-    _refuse(manifest, "soft", ~(good | none), "probabilities that add up to 1, or NaN throughout")
+def _check_columns(rows: Rows, task: Task, manifest: DatasetManifest) -> None:
+    _refuse(manifest, task.column_fault(rows.y, rows.soft))
+    negative = ~(np.isfinite(rows.weight) & (rows.weight >= 0))
+    _refuse(manifest, columns_of.first(("weight", negative, "a finite number of at least 0")))
+    if rows.naive is not None:
+        infinite = np.isinf(rows.naive).any(axis=(1, 2))
+        _refuse(manifest, columns_of.first(("naive", infinite, "finite, or NaN where it is not known")))
 
 
-def _refuse(manifest: DatasetManifest, name: str, bad: NDArray[np.bool_], wanted: str) -> None:
-    if bad.any():
-        first = int(bad.argmax())
+def _refuse(manifest: DatasetManifest, fault: ColumnFault | None) -> None:
+    if fault is not None:
+        first = int(fault.bad.argmax())
         raise errors.InputError(
-            f"dataset part of {manifest.model}: {name}[{first}] must be {wanted} ({int(bad.sum())} rows are wrong)"
+            f"dataset part of {manifest.model}: {fault.name}[{first}] must be {fault.wanted} "
+            f"({int(fault.bad.sum())} rows are wrong)"
         )
 
 
 def describe(role: Role, origin: Origin, data: bytes, rows: Rows) -> Part:
     """The manifest's entry for packed rows."""
-    targets = rows.targets
-    per_class = np.bincount(targets[targets != NO_LABEL], minlength=rows.soft.shape[1])
-    return Part(role, origin, digests.sha256(data), len(rows), tuple(int(count) for count in per_class))
+    return Part(role, origin, digests.sha256(data), len(rows), rows.per_class)
 
 
 def pack(rows: Rows) -> bytes:
     """The part as npz bytes; the same rows always give the same bytes."""
     out = io.BytesIO()
-    np.savez_compressed(out, **{name: getattr(rows, name) for name in COLUMNS})
+    np.savez_compressed(out, allow_pickle=False, **columns(rows))
     return out.getvalue()
 
 

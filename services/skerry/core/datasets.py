@@ -7,14 +7,17 @@ canonical JSON and its digest is the dataset's name; nothing trains on a part wh
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.core import digests, errors, json_fields, label_map, names, tensors
+from skerry.core import digests, errors, json_fields, names, tensors
+from skerry.core.specs import task
+from skerry.core.specs.reader import Reader
+from skerry.core.tasks import Classification, Task
 
 SCHEMA = 2
 READABLE_SCHEMAS = (1, 2)  # 1: rows name neither their node nor their label map
@@ -106,7 +109,7 @@ class DatasetManifest:
     rows that an earlier release packed name no node and are in none of them. `fleet`: how many nodes there were."""
 
     model: str
-    class_names: tuple[str, ...]
+    task: Task
     input: Input
     parts: tuple[Part, ...]
     parents: tuple[str, ...] = ()
@@ -116,16 +119,20 @@ class DatasetManifest:
     fleet: int = 0
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.task.class_names
+
+    @property
     def label_map(self) -> str:
-        """The digest of the class names in their order (`core.label_map`)."""
-        return label_map.digest(self.class_names)
+        """What its labels count in: the digest of the class names in their order, or of what is forecast."""
+        return self.task.digest
 
     def to_json(self) -> bytes:
         """Canonical JSON: sorted keys, no spaces, UTF-8. The same dataset is the same bytes."""
         document = {
             "schema": SCHEMA,
             "model": self.model,
-            "classNames": list(self.class_names),
+            **_task_json(self.task),
             "labelMap": self.label_map,
             "input": {"name": self.input.name, "datatype": self.input.datatype, "shape": list(self.input.shape)},
             "parts": [
@@ -161,16 +168,14 @@ class DatasetManifest:
             raise errors.InputError(
                 f"dataset manifest: schema must be at most {SCHEMA}; this one is newer than this skerry"
             )
-        class_names = tuple(read.texts("classNames", 1, MAX_CLASSES))
-        if len(set(class_names)) != len(class_names):
-            raise errors.InputError("dataset manifest: classNames must be distinct")
-        if schema > 1 and read.text("labelMap") != label_map.digest(class_names):
-            raise errors.InputError("dataset manifest: labelMap is not the digest of classNames")
+        answered = _task(document)
+        if schema > 1 and read.text("labelMap") != answered.digest:
+            raise errors.InputError("dataset manifest: labelMap is not the digest of classNames, or of the forecast")
         return cls(
             model=read.text("model"),
-            class_names=class_names,
+            task=answered,
             input=_input(read.reader("input")),
-            parts=tuple(_part(entry, len(class_names)) for entry in read.readers("parts", MAX_PARTS)),
+            parts=tuple(_part(entry, len(answered.class_names)) for entry in read.readers("parts", MAX_PARTS)),
             parents=tuple(
                 digests.check(parent, "dataset manifest: parents") for parent in read.texts("parents", 0, MAX_PARTS)
             ),
@@ -180,12 +185,12 @@ class DatasetManifest:
             fleet=read.integer("fleet", 0, 1 << 31) if schema > 1 else 0,
         )
 
-    def grown(self, class_names: Sequence[str]) -> "DatasetManifest":
-        """The same dataset under a label map that is equal or appended to. Raises InputError for any other."""
-        if fault := label_map.fault(self.class_names, class_names):
+    def grown(self, task: Task) -> "DatasetManifest":
+        """The same dataset under the task, whose label map is equal or appended to. Raises InputError for any other."""
+        if fault := task.difference(self.task):
             raise errors.InputError(f"dataset of {self.model}: {fault}; classes may only be added at the end")
-        parts = tuple(part.widened(len(class_names)) for part in self.parts)
-        return replace(self, class_names=tuple(class_names), parts=parts)
+        parts = tuple(part.widened(len(task.class_names)) for part in self.parts)
+        return replace(self, task=task, parts=parts)
 
     def select(self, role: Role, origin: Origin | None = None) -> tuple[Part, ...]:
         """The parts of a role, and of an origin when one is named."""
@@ -212,6 +217,18 @@ def input_digest(row: NDArray[Any]) -> str:
 def is_holdout(digest: str) -> bool:
     """Does the captured row with this `input_digest` belong to the holdout? The answer never changes."""
     return int(digest[:8], 16) % HOLDOUT_ONE_IN == 0
+
+
+def _task_json(answered: Task) -> dict[str, Any]:
+    """`task` is left out for classes: datasets of earlier releases keep their digests."""
+    named = {} if isinstance(answered, Classification) else {"task": answered.name}
+    return named | answered.to_json()
+
+
+def _task(document: Mapping[str, Any]) -> Task:
+    given = {key: document[key] for key in ("task", "classNames", "forecast") if key in document}
+    reader = Reader("dataset manifest", "dataset", given)
+    return reader.parsed(lambda read: task.task(read, "Classification", fewest_classes=1))
 
 
 def _input(read: json_fields.Fields) -> Input:

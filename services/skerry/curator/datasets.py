@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from skerry.adapters import dataset_store
 from skerry.adapters.blobs.protocol import Blobs
-from skerry.core import dataset_parts, datasets, errors, label_map
+from skerry.core import dataset_parts, datasets, errors
 from skerry.core.contributions import Fleet
 from skerry.curator import contributing
 from skerry.curator.captured_rows import Row
@@ -71,7 +71,7 @@ class Publisher:
             return Published(base.digest, 0, 0, nodes=settled.nodes) if base else None
         manifest = datasets.DatasetManifest(
             model=self._task.model,
-            class_names=self._task.class_names,
+            task=self._task.answers,
             input=self._task.input,
             parts=(*(base.manifest.parts if base else ()), *self._captured(fresh)),
             parents=(base.digest,) if base else (),
@@ -121,11 +121,11 @@ def span(at_unix_ms: int, newest_unix_ms: int) -> tuple[int, int]:
 
 def _read_base(blobs: Blobs, task: LabelTask, digest: str) -> _Base:
     manifest = dataset_store.read_manifest(blobs, task.model, digest)
-    if label_map.fault(manifest.class_names, task.class_names) or manifest.input != task.input:
+    if task.answers.difference(manifest.task) or manifest.input != task.input:
         raise errors.InputError(
             f"dataset {digest} has other classes or another input than EdgeModel {task.model}: import one that fits"
         )
-    manifest = manifest.grown(task.class_names)
+    manifest = manifest.grown(task.answers)
     known = [np.empty(0, dtype=np.uint64)]
     for part in manifest.parts:
         rows = dataset_store.read_part(blobs, manifest, part)

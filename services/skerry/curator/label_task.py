@@ -3,7 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from skerry.core import datasets, errors, label_map, specs
+from skerry.core import datasets, errors, specs
+from skerry.core.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,8 +12,12 @@ class LabelTask:
     """`input` is one row as callers send it, without a batch axis."""
 
     model: str
-    class_names: tuple[str, ...]
+    answers: Task
     input: datasets.Input
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.answers.class_names
 
     @property
     def classes(self) -> int:
@@ -20,12 +25,14 @@ class LabelTask:
 
     @property
     def label_map(self) -> str:
-        """The digest of the class names in their order."""
-        return label_map.digest(self.class_names)
+        """What labels count in: the digest of the class names in their order."""
+        return self.answers.digest
 
 
 def of(model: specs.EdgeModel) -> LabelTask:
     """The task of an EdgeModel. Raises InputError for rows that no dataset can hold."""
+    if not model.class_names:
+        raise errors.InputError(f"EdgeModel {model.name}: examples of {model.task} are not labelled by this release")
     row, kinds = model.input, datasets.DTYPES
     if row.datatype not in kinds:
         raise errors.InputError(
@@ -34,4 +41,4 @@ def of(model: specs.EdgeModel) -> LabelTask:
         )
     if math.prod(row.shape) * kinds[row.datatype].itemsize > datasets.MAX_ROW_BYTES:
         raise errors.TooLargeError(f"EdgeModel {model.name}: one row has more than {datasets.MAX_ROW_BYTES} bytes")
-    return LabelTask(model.name, model.class_names, datasets.Input(row.name, row.datatype, row.shape))
+    return LabelTask(model.name, model.task, datasets.Input(row.name, row.datatype, row.shape))

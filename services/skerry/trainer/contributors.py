@@ -36,7 +36,7 @@ def _fleet(loaded: data.Loaded) -> contributions.Fleet:
 def _rows(loaded: data.Loaded) -> dataset_parts.Rows:
     """Captured rows that name a node, of holdout and training, at most MAX_ROWS of each node: the holdout's first."""
     parts = [rows["captured"] for rows in (loaded.holdouts, loaded.train) if "captured" in rows]
-    every = dataset_parts.concatenate(parts, loaded.manifest.input, loaded.classes)
+    every = dataset_parts.concatenate(parts, loaded.manifest.input, loaded.manifest.task)
     chosen = [np.flatnonzero(every.node == node)[:MAX_ROWS] for node in np.unique(every.node) if node]
     return every.take(np.sort(np.concatenate([np.empty(0, dtype=np.int64), *chosen])))
 

@@ -67,7 +67,7 @@ def read_manifest(blobs: Blobs, model: specs.EdgeModel, digest: str) -> DatasetM
     manifest = dataset_store.read_manifest(blobs, model.name, digest)
     if fault := _difference(manifest, model):
         raise errors.InputError(f"dataset {digest} does not fit EdgeModel {model.name}: {fault}; import data that fits")
-    manifest = manifest.grown(model.class_names)
+    manifest = manifest.grown(model.task)
     total = sum(part.samples for part in manifest.parts) * manifest.input.row_bytes
     if total > MAX_TOTAL_BYTES:
         raise errors.TooLargeError(
@@ -107,8 +107,8 @@ def _my_parts(blobs: Blobs, manifest: DatasetManifest, workers: WorkerGroup) -> 
 
 def _usable(parts: Sequence[Rows], manifest: DatasetManifest, dropped: Counter[str]) -> Rows:
     """The rows that are finite and labelled; counts the others."""
-    rows = dataset_parts.concatenate(parts, manifest.input, len(manifest.class_names))
-    finite, labelled = dataset_parts.finite_rows(rows), rows.targets != dataset_parts.NO_LABEL
+    rows = dataset_parts.concatenate(parts, manifest.input, manifest.task)
+    finite, labelled = dataset_parts.finite_rows(rows), manifest.task.has_truth(rows.targets)
     dropped["non-finite"] += int((~finite).sum())
     dropped["unlabelled"] += int((finite & ~labelled).sum())
     return rows.take(finite & labelled)

@@ -77,7 +77,7 @@ def train(
 def training_rows(loaded: data.Loaded) -> Rows:
     """All training rows, the imported ones first."""
     parts = [loaded.train[origin] for origin in data.ORIGINS]
-    return dataset_parts.concatenate(parts, loaded.manifest.input, loaded.classes)
+    return dataset_parts.concatenate(parts, loaded.manifest.input, loaded.manifest.task)
 
 
 def _together(counts: Mapping[str, int], workers: WorkerGroup) -> dict[str, int]:

@@ -13,6 +13,7 @@ from skerry.cli.importing import holdout_split, labeled
 from skerry.cli.importing.labeled import LabeledRows
 from skerry.core import dataset_parts, datasets, errors, specs, writers
 from skerry.core.datasets import DatasetManifest, Input, Part, Role
+from skerry.core.tasks import Task
 
 MAX_PART_BYTES = 256 << 20  # of rows, unpacked
 _SHOWN = 10
@@ -33,9 +34,13 @@ class Target:
     """What the EdgeModel says that its data must be."""
 
     model: str
-    class_names: tuple[str, ...]
+    task: Task
     row: Input
     min_holdout: int
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.task.class_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ def target(model: Object) -> Target:
     if taken.datatype not in datasets.DTYPES:
         raise errors.InputError(f"EdgeModel {model.name}: rows of {taken.datatype} cannot be imported")
     row = Input(taken.name, taken.datatype, taken.shape)
-    return Target(model.name, parsed.class_names, row, parsed.gates.min_holdout)
+    return Target(model.name, parsed.task, row, parsed.gates.min_holdout)
 
 
 def prepare(
@@ -82,7 +87,7 @@ def prepare(
             raise errors.InputError(
                 f"{data.source}: its holdout has {int(mask.sum())} of {len(mask)} rows; both need some"
             )
-    return mask, dataset_parts.imported(data.x, y, wanted.class_names), dict(data.dropped)
+    return mask, dataset_parts.imported(data.x, y, wanted.task), dict(data.dropped)
 
 
 def store(
@@ -92,7 +97,7 @@ def store(
     mask, rows, dropped = prepare(data, wanted, choices)
     roles: tuple[tuple[Role, NDArray[np.bool_]], ...] = (("train", ~mask), ("holdout", mask))
     stored = [part for role, which in roles for part in _parts(rows.take(which), role, wanted, blob_store)]
-    manifest = DatasetManifest(wanted.model, wanted.class_names, wanted.row, tuple(stored), (), now_unix_ms, dropped)
+    manifest = DatasetManifest(wanted.model, wanted.task, wanted.row, tuple(stored), (), now_unix_ms, dropped)
     digest = dataset_store.write_manifest(blob_store, manifest)
     objects.patch("EdgeModel", wanted.model, manager=writers.OPERATOR, spec={"datasetDigest": digest})
     notes = (*data.notes, *_one_sided(rows.y, mask, wanted.class_names))

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from skerry.core.confidence import Calibration, Outputs
 from skerry.core.inference import Parameter
 from skerry.core.tasks.classification import Classification
+from skerry.core.tasks.columns import ColumnFault
 from skerry.core.tasks.forecast import Forecast
 
-__all__ = ["Classification", "Forecast", "Task", "Truth"]
+__all__ = ["Classification", "ColumnFault", "Forecast", "Task", "Truth"]
 
 # The index of a class, or one number per step of a forecast.
 Truth = int | tuple[float, ...]
@@ -73,6 +74,18 @@ class Task(Protocol):
 
     def is_bad(self, outputs: NDArray[Any], truth: NDArray[Any], bound: float) -> NDArray[Any]:
         """bool [n]: is this answer bad in the field? `bound` is the calibration's."""
+        ...
+
+    def no_truth(self, rows: int) -> NDArray[Any]:
+        """The truth column of rows that have none."""
+        ...
+
+    def has_truth(self, truth: NDArray[Any]) -> NDArray[Any]:
+        """bool [n]"""
+        ...
+
+    def column_fault(self, truth: NDArray[Any], soft: NDArray[Any]) -> ColumnFault | None:
+        """The first rows of a dataset's columns that cannot be."""
         ...
 
     def truth_fault(self, truth: Truth) -> str:

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from skerry.core import class_labels, confidence, label_map
 from skerry.core.confidence import Calibration, Outputs
 from skerry.core.inference import Parameter
+from skerry.core.tasks import columns
 
 NO_CLASS = -1
+_SOFT_SUM_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,23 @@ class Classification:
     def is_bad(self, outputs: NDArray[Any], truth: NDArray[Any], bound: float) -> NDArray[Any]:
         """Another class than the truth's; there is no bound."""
         return np.asarray(self.classes(outputs) != truth)
+
+    def no_truth(self, rows: int) -> NDArray[Any]:
+        return np.full(rows, NO_CLASS, dtype=np.int64)
+
+    def has_truth(self, truth: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(truth != NO_CLASS)
+
+    def column_fault(self, truth: NDArray[Any], soft: NDArray[Any]) -> columns.ColumnFault | None:
+        classes = soft.shape[1]
+        none = np.isnan(soft).all(axis=1)
+        with np.errstate(invalid="ignore"):
+            sums_to_one = np.abs(soft.sum(axis=1) - 1.0) <= _SOFT_SUM_TOLERANCE
+            good = sums_to_one & (soft >= 0).all(axis=1)
+        return columns.first(
+            ("y", (truth < NO_CLASS) | (truth >= classes), f"a class in 0..{classes - 1}, or -1 for none"),
+            ("soft", ~(good | none), "probabilities that add up to 1, or NaN throughout"),
+        )
 
     def truth_fault(self, truth: int | tuple[float, ...]) -> str:
         if not isinstance(truth, int):

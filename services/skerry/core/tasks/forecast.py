@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from skerry.core import confidence, errors
 from skerry.core.confidence import Calibration, Outputs
 from skerry.core.inference import Parameter
+from skerry.core.tasks import columns
 
 MEDIAN = 500
 MIN_QUANTILES, MAX_QUANTILES = 3, 9
@@ -168,6 +169,21 @@ class Forecast:
     def is_bad(self, outputs: NDArray[Any], truth: NDArray[Any], bound: float) -> NDArray[Any]:
         """Is the error above the bound that the first version's holdout set?"""
         return np.asarray(self.errors(outputs, truth) > bound)
+
+    def no_truth(self, rows: int) -> NDArray[Any]:
+        return np.full((rows, self.steps), np.nan, dtype=np.float32)
+
+    def has_truth(self, truth: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(~np.isnan(truth).any(axis=1))
+
+    def column_fault(self, truth: NDArray[Any], soft: NDArray[Any]) -> columns.ColumnFault | None:
+        def good(values: NDArray[Any]) -> NDArray[Any]:
+            return np.asarray(np.isfinite(values).all(axis=1) | np.isnan(values).all(axis=1))
+
+        return columns.first(
+            ("y", ~good(truth), f"{self.steps} finite values, or NaN throughout"),
+            ("soft", ~good(soft), "finite values, or NaN throughout"),
+        )
 
     def truth_fault(self, truth: int | tuple[float, ...]) -> str:
         if isinstance(truth, int):
