@@ -62,5 +62,5 @@ def test_an_uninstallation_leaves_what_the_policy_keeps_and_nothing_else(serving
         "the training namespace to go", lambda: not kube.kubectl("get", "namespace", TRAINING, "--ignore-not-found"), 60
     )
     kube.helm("uninstall", "skerry-crds", "-n", CLOUD)
-    assert len(kube.items("crd", "-l", "app.kubernetes.io/part-of=skerry")) == 7
+    assert len(kube.items("crd", "-l", "app.kubernetes.io/part-of=skerry")) == len(writers.CREATORS)
     assert site.store.list("EdgeModel")
