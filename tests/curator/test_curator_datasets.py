@@ -1,6 +1,7 @@
 """What a published dataset holds: each input once, the holdout for ever, the base under it, the same content the same
 digest."""
 
+from dataclasses import replace
 from typing import Any
 
 import curating
@@ -17,7 +18,7 @@ from skerry.core.tasks import Classification
 from skerry.curator import examples
 from skerry.curator.captured_rows import CapturedRows, Row
 from skerry.curator.datasets import Publisher, span
-from skerry.curator.labels import Label
+from skerry.curator.labels import Label, with_teacher
 from skerry.curator.schedule import due
 from skerry.proto import fleet_pb2
 
@@ -209,6 +210,30 @@ def test_a_new_dataset_packs_only_its_newest_rows_again() -> None:
     assert first is not None and second is not None
     assert first.digest != second.digest
     assert len([path for path in blobs.written if path.startswith("sha256/")]) == 1
+
+
+def test_a_part_is_packed_again_when_anything_of_its_rows_changes() -> None:
+    """Before: a teacher's opinion that came below a truth, and another label map, stayed out of the dataset."""
+    truth, soft = label(10 * DAY_MS, "GroundTruth"), (0.9, 0.05, 0.05)
+    of_teacher = Label(0, soft, "Teacher", "t", 10 * DAY_MS + 5)
+    blobs, plain = MemoryBlobs(), row(1, at_unix_ms=0)
+    publisher = Publisher(blobs, curating.TASK)
+    for its in (
+        truth,
+        with_teacher(truth, of_teacher),
+        with_teacher(truth, replace(of_teacher, soft=soft[::-1], label=0)),
+        replace(truth, label_map=curating.TASK.label_map[:-1] + "0"),
+    ):
+        changed = [replace(plain, label=its)]
+        fresh = Publisher(MemoryBlobs(), curating.TASK).publish(changed, {}, None, FLEET)
+        again = publisher.publish(changed, {}, None, FLEET)
+        assert fresh is not None and again is not None and again.digest == fresh.digest
+
+
+@pytest.mark.parametrize("later_ms", [-5, 0, 5])
+def test_an_example_was_first_labelled_when_its_first_label_came(later_ms: int) -> None:
+    truth, said = label(1000, "GroundTruth"), label(1000 + later_ms)
+    assert with_teacher(truth, said).first_unix_ms == 1000 + min(0, later_ms)
 
 
 def row(seed: int, at_unix_ms: int) -> Row:

@@ -4,6 +4,7 @@ The same content is the same digest. Captured rows lie in parts by the calendar 
 half a minute: each the widest that is over), so a new dataset writes only its newest rows again.
 """
 
+import array
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -155,9 +156,12 @@ def _by_name(row: Row) -> str:
 
 
 def _signature(rows: Sequence[Row]) -> bytes:
+    """Of all that `_arrays` packs."""
     summary = hashlib.sha256()
     for row in rows:
-        summary.update(f"{row.hex} {row.node} {row.label.label} {row.label.source}\n".encode())
+        label, soft = row.label, row.label.probabilities
+        text = f"{row.hex} {row.node} {label.label} {label.source} {label.label_map} {len(soft)}\n"
+        summary.update(text.encode() + array.array("d", soft).tobytes())
     return summary.digest()
 
 

@@ -33,8 +33,9 @@ class Label:
 
     @property
     def first_unix_ms(self) -> int:
-        """When the example was labelled first: it does not move when a better label comes."""
-        return self.superseded.first_unix_ms if self.superseded else self.at_unix_ms
+        """When the example was labelled first: it does not move when a better label comes, nor when a teacher's opinion
+        comes below a truth that was there before."""
+        return min(self.at_unix_ms, self.superseded.first_unix_ms) if self.superseded else self.at_unix_ms
 
     @property
     def of_teacher(self) -> "Label | None":
