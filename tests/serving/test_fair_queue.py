@@ -62,6 +62,34 @@ def test_a_large_request_is_taken_in_pieces_with_others_in_between() -> None:
     assert not len(waiting) and not waiting.size_bytes
 
 
+def test_a_message_counts_whole_until_its_last_piece_has_left() -> None:
+    """It is in memory as long, and none of what its pieces had may be given to others."""
+    pool = BytePool(1_000)
+    waiting = FairQueue(BatchPolicy(), pool)
+    waiting.add(work("large", rows=10, size_bytes=600))
+    held = []
+    for _ in range(3):
+        batch = waiting.take(lambda _: Room(4, 1 << 20), lambda _: True)
+        held.append((batch[0].rows, waiting.size_bytes, pool.free_bytes))
+    assert held == [(4, 600, 400), (4, 600, 400), (2, 0, 1_000)]
+
+
+def test_pieces_that_are_put_back_count_once_with_what_waits_of_their_message() -> None:
+    pool = BytePool(1_000)
+    waiting = FairQueue(BatchPolicy(), pool)
+    waiting.add(work("large", rows=6, size_bytes=600))
+    first = waiting.take(lambda _: Room(4, 1 << 20), lambda _: True)
+    waiting.put_back(first)
+    assert waiting.size_bytes == 600
+    assert taken(waiting) == [("large", 4)]
+    last = waiting.take(lambda _: Room(4, 1 << 20), lambda _: True)
+    assert (last[0].rows, waiting.size_bytes) == (2, 0)
+    waiting.put_back(last)
+    assert (waiting.size_bytes, pool.free_bytes) == (600, 400)
+    assert list(waiting.drain()) == last
+    assert (waiting.size_bytes, pool.free_bytes) == (0, 1_000)
+
+
 def test_a_run_is_bounded_in_bytes_and_takes_one_row_of_any_size() -> None:
     waiting = queue(work("a", rows=3, size_bytes=3_000), work("b", rows=2, size_bytes=400), work("c", size_bytes=100))
     assert taken(waiting, rows=32, size_bytes=500) == [("a", 1)]

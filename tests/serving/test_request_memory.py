@@ -94,7 +94,7 @@ async def test_too_many_rows_are_refused_with_the_number_that_fits(tmp_path: Pat
 
 
 def test_the_answer_to_many_rows_is_bounded_while_it_grows() -> None:
-    whole = batch_rules.Whole(3, [], room_bytes=100)
+    whole = batch_rules.Whole(3, 12, [], room_bytes=100)
     assert whole.add([np.zeros(10, np.float32)], 1) is None
     with pytest.raises(errors.TooLargeError, match="send fewer rows"):
         whole.add([np.zeros(20, np.float32)], 1)

@@ -35,9 +35,11 @@ class BatchPolicy:
 
 @dataclass(slots=True, eq=False)
 class Whole:
-    """A request that runs in pieces: what of its answer is there already."""
+    """A request that runs in pieces: what of its answer is there already. All of its `size_bytes`
+    stay in memory until the last piece has run."""
 
     rows_left: int
+    size_bytes: int
     outputs: list[Sequence[NDArray[Any]]]
     is_over: bool = False  # answered, by an error of a piece
     room_bytes: int = _MAX_REPLY_BYTES
@@ -72,7 +74,15 @@ class QueuedRequest:
     state: State = ()
     caller: str = ""
     whole: Whole | None = None
+    is_piece: bool = False  # of what waits still
     is_alone: bool = False
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that waits with it: all of the message as long as the last piece does."""
+        if self.whole is None:
+            return self.size_bytes
+        return 0 if self.is_piece else self.whole.size_bytes
 
     @property
     def row_bytes(self) -> int:
@@ -138,7 +148,7 @@ def cut(work: QueuedRequest, room: Room) -> QueuedRequest:
     if work.rows <= fitting or work.rows == 1:
         return work
     rows, row_bytes = max(1, fitting), work.row_bytes
-    whole = work.whole = work.whole or Whole(work.rows, [])
+    whole = work.whole = work.whole or Whole(work.rows, work.size_bytes, [])
     piece = QueuedRequest(
         work.job,
         [column[:rows] for column in work.inputs],
@@ -148,6 +158,7 @@ def cut(work: QueuedRequest, room: Room) -> QueuedRequest:
         work.queued_s,
         caller=work.caller,
         whole=whole,
+        is_piece=True,
     )
     work.inputs = [column[rows:] for column in work.inputs]
     work.rows -= rows

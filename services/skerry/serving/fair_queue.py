@@ -1,8 +1,9 @@
 """What waits for a run of one version, by caller: callers take turns, and who fills the queue is who is refused.
 
 A caller is an address, as connections are counted by. A request of more rows than a run has is taken in pieces, one a
-turn, so that it costs the others no more than a small one does. Bounded in requests and in bytes; of the bytes, all
-versions of a process share one pool, of which each may take as much as it leaves free.
+turn, so that it costs the others no more than a small one does. Bounded in requests and in bytes, of which a message
+counts whole until its last piece has left; of the bytes, all versions of a process share one pool, of which each may
+take as much as it leaves free.
 """
 
 from collections import deque
@@ -97,8 +98,6 @@ class FairQueue:
                 piece = work if work.is_alone else cut(work, left)
             if piece is work:
                 self._drop(name, work)
-            else:
-                self._count_bytes(self._callers[name], -piece.size_bytes)
             if name in self._callers:
                 self._turns.append(name)
             batch.append(piece)
@@ -161,7 +160,7 @@ class FairQueue:
         else:
             caller.works.append(work)
         self._count += 1
-        self._count_bytes(caller, work.size_bytes)
+        self._count_bytes(caller, work.held_bytes)
 
     def _remove(self, work: QueuedRequest) -> QueuedRequest:
         self._drop(work.caller, work)
@@ -174,7 +173,7 @@ class FairQueue:
         caller = self._callers[name]
         caller.works.remove(work)
         self._count -= 1
-        self._count_bytes(caller, -work.size_bytes)
+        self._count_bytes(caller, -work.held_bytes)
         if not caller.works:
             del self._callers[name]
 
