@@ -11,6 +11,7 @@ import numpy as np
 from skerry.cli.demo import digits
 from skerry.core import preprocessing, specs
 from skerry.nets import export, training
+from skerry.nets.class_objective import ClassObjective
 from skerry.trainer import compress, factories, golden, propose, train
 from skerry.trainer.shipped import Shipped
 
@@ -59,7 +60,7 @@ def _write(root: Path, name: str, data: digits.Digits) -> Made:
     samples = training.Samples(x, y, np.full((_TRAIN_ROWS, 10), np.nan, dtype=np.float32), ones)
     training.prepare(0)
     trained = factories.build(model.network, name)
-    trained = training.train(trained, samples, training.Recipe(epochs=2), lambda epoch: None, 10)
+    trained = training.train(trained, samples, training.Recipe(epochs=2), lambda epoch: None, ClassObjective(10))
     exported = export.export(trained, x[:8])
     compressed = compress.to_int8(exported, x[:256]) if small else compress.as_float(exported.data)
     draft = propose.draft(model, model.network, compressed, exported)

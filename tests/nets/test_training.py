@@ -7,6 +7,7 @@ from torch import nn
 
 from skerry.core import errors
 from skerry.nets import training
+from skerry.nets.class_objective import ClassObjective
 from skerry.nets.training import Recipe, Samples
 
 DIMS = 6
@@ -31,7 +32,7 @@ def train(data: Samples, recipe: Recipe = Recipe(), normalize: bool = False) -> 
     classes = data.soft.shape[1]
     training.prepare(recipe.seed)
     epochs: list[training.Epoch] = []
-    return training.train(network(classes, normalize), data, recipe, epochs.append, classes), epochs
+    return training.train(network(classes, normalize), data, recipe, epochs.append, ClassObjective(classes)), epochs
 
 
 def recall(trained: nn.Module, data: Samples) -> list[float]:

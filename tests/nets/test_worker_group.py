@@ -14,6 +14,7 @@ from torch import nn
 
 from skerry.core import errors
 from skerry.nets import training
+from skerry.nets.class_objective import ClassObjective
 from skerry.nets.training import Epoch, Recipe, Samples
 from skerry.nets.worker_group import SINGLE
 
@@ -51,7 +52,7 @@ def train_all(shares: Sequence[Samples], recipe: Recipe, *, normalized: bool = F
 
     def one(member: Member) -> np.ndarray:
         mine = copy.deepcopy(made)
-        return weights(training.train(mine, shares[member.rank], recipe, nothing, CLASSES, member))
+        return weights(training.train(mine, shares[member.rank], recipe, nothing, ClassObjective(CLASSES), member))
 
     found = together(len(shares), one)
     for result in found:
@@ -65,7 +66,7 @@ def train_all(shares: Sequence[Samples], recipe: Recipe, *, normalized: bool = F
 def test_where_each_step_takes_all_rows_a_crew_does_what_one_worker_does(bounds: tuple[int, ...], balance: str) -> None:
     whole = samples([0, 0, 0, 0, 0, 0, 1, 2])
     recipe = Recipe(epochs=12, balance=balance)
-    alone = weights(training.train(network(), whole, recipe, nothing, CLASSES, SINGLE))
+    alone = weights(training.train(network(), whole, recipe, nothing, ClassObjective(CLASSES), SINGLE))
     edges = [0, *bounds, 8]
     shares = [take(whole, slice(low, high)) for low, high in itertools.pairwise(edges)]
     for found in train_all(shares, recipe):
@@ -94,7 +95,9 @@ def test_classes_are_balanced_over_all_workers_even_when_one_has_a_single_class(
     seen: list[Epoch] = []
 
     def one(member: Member) -> np.ndarray:
-        made = training.train(network(), shares[member.rank], Recipe(epochs=30), seen.append, CLASSES, member)
+        made = training.train(
+            network(), shares[member.rank], Recipe(epochs=30), seen.append, ClassObjective(CLASSES), member
+        )
         return training.predict(made, whole.x).argmax(axis=1)
 
     first, second = together(2, one)
@@ -112,7 +115,7 @@ def test_classes_are_balanced_over_all_workers_even_when_one_has_a_single_class(
 )
 def test_what_cannot_be_learned_from_is_refused_by_all(shares: list[Samples], told: str) -> None:
     def one(member: Member) -> None:
-        training.train(network(), shares[member.rank], Recipe(epochs=1), nothing, CLASSES, member)
+        training.train(network(), shares[member.rank], Recipe(epochs=1), nothing, ClassObjective(CLASSES), member)
 
     for found in together(2, one):
         assert isinstance(found, errors.InputError) and told in str(found)
@@ -123,7 +126,7 @@ def test_a_loss_that_is_no_number_ends_all_workers() -> None:
     shares[1].x[3] = np.nan
 
     def one(member: Member) -> None:
-        training.train(network(), shares[member.rank], Recipe(epochs=3), nothing, CLASSES, member)
+        training.train(network(), shares[member.rank], Recipe(epochs=3), nothing, ClassObjective(CLASSES), member)
 
     found = together(2, one)
     assert all(isinstance(one, errors.InputError) for one in found), found

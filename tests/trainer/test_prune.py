@@ -6,6 +6,7 @@ import torch
 
 from skerry.core import errors
 from skerry.nets import cnn, training
+from skerry.nets.class_objective import ClassObjective
 from skerry.nets.training import Recipe, Samples
 from skerry.trainer import prune
 
@@ -28,7 +29,7 @@ def accuracy(network: torch.nn.Module, data: Samples) -> float:
 def test_half_of_the_units_can_go() -> None:
     recipe, data, held = Recipe(epochs=6, learning_rate=5e-3), bars(200, 0), bars(200, 1)
     training.prepare(0)
-    whole = training.train(cnn.small(2, height=18, width=18), data, recipe, lambda _: None, 2)
+    whole = training.train(cnn.small(2, height=18, width=18), data, recipe, lambda _: None, ClassObjective(2))
     epochs: list[training.Epoch] = []
     slim = prune.prune(whole, data, recipe, 0.5, epochs.append, 2)
     sizes = [sum(one.numel() for one in network.parameters()) for network in (whole, slim)]
@@ -38,4 +39,4 @@ def test_half_of_the_units_can_go() -> None:
 
 def test_a_network_that_cannot_become_narrower_is_refused() -> None:
     with pytest.raises(errors.InputError, match=r"Linear has no method slimmed"):
-        prune.prune(torch.nn.Linear(3, 2), bars(4, 0), Recipe(), 0.5, lambda _: None, 2)
+        prune.prune(torch.nn.Linear(3, 2), bars(4, 0), Recipe(), 0.5, lambda _: None, ClassObjective(2))

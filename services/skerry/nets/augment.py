@@ -31,21 +31,24 @@ class Range:
         return max(self.high - self.low, 1e-6)
 
 
-def resolve(name: str, network: nn.Module, x: NDArray[Any]) -> Sequence[Operation]:
+def resolve(name: str, network: nn.Module, x: NDArray[Any], reads: str = "") -> Sequence[Operation]:
     """The operations that the list `name` (none, shift, generic) means for inputs `x` [n, …] of `network`.
 
-    `generic` means what suits the input: a network may say so itself by an attribute `reads` ("images" or
-    "sequence"); else two axes are a window [T, features], three an image [channels, height, width], and anything else
-    (token ids, plain features) is left alone. Raises InputError for an unknown name, or shifting what has no place.
+    `generic` means what suits the input: the task may say so by `reads` ("series": a window whose last row is now), or
+    the network by an attribute `reads` ("images" or "sequence"); else two axes are a window [T, features], three an
+    image [channels, height, width], and anything else (token ids, plain features) is left alone. Raises InputError for
+    an unknown name, or shifting what has no place.
     """
     reals = x.dtype.kind == "f"
-    kind = getattr(network, "reads", None) or {3: "sequence", 4: "images"}.get(x.ndim, "")
+    kind = reads or getattr(network, "reads", None) or {3: "sequence", 4: "images"}.get(x.ndim, "")
     if name == "none" or (name == "generic" and not (reals and kind in LISTS)):
         return ()
     if name == "generic":
         return LISTS[kind]
     if name != "shift":
         raise errors.InputError(f"augment {name!r} is unknown: choose one of none, shift, generic")
+    if kind == "series":
+        raise errors.InputError("augment 'shift' would move a series against its truth; use 'generic' or 'none'")
     if not reals or x.ndim < 3:
         raise errors.InputError("augment 'shift' needs inputs of real numbers with two axes or three; use 'none'")
     return (_shift,)
@@ -188,4 +191,5 @@ def _each(values: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 LISTS: Mapping[str, tuple[Operation, ...]] = {
     "images": (_shift, _rotate, _scale, _shear, _invert, _contrast, _noise, _blur, _erase),
     "sequence": (_jitter, _amplify, _delay),
+    "series": (_jitter,),  # what is forecast follows the level and the moment of the window: neither may move alone
 }

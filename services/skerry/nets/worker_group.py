@@ -1,10 +1,13 @@
 """The workers of one training run, as one of them sees the others. Most runs have one worker, which is `SINGLE`."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
+
+from skerry.core import errors
 
 Numbers = NDArray[np.float64]
 
@@ -70,3 +73,17 @@ def by_worker(group: WorkerGroup, value: float) -> Numbers:
     mine = np.zeros(group.size)
     mine[group.rank] = value
     return group.total(mine)
+
+
+def held(group: WorkerGroup, rows: int) -> Numbers:
+    """How many rows each worker has, [size]. Raises InputError when one has none: it would have nothing to do."""
+    counts = by_worker(group, rows)
+    if not counts.all():
+        raise errors.InputError(f"{int(counts.sum())} training samples are too few for {group.size} workers: set fewer")
+    return counts
+
+
+def dealt(total: int, shares: Numbers) -> Sequence[int]:
+    """`total` draws dealt to the workers by their `shares` of all."""
+    bounds = np.rint(np.cumsum(shares) / shares.sum() * total).astype(int)
+    return [int(count) for count in np.diff(bounds, prepend=0)]

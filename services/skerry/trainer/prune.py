@@ -11,6 +11,7 @@ from torch import nn
 
 from skerry.core import confidence, errors
 from skerry.nets import training
+from skerry.nets.class_objective import ClassObjective
 from skerry.nets.training import OnEpoch, Recipe, Samples
 from skerry.nets.worker_group import SINGLE, WorkerGroup
 
@@ -37,4 +38,4 @@ def prune(
     answers = confidence.in_terms_of(training.predict(network, samples.x), confidence.Outputs.LOGITS)
     soft = confidence.softmax(answers).astype(np.float32)
     fine = replace(recipe, epochs=max(1, recipe.epochs // 2))
-    return training.train(slim(share), replace(samples, soft=soft), fine, on_epoch, classes, workers)
+    return training.train(slim(share), replace(samples, soft=soft), fine, on_epoch, ClassObjective(classes), workers)

@@ -19,6 +19,7 @@ from skerry.adapters.telemetry import logs
 from skerry.core import errors, manifest, specs
 from skerry.core.confidence import Calibration
 from skerry.nets import export, training
+from skerry.nets.class_objective import ClassObjective
 from skerry.nets.training import Recipe
 from skerry.trainer import compress, data, evaluate, factories, golden, propose, settings, train
 from skerry.trainer.shipped import Shipped
@@ -44,7 +45,7 @@ def teach(model: specs.EdgeModel, blobs: Blobs, seed: int) -> dict[str, bytes]:
     training.prepare(seed)
     network = factories.build(model.teacher, owner)
     factories.check_fit(network, samples.x, loaded.classes, owner)
-    training.train(network, samples, recipe, train.log_epoch(seed), loaded.classes)
+    training.train(network, samples, recipe, train.log_epoch(seed), ClassObjective(loaded.classes))
     exported = export.export(network, samples.x[:8])
     drafted = propose.draft(model, model.teacher, compress.as_float(exported.data), exported)
     return _files(Shipped(drafted, exported.data), loaded, model)

@@ -17,6 +17,7 @@ from skerry.adapters.telemetry import logs
 from skerry.core import dataset_parts, errors, preprocessing, specs, tensors
 from skerry.core.dataset_parts import Rows
 from skerry.nets import training, worker_group
+from skerry.nets.class_objective import ClassObjective
 from skerry.nets.training import Epoch, Recipe, Samples
 from skerry.nets.worker_group import SINGLE, WorkerGroup
 from skerry.trainer import data, factories, prune
@@ -148,7 +149,7 @@ def _best_student(
         training.prepare(seed)
         student = factories.build(network, owner)
         factories.check_fit(student, samples.x, classes, owner)
-        training.train(student, fit, replace(recipe, seed=seed), log_epoch(seed), classes, workers)
+        training.train(student, fit, replace(recipe, seed=seed), log_epoch(seed), ClassObjective(classes), workers)
         score = 0.0 if kept is None else _score(student, kept, workers)
         scored.append((score, -seed, student))
     score, seed, best = max(scored, key=lambda entry: entry[:2])
@@ -183,8 +184,8 @@ def log_epoch(seed: int) -> training.OnEpoch:
             epoch=done.epoch,
             epochs=done.epochs,
             loss=round(done.loss, 5),
-            accuracy=round(done.accuracy, 4),
             seed=seed,
+            **{done.measure: round(done.right, 4)},
         )
 
     return log_one
