@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from skerry.adapters.telemetry import logs
 from skerry.agent.capture import sampler
 from skerry.agent.sync.load_window import LoadWindow
-from skerry.core import errors, feedback, offload, refusals, sampling, specs
+from skerry.core import errors, feedback, offload, refusals, sampling, series_stamp, specs
 from skerry.core.confidence import Calibration
 from skerry.core.inference import InferReply, InferRequest, Parameter
 from skerry.core.manifest import Manifest
@@ -108,7 +108,13 @@ class Cascade:
 
     def submit(self, jobs: Sequence[Job]) -> None:
         now_s = self._clock()
-        self._local.submit([Job(job.request, job.context, partial(self._locally_answered, job, now_s)) for job in jobs])
+        self._local.submit(
+            [
+                Job(job.request, job.context, partial(self._locally_answered, job, now_s))
+                for job in jobs
+                if not job.request.parameters or _is_stamped_well(job)
+            ]
+        )
 
     def _locally_answered(self, job: Job, started_s: float, answer: Answer) -> None:
         if isinstance(answer, errors.SkerryError):
@@ -238,6 +244,16 @@ def _teachable(local: _Local) -> InferRequest:
     if local.step is None or local.step.window is None:
         return request
     return replace(request, inputs=(local.step.window,))
+
+
+def _is_stamped_well(job: Job) -> bool:
+    """Is the series that its caller names one? Otherwise it is answered so: a row of another time would be learned."""
+    try:
+        series_stamp.of(job.request.parameters)
+    except errors.InputError as exc:
+        job.finish(exc)
+        return False
+    return True
 
 
 def _outputs(reply: InferReply, manifest: Manifest | None) -> NDArray[Any] | None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from numpy.typing import NDArray
 
 from skerry.agent.capture import capture_queue
-from skerry.core import datasets, offload, sampling, tensors
+from skerry.core import datasets, offload, sampling, series_stamp, tensors
 from skerry.core.inference import InferRequest
 from skerry.core.tasks import Task
 from skerry.serving.windows import Window
@@ -118,6 +118,7 @@ class Sampler:
             reason=answer.decision.reason.value,
             answered_unix_ms=self._clock(),
             label_map=answer.task.digest,
+            stamp=series_stamp.of(request.parameters),
             answer=name,
         )
 
