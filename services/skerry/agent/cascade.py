@@ -108,13 +108,8 @@ class Cascade:
 
     def submit(self, jobs: Sequence[Job]) -> None:
         now_s = self._clock()
-        self._local.submit(
-            [
-                Job(job.request, job.context, partial(self._locally_answered, job, now_s))
-                for job in jobs
-                if not job.request.parameters or _is_stamped_well(job)
-            ]
-        )
+        good = [job for job in jobs if not job.request.parameters or _is_stamped_well(job)]
+        self._local.submit([Job(job.request, job.context, partial(self._locally_answered, job, now_s)) for job in good])
 
     def _locally_answered(self, job: Job, started_s: float, answer: Answer) -> None:
         if isinstance(answer, errors.SkerryError):
