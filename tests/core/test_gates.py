@@ -27,7 +27,7 @@ def wrong_on(y: np.ndarray, rows: range | list[int]) -> np.ndarray:
 
 def holdout(wrong: range, was_wrong: range | None, n: int = 2000, origin: str = "imported") -> Holdout:
     y = labels(n)
-    return Holdout(origin, y, wrong_on(y, wrong), None if was_wrong is None else wrong_on(y, was_wrong))
+    return Holdout(origin, NAMES, y, wrong_on(y, wrong), None if was_wrong is None else wrong_on(y, was_wrong))
 
 
 def outcome(verdict: gates.Verdict, name: str) -> Outcome:
@@ -35,7 +35,7 @@ def outcome(verdict: gates.Verdict, name: str) -> Outcome:
 
 
 def judge(*holdouts: Holdout, policy: GatePolicy = GatePolicy(), **more: object) -> gates.Verdict:  # noqa: B008 — frozen
-    return gates.judge(policy, Measurements(NAMES, holdouts, **more))  # type: ignore[arg-type]
+    return gates.judge(policy, Measurements(holdouts, **more))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_on_the_imported_holdout_the_new_version_must_prove_that_it_is_not_worse
 
 def test_the_first_version_has_nothing_to_be_compared_with_and_still_must_have_learned() -> None:
     assert judge(holdout(range(40), None)).passed
-    zeroed = Holdout("imported", labels(), np.zeros(2000, np.int64))
+    zeroed = Holdout("imported", NAMES, labels(), np.zeros(2000, np.int64))
     verdict = judge(zeroed)
     assert verdict.outcome is FAIL and outcome(verdict, "imported-learned") is FAIL
     assert "guessing" in verdict.reason
@@ -76,13 +76,13 @@ def test_too_small_a_holdout_is_not_a_pass_and_says_how_to_change_that() -> None
 
 def test_a_class_without_holdout_rows_cannot_be_judged() -> None:
     y = np.arange(2000) % 3
-    verdict = judge(Holdout("imported", y, y, y))
+    verdict = judge(Holdout("imported", NAMES, y, y, y))
     assert verdict.outcome is OPEN and "no rows of d" in verdict.reason
 
 
 def test_a_holdout_of_one_class_tells_nothing() -> None:
     y = np.zeros(2000, np.int64)
-    assert outcome(judge(Holdout("imported", y, y, y)), "imported-learned") is OPEN
+    assert outcome(judge(Holdout("imported", NAMES, y, y, y)), "imported-learned") is OPEN
 
 
 def test_a_lost_class_fails_though_the_accuracy_holds() -> None:
@@ -90,7 +90,7 @@ def test_a_lost_class_fails_though_the_accuracy_holds() -> None:
     y = np.concatenate([np.zeros(1960, np.int64), np.repeat(np.int64([1, 2, 3]), 13)])
     was = np.where(rng.random(len(y)) < 0.03, (y + 1) % 4, y)
     now = np.where(y == 3, 0, y)
-    verdict = judge(Holdout("imported", y, now, was), policy=GatePolicy(margin_permille=30))
+    verdict = judge(Holdout("imported", NAMES, y, now, was), policy=GatePolicy(margin_permille=30))
     assert outcome(verdict, "imported-not-worse") is PASS
     assert outcome(verdict, "imported-per-class") is FAIL and "d " in verdict.reason
 
@@ -114,14 +114,14 @@ def few_rows_of_d(lost: int) -> tuple[np.ndarray, np.ndarray]:
 )
 def test_a_class_of_few_rows(origin: str, lost: int, expected: Outcome) -> None:
     y, now = few_rows_of_d(lost)
-    assert outcome(judge(Holdout(origin, y, now, y)), f"{origin}-per-class") is expected
+    assert outcome(judge(Holdout(origin, NAMES, y, now, y)), f"{origin}-per-class") is expected
 
 
 def test_answers_that_are_no_numbers_fail() -> None:
     y = labels()
     now = y.copy()
     now[5] = -1
-    verdict = judge(Holdout("imported", y, now, y))
+    verdict = judge(Holdout("imported", NAMES, y, now, y))
     assert outcome(verdict, "imported-finite") is FAIL and "1 of 2000" in verdict.reason
 
 
@@ -182,7 +182,7 @@ answers = st.lists(st.tuples(*[st.integers(0, 3)] * 3), min_size=1, max_size=120
 @settings(max_examples=200)
 def test_judging_never_breaks_and_the_verdict_is_the_worst_gate(triples: list[tuple[int, int, int]]) -> None:
     y, now, was = (np.array(column, dtype=np.int64) for column in zip(*triples, strict=True))
-    verdict = judge(Holdout("imported", y, now, was), policy=GatePolicy(min_holdout=1))
+    verdict = judge(Holdout("imported", NAMES, y, now, was), policy=GatePolicy(min_holdout=1))
     order = [PASS, OPEN, FAIL, ERROR]
     assert verdict.outcome is max((gate.outcome for gate in verdict.gates), key=order.index)
     json.dumps(verdict.to_json(), allow_nan=False)

@@ -34,6 +34,7 @@ def test_a_forecaster_is_read_with_its_target_and_quantiles() -> None:
     assert model(classNames=["ok", "worn"]).task == CLASSES
     least = {"target": "load", "unit": "kWh", "stepSeconds": 900}
     assert model(task="Forecast", forecast=least).task == Forecast("load", "kWh", (100, 500, 900), 900)
+    assert (read.gates.margin_permille, model(classNames=["ok", "worn"]).gates.margin_permille) == (50, 10)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,7 @@ def test_a_forecaster_is_read_with_its_target_and_quantiles() -> None:
         ({"task": "Forecast", "forecast": FORECAST | {"unit": " "}}, "forecast.unit must be a printable text"),
         ({"task": "Forecast", "forecast": FORECAST | {"stepSeconds": 0}}, "stepSeconds must be in 1.."),
         ({"task": "Forecast", "forecast": FORECAST | {"lags": [1]}}, "lags is not a known field"),
+        ({"task": "Forecast", "forecast": FORECAST, "gates": {"minAccuracyPermille": 9}}, "minAccuracyPermille is of"),
     ],
 )
 def test_fields_that_do_not_go_together_are_refused_by_name(spec: dict[str, Any], told: str) -> None:

@@ -98,8 +98,8 @@ def test_zeroed_weights_are_refused_by_the_self_test_and_by_the_gates(
     zeroed = model.SerializeToString()
     assert not selftest.check(finished[0], zeroed, finished[1]).passed
     answers = evaluate.Answers(Shipped(version.manifest, zeroed).logits(X))
-    held = gates.Holdout("imported", Y, answers.classes)
-    verdict = gates.judge(gates.GatePolicy(min_holdout=60), gates.Measurements(NAMES, [held]))
+    held = gates.Holdout("imported", NAMES, Y, answers.classes)
+    verdict = gates.judge(gates.GatePolicy(min_holdout=60), gates.Measurements([held]))
     assert verdict.outcome is gates.Outcome.FAIL and "no better than chance" in verdict.reason
 
 

@@ -8,7 +8,7 @@ import enum
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,8 @@ _SEVERITY = (Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL, Outcome.ERROR)
 
 @dataclass(frozen=True, slots=True)
 class GatePolicy:
-    """EdgeModel.spec.gates. A minimum or maximum of 0 is not asked."""
+    """EdgeModel.spec.gates. A minimum or maximum of 0 is not asked. Of a forecast the margins and `max_int8_loss` are
+    shares of the loss, and the margin of a class is that of a time block."""
 
     margin_permille: int = 10
     class_margin_permille: int = 50
@@ -44,24 +45,38 @@ class GatePolicy:
     max_int8_loss_permille: int = 10
 
 
+# By task; what is lost with a forecast is told from chance less well than how often a class is wrong.
+DEFAULTS = {"Classification": GatePolicy(), "Forecast": GatePolicy(margin_permille=50, class_margin_permille=500)}
+
+
+class Judged(Protocol):
+    """One kind of holdout rows with what was answered on them, of any task."""
+
+    def judge(self, policy: GatePolicy) -> list["Gate"]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Holdout:
-    """What was answered on one kind of holdout rows. `baseline` is None when there is no version to compare with;
-    `unquantized` are the answers of the float network behind an int8 candidate, None when the candidate is float."""
+    """What was answered on one kind of holdout rows, by classes. `baseline` is None when there is no version to compare
+    with; `unquantized` are the answers of the float network behind an int8 candidate, None when the candidate is
+    float."""
 
     origin: str
+    class_names: Sequence[str]
     labels: Classes
     candidate: Classes
     baseline: Classes | None = None
     unquantized: Classes | None = None
+
+    def judge(self, policy: GatePolicy) -> list["Gate"]:
+        return _judge_holdout(policy, self)
 
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
     """All that was measured. `None`: not measured. `failures`: gates' names with what went wrong on the way."""
 
-    class_names: Sequence[str]
-    holdouts: Sequence[Holdout]
+    holdouts: Sequence[Judged]
     size_bytes: int | None = None
     latency_us: float | None = None
     failures: Mapping[str, str] = field(default_factory=dict)
@@ -98,7 +113,7 @@ def judge(policy: GatePolicy, measured: Measurements, further: Sequence[Gate] = 
     if not measured.holdouts:
         gates.append(Gate("holdout", Outcome.INCONCLUSIVE, "there is no holdout: import one, nothing can be judged"))
     for holdout in measured.holdouts:
-        gates += _judge_holdout(policy, holdout, measured.class_names)
+        gates += holdout.judge(policy)
     gates += [*_budgets(policy, measured), *further]
     worst = max((gate.outcome for gate in gates), key=_SEVERITY.index)
     deciding = [f"{gate.name}: {gate.reason}" for gate in gates if gate.outcome is worst]
@@ -106,8 +121,8 @@ def judge(policy: GatePolicy, measured: Measurements, further: Sequence[Gate] = 
     return Verdict(worst, reason, tuple(gates))
 
 
-def _judge_holdout(policy: GatePolicy, holdout: Holdout, class_names: Sequence[str]) -> list[Gate]:
-    origin = holdout.origin
+def _judge_holdout(policy: GatePolicy, holdout: Holdout) -> list[Gate]:
+    origin, class_names = holdout.origin, holdout.class_names
     n = len(holdout.labels)
     if n == 0:
         return [Gate(f"{origin}-holdout", Outcome.INCONCLUSIVE, f"the {origin} holdout has no usable rows")]

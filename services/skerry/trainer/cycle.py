@@ -129,14 +129,21 @@ def _judge(
     stable = _stable(resolved, candidate.version, failures)
     before = _baseline_answers(loaded, candidate.version, stable)
     holdouts = [
-        evaluate.holdout(origin, rows, candidate.answers[origin], before.get(origin), candidate.unquantized.get(origin))
+        evaluate.holdout(
+            origin,
+            resolved.model.class_names,
+            rows,
+            candidate.answers[origin],
+            before.get(origin),
+            candidate.unquantized.get(origin),
+        )
         for origin, rows in loaded.holdouts.items()
     ]
     manifest, golden_file, problem = _finish(resolved, loaded, candidate, holdouts)
     if problem:
         failures["self-test"] = problem
     latency = evaluate.latency_us(candidate.version, _first_row(loaded))
-    measured = gates.Measurements(resolved.model.class_names, holdouts, len(candidate.version.model), latency, failures)
+    measured = gates.Measurements(holdouts, len(candidate.version.model), latency, failures)
     verdict = gates.judge(resolved.model.gates, measured, contributors.gates_of(loaded, candidate.version, stable))
     report = {
         "training": training,

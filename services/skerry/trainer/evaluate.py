@@ -46,11 +46,21 @@ def kind_of(answers: NDArray[np.float32]) -> Outputs:
 
 
 def holdout(
-    origin: str, rows: Rows, candidate: Answers, baseline: NDArray[np.int64] | None, unquantized: Answers | None
+    origin: str,
+    class_names: Sequence[str],
+    rows: Rows,
+    candidate: Answers,
+    baseline: NDArray[np.int64] | None,
+    unquantized: Answers | None,
 ) -> gates.Holdout:
     """One holdout as evidence."""
     return gates.Holdout(
-        origin, rows.targets, candidate.classes, baseline, None if unquantized is None else unquantized.classes
+        origin,
+        class_names,
+        rows.targets,
+        candidate.classes,
+        baseline,
+        None if unquantized is None else unquantized.classes,
     )
 
 

@@ -139,9 +139,10 @@ def _edge_model(name: str, reader: Reader) -> EdgeModel:
         preprocessing.parse(list(steps))
     except errors.InputError as exc:
         raise reader.fault("preprocessing", f"is not usable: {exc}") from exc
+    answered = task.task(reader, "Classification")
     return EdgeModel(
         name=name,
-        task=task.task(reader, "Classification"),
+        task=answered,
         network=reader.inner("network", _network) if reader.has("network") else None,
         teacher=reader.inner("teacher", _network) if reader.has("teacher") else None,
         input=reader.inner("input", _input),
@@ -149,7 +150,7 @@ def _edge_model(name: str, reader: Reader) -> EdgeModel:
         dataset_digest=reader.digest("datasetDigest", ""),
         offload=reader.inner("offload", _offload),
         retrain=reader.inner("retrain", retrain_fields),
-        gates=reader.inner("gates", _gates),
+        gates=reader.inner("gates", lambda inner: _gates(inner, answered)),
         rollout=reader.inner("rollout", strategy),
         retention=reader.integer("retention", 3, 2, 20),
     )
@@ -212,13 +213,16 @@ def retrain_fields(reader: Reader) -> RetrainSpec:
     )
 
 
-def _gates(reader: Reader) -> gates.GatePolicy:
-    default = gates.GatePolicy()
+def _gates(reader: Reader, answered: Task) -> gates.GatePolicy:
+    default = gates.DEFAULTS[answered.name]
+    accuracy = reader.integer("minAccuracyPermille", default.min_accuracy_permille, 0, 1000)
+    if accuracy and not answered.class_names:
+        raise reader.fault("minAccuracyPermille", f"is of classes, and the model answers {answered}: leave it out")
     return gates.GatePolicy(
         margin_permille=reader.integer("marginPermille", default.margin_permille, 0, 1000),
         class_margin_permille=reader.integer("classMarginPermille", default.class_margin_permille, 0, 1000),
         min_holdout=reader.integer("minHoldout", default.min_holdout, 1, 10**9),
-        min_accuracy_permille=reader.integer("minAccuracyPermille", default.min_accuracy_permille, 0, 1000),
+        min_accuracy_permille=accuracy,
         max_size_bytes=reader.integer("maxSizeBytes", default.max_size_bytes),
         max_latency_us=reader.integer("maxLatencyUs", default.max_latency_us),
         max_int8_loss_permille=reader.integer("maxInt8LossPermille", default.max_int8_loss_permille, 0, 1000),
