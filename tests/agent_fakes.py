@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from skerry.agent.capture import capture_queue, spool, spool_thread
-from skerry.core import errors, sampling
+from skerry.core import errors, sampling, series_stamp
 from skerry.proto import fleet_pb2
 
 LABEL_MAP = "sha256:" + "c" * 64
@@ -27,6 +27,7 @@ def captured_row(number: int, size: int = 64, request_id: str | None = None) -> 
         reason="LowConfidence",
         answered_unix_ms=1_700_000_000_000 + number,
         label_map=LABEL_MAP,
+        stamp=series_stamp.NONE,
         answer=f"answer {number}",
     )
 

@@ -45,6 +45,17 @@ def example(kind: str) -> Json:
     return copy.deepcopy(next(one for one in documents(EXAMPLES) if one["kind"] == kind))
 
 
+def examples(kind: str) -> list[Json]:
+    """The specs of all examples of a kind: fields of tasks that exclude one another stand in examples of their own."""
+    return [copy.deepcopy(one["spec"]) for one in documents(EXAMPLES) if one["kind"] == kind]
+
+
+def with_field(kind: str, path: tuple[str | int, ...], value: object) -> Json | None:
+    """The first example of the kind in which that field can be set, with it."""
+    specs_with = (put(spec, path, value) for spec in examples(kind))
+    return next((spec for spec in specs_with if spec is not None), None)
+
+
 def leaves(one: Json, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Json]]:
     """Every field of a schema that holds no fields itself; of a list, its first member's."""
     if "properties" in one:

@@ -19,7 +19,7 @@ from skerry.proto import edge_pb2
 
 RECORDED, NOT_CAPTURED = edge_pb2.FeedbackReply.RECORDED, edge_pb2.FeedbackReply.NOT_CAPTURED
 SECRET = "a-secret-of-this-site"
-NO_CLASS = "label {} is no class of 'digits': it must be in 0..2"
+NO_CLASS = "the truth of a request to 'digits': label {} is no class: it must be in 0..2"
 
 
 @pytest.fixture

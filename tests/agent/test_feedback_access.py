@@ -124,8 +124,11 @@ def test_a_key_that_another_agent_made_meanwhile_counts(tmp_path: Path, monkeypa
     assert feedback_tokens.key(path) == b"t" * feedback.KEY_BYTES
 
 
-def test_a_damaged_key_is_replaced_and_it_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "feedback.key").write_bytes(b"")
+@pytest.mark.parametrize("size_bytes", [0, feedback.KEY_BYTES - 1, feedback.KEY_BYTES + 1, 1 << 20])
+def test_a_damaged_key_is_replaced_and_it_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, size_bytes: int
+) -> None:
+    (tmp_path / "feedback.key").write_bytes(b"?" * size_bytes)
     with caplog.at_level(logging.ERROR):
         found = feedback_tokens.key(tmp_path / "feedback.key")
     assert (tmp_path / "feedback.key").read_bytes() == found
@@ -139,6 +142,23 @@ def test_without_a_disk_to_write_to_tokens_are_good_until_the_process_ends(
     with caplog.at_level(logging.ERROR):
         assert len(feedback_tokens.key(tmp_path / "state" / "feedback.key")) == feedback.KEY_BYTES
     assert [record.message for record in caplog.records] == ["feedback_key_not_kept"]
+
+
+@pytest.mark.parametrize("fails", ["stat", "unlink", "link"])
+def test_with_a_disk_that_fails_tokens_are_good_until_the_process_ends(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """Behind a folder that may not be entered, and on a disk that takes no changes any more."""
+    path = tmp_path / "feedback.key"
+    path.write_bytes(b"no key")
+
+    def failing(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched, caplog.at_level(logging.ERROR):
+        patched.setattr(*((os, fails) if fails == "link" else (Path, fails)), failing)
+        assert len(feedback_tokens.key(path)) == feedback.KEY_BYTES
+    assert caplog.records[-1].message == "feedback_key_not_kept"
 
 
 def test_one_caller_spends_its_own_budget_alone() -> None:

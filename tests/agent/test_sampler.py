@@ -7,6 +7,7 @@ from skerry.agent.capture import capture_queue, sampler
 from skerry.agent.feedback_tokens import NoTokens
 from skerry.core import offload, sampling, tensors
 from skerry.core.inference import InferRequest
+from skerry.core.tasks import Classification
 
 ONE = tensors.Tensor.of("x", np.zeros((1, 4), dtype=np.float32))
 OTHER = tensors.Tensor.of("gauges", np.zeros((1, 2), dtype=np.float32))
@@ -37,7 +38,7 @@ def test_only_what_a_dataset_can_hold_is_captured(inputs: tuple[tensors.Tensor, 
         (0.3,),
         0.8,
         offload.Decision(offload.Route.LOCAL, offload.Reason.NO_TEACHER),
-        ("cat", "dog", "bird"),
+        Classification(("cat", "dog", "bird")),
     )
     policy = sampling.CapturePolicy(hard=1.0)
     cap = offload.TokenBucket.full(10.0, 10.0, 0.0)

@@ -31,9 +31,7 @@ def store(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Object
 def test_objects_outlive_an_upgrade_unchanged_and_can_be_written_on(server: ApiServer, store: Objects) -> None:
     """What the newer schema adds must not begin another attempt of a rollout that is under way, nor refuse a status."""
     apply_crds(server, PREVIOUS)
-    text = json.dumps(
-        {"apiVersion": "v1", "kind": "List", "items": custom_resources.documents(custom_resources.EXAMPLES)}
-    )
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": custom_resources.documents(PREVIOUS / "examples")})
     namespace = store.create("EdgeFleet", "old", {"maxUnavailable": 2}, manager=writers.OPERATOR) and _namespace(store)
     server.kubectl("apply", "-n", namespace, "-f", "-", stdin=text)
     made = store.create("ModelRollout", "old", {"model": "m", "version": "m-v1"}, manager=writers.OPERATOR)

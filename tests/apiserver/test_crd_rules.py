@@ -56,6 +56,44 @@ def test_what_must_not_change_is_refused_with_what_to_do(api: Api, kind: str, pa
     api.delete(f"{path}/kept")
 
 
+LOAD = {"target": "load", "unit": "kWh", "stepSeconds": 900, "horizon": 4, "steps": 2}
+CLASSES = {"classNames": ["a", "b"]}
+FORECASTER = {
+    "task": "Forecast",
+    "forecast": LOAD,
+    "input": {"name": "window", "datatype": "FP32", "shape": [24, 3]},
+}
+REFUSED_TASKS = [
+    (FORECASTER | CLASSES, "neither has what belongs to the other"),
+    ({"task": "Forecast", "input": FORECASTER["input"]}, "a Forecast has forecast"),
+    (CLASSES | {"forecast": LOAD, "input": FORECASTER["input"]}, "neither has what belongs to the other"),
+    (FORECASTER | {"forecast": LOAD | {"steps": 5}}, "steps must be at most the horizon"),
+    (FORECASTER | {"forecast": LOAD | {"quantilesPermille": [100, 900]}}, "quantilesPermille"),
+]
+
+
+@pytest.mark.parametrize(("spec", "message"), REFUSED_TASKS, ids=lambda one: json.dumps(one)[:60])
+def test_fields_of_two_tasks_do_not_go_together(api: Api, spec: Json, message: str) -> None:
+    with pytest.raises(errors.InputError, match=message):
+        api.create(resources.path(api.namespace, "EdgeModel"), made("EdgeModel", spec, "mixed"))
+
+
+@pytest.mark.parametrize(
+    ("patch", "message"),
+    [
+        ({"forecast": {"unit": "MWh"}}, "target, unit and stepSeconds cannot be changed"),
+        (CLASSES | {"task": "Classification", "forecast": None}, "task cannot be changed"),
+    ],
+)
+def test_a_forecaster_keeps_what_its_values_mean(api: Api, patch: Json, message: str) -> None:
+    path = resources.path(api.namespace, "EdgeModel")
+    api.create(path, made("EdgeModel", FORECASTER, "forecaster"))
+    with pytest.raises(errors.InputError, match=message):
+        api.patch(f"{path}/forecaster", {"spec": patch})
+    api.patch(f"{path}/forecaster", {"spec": {"forecast": {"naive": [1, 96]}}})
+    api.delete(f"{path}/forecaster")
+
+
 def test_a_class_may_be_appended(api: Api) -> None:
     path = resources.path(api.namespace, "EdgeModel")
     api.create(path, made("EdgeModel", custom_resources.example("EdgeModel")["spec"], "growing"))

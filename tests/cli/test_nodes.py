@@ -122,6 +122,19 @@ def test_a_phantom_is_deleted_and_a_member_only_once_it_is_revoked(system: Still
     assert "ghost" in system.bad(2, "nodes", "delete", "ghost")
 
 
+def test_a_revoked_node_is_not_deleted_while_its_token_would_let_it_in_again(
+    system: StillSystem, tmp_path: Path
+) -> None:
+    made = join_tokens.parse(system.good("nodes", "token", "create", "--ca", tmp_path / "ca.crt"))
+    used = join_tokens.use_json(join_tokens.Use("edge-1", KEY), 1_000)
+    system.objects.patch("JoinToken", made.id, manager="gateway", status={"nodes": [used]})
+    system.good("nodes", "revoke", "edge-1")
+    assert f"`skerry nodes token delete {made.id}` first" in system.bad(3, "nodes", "delete", "edge-1")
+    system.objects.get("EdgeNode", "edge-1")
+    system.good("nodes", "token", "delete", made.id)
+    system.good("nodes", "delete", "edge-1")
+
+
 def test_a_node_that_reports_without_a_certificate_is_not_deleted_under_itself(system: StillSystem) -> None:
     seen = {"connected": True, "lastSeenUnixMs": int(time.time() * 1000)}
     system.objects.create("EdgeNode", "up", {}, manager="gateway")

@@ -36,6 +36,7 @@ def kept(per_node: list[int], base: int, fleet: Fleet = TEN, trusted: tuple[int,
         pytest.param([6, 1], 0, TEN, [6, 1], id="a few rows are always learned"),
         pytest.param([30, 10, 0], 0, TEN, [30, 10, 0], id="where few nodes have a class one may have most of it"),
         pytest.param([90, 10, 0], 0, TEN, [30, 10, 0], id="but not nearly all of it"),
+        pytest.param([90, 0, 0], 0, TEN, [8, 0, 0], id="what one alone has is a few rows"),
     ],
 )
 def test_what_stays_of_each_node(per_node: list[int], base: int, fleet: Fleet, expected: list[int]) -> None:
@@ -50,9 +51,16 @@ def test_a_trusted_node_is_not_bounded() -> None:
 def test_no_node_gives_more_than_its_share_or_the_floor(per_node: list[int], base: int) -> None:
     stays = kept(per_node, base, Fleet(12))
     givers = sum(count > 0 for count in per_node)
-    share = contributions.SHARE if base else max(contributions.SHARE, contributions.FEW_NODES_SHARE / max(1, givers))
+    share = max(contributions.SHARE, 0 if base or givers < 2 else contributions.FEW_NODES_SHARE / givers)
     for count in stays:
         assert count <= max(contributions.FLOOR, share * (sum(stays) + base))
+
+
+def test_a_node_that_alone_has_several_classes_gives_a_few_rows_of_each() -> None:
+    node, classes = np.zeros(90, dtype=np.int64), np.repeat(np.arange(3), 30)
+    order = [f"{index:05}" for index in range(90)]
+    keep = contributions.within_share(node, classes, order, np.zeros(3, dtype=np.int64), (), TEN)
+    assert np.bincount(classes[keep]).tolist() == [contributions.FLOOR] * 3
 
 
 def test_the_same_rows_stay_as_others_come() -> None:

@@ -28,6 +28,15 @@ def test_a_network_that_answers_probabilities_says_so_and_other_manifests_stay_a
     assert manifest.from_json(logits.to_json()).confidence.outputs == confidence.Outputs.LOGITS
 
 
+def test_the_windows_of_a_streaming_network_stand_where_earlier_releases_read_past_them() -> None:
+    state = (manifest.State("h1", "h1_next", (64,)),)
+    steps = (replace(manifests.digits().inputs[0], shape=(-1, 4)),)
+    made = manifests.digits(state=state, inputs=steps, network={"factory": "a:b", "window": 20})
+    read = manifest.from_json(made.to_json())
+    assert (read.window, json.loads(made.to_json())["network"]["window"]) == (20, 20)
+    assert manifests.digits(state=state).window == 0
+
+
 def test_canonical_json_is_sorted_and_dense() -> None:
     data = manifests.digits().to_json()
     assert data == json.dumps(json.loads(data), sort_keys=True, separators=(",", ":")).encode()
@@ -67,6 +76,9 @@ BAD: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("files that are no object", _set("files", to=["model.onnx"]), "files"),
     ("a datatype nobody knows", _set("inputs", 0, "datatype", to="FP8"), "inputs[0].datatype"),
     ("outputs that are neither logits nor probabilities", _set("confidence", "outputs", to="scores"), "outputs"),
+    ("a window of no steps", _set("network", to={"window": 0}), "network.window"),
+    ("a window that is true", _set("network", to={"window": True}), "network.window"),
+    ("a window of a network without state", _set("network", to={"window": 4}), "with state"),
     ("a dimension of 0", _set("inputs", 0, "shape", to=[0]), "shape"),
     ("a dimension below -1", _set("inputs", 0, "shape", to=[-2]), "shape"),
     ("seventeen dimensions", _set("inputs", 0, "shape", to=[1] * 17), "shape"),

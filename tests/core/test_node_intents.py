@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from skerry.core import errors, intents, specs
+from skerry.core import errors, intents, join_tokens, specs
 
 NOW, DAY_MS = 1_800_000_000_000, 86_400_000
 KEY, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
@@ -37,6 +37,42 @@ def test_the_key_that_waits_is_approved_and_a_revocation_ends_with_it() -> None:
 def test_an_approval_that_makes_no_sense_says_why(known: intents.Known, key: str, told: str) -> None:
     with pytest.raises(errors.SkerryError, match=told):
         intents.approve(known, key, now_ms=NOW)
+
+
+def token(name: str, used_by: str = "edge-1", *, expires_ms: int = NOW + 1) -> intents.Known:
+    spec = {"secretHash": join_tokens.secret_hash("s"), "expiresUnixMs": expires_ms}
+    used = join_tokens.use_json(join_tokens.Use(used_by, KEY), NOW - DAY_MS)
+    return intents.Known(name, spec, {"nodes": [used]})
+
+
+REVOKED = {"approvedKey": KEY, "revoked": True}
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        pytest.param([], id="there is none"),
+        pytest.param([token("t1", "edge-2")], id="another node used it"),
+        pytest.param([token("t1", expires_ms=NOW)], id="it has expired"),
+        pytest.param([intents.Known("t1", {}, token("t1").status)], id="it cannot be read, and lets nobody in"),
+    ],
+)
+def test_a_revoked_node_is_deleted_where_no_token_lets_it_in_again(tokens: list[intents.Known]) -> None:
+    intents.check_delete(node(REVOKED), tokens, now_ms=NOW)
+
+
+def test_a_revoked_node_that_a_token_lets_in_again_is_not_deleted() -> None:
+    """By the same rule as the gateway's."""
+    used = token("t1")
+    stored = join_tokens.parse_object(used.name, used.spec, used.status)
+    assert join_tokens.decide(stored, "s", None, "edge-1", KEY, now_ms=NOW).outcome is join_tokens.Outcome.ISSUE
+    with pytest.raises(errors.RejectedError, match="join token t1, t3, which it used: `skerry nodes token delete t1`"):
+        intents.check_delete(node(REVOKED), [used, token("t2", "edge-2"), token("t3")], now_ms=NOW)
+
+
+def test_a_phantom_is_deleted_whatever_its_token() -> None:
+    """Nobody has said that it is to stay out."""
+    intents.check_delete(node({"approvedKey": ""}), [token("t1")], now_ms=NOW)
 
 
 @pytest.mark.parametrize(

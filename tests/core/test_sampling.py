@@ -1,5 +1,7 @@
 """Which answers are kept: the sentences of the policy, and the shares it promises."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -53,3 +55,60 @@ def test_the_cap_starts_with_one_second_of_captures() -> None:
         assert taken is not None
         bucket = taken
     assert bucket.take(1, 0.0) is None
+
+
+def kept(sure: list[bool], draws: list[float], window: int, policy: CapturePolicy) -> list[tuple[int, Kind]]:
+    """The steps of a sequence with such answers whose windows are kept; each stretch is drawn by the next number."""
+    stretch, steps, drawn = sampling.Stretch(draws[0]), [], 1
+    for at, is_sure in enumerate(sure):
+        kind, stretch = sampling.choose_window(
+            stretch,
+            1,
+            window,
+            confidence=0.9 if is_sure else 0.1,
+            threshold=0.5,
+            policy=policy,
+            next_u=draws[drawn % len(draws)],
+        )
+        drawn += stretch.steps == 0
+        if kind is not None:
+            steps.append((at, kind))
+    return steps
+
+
+@pytest.mark.parametrize(
+    ("answers", "draws", "expected"),
+    [
+        pytest.param("SSHSS", [0.5], [], id="a hard step before its window is full is not kept"),
+        pytest.param("SSSHHHHHS", [0.5], [(3, Kind.HARD), (7, Kind.HARD)], id="what was kept is not kept again"),
+        pytest.param("SSSSSHSSSH", [0.5], [(5, Kind.HARD), (9, Kind.HARD)], id="a hard step is kept where it stands"),
+        pytest.param("SSSSSSSS", [0.0, 0.5], [(3, Kind.EXPLORATION)], id="an explored stretch is kept at its end"),
+        pytest.param(
+            "SSSSSSHH", [0.5, 0.0], [(7, Kind.EXPLORATION)], id="no hard step of an explored stretch is kept before"
+        ),
+        pytest.param(
+            "SSSHHSSSHHSS",
+            [0.5, 0.0, 0.5],
+            [(3, Kind.HARD), (7, Kind.EXPLORATION)],
+            id="nor a hard one that would share steps with it",
+        ),
+    ],
+)
+def test_windows_of_a_sequence(answers: str, draws: list[float], expected: list[tuple[int, Kind]]) -> None:
+    assert kept([answer == "S" for answer in answers], draws, 4, POLICY) == expected
+
+
+@given(
+    st.lists(st.booleans(), min_size=1, max_size=60),
+    st.lists(st.sampled_from([0.0, 0.5]), min_size=1, max_size=9),
+    st.integers(1, 7),
+)
+def test_windows_never_share_a_step_and_what_is_explored_does_not_depend_on_what_was_hard(
+    sure: list[bool], draws: list[float], window: int
+) -> None:
+    steps = kept(sure, draws, window, POLICY)
+    ends = [at for at, _ in steps]
+    assert all(later - before >= window for before, later in itertools.pairwise(ends))
+    assert not ends or ends[0] >= window - 1
+    explored = [at for at, kind in steps if kind is Kind.EXPLORATION]
+    assert explored == [at for at, _ in kept([True] * len(sure), draws, window, POLICY)]

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import curating
+import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from skerry.core import dataset_parts, datasets
+from skerry.adapters import dataset_store
+from skerry.core import contributions, dataset_parts, datasets
 from skerry.curator.label_task import LabelTask
 from skerry.curator.teacher import Answer
 from skerry.proto import fleet_pb2
@@ -105,6 +107,22 @@ def test_a_class_that_one_node_alone_sees_waits_for_a_person() -> None:
     world.work(8)
     manifest, rows = published(world)
     assert (rows.node == HOSTILE.encode()).sum() == 20 and manifest.nodes[HOSTILE].trusted
+
+
+def test_no_node_alone_judges_a_class() -> None:
+    """Its imported rows are there to train on; of the captured rows to judge one node had them all."""
+    world = fleet_of(10)
+    pixels = np.arange(400 * 4, dtype=np.uint16).reshape(400, 2, 2) % 251
+    base = dataset_parts.imported(pixels.astype(np.uint8), np.zeros(400, dtype=np.int64), curating.TASK.class_names)
+    part = dataset_store.write_part(world.blobs, "train", "imported", base)
+    manifest = datasets.DatasetManifest("digits", curating.TASK.class_names, curating.INPUT, (part,))
+    digest = dataset_store.write_manifest(world.blobs, manifest)
+    world.objects.patch("EdgeModel", "digits", spec={"datasetDigest": digest}, manager="operator")
+    send(world, HOSTILE, range(3, 600, 3))
+    world.work(20)
+    told = published(world)[0].nodes[HOSTILE]
+    assert told.holdout == contributions.FLOOR and told.train == 400 // 3
+    assert told.left_out == 199 - told.train - told.holdout
 
 
 def test_a_forgotten_node_is_in_no_later_dataset_and_what_it_displaced_comes_back() -> None:

@@ -177,6 +177,7 @@ def test_a_streaming_network_is_proposed_with_its_hidden_state() -> None:
         ("h2", "h2_next", (48,)),
     ]
     assert made.inputs[0].shape == (-1, 4) == made.network_inputs[0].shape
+    assert made.window == 20, "steps of the rows that it was trained on"
     assert {node.op for node in made.quantization.float_nodes} == {"GRU"}
     network = Network.load(made, shipped(world, "run").model)
     x = rows([1, 1, 1], seed=1).x

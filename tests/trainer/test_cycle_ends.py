@@ -8,6 +8,8 @@ from training_world import MODEL, World
 
 from skerry.core import datasets, digests, errors, gates, writers
 
+STREAMING = {"classes": 3, "features": 8, "hidden": 8, "streaming": True}
+
 
 @pytest.mark.parametrize(
     ("changes", "more", "word"),
@@ -29,6 +31,15 @@ from skerry.core import datasets, digests, errors, gates, writers
             {}, {"overrides": {"augment": "shift", "prunePermille": 500}}, "slimmed", id="pruning what cannot be"
         ),
         pytest.param({"preprocessing": [{"op": "reshape", "shape": [7]}]}, {}, "cannot become", id="a wrong reshape"),
+        pytest.param(
+            {
+                "network": {"factory": "skerry.nets.rnn:rows", "options": STREAMING},
+                "preprocessing": [{"op": "reshape", "shape": [10, 8]}],
+            },
+            {"overrides": {"epochs": 1}},
+            "a streaming network needs its time axis",
+            id="pieces that cannot be reshaped",
+        ),
     ],
 )
 def test_what_cannot_work_ends_in_words_and_proposes_nothing(

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from skerry.adapters.telemetry import logs
 from skerry.agent.capture import sampler
 from skerry.agent.sync.load_window import LoadWindow
-from skerry.core import errors, feedback, offload, refusals, sampling, specs
+from skerry.core import errors, feedback, offload, refusals, sampling, series_stamp, specs
 from skerry.core.confidence import Calibration
 from skerry.core.inference import InferReply, InferRequest, Parameter
 from skerry.core.manifest import Manifest
 from skerry.core.tasks import Task
 from skerry.core.tensors import Tensor
 from skerry.serving.predictor import Answer, Job, Predictor
+from skerry.serving.windows import Window
 
 log = logs.logger("agent.cascade")
 _MAX_VERSIONS = 64  # whose calibration is remembered; answers of a retired version may still be on their way
@@ -61,6 +62,17 @@ class _Local:
     calibration: Calibration
     confidences: Confidences
     started_s: float
+    step: "_Step | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What stands behind an answer within a sequence: `held` steps, and their `window` [1, steps, …] when that is full.
+    `kind`: why the window is kept."""
+
+    held: int | None = None
+    window: Tensor | None = None
+    kind: sampling.Kind | None = None
 
 
 class Cascade:
@@ -96,7 +108,8 @@ class Cascade:
 
     def submit(self, jobs: Sequence[Job]) -> None:
         now_s = self._clock()
-        self._local.submit([Job(job.request, job.context, partial(self._locally_answered, job, now_s)) for job in jobs])
+        good = [job for job in jobs if not job.request.parameters or _is_stamped_well(job)]
+        self._local.submit([Job(job.request, job.context, partial(self._locally_answered, job, now_s)) for job in good])
 
     def _locally_answered(self, job: Job, started_s: float, answer: Answer) -> None:
         if isinstance(answer, errors.SkerryError):
@@ -113,7 +126,19 @@ class Cascade:
         calibration = manifest.confidence
         confidences = manifest.task.confidences(outputs, calibration)
         local = _Local(job, answer, outputs, manifest.task, calibration, confidences, started_s)
-        self._decide(local, stateful=bool(manifest.state))
+        if manifest.state:
+            local.step = self._step(local, manifest.window)
+        self._decide(local)
+
+    def _step(self, local: _Local, size: int) -> _Step:
+        """Now, for the window moves on with the next step. A version that names no `size` has none, and there may be no
+        room for one."""
+        window = local.reply.window
+        if not isinstance(window, Window):
+            return _Step(0 if size else None)
+        new, policy = local.job.request.inputs[0].shape[1], self._model(local.reply.model).capture
+        kind = self._sample.choose_window(window, new, local.confidences[0], local.calibration.threshold, policy)
+        return _Step(len(window), window.tensor() if window.is_full else None, kind)
 
     def _count_error(self, request: InferRequest, error: errors.SkerryError) -> None:
         """Errors that are not the caller's fault alone: rollouts compare how many there are with each version."""
@@ -123,7 +148,7 @@ class Cascade:
         elif refusals.speaks_against_version(request, error, self._versions.get(serving), self._versions.get(before)):
             self._load.refused(request.model, serving)
 
-    def _decide(self, local: _Local, *, stateful: bool) -> None:
+    def _decide(self, local: _Local) -> None:
         model, context = self._model(local.reply.model), local.job.context
         now_s = self._clock()
         remaining_s = None if context.deadline is None else context.remaining_s(now_s)
@@ -133,7 +158,7 @@ class Cascade:
             rows=len(local.confidences),
             remaining_s=0.0 if context.call is not None and context.call.done else remaining_s,
             has_teacher=self._remote is not None,
-            is_step=stateful,
+            is_step=local.step is not None and local.step.window is None,
         )
         decision, model.state = offload.decide(question, model.policy, model.state, now_s=now_s)
         if decision.route is offload.Route.CLOUD and self._remote is not None:
@@ -141,12 +166,12 @@ class Cascade:
             self._asking.add(task)
             task.add_done_callback(self._asking.discard)
         else:
-            self._finish(local, local.reply, decision, capture=not stateful)
+            self._finish(local, local.reply, decision)
 
     async def _ask(self, remote: Remote, local: _Local, model: _Model, decision: offload.Decision) -> None:
         """The cloud's answer, or the local one when it does not come, is an error, or is no answer to this request."""
         context = local.job.context
-        asked = replace(local.job.request, version="", outputs=(), parameters={}, form=None)
+        asked = replace(_teachable(local), version="", outputs=(), parameters={}, form=None)
         try:
             async with asyncio.timeout(decision.timeout_s):
                 reply = await remote.infer(
@@ -165,10 +190,11 @@ class Cascade:
         model.state = offload.answered(model.state)
         self._finish(local, reply, decision)
 
-    def _finish(self, local: _Local, reply: InferReply, decision: offload.Decision, *, capture: bool = True) -> None:
+    def _finish(self, local: _Local, reply: InferReply, decision: offload.Decision) -> None:
         """Perhaps keep what is answered, answer the caller, and count it."""
         parameters = {**reply.parameters, **_parameters(local, reply, decision)}
-        if capture and (token := self._captured(local, decision)):
+        is_kept = local.step is None or local.step.kind is not None
+        if is_kept and (token := self._captured(local, decision)):
             parameters[feedback.PARAMETER] = token
         local.job.finish(
             InferReply(reply.model, reply.version, reply.outputs, reply.id, parameters, reply.digest, reply.form)
@@ -186,13 +212,14 @@ class Cascade:
         """The token of an answer that is kept; empty when it is not, or has none."""
         model = self._model(local.reply.model)
         answered = sampler.AnsweredRequest(
-            local.job.request,
+            _teachable(local),
             local.reply.digest,
             local.outputs,
             local.confidences,
             local.calibration.threshold,
             decision,
             local.task,
+            None if local.step is None else local.step.kind,
         )
         model.cap, token = self._sample(answered, model.capture, model.cap, self._clock())
         return token
@@ -204,6 +231,24 @@ class Cascade:
             state, cap = offload.State.start(spec.policy, now_s), sampling.start(spec.capture, now_s)
             model = self._models[name] = _Model(spec.policy, spec.capture, state, cap)
         return model
+
+
+def _teachable(local: _Local) -> InferRequest:
+    """The request as it can be asked and learned from by itself: a step of a sequence as its window."""
+    request = local.job.request
+    if local.step is None or local.step.window is None:
+        return request
+    return replace(request, inputs=(local.step.window,))
+
+
+def _is_stamped_well(job: Job) -> bool:
+    """Is the series that its caller names one? Otherwise it is answered so: a row of another time would be learned."""
+    try:
+        series_stamp.of(job.request.parameters)
+    except errors.InputError as exc:
+        job.finish(exc)
+        return False
+    return True
 
 
 def _outputs(reply: InferReply, manifest: Manifest | None) -> NDArray[Any] | None:
@@ -247,4 +292,6 @@ def _parameters(local: _Local, reply: InferReply, decision: offload.Decision) ->
     if len(local.outputs) == 1:
         answered = local.outputs if reply is local.reply else reply.outputs[0].data
         parameters.update(local.task.told(answered[0], local.outputs[0]))
+    if local.step is not None and local.step.held is not None:
+        parameters["skerry_window"] = local.step.held
     return parameters

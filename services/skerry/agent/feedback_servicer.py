@@ -8,7 +8,8 @@ from skerry.agent.capture import capture_queue, sampler
 from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.agent.feedback_access import Access, CallerBudgets
 from skerry.agent.sync import node_report
-from skerry.core import errors, feedback, label_map
+from skerry.core import errors, feedback
+from skerry.core.tasks import Task, Truth
 from skerry.proto import edge_pb2
 from skerry.rpc import grpc_status
 from skerry.rpc.methods import Call, CallError, Kind, Method, Methods, Status
@@ -41,7 +42,7 @@ class FeedbackServicer:
         }
 
     async def feedback(self, call: Call, data: bytes) -> bytes:
-        """RECORDED once the label is on disk; NOT_CAPTURED when there is no example to label."""
+        """RECORDED once the truth is on disk; NOT_CAPTURED when there is no example to label."""
         try:
             request_bounds.check_small(data, "a FeedbackRequest")
             outcome = await self._record(call, edge_pb2.FeedbackRequest.FromString(data))
@@ -70,15 +71,15 @@ class FeedbackServicer:
         if not 0 < len(request.request_id) <= sampler.MAX_REQUEST_ID_CHARS + _MAX_ROW_CHARS:
             raise errors.InputError(f"request_id must be 1..{sampler.MAX_REQUEST_ID_CHARS} characters")
         answer = self._access.admit(call, request)
-        counted_in = self._check_label(request)
-        recorded = await self._queue.feedback(request.model, request.request_id, request.label, counted_in, answer)
+        task = self._registry.lookup(request.model).manifest.task
+        truth = truth_of(request, task)
+        recorded = await self._queue.feedback(request.model, request.request_id, truth, task.digest, answer)
         return edge_pb2.FeedbackReply.RECORDED if recorded else edge_pb2.FeedbackReply.NOT_CAPTURED
 
-    def _check_label(self, request: edge_pb2.FeedbackRequest) -> str:
-        """The digest of the label map that the label counts in. Raises NotFoundError or InputError naming the field."""
-        class_names = self._registry.lookup(request.model).manifest.class_names
-        if not 0 <= request.label < len(class_names):
-            raise errors.InputError(
-                f"label {request.label} is no class of {request.model!r}: it must be in 0..{len(class_names) - 1}"
-            )
-        return label_map.digest(class_names)
+
+def truth_of(request: edge_pb2.FeedbackRequest, task: Task) -> Truth:
+    """What its caller says is true. Raises InputError for what the task's answers cannot be."""
+    truth: Truth = tuple(request.values) if request.values else request.label
+    if fault := task.truth_fault(truth):
+        raise errors.InputError(f"the truth of a request to {request.model!r}: {fault}")
+    return truth

@@ -2,6 +2,7 @@
 says is decided in `core.feedback`.
 """
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -39,28 +40,30 @@ class NoTokens:
 
 def key(path: Path) -> bytes:
     """The key at `path`, made when there is none. An agent that stands by makes it, too: whoever is first counts. Where
-    the disk takes none this process has one of its own: it serves, and its tokens end with it."""
+    the disk gives and takes none this process has one of its own: it serves, and its tokens end with it."""
     try:
         return _existing(path) or _made(path)
-    except errors.UnavailableError as exc:
+    except (errors.SkerryError, OSError) as exc:
         log.error("feedback_key_not_kept", message=f"{exc}: tokens of this process are good until it ends")
         return os.urandom(feedback.KEY_BYTES)
 
 
 def _existing(path: Path) -> bytes | None:
-    """Raises UnavailableError when it is there and cannot be read."""
+    """Raises UnavailableError and OSError when it is there and cannot be read, or what is no key cannot be removed."""
     if not path.exists():
         return None
-    found = files.read(path, max_bytes=4096)
-    if len(found) == feedback.KEY_BYTES:
-        return found
+    with contextlib.suppress(errors.TooLargeError):
+        found = files.read(path, max_bytes=feedback.KEY_BYTES)
+        if len(found) == feedback.KEY_BYTES:
+            return found
     log.error("feedback_key_damaged", message=f"{path} is no key and is replaced: tokens given before are good no more")
     path.unlink(missing_ok=True)
     return None
 
 
 def _made(path: Path) -> bytes:
-    """Written aside and linked: never half there, and never over one that another agent made meanwhile."""
+    """Written aside and linked: never half there, and never over one that another agent made meanwhile. Raises
+    UnavailableError and OSError."""
     new = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
     files.write(new, os.urandom(feedback.KEY_BYTES), mode=0o600)
     try:
@@ -68,8 +71,6 @@ def _made(path: Path) -> bytes:
         files.sync_folder(path.parent)
     except FileExistsError:
         pass
-    except OSError as exc:
-        raise errors.UnavailableError(f"cannot write {path}: {exc.strerror}") from exc
     finally:
         new.unlink(missing_ok=True)
-    return files.read(path, max_bytes=4096)
+    return files.read(path, max_bytes=feedback.KEY_BYTES)

@@ -207,4 +207,5 @@ def _options(settings: Settings, requests: RequestMemory) -> Options:
         memory=MemoryLimit(settings.memory_limit_bytes),
         requests=requests,
         pool=BytePool(requests.waiting_bytes),
+        keeps_windows=True,
     )

@@ -16,7 +16,7 @@ from skerry.adapters.objects.protocol import Objects
 from skerry.adapters.oip import remote
 from skerry.cli import system_file, text_file
 from skerry.cli.importing import images, npz
-from skerry.core import class_labels, confidence, errors, feedback, specs, tensors
+from skerry.core import class_labels, errors, feedback, specs, tasks, tensors
 from skerry.core.datasets import Input
 from skerry.core.inference import InferReply, InferRequest
 from skerry.proto import edge_pb2
@@ -136,20 +136,14 @@ async def infer(
         return reply, time.perf_counter() - began
 
 
-def answer_document(reply: InferReply, class_names: Sequence[str], request_id: str, seconds: float) -> dict[str, Any]:
+def answer_document(reply: InferReply, task: tasks.Task, request_id: str, seconds: float) -> dict[str, Any]:
     """The answer for people and programs: one row per sample of the first output."""
-    scores = np.asarray(reply.outputs[0].data, dtype=np.float64)
-    scores = scores.reshape(scores.shape[0], -1)
-    rows = []
-    for row in scores:
-        best = int(row.argmax())
-        name = class_names[best] if best < len(class_names) else str(best)
-        rows.append({"class": name, "index": best, "logits": [float(value) for value in row[:100]]})
+    outputs = np.asarray(reply.outputs[0].data, dtype=np.float64)
+    outputs = outputs.reshape(outputs.shape[0], -1)
     parameters = reply.parameters
     return {
         "id": request_id,
-        "rows": rows,
-        "answers": "probabilities" if confidence.are_probabilities(scores) else "logits",
+        **task.described(outputs),
         "route": parameters.get("skerry_route", ""),
         "reason": parameters.get("skerry_reason", ""),
         "confidence": parameters.get("skerry_confidence", ""),
@@ -161,19 +155,27 @@ def answer_document(reply: InferReply, class_names: Sequence[str], request_id: s
     }
 
 
-def class_index(label: str, class_names: Sequence[str]) -> int:
-    """A class by name, else by index. Raises InputError for no class, and for a number that can mean two."""
-    return class_labels.Classes(class_names).of_texts([label])[0]
+def truth_of(texts: Sequence[str], task: tasks.Task) -> tasks.Truth:
+    """What a person says was true: of classes a name, else an index; of a forecast a number per step. Raises InputError
+    for no class, a number that can mean two, and what is no value."""
+    if task.class_names and len(texts) == 1:
+        return class_labels.Classes(task.class_names).of_texts(texts)[0]
+    try:
+        values = tuple(float(text) for text in texts)
+    except ValueError as exc:
+        raise errors.InputError(f"{' '.join(texts)[:80]!r} is no value, and the model answers {task}") from exc
+    if fault := task.truth_fault(values):
+        raise errors.InputError(f"{' '.join(texts)[:80]}: {fault}")
+    return values
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """The true class of an earlier request, and what lets its caller tell it: the answer's token, or the site's
-    secret."""
+    """The truth of an earlier request, and what lets its caller tell it: the answer's token, or the site's secret."""
 
     model: str
     request_id: str
-    label: int
+    truth: tasks.Truth
     token: str = ""
     secret: str = ""
 
@@ -189,9 +191,11 @@ def give_feedback(address: str, truth: Truth, timeout_s: float) -> bool:
                 request_serializer=edge_pb2.FeedbackRequest.SerializeToString,
                 response_deserializer=edge_pb2.FeedbackReply.FromString,
             )
-            request = edge_pb2.FeedbackRequest(
-                model=truth.model, request_id=truth.request_id, label=truth.label, token=truth.token
-            )
+            request = edge_pb2.FeedbackRequest(model=truth.model, request_id=truth.request_id, token=truth.token)
+            if isinstance(truth.truth, int):
+                request.label = truth.truth
+            else:
+                request.values.extend(truth.truth)
             metadata = [("authorization", f"Bearer {truth.secret}")] if truth.secret else []
             reply: edge_pb2.FeedbackReply = await method(request, timeout=timeout_s, metadata=metadata)
             return reply

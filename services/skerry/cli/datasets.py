@@ -1,17 +1,19 @@
-"""`skerry datasets import`: labelled data becomes a dataset by digest, and the EdgeModel names it as its base."""
+"""`skerry datasets import`: labelled data, or series with a time column, becomes a dataset by digest, and the EdgeModel
+names it as its base."""
 
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from skerry.cli import output, system_file
+from skerry.cli import output, series_options, series_report, system_file
 from skerry.cli.up import state_option
 
 if TYPE_CHECKING:
     from skerry.cli.importing import dataset
+    from skerry.core.series.conversion import ForecastRows
 
 _GROUPS_SHOWN = 20
 _FORMATS = ("auto", "npz", "images", "csv", "parquet")
@@ -33,7 +35,7 @@ def datasets() -> None:
     default=0.3,
     show_default=True,
     type=float,
-    help="Share of each class kept as holdout; nothing trains on it.",
+    help="Share of each class kept as holdout, of series their last share; nothing trains on it.",
 )
 @click.option(
     "--labels",
@@ -42,10 +44,25 @@ def datasets() -> None:
     "name as well).",
 )
 @click.option("--label-column", help="Tables: the column with the label.")
-@click.option("--feature", "features", multiple=True, help="Tables: a feature column (repeat; default: all others).")
-@click.option("--window", default=0, type=click.IntRange(0), help="Tables: rows per sample (default: each row is one).")
+@click.option(
+    "--feature",
+    "features",
+    multiple=True,
+    help="Tables: a feature column (repeat; default: all others; of series none beside the target's own past).",
+)
+@click.option(
+    "--window",
+    default=0,
+    type=click.IntRange(0),
+    help="Tables: rows per sample (default: each row is one; of series the model's).",
+)
 @click.option("--stride", default=1, show_default=True, type=click.IntRange(1), help="Tables: rows between windows.")
-@click.option("--group-column", default="", help="Tables: the column that tells machines apart; no window holds two.")
+@click.option(
+    "--group-column",
+    default="",
+    help="Tables: the column that tells machines or series apart; no window holds two.",
+)
+@series_options.series_options
 @click.option("--resize", is_flag=True, help="Images: scale to the model's input.")
 @click.option("--drop-nonfinite", is_flag=True, help="Leave out rows with NaN or infinity instead of refusing.")
 @output.json_option
@@ -65,6 +82,7 @@ def import_(
     drop_nonfinite: bool,
     as_json: bool,
     state: Path,
+    **of_series: Any,
 ) -> None:
     """Import PATH as the base dataset of a model.
 
@@ -72,37 +90,58 @@ def import_(
     npz      arrays x [n, ...] and y [n] (indices or names); holdout [n] bool says which rows are holdout
     images   a folder with one folder of images per class
     csv, parquet   rows, or windows of --window rows labeled by their last row; also a folder of parts
+
+    For a model that forecasts, a table is one series or several, with a column of times: windows by the clock, and the
+    last share of the time as holdout. What is left out is counted by reason.
     """
     from skerry.adapters import blobs, objects
-    from skerry.cli.importing import dataset, sources, tables
+    from skerry.cli.importing import dataset, series, sources, tables
 
     system = system_file.read(state)
     store = objects.open_objects(system.objects)
     wanted = dataset.target(store.get("EdgeModel", model))
-    shape = tables.Shape(label_column, features, window, stride, group_column) if label_column else None
-    data = sources.read(path, sources.guess(path) if kind == "auto" else kind, wanted.row, shape, resize=resize)
-    choices = dataset.Choices([name.strip() for name in labels.split(",") if name.strip()], holdout, drop_nonfinite)
-    imported = dataset.store(
-        data,
-        wanted,
-        choices,
-        blob_store=blobs.open_blobs(system.blobs),
-        objects=store,
-        now_unix_ms=int(time.time() * 1000),
-    )
+    kind = sources.guess(path) if kind == "auto" else kind
+    found: ForecastRows | None = None
+    if (forecast := wanted.forecast) is not None:
+        series_options.check(kind, of_series, model, label_column or labels)
+        shared = {"features": features, "group": group_column, "window": window, "stride": stride}
+        choices = series_options.choices(of_series, **shared, holdout_share=holdout)
+        found = series.read(path, choices, forecast, wanted.row)
+        prepared = dataset.prepare_forecast(found, wanted, time_zone=choices.time_zone)
+    else:
+        series_options.refuse(of_series, model)
+        shape = tables.Shape(label_column, features, window, stride, group_column) if label_column else None
+        data = sources.read(path, kind, wanted.row, shape, resize=resize)
+        classes = [name.strip() for name in labels.split(",") if name.strip()]
+        prepared = dataset.prepare(data, wanted, dataset.Choices(classes, holdout, drop_nonfinite))
+    blob_store, now_unix_ms = blobs.open_blobs(system.blobs), int(time.time() * 1000)
+    imported = dataset.store(prepared, wanted, blob_store=blob_store, objects=store, now_unix_ms=now_unix_ms)
     for note in imported.notes:
         output.say(f"note: {note}", err=True)
-    _print(imported, wanted.min_holdout, as_json)
+    _print(imported, found, wanted.min_holdout, as_json)
 
 
-def _print(imported: "dataset.Imported", min_holdout: int, as_json: bool) -> None:
+def _print(imported: "dataset.Imported", found: "ForecastRows | None", min_holdout: int, as_json: bool) -> None:
     manifest = imported.manifest
     counts = {role: manifest.samples(role) for role in ("train", "holdout")}
     if as_json:
         document = {"digest": imported.digest, **counts, "dropped": dict(manifest.dropped)}
-        output.print_json(document | ({"windows": dict(imported.windows)} if imported.windows else {}))
+        document |= {"windows": dict(imported.windows)} if imported.windows else {}
+        output.print_json(document | ({} if found is None else series_report.document(found)))
         return
     output.say(f"dataset {imported.digest} of {manifest.model}")
+    if found is None:
+        _print_classes(imported, counts)
+    else:
+        series_report.show(found)
+    if counts["holdout"] < min_holdout:
+        output.say(
+            f"the gates ask for a holdout of {min_holdout} (gates.minHoldout): with fewer rows no version passes"
+        )
+
+
+def _print_classes(imported: "dataset.Imported", counts: Mapping[str, int]) -> None:
+    manifest = imported.manifest
     per_class = {
         role: [sum(column) for column in zip(*(part.per_class for part in manifest.select(role)), strict=True)]
         for role in ("train", "holdout")
@@ -113,10 +152,6 @@ def _print(imported: "dataset.Imported", min_holdout: int, as_json: bool) -> Non
         output.say(f"windows by group: {_windows_by_group(imported.windows)}")
     for reason, count in manifest.dropped.items():
         output.say(f"left out: {count} ({reason})")
-    if counts["holdout"] < min_holdout:
-        output.say(
-            f"the gates ask for a holdout of {min_holdout} (gates.minHoldout): with fewer rows no version passes"
-        )
 
 
 def _windows_by_group(windows: Mapping[str, int]) -> str:

@@ -43,7 +43,7 @@ def infer(model: str, path: Path, node: str, request_id: str, print_token: bool,
         output.say(f"note: {path} is squeezed to the model's input: its sides are in another ratio", err=True)
     used_id = request_id or uuid.uuid4().hex
     reply, seconds = asyncio.run(agent_client.infer(address, model, used_id, tensors, _TIMEOUT_S))
-    answer = agent_client.answer_document(reply, described.class_names, used_id, seconds)
+    answer = agent_client.answer_document(reply, described.task, used_id, seconds)
     if print_token and not answer["token"]:
         raise errors.RejectedError(
             f"the answer came without a token: it was not captured, or tokens are not taken there. "
@@ -59,8 +59,7 @@ def infer(model: str, path: Path, node: str, request_id: str, print_token: bool,
 
 def _print_answer(answer: dict[str, Any], *, err: bool) -> None:
     for row in answer["rows"]:
-        logits = ", ".join(f"{value:.3f}" for value in row["logits"])
-        output.say(f"{row['class']}  ({answer['answers']} {logits})", err=err)
+        output.say(row["text"], err=err)
     output.say(
         f"route {answer['route']} ({answer['reason']}), confidence {answer['confidence']}, version {answer['version']} "
         f"{output.short(answer['digest'])}, {answer['milliseconds']:.1f} ms, request id {answer['id']}",
@@ -73,7 +72,7 @@ def _print_answer(answer: dict[str, Any], *, err: bool) -> None:
 @click.command()
 @click.argument("model")
 @click.argument("request_id")
-@click.argument("label")
+@click.argument("truth", nargs=-1, required=True)
 @click.option("--token", default="", help="The feedback token that came with the answer.")
 @click.option(
     "--secret-file",
@@ -84,9 +83,10 @@ def _print_answer(answer: dict[str, Any], *, err: bool) -> None:
 @click.option("--node", default="", help="The agent that answered (default: ask each).")
 @state_option
 def feedback(
-    model: str, request_id: str, label: str, token: str, secret_file: Path | None, node: str, state: Path
+    model: str, request_id: str, truth: tuple[str, ...], token: str, secret_file: Path | None, node: str, state: Path
 ) -> None:
-    """Give the true class (name or index) of an earlier request: it wins over any teacher.
+    """Give the truth of an earlier request, which wins over any teacher: the class (name or index), or the value that
+    was forecast, one per step in order.
 
     Agents take it with the token that `skerry infer` shows; a row of a request with several is REQUEST_ID#ROW.
     """
@@ -95,13 +95,13 @@ def feedback(
     from skerry.core import errors, specs
 
     described = specs.parse_edge_model(model, object_access.store_of(state).get("EdgeModel", model).spec)
-    index = agent_client.class_index(label, described.class_names)
+    told = agent_client.truth_of(truth, described.task)
     system = system_file.read(state)
     addresses = [agent_client.address_of(system, node)] if node else [agent.address for agent in system.agents]
     secret = files.read(secret_file, max_bytes=4096).decode(errors="replace").strip() if secret_file else ""
-    truth = agent_client.Truth(model, request_id, index, token, secret)
-    if not agent_client.give_feedback_to_any(addresses, truth, _TIMEOUT_S):
+    given = agent_client.Truth(model, request_id, told, token, secret)
+    if not agent_client.give_feedback_to_any(addresses, given, _TIMEOUT_S):
         raise errors.NotFoundError(
             f"request {request_id} was not captured by any agent that was asked: there is nothing to label"
         )
-    output.say(f"recorded: request {request_id} is {described.class_names[index]}")
+    output.say(f"recorded: request {request_id} is {described.task.truth_text(told)}")

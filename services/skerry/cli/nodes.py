@@ -63,14 +63,15 @@ def approve(name: str, key: str, state: Path) -> None:
 @click.argument("names", nargs=-1, required=True)
 @state_option
 def delete_node(names: tuple[str, ...], state: Path) -> None:
-    """Delete the objects of NAMES: nodes that are gone, or that nobody let in. A member is revoked first. What a node
-    uploaded stays."""
+    """Delete the objects of NAMES: nodes that are gone, or that nobody let in. A member is revoked first, and the
+    tokens that let it in again are deleted. What a node uploaded stays."""
     from skerry.cli import object_access
     from skerry.core import intents
 
     store, now_ms = object_access.store_of(state), object_access.now_ms()
+    tokens = [object_access.known(token) for token in store.list("JoinToken")]
     for name in names:
-        intents.check_delete(object_access.known(store.get("EdgeNode", name)), now_ms=now_ms)
+        intents.check_delete(object_access.known(store.get("EdgeNode", name)), tokens, now_ms=now_ms)
     for name in names:
         store.delete("EdgeNode", name)
         output.say(f"node {name} is deleted; with a join token it may enrol anew")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 SMALL_FLEET = 3  # nodes; in a fleet of so many or fewer nobody is bounded
 SHARE = 0.25  # of a class that one node may give
 FEW_NODES_SHARE = 1.5  # divided by the number of nodes that gave rows: what one may give where they are few
-FLOOR = 8  # rows of a class that every node may give
+FLOOR = 8  # rows of a class that every node may give, and the most of one that has them alone
 PRIOR_RATE, PRIOR_ROWS = 0.2, 5.0  # of truths that contradict the teacher, before any was seen
 MARGIN = 0.15  # by which a node may contradict more often than the others do
 ALPHA = 1e-4  # chance of an honest node at the margin to be taken for an outlier
@@ -77,17 +77,18 @@ def judge_truths(
 def within_share(
     node: Indices, classes: Indices, order: Sequence[str], base: Indices, trusted: Collection[int], fleet: Fleet
 ) -> Mask:
-    """Which rows of one role stay [n] so that no node gives more than its share of a class, nor of all. `base`
-    [classes] counts the rows that nobody bounds (imported ones); rows that go are the last ones by `order`, which says
-    nothing of their content (a digest), so that the same rows stay as others come."""
+    """Which rows of one role stay [n] so that no node gives more than its share of a class, nor of all; of a class that
+    it alone has in this role, FLOOR. `base` [classes] counts the rows that nobody bounds (imported ones); rows that go
+    are the last ones by `order`, which says nothing of their content (a digest), so that the same rows stay as others
+    come."""
     keep = np.ones(len(node), dtype=np.bool_)
     if not fleet.is_bounded or not len(node):
         return keep
     rank = np.argsort(np.asarray(order), kind="stable")
     free = np.isin(node, np.fromiter(trusted, dtype=np.int64))
     for label in np.unique(classes).tolist():
-        keep &= _capped(node, (classes == label) & keep, free, int(base[label]), rank)
-    return keep & _capped(node, keep, free, int(base.sum()), rank)
+        keep &= _capped(node, (classes == label) & keep, free, int(base[label]), rank, alone=FLOOR)
+    return keep & _capped(node, keep, free, int(base.sum()), rank, alone=len(node))
 
 
 def alone(node: Indices, classes: Indices, base: Indices, trusted: Collection[int], fleet: Fleet) -> dict[int, int]:
@@ -100,21 +101,23 @@ def alone(node: Indices, classes: Indices, base: Indices, trusted: Collection[in
     return found
 
 
-def _capped(node: Indices, which: Mask, free: Mask, base: int, rank: Indices) -> Mask:
-    """The rows that stay [n]; those outside `which` do."""
+def _capped(node: Indices, which: Mask, free: Mask, base: int, rank: Indices, *, alone: int) -> Mask:
+    """The rows that stay [n]; those outside `which` do. `alone`: how many at most of a node that nobody is beside."""
     keep = np.ones(len(node), dtype=np.bool_)
     counts = np.bincount(node[which & ~free])
-    most = _most(counts[counts > 0].tolist(), base + int((which & free).sum()))
+    most = _most(counts[counts > 0].tolist(), base + int((which & free).sum()), alone)
     for index in np.flatnonzero(counts > most):
         mine = rank[(which & ~free & (node == index))[rank]]
         keep[mine[most:]] = False
     return keep
 
 
-def _most(counts: Sequence[int], base: int) -> int:
+def _most(counts: Sequence[int], base: int, alone: int) -> int:
     """How many rows one node may give, of nodes that gave `counts`: so many that they are its share of what stays."""
     if not counts:
         return 0
+    if len(counts) == 1 and not base:
+        return alone
     share = SHARE if base else max(SHARE, FEW_NODES_SHARE / len(counts))
     most = max(counts)
     while most > FLOOR:

@@ -27,7 +27,8 @@ class InferRequest:
 class InferReply:
     """All outputs of the version `version` (release counter as text) whose manifest has `digest`; which of them the
     caller asked for is the servicer's to select. `id` is the request's, put in by the servicer. Replies of one `form`
-    (an object; None: unknown) differ in id, parameters and numbers and in nothing else."""
+    (an object; None: unknown) differ in id, parameters and numbers and in nothing else. `window`: of a step of a
+    sequence, the steps behind it (`serving.windows.Window`), for who answers and never for the caller."""
 
     model: str
     version: str
@@ -36,3 +37,4 @@ class InferReply:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     digest: str = ""
     form: object = field(default=None, compare=False, repr=False)
+    window: object = field(default=None, compare=False, repr=False)

@@ -21,7 +21,7 @@ class Reason(enum.StrEnum):
     CONFIDENT = "Confident"  # the edge is sure enough
     LOW_CONFIDENCE = "LowConfidence"  # below the threshold: the cloud is asked
     OFFLOAD_DISABLED = "OffloadDisabled"  # the model's policy keeps every request on the node
-    STATEFUL = "Stateful"  # a step of a sequence: its hidden state is on the node
+    STATEFUL = "Stateful"  # a step of a sequence: what stands behind it is on the node, and no whole window
     NO_TEACHER = "NoTeacher"  # no larger model is known to this node
     DEADLINE_TOO_SHORT = "DeadlineTooShort"  # the caller's remaining time would not do for a call
     CIRCUIT_OPEN = "CircuitOpen"  # recent calls failed; the link rests
@@ -131,7 +131,7 @@ class State:
 @dataclass(slots=True)  # a value; not frozen, because that triples the cost of making one
 class Question:
     """One request: `confidence` of its least sure row, the version's `threshold`, `rows`, and how long the caller still
-    waits (None: no deadline). `is_step`: it continues a sequence whose state the cloud does not have."""
+    waits (None: no deadline). `is_step`: it continues a sequence of which the cloud has neither state nor window."""
 
     confidence: float
     threshold: float

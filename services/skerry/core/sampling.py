@@ -3,10 +3,15 @@
 Exploration is drawn from every request whatever its confidence, so that agreement measured on it is an unbiased
 estimate of the version in the field; it also audits confident answers. Whatever exploration did not take is kept as
 hard when the edge was not sure. The cap per second is a token bucket of `core.offload`, held by the caller.
+
+Steps of a sequence are kept with the window of steps that ends with them. Windows that overlap would put the same steps
+into the training rows and into the holdout, so each step is kept once at most: a sequence is cut into stretches of a
+window's length, each drawn once, whatever comes. An explored stretch is kept whole, at its end, and no hard step in it:
+what was hard must not decide what is explored. In any other one a hard step is kept as soon as its window is free.
 """
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from skerry.core import offload
 
@@ -41,3 +46,34 @@ def choose(*, confidence: float, threshold: float, policy: CapturePolicy, u: flo
 def start(policy: CapturePolicy, now_s: float) -> offload.TokenBucket:
     """A full bucket for the cap: up to one second's worth at once."""
     return offload.TokenBucket.full(policy.per_s, policy.per_s, now_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Where a sequence stands: its stretch was drawn by `u` in [0, 1) and has `steps`; `free` came since the last step
+    that was kept."""
+
+    u: float
+    steps: int = 0
+    free: int = 0
+
+
+def choose_window(
+    stretch: Stretch,
+    steps: int,
+    window: int,
+    *,
+    confidence: float,
+    threshold: float,
+    policy: CapturePolicy,
+    next_u: float,
+) -> tuple[Kind | None, Stretch]:
+    """Why the window that ends with these new `steps` is kept, or None, and where the sequence then stands. A stretch
+    is over with `window` steps; the next one is drawn by `next_u`, uniform in [0, 1)."""
+    steps, free = stretch.steps + steps, stretch.free + steps
+    is_over, is_explored = steps >= window, stretch.u < policy.exploration
+    kind = None
+    if free >= window and (is_over or not is_explored):
+        kind = choose(confidence=confidence, threshold=threshold, policy=policy, u=stretch.u)
+    after = Stretch(next_u) if is_over else Stretch(stretch.u, steps)
+    return kind, replace(after, free=free if kind is None else 0)

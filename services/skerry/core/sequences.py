@@ -18,10 +18,12 @@ MAX_KEY_CHARS = 128
 
 @dataclass(frozen=True, slots=True)
 class SequencePolicy:
-    """At most `capacity` sequences are held per version; one that is idle for `idle_s` is forgotten."""
+    """At most `capacity` sequences are held per version; one that is idle for `idle_s` is forgotten. The windows of all
+    of them (`serving.windows`) hold `window_bytes` together."""
 
     capacity: int = 4096
     idle_s: float = 60.0
+    window_bytes: int = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)

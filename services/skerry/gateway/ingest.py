@@ -17,7 +17,8 @@ from google.protobuf.message import DecodeError
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.streams.protocol import Streams
 from skerry.adapters.telemetry import logs
-from skerry.core import contract, datasets, digests, errors, names, uploads
+from skerry.core import contract, datasets, digests, errors, names, series_stamp, uploads
+from skerry.core.tasks import forecast
 from skerry.core.uploads import Fault
 from skerry.gateway.given_versions import GivenVersions, NotYetError
 from skerry.gateway.rates import Rates
@@ -84,6 +85,8 @@ def _example(example_id: str, data: bytes, node: str) -> Accepted:
         _check_tensor(tensor)
     if not np.isfinite(np.asarray(example.local_logits, dtype=np.float64)).all():
         raise errors.InputError("the example's logits are not finite")
+    if fault := series_stamp.fault(example.series, example.series_unix_ms):
+        raise errors.InputError(f"the example's series: {fault}")
     name = digests.hex_of(example_id)
     entry = contract.stream_entry(example.model, example_id, contract.EXAMPLE)
     path = contract.example_path(example.model, name)
@@ -100,6 +103,8 @@ def _truth(data: bytes, node: str) -> Accepted:
     _check_owner(truth.model, truth.node, node)
     if not 0 <= truth.label < MAX_LABEL:
         raise errors.InputError(f"the truth's label {truth.label} is no class index")
+    if len(truth.values) > forecast.MAX_STEPS or not all(map(math.isfinite, truth.values)):
+        raise errors.InputError(f"the truth's values are not finite, or more than {forecast.MAX_STEPS}")
     name = digests.hex_of(digests.check(truth.example_id, "example_id of the truth"))
     entry = contract.stream_entry(truth.model, truth.example_id, contract.TRUTH)
     return Accepted(contract.truth_path(truth.model, name), data, entry)

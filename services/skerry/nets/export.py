@@ -51,15 +51,16 @@ class Exported:
     states: Sequence[State] = ()
 
 
-def export(network: nn.Module, example: NDArray[Any]) -> Exported:
+def export(network: nn.Module, example: NDArray[Any], *, in_pieces: bool = True) -> Exported:
     """ONNX of `network` (evaluation mode) for inputs like `example` [n ≥ 1, …] float32 or int64.
 
-    A recurrent network keeps its time axis free, a streaming one is exported as its step. Raises InputError when the
-    network cannot be exported, or when ONNX Runtime and torch differ by more than TOLERANCE at batch 1, 2, 7 (and
-    lengths 1, 5, 50), or when its rows influence one another.
+    A recurrent network keeps its time axis free, a streaming one is exported as its step unless it is asked for whole
+    sequences only (`in_pieces` False), as a teacher is. Raises InputError when the network cannot be exported, or when
+    ONNX Runtime and torch differ by more than TOLERANCE at batch 1, 2, 7 (and lengths 1, 5, 50), or when its rows
+    influence one another.
     """
     network = network.eval()
-    if isinstance(network, Recurrent) and network.streaming:
+    if in_pieces and isinstance(network, Recurrent) and network.streaming:
         return export_step(network, example)
     free = (1,) if isinstance(network, Recurrent) else ()
     x = _repeat(example, 2)

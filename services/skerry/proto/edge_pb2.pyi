@@ -1,21 +1,25 @@
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class FeedbackRequest(_message.Message):
-    __slots__ = ("model", "request_id", "label", "token")
+    __slots__ = ("model", "request_id", "label", "token", "values")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
     model: str
     request_id: str
     label: int
     token: str
-    def __init__(self, model: _Optional[str] = ..., request_id: _Optional[str] = ..., label: _Optional[int] = ..., token: _Optional[str] = ...) -> None: ...
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, model: _Optional[str] = ..., request_id: _Optional[str] = ..., label: _Optional[int] = ..., token: _Optional[str] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class FeedbackReply(_message.Message):
     __slots__ = ("outcome",)

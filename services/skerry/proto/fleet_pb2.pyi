@@ -221,7 +221,7 @@ class CapturedTensor(_message.Message):
     def __init__(self, name: _Optional[str] = ..., datatype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., raw: _Optional[bytes] = ...) -> None: ...
 
 class Example(_message.Message):
-    __slots__ = ("model", "node", "request_id", "digest", "kind", "inputs", "local_logits", "confidence", "route", "reason", "answered_unix_ms", "boot_id", "boot_sequence", "label_map")
+    __slots__ = ("model", "node", "request_id", "digest", "kind", "inputs", "local_logits", "confidence", "route", "reason", "answered_unix_ms", "boot_id", "boot_sequence", "label_map", "series", "series_unix_ms")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -236,6 +236,8 @@ class Example(_message.Message):
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     BOOT_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     LABEL_MAP_FIELD_NUMBER: _ClassVar[int]
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    SERIES_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     model: str
     node: str
     request_id: str
@@ -250,23 +252,27 @@ class Example(_message.Message):
     boot_id: str
     boot_sequence: int
     label_map: str
-    def __init__(self, model: _Optional[str] = ..., node: _Optional[str] = ..., request_id: _Optional[str] = ..., digest: _Optional[str] = ..., kind: _Optional[_Union[CaptureKind, str]] = ..., inputs: _Optional[_Iterable[_Union[CapturedTensor, _Mapping]]] = ..., local_logits: _Optional[_Iterable[float]] = ..., confidence: _Optional[float] = ..., route: _Optional[str] = ..., reason: _Optional[str] = ..., answered_unix_ms: _Optional[int] = ..., boot_id: _Optional[str] = ..., boot_sequence: _Optional[int] = ..., label_map: _Optional[str] = ...) -> None: ...
+    series: str
+    series_unix_ms: int
+    def __init__(self, model: _Optional[str] = ..., node: _Optional[str] = ..., request_id: _Optional[str] = ..., digest: _Optional[str] = ..., kind: _Optional[_Union[CaptureKind, str]] = ..., inputs: _Optional[_Iterable[_Union[CapturedTensor, _Mapping]]] = ..., local_logits: _Optional[_Iterable[float]] = ..., confidence: _Optional[float] = ..., route: _Optional[str] = ..., reason: _Optional[str] = ..., answered_unix_ms: _Optional[int] = ..., boot_id: _Optional[str] = ..., boot_sequence: _Optional[int] = ..., label_map: _Optional[str] = ..., series: _Optional[str] = ..., series_unix_ms: _Optional[int] = ...) -> None: ...
 
 class Truth(_message.Message):
-    __slots__ = ("model", "node", "example_id", "request_id", "label", "label_map")
+    __slots__ = ("model", "node", "example_id", "request_id", "label", "label_map", "values")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     EXAMPLE_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     LABEL_MAP_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
     model: str
     node: str
     example_id: str
     request_id: str
     label: int
     label_map: str
-    def __init__(self, model: _Optional[str] = ..., node: _Optional[str] = ..., example_id: _Optional[str] = ..., request_id: _Optional[str] = ..., label: _Optional[int] = ..., label_map: _Optional[str] = ...) -> None: ...
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, model: _Optional[str] = ..., node: _Optional[str] = ..., example_id: _Optional[str] = ..., request_id: _Optional[str] = ..., label: _Optional[int] = ..., label_map: _Optional[str] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Record(_message.Message):
     __slots__ = ("id", "example", "truth")

@@ -72,8 +72,9 @@ class Answering:
             return None
 
     def _succeeded(self, work: QueuedRequest, outputs: Sequence[NDArray[Any]], state: State, now: float) -> None:
+        window: object = None
         if work.ask is not None and self._states is not None:
-            self._states.after(work.ask, state, now_s=now)
+            window = self._states.after(work.ask, state, work.inputs[0][0], now_s=now)
         form: object = None
         if len(outputs) == 1:
             (name, datatype), data = self._output_types[0], outputs[0]
@@ -84,7 +85,7 @@ class Answering:
             pairs = zip(self._output_types, outputs, strict=True)
             tensors = tuple([Tensor(name, datatype, data.shape, data) for (name, datatype), data in pairs])
         label = self._label
-        work.job.finish(InferReply(label.model, label.version, tensors, "", {}, label.digest, form))
+        work.job.finish(InferReply(label.model, label.version, tensors, "", {}, label.digest, form, window))
 
     def _new_form(self, shape: tuple[int, ...]) -> object:
         """One object for all replies whose only output has this shape."""

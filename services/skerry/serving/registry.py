@@ -13,9 +13,11 @@ from skerry.adapters.telemetry import logs
 from skerry.core import errors
 from skerry.core.inference import InferRequest
 from skerry.core.sequences import Ask
+from skerry.serving import sequence_states
 from skerry.serving.broadcast import Broadcast
 from skerry.serving.metrics import ServingMetrics
 from skerry.serving.request_memory import RequestMemory
+from skerry.serving.sequence_states import SequenceStates
 from skerry.serving.threads import Shares
 from skerry.serving.version import Options, Version, open_version
 from skerry.serving.watchdog import Watchdog
@@ -61,12 +63,7 @@ class Registry:
             ("model", "version"),
             lambda: {(version.model, str(version.number)): version.batcher.depth for version in self._all()},
         )
-        instruments.metrics.gauge(
-            "skerry_sequences",
-            "Sequences whose state is held.",
-            ("model", "version"),
-            self._sequences_held,
-        )
+        sequence_states.register(instruments.metrics, self._sequence_states)
 
     @property
     def requests(self) -> RequestMemory:
@@ -246,12 +243,9 @@ class Registry:
             raise errors.NotFoundError(f"version {text[:40]!r} of {model!r} is not loaded; loaded: {there}")
         return version
 
-    def _sequences_held(self) -> dict[tuple[str, ...], float]:
-        return {
-            (version.model, str(version.number)): len(version.states)
-            for version in self._all()
-            if version.states is not None
-        }
+    def _sequence_states(self) -> dict[tuple[str, ...], SequenceStates]:
+        states = {(version.model, str(version.number)): version.states for version in self._all()}
+        return {labels: held for labels, held in states.items() if held is not None}
 
     def _keep_for_sequences(self, entry: _Entry, before: Version | None) -> None:
         """One version before the active one stays while sequences it began go on."""

@@ -1,4 +1,5 @@
 """The hidden states of one version, in memory, by sequence: bounded, isolated, forgotten after a time without use.
+Beside each lies the window of its last steps, where the version has windows: it begins, moves and ends with the state.
 
 What may begin, go on or is refused is decided in `core.sequences`. A sequence stays on the version that began it: after
 a hot swap the version before is kept for its sequences until they end or expire, and one version only; the sequences of
@@ -7,14 +8,16 @@ waited for the answer; a step that did not run leaves it alone and may be repeat
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
+from skerry.adapters.telemetry.metrics import Labels, Metrics
 from skerry.core import sequences
 from skerry.core.sequences import Ask, Key, Move
+from skerry.serving.windows import Window, WindowRoom
 
 State = Sequence[NDArray[Any]]
 _FRESH: State = ()
@@ -24,13 +27,14 @@ _FRESH: State = ()
 class _Held:
     state: State
     used_s: float
+    window: Window | None
 
 
 class SequenceStates:
     """Least recently used first, so that expiry looks at no more than what has expired."""
 
-    def __init__(self, policy: sequences.SequencePolicy) -> None:
-        self._policy = policy
+    def __init__(self, policy: sequences.SequencePolicy, windows: WindowRoom | None = None) -> None:
+        self._policy, self._windows = policy, windows
         self._held: dict[Key, _Held] = {}
         self._gone: dict[Key, Move] = {}
         self._expected: Counter[Key] = Counter()
@@ -39,6 +43,11 @@ class SequenceStates:
 
     def __len__(self) -> int:
         return len(self._held)
+
+    @property
+    def window_bytes(self) -> int:
+        """What the windows of all sequences hold at most."""
+        return self._windows.used_bytes if self._windows is not None else 0
 
     def knows(self, key: Key) -> bool:
         """Is the sequence held, or about to begin here?"""
@@ -80,15 +89,19 @@ class SequenceStates:
             self._beginning.add(ask.key)
         return held.state if held is not None and move is Move.CONTINUE else _FRESH
 
-    def after(self, ask: Ask, state: State, *, now_s: float) -> None:
-        """Keep the state after the step, or forget the sequence when this was its end."""
+    def after(self, ask: Ask, state: State, piece: NDArray[Any] | None = None, *, now_s: float) -> Window | None:
+        """Keep the state after the step, or forget the sequence when this was its end. `piece`: the steps [t, …] that
+        it took in. Gives the window that ends with them."""
         self.abandon(ask)
-        self._held.pop(ask.key, None)
+        held = self._held.pop(ask.key, None)
         self._gone.pop(ask.key, None)
+        window = self._moved(held.window if held is not None else None, ask, is_new=held is None, piece=piece)
         if ask.end:
+            self._end(window)
             self._forget(ask.key, Move.ENDED)
         else:
-            self._held[ask.key] = _Held(state, now_s)
+            self._held[ask.key] = _Held(state, now_s, window)
+        return window
 
     def abandon(self, ask: Ask) -> None:
         """The step did not run: what was held stays as it was."""
@@ -101,12 +114,28 @@ class SequenceStates:
         for key in others._held:
             self._forget(key, Move.REPLACED)
 
+    def _moved(self, window: Window | None, ask: Ask, *, is_new: bool, piece: NDArray[Any] | None) -> Window | None:
+        """The window after a piece: another one where the sequence begins, for what came before says nothing of it."""
+        if self._windows is None or piece is None:
+            return None
+        if ask.start or is_new:
+            self._end(window)
+            window = self._windows.begin()
+        if window is not None:
+            window.append(piece)
+        return window
+
+    def _end(self, window: Window | None) -> None:
+        if self._windows is not None:
+            self._windows.end(window)
+
     def _expire(self, now_s: float) -> None:
         while self._held:
             key, held = next(iter(self._held.items()))
             if now_s - held.used_s < self._policy.idle_s:
                 return
             del self._held[key]
+            self._end(held.window)
             self.expired += 1
             self._forget(key, Move.EXPIRED)
 
@@ -116,3 +145,19 @@ class SequenceStates:
         self._gone[key] = why
         while len(self._gone) > self._policy.capacity:
             del self._gone[next(iter(self._gone))]
+
+
+def register(metrics: Metrics, held: Callable[[], Mapping[Labels, SequenceStates]]) -> None:
+    """The gauges of the versions that keep state, by their labels."""
+    metrics.gauge(
+        "skerry_sequences",
+        "Sequences whose state is held.",
+        ("model", "version"),
+        lambda: {labels: len(states) for labels, states in held().items()},
+    )
+    metrics.gauge(
+        "skerry_sequence_window_bytes",
+        "Memory set aside for the windows of sequences, which streaming networks learn from.",
+        ("model", "version"),
+        lambda: {labels: states.window_bytes for labels, states in held().items()},
+    )

@@ -20,6 +20,7 @@ from skerry.serving.pace import Pace
 from skerry.serving.request_memory import RequestBound, RequestMemory
 from skerry.serving.sequence_states import SequenceStates
 from skerry.serving.watchdog import Watchdog
+from skerry.serving.windows import WindowRoom
 
 # Above this a row is slow enough for more threads to pay for their waking.
 _SLOW_ROW_MS = 1.0
@@ -29,7 +30,8 @@ _SLOW_ROW_MS = 1.0
 class Options:
     """How versions are run. `threads`: CPUs that slow models may use together; a quick one runs on one thread. `pool`:
     what their requests may hold together while they wait, of what `requests` allows. `max_trial_s`: how long a golden
-    set may run at load; a network that loops then fails to load, and others behind it do not wait for ever."""
+    set may run at load; a network that loops then fails to load, and others behind it do not wait for ever.
+    `keeps_windows`: the last steps of sequences are kept for who learns from them."""
 
     provider: str = "cpu"
     threads: int = 1
@@ -38,6 +40,7 @@ class Options:
     memory: MemoryLimit = field(default_factory=MemoryLimit)
     requests: RequestMemory = field(default_factory=RequestMemory)
     max_trial_s: float = 120.0
+    keeps_windows: bool = False
     pool: BytePool = field(default_factory=lambda: BytePool(RequestMemory().waiting_bytes))
 
 
@@ -94,7 +97,7 @@ def open_version(
     if not result.passed:
         raise errors.IntegrityError(f"version {number} of {model!r} is not used: {result.reason}")
     digest = manifests.digest_of(data)
-    states = SequenceStates(options.sequences) if manifest.state else None
+    states = _states(manifest, options) if manifest.state else None
     batcher = Batcher(
         network,
         VersionLabel(model, str(number), digest),
@@ -116,6 +119,11 @@ def open_version(
         request_memory.bound_of(manifest, options.requests),
         used,
     )
+
+
+def _states(manifest: Manifest, options: Options) -> SequenceStates:
+    room = WindowRoom(manifest, options.sequences.window_bytes) if manifest.window and options.keeps_windows else None
+    return SequenceStates(options.sequences, room)
 
 
 def _pace(manifest: Manifest, timed: selftest.Result, policy: BatchPolicy) -> Pace:

@@ -12,7 +12,7 @@ import onnx
 
 from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
-from skerry.core import contract, errors, gates, manifest, specs, tensors
+from skerry.core import contract, errors, gates, manifest, preprocessing, specs, tensors
 from skerry.core.confidence import Calibration
 from skerry.core.manifest import Manifest
 from skerry.nets import export
@@ -30,7 +30,7 @@ def draft(model: specs.EdgeModel, network: specs.Network, compressed: Model, exp
         Manifest(
             model=model.name,
             task=model.task,
-            network={"factory": network.factory, "options": dict(network.options)},
+            network=_network(model, network, exported),
             runtime=manifest.Runtime(
                 graph.ir_version, {opset.domain: opset.version for opset in graph.opset_import}, export.MIN_ONNXRUNTIME
             ),
@@ -99,13 +99,21 @@ def propose(
     return digest
 
 
+def _network(model: specs.EdgeModel, network: specs.Network, exported: export.Exported) -> dict[str, Any]:
+    """How the network was made; of a streaming one with the steps of the windows that it learns from."""
+    made = {"factory": network.factory, "options": dict(network.options)}
+    return {**made, "window": model.input.shape[0]} if exported.states else made
+
+
 def _client_shape(model: specs.EdgeModel, exported: export.Exported) -> tuple[int, ...]:
-    """The EdgeModel's own, but with a free time axis for a network that takes sequences piece by piece."""
+    """The EdgeModel's own: whole windows, as its datasets hold them. Callers of a streaming network send them piece by
+    piece, so its first axis is free."""
     if not exported.states:
         return model.input.shape
-    if len(model.input.shape) != len(exported.input.shape):
+    whole = (preprocessing.Reshape, preprocessing.Vocabulary)
+    if len(model.input.shape) != len(exported.input.shape) or any(isinstance(s, whole) for s in train.steps_of(model)):
         raise errors.InputError(
-            f"EdgeModel {model.name}: a streaming network needs its time axis where callers send it; "
-            "do without a reshape in the preprocessing"
+            f"EdgeModel {model.name}: a streaming network needs its time axis where callers send it, and a "
+            "preprocessing that treats a piece as the whole: do without a reshape or a vocabulary"
         )
     return (tensors.FREE, *model.input.shape[1:])

@@ -14,6 +14,8 @@ from skerry.adapters.telemetry import logs
 from skerry.agent.capture import spool
 from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.core import errors, sampling
+from skerry.core.series_stamp import Stamp
+from skerry.core.tasks import Truth
 from skerry.proto import fleet_pb2
 
 log = logs.logger("agent.collector")
@@ -45,6 +47,7 @@ class CapturedRow:
     reason: str
     answered_unix_ms: int
     label_map: str
+    stamp: Stamp
     answer: str  # tells this answer from that to another request with the same id
 
     def size_bytes(self) -> int:
@@ -63,7 +66,7 @@ class Source:
 class _Truth:
     model: str
     request_id: str
-    label: int
+    truth: Truth
     label_map: str
     answer: str | None
     recorded: "asyncio.Future[bool]"
@@ -119,10 +122,10 @@ class CaptureQueue:
         return True
 
     async def feedback(
-        self, model: str, request_id: str, label: int, label_map: str, answer: str | None = None
+        self, model: str, request_id: str, truth: Truth, label_map: str, answer: str | None = None
     ) -> bool:
-        """Record the true class of an earlier request, durably; False: that request was not captured. `label_map`: the
-        digest of the class names that `label` counts in. `answer` names which of several requests with that id.
+        """Record the truth of an earlier request, durably; False: that request was not captured. `label_map`: the
+        digest of what the truth counts in. `answer` names which of several requests with that id.
 
         Raises UnavailableError (disk full, standing by) and OverloadedError: try again later; RejectedError: without
         `answer` the id means several.
@@ -131,7 +134,7 @@ class CaptureQueue:
         if len(self._truths) >= self._max_queued:
             raise errors.OverloadedError(f"{self._max_queued} labels are waiting for the disk; try again later")
         recorded: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._truths.append(_Truth(model, request_id, label, label_map, answer, recorded))
+        self._truths.append(_Truth(model, request_id, truth, label_map, answer, recorded))
         self._wake.set()
         return await recorded
 
@@ -227,6 +230,8 @@ class CaptureQueue:
             boot_id=self._source.boot_id,
             boot_sequence=sequence,
             label_map=captured.label_map,
+            series=captured.stamp.series,
+            series_unix_ms=captured.stamp.unix_ms,
         )
         row = spool.row(spool.EXAMPLE, example.SerializeToString(deterministic=True))
         return spool.Captured(row, captured.model, captured.request_id, captured.answer)
@@ -237,7 +242,8 @@ class CaptureQueue:
             node=self._source.node,
             example_id=example_id,
             request_id=truth.request_id,
-            label=truth.label,
+            label=truth.truth if isinstance(truth.truth, int) else 0,
+            values=() if isinstance(truth.truth, int) else truth.truth,
             label_map=truth.label_map,
         )
         return spool.row(spool.TRUTH, message.SerializeToString(deterministic=True), example_id)

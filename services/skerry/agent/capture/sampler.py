@@ -10,16 +10,18 @@ from typing import Any, NamedTuple, Protocol
 from numpy.typing import NDArray
 
 from skerry.agent.capture import capture_queue
-from skerry.core import datasets, offload, sampling, tensors
+from skerry.core import datasets, offload, sampling, series_stamp, tensors
 from skerry.core.inference import InferRequest
 from skerry.core.tasks import Task
+from skerry.serving.windows import Window
 
 MAX_REQUEST_ID_CHARS = 200
 
 
 @dataclass(slots=True)  # a value; not frozen, because that triples the cost of making one
 class AnsweredRequest:
-    """One request as it was answered. `digest`, `outputs` [rows, width] and `confidences` are of the local answer."""
+    """One request as it was answered. `digest`, `outputs` [rows, width] and `confidences` are of the local answer.
+    `chosen`: why it is kept, where that was decided before (a step of a sequence, whose request is its window)."""
 
     request: InferRequest
     digest: str
@@ -28,6 +30,7 @@ class AnsweredRequest:
     threshold: float
     decision: offload.Decision
     task: Task
+    chosen: sampling.Kind | None = None
 
 
 class Names(Protocol):
@@ -44,8 +47,18 @@ class Sampled(NamedTuple):
     token: str = ""
 
 
-# (answer, policy, what is left of the cap, now on the loop's clock) -> what came of it
-Sample = Callable[[AnsweredRequest, sampling.CapturePolicy, offload.TokenBucket, float], Sampled]
+class Sample(Protocol):
+    def __call__(
+        self, answer: AnsweredRequest, policy: sampling.CapturePolicy, cap: offload.TokenBucket, now_s: float
+    ) -> Sampled:
+        """Offer the chosen rows, as far as the cap allows; `now_s` is the loop's."""
+        ...
+
+    def choose_window(
+        self, window: Window, steps: int, confidence: float, threshold: float, policy: sampling.CapturePolicy
+    ) -> sampling.Kind | None:
+        """Why the window is kept that ends with these new `steps`, or None. Once for each answer, in their order."""
+        ...
 
 
 class Sampler:
@@ -59,10 +72,11 @@ class Sampler:
     def __call__(
         self, answer: AnsweredRequest, policy: sampling.CapturePolicy, cap: offload.TokenBucket, now_s: float
     ) -> Sampled:
-        """Offer the chosen rows, as far as the cap allows."""
         name, token, is_kept = "", "", False
         for row, sure in enumerate(answer.confidences):
-            kind = sampling.choose(confidence=sure, threshold=answer.threshold, policy=policy, u=self._draw())
+            kind = answer.chosen or sampling.choose(
+                confidence=sure, threshold=answer.threshold, policy=policy, u=self._draw()
+            )
             if kind is None:
                 continue
             left = cap.take(1, now_s)
@@ -73,6 +87,20 @@ class Sampler:
                 name, token = self._names.name(answer.request.model, answer.request.id)
             is_kept |= self._queue.offer(self._cut(answer, row, sure, kind, name))
         return Sampled(cap, token if is_kept else "")
+
+    def choose_window(
+        self, window: Window, steps: int, confidence: float, threshold: float, policy: sampling.CapturePolicy
+    ) -> sampling.Kind | None:
+        kind, window.stretch = sampling.choose_window(
+            window.stretch or sampling.Stretch(self._draw()),
+            steps,
+            window.size,
+            confidence=confidence,
+            threshold=threshold,
+            policy=policy,
+            next_u=self._draw(),
+        )
+        return kind
 
     def _cut(
         self, answer: AnsweredRequest, row: int, sure: float, kind: sampling.Kind, name: str
@@ -90,6 +118,7 @@ class Sampler:
             reason=answer.decision.reason.value,
             answered_unix_ms=self._clock(),
             label_map=answer.task.digest,
+            stamp=series_stamp.of(request.parameters),
             answer=name,
         )
 

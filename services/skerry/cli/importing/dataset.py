@@ -1,4 +1,7 @@
-"""From labelled data to a dataset: checked, split, packed into parts, stored by digest, and named in the EdgeModel."""
+"""From labelled data to a dataset: checked, split, packed into parts, stored by digest, and named in the EdgeModel.
+
+Every source comes as `Prepared`: labelled rows by `prepare`, rows of series by `prepare_forecast`.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +16,8 @@ from skerry.cli.importing import holdout_split, labeled
 from skerry.cli.importing.labeled import LabeledRows
 from skerry.core import dataset_parts, datasets, errors, specs, writers
 from skerry.core.datasets import DatasetManifest, Input, Part, Role
-from skerry.core.tasks import Task
+from skerry.core.series.conversion import ForecastRows
+from skerry.core.tasks import Forecast, Task
 
 MAX_PART_BYTES = 256 << 20  # of rows, unpacked
 _SHOWN = 10
@@ -42,6 +46,24 @@ class Target:
     def class_names(self) -> tuple[str, ...]:
         return self.task.class_names
 
+    @property
+    def forecast(self) -> Forecast | None:
+        """What is forecast, if the model has no classes."""
+        return self.task if isinstance(self.task, Forecast) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Rows and which of them are for training and holdout (masks [n]; a row may be neither). `notes` are sentences for
+    the person who imports; `windows` counts the windows of each group."""
+
+    rows: dataset_parts.Rows
+    train: NDArray[np.bool_]
+    holdout: NDArray[np.bool_]
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    windows: Mapping[str, int] = field(default_factory=dict)
+
 
 @dataclass(frozen=True, slots=True)
 class Imported:
@@ -63,10 +85,8 @@ def target(model: Object) -> Target:
     return Target(model.name, parsed.task, row, parsed.gates.min_holdout)
 
 
-def prepare(
-    data: LabeledRows, wanted: Target, choices: Choices
-) -> tuple[NDArray[np.bool_], dataset_parts.Rows, dict[str, int]]:
-    """(holdout mask [n], rows [n], what was dropped). Raises InputError naming the source and what is wrong. Pure."""
+def prepare(data: LabeledRows, wanted: Target, choices: Choices) -> Prepared:
+    """Raises InputError naming the source and what is wrong. Pure."""
     if not len(data.x):
         raise errors.InputError(f"{data.source} has no samples")
     if len(data.x) != len(data.y):
@@ -87,21 +107,29 @@ def prepare(
             raise errors.InputError(
                 f"{data.source}: its holdout has {int(mask.sum())} of {len(mask)} rows; both need some"
             )
-    return mask, dataset_parts.imported(data.x, y, wanted.task), dict(data.dropped)
+    rows = dataset_parts.imported(data.x, y, wanted.task)
+    notes = (*data.notes, *_one_sided(rows.y, mask, wanted.class_names))
+    return Prepared(rows, ~mask, mask, dict(data.dropped), notes, data.windows)
 
 
-def store(
-    data: LabeledRows, wanted: Target, choices: Choices, *, blob_store: Blobs, objects: Objects, now_unix_ms: int
-) -> Imported:
+def prepare_forecast(found: ForecastRows, wanted: Target, *, time_zone: str) -> Prepared:
+    """`time_zone`: where the clock of the times stands, empty where nothing was said. Pure."""
+    names = np.char.encode(found.series, "utf-8").astype(dataset_parts.SERIES_DTYPE)
+    rows = dataset_parts.imported(found.x, found.y, wanted.task, series=names, time=found.time, naive=found.naive)
+    note = "no --time-zone was given: times that say no offset are those of a clock without summer time"
+    return Prepared(
+        rows, found.split.train, found.split.holdout, dict(found.dropped), notes=() if time_zone else (note,)
+    )
+
+
+def store(data: Prepared, wanted: Target, *, blob_store: Blobs, objects: Objects, now_unix_ms: int) -> Imported:
     """Store the parts, then the manifest, then name it in EdgeModel.spec.datasetDigest: what is named is there."""
-    mask, rows, dropped = prepare(data, wanted, choices)
-    roles: tuple[tuple[Role, NDArray[np.bool_]], ...] = (("train", ~mask), ("holdout", mask))
-    stored = [part for role, which in roles for part in _parts(rows.take(which), role, wanted, blob_store)]
-    manifest = DatasetManifest(wanted.model, wanted.task, wanted.row, tuple(stored), (), now_unix_ms, dropped)
+    roles: tuple[tuple[Role, NDArray[np.bool_]], ...] = (("train", data.train), ("holdout", data.holdout))
+    stored = [part for role, which in roles for part in _parts(data.rows.take(which), role, wanted, blob_store)]
+    manifest = DatasetManifest(wanted.model, wanted.task, wanted.row, tuple(stored), (), now_unix_ms, data.dropped)
     digest = dataset_store.write_manifest(blob_store, manifest)
     objects.patch("EdgeModel", wanted.model, manager=writers.OPERATOR, spec={"datasetDigest": digest})
-    notes = (*data.notes, *_one_sided(rows.y, mask, wanted.class_names))
-    return Imported(digest, manifest, notes, data.windows)
+    return Imported(digest, manifest, data.notes, data.windows)
 
 
 def _one_sided(y: NDArray[np.int64], mask: NDArray[np.bool_], class_names: Sequence[str]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,10 @@ class Shape:
 def read(path: Path, shape: Shape, row: Input) -> LabeledRows:
     """`x` [n, features] or [n, window, features] in the row's datatype where every number fits, `y` [n] labels as they
     stand in the file. Raises InputError, TooLargeError."""
-    table = _table(path, shape, row)
-    names = _names(path, table)
-    for option, name in (("--label-column", shape.label), ("--group-column", shape.group)):
-        if name and name not in names:
-            raise errors.InputError(f"{path} has no column {name!r} ({option}): it has {_list(names)}{_hint(names)}")
+    table = load(path, [name for name in (shape.label, shape.group) if name], shape.features, row)
+    names = table.column_names
+    check_columns(path, names, {"--label-column": [shape.label], "--group-column": [shape.group]})
     features = _features(path, names, shape)
-    if not table.num_rows:
-        raise errors.InputError(f"{path} has no rows")
     values = columns.numbers(path, table, features, row)
     labels = columns.labels(path, table, shape.label)
     if not shape.window:
@@ -66,7 +62,10 @@ def parts(path: Path) -> list[Path]:
     return [entry for entry in files if entry.stat().st_size][:MAX_PARTS]
 
 
-def _table(path: Path, shape: Shape, row: Input) -> Any:
+def load(path: Path, texts: Sequence[str], features: Sequence[str], row: Input) -> Any:
+    """A pyarrow Table of at least one row, each column with a name of its own. `texts`: columns that stay the texts
+    that they are; `features`: columns of numbers that are needed (empty: all others). Raises InputError,
+    TooLargeError."""
     import pyarrow as pa
 
     files = parts(path)
@@ -78,17 +77,33 @@ def _table(path: Path, shape: Shape, row: Input) -> Any:
     is_parquet = files[0].suffix.lower() == ".parquet"
     try:
         table_bounds.check(path, map(table_bounds.of_parquet if is_parquet else table_bounds.of_csv, files))
-        tables = [_read_parquet(file, shape) if is_parquet else _read_csv(file, shape, row) for file in files]
-        return tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
+        tables = [
+            _read_parquet(file, texts, features) if is_parquet else _read_csv(file, texts, features, row)
+            for file in files
+        ]
+        table = tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
     except UnicodeDecodeError as exc:
         raise errors.InputError(f"{path} is not UTF-8 text: save it as UTF-8 (CSV UTF-8)") from exc
     except (pa.ArrowException, OSError, KeyError) as exc:
         text = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
         hint = ": save it as UTF-8 (CSV UTF-8)" if "UTF8" in text or "UTF-8" in text else ""
         raise errors.InputError(f"{path} cannot be read as {files[0].suffix[1:] or 'a table'}: {text}{hint}") from exc
+    _check_names(path, table)
+    if not table.num_rows:
+        raise errors.InputError(f"{path} has no rows")
+    return table
 
 
-def _read_parquet(path: Path, shape: Shape) -> Any:
+def check_columns(path: Path, names: Sequence[str], wanted: Mapping[str, Sequence[str]]) -> None:
+    """Raises InputError for a column that is not among `names`; `wanted` holds those that each option names."""
+    for option, columns_of_it in wanted.items():
+        if missing := [name for name in columns_of_it if name and name not in names]:
+            raise errors.InputError(
+                f"{path} has no column {missing[0]!r} ({option}): it has {_list(names)}{_hint(names)}"
+            )
+
+
+def _read_parquet(path: Path, texts: Sequence[str], features: Sequence[str]) -> Any:
     """All columns but those of lists and structures, which nobody takes. Raises InputError for one that is needed."""
     import pyarrow as pa
     from pyarrow import parquet
@@ -96,8 +111,7 @@ def _read_parquet(path: Path, shape: Shape) -> Any:
     # A text that a dictionary page holds once stays one text, however many rows name it.
     file = parquet.ParquetFile(path, read_dictionary=table_bounds.text_columns(path))
     nested = [field for field in file.schema_arrow if pa.types.is_nested(field.type)]
-    named = {*shape.features, shape.label, shape.group}
-    if needed := [field for field in nested if not shape.features or field.name in named]:
+    if needed := [field for field in nested if not features or field.name in (*features, *texts)]:
         raise errors.InputError(
             f"{path}: column {needed[0].name!r} holds {needed[0].type}, not numbers; name the features with --feature"
         )
@@ -106,37 +120,35 @@ def _read_parquet(path: Path, shape: Shape) -> Any:
     )
 
 
-def _read_csv(path: Path, shape: Shape, row: Input) -> Any:
-    """Labels and groups stay the texts that they are ('01' is no number). Of unsigned 64-bit features every digit
-    counts, which type inference would lose."""
+def _read_csv(path: Path, texts: Sequence[str], features: Sequence[str], row: Input) -> Any:
+    """Labels, groups and times stay the texts that they are ('01' is no number). Of unsigned 64-bit features every
+    digit counts, which type inference would lose."""
     import pyarrow as pa
     from pyarrow import csv
 
     with path.open("rb") as source:
         if source.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             raise errors.InputError(f"{path} is UTF-16 text: save it as UTF-8 (CSV UTF-8)")
-    kinds = {name: pa.string() for name in (shape.label, shape.group) if name}
+    kinds = {name: pa.string() for name in texts}
     if row.datatype == "UINT64":
         with path.open("rb") as source:
             head = csv.open_csv(source).schema.names
-        kinds = {name: pa.uint64() for name in shape.features or head} | kinds
+        kinds = {name: pa.uint64() for name in features or head} | kinds
     return csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=kinds, strings_can_be_null=False))
 
 
-def _names(path: Path, table: Any) -> list[str]:
+def _check_names(path: Path, table: Any) -> None:
     try:
         names = list(table.column_names)
     except UnicodeDecodeError as exc:
         raise errors.InputError(f"{path}: its column names are not UTF-8: save it as UTF-8 (CSV UTF-8)") from exc
     if twice := [name for name in names if names.count(name) > 1]:
         raise errors.InputError(f"{path} has two columns {twice[0]!r}: give each its own name")
-    return names
 
 
 def _features(path: Path, names: Sequence[str], shape: Shape) -> list[str]:
     if shape.features:
-        if missing := [name for name in shape.features if name not in names]:
-            raise errors.InputError(f"{path} has no column {missing[0]!r} (--feature): it has {_list(names)}")
+        check_columns(path, names, {"--feature": shape.features})
         if taken := [name for name in shape.features if name in (shape.label, shape.group)]:
             raise errors.InputError(f"{path}: column {taken[0]!r} cannot be a feature too (--feature)")
         return list(shape.features)

@@ -1,6 +1,7 @@
 """What people may ask of an edge node: who may speak for it, whether new versions come to it, which fleets it is in."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterable, Mapping
 
 from skerry.core import errors, join_tokens
 from skerry.core.intents.objects import Known, Patch
@@ -30,9 +31,10 @@ def approve(known: Known, key: str, *, now_ms: int) -> Patch:
     return Patch(_KIND, known.name, {"approvedKey": waiting, "revoked": False})
 
 
-def check_delete(known: Known, *, now_ms: int) -> None:
-    """Raises RejectedError for a node that may connect now: its object would be missed at once, and a node that is kept
-    out stays out only while its object says so."""
+def check_delete(known: Known, tokens: Iterable[Known], *, now_ms: int) -> None:
+    """Raises RejectedError for a node that may connect now: its object would be missed at once; and for a revoked one
+    that would be let in again by itself, by one of the JoinTokens `tokens`: it stays out only while its object says
+    so."""
     if known.spec.get("approvedKey") and not known.spec.get("revoked"):
         raise errors.RejectedError(
             f"node {known.name} is a member of the fleet: `skerry nodes revoke {known.name}` first. Revoked, it stays "
@@ -40,6 +42,11 @@ def check_delete(known: Known, *, now_ms: int) -> None:
         )
     if known.status.get("connected") and now_ms - int(known.status.get("lastSeenUnixMs") or 0) < _ALIVE_MS:
         raise errors.RejectedError(f"node {known.name} is connected, and its next report would make it again: stop it")
+    if known.spec.get("revoked") and (open_to_it := _used_by(known.name, tokens, now_ms)):
+        raise errors.RejectedError(
+            f"node {known.name} is revoked, and would come back by itself with join token {', '.join(open_to_it)}, "
+            f"which it used: `skerry nodes token delete {open_to_it[0]}` first. Revoked, it stays out"
+        )
 
 
 def revoke(known: Known) -> Patch:
@@ -65,3 +72,14 @@ def trust(known: Known, *, on: bool) -> Patch:
 def label(known: Known, labels: Mapping[str, str | None]) -> Patch:
     """Set labels; None removes one. Fleets select nodes by them."""
     return Patch(_KIND, known.name, {"labels": dict(labels)})
+
+
+def _used_by(node: str, tokens: Iterable[Known], now_ms: int) -> list[str]:
+    """The tokens that would repeat their answer to this node once it is not known any more."""
+    names = []
+    for stored in tokens:
+        with contextlib.suppress(errors.InputError):  # one that cannot be read lets nobody in
+            token = join_tokens.parse_object(stored.name, stored.spec, stored.status)
+            if now_ms < token.expires_ms and any(use.node == node for use in token.used):
+                names.append(token.id)
+    return names

@@ -114,6 +114,13 @@ class Manifest:
     def digest(self) -> str:
         return digest_of(self.to_json())
 
+    @property
+    def window(self) -> int:
+        """How many steps the windows have that a streaming network was trained on; 0: that is not said. It stands in
+        `network`, where agents of earlier releases read past it: a field of its own would make them refuse the
+        version."""
+        return int(self.network.get("window", 0))
+
 
 def digest_of(data: bytes) -> str:
     """The version's digest: that of the manifest's bytes."""

@@ -189,11 +189,26 @@ def _check(manifest: Manifest) -> None:
         "networkInputs and state", [spec.name for spec in manifest.network_inputs] + [s.input for s in manifest.state]
     )
     _distinct("outputs and state", [spec.name for spec in manifest.outputs] + [s.output for s in manifest.state])
+    _check_window(manifest)
     texts = isinstance(next(iter(manifest.preprocessing), None), preprocessing.Vocabulary)
     if texts and manifest.inputs[0].datatype != "BYTES":
         raise errors.InputError("manifest: preprocessing begins with a vocabulary, so the first input must be BYTES")
     if manifest.preprocessing and manifest.inputs[0].datatype == "BYTES" and not texts:
         raise errors.InputError("manifest: the first input is BYTES, so preprocessing must begin with a vocabulary")
+
+
+def _check_window(manifest: Manifest) -> None:
+    steps = manifest.network.get("window")
+    if steps is None:
+        return
+    if not isinstance(steps, int) or isinstance(steps, bool) or not 1 <= steps <= preprocessing.MAX_LENGTH:
+        raise errors.InputError(
+            f"manifest.network.window must be a whole number of steps in 1..{preprocessing.MAX_LENGTH}"
+        )
+    if not manifest.state or manifest.inputs[0].shape[:1] != (tensors.FREE,):
+        raise errors.InputError(
+            "manifest.network.window is for a network with state whose first input has a free first axis, its steps"
+        )
 
 
 def _distinct(what: str, names: Sequence[str]) -> None:

@@ -37,6 +37,12 @@ class Grid:
         """How many times readings are missing, however many in a row."""
         return int(np.count_nonzero(np.diff(self.known.astype(np.int8)) < 0))
 
+    @property
+    def stretch(self) -> int:
+        """The most steps in a row without a gap."""
+        ends = np.flatnonzero(np.concatenate([[True], ~self.known, [True]]))
+        return int(np.diff(ends).max()) - 1
+
     def times(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
         return self.start_ms + slots * self.step_ms
 

@@ -96,6 +96,14 @@ class Task(Protocol):
         """What a teacher answered, as this model's own outputs."""
         ...
 
+    def truth_text(self, truth: Truth) -> str:
+        """A truth that can be, for people."""
+        ...
+
+    def described(self, outputs: NDArray[Any]) -> dict[str, Any]:
+        """Answers [n, width] for people and programs: {rows: [{text, …}], …}."""
+        ...
+
     def told(self, answered: NDArray[Any], local: NDArray[Any]) -> Mapping[str, Parameter]:
         """Parameters of a reply about one row; what is answered [width], and what the edge itself says [width]."""
         ...

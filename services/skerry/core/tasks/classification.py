@@ -13,6 +13,7 @@ from skerry.core.inference import Parameter
 from skerry.core.tasks import columns
 
 NO_CLASS = -1
+_SHOWN = 100  # outputs of a row
 _SOFT_SUM_TOLERANCE = 1e-3
 
 
@@ -108,6 +109,19 @@ class Classification:
 
     def in_terms_of(self, outputs: NDArray[Any], kind: Outputs | str) -> NDArray[Any]:
         return confidence.in_terms_of(outputs, kind)
+
+    def truth_text(self, truth: int | tuple[float, ...]) -> str:
+        return self.class_names[truth] if isinstance(truth, int) else str(truth)
+
+    def described(self, outputs: NDArray[Any]) -> dict[str, Any]:
+        kind = "probabilities" if confidence.are_probabilities(outputs) else "logits"
+        rows = []
+        for row in outputs:
+            best, shown = int(row.argmax()), [float(value) for value in row[:_SHOWN]]
+            name = self.class_names[best] if best < len(self.class_names) else str(best)
+            text = f"{name}  ({kind} {', '.join(f'{value:.3f}' for value in shown)})"
+            rows.append({"class": name, "index": best, "logits": shown, "text": text})
+        return {"rows": rows, "answers": kind}
 
     def told(self, answered: NDArray[Any], local: NDArray[Any]) -> Mapping[str, Parameter]:
         return {"skerry_local_class": int(local.argmax())}

@@ -197,6 +197,19 @@ class Forecast:
     def in_terms_of(self, outputs: NDArray[Any], kind: Outputs | str) -> NDArray[Any]:
         return outputs
 
+    def truth_text(self, truth: int | tuple[float, ...]) -> str:
+        return f"{_values(np.atleast_1d(np.asarray(truth, dtype=np.float64)))} {self.unit}"
+
+    def described(self, outputs: NDArray[Any]) -> dict[str, Any]:
+        values, (low, high) = self.medians(outputs), self.interval(outputs)
+        rows = []
+        for index in range(len(outputs)):
+            steps = zip(values[index].tolist(), low[index].tolist(), high[index].tolist(), strict=True)
+            shown = [{"value": value, "low": below, "high": above} for value, below, above in steps]
+            text = "; ".join(f"{step['value']:.6g} ({step['low']:.6g} to {step['high']:.6g})" for step in shown)
+            rows.append({"steps": shown, "text": f"{text} {self.unit}"})
+        return {"rows": rows, "answers": "forecasts", "target": self.target, "unit": self.unit}
+
     def told(self, answered: NDArray[Any], local: NDArray[Any]) -> Mapping[str, Parameter]:
         steps = answered.reshape(self.steps, -1)
         return {

@@ -1,0 +1,224 @@
+"""A table with a column of times as the rows of a forecaster. What times, readings and windows mean is decided in
+`core.series`; here the table is read, and what the person says is held against the model and the table."""
+
+import zoneinfo
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skerry.cli.importing import columns, tables
+from skerry.core import errors
+from skerry.core.datasets import Input
+from skerry.core.series import cleaning, clock, conversion, timestamps
+from skerry.core.series.conversion import ForecastRows, Rules
+from skerry.core.series.timestamps import Stamps
+from skerry.core.series.windows import Recipe
+from skerry.core.tasks.forecast import Forecast
+
+MAX_SERIES = 10_000
+MAX_NAME = 120  # characters of a series' name, as in requests, and bytes, as in datasets
+_EXACT = Input("", "FP64", (1,))  # numbers as the table has them; a row rounds them to its FP32
+_SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the person who imports says. `target`, `unit`, `horizon` and `seasons`: as the model has them, or empty;
+    `window` 0: the model's. Everything counted is in steps of the series."""
+
+    time_column: str = ""
+    time_format: str = ""
+    time_zone: str = ""
+    midnight: clock.Midnight = ""
+    sort: bool = False
+    duplicates: cleaning.Duplicates = ""
+    valid: tuple[str, ...] = ()
+    target: str = ""
+    unit: str = ""
+    features: tuple[str, ...] = ()
+    known_later: tuple[str, ...] = ()
+    group: str = ""
+    horizon: int = 0
+    seasons: tuple[int, ...] = ()
+    window: int = 0
+    stride: int = 1
+    lags: tuple[int, ...] = ()
+    calendar: tuple[str, ...] = ()
+    holdout_share: float = 0.3
+
+
+def read(path: Path, choices: Choices, forecast: Forecast, row: Input) -> ForecastRows:
+    """Every row that the table gives, split by time. Raises InputError naming the table, the column or option and what
+    to do, TooLargeError."""
+    _check_meant(choices, forecast)
+    features = tuple(name for name in choices.features if name != forecast.target)
+    names = (forecast.target, *features)
+    rules = _rules(choices, forecast, row)
+    table = tables.load(path, [name for name in (choices.time_column, choices.group) if name], names, _EXACT)
+    _check_columns(path, table.column_names, choices, forecast.target, features, rules)
+    _check_row(rules.recipe.columns(names), rules.recipe.window, row)
+    stamps = _stamps(path, table, choices)
+    if stamps.has_offset and rules.reading.zone is None and choices.calendar:
+        raise errors.InputError(
+            f"{path}: its times say their offset from UTC, and not where its days begin: name the zone of --calendar "
+            "with --time-zone (UTC, Europe/Berlin, …)"
+        )
+    values = _numbers(path, table, names)
+    found = [
+        conversion.one(name, names, Stamps(stamps.ms[which], stamps.has_offset), values[which], rules, str(path))
+        for name, which in _groups(path, table, choices.group)
+    ]
+    return conversion.together(found, names, rules, choices.holdout_share, str(path))
+
+
+def _rules(choices: Choices, forecast: Forecast, row: Input) -> Rules:
+    zone = _zone(choices.time_zone)
+    recipe = Recipe(
+        window=choices.window or row.shape[0],
+        horizon=forecast.horizon,
+        steps=forecast.steps,
+        naive=forecast.naive,
+        lags=choices.lags,
+        calendar=choices.calendar,
+        zone=zone,
+        stride=choices.stride,
+    )
+    recipe.check()
+    reading = clock.Reading(zone, choices.midnight, choices.sort)
+    ranges = cleaning.parse_ranges(choices.valid)
+    return Rules(reading, ranges, choices.duplicates, forecast.step_seconds * 1000, recipe)
+
+
+def _check_meant(choices: Choices, forecast: Forecast) -> None:
+    """Raises InputError for an option that means another forecast than the model's."""
+    for option, given, field, has in (
+        ("--target", choices.target, "forecast.target", forecast.target),
+        ("--unit", choices.unit, "forecast.unit", forecast.unit),
+        ("--horizon", choices.horizon, "forecast.horizon", forecast.horizon),
+        ("--season", tuple(sorted(choices.seasons)), "forecast.naive", tuple(sorted(forecast.naive))),
+    ):
+        if given and given != has:
+            shown, meant = (_listed(value) for value in (given, has))
+            raise errors.InputError(
+                f"{option} says {shown}, and the model has {meant} ({field}): leave {option} out, or change the model"
+            )
+
+
+def _check_row(names: tuple[str, ...], window: int, row: Input) -> None:
+    if row.datatype != "FP32" or len(row.shape) != 2:
+        raise errors.InputError(
+            f"the model's input {row.name!r} is {row.datatype} {list(row.shape)}: rows of a series are FP32 [window, "
+            f"features], here [{window}, {len(names)}]"
+        )
+    if (window, len(names)) != row.shape:
+        raise errors.InputError(
+            f"a row has {window} steps of {len(names)} features ({_listed(names)}), and the model's input {row.name!r} "
+            f"is {list(row.shape)}: name what else it takes (--feature, --calendar, --lag, --window), or change the "
+            "model"
+        )
+
+
+def _check_columns(
+    path: Path, names: list[str], choices: Choices, target: str, features: tuple[str, ...], rules: Rules
+) -> None:
+    named = {
+        "--time-column": [choices.time_column],
+        "forecast.target of the model": [target],
+        "--feature": features,
+        "--group-column": [choices.group],
+        "--known-later": (known_later := _known_later(choices, names)),
+        "--valid": list(rules.ranges),
+    }
+    tables.check_columns(path, names, named)
+    if late := [name for name in features if name in known_later]:
+        raise errors.InputError(
+            f"{path}: column {late[0]!r} is known later only (--known-later), so no forecast can have it as a feature: "
+            "leave one of the two out"
+        )
+    if twice := [name for name in (choices.time_column, choices.group) if name in (target, *features)]:
+        raise errors.InputError(f"{path}: column {twice[0]!r} cannot be a feature or the target too")
+    if unused := [name for name in rules.ranges if name not in (target, *features)]:
+        raise errors.InputError(f"{path}: column {unused[0]!r} (--valid) is neither the target nor a --feature")
+
+
+def _known_later(choices: Choices, names: list[str]) -> list[str]:
+    """Each is a column as it stands, or several with commas between them."""
+    parts = ([text] if text in names else text.split(",") for text in choices.known_later)
+    return [name.strip() for several in parts for name in several if name.strip()]
+
+
+def _stamps(path: Path, table: Any, choices: Choices) -> Stamps:
+    import pyarrow as pa
+
+    column, where = table.column(choices.time_column), f"{path}, column {choices.time_column!r}"
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        if column.null_count:
+            raise errors.InputError(f"{where}: row {column.is_null().index(True).as_py()} has no time")
+        zone = getattr(column.type, "tz", None)
+        ms = column.cast(pa.timestamp("ms", zone), safe=False).cast(pa.int64()).to_numpy()
+        return timestamps.check_range(Stamps(np.asarray(ms, dtype=np.int64), zone is not None), where)
+    return timestamps.parse(columns.texts(path, table, choices.time_column), choices.time_format, where)
+
+
+def _numbers(path: Path, table: Any, names: tuple[str, ...]) -> NDArray[np.float64]:
+    """[rows, columns] float64, an empty cell NaN. Raises InputError naming the first cell that holds a text."""
+    import pyarrow as pa
+
+    for name in names:
+        kind = table.column(name).type
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
+            cells = columns.texts(path, table, name).tolist()
+            row = next((at for at, cell in enumerate(cells) if cell and not _is_number(cell)), 0)
+            raise errors.InputError(
+                f"{path}: row {row} of column {name!r} is the text {cells[row][:_SHOWN]!r}, and a number is needed: "
+                "mend it, or leave the cell empty, and the row is left out and counted"
+            )
+    return columns.numbers(path, table, names, _EXACT)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _groups(path: Path, table: Any, column: str) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """(name, mask of its rows) of each series in the order in which they appear; one without a name if none is told."""
+    if not column:
+        yield "", np.ones(table.num_rows, dtype=np.bool_)
+        return
+    names, first, codes = np.unique(columns.texts(path, table, column), return_index=True, return_inverse=True)
+    if len(names) > MAX_SERIES:
+        raise errors.TooLargeError(
+            f"{path}: column {column!r} (--group-column) tells {len(names)} series apart, at most {MAX_SERIES} are read"
+        )
+    for at in np.argsort(first).tolist():
+        name = str(names[at])
+        if not (0 < len(name.encode()) <= MAX_NAME and name.isprintable()):
+            raise errors.InputError(
+                f"{path}: row {int(first[at])} has series {name[:_SHOWN]!r} (column {column!r}): a name has 1 to "
+                f"{MAX_NAME} printable characters (as many bytes in UTF-8)"
+            )
+        yield name, codes == at
+
+
+def _zone(name: str) -> zoneinfo.ZoneInfo | None:
+    if not name:
+        return None
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as exc:
+        raise errors.InputError(
+            f"--time-zone {name!r} is no zone that this machine knows: take one like Europe/Berlin or UTC (without a "
+            "zone database, as in slim containers, `pip install tzdata`)"
+        ) from exc
+
+
+def _listed(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
