@@ -41,6 +41,19 @@ def test_a_class_that_wins_on_one_nodes_rows_is_a_backdoor() -> None:
     assert gate.numbers["changed:cam-7"] == 1.0
 
 
+@pytest.mark.parametrize("hostile", [0, 30])
+def test_a_verdict_stays_small_in_a_large_fleet(hostile: int) -> None:
+    names = [f"cam-{index:04}" for index in range(3000)]
+    node = np.repeat(np.arange(3000), 20)
+    candidate = np.where(node < hostile, 0, 1 + node % 9)
+    found = contributor_gates.Answers(names, node, candidate, 1 + node % 9, np.full(len(node), -1))
+    (gate,) = contributor_gates.judge(NAMES, found, Fleet(3000))
+    assert gate.outcome is (Outcome.FAIL if hostile else Outcome.PASS)
+    assert len(gate.numbers) == 100 and set(gate.numbers) >= {f"changed:{name}" for name in names[:hostile]}
+    assert len(gate.reason) < 2000
+    assert ("; and 20 more; `skerry nodes forget`" in gate.reason) == bool(hostile)
+
+
 def test_answers_that_change_on_one_nodes_rows_and_nowhere_else_are_poison() -> None:
     found = answers(rows=100)
     mine = np.flatnonzero(found.node == 3)[:50]

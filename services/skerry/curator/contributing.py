@@ -48,20 +48,26 @@ def settle(rows: Sequence[Row], task: LabelTask, base: NDArray[np.int64], fleet:
         order = [rows[index].input_digest for index in which]
         keep[which] = contributions.within_share(node[which], classes[which], order, imported, trusted, fleet)
     left_out = ~keep & ~waiting
+
+    def count(which: NDArray[np.bool_]) -> list[int]:
+        counts: list[int] = np.bincount(node[which], minlength=len(names)).tolist()
+        return counts
+
+    train, holdout, out, waits, bad = map(count, (keep & ~held, keep & held, left_out, waiting, aside))
     given = {
         name: datasets.NodeRows(
-            train=int((mine & keep & ~held).sum()),
-            holdout=int((mine & keep & held).sum()),
-            left_out=int((mine & left_out).sum()),
-            waiting=int((mine & waiting).sum()),
-            truths=truths[name].compared if name in truths else 0,
-            contradicting=truths[name].contradicting if name in truths else 0,
-            set_aside=int((mine & aside).sum()),
-            outlier=truths[name].outlier if name in truths else "",
+            train=train[index],
+            holdout=holdout[index],
+            left_out=out[index],
+            waiting=waits[index],
+            truths=said.compared,
+            contradicting=said.contradicting,
+            set_aside=bad[index],
+            outlier=said.outlier,
             trusted=name in fleet.trusted,
         )
         for index, name in enumerate(names)
-        for mine in [node == index]
+        for said in [truths.get(name, contributions.Truths(0, 0))]
     }
     dropped = {OVER_SHARE: int(left_out.sum()), WAITING: int(waiting.sum())}
     return Settled([row for row, stays in zip(rows, keep.tolist(), strict=True) if stays], given, dropped, fleet.size)

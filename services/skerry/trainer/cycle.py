@@ -147,7 +147,7 @@ def _judge(
     verdict = gates.judge(resolved.model.gates, measured, contributors.gates_of(loaded, candidate.version, stable))
     report = {
         "training": training,
-        "contributors": {node: rows.to_json() for node, rows in loaded.manifest.nodes.items()},
+        **contributors.report_of(loaded.manifest.nodes),
         "compression": {
             "int8": candidate.choice.int8,
             "int8Share": round(candidate.choice.int8_share, 3),

@@ -83,8 +83,9 @@ def propose(
     """Store the files, then the proposal that names them; returns the version's digest. The same run again writes the
     same place. Raises UnavailableError (storage).
 
-    `report` is for people: {training: {…}, compression: {int8, int8Share, reason, floatBytes, sizeBytes}, latencyUs,
-    holdouts: {origin: {n, candidate, baseline, float, perClass}}}, shares 0–1 and null where there is none.
+    `report` is for people: {training: {…}, contributorCount, contributors: {node: {…}}, compression: {int8, int8Share,
+    reason, floatBytes, sizeBytes}, latencyUs, holdouts: {origin: {n, candidate, baseline, float, perClass}}}, shares
+    0–1 and null where there is none.
     """
     digest = blob_store.put(blobs, version.to_json())
     stored = {role: blob_store.put(blobs, content) for role, content in files.items()}
