@@ -59,6 +59,11 @@ def test_a_streaming_network_is_exported_as_its_step() -> None:
     assert [state.input for state in exported.states] == ["h1", "h2"]
 
 
+def test_a_streaming_teacher_is_exported_whole_for_it_is_asked_about_windows() -> None:
+    exported = export.export(rnn.rows(3, features=4, hidden=8, streaming=True), example(2, 6, 4), in_pieces=False)
+    assert (exported.states, exported.input.shape) == ((), (-1, 4))
+
+
 class BakesItsBatch(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.reshape(x.size(0), -1)[:, :3] + float(len(x))
