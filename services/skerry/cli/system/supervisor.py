@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from skerry.cli.system.process import Process, wait_ready
 from skerry.core import errors
 
 READY_S = 60.0
-GRACE_S = 8.0
+GRACE_S = 10.0
 _MAX_LOG_BYTES = 20 * 2**20
 _REVIVE_WAIT_S = (0.2, 0.5, 1, 2, 5, 10, 30)
 _STEADY_S = 30.0  # a part that ran this long had no start-up fault
@@ -138,9 +139,10 @@ class System:
         for group in (order[: len(self.nodes)], order[len(self.nodes) : -1], order[-1:]):
             running = [self.processes[name] for name in group if name in self.processes]
             for process in running:
-                process.signal(15)
+                process.signal(signal.SIGTERM)
+            end = time.monotonic() + GRACE_S  # of all of them together
             for process in running:
-                process.stop(GRACE_S)
+                process.stop(max(0.0, end - time.monotonic()))
         self.processes.clear()
         self.owned.unlink(missing_ok=True)
         if self._lock_file is not None:
