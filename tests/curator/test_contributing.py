@@ -113,9 +113,9 @@ def test_no_node_alone_judges_a_class() -> None:
     """Its imported rows are there to train on; of the captured rows to judge one node had them all."""
     world = fleet_of(10)
     pixels = np.arange(400 * 4, dtype=np.uint16).reshape(400, 2, 2) % 251
-    base = dataset_parts.imported(pixels.astype(np.uint8), np.zeros(400, dtype=np.int64), curating.TASK.class_names)
+    base = dataset_parts.imported(pixels.astype(np.uint8), np.zeros(400, dtype=np.int64), curating.TASK.answers)
     part = dataset_store.write_part(world.blobs, "train", "imported", base)
-    manifest = datasets.DatasetManifest("digits", curating.TASK.class_names, curating.INPUT, (part,))
+    manifest = datasets.DatasetManifest("digits", curating.TASK.answers, curating.INPUT, (part,))
     digest = dataset_store.write_manifest(world.blobs, manifest)
     world.objects.patch("EdgeModel", "digits", spec={"datasetDigest": digest}, manager="operator")
     send(world, HOSTILE, range(3, 600, 3))
