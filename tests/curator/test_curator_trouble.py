@@ -109,6 +109,20 @@ def test_a_flood_of_malformed_entries_fills_no_storage() -> None:
     assert world.setting_aside.entries == {"EntryMalformed": 150}
 
 
+def test_entries_that_a_person_dropped_make_room_for_others() -> None:
+    world = curating.World()
+    world.streams.append("skerry:examples", [{"n": str(n)} for n in range(100)])
+    world.work(2)
+    store = SetAsideStore(world.blobs)
+    for name, kind in list(store.names(""))[:40]:
+        store.drop("", name, kind)
+    world.clock.now_s += world.settings.rescan_seconds
+    world.work(2)
+    world.streams.append("skerry:examples", [{"more": str(n)} for n in range(50)])
+    world.work(2)
+    assert len(list(store.names(""))) == 100
+
+
 class KillingStreams(curating.MemoryStreams):
     """An entry whose content kills whoever reads it."""
 

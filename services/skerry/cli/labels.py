@@ -111,7 +111,7 @@ def _table(rows: Sequence[Any], now: int) -> None:
 @state_option
 @click.pass_context
 def aside(context: click.Context, model: str, reason: str, as_json: bool, state: Path) -> None:
-    """List what was set aside: what killed or failed whoever read it, and contradictions. Labelling goes on without."""
+    """List what was set aside, since it killed or failed whoever read it. Labelling goes on without."""
     if context.invoked_subcommand is not None:
         return
     from skerry.cli import object_access

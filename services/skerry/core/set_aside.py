@@ -1,4 +1,4 @@
-"""What was set aside: an example, a truth or a stream entry that learning goes on without, and why. A person looks at
+"""What was set aside: an example or a stream entry that learning goes on without, and why. A person looks at
 it, has it tried again, or drops it.
 
 As a document it lies in object storage beside the examples; a stored field keeps its name.
@@ -12,8 +12,8 @@ from skerry.core import errors
 
 MAX_BYTES = 64 << 10
 MAX_MESSAGE_CHARS = 1000
-EXAMPLE, TRUTH, ENTRY = "example", "truth", "entry"
-KINDS = (EXAMPLE, TRUTH, ENTRY)
+EXAMPLE, ENTRY = "example", "entry"
+KINDS = (EXAMPLE, ENTRY)
 
 # Reasons, as people see them.
 READER_DIED = "ReaderDied"  # the process that read it died, again and again
@@ -24,7 +24,7 @@ ENTRY_MALFORMED = "EntryMalformed"  # the stream's entry names nothing
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """`name`: 64 hex digits of the example, of a truth too; of an entry its id. `model` is empty for an entry."""
+    """`name`: 64 hex digits of the example; of an entry its id. `model` is empty for an entry."""
 
     model: str
     name: str

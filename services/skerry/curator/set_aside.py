@@ -21,8 +21,7 @@ class Key(NamedTuple):
     @property
     def content(self) -> str:
         """The blob that is meant; empty for an entry, of which nothing but the record is kept."""
-        paths = {set_aside.EXAMPLE: contract.example_path, set_aside.TRUTH: contract.truth_path}
-        return paths[self.kind](self.model, self.name) if self.kind in paths else ""
+        return contract.example_path(self.model, self.name) if self.kind == set_aside.EXAMPLE else ""
 
 
 class SetAsideStore:
@@ -74,7 +73,6 @@ class SetAsideStore:
         if kind == set_aside.EXAMPLE:
             self._blobs.delete(contract.label_path(model, name))
             self._blobs.delete(contract.example_path(model, name))
-        if kind in (set_aside.EXAMPLE, set_aside.TRUTH):
             self._blobs.delete(contract.truth_path(model, name))
         self.forget(model, name, kind)
 

@@ -34,7 +34,7 @@ class SettingAside:
         tell: Callable[[str, str, str], None] = lambda model, reason, message: None,
     ) -> None:
         self._models, self._in_hand, self._store, self._clock, self._tell = models, in_hand, store, clock, tell
-        self._kept_entries: int | None = None  # records of entries in storage, once one was written
+        self._kept_entries: int | None = None  # records of entries in storage; None: to be counted
         self.entries: Counter[str] = Counter()  # entries of the stream that were set aside since the start, by reason
 
     def lets(self, work: Work) -> bool:
@@ -115,13 +115,13 @@ class SettingAside:
     def refresh(self, state: ModelState) -> None:
         """Read what is set aside of a model: others set aside too, and people have examples tried again. Raises
         UnavailableError."""
+        self._kept_entries = None
         known, state.set_aside, reads = state.set_aside, {}, 0
         for name, kind in self._store.names(state.task.model):
-            key = name if kind == set_aside.EXAMPLE else f"{name}:{kind}"
-            reason = known.get(key, _UNREAD)
+            reason = known.get(name, _UNREAD)
             if reason == _UNREAD and reads < _READ_AT_ONCE:
                 reason, reads = self._store.record(Key(state.task.model, name, kind)).reason, reads + 1
-            state.set_aside[key] = reason
+            state.set_aside[name] = reason
 
 
 def _named(names: Sequence[str]) -> str:
