@@ -65,12 +65,13 @@ class _Local:
     step: "_Step | None" = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # a value; not frozen, because that triples the cost of making one
 class _Step:
-    """What stands behind an answer within a sequence: `held` steps, and their `window` [1, steps, …] when that is full.
-    `kind`: why the window is kept."""
+    """`held` steps of a sequence stand behind its answer; `window` [1, held, …] where they are to be asked about or
+    kept, and `kind` says why kept."""
 
     held: int | None = None
+    is_full: bool = False
     window: Tensor | None = None
     kind: sampling.Kind | None = None
 
@@ -131,14 +132,15 @@ class Cascade:
         self._decide(local)
 
     def _step(self, local: _Local, size: int) -> _Step:
-        """Now, for the window moves on with the next step. A version that names no `size` has none, and there may be no
-        room for one."""
+        """Now, for the window moves on with the next step. There is none without a `size`, or without room."""
         window = local.reply.window
         if not isinstance(window, Window):
             return _Step(0 if size else None)
         new, policy = local.job.request.inputs[0].shape[1], self._model(local.reply.model).capture
-        kind = self._sample.choose_window(window, new, local.confidences[0], local.calibration.threshold, policy)
-        return _Step(len(window), window.tensor() if window.is_full else None, kind)
+        sure, threshold = local.confidences[0], local.calibration.threshold
+        kind = self._sample.choose_window(window, new, sure, threshold, policy)
+        is_wanted = window.is_full and (kind is not None or sure < threshold)
+        return _Step(len(window), window.is_full, window.tensor() if is_wanted else None, kind)
 
     def _count_error(self, request: InferRequest, error: errors.SkerryError) -> None:
         """Errors that are not the caller's fault alone: rollouts compare how many there are with each version."""
@@ -158,7 +160,7 @@ class Cascade:
             rows=len(local.confidences),
             remaining_s=0.0 if context.call is not None and context.call.done else remaining_s,
             has_teacher=self._remote is not None,
-            is_step=local.step is not None and local.step.window is None,
+            is_step=local.step is not None and not local.step.is_full,
         )
         decision, model.state = offload.decide(question, model.policy, model.state, now_s=now_s)
         if decision.route is offload.Route.CLOUD and self._remote is not None:

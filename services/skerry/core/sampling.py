@@ -11,7 +11,7 @@ what was hard must not decide what is explored. In any other one a hard step is 
 """
 
 import enum
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from skerry.core import offload
 
@@ -75,5 +75,5 @@ def choose_window(
     kind = None
     if free >= window and (is_over or not is_explored):
         kind = choose(confidence=confidence, threshold=threshold, policy=policy, u=stretch.u)
-    after = Stretch(next_u) if is_over else Stretch(stretch.u, steps)
-    return kind, replace(after, free=free if kind is None else 0)
+    free = free if kind is None else 0
+    return kind, Stretch(next_u, 0, free) if is_over else Stretch(stretch.u, steps, free)
