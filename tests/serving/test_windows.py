@@ -98,3 +98,17 @@ def test_10000_sequences_hold_no_more_than_the_bound_and_the_first_ones_keep_the
 def test_a_window_is_counted_whole_and_what_has_no_size_has_none(made: manifest.Manifest, size: int) -> None:
     assert windows.window_bytes(made) == size
     assert (WindowRoom(made, 1 << 20).begin() is not None) == (size > 0)
+
+
+@pytest.mark.parametrize(
+    ("made", "word"),
+    [
+        (streaming(), ""),
+        (streaming(shape=(-1, -1)), "one known shape"),
+        (streaming(window=100, shape=(-1, 200, 200)), "16000000 bytes; at most 3141632 are kept and uploaded"),
+    ],
+    ids=["it is kept", "no size", "larger than an upload"],
+)
+def test_a_version_whose_windows_are_not_kept_is_told_why(made: manifest.Manifest, word: str) -> None:
+    assert (windows.fault(made, 64 << 20) == "") == (word == "") and word in windows.fault(made, 64 << 20)
+    assert (WindowRoom(made, 64 << 20).begin() is None) == bool(word)

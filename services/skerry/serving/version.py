@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from skerry.adapters.telemetry import logs
 from skerry.core import digests, errors
 from skerry.core import manifest as manifests
 from skerry.core.manifest import Manifest
 from skerry.core.sequences import SequencePolicy
-from skerry.serving import request_memory, selftest
+from skerry.serving import request_memory, selftest, windows
 from skerry.serving.batch_rules import BatchPolicy, VersionLabel
 from skerry.serving.batching import Batcher
 from skerry.serving.fair_queue import BytePool
@@ -20,7 +21,8 @@ from skerry.serving.pace import Pace
 from skerry.serving.request_memory import RequestBound, RequestMemory
 from skerry.serving.sequence_states import SequenceStates
 from skerry.serving.watchdog import Watchdog
-from skerry.serving.windows import WindowRoom
+
+log = logs.logger("serving")
 
 # Above this a row is slow enough for more threads to pay for their waking.
 _SLOW_ROW_MS = 1.0
@@ -122,8 +124,12 @@ def open_version(
 
 
 def _states(manifest: Manifest, options: Options) -> SequenceStates:
-    room = WindowRoom(manifest, options.sequences.window_bytes) if manifest.window and options.keeps_windows else None
-    return SequenceStates(options.sequences, room)
+    if not (manifest.window and options.keeps_windows):
+        return SequenceStates(options.sequences)
+    max_bytes = options.sequences.window_bytes
+    if why := windows.fault(manifest, max_bytes):
+        log.warning("windows_not_kept", model=manifest.model, message=f"{why}: it is served and captures nothing")
+    return SequenceStates(options.sequences, windows.WindowRoom(manifest, max_bytes))
 
 
 def _pace(manifest: Manifest, timed: selftest.Result, policy: BatchPolicy) -> Pace:

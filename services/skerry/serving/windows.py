@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.core import datasets, tensors
+from skerry.core import contract, datasets, tensors
 from skerry.core.manifest import Manifest
 from skerry.core.sampling import Stretch
 from skerry.core.tensors import Tensor
+
+_MOST_BYTES = contract.MAX_UPLOAD_BYTES - contract.MAX_UPLOAD_FRAMING_BYTES  # a larger one would be captured in vain
 
 
 class Window:
@@ -58,7 +60,7 @@ class WindowRoom:
         spec = manifest.inputs[0]
         self._name, self._size = spec.name, manifest.window
         self._window_bytes = window_bytes(manifest)
-        self._places = max_bytes // self._window_bytes if self._window_bytes else 0
+        self._places = 0 if fault(manifest, max_bytes) else max_bytes // self._window_bytes
         self._taken = 0
 
     @property
@@ -75,6 +77,16 @@ class WindowRoom:
     def end(self, window: Window | None) -> None:
         """The sequence is over."""
         self._taken -= window is not None
+
+
+def fault(manifest: Manifest, max_bytes: int) -> str:
+    """Why a version that names a window gets none, for people; empty: it gets one."""
+    size = window_bytes(manifest)
+    if not size:
+        return "a window must be of numbers, its steps of one known shape, and the network's only input"
+    if size > min(max_bytes, _MOST_BYTES):
+        return f"a window has {size} bytes; at most {min(max_bytes, _MOST_BYTES)} are kept and uploaded"
+    return ""
 
 
 def window_bytes(manifest: Manifest) -> int:
