@@ -61,6 +61,9 @@ TABLE: dict[str, list[tuple[str, str]]] = {
         ("kubectl -n skerry scale deploy/skerry-controller --replicas=0", CLUSTER),
         ("mkdir -m 700 keys && for role in root publisher online; do mkdir keys/$role", CLUSTER),
     ],
+    "docs/how-to/time-series.md": [
+        ("skerry datasets import traffic.csv", "takes tables of the reader: tests/cli/test_import_series.py"),
+    ],
     "docs/how-to/when-something-is-wrong.md": [
         ("skerry nodes", HERE),
         ("kubectl -n skerry get pods", CLUSTER),
