@@ -4,11 +4,12 @@ others bring is new again."""
 import json
 from pathlib import Path
 
+import controlled_model
 import controlling
 import pytest
 
 from skerry.adapters import dataset_store
-from skerry.controller import exclusions, observe
+from skerry.controller import exclusions
 from skerry.core import contract, datasets, digests, writers
 from skerry.core.tasks import Classification
 
@@ -120,13 +121,38 @@ def test_no_run_starts_on_a_dataset_that_still_holds_rows_of_a_forgotten_node(wo
     assert fired(clean) == [clean]
 
 
-def test_answers_of_a_forgotten_node_count_in_no_verdict(world: World) -> None:
-    digest, now_ms = "sha256:" + "a" * 64, world.now_ms
-    bucket = contract.evidence_bucket(now_ms - 10_000)
-    for node in ("edge-1", HOSTILE):
-        key = contract.evidence_counter("digits", digest, node, bucket)
-        world.fleetstate.add(key, {contract.ANSWERS: 50, contract.BAD_ANSWERS: 40}, ttl_s=60)
-    arm = observe.Arm(digest, ["edge-1", HOSTILE], now_ms - 60_000)
-    counted = observe.count(world.fleetstate, "digits", arm, arm, arm, now_ms=now_ms, excluded={HOSTILE})
-    assert [count.node for count in counted.canary] == [count.node for count in counted.baseline] == ["edge-1"]
-    assert [count.node for count in counted.canary_requests] == ["edge-1", HOSTILE]
+class WithLiar(World):
+    """One node's answers are found bad, whatever its version."""
+
+    liar = ""
+
+    def answer(self, node: str, digest: str, n: int) -> None:
+        self.bad = {digest} if node == self.liar else set()
+        super().answer(node, digest, n)
+
+
+@pytest.mark.parametrize(
+    ("is_forgotten", "code", "stable"), [(False, "OneNodeDecides", "digits-v1"), (True, "NotWorse", "digits-v2")]
+)
+def test_answers_of_a_forgotten_node_count_in_no_verdict(
+    tmp_path: Path, is_forgotten: bool, code: str, stable: str
+) -> None:
+    """It is one of the two that try the new version."""
+    world = WithLiar(tmp_path, nodes=4)
+    canary, rest = controlled_model.WAVES
+    rollout = controlled_model.edge_model(world.dataset)["rollout"]
+    world.edit_model(rollout={**rollout, "waves": [{**canary, "size": "2"}, rest]})
+    world.ask_run("run-1")
+    world.run(20)
+    assert world.stable == "digits-v1"
+    world.ask_run("run-2")
+    world.run(4)
+    (wave, *_) = world.get("ModelRollout", "digits-v2-auto").status["waves"]
+    assert wave["counts"]["updated"] < 2, "nobody judged it yet"
+    world.liar = wave["nodes"][0]
+    if is_forgotten:
+        forget(world, world.liar)
+    world.run(25)
+    verdict = world.get("ModelRollout", "digits-v2-auto").status["waves"][0]["verdict"]
+    assert (verdict["code"], world.stable) == (code, stable), verdict
+    assert (verdict["canary"]["bad"] > 0.1 * verdict["canary"]["n"]) != is_forgotten

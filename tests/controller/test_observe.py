@@ -42,6 +42,15 @@ def test_each_node_counts_what_it_answered_with_the_version_of_its_arm(state: Me
     assert (found.read_ms, found.error) == (NOW_MS, "")
 
 
+def test_of_an_excluded_node_no_answer_counts_and_its_requests_do(state: MemoryFleetState) -> None:
+    answer(state, "a", NEW, 0, 10, 1)
+    answer(state, "b", OLD, 0, 10, 1)
+    arm = observe.Arm(NEW, ["a", "c"], NOW_MS - 20_000), observe.Arm(OLD, ["b", "c"], NOW_MS - 20_000)
+    found = observe.count(state, "m", *arm, arm[1], now_ms=NOW_MS, excluded={"c", "b"})
+    assert [count.node for count in found.canary] == ["a"] and found.baseline == ()
+    assert [count.node for count in found.canary_requests] == ["a", "c"]
+
+
 def test_answers_from_before_and_of_the_bucket_in_which_it_began_do_not_count(state: MemoryFleetState) -> None:
     answer(state, "a", NEW, 20_000, 10, 10)
     answer(state, "a", NEW, 25_000, 10, 10)
