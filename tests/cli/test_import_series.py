@@ -128,10 +128,9 @@ def test_a_row_has_the_columns_that_were_named_and_the_calendar_of_the_hour_ahea
 
 def test_several_series_of_a_table_are_cut_apart_and_split_at_one_time(system: StillSystem, tmp_path: Path) -> None:
     model(system)
-    hours = [*range(200), *range(200)]
-    path = write(
-        tmp_path / "t.csv", hours, load=[*range(200), *range(1000, 1200)], plant=["north"] * 200 + ["süd"] * 200
-    )
+    hours = np.repeat(range(200), 2)  # row after row of the one, then of the other
+    load = hours + np.tile([0, 1000], 200)
+    path = write(tmp_path / "t.csv", hours.tolist(), load=load.tolist(), plant=["north", "süd"] * 200)
     told = import_(system, path, "--group-column", "plant")
     assert [(series["name"], series["windows"]) for series in told["series"]] == [("north", 196), ("süd", 196)]
     _, rows = system.dataset("m")

@@ -69,8 +69,8 @@ def read(path: Path, choices: Choices, forecast: Forecast, row: Input) -> Foreca
         )
     values = _numbers(path, table, names)
     found = [
-        conversion.one(name, names, Stamps(stamps.ms[which], stamps.has_offset), values[which], rules, str(path))
-        for name, which in _groups(path, table, choices.group)
+        conversion.one(name, names, Stamps(stamps.ms[rows], stamps.has_offset), values[rows], rules, str(path))
+        for name, rows in _groups(path, table, choices.group)
     ]
     return conversion.together(found, names, rules, choices.holdout_share, str(path))
 
@@ -188,16 +188,18 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _groups(path: Path, table: Any, column: str) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """(name, mask of its rows) of each series in the order in which they appear; one without a name if none is told."""
+def _groups(path: Path, table: Any, column: str) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    """(name, its rows in order) of each series as they appear; one without a name if none is told."""
     if not column:
-        yield "", np.ones(table.num_rows, dtype=np.bool_)
+        yield "", np.arange(table.num_rows)
         return
-    names, first, codes = np.unique(columns.texts(path, table, column), return_index=True, return_inverse=True)
+    cells = columns.texts(path, table, column)
+    names, first, codes, counts = np.unique(cells, return_index=True, return_inverse=True, return_counts=True)
     if len(names) > MAX_SERIES:
         raise errors.TooLargeError(
             f"{path}: column {column!r} (--group-column) tells {len(names)} series apart, at most {MAX_SERIES} are read"
         )
+    rows = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
     for at in np.argsort(first).tolist():
         name = str(names[at])
         if not (0 < len(name.encode()) <= MAX_NAME and name.isprintable()):
@@ -205,7 +207,7 @@ def _groups(path: Path, table: Any, column: str) -> Iterator[tuple[str, NDArray[
                 f"{path}: row {int(first[at])} has series {name[:_SHOWN]!r} (column {column!r}): a name has 1 to "
                 f"{MAX_NAME} printable characters (as many bytes in UTF-8)"
             )
-        yield name, codes == at
+        yield name, rows[at]
 
 
 def _zone(name: str) -> zoneinfo.ZoneInfo | None:
