@@ -50,15 +50,15 @@ print(len(session.run(["y"], {{"x": np.ones((8, 1), np.float32)}})[0]))
 @pytest.mark.parametrize(
     ("limit_mib", "shares_mib"),
     [
-        pytest.param(0, (32, 256, 192, 256, 0), id="no limit is known"),
-        pytest.param(512, (32, 64, 64, 128, 320), id="the chart's"),
-        pytest.param(128, (8, 16, 16, 32, 80), id="a small one"),
+        pytest.param(0, (32, 256, 192, 256, 0, 64), id="no limit is known"),
+        pytest.param(512, (32, 64, 64, 128, 320, 16), id="the chart's"),
+        pytest.param(128, (8, 16, 16, 32, 80, 4), id="a small one"),
     ],
 )
 def test_requests_have_shares_of_the_containers_memory(limit_mib: int, shares_mib: tuple[int, ...]) -> None:
     shares = RequestMemory.of(limit_mib * MIB)
     found = (shares.message_bytes, shares.arriving_bytes, shares.waiting_bytes, shares.request_bytes)
-    assert tuple(size // MIB for size in (*found, shares.arena_bytes)) == shares_mib
+    assert tuple(size // MIB for size in (*found, shares.arena_bytes, shares.window_bytes)) == shares_mib
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from skerry.agent.update import activation, compatibility, fetcher, version_stor
 from skerry.agent.update.ledger import Ledger
 from skerry.agent.update.updater import Limits, Updater
 from skerry.core import feedback
+from skerry.core.sequences import SequencePolicy
 from skerry.proto import edge_pb2, fleet_pb2
 from skerry.rpc.methods import Methods
 from skerry.serving import probe, request_memory, runtime, server, servicer, threads
@@ -207,5 +208,6 @@ def _options(settings: Settings, requests: RequestMemory) -> Options:
         memory=MemoryLimit(settings.memory_limit_bytes),
         requests=requests,
         pool=BytePool(requests.waiting_bytes),
+        sequences=SequencePolicy(window_bytes=requests.window_bytes),
         keeps_windows=True,
     )

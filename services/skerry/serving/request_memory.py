@@ -24,13 +24,15 @@ _TYPED_BYTES = {"BOOL": 1, "UINT8": 2, "UINT16": 3, "UINT32": 5, "FP32": 4, "FP6
 class RequestMemory:
     """`message_bytes` bounds one message, `arriving_bytes` those that have begun and not ended, `waiting_bytes` those
     that wait for a run, `request_bytes` one request with its answer in all their copies, `arena_bytes` the weights and
-    the working memory of all networks (0: not bounded)."""
+    the working memory of all networks (0: not bounded), `window_bytes` the windows of one version's sequences, of which
+    two versions may be there during a swap."""
 
     message_bytes: int = 32 * _MIB
     arriving_bytes: int = 256 * _MIB
     waiting_bytes: int = 192 * _MIB
     request_bytes: int = 256 * _MIB
     arena_bytes: int = 0
+    window_bytes: int = 64 * _MIB
 
     @classmethod
     def of(cls, limit_bytes: int) -> "RequestMemory":
@@ -45,6 +47,7 @@ class RequestMemory:
             max(2 * message, min(most.waiting_bytes, limit_bytes // 8)),
             min(most.request_bytes, limit_bytes // 4),
             limit_bytes * 5 // 8,
+            min(most.window_bytes, limit_bytes // 32),
         )
 
 
