@@ -120,7 +120,7 @@ def test_data_of_something_else_is_refused(changes: dict[str, object], word: str
 def test_data_of_a_label_map_that_has_grown_since_is_trained_on() -> None:
     world = World(classNames=[*NAMES, "gone"])
     loaded = load(world, world.dataset({("train", "imported"): rows([5, 5, 5])}))
-    assert loaded.classes == 4 and loaded.train["imported"].soft.shape == (15, 4)
+    assert loaded.manifest.task.width == 4 and loaded.train["imported"].soft.shape == (15, 4)
 
 
 def test_damaged_and_missing_parts_are_told_apart() -> None:

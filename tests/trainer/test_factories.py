@@ -4,19 +4,20 @@ import numpy as np
 import pytest
 import torch
 from own_networks import Press
-from training_world import windows
+from training_world import TASK, windows
 
 from skerry.core import errors, specs
 from skerry.nets import cnn
-from skerry.trainer import factories
+from skerry.trainer import factories, measures
 
 WHERE = "EdgeModel press spec.network"
+MEASURE = measures.of(TASK)
 
 
 def test_a_network_from_a_module_on_the_path() -> None:
     made = factories.build(specs.Network("own_networks:press", {"width": 8}), WHERE)
     assert isinstance(made, Press)
-    factories.check_fit(made, np.zeros((1, 20, 4), np.float32), 3, WHERE)
+    factories.check_fit(made, np.zeros((1, 20, 4), np.float32), MEASURE, WHERE)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_what_is_wrong_is_said_with_the_field(factory: str, options: dict[str, i
 def test_a_network_that_does_not_fit_its_data_is_refused(factory: str, shape: tuple[int, ...], word: str) -> None:
     made = factories.build(specs.Network(factory, {}), WHERE)
     with pytest.raises(errors.InputError, match=word):
-        factories.check_fit(made, np.zeros((4, *shape), np.float32), 3, WHERE)
+        factories.check_fit(made, np.zeros((4, *shape), np.float32), MEASURE, WHERE)
 
 
 def test_our_own_networks_come_in_by_the_same_door() -> None:
@@ -68,7 +69,7 @@ def test_a_network_that_cannot_be_served_or_trained_is_refused_before_it_is_trai
     torch.manual_seed(0)
     network = factories.build(specs.Network(f"own_networks:{factory}", options), WHERE)
     with pytest.raises(errors.InputError, match=word) as caught:
-        factories.check_fit(network, windows([3, 3, 3])[0], 3, WHERE)
+        factories.check_fit(network, windows([3, 3, 3])[0], MEASURE, WHERE)
     assert WHERE in str(caught.value)
 
 
@@ -76,6 +77,6 @@ def test_a_network_that_is_looked_at_is_as_it_was() -> None:
     """The look in training mode leaves no trace in running statistics."""
     network = cnn.large(3)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    factories.check_fit(network, np.random.default_rng(0).normal(size=(4, 28, 28)).astype(np.float32), 3, WHERE)
+    factories.check_fit(network, np.random.default_rng(0).normal(size=(4, 28, 28)).astype(np.float32), MEASURE, WHERE)
     assert not network.training
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

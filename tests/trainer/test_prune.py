@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from skerry.core import errors
+from skerry.core.tasks import Classification
 from skerry.nets import cnn, training
-from skerry.nets.class_objective import ClassObjective
 from skerry.nets.training import Recipe, Samples
-from skerry.trainer import prune
+from skerry.trainer import measures, prune
+
+TWO = measures.of(Classification(("upright", "lying")))
 
 
 def bars(n: int, seed: int) -> Samples:
@@ -29,9 +31,9 @@ def accuracy(network: torch.nn.Module, data: Samples) -> float:
 def test_half_of_the_units_can_go() -> None:
     recipe, data, held = Recipe(epochs=6, learning_rate=5e-3), bars(200, 0), bars(200, 1)
     training.prepare(0)
-    whole = training.train(cnn.small(2, height=18, width=18), data, recipe, lambda _: None, ClassObjective(2))
+    whole = training.train(cnn.small(2, height=18, width=18), data, recipe, lambda _: None, TWO.objective)
     epochs: list[training.Epoch] = []
-    slim = prune.prune(whole, data, recipe, 0.5, epochs.append, 2)
+    slim = prune.prune(whole, data, recipe, 0.5, epochs.append, TWO)
     sizes = [sum(one.numel() for one in network.parameters()) for network in (whole, slim)]
     assert sizes[1] < 0.4 * sizes[0] and len(epochs) == 3
     assert accuracy(whole, held) > 0.95 and accuracy(slim, held) > 0.9
@@ -39,4 +41,4 @@ def test_half_of_the_units_can_go() -> None:
 
 def test_a_network_that_cannot_become_narrower_is_refused() -> None:
     with pytest.raises(errors.InputError, match=r"Linear has no method slimmed"):
-        prune.prune(torch.nn.Linear(3, 2), bars(4, 0), Recipe(), 0.5, lambda _: None, ClassObjective(2))
+        prune.prune(torch.nn.Linear(3, 2), bars(4, 0), Recipe(), 0.5, lambda _: None, TWO)

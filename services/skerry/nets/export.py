@@ -44,15 +44,17 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """ONNX, and one row of their input (an axis of -1 may vary). `states` is empty for a network without memory."""
+    """ONNX, one row of their input (an axis of -1 may vary), the name of what they answer. `states` is empty for a
+    network without memory."""
 
     data: bytes
     input: tensors.Spec
     states: Sequence[State] = ()
+    output: str = OUTPUT
 
 
-def export(network: nn.Module, example: NDArray[Any], *, in_pieces: bool = True) -> Exported:
-    """ONNX of `network` (evaluation mode) for inputs like `example` [n ≥ 1, …] float32 or int64.
+def export(network: nn.Module, example: NDArray[Any], *, in_pieces: bool = True, output: str = OUTPUT) -> Exported:
+    """ONNX of `network` (evaluation mode) for inputs like `example` [n ≥ 1, …] float32 or int64, answering `output`.
 
     A recurrent network keeps its time axis free, a streaming one is exported as its step unless it is asked for whole
     sequences only (`in_pieces` False), as a teacher is. Raises InputError when the network cannot be exported, or when
@@ -64,13 +66,13 @@ def export(network: nn.Module, example: NDArray[Any], *, in_pieces: bool = True)
         return export_step(network, example)
     free = (1,) if isinstance(network, Recurrent) else ()
     x = _repeat(example, 2)
-    axes = {INPUT: {0: "batch", **{axis: f"axis{axis}" for axis in free}}, OUTPUT: {0: "batch"}}
-    data = _trace(network, (torch.from_numpy(x),), [INPUT], [OUTPUT], axes)
+    axes = {INPUT: {0: "batch", **{axis: f"axis{axis}" for axis in free}}, output: {0: "batch"}}
+    data = _trace(network, (torch.from_numpy(x),), [INPUT], [output], axes)
     for batch in BATCHES:
         for feed in _lengths(_repeat(example, batch), free):
             _compare(data, {INPUT: feed}, [_forward(network, feed)], f"batch {batch}, input {list(feed.shape)}")
-    _check_rows(data, {INPUT: example}, [OUTPUT])
-    return Exported(data, _input(example, free))
+    _check_rows(data, {INPUT: example}, [output])
+    return Exported(data, _input(example, free), output=output)
 
 
 def export_step(network: Recurrent, example: NDArray[Any]) -> Exported:

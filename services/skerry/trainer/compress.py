@@ -25,6 +25,7 @@ _BATCH = 32
 SCHEME = "static QDQ u8s8 per-channel MinMax"
 REDUCED_SCHEME = f"{SCHEME} 7-bit weights"
 FLOAT_SCHEME = "float32"
+_LAYERS = frozenset({"Conv", "Gemm", "MatMul"})
 _NO_WEIGHT = frozenset({"QuantizeLinear", "DequantizeLinear", "Shape", "Constant", "Squeeze", "Unsqueeze", "Slice"})
 
 
@@ -46,6 +47,14 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
+class Loss:
+    """What int8 loses on holdout rows, in the measure of the task, and a text that says so."""
+
+    lost: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """Which model is shipped, and why. `retry`: weights of fewer bits may do better. `int8_share`: how many of the
     shipped weights are int8, 0-1."""
@@ -61,10 +70,13 @@ def as_float(data: bytes) -> Model:
     return Model(data, FLOAT_SCHEME, (), tuple(_weighted(onnx.load_from_string(data))))
 
 
-def to_int8(whole: export.Exported, calibration: NDArray[Any], *, reduced: bool = False) -> Model:
+def to_int8(
+    whole: export.Exported, calibration: NDArray[Any], *, reduced: bool = False, keep_head: bool = False
+) -> Model:
     """Quantize with the activations that `calibration` [n, …] network inputs cause; a network with memory sees each
     sequence in two pieces, so that its state is not always zero. `reduced`: weights of 7 bits, which cannot saturate
-    on CPUs that add pairs of 8-bit products in 16 bits (AVX2 without VNNI).
+    on CPUs that add pairs of 8-bit products in 16 bits (AVX2 without VNNI). `keep_head`: the last layer with weights,
+    and all that is done to its answer, stays float; so does every operation without weights.
 
     Raises InputError for an empty or non-finite calibration set, or a network that the quantizer cannot handle.
     """
@@ -72,7 +84,7 @@ def to_int8(whole: export.Exported, calibration: NDArray[Any], *, reduced: bool 
         raise errors.InputError("int8 needs calibration samples and there are none")
     tensors.check_finite(calibration, "the calibration samples")
     with tempfile.TemporaryDirectory(prefix="skerry-int8-") as folder:
-        quantized = _strip_domains(_quantize(whole.data, _feeds(whole, calibration), Path(folder), reduced))
+        quantized = _strip_domains(_quantize(whole.data, _feeds(whole, calibration), Path(folder), reduced, keep_head))
         executed = _executed(quantized, Path(folder))
     model = onnx.load_from_string(quantized)
     if model.ir_version > export.MAX_IR_VERSION:
@@ -87,9 +99,7 @@ def to_int8(whole: export.Exported, calibration: NDArray[Any], *, reduced: bool 
 
 
 def choose(
-    labels: NDArray[np.int64],
-    whole: NDArray[np.int64],
-    small: NDArray[np.int64],
+    loss: Loss | None,
     model: Model,
     *,
     max_loss: float,
@@ -97,9 +107,9 @@ def choose(
     latency_us: tuple[float, float] = (0.0, 0.0),
     max_latency_us: float = 0.0,
 ) -> Choice:
-    """Keep int8 unless it gains nothing, loses more than `max_loss` of accuracy, or misses a latency budget that float
-    keeps. `whole` and `small` are the classes [n] that the float and the int8 model answer on the same holdout rows,
-    `latency_us` their times for one row; no budget: 0."""
+    """Keep int8 unless it gains nothing, loses more than `max_loss`, or misses a latency budget that float keeps.
+    `loss` is what it loses against the float model on the same holdout rows (None: there are none), `latency_us` the
+    times of float and int8 for one row; no budget: 0."""
     if not model.int8_nodes:
         return Choice(False, "no node became int8: the float model is kept")
     if len(model.data) >= float_bytes:
@@ -110,12 +120,10 @@ def choose(
             f"int8 takes {latency_us[1]:.0f} µs a row, float {latency_us[0]:.0f}, {max_latency_us:.0f} are allowed: "
             "the float model is kept",
         )
-    if not len(labels):
+    if loss is None:
         return Choice(True, f"{_told_share(model)}no holdout to compare int8 with float", int8_share=model.int8_share)
-    before, after = float((whole == labels).mean()), float((small == labels).mean())
-    differing = f"other answer on {(whole != small).mean():.2%}"
-    text = f"{_told_share(model)}float {before:.4f}, int8 {after:.4f} on {len(labels)} rows, {differing}"
-    if before - after > max_loss:
+    text = f"{_told_share(model)}{loss.text}"
+    if not loss.lost <= max_loss:  # also where it is no number
         return Choice(False, f"{text}: int8 loses more than {max_loss:.3f}, the float model is kept", retry=True)
     return Choice(True, text, int8_share=model.int8_share)
 
@@ -128,7 +136,7 @@ def _told_share(model: Model) -> str:
     return f"int8 for {model.int8_share:.0%} of the weights, {kinds} stays float; "
 
 
-def _quantize(data: bytes, feeds: Iterator[export.Feeds], folder: Path, reduced: bool) -> bytes:
+def _quantize(data: bytes, feeds: Iterator[export.Feeds], folder: Path, reduced: bool, keep_head: bool) -> bytes:
     from onnxruntime import quantization  # heavy, and only a run needs it
     from onnxruntime.quantization import shape_inference
 
@@ -151,10 +159,30 @@ def _quantize(data: bytes, feeds: Iterator[export.Feeds], folder: Path, reduced:
             calibrate_method=quantization.CalibrationMethod.MinMax,
             per_channel=True,
             reduce_range=reduced,
+            nodes_to_exclude=_but_inner_layers(onnx.load(str(prepared))) if keep_head else [],
         )
     except (ValueError, RuntimeError, TypeError, KeyError, AttributeError, NotImplementedError) as exc:
         raise errors.InputError(f"this network cannot be quantized: {exc}") from exc
     return done.read_bytes()
+
+
+def _but_inner_layers(model: onnx.ModelProto) -> list[str]:
+    """The names of all nodes but the layers with weights whose answer goes through another one."""
+    weights = {weight.name for weight in model.graph.initializer}
+    layers = [
+        node for node in model.graph.node if node.op_type in _LAYERS and any(name in weights for name in node.input)
+    ]
+    maker = {output: node for node in model.graph.node for output in node.output}
+    inner: set[str] = set()
+    for layer in layers:
+        waiting = [name for name in layer.input if name in maker]
+        while waiting:
+            before = maker[waiting.pop()]
+            if before.name not in inner:
+                inner.add(before.name)
+                waiting += [name for name in before.input if name in maker]
+    kept = {layer.name for layer in layers if layer.name in inner}
+    return [node.name for node in model.graph.node if node.name not in kept]
 
 
 def _feeds(whole: export.Exported, calibration: NDArray[Any]) -> Iterator[export.Feeds]:

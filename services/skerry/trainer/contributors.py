@@ -17,7 +17,7 @@ def gates_of(loaded: data.Loaded, candidate: Shipped, stable: Shipped | None) ->
     """The gates about contributors; none in a small fleet, and where there is no version to compare with."""
     fleet = _fleet(loaded)
     rows = _rows(loaded)
-    if stable is None or not fleet.is_bounded or not len(rows):
+    if stable is None or not fleet.is_bounded or not len(rows) or not loaded.manifest.class_names:
         return []
     theirs, ours = stable.manifest.class_names, candidate.manifest.class_names
     nodes, node = np.unique(rows.node, return_inverse=True)

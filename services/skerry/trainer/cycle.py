@@ -4,7 +4,7 @@ Each step is another module's; this file only hands results on and gathers the r
 starts nothing: `main` brings the stores, the teacher and the run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.telemetry import logs
-from skerry.core import errors, gates, paired, specs
+from skerry.core import errors, gates, specs
 from skerry.core.confidence import Calibration
 from skerry.core.manifest import Manifest
 from skerry.nets import export
 from skerry.nets.worker_group import SINGLE, WorkerGroup
-from skerry.trainer import baseline, compress, contributors, data, evaluate, golden, propose, train, trial
+from skerry.trainer import baseline, compress, contributors, data, evaluate, golden, measures, propose, train, trial
 from skerry.trainer.compress import Choice, Model
 from skerry.trainer.evaluate import Answers
 from skerry.trainer.shipped import Shipped
@@ -64,7 +64,7 @@ def run(
     trained = train.train(resolved.model, resolved.retrain, loaded, labeler, owner, workers)
     if workers.rank:
         return None
-    exported = export.export(trained.network, trained.inputs[:8])
+    exported = export.export(trained.network, trained.inputs[:8], output=measures.of(resolved.model.task).output)
     candidate = _compress(resolved, loaded, exported, trained.inputs)
     log.info(
         "compressed",
@@ -83,7 +83,9 @@ def _compress(resolved: ResolvedRun, loaded: data.Loaded, whole: export.Exported
     kept, reasons = _Candidate(float_version, Choice(False, ""), float_answers, {}, float_bytes), []
     for reduced in (False, True):
         try:
-            small = compress.to_int8(whole, _calibration(inputs, resolved.retrain.seed), reduced=reduced)
+            drawn = _calibration(inputs, resolved.retrain.seed)
+            keep_head = measures.of(resolved.model.task).keeps_head
+            small = compress.to_int8(whole, drawn, reduced=reduced, keep_head=keep_head)
         except errors.InputError as exc:
             reasons.append(f"the float model is kept: {exc}")
             break
@@ -109,10 +111,10 @@ def _choose(
     policy = resolved.model.gates
     timed = (kept.version, version) if policy.max_latency_us else ()
     before, after = (evaluate.latency_us(model, _first_row(loaded)) for model in timed) if timed else (0.0, 0.0)
+    truth = _pooled([rows.targets for rows in loaded.holdouts.values()])
+    whole, reduced = (_pooled([answer.logits for answer in each.values()]) for each in (kept.answers, answers))
     return compress.choose(
-        _pooled(loaded, answers),
-        _classes(kept.answers),
-        _classes(answers),
+        measures.of(resolved.model.task).loss_of_int8(truth, whole, reduced) if len(truth) else None,
         small,
         max_loss=policy.max_int8_loss_permille / 1000,
         float_bytes=kept.float_bytes,
@@ -127,23 +129,19 @@ def _judge(
     """Measure the finished version, judge it, propose it."""
     failures: dict[str, str] = {}
     stable = _stable(resolved, candidate.version, failures)
-    before = _baseline_answers(loaded, candidate.version, stable)
+    before = _baseline_answers(loaded, stable)
+    measure, answers = measures.of(resolved.model.task), candidate.answers
+    whole = {origin: answered.logits for origin, answered in candidate.unquantized.items()}
+    stable_task = resolved.model.task if stable is None else stable.manifest.task
     holdouts = [
-        evaluate.holdout(
-            origin,
-            resolved.model.class_names,
-            rows,
-            candidate.answers[origin],
-            before.get(origin),
-            candidate.unquantized.get(origin),
-        )
+        measure.holdout(origin, rows, answers[origin].logits, before.get(origin), whole.get(origin), stable_task)
         for origin, rows in loaded.holdouts.items()
     ]
     manifest, golden_file, problem = _finish(resolved, loaded, candidate, holdouts)
     if problem:
         failures["self-test"] = problem
     latency = evaluate.latency_us(candidate.version, _first_row(loaded))
-    measured = gates.Measurements(holdouts, len(candidate.version.model), latency, failures)
+    measured = gates.Measurements([one.judged for one in holdouts], len(candidate.version.model), latency, failures)
     verdict = gates.judge(resolved.model.gates, measured, contributors.gates_of(loaded, candidate.version, stable))
     report = {
         "training": training,
@@ -155,7 +153,7 @@ def _judge(
             "floatBytes": candidate.float_bytes,
             "sizeBytes": len(candidate.version.model),
         },
-        "holdouts": {holdout.origin: _numbers(holdout) for holdout in holdouts},
+        "holdouts": {one.origin: one.numbers for one in holdouts},
         "latencyUs": round(latency, 1),
     }
     files = {"model": candidate.version.model, "golden": golden_file}
@@ -165,16 +163,20 @@ def _judge(
 
 
 def _finish(
-    resolved: ResolvedRun, loaded: data.Loaded, candidate: _Candidate, holdouts: list[gates.Holdout]
+    resolved: ResolvedRun, loaded: data.Loaded, candidate: _Candidate, holdouts: list[measures.Measured]
 ) -> tuple[Manifest, bytes, str]:
     """The complete manifest, the golden set, and what its self-test found wrong (empty: nothing)."""
     policy = resolved.model.gates
     judged = loaded.holdouts.get(JUDGING)
-    confidence = Calibration(outputs=evaluate.kind_of(candidate.version.logits(_some_rows(loaded)[: golden.ROWS])))
+    confidence = Calibration(
+        outputs=measures.of(resolved.model.task).kind_of(candidate.version.logits(_some_rows(loaded)[: golden.ROWS]))
+    )
     if judged is not None and len(judged):
         rate = resolved.model.offload.target_rate_permille / 1000
         task, answers = resolved.model.task, candidate.answers[JUDGING].logits
         confidence = task.calibrate(answers, judged.targets, rate, confidence.outputs)
+    if isinstance(resolved.baseline, baseline.Baseline) and (bound := resolved.baseline.manifest.confidence.bound):
+        confidence = replace(confidence, bound=bound)  # what is bad stays so: no version loosens its own measure
     tested = golden.build(candidate.version, _some_rows(loaded))
     manifest = propose.complete(
         candidate.version.manifest,
@@ -184,7 +186,7 @@ def _finish(
         latency_cap_ms=policy.max_latency_us / 1000,
         dataset=resolved.dataset,
         parents=(resolved.baseline.digest,) if isinstance(resolved.baseline, baseline.Baseline) else (),
-        metrics={holdout.origin: _numbers(holdout) for holdout in holdouts},
+        metrics={one.origin: one.numbers for one in holdouts},
     )
     return manifest, tested.data, trial.fault(manifest, candidate.version.model, tested.data)
 
@@ -198,19 +200,19 @@ def _stable(resolved: ResolvedRun, candidate: Shipped, failures: dict[str, str])
     stable = resolved.baseline
     try:
         evaluate.check_same_input(candidate.manifest, stable.manifest)
+        if fault := measures.of(resolved.model.task).incomparable(stable.manifest.task):
+            raise errors.InputError(fault)
         return Shipped(stable.manifest, stable.model)
     except errors.SkerryError as exc:
         failures["baseline"] = f"the stable version {stable.name} could not be asked: {exc}"
         return None
 
 
-def _baseline_answers(loaded: data.Loaded, candidate: Shipped, stable: Shipped | None) -> dict[str, NDArray[np.int64]]:
-    """The stable version's classes on the same rows, in terms of ours."""
+def _baseline_answers(loaded: data.Loaded, stable: Shipped | None) -> dict[str, NDArray[np.float32]]:
+    """What the stable version answers on the same rows."""
     if stable is None:
         return {}
-    theirs, ours = stable.manifest.class_names, candidate.manifest.class_names
-    answers = evaluate.answer(stable, loaded.holdouts)
-    return {origin: evaluate.in_terms_of(answer.classes, theirs, ours) for origin, answer in answers.items()}
+    return {origin: answers.logits for origin, answers in evaluate.answer(stable, loaded.holdouts).items()}
 
 
 def _ship(resolved: ResolvedRun, model: Model, exported: export.Exported) -> Shipped:
@@ -224,12 +226,9 @@ def _calibration(inputs: NDArray[Any], seed: int) -> NDArray[Any]:
     return np.asarray(inputs[order])
 
 
-def _pooled(loaded: data.Loaded, answers: Mapping[str, Answers]) -> NDArray[np.int64]:
-    return np.concatenate([np.empty(0, np.int64), *(loaded.holdouts[origin].targets for origin in answers)])
-
-
-def _classes(answers: Mapping[str, Answers]) -> NDArray[np.int64]:
-    return np.concatenate([np.empty(0, np.int64), *(answer.classes for answer in answers.values())])
+def _pooled(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """One after the other; empty for none."""
+    return np.concatenate(arrays) if arrays else np.empty(0)
 
 
 def _some_rows(loaded: data.Loaded) -> NDArray[Any]:
@@ -240,23 +239,6 @@ def _some_rows(loaded: data.Loaded) -> NDArray[Any]:
 
 def _first_row(loaded: data.Loaded) -> NDArray[Any]:
     return _some_rows(loaded)[:1]
-
-
-def _numbers(holdout: gates.Holdout) -> dict[str, Any]:
-    """What people and the demo want to see of a holdout: {n, candidate, baseline, float}; None where there is none."""
-
-    def accuracy(classes: NDArray[np.int64] | None) -> float | None:
-        if classes is None or not len(holdout.labels):
-            return None
-        return round(float((classes == holdout.labels).mean()), 6)
-
-    named = {"candidate": holdout.candidate, "baseline": holdout.baseline, "float": holdout.unquantized}
-    recalls = paired.recalls(holdout.labels, holdout.candidate, int(max([*holdout.labels, 0])) + 1)
-    return {
-        "n": len(holdout.labels),
-        **{name: accuracy(classes) for name, classes in named.items()},
-        "perClass": [None if np.isnan(recall) else round(float(recall), 4) for recall in recalls],
-    }
 
 
 def _log_data(resolved: ResolvedRun, loaded: data.Loaded, workers: WorkerGroup) -> None:

@@ -16,6 +16,7 @@ from skerry.core import dataset_parts, datasets, errors, sharding, specs
 from skerry.core.dataset_parts import Rows
 from skerry.core.datasets import DatasetManifest, Origin
 from skerry.nets.worker_group import SINGLE, WorkerGroup
+from skerry.trainer import measures
 
 MAX_TOTAL_BYTES = 4 << 30
 ORIGINS: tuple[Origin, ...] = ("imported", "captured")
@@ -32,10 +33,6 @@ class Loaded:
     holdouts: Mapping[str, Rows]
     dropped: Mapping[str, int]
 
-    @property
-    def classes(self) -> int:
-        return len(self.manifest.class_names)
-
 
 def load(blobs: Blobs, model: specs.EdgeModel, digest: str, workers: WorkerGroup = SINGLE) -> Loaded:
     """Read the dataset `digest` of `model`: all holdouts, and of the training parts this worker's rows.
@@ -51,10 +48,9 @@ def load(blobs: Blobs, model: specs.EdgeModel, digest: str, workers: WorkerGroup
         holdouts[origin] = _usable(parts, manifest, dropped)
     if workers.rank:
         dropped.clear()  # every worker reads the holdouts; the first one counts
-    held = {datasets.input_digest(row) for rows in holdouts.values() for row in rows.x}
     mine = _my_parts(blobs, manifest, workers)
     train: dict[str, Rows] = {
-        origin: _without(_usable(mine[origin], manifest, dropped), held, origin == "captured", dropped)
+        origin: _without(_usable(mine[origin], manifest, dropped, taught=True), origin, holdouts, manifest, dropped)
         for origin in ORIGINS
     }
     _check_learnable(manifest, train, dropped, workers)
@@ -105,21 +101,29 @@ def _my_parts(blobs: Blobs, manifest: DatasetManifest, workers: WorkerGroup) -> 
     return mine
 
 
-def _usable(parts: Sequence[Rows], manifest: DatasetManifest, dropped: Counter[str]) -> Rows:
-    """The rows that are finite and labelled; counts the others."""
+def _usable(parts: Sequence[Rows], manifest: DatasetManifest, dropped: Counter[str], *, taught: bool = False) -> Rows:
+    """The rows that are finite and labelled; counts the others. `taught`: what a teacher says is a label too."""
     rows = dataset_parts.concatenate(parts, manifest.input, manifest.task)
     finite, labelled = dataset_parts.finite_rows(rows), manifest.task.has_truth(rows.targets)
+    labelled = labelled | rows.has_soft if taught else labelled
     dropped["non-finite"] += int((~finite).sum())
     dropped["unlabelled"] += int((finite & ~labelled).sum())
     return rows.take(finite & labelled)
 
 
-def _without(rows: Rows, held: set[str], captured: bool, dropped: Counter[str]) -> Rows:
-    """Leave out what stands in a holdout too, and captured rows that the holdout rule keeps out of training."""
+def _without(
+    rows: Rows, origin: Origin, holdouts: Mapping[str, Rows], manifest: DatasetManifest, dropped: Counter[str]
+) -> Rows:
+    """Leave out what stands in a holdout too or, of a series, reaches into one, and captured rows that the holdout rule
+    keeps out of training."""
+    held = {datasets.input_digest(row) for part in holdouts.values() for row in part.x}
     inputs = [datasets.input_digest(row) for row in rows.x]
-    leaked = np.array(
-        [digest in held or (captured and datasets.is_holdout(digest)) for digest in inputs], dtype=np.bool_
-    )
+    measure = measures.of(manifest.task)
+    leaked = np.array([digest in held for digest in inputs], dtype=np.bool_)
+    for part in holdouts.values():
+        leaked |= measure.reaches_into(rows, part, manifest.input)
+    if origin == "captured":
+        leaked |= measure.is_holdout(rows, inputs, manifest.input)
     dropped["in-holdout"] += int(leaked.sum())
     return rows.take(~leaked)
 
@@ -129,15 +133,11 @@ def _check_learnable(
 ) -> None:
     """All workers come to the same answer: what counts is what they have together."""
     targets = np.concatenate([rows.targets for rows in train.values()])
-    counts = workers.total(np.bincount(targets, minlength=len(manifest.class_names)).astype(np.float64))
-    present = np.flatnonzero(counts)
+    rows, fault = measures.of(manifest.task).learnable(targets, workers)
     together = workers.total(np.array([dropped[reason] for reason in _REASONS], dtype=np.float64)).astype(int)
     lost = ", ".join(f"{count} {reason}" for reason, count in zip(_REASONS, together, strict=True) if count)
     note = f" ({lost} rows were left out)" if lost else ""
-    if not len(present):
+    if not rows:
         raise errors.InputError(f"the dataset of {manifest.model} has no training samples{note}: import some")
-    if len(present) < 2:
-        raise errors.InputError(
-            f"the dataset of {manifest.model} has samples of one class only, "
-            f"{manifest.class_names[int(present[0])]!r}{note}: import samples of another"
-        )
+    if fault:
+        raise errors.InputError(f"the dataset of {manifest.model} {fault}{note}: import samples of another")

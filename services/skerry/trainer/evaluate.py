@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.core import confidence, errors, gates
+from skerry.core import confidence, errors
 from skerry.core.confidence import Outputs
 from skerry.core.dataset_parts import Rows
 from skerry.core.manifest import Manifest
@@ -43,25 +43,6 @@ def kind_of(answers: NDArray[np.float32]) -> Outputs:
     """What the answers [n, classes] of a network hold, seen from the numbers."""
     usable = answers[np.isfinite(answers).all(axis=1)]
     return Outputs.PROBABILITIES if confidence.are_probabilities(usable) else Outputs.LOGITS
-
-
-def holdout(
-    origin: str,
-    class_names: Sequence[str],
-    rows: Rows,
-    candidate: Answers,
-    baseline: NDArray[np.int64] | None,
-    unquantized: Answers | None,
-) -> gates.Holdout:
-    """One holdout as evidence."""
-    return gates.Holdout(
-        origin,
-        class_names,
-        rows.targets,
-        candidate.classes,
-        baseline,
-        None if unquantized is None else unquantized.classes,
-    )
 
 
 def in_terms_of(classes: NDArray[np.int64], theirs: Sequence[str], ours: Sequence[str]) -> NDArray[np.int64]:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from skerry.core import confidence, errors, row_independence, specs
+from skerry.core import errors, row_independence, specs
+from skerry.trainer import measures
 
 # What an own network may raise when it is built or fed wrongly.
 _THEIRS = (TypeError, ValueError, RuntimeError, IndexError, KeyError, AttributeError, ImportError)
@@ -43,19 +44,24 @@ def build(network: specs.Network, owner: str) -> nn.Module:
     return built
 
 
-def check_fit(network: nn.Module, x: NDArray[Any], classes: int, owner: str) -> None:
-    """Feed a few rows, before anything is trained: the network must answer [rows, classes] real numbers, each row by
-    itself, and logits while it is trained. Raises InputError."""
+def check_fit(
+    network: nn.Module,
+    x: NDArray[Any],
+    measure: measures.Measures,
+    owner: str,
+) -> None:
+    """Feed a few rows, before anything is trained: the network must answer [rows, width] real numbers, each row by
+    itself, and while it is trained what the loss takes. Raises InputError."""
     rows = np.ascontiguousarray(x[np.arange(2) % len(x)])
     output = _answer(network.eval(), rows, owner)
-    if not isinstance(output, torch.Tensor) or tuple(output.shape) != (2, classes) or not output.is_floating_point():
+    wanted = (2, measure.task.width)
+    if not isinstance(output, torch.Tensor) or tuple(output.shape) != wanted or not output.is_floating_point():
         shape = list(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        raise errors.InputError(f"{owner}: the network answered {shape} for 2 rows, it should be [2, {classes}] logits")
-    if confidence.are_probabilities(_answer_in_training(network, rows, owner)):
         raise errors.InputError(
-            f"{owner}: the network answers with probabilities while it is trained, and the loss takes logits: "
-            "leave its last softmax out, or apply it in evaluation mode only"
+            f"{owner}: the network answered {shape} for 2 rows, it should be [2, {measure.task.width}]: {measure.task}"
         )
+    if fault := measure.fault_in_training(_answer_in_training(network, rows, owner)):
+        raise errors.InputError(f"{owner}: {fault}")
     verdict = row_independence.judge(
         lambda samples: {"logits": _answer(network, samples["rows"], owner).numpy()}, {"rows": x[:_COMPARED_ROWS]}
     )

@@ -37,7 +37,7 @@ def draft(model: specs.EdgeModel, network: specs.Network, compressed: Model, exp
             files={"model": manifest.file_of(MODEL_FILE, compressed.data)},
             inputs=(tensors.Spec(model.input.name, model.input.datatype, _client_shape(model, exported)),),
             network_inputs=(exported.input,),
-            outputs=(tensors.Spec(export.OUTPUT, "FP32", (model.task.width,)),),
+            outputs=(tensors.Spec(exported.output, "FP32", (model.task.width,)),),
             preprocessing=steps,
             state=tuple(manifest.State(state.input, state.output, (state.size,)) for state in exported.states),
             quantization=manifest.Quantization(

@@ -6,14 +6,13 @@ zeros would be no smaller and no faster.
 
 from dataclasses import replace
 
-import numpy as np
 from torch import nn
 
-from skerry.core import confidence, errors
+from skerry.core import errors
 from skerry.nets import training
-from skerry.nets.class_objective import ClassObjective
 from skerry.nets.training import OnEpoch, Recipe, Samples
 from skerry.nets.worker_group import SINGLE, WorkerGroup
+from skerry.trainer import measures
 
 
 def prune(
@@ -22,7 +21,7 @@ def prune(
     recipe: Recipe,
     share: float,
     on_epoch: OnEpoch,
-    classes: int,
+    measure: measures.Measures,
     workers: WorkerGroup = SINGLE,
 ) -> nn.Module:
     """`network` without `share` (0–1) of its units, fine-tuned for half the epochs on its own soft answers.
@@ -35,7 +34,6 @@ def prune(
             f"retrain.prunePermille is set, but {type(network).__name__} has no method slimmed(share): "
             "write one that returns a narrower copy, or set prunePermille to 0"
         )
-    answers = confidence.in_terms_of(training.predict(network, samples.x), confidence.Outputs.LOGITS)
-    soft = confidence.softmax(answers).astype(np.float32)
+    soft = measure.soft_of(training.predict(network, samples.x))
     fine = replace(recipe, epochs=max(1, recipe.epochs // 2))
-    return training.train(slim(share), replace(samples, soft=soft), fine, on_epoch, ClassObjective(classes), workers)
+    return training.train(slim(share), replace(samples, soft=soft), fine, on_epoch, measure.objective, workers)

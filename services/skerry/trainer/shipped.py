@@ -19,15 +19,15 @@ class Shipped:
         self._network = Network.load(manifest, model)
 
     def logits(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        """[n, classes] for `x` [n, …]; a row of NaN where the network gives no usable answer. Raises InputError when
-        the rows do not fit the network."""
+        """What the version answers, [n, width], for `x` [n, …]; a row of NaN where the network gives no usable answer.
+        Raises InputError when the rows do not fit the network."""
         answers = [self._answer(x[at : at + BATCH_ROWS]) for at in range(0, len(x), BATCH_ROWS)]
-        return np.concatenate([np.empty((0, len(self.manifest.class_names)), dtype=np.float32), *answers])
+        return np.concatenate([np.empty((0, self.manifest.task.width), dtype=np.float32), *answers])
 
     def _answer(self, x: NDArray[Any]) -> NDArray[np.float32]:
         try:
             return np.asarray(self._network.answer({self.manifest.inputs[0].name: x})[0], dtype=np.float32)
         except NotFiniteError:
             if len(x) == 1:
-                return np.full((1, len(self.manifest.class_names)), np.nan, dtype=np.float32)
+                return np.full((1, self.manifest.task.width), np.nan, dtype=np.float32)
             return np.concatenate([self._answer(x[at : at + 1]) for at in range(len(x))])

@@ -19,9 +19,8 @@ from skerry.adapters.telemetry import logs
 from skerry.core import errors, manifest, specs
 from skerry.core.confidence import Calibration
 from skerry.nets import export, training
-from skerry.nets.class_objective import ClassObjective
 from skerry.nets.training import Recipe
-from skerry.trainer import compress, data, evaluate, factories, golden, propose, settings, train
+from skerry.trainer import compress, data, factories, golden, measures, propose, settings, train
 from skerry.trainer.shipped import Shipped
 
 log = logs.logger("trainer")
@@ -44,23 +43,26 @@ def teach(model: specs.EdgeModel, blobs: Blobs, seed: int) -> dict[str, bytes]:
     recipe = Recipe(max(MIN_EPOCHS, STEPS // steps), LEARNING_RATE, seed=seed, augment="generic")
     training.prepare(seed)
     network = factories.build(model.teacher, owner)
-    factories.check_fit(network, samples.x, loaded.classes, owner)
-    training.train(network, samples, recipe, train.log_epoch(seed), ClassObjective(loaded.classes))
-    exported = export.export(network, samples.x[:8], in_pieces=False)  # it is asked about windows, which are whole
+    measure = measures.of(model.task)
+    factories.check_fit(network, samples.x, measure, owner)
+    training.train(network, samples, recipe, train.log_epoch(seed), measure.objective)
+    # It is asked about windows, which are whole.
+    exported = export.export(network, samples.x[:8], in_pieces=False, output=measure.output)
     drafted = propose.draft(model, model.teacher, compress.as_float(exported.data), exported)
     return _files(Shipped(drafted, exported.data), loaded, model)
 
 
 def _files(version: Shipped, loaded: data.Loaded, model: specs.EdgeModel) -> dict[str, bytes]:
-    """The model with its golden set and manifest; logs its accuracy on the imported holdout."""
+    """The model with its golden set and manifest; logs its loss (of classes: the share of
+    errors) on the imported holdout."""
     held = loaded.holdouts.get("imported")
     rows = (held if held is not None and len(held) else loaded.train["imported"]).x
-    confidence = Calibration(outputs=evaluate.kind_of(version.logits(rows[: golden.ROWS])))
+    confidence = Calibration(outputs=measures.of(model.task).kind_of(version.logits(rows[: golden.ROWS])))
     if held is not None and len(held):
-        answers, rate = evaluate.Answers(version.logits(held.x)), model.offload.target_rate_permille / 1000
-        confidence = model.task.calibrate(answers.logits, held.targets, rate, confidence.outputs)
-        accuracy = float((answers.classes == held.targets).mean())
-        log.info("taught", model=model.name, accuracy=round(accuracy, 4), n=len(held), size_bytes=len(version.model))
+        answers, rate = version.logits(held.x), model.offload.target_rate_permille / 1000
+        confidence = model.task.calibrate(answers, held.targets, rate, confidence.outputs)
+        loss = float(model.task.row_loss(answers, held.targets).mean())
+        log.info("taught", model=model.name, loss=round(loss, 4), n=len(held), size_bytes=len(version.model))
     tested = golden.build(version, rows)
     complete = propose.complete(
         version.manifest,

@@ -16,18 +16,16 @@ from torch import nn
 from skerry.adapters.telemetry import logs
 from skerry.core import dataset_parts, errors, preprocessing, specs, tensors
 from skerry.core.dataset_parts import Rows
+from skerry.core.tasks import Task
 from skerry.nets import training, worker_group
-from skerry.nets.class_objective import ClassObjective
 from skerry.nets.training import Epoch, Recipe, Samples
 from skerry.nets.worker_group import SINGLE, WorkerGroup
-from skerry.trainer import data, factories, prune
+from skerry.trainer import data, factories, measures, prune
 
 log = logs.logger("trainer")
 
 # x [n, …] as callers send it → probabilities [n, classes]. Raises UnavailableError, InputError.
 SoftLabeler = Callable[[NDArray[Any]], NDArray[np.float32]]
-
-VALIDATION_ONE_IN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +53,12 @@ def train(
     rows, soft_note = with_soft_labels(rows, labeler)
     samples = to_samples(rows, model)
     recipe = recipe_of(retrain)
-    best, seed = _best_student(model.network, samples, recipe, retrain.students, loaded.classes, owner, workers)
+    aside = measures.of(model.task).kept_aside(rows) if retrain.students > 1 else None
+    best, seed = _best_student(model.network, samples, recipe, retrain.students, aside, model.task, owner, workers)
     if retrain.prune_permille:
         recipe = replace(recipe, seed=seed)
         share = retrain.prune_permille / 1000
-        best = prune.prune(best, samples, recipe, share, log_epoch(seed), loaded.classes, workers)
+        best = prune.prune(best, samples, recipe, share, log_epoch(seed), measures.of(model.task), workers)
     report = {
         "trainedOn": _together({origin: len(part) for origin, part in loaded.train.items()}, workers),
         "workers": [int(count) for count in worker_group.by_worker(workers, len(rows))],
@@ -138,41 +137,39 @@ def _best_student(
     samples: Samples,
     recipe: Recipe,
     students: int,
-    classes: int,
+    aside: NDArray[np.bool_] | None,
+    task: Task,
     owner: str,
     workers: WorkerGroup,
 ) -> tuple[nn.Module, int]:
-    """The best of `students` seeds on rows kept aside; with one student every row is trained on."""
-    fit, kept = (samples, None) if students == 1 else _split(samples)
+    """The best of `students` seeds on the rows `aside`; with one student every row is trained on."""
+    fit, kept = (samples, None) if aside is None else (_take(samples, ~aside), _take(samples, aside))
+    measure = measures.of(task)
     scored: list[tuple[float, int, nn.Module]] = []
     for seed in range(recipe.seed, recipe.seed + students):
         training.prepare(seed)
         student = factories.build(network, owner)
-        factories.check_fit(student, samples.x, classes, owner)
-        training.train(student, fit, replace(recipe, seed=seed), log_epoch(seed), ClassObjective(classes), workers)
-        score = 0.0 if kept is None else _score(student, kept, workers)
+        factories.check_fit(student, samples.x, measure, owner)
+        training.train(student, fit, replace(recipe, seed=seed), log_epoch(seed), measure.objective, workers)
+        score = 0.0 if kept is None else -_loss(student, kept, task, workers)
         scored.append((score, -seed, student))
     score, seed, best = max(scored, key=lambda entry: entry[:2])
     if kept is not None and workers.rank == 0:
-        log.info("student_chosen", seed=-seed, accuracy=round(score, 4), students=students)
+        log.info("student_chosen", seed=-seed, loss=round(-score, 4), students=students)
     return best, -seed
-
-
-def _split(samples: Samples) -> tuple[Samples, Samples]:
-    """Every tenth row apart, by position: the same rows for every student."""
-    apart = np.arange(len(samples.y)) % VALIDATION_ONE_IN == 0
-    return _take(samples, ~apart), _take(samples, apart)
 
 
 def _take(samples: Samples, which: NDArray[np.bool_]) -> Samples:
     return Samples(samples.x[which], samples.y[which], samples.soft[which], samples.weight[which])
 
 
-def _score(student: nn.Module, kept: Samples, workers: WorkerGroup) -> float:
-    target = np.where(kept.y >= 0, kept.y, np.nan_to_num(kept.soft, nan=-1.0).argmax(axis=1))
-    right = (training.predict(student, kept.x).argmax(axis=1) == target).sum()
-    all_right, all_kept = workers.total(np.array([right, len(target)], dtype=np.float64)).tolist()
-    return float(all_right / all_kept)
+def _loss(student: nn.Module, kept: Samples, task: Task, workers: WorkerGroup) -> float:
+    """The mean over all workers' rows kept aside; a row that has only soft labels counts as what they say."""
+    y = kept.y if kept.y.ndim == 2 else np.where(kept.y >= 0, kept.y, np.nan_to_num(kept.soft, nan=-1.0).argmax(axis=1))
+    known = task.has_truth(y)
+    lost = task.row_loss(training.predict(student, kept.x[known]), y[known]) if known.any() else np.empty(0)
+    total, rows = workers.total(np.array([lost.sum(), len(lost)], dtype=np.float64)).tolist()
+    return float(total / rows) if rows else 0.0
 
 
 def log_epoch(seed: int) -> training.OnEpoch:
