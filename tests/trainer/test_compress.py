@@ -8,7 +8,7 @@ import torch
 from skerry.core import errors
 from skerry.core.manifest import Layer
 from skerry.core.tasks import Classification
-from skerry.nets import cnn, export, rnn
+from skerry.nets import cnn, export, forecasting, rnn, training
 from skerry.trainer import compress, measures
 
 
@@ -72,6 +72,27 @@ def test_a_streaming_network_keeps_its_memory_in_int8(cell: str) -> None:
 
     assert small.int8_nodes and {node.op for node in small.float_nodes} <= {cell.upper()}
     np.testing.assert_allclose(answer(small.data), answer(whole.data), atol=0.05)
+
+
+def test_the_head_of_a_forecaster_stays_float_for_its_256_levels_would_be_those_of_the_answer() -> None:
+    x = noise(200, 12, 3) * 900 + 3000
+
+    def made() -> torch.nn.Module:
+        training.prepare(0)
+        network = forecasting.Forecaster(3, steps=2, quantiles_permille=(100, 500, 900), hidden=32, dense=128)
+        network.fit_scales(x.mean(axis=(0, 1)), x.std(axis=(0, 1)), 3000.0, 900.0)
+        return network
+
+    whole = exported(made, x)
+    small = compress.to_int8(whole, x, keep_head=True)
+    assert [node.bytes for node in small.int8_nodes] == [35 * 128 + 4 * 128], "the dense layer and its bias"
+    assert sorted(node.op for node in small.float_nodes) == ["GRU", "Gemm"]
+    (answers,) = export.run(small.data, {export.INPUT: x})
+    (expected,) = export.run(whole.data, {export.INPUT: x})
+    assert len(np.unique(answers)) > 900 and np.abs(answers - expected).max() < 0.05 * 900
+    spoiled = compress.to_int8(whole, x)
+    (levels,) = export.run(spoiled.data, {export.INPUT: x})
+    assert len(np.unique(levels)) <= 256
 
 
 def test_an_embedding_becomes_int8() -> None:

@@ -60,7 +60,7 @@ def check_fit(
         raise errors.InputError(
             f"{owner}: the network answered {shape} for 2 rows, it should be [2, {measure.task.width}]: {measure.task}"
         )
-    if fault := measure.fault_in_training(_answer_in_training(network, rows, owner)):
+    if fault := measure.fault_of(network) or measure.fault_in_training(_answer_in_training(network, rows, owner)):
         raise errors.InputError(f"{owner}: {fault}")
     verdict = row_independence.judge(
         lambda samples: {"logits": _answer(network, samples["rows"], owner).numpy()}, {"rows": x[:_COMPARED_ROWS]}

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from skerry.core import confidence, datasets, forecast_gates, gates, paired
 from skerry.core.confidence import Outputs
@@ -54,6 +55,10 @@ class Measures(Protocol):
 
     def kind_of(self, outputs: NDArray[np.float32]) -> Outputs:
         """What the answers [n, width] of a network hold, seen from the numbers."""
+        ...
+
+    def fault_of(self, network: nn.Module) -> str:
+        """What the network says of itself that does not fit the task, for people; empty: nothing."""
         ...
 
     def fault_in_training(self, outputs: NDArray[np.float32]) -> str:
@@ -113,6 +118,9 @@ class OfClasses:
 
     def kind_of(self, outputs: NDArray[np.float32]) -> Outputs:
         return evaluate.kind_of(outputs)
+
+    def fault_of(self, network: nn.Module) -> str:
+        return ""
 
     def fault_in_training(self, outputs: NDArray[np.float32]) -> str:
         if not confidence.are_probabilities(outputs):
@@ -186,6 +194,15 @@ class OfForecasts:
 
     def kind_of(self, outputs: NDArray[np.float32]) -> Outputs:
         return Outputs.LOGITS  # a forecast has no kinds: what manifests say where nothing is to be said
+
+    def fault_of(self, network: nn.Module) -> str:
+        """Its quantiles, where it has the attribute `quantiles_permille`: another level would answer unseen."""
+        wanted = self.task.quantiles_permille
+        its = tuple(getattr(network, "quantiles_permille", wanted))
+        if its == wanted:
+            return ""
+        named = [", ".join(str(level) for level in levels) for levels in (its, wanted)]
+        return f"the network answers the quantiles {named[0]} (permille), the model's are {named[1]}"
 
     def fault_in_training(self, outputs: NDArray[np.float32]) -> str:
         return ""
