@@ -150,6 +150,16 @@ def test_int8_may_lose_no_more_than_its_share() -> None:
 
 
 @pytest.mark.parametrize(
+    ("rows", "lost", "passes"), [(195, 2, True), (195, 4, False), (2000, 21, True), (2000, 24, False)]
+)
+def test_of_few_rows_one_or_two_are_chance(rows: int, lost: int, passes: bool) -> None:
+    """A network that answered 2 of 195 captured rows worse was refused: 1.03 % where 1.00 may be lost."""
+    y = labels(rows)
+    held = Holdout("captured", NAMES, y, wrong_on(y, range(lost)), None, y)
+    assert outcome(judge(held), "captured-int8") is (PASS if passes else FAIL)
+
+
+@pytest.mark.parametrize(
     ("found", "expected"),
     [
         pytest.param({"size_bytes": 100, "latency_us": 50.0}, PASS, id="within both budgets"),

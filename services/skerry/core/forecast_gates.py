@@ -224,7 +224,7 @@ def _worst_block(policy: GatePolicy, held: ForecastHoldout, baseline: NDArray[An
 def _int8(policy: GatePolicy, held: ForecastHoldout, unquantized: NDArray[Any]) -> Gate:
     whole = float(held.forecast.row_loss(unquantized, held.truth).mean())
     small = float(held.forecast.row_loss(held.candidate, held.truth).mean())
-    limit = policy.max_int8_loss_permille / 1000
+    limit = policy.max_int8_loss(len(held.truth))
     text = f"loss: float {whole:.6g}, int8 {small:.6g} {held.forecast.unit}, at most {limit:.3f} of it may be added"
     passed = np.isfinite(whole) and small - whole <= limit * whole
     numbers = {"int8": small, "limit": limit} | ({"float": whole} if np.isfinite(whole) else {})

@@ -4,7 +4,8 @@ Each step is another module's; this file only hands results on and gathers the r
 starts nothing: `main` brings the stores, the teacher and the run.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -111,12 +112,16 @@ def _choose(
     policy = resolved.model.gates
     timed = (kept.version, version) if policy.max_latency_us else ()
     before, after = (evaluate.latency_us(model, _first_row(loaded)) for model in timed) if timed else (0.0, 0.0)
-    truth = _pooled([rows.targets for rows in loaded.holdouts.values()])
-    whole, reduced = (_pooled([answer.logits for answer in each.values()]) for each in (kept.answers, answers))
+    measure, losses = measures.of(resolved.model.task), list[tuple[compress.Loss, float]]()
+    for origin, rows in loaded.holdouts.items():  # as the gates will look at it: each holdout by itself
+        if len(rows):
+            loss = measure.loss_of_int8(rows.targets, kept.answers[origin].logits, answers[origin].logits)
+            losses.append((loss, policy.max_int8_loss(len(rows))))
+    worst, limit = max(losses, key=_excess, default=(None, 0.0))
     return compress.choose(
-        measures.of(resolved.model.task).loss_of_int8(truth, whole, reduced) if len(truth) else None,
+        worst,
         small,
-        max_loss=policy.max_int8_loss_permille / 1000,
+        max_loss=limit,
         float_bytes=kept.float_bytes,
         latency_us=(before, after),
         max_latency_us=policy.max_latency_us,
@@ -226,9 +231,10 @@ def _calibration(inputs: NDArray[Any], seed: int) -> NDArray[Any]:
     return np.asarray(inputs[order])
 
 
-def _pooled(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """One after the other; empty for none."""
-    return np.concatenate(arrays) if arrays else np.empty(0)
+def _excess(judged: tuple[compress.Loss, float]) -> float:
+    """How much more is lost than may be; a loss that is no number is the greatest."""
+    loss, limit = judged
+    return math.inf if math.isnan(loss.lost) else loss.lost - limit
 
 
 def _some_rows(loaded: data.Loaded) -> NDArray[Any]:
