@@ -145,6 +145,7 @@ def test_a_large_blob_comes_back_whole(store: SharedBlobs) -> None:
         store.read("sha256/aa/large", max_bytes=len(data) - 1)
 
 
+@pytest.mark.long
 def test_a_listing_of_more_than_a_page_is_complete(store: SharedBlobs) -> None:
     names = [f"many/{number:04}" for number in range(1203)]
     for name in names:

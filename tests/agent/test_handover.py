@@ -124,6 +124,7 @@ async def test_an_update_under_load_loses_no_request_and_each_example_is_capture
     assert old.gateway.most_streams == 1
 
 
+@pytest.mark.long
 async def test_of_two_that_stand_by_one_takes_over_and_the_other_stands_by(old: World, new: World) -> None:
     third = old.beside()
     assert (await new.start())["standby"] and (await third.start())["standby"]

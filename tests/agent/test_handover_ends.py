@@ -92,7 +92,7 @@ STEPS_OF_THE_NEW = [
 ]
 
 
-@pytest.mark.parametrize(("where", "moment"), selection.sampled(STEPS_OF_THE_NEW, every=4))
+@pytest.mark.parametrize(("where", "moment"), selection.sampled(STEPS_OF_THE_NEW, every=8))
 async def test_a_new_one_that_is_killed_costs_nothing_but_itself(old: World, where: str, moment: str) -> None:
     victim, third = old.beside(), old.beside()
     victim.program = (VICTIM, where, moment)
@@ -133,7 +133,7 @@ STEPS_OF_THE_OLD = [
 ]
 
 
-@pytest.mark.parametrize(("where", "moment"), selection.sampled(STEPS_OF_THE_OLD, every=3))
+@pytest.mark.parametrize(("where", "moment"), selection.sampled(STEPS_OF_THE_OLD, every=6))
 async def test_an_old_one_that_is_killed_as_it_ends_is_succeeded_all_the_same(
     tmp_path: Path, where: str, moment: str
 ) -> None:

@@ -174,6 +174,7 @@ def test_a_node_that_nobody_lets_in_serves_and_says_what_a_person_must_do(gatewa
         assert agent.stop() == 0
 
 
+@pytest.mark.long
 def test_a_certificate_is_renewed_without_a_restart_and_used_at_once(gateway: Gateway, tmp_path: Path) -> None:
     agent = Agent(gateway, tmp_path, "edge-3", gateway.token("join03", uses=1))
     try:

@@ -143,6 +143,7 @@ main.main()
 """
 
 
+@pytest.mark.long
 async def test_a_cold_start_that_hangs_in_a_load_ends_all_the_same(world: World) -> None:
     await world.start()
     await serving(world, 1)
@@ -205,6 +206,7 @@ async def test_the_agent_and_its_children_connect_to_nobody_but_their_own_cloud(
     assert {ip for ip, _ in seen} == {"127.0.0.1"} and 53 not in {port for _, port in seen}
 
 
+@pytest.mark.long
 async def test_an_idle_agent_writes_nothing(world: World) -> None:
     await world.start()
     await serving(world, 1)

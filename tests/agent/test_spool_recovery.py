@@ -102,6 +102,7 @@ def test_garbage_in_place_of_the_spool_is_moved_aside_and_only_the_newest_is_kep
     assert [p.name for p in sorted(tmp_path.glob("*.damaged-*"))] == ["spool.db.damaged-2"]
 
 
+@pytest.mark.long
 def test_rows_committed_before_a_kill_are_there_whatever_is_left_of_the_log(tmp_path: Path) -> None:
     store = spool.Spool(tmp_path / "a" / "spool.db", spool.Limits())
     for n in range(10):

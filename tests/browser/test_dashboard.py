@@ -63,6 +63,7 @@ def test_a_change_appears_without_reloading_and_what_was_opened_stays_open(store
     assert browser.complaints == []
 
 
+@pytest.mark.long
 def test_a_paused_page_stands_still_until_it_is_resumed(store: Objects, browser: Chromium) -> None:
     browser.wait('document.getElementById("live-text").textContent === "live"')
     browser.evaluate('document.getElementById("pause").click()')

@@ -42,6 +42,7 @@ def archived(system: StillSystem, tmp_path: Path) -> bytes:
     return (tmp_path / "b.tar").read_bytes()
 
 
+@pytest.mark.long
 def test_a_flipped_byte_is_found_wherever_it_is_or_means_nothing(archived: bytes, tmp_path: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(archived)) as tar:
         entries = [(one.offset, one.offset_data, one.size, one.name) for one in tar]

@@ -96,6 +96,7 @@ def test_a_daily_renewal_where_the_publishers_key_is_leaves_nothing_to_tell(tmp_
     assert events(world) == []
 
 
+@pytest.mark.long
 def test_at_rest_the_condition_is_not_written_again(tmp_path: Path) -> None:
     world = controlling.World(tmp_path)
     pass_days(world, 64)

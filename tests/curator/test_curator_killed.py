@@ -66,7 +66,7 @@ def server() -> Iterator[valkey.Valkey]:
     one.close()
 
 
-@pytest.mark.parametrize("steps", selection.sampled([(steps, f"{steps}") for steps in range(14)], every=7))
+@pytest.mark.parametrize("steps", selection.sampled([(steps, f"{steps}") for steps in range(14)], every=14))
 def test_a_curator_killed_at_any_effect_labels_all_once(tmp_path: Path, server: valkey.Valkey, steps: int) -> None:
     server.command("FLUSHALL")
     world = world_on(tmp_path, server.url)
@@ -100,6 +100,7 @@ def test_a_curator_that_nobody_kills_counts_all(tmp_path: Path, server: valkey.V
     assert counts == {"n": 6, "bad": 4}
 
 
+@pytest.mark.long
 def test_a_server_that_dies_and_returns_empty_loses_no_example(tmp_path: Path) -> None:
     one = valkey.Valkey("--appendonly", "no")
     try:

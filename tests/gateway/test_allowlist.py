@@ -150,6 +150,7 @@ def test_the_connection_of_a_revoked_node_is_ended(gateway: Gateway, tmp_path: P
             time.sleep(0.1)
 
 
+@pytest.mark.long
 def test_a_gateway_that_is_away_stops_nobody_who_was_known(gateway: Gateway, listener: Listener) -> None:
     gateway.store.patch("EdgeNode", "edge-2", manager="operator", spec={"revoked": True})
     with (

@@ -118,6 +118,7 @@ async def test_of_two_agents_of_one_name_one_holds_it_and_little_is_written(
         gateway.stop()
 
 
+@pytest.mark.long
 async def test_the_same_key_and_certificate_in_two_processes_is_no_other_case(tmp_path: Path, redis_url: str) -> None:
     gateway = gateway_tls.Gateway(tmp_path, redis_url)
     gateway.start(SKERRY_MARK_SECONDS="600")

@@ -168,6 +168,7 @@ def test_a_black_hole_is_noticed_by_a_ping_and_an_honest_silence_kept() -> None:
         assert honest.fields_of(1)[b"grpc-status"] == b"0"
 
 
+@pytest.mark.long
 def test_a_client_that_pings_on_an_idle_link_keeps_it() -> None:
     """grpc-core with its most eager keepalive: its own server would say too_many_pings after three of them."""
     eager = [("grpc.keepalive_time_ms", 300), ("grpc.http2.max_pings_without_data", 0)]

@@ -101,6 +101,7 @@ async def test_a_client_that_leaves_during_the_notice_loses_nothing(server: Teac
     assert await asyncio.to_thread(server.process.wait, 20) == 0
 
 
+@pytest.mark.long
 def test_a_load_that_never_ends_is_ended_with_the_process(tmp_path: Path) -> None:
     folder = models.write_linear(tmp_path, "digits", 1)
     (folder / "model.onnx").unlink()

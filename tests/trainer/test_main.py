@@ -43,6 +43,7 @@ def run(folder: Path, module: str, *arguments: str, **environment: str) -> tuple
     return done.returncode, [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
 
 
+@pytest.mark.long
 def test_a_run_as_a_process_leaves_a_proposal_and_exits_with_zero(tmp_path: Path) -> None:
     world = world_on_disk(tmp_path)
     world.ask("run-1", world.standard())

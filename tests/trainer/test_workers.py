@@ -161,6 +161,7 @@ def lives(pid: int) -> bool:
         return False
 
 
+@pytest.mark.long
 def test_a_worker_that_dies_ends_the_run_and_says_so(endless: Place) -> None:
     endless.start(2)
     until(lambda: len(endless.lines("epoch")) > 0, endless)
@@ -190,6 +191,7 @@ def test_a_crew_is_stopped_as_any_job(endless: Place) -> None:
     until(lambda: not any(lives(pid) for pid in pids), endless)
 
 
+@pytest.mark.long
 def test_a_network_that_does_not_fit_ends_a_crew_in_words(tmp_path: Path) -> None:
     made = Place(tmp_path, overrides={"prunePermille": 500})
     made.start(2)
