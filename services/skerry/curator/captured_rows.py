@@ -27,6 +27,8 @@ class Row:
     data: bytes
     input_digest: str
     label: labels.Label
+    series: str = ""
+    series_unix_ms: int = 0
 
     @property
     def order(self) -> tuple[int, int, str]:
@@ -73,7 +75,15 @@ class CapturedRows:
         name = captured.name
         flags = (_EXPLORATION * captured.exploration) | (_OPINION * (label.of_teacher is not None))
         self._flag(name, flags | (_TRUTH * (label.source == "GroundTruth")))
-        row = Row(name, captured.node, captured.row.tobytes(), captured.input_digest, label)
+        row = Row(
+            name,
+            captured.node,
+            captured.row.tobytes(),
+            captured.input_digest,
+            label,
+            captured.series,
+            captured.series_unix_ms,
+        )
         held = self._rows.get(row.input_digest)
         if held is None or held.hex == row.hex or row.order < held.order:
             self._replace(held, row)
@@ -144,7 +154,7 @@ class CapturedRows:
 
 
 def _size(row: Row) -> int:
-    return len(row.data) + 32 * len(row.label.probabilities) + _OVERHEAD_BYTES
+    return len(row.data) + 32 * (len(row.label.probabilities) + len(row.label.values)) + _OVERHEAD_BYTES
 
 
 def _key(name: str) -> int:

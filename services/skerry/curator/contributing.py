@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from skerry.core import contributions, datasets
 from skerry.core.contributions import Fleet
+from skerry.core.series import splitting
+from skerry.curator import forecast_rows
 from skerry.curator.captured_rows import Row
 from skerry.curator.label_task import LabelTask
 
@@ -29,7 +31,10 @@ class Settled:
 
 
 def settle(rows: Sequence[Row], task: LabelTask, base: NDArray[np.int64], fleet: Fleet) -> Settled:
-    """`base` [classes] counts the imported training rows by class."""
+    """`base` counts the imported training rows: [classes], or [1] of a forecast. Rows in an embargo are left out."""
+    placed = forecast_rows.places(rows, task)
+    apart = np.flatnonzero(placed != splitting.EMBARGO)
+    embargoed, rows, placed = len(rows) - len(apart), [rows[index] for index in apart.tolist()], placed[apart]
     names = sorted({row.node for row in rows})
     fleet = replace(fleet, size=max(fleet.size, len(names)))
     position = {name: index for index, name in enumerate(names)}
@@ -38,8 +43,8 @@ def settle(rows: Sequence[Row], task: LabelTask, base: NDArray[np.int64], fleet:
         names, node, _indices(map(_teachers, rows)), _indices(map(_truth, rows)), task.class_names, fleet
     )
     rows = [_by_teacher(row) if is_aside else row for row, is_aside in zip(rows, aside.tolist(), strict=True)]
-    classes = _indices(row.label.label for row in rows)
-    held = np.fromiter((datasets.is_holdout(row.input_digest) for row in rows), dtype=np.bool_, count=len(rows))
+    classes = _indices(max(0, row.label.label) for row in rows)  # of a forecast all are of one class
+    held = placed == "holdout"
     trusted = [index for index, name in enumerate(names) if name in fleet.trusted]
     waiting = np.isin(classes, list(contributions.alone(node, classes, base, trusted, fleet)))
     keep = ~waiting
@@ -69,7 +74,7 @@ def settle(rows: Sequence[Row], task: LabelTask, base: NDArray[np.int64], fleet:
         for index, name in enumerate(names)
         for said in [truths.get(name, contributions.Truths(0, 0))]
     }
-    dropped = {OVER_SHARE: int(left_out.sum()), WAITING: int(waiting.sum())}
+    dropped = {OVER_SHARE: int(left_out.sum()), WAITING: int(waiting.sum()), splitting.EMBARGO: embargoed}
     return Settled([row for row, stays in zip(rows, keep.tolist(), strict=True) if stays], given, dropped, fleet.size)
 
 
@@ -83,6 +88,7 @@ def _teachers(row: Row) -> int:
 
 
 def _truth(row: Row) -> int:
+    """The true class; -1 where there is none."""
     return row.label.label if row.label.source == "GroundTruth" else -1
 
 

@@ -18,7 +18,8 @@ from skerry.adapters import dataset_store
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.core import dataset_parts, datasets, errors
 from skerry.core.contributions import Fleet
-from skerry.curator import contributing
+from skerry.core.series import naive
+from skerry.curator import contributing, forecast_rows
 from skerry.curator.captured_rows import Row
 from skerry.curator.label_task import LabelTask
 
@@ -70,11 +71,12 @@ class Publisher:
         fresh = list(settled.rows)
         if not fresh:
             return Published(base.digest, 0, 0, nodes=settled.nodes) if base else None
+        captured = self._captured(fresh, forecast_rows.came_true(rows, self._task))
         manifest = datasets.DatasetManifest(
             model=self._task.model,
             task=self._task.answers,
             input=self._task.input,
-            parts=(*(base.manifest.parts if base else ()), *self._captured(fresh)),
+            parts=(*(base.manifest.parts if base else ()), *captured),
             parents=(base.digest,) if base else (),
             created_unix_ms=max(row.label.at_unix_ms for row in fresh),
             dropped={reason: count for reason, count in sorted(tallies.items()) if count},
@@ -90,21 +92,23 @@ class Publisher:
         """Digests of the parts that are packed, and not stored again while their rows stay."""
         return {part.digest for _, part in self._packed.values()}
 
-    def _captured(self, rows: Sequence[Row]) -> list[datasets.Part]:
+    def _captured(self, rows: Sequence[Row], known: naive.Truths) -> list[datasets.Part]:
         groups: dict[_Group, list[Row]] = defaultdict(list)
         newest = max(row.label.first_unix_ms for row in rows)
-        for row in rows:
-            role: datasets.Role = "holdout" if datasets.is_holdout(row.input_digest) else "train"
-            groups[role, *span(row.label.first_unix_ms, newest)].append(row)
-        self._packed = {group: self._pack(group, sorted(groups[group], key=_by_name)) for group in sorted(groups)}
+        for row, place in zip(rows, forecast_rows.places(rows, self._task).tolist(), strict=True):
+            groups[place, *span(row.label.first_unix_ms, newest)].append(row)
+        ordered = {group: sorted(groups[group], key=_by_name) for group in sorted(groups)}
+        self._packed = {group: self._pack(group, members, known) for group, members in ordered.items()}
         return [part for _, part in self._packed.values()]
 
-    def _pack(self, group: _Group, rows: Sequence[Row]) -> tuple[bytes, datasets.Part]:
-        signature = _signature(rows)
-        known = self._packed.get(group)
-        if known is not None and known[0] == signature:
-            return known
-        return signature, dataset_store.write_part(self._blobs, group[0], "captured", _arrays(rows, self._task))
+    def _pack(self, group: _Group, rows: Sequence[Row], known: naive.Truths) -> tuple[bytes, datasets.Part]:
+        of_forecasts = forecast_rows.columns(rows, self._task, known)
+        signature = _signature(rows, of_forecasts)
+        packed = self._packed.get(group)
+        if packed is not None and packed[0] == signature:
+            return packed
+        arrays = _arrays(rows, self._task, of_forecasts)
+        return signature, dataset_store.write_part(self._blobs, group[0], "captured", arrays)
 
     def _load_base(self, digest: str | None) -> _Base | None:
         if digest is None:
@@ -141,8 +145,10 @@ def _not_in(known: NDArray[np.uint64], rows: Sequence[Row]) -> list[Row]:
 
 
 def _imported(base: _Base | None, task: LabelTask) -> NDArray[np.int64]:
-    """[classes] the imported training rows of each class."""
+    """[classes] the imported training rows of each class; [1] all of them where an answer is no class."""
     parts = base.manifest.select("train") if base else ()
+    if not task.classes:
+        return np.array([sum(part.samples for part in parts)], dtype=np.int64)
     counts = np.array([part.per_class for part in parts], dtype=np.int64).reshape(-1, task.classes)
     return np.asarray(counts.sum(axis=0))
 
@@ -155,26 +161,27 @@ def _by_name(row: Row) -> str:
     return row.hex
 
 
-def _signature(rows: Sequence[Row]) -> bytes:
+def _signature(rows: Sequence[Row], of_forecasts: Mapping[str, NDArray[Any]]) -> bytes:
     """Of all that `_arrays` packs."""
-    summary = hashlib.sha256()
+    summary = hashlib.sha256(b"".join(column.tobytes() for column in of_forecasts.values()))
     for row in rows:
         label, soft = row.label, row.label.probabilities
         text = f"{row.hex} {row.node} {label.label} {label.source} {label.label_map} {len(soft)}\n"
-        summary.update(text.encode() + array.array("d", soft).tobytes())
+        summary.update(text.encode() + array.array("d", (*soft, *label.values)).tobytes())
     return summary.digest()
 
 
-def _arrays(rows: Sequence[Row], task: LabelTask) -> dataset_parts.Rows:
+def _arrays(rows: Sequence[Row], task: LabelTask, of_forecasts: Mapping[str, NDArray[Any]]) -> dataset_parts.Rows:
     """[n] rows as a part's arrays, each with weight 1."""
     x: NDArray[Any] = np.frombuffer(b"".join(row.data for row in rows), dtype=task.input.dtype)
-    none = (np.nan,) * task.classes
+    none, unknown = (np.nan,) * task.answers.width, task.answers.no_truth(0)
     return dataset_parts.Rows(
         x.reshape(len(rows), *task.input.shape),
-        np.array([row.label.label for row in rows], dtype=np.int64),
+        np.array([row.label.truth for row in rows], dtype=unknown.dtype).reshape(len(rows), *unknown.shape[1:]),
         np.array([row.label.probabilities or none for row in rows], dtype=np.float32),
         np.ones(len(rows), dtype=np.float32),
         np.array([f"sha256:{row.hex}" for row in rows], dtype=dataset_parts.ID_DTYPE),
         np.array([row.node for row in rows], dtype=dataset_parts.NODE_DTYPE),
         np.array([row.label.label_map or task.label_map for row in rows], dtype=dataset_parts.ID_DTYPE),
+        **of_forecasts,
     )

@@ -1,6 +1,6 @@
 """Where examples, truths and labels lie in object storage, and what of it is not labelled yet."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 
 from skerry.adapters.blobs.protocol import SharedBlobs
 from skerry.core import contract, errors
+from skerry.core.tasks import Task
 from skerry.curator import labels
 from skerry.proto import fleet_pb2
 
@@ -48,11 +49,11 @@ class ExampleStore:
         except DecodeError as exc:
             raise errors.IntegrityError(f"blob {path} is not a Truth: {exc}") from exc
 
-    def label(self, model: str, name: str, class_names: Sequence[str]) -> labels.Label | None:
+    def label(self, model: str, name: str, task: Task) -> labels.Label | None:
         """Raises IntegrityError for a blob that is no label."""
         path = contract.label_path(model, name)
         data = self._read(path, labels.MAX_LABEL_BYTES)
-        return None if data is None else labels.from_json(data, class_names, f"blob {path}")
+        return None if data is None else labels.from_json(data, task, f"blob {path}")
 
     def put_label(self, model: str, name: str, label: labels.Label) -> None:
         self._blobs.write(contract.label_path(model, name), label.to_json())

@@ -10,14 +10,16 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from skerry.core import datasets, digests, label_map
+from skerry.core import datasets, digests, series_stamp
+from skerry.core.tasks import Truth
 from skerry.curator.label_task import LabelTask
 from skerry.proto import fleet_pb2
 
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """`row` [*shape] as the caller sent it; `local_class` is what the edge answered, None when it said nothing sane."""
+    """`row` [*shape] as the caller sent it; `local_class` is what the edge answered, None when it said nothing sane.
+    `series` and `series_unix_ms` are the row's own, which its caller named; of a forecast both are known."""
 
     id: str
     row: NDArray[Any]
@@ -27,6 +29,8 @@ class Captured:
     version_digest: str
     local_class: int | None
     answered_unix_ms: int
+    series: str = ""
+    series_unix_ms: int = 0
 
     @property
     def name(self) -> str:
@@ -57,6 +61,9 @@ def read(data: bytes, example_id: str, task: LabelTask) -> Captured | Refused:
         return Refused("wrongInput", f"example {example_id} of {task.model}: {row}")
     if row.dtype.kind == "f" and not np.isfinite(row).all():
         return Refused("notFinite", f"example {example_id} of {task.model} holds a number that is not finite")
+    if not task.class_names and not (example.series and example.series_unix_ms):
+        text = f"names no {series_stamp.SERIES} and {series_stamp.TIME}: nothing says what may be held out beside it"
+        return Refused("noSeries", f"example {example_id} of {task.model} {text}")
     return Captured(
         example_id,
         row,
@@ -66,6 +73,8 @@ def read(data: bytes, example_id: str, task: LabelTask) -> Captured | Refused:
         example.digest,
         _local_class(example, task),
         example.answered_unix_ms,
+        example.series,
+        example.series_unix_ms,
     )
 
 
@@ -88,7 +97,7 @@ def _local_class(example: fleet_pb2.Example, task: LabelTask) -> int | None:
     """What the edge answered. The version may have been of a shorter label map; an agent of an earlier release does not
     say by which it counts: then it is the one with as many classes as there are logits."""
     logits = np.asarray(example.local_logits, dtype=np.float64)
-    classes = label_map.length(example.label_map, task.class_names) if example.label_map else len(logits)
+    classes = task.answers.length(example.label_map) if example.label_map else len(logits)
     if classes is None or not 0 < len(logits) == classes <= task.classes or not np.isfinite(logits).all():
         return None
     return int(logits.argmax())
@@ -97,9 +106,15 @@ def _local_class(example: fleet_pb2.Example, task: LabelTask) -> int | None:
 def truth_fault(truth: fleet_pb2.Truth, task: LabelTask) -> Refused | None:
     """Why a truth cannot be a label, or None. An agent of an earlier release does not say by which label map it counts:
     then by the model's."""
-    classes = label_map.length(truth.label_map, task.class_names) if truth.label_map else task.classes
-    if classes is None:
-        return Refused("truthOtherLabelMap", f"its label map {truth.label_map:.80} is none that {task.model} ever had")
-    if not 0 <= truth.label < classes:
-        return Refused("truthOutOfRange", f"label {truth.label} is not in 0..{classes - 1}")
+    width = task.answers.length(truth.label_map) if truth.label_map else task.answers.width
+    if width is None:
+        return Refused("truthOtherLabelMap", f"it counts in {truth.label_map:.80}, as {task.model} never did")
+    if task.class_names and not truth.values and not 0 <= truth.label < width:
+        return Refused("truthOutOfRange", f"label {truth.label} is not in 0..{width - 1}")
+    if fault := task.answers.truth_fault(truth_of(truth)):
+        return Refused("truthOutOfRange", fault)
     return None
+
+
+def truth_of(truth: fleet_pb2.Truth) -> Truth:
+    return tuple(truth.values) if truth.values else int(truth.label)

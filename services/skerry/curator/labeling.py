@@ -75,7 +75,7 @@ class Labeling:
                 self._setting_aside.failed(work, exc)
                 prepared.failed.append(work)
                 continue
-            if captured is None or state.bars_teacher(work.name):
+            if captured is None or not state.asks_teacher(work.name):
                 prepared.finished.append(work)
             else:
                 prepared.to_teach.setdefault(state.task, []).append((work, captured))
@@ -155,7 +155,9 @@ class Labeling:
         if fault := examples.truth_fault(truth, state.task):
             self._refuse(state, f"{name}:truth", fault.reason, f"truth of {captured.id}: {fault.message}")
             return False
-        label = labels.with_truth(before, truth.label, f"node {truth.node}", self._clock(), state.task.label_map)
+        label = labels.with_truth(
+            before, examples.truth_of(truth), f"node {truth.node}", self._clock(), state.task.label_map
+        )
         if label is None:
             return False
         self._save(state, captured, before, label)
@@ -180,7 +182,7 @@ class Labeling:
     def _label(self, state: ModelState, name: str) -> labels.Label | None:
         """The label beside the example; a damaged one counts as none and is made again."""
         try:
-            return self._store.label(state.task.model, name, state.task.class_names)
+            return self._store.label(state.task.model, name, state.task.answers)
         except (errors.IntegrityError, errors.TooLargeError) as exc:
             _log.warning("label_damaged", model=state.task.model, message=str(exc))
             return None

@@ -1,17 +1,19 @@
-"""The class of an example, its source, and which source wins: ground truth over the teacher, whichever came first.
+"""The label of an example (a class, or the values that were forecast), its source, and which source wins: ground truth
+over the teacher, whichever came first.
 
 A label is a small JSON blob beside the example; a label that another replaced stays inside it.
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.core import errors, label_map
+from skerry.core import errors
+from skerry.core.tasks import Task, Truth
+from skerry.core.tasks.classification import NO_CLASS
 
 MAX_LABEL_BYTES = 1 << 20
 Source = Literal["Teacher", "GroundTruth", "Operator"]
@@ -20,8 +22,9 @@ _RANK: dict[str, int] = {"Teacher": 0, "Operator": 1, "GroundTruth": 2}
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """`soft` are probabilities by class, empty when there are none; `by` says who, for people; `label_map` is the
-    digest of the label map that `label` counts in, empty in labels of a release that did not say."""
+    """`label` is a class index, -1 where `values` say what was true, one number per step of a forecast. `soft` are
+    probabilities by class, empty when there are none; `by` says who, for people; `label_map` is the digest of what the
+    label counts in, empty in labels of a release that did not say."""
 
     label: int
     soft: tuple[float, ...]
@@ -30,6 +33,11 @@ class Label:
     at_unix_ms: int
     superseded: "Label | None" = None
     label_map: str = ""
+    values: tuple[float, ...] = ()
+
+    @property
+    def truth(self) -> Truth:
+        return self.values or self.label
 
     @property
     def first_unix_ms(self) -> int:
@@ -69,24 +77,40 @@ class Label:
         }
         if self.label_map:
             document["labelMap"] = self.label_map
+        if self.values:
+            document["values"] = list(self.values)
         if self.superseded:
             document["superseded"] = self.superseded._document()
         return document
 
 
-def from_json(data: bytes, class_names: Sequence[str], what: str) -> Label:
+def from_json(data: bytes, task: Task, what: str) -> Label:
     """Parse and check; a label of a label map that has grown since comes as one of the map that it has now. Raises
     IntegrityError naming `what`: only the curator writes labels."""
     try:
         document = json.loads(data)
-        return _label(document, class_names, depth=0)
+        return _label(document, task, depth=0) if task.class_names else _values(document, task)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
-        raise errors.IntegrityError(f"{what} is not a label of {len(class_names)} classes: {exc!r:.200}") from exc
+        raise errors.IntegrityError(f"{what} is not a label of {task}: {exc!r:.200}") from exc
 
 
-def _label(document: dict[str, Any], class_names: Sequence[str], depth: int) -> Label:
-    given = document.get("labelMap", "")
-    classes = label_map.length(given, class_names) if given else len(class_names)
+def _values(document: dict[str, Any], task: Task) -> Label:
+    """The truth of a forecast: no teacher's label lies below it."""
+    values, given, source = (
+        tuple(float(value) for value in document["values"]),
+        document["labelMap"],
+        document["source"],
+    )
+    if task.length(given) is None:
+        raise ValueError(f"its values are of {given!r:.80}, which the model does not forecast")
+    if (fault := task.truth_fault(values)) or source not in _RANK:
+        raise ValueError(fault or f"source {source!r:.20}")
+    return Label(NO_CLASS, (), source, str(document["by"]), int(document["atUnixMs"]), None, str(given), values)
+
+
+def _label(document: dict[str, Any], task: Task, depth: int) -> Label:
+    given, class_names = document.get("labelMap", ""), task.class_names
+    classes = task.length(given) if given else len(class_names)
     if classes is None:
         raise ValueError(f"it was given by label map {given!r:.80}, which the model no longer has")
     label, soft, source = (
@@ -102,7 +126,7 @@ def _label(document: dict[str, Any], class_names: Sequence[str], depth: int) -> 
     ):
         raise ValueError("soft must be empty or one probability per class")
     before = document.get("superseded")
-    superseded = _label(before, class_names, depth + 1) if before is not None else None
+    superseded = _label(before, task, depth + 1) if before is not None else None
     soft += (0.0,) * (len(class_names) - len(soft)) if soft else ()
     return Label(label, soft, source, str(document["by"]), int(document["atUnixMs"]), superseded, str(given))
 
@@ -114,14 +138,16 @@ def of_teacher(probabilities: NDArray[np.float64], by: str, at_unix_ms: int, lab
     return Label(int(probabilities.argmax()), soft, "Teacher", by, at_unix_ms, label_map=labelled_by)
 
 
-def with_truth(before: Label | None, truth: int, by: str, at_unix_ms: int, labelled_by: str) -> Label | None:
+def with_truth(before: Label | None, truth: Truth, by: str, at_unix_ms: int, labelled_by: str) -> Label | None:
     """The label after ground truth came, or None when it says nothing new. A correction replaces the truth before it,
     and what lies below it stays."""
     if before is not None and before.source == "GroundTruth":
-        if before.label == truth:
+        if before.truth == truth:
             return None
         before = before.superseded
-    return Label(truth, (), "GroundTruth", by, at_unix_ms, before, labelled_by)
+    if isinstance(truth, int):
+        return Label(truth, (), "GroundTruth", by, at_unix_ms, before, labelled_by)
+    return Label(NO_CLASS, (), "GroundTruth", by, at_unix_ms, before, labelled_by, truth)
 
 
 def with_teacher(truth: Label, teacher: Label) -> Label:

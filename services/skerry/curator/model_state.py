@@ -71,6 +71,10 @@ class ModelState:
         """Is the example one that only the teacher is not asked about any more? Its truth counts as any other."""
         return self.set_aside.get(name) == set_aside.TEACHER_FAILED
 
+    def asks_teacher(self, name: str) -> bool:
+        """Is there anything that a teacher could say of the example?"""
+        return self.task.asks_teacher and not self.bars_teacher(name)
+
     def forget_teacher_refusals(self) -> None:
         """Forget what the teacher refused: it may be another one by now."""
         self._refused = {name: reason for name, reason in self._refused.items() if reason not in BY_TEACHER}

@@ -103,7 +103,7 @@ def _is_left_to_do(state: ModelState, stored: StoredExample) -> bool:
     the truth. Of what the teacher fails at only the truth is left to do."""
     if state.refuses(stored.hex):
         return False
-    has_truth, asks = _work(state, stored).truth, not state.bars_teacher(stored.hex)
+    has_truth, asks = _work(state, stored).truth, state.asks_teacher(stored.hex)
     if stored.labelled and state.captured_rows.lacks_opinion(stored.hex) and not state.teaching.is_missing and asks:
         return True
     is_known = stored.labelled and state.captured_rows.knows(stored.hex, with_truth=has_truth)
