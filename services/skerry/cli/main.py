@@ -15,7 +15,7 @@ COMMANDS = {
     "up": Entry("skerry.cli.up:up", "Start the platform on this machine."),
     "down": Entry("skerry.cli.up:down", "Stop everything that `skerry up` started."),
     "infer": Entry("skerry.cli.infer:infer", "Ask an edge agent for an answer."),
-    "feedback": Entry("skerry.cli.infer:feedback", "Give the true class of an earlier request."),
+    "feedback": Entry("skerry.cli.infer:feedback", "Give the truth of an earlier request."),
     "models": Entry("skerry.cli.models:models", "List, import and describe models."),
     "labels": Entry("skerry.cli.labels:labels", "See how far labels are, and what was set aside."),
     "datasets": Entry("skerry.cli.datasets:datasets", "Import labelled data."),
