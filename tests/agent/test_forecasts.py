@@ -78,8 +78,10 @@ async def test_a_row_is_kept_with_its_series_and_the_series_own_time(tmp_path: P
         ({"skerry_time": 1 << 60}, "skerry_time"),
         ({"skerry_series": ""}, "skerry_series: must be a text"),
         ({"skerry_series": 7}, "skerry_series: must be a text"),
-        ({"skerry_series": "x" * 121}, "at most 120 printable"),
-        ({"skerry_series": "a\nb"}, "at most 120 printable"),
+        ({"skerry_series": "x" * 121}, "at most 120 bytes"),
+        ({"skerry_series": "ü" * 61}, "at most 120 bytes"),
+        ({"skerry_series": "a\ud800"}, "printable text"),
+        ({"skerry_series": "a\nb"}, "printable text"),
     ],
 )
 async def test_a_series_or_time_that_cannot_be_is_refused_and_not_answered(
@@ -99,6 +101,7 @@ async def test_a_series_or_time_that_cannot_be_is_refused_and_not_answered(
         ({"values": [1.0, 2.0]}, "2 values were given, an answer has 1"),
         ({"values": [float("nan")]}, "not finite"),
         ({"values": [float("inf")]}, "not finite"),
+        ({"values": [3.5e38]}, "the largest number that a dataset holds"),
     ],
 )
 def test_the_truth_of_a_forecast_is_a_number(fields: dict[str, Any], told: str) -> None:

@@ -234,6 +234,18 @@ def test_a_description_creates_then_changes_then_leaves_alone(system: StillSyste
     assert (spec["retrain"], spec["classNames"]) == ({"epochs": 3}, ["ok", "worn"])
 
 
+RESOURCE = "apiVersion: skerry.dev/v1alpha1\nkind: EdgeModel\n" + PRESS.replace(
+    "name: press", "metadata: {name: press}"
+)
+
+
+def test_a_resource_for_kubectl_is_a_description_too(system: StillSystem, tmp_path: Path) -> None:
+    (tmp_path / "press.yaml").write_text(RESOURCE)
+    assert "created" in system.good("models", "apply", tmp_path / "press.yaml")
+    (tmp_path / "same.yaml").write_text(PRESS)
+    assert "unchanged" in system.good("models", "apply", tmp_path / "same.yaml")
+
+
 def test_what_a_file_does_not_name_keeps_its_value(system: StillSystem, tmp_path: Path) -> None:
     system.edge_model(datasetDigest="sha256:" + "0" * 64)
     (tmp_path / "more.json").write_text(json.dumps({"name": "press", "spec": {"retention": 5}}))
@@ -254,6 +266,9 @@ def test_what_a_file_does_not_name_keeps_its_value(system: StillSystem, tmp_path
         pytest.param("name: press\nspce: {}\n", "spce", id="an unknown field beside spec"),
         pytest.param("name: press\nspec: 7\n", "mapping", id="a spec that is a number"),
         pytest.param("kind: EdgeNode\n" + PRESS, "EdgeNode", id="another kind"),
+        pytest.param(RESOURCE.replace("v1alpha1", "v2"), "must be skerry.dev/v1alpha1", id="another version"),
+        pytest.param(RESOURCE.replace("{name", "{namespace: a, name"), "`name` alone", id="what would be lost"),
+        pytest.param(RESOURCE.replace("metadata: {name: press}", ""), "metadata must hold", id="no metadata"),
         pytest.param("{" * 3000, "YAML", id="no YAML"),
         pytest.param("!!python/object/apply:os.system ['true']", "YAML", id="YAML never runs anything"),
         pytest.param("", "`name`", id="an empty file"),

@@ -48,8 +48,10 @@ def test_a_part_of_classes_has_no_columns_of_forecasts_and_keeps_its_bytes() -> 
 
 def test_parts_follow_one_another_and_rows_are_taken_in_every_column() -> None:
     both = dataset_parts.concatenate([rows(2), rows(3)], INPUT, LOAD)
-    assert both.time is not None and both.naive is not None and both.y.shape == (5, 2)
-    assert both.take(np.array([True, False, False, False, True])).time.tolist() == [both.time[0], both.time[4]]  # type: ignore[union-attr]
+    ends = dataset_parts.columns(both.take(np.array([True, False, False, False, True])))
+    for name, column in dataset_parts.columns(both).items():
+        np.testing.assert_array_equal(ends[name], column[[0, 4]])
+    assert both.y.shape == (5, 2) and set(ends) == set(dataset_parts.COLUMNS)
     none = dataset_parts.concatenate([], INPUT, LOAD)
     assert none.y.shape == (0, 2) and none.naive is not None and none.naive.shape == (0, 2, 2)
 

@@ -138,6 +138,7 @@ def test_classes_are_lost_or_not() -> None:
         (TRAFFIC, (3210.5,), "1 values were given, an answer has 2"),
         (TRAFFIC, (float("nan"), 1.0), "not finite"),
         (TRAFFIC, (1.0, float("inf")), "not finite"),
+        (TRAFFIC, (1.0, -3.5e38), "beyond 3.403e+38"),
     ],
 )
 def test_a_truth_must_be_of_the_models_kind(task: Task, truth: Any, told: str) -> None:

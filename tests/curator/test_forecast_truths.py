@@ -59,10 +59,9 @@ def example(hour: int, **changes: Any) -> bytes:
 def truth(data: bytes, values: list[float], **changes: Any) -> bytes:
     made = fleet_pb2.Truth(
         model="load",
-        node="north",
         example_id=digests.sha256(data),
         values=values,
-        **({"label_map": LOAD.digest} | changes),
+        **({"node": "north", "label_map": LOAD.digest} | changes),
     )
     return bytes(made.SerializeToString(deterministic=True))
 
@@ -139,6 +138,7 @@ def test_a_row_without_its_own_time_is_not_learned_from(world: curating.World, c
     ("values", "changes", "reason"),
     [
         ([1.0], {}, "truthOutOfRange"),
+        ([1.0, 1e39], {}, "truthOutOfRange"),
         ([], {"label": 2}, "truthOutOfRange"),
         ([1.0, 2.0], {"label_map": "sha256:" + "0" * 64}, "truthOtherLabelMap"),
     ],
@@ -152,6 +152,20 @@ def test_a_truth_that_is_none_of_this_forecast_is_refused(
     world.work()
     state = world.labeling.models["load"]
     assert world.labels_of("load") == [] and state.dropped == {reason: 1}
+
+
+def test_what_a_node_says_of_a_series_is_nothing_to_the_rows_of_another(world: curating.World) -> None:
+    """A later row of another node names the same series and tells it falsely."""
+    for hour in range(40):
+        upload(world, hour)
+        false = example(hour + 5000, node="south", series_unix_ms=START_MS + hour * HOUR_MS)
+        world.upload(false, model="load")
+        world.upload(truth(false, [-7.0, -7.0], node="south"), kind="truth", about=false, model="load")
+    world.work(rounds=200)
+    _, rows = published(world)
+    of_north = [some.naive[some.node == b"north"] for some in rows.values()]
+    told = np.concatenate([values[~np.isnan(values)] for values in of_north])
+    assert len(told) and (told > 0).all()
 
 
 def test_a_value_is_no_truth_of_a_class(world: curating.World) -> None:

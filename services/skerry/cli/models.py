@@ -102,7 +102,7 @@ def _table(rows: Any, now: int) -> None:
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @state_option
 def apply(path: Path, state: Path) -> None:
-    """Create or change an EdgeModel from a YAML or JSON file with `name` and `spec`.
+    """Create or change an EdgeModel from a YAML or JSON file with `name` and `spec`, or a resource for kubectl.
 
     What the file does not name keeps its value; a null removes it.
     """

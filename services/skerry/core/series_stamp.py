@@ -11,7 +11,7 @@ from skerry.core import errors
 from skerry.core.inference import Parameter
 
 SERIES, TIME = "skerry_series", "skerry_time"
-MAX_SERIES_CHARS = 120
+MAX_SERIES_BYTES = 120  # in UTF-8, as datasets keep the name
 MAX_UNIX_MS = 253_402_300_799_999  # the end of the year 9999
 
 
@@ -37,8 +37,8 @@ def of(parameters: Mapping[str, Parameter]) -> Stamp:
 
 def fault(series: str, unix_ms: int) -> str:
     """Why these cannot be a stamp, for people; empty: they can."""
-    if len(series) > MAX_SERIES_CHARS or (series and not series.isprintable()):
-        return f"a series is named by at most {MAX_SERIES_CHARS} printable characters, not {series!r:.80}"
+    if len(series) > MAX_SERIES_BYTES or not series.isprintable() or len(series.encode()) > MAX_SERIES_BYTES:
+        return f"a series is named by printable text of at most {MAX_SERIES_BYTES} bytes in UTF-8, not {series!r:.80}"
     if not 0 <= unix_ms <= MAX_UNIX_MS:
         return f"the time of a series is in Unix milliseconds, 1..{MAX_UNIX_MS}, not {unix_ms}"
     return ""

@@ -29,7 +29,7 @@ def came_true(rows: Sequence[Row], task: LabelTask) -> naive.Truths:
     """What the truths of the rows tell of their series."""
     if not isinstance(task.answers, Forecast):
         return {}
-    return naive.came_true(((row.series, row.series_unix_ms, row.label.values) for row in rows), task.answers)
+    return naive.came_true(((_source(row), row.series_unix_ms, row.label.values) for row in rows), task.answers)
 
 
 def columns(rows: Sequence[Row], task: LabelTask, known: naive.Truths) -> dict[str, NDArray[Any]]:
@@ -39,5 +39,9 @@ def columns(rows: Sequence[Row], task: LabelTask, known: naive.Truths) -> dict[s
     return {
         "series": np.array([row.series.encode() for row in rows], dtype=dataset_parts.SERIES_DTYPE),
         "time": np.array([row.series_unix_ms for row in rows], dtype=np.int64),
-        "naive": naive.seasonal([(row.series, row.series_unix_ms) for row in rows], known, task.answers),
+        "naive": naive.seasonal([(_source(row), row.series_unix_ms) for row in rows], known, task.answers),
     }
+
+
+def _source(row: Row) -> naive.Source:
+    return row.node, row.series

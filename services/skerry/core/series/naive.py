@@ -11,25 +11,26 @@ from numpy.typing import NDArray
 
 from skerry.core.tasks import Forecast
 
-Truths = Mapping[str, Mapping[int, float]]  # of a series, by its own time in Unix ms
+Source = tuple[str, str]  # the node, and its series: what one node says of a series is nothing to the rows of another
+Truths = Mapping[Source, Mapping[int, float]]  # by the series' own time in Unix ms
 
 
-def came_true(rows: Iterable[tuple[str, int, Sequence[float]]], task: Forecast) -> Truths:
-    """What (series, time, truth [steps]) of rows tell of their series. Of two truths of one moment that of the later
+def came_true(rows: Iterable[tuple[Source, int, Sequence[float]]], task: Forecast) -> Truths:
+    """What (source, time, truth [steps]) of rows tell of their series. Of two truths of one moment that of the later
     row counts."""
-    known: dict[str, dict[int, float]] = defaultdict(dict)
-    for series, time, truth in sorted(rows, key=lambda row: row[1]):
+    known: dict[Source, dict[int, float]] = defaultdict(dict)
+    for source, time, truth in sorted(rows, key=lambda row: row[1]):
         moments = [time + lead * task.step_seconds * 1000 for lead in _leads(task)]
-        known[series].update(zip(moments, truth, strict=True))
+        known[source].update(zip(moments, truth, strict=True))
     return known
 
 
-def seasonal(places: Sequence[tuple[str, int]], known: Truths, task: Forecast) -> NDArray[np.float32]:
-    """float32 [n, seasons, steps], NaN where the value is not known: the seasonal naive forecasts of rows at (series,
+def seasonal(places: Sequence[tuple[Source, int]], known: Truths, task: Forecast) -> NDArray[np.float32]:
+    """float32 [n, seasons, steps], NaN where the value is not known: the seasonal naive forecasts of rows at (source,
     time). Of step h and season m it is the value at h - m · ceil(h / m), the last one of that season that was there."""
     step_ms = task.step_seconds * 1000
     back = [[(lead - season * -(-lead // season)) * step_ms for lead in _leads(task)] for season in task.naive]
-    values = [[[known.get(series, {}).get(time + ms, np.nan) for ms in row] for row in back] for series, time in places]
+    values = [[[known.get(source, {}).get(time + ms, np.nan) for ms in row] for row in back] for source, time in places]
     return np.array(values, dtype=np.float32).reshape(len(places), len(task.naive), task.steps)
 
 

@@ -28,6 +28,7 @@ MIN_QUANTILES, MAX_QUANTILES = 3, 9
 MAX_STEPS = 1000
 MAX_NAIVE = 8
 WIDTHS = 21  # quantiles of the holdout's widths, 0, .05 … 1
+MAX_VALUE = float(np.finfo(np.float32).max)  # rows keep truths as float32
 BAD_SHARE = 0.1  # of the first version's holdout lies above the bound
 _SHOWN = 6  # significant digits of a value that is told
 
@@ -190,8 +191,8 @@ class Forecast:
             return f"a label was given, and the model forecasts {self.target}: give its value in {self.unit}"
         if len(truth) != self.steps:
             return f"{len(truth)} values were given, an answer has {self.steps}: give one per step, in order"
-        if not all(map(math.isfinite, truth)):
-            return "a value is not finite"
+        if not all(abs(value) <= MAX_VALUE for value in truth):  # NaN is not
+            return f"a value is not finite, or beyond {MAX_VALUE:.4g}, the largest number that a dataset holds"
         return ""
 
     def in_terms_of(self, outputs: NDArray[Any], kind: Outputs | str) -> NDArray[Any]:
