@@ -16,10 +16,10 @@ from skerry.cli.demo.event_log import Snapshot
 from skerry.cli.demo.scenario import Scenario
 from skerry.cli.demo.session import Session, all_nodes_on, write_json
 from skerry.cli.demo.traffic import Scene
-from skerry.core import errors
+from skerry.core import errors, specs
 
 CLEAN_S, AFTER_S = 18.0, 18.0
-RUN_S, ROLLOUT_S = 240.0, 150.0
+RUN_S, ROLLOUT_S = float(specs.RetrainSpec().timeout_s), 150.0  # as long as a run itself may take
 
 
 def unchanged(images: Images) -> Images:

@@ -72,6 +72,7 @@ def document(scenario: Scenario, session: Session) -> dict[str, Any]:
         "teacher": {"clean": _number(scenario.teacher_clean), "drift": _number(scenario.teacher_drift)},
         "closed": not open_because,
         "open_because": open_because,
+        "skipped": session.traffic.skipped if session.traffic else 0,
         "bytes": moved(session),
         "memory": {"peak_total": session.peak_total_bytes, "peak": dict(session.peak_bytes)},
         "cpu_seconds": {name: round(seconds, 1) for name, seconds in session.cpu_s.items()},
@@ -101,6 +102,8 @@ def show(console: Console, summary: Mapping[str, Any]) -> None:
     console.print(_node_table(summary["nodes"]))
     if summary["gates"]:
         console.print(_gate_table(summary["gates"]))
+    if summary["skipped"]:
+        console.print(f"{summary['skipped']:,} images were skipped: this machine is too busy for its cameras")
     teacher, paired = summary["teacher"], summary["holdout"]
     if teacher["clean"] is not None:
         console.print(f"teacher: {teacher['clean']:.3f} on clean, {teacher['drift']:.3f} on drifted images")

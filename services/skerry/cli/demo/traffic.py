@@ -95,17 +95,21 @@ class Camera:
 
 
 class Traffic:
-    """Sends `rate` requests a second in all, in turn to the cameras that are on, and records every answer."""
+    """Sends `rate` requests a second in all, in turn to the cameras that are on, and records every answer. Images that
+    come while as many wait as could be answered in time are `skipped`: a machine that is too slow for its cameras must
+    not spend what it has on answers that come too late."""
 
     def __init__(
         self, model: str, cameras: Sequence[Camera], scene: Scene, *, rate: float, started: float, seed: int = 0
     ) -> None:
-        self.scene, self.answers = scene, list[Answer]()
+        self.scene, self.answers, self.skipped = scene, list[Answer](), 0
+        self._most_waiting = max(1, int(rate * DEADLINE_S))
         self._model, self._cameras, self._rate = model, list(cameras), rate
         self._off: set[str] = set()
         self._rng = np.random.default_rng(seed)
         self._started = started
         self._pending: set[asyncio.Task[None]] = set()
+        self._waiting = 0  # requests without an answer yet
         self._run_id = f"{time.time_ns():x}"
 
     def now(self) -> float:
@@ -125,7 +129,10 @@ class Traffic:
             while True:
                 due = int((time.monotonic() - began) * self._rate)
                 for number in range(sent, due):
-                    self._send(number)
+                    if self._waiting < self._most_waiting:
+                        self._send(number)
+                    else:
+                        self.skipped += 1
                 sent = due
                 await asyncio.sleep(1 / self._rate)
         finally:
@@ -145,6 +152,7 @@ class Traffic:
         camera = cameras[number % len(cameras)]
         index = int(self._rng.integers(len(self.scene.images.x)))
         image = self.scene.change(self.scene.images.x[index : index + 1])[0]
+        self._waiting += 1
         self._spawn(self._ask(camera, f"{self._run_id}-{number}", image, int(self.scene.images.y[index])), "infer")
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
@@ -159,6 +167,8 @@ class Traffic:
         except grpc.aio.AioRpcError as exc:
             self.answers.append(self._lost(phase, camera.node, label, time.perf_counter() - began, exc))
             return
+        finally:
+            self._waiting -= 1
         self.answers.append(self._answered(phase, camera.node, label, time.perf_counter() - began, reply))
         token = reply.parameters[feedback.PARAMETER].string_param  # none: not captured, there is nothing to label
         if self._rng.random() < FEEDBACK_SHARE and token:
