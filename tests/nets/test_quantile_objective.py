@@ -121,6 +121,23 @@ def test_workers_know_one_scale_which_is_that_of_all_their_samples() -> None:
     np.testing.assert_allclose(first[:2], [whole.y.mean(), whole.y.std()], rtol=1e-5)
 
 
+@pytest.mark.parametrize("false", [1e6, 1e12])
+def test_one_false_truth_or_broken_sensor_does_not_decide_what_is_far_for_all(false: float) -> None:
+    data, held = samples(300), samples(100, seed=1)
+    data.y[7, 0] = data.x[8, 3, 0] = false
+    found = np.abs(answers(train(data)[0], held)[:, :, 1] - held.y).mean()
+    assert found < 300, "the noise alone has a mean of 160; without a bound all windows look alike"
+
+
+def test_of_a_column_with_nearly_always_one_value_everything_is_believed() -> None:
+    data = samples(300)
+    data.x[:, :, 1] = 0
+    data.x[5, 2, 1] = 40
+    network = forecasting.gru(2, steps=2, hidden=4, dense=4)
+    OBJECTIVE.goal(network, data, Recipe(), SINGLE)
+    assert float(network.input_spread[1]) == pytest.approx(data.x[:, :, 1].std(), rel=1e-3)
+
+
 def test_a_series_is_never_moved_against_its_truth() -> None:
     x, network = samples(3).x, nn.Identity()
     assert [one.__name__ for one in augment.resolve("generic", network, x, "series")] == ["_jitter"]

@@ -105,8 +105,22 @@ class QuantileGoal:
         return float(inside.float().mean(dim=1).sum())
 
 
+def _usual(values: Numbers, workers: WorkerGroup) -> tuple[Numbers, Numbers]:
+    """[columns] each: what is believed of all workers' `values` [n, columns] at least and at most. Hundredths on either
+    side and three times what lies between: a broken sensor or a false truth must not decide what is near for all. Of a
+    column that nearly always has one value (rain, a holiday) everything is believed."""
+    inner = np.zeros((2, values.shape[1]))
+    if len(values):
+        inner[0] = np.quantile(values, 0.01, axis=0, method="higher")
+        inner[1] = np.quantile(values, 0.99, axis=0, method="lower")
+    low, high = workers.total(inner * len(values)) / workers.total(np.array([float(len(values))]))
+    reach = np.where(high > low, 3 * (high - low), np.inf)
+    return low - reach, high + reach
+
+
 def _scale(values: Numbers, workers: WorkerGroup) -> tuple[Numbers, Numbers]:
-    """Mean and standard deviation of each column of all workers' `values` [n, columns]."""
+    """Mean and standard deviation of each column of all workers' `values` [n, columns], as far as they are usual."""
+    values = np.clip(values, *_usual(values, workers))
     count = workers.total(np.array([float(len(values))]))
     mean = workers.total(values.sum(axis=0)) / count
     variance = workers.total(((values - mean) ** 2).sum(axis=0)) / count
