@@ -168,6 +168,16 @@ def test_what_a_node_says_of_a_series_is_nothing_to_the_rows_of_another(world: c
     assert len(told) and (told > 0).all()
 
 
+def test_one_window_at_two_times_is_two_rows(world: curating.World) -> None:
+    """The same readings may be followed by anything: both are learned from, each with its own truth."""
+    for hour, came in ((50, 1.0), (80, 9.0)):
+        data = example(50, request_id=f"r{hour}", series_unix_ms=START_MS + hour * HOUR_MS)
+        world.upload(data, model="load")
+        world.upload(truth(data, [came, came]), kind="truth", about=data, model="load")
+    world.work()
+    assert sorted(row.label.values for row in world.labeling.models["load"].captured_rows.rows) == [(1, 1), (9, 9)]
+
+
 def test_a_value_is_no_truth_of_a_class(world: curating.World) -> None:
     data = curating.example(4)
     said = fleet_pb2.Truth(model="digits", node="north", example_id=digests.sha256(data), values=[1.0])

@@ -20,8 +20,7 @@ def places(rows: Sequence[Row], task: LabelTask) -> NDArray[Any]:
     if not isinstance(answers, Forecast):
         held = (datasets.is_holdout(row.input_digest) for row in rows)
         return np.array(["holdout" if one else "train" for one in held], dtype="U8")
-    shape = task.input.shape
-    reach = splitting.Reach(shape[0] if len(shape) > 1 else 1, answers.horizon, answers.step_seconds * 1000)
+    reach = splitting.Reach.of(task.input.shape, answers)
     return np.array([splitting.of_captured(row.series, row.series_unix_ms, reach) for row in rows], dtype="U8")
 
 
