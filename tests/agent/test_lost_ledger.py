@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +27,14 @@ async def updated(state: Path) -> None:
     async with agent_fakes.running(node.updater.run()):
         for number, version in enumerate((V1, V2), 1):
             await bring_up(node, version, number)
+
+
+async def test_a_folder_that_somebody_laid_beside_the_models_hinders_nothing(tmp_path: Path) -> None:
+    await updated(tmp_path)
+    node = Node(tmp_path, Fetch())
+    (slot, _) = node.versions.whole_slots()
+    shutil.copytree(slot.folder, slot.folder.parent.parent / "a copy of mine" / "1")
+    assert [found.version for found in node.versions.whole_slots()] == [1, 2]
 
 
 @pytest.mark.parametrize("lose", LOSSES.values(), ids=LOSSES.keys())
