@@ -54,6 +54,14 @@ def test_a_verdict_stays_small_in_a_large_fleet(hostile: int) -> None:
     assert ("; and 20 more; `skerry nodes forget`" in gate.reason) == bool(hostile)
 
 
+def test_a_network_that_answers_nothing_usable_blames_no_class() -> None:
+    """-1 is no class, and no index of the last one."""
+    found = answers()
+    found.candidate[found.node == 7] = -1
+    (gate,) = contributor_gates.judge(NAMES, found, Fleet(10))
+    assert "wins" not in gate.reason and "cam-7: 60 of 60 answers change" in gate.reason
+
+
 def test_answers_that_change_on_one_nodes_rows_and_nowhere_else_are_poison() -> None:
     found = answers(rows=100)
     mine = np.flatnonzero(found.node == 3)[:50]

@@ -38,7 +38,8 @@ def judge(class_names: Sequence[str], answers: Answers, fleet: contributions.Fle
     """One gate, or none where nobody is bounded."""
     if not fleet.is_bounded or not len(answers.node):
         return []
-    unsupported = (answers.candidate != answers.baseline) & (answers.candidate != answers.teacher)
+    supported = (answers.candidate == answers.teacher) & (answers.teacher >= 0)
+    unsupported = (answers.candidate != answers.baseline) & ~supported
     rows = np.bincount(answers.node, minlength=len(answers.nodes))
     changed = np.bincount(answers.node[unsupported], minlength=len(rows))
     faults = _faults(answers, unsupported, rows, changed, class_names)
@@ -69,7 +70,7 @@ def _faults(
 ) -> dict[int, str]:
     """What changed on one node's rows and hardly on the others', for people, by the node's index."""
     faults: dict[int, str] = {}
-    for label in np.unique(answers.candidate[unsupported]).tolist():
+    for label in np.unique(answers.candidate[unsupported & (answers.candidate >= 0)]).tolist():
         won = np.bincount(answers.node[unsupported & (answers.candidate == label)], minlength=len(rows))
         for index in _standing_out(won, rows, CLASS_MARGIN):
             text = f"class {class_names[label]!r:.40} wins {won[index]} of {rows[index]} that it did not have before"
