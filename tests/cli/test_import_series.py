@@ -141,6 +141,24 @@ def test_several_series_of_a_table_are_cut_apart_and_split_at_one_time(system: S
     assert train.time.max() < holdout.time.min()
 
 
+def test_a_machine_with_less_than_a_window_gives_nothing_and_hinders_no_other(
+    system: StillSystem, tmp_path: Path
+) -> None:
+    model(system)
+    path = write(tmp_path / "t.csv", [*range(500), *range(2)], machine=["a"] * 500 + ["b"] * 2)
+    told = import_(system, path, "--group-column", "machine")
+    assert [series["windows"] for series in told["series"]][1:] == [0] and told["train"] > 100
+
+
+def test_steps_of_a_day_that_follow_summer_time_are_refused_with_what_to_do(
+    system: StillSystem, tmp_path: Path
+) -> None:
+    model(system, stepSeconds=86_400, naive=[1])
+    path = write(tmp_path / "t.csv", range(0, 24 * 365, 24))
+    assert "leave --time-zone out" in refusal(system, path, "--time-zone", "America/Chicago")
+    assert import_(system, path)["rows"] == 365
+
+
 @pytest.mark.parametrize("zone", ["", "Europe/Berlin"])
 def test_parquet_times_are_read_as_they_are_typed(system: StillSystem, tmp_path: Path, zone: str) -> None:
     model(system)

@@ -43,6 +43,11 @@ def test_equal_rows_of_one_time_are_one_reading() -> None:
     assert kept.dropped == {"duplicateRow": 2}
 
 
+def test_the_last_row_of_a_time_counts_though_it_repeats_an_earlier_one() -> None:
+    assert loads(clean(readings((0, 1, 5), (0, 2, 5), (0, 1, 5)), "last")) == [(0, 1)]
+    assert loads(clean(readings((0, 1, 5), (0, 2, 5), (0, 1, 5)), "first")) == [(0, 1)]
+
+
 CONTRADICTING = readings((0, 1, 5), (1, 2, 5), (1, 4, 5), (1, 9, 8), (2, 7, 5))
 
 

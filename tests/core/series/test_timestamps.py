@@ -57,6 +57,14 @@ def test_numbers_are_seconds_or_milliseconds_only_by_name() -> None:
     assert "--time-format unix-s (seconds since 1970) or unix-ms (milliseconds)" in said
 
 
+@pytest.mark.parametrize(
+    ("text", "time_format"),
+    [("636503616000000000", "unix-s"), ("-99999999999999999", "unix-ms"), ("2018 2018", "%Y %Y")],
+)
+def test_what_is_no_time_at_all_is_told_with_its_row(text: str, time_format: str) -> None:
+    assert "row 0" in refusal(text, time_format=time_format)
+
+
 def test_a_date_that_is_two_days_is_refused_with_both() -> None:
     said = refusal("01/01/2018 00:15", "02/01/2018 00:15")
     assert "row 1 is '02/01/2018 00:15', which can be read in more than one way" in said

@@ -81,8 +81,15 @@ def test_a_stride_takes_every_so_many_windows() -> None:
     assert rows.y[:, 0].tolist() == [3, 8, 13, 18]
 
 
-def test_a_series_that_is_too_short_gives_no_row() -> None:
-    assert len(windows.cut(series(5), Recipe(window=3, horizon=3), "t.csv").x) == 0
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_a_series_that_is_too_short_gives_no_row(rows: int) -> None:
+    assert len(windows.cut(series(rows), Recipe(window=3, horizon=3), "t.csv").x) == 0
+
+
+def test_more_values_than_memory_holds_are_refused_before_any_is_made() -> None:
+    steps = 1000
+    with pytest.raises(errors.TooLargeError, match="of 1000 steps: take a --stride"):
+        windows.cut(series(windows.MAX_VALUES // steps), Recipe(window=1, horizon=steps, steps=steps), "t.csv")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from skerry.cli.importing import columns, tables
 from skerry.core import errors
 from skerry.core.datasets import Input
-from skerry.core.series import cleaning, clock, conversion, timestamps
+from skerry.core.series import cleaning, clock, conversion, timestamps, windows
 from skerry.core.series.conversion import ForecastRows, Rules
 from skerry.core.series.timestamps import Stamps
 from skerry.core.series.windows import Recipe
@@ -68,10 +68,16 @@ def read(path: Path, choices: Choices, forecast: Forecast, row: Input) -> Foreca
             "with --time-zone (UTC, Europe/Berlin, …)"
         )
     values = _numbers(path, table, names)
-    found = [
-        conversion.one(name, names, Stamps(stamps.ms[rows], stamps.has_offset), values[rows], rules, str(path))
-        for name, rows in _groups(path, table, choices.group)
-    ]
+    found, size = list[conversion.Converted](), 0
+    for name, rows in _groups(path, table, choices.group):
+        of_series = Stamps(stamps.ms[rows], stamps.has_offset)
+        found.append(conversion.one(name, names, of_series, values[rows], rules, str(path)))
+        size += found[-1].rows.x.size
+        if size > windows.MAX_VALUES:
+            raise errors.TooLargeError(
+                f"{path}: its first {len(found)} series give more than {windows.MAX_VALUES} values: take a --stride, "
+                "or import fewer series"
+            )
     return conversion.together(found, names, rules, choices.holdout_share, str(path))
 
 

@@ -81,7 +81,7 @@ def _one_each(readings: Readings, duplicates: Duplicates, where: str) -> Reading
     order = np.argsort(readings.unix_ms, kind="stable")
     times, values = readings.unix_ms[order], readings.values[order]
     readings = replace(readings, unix_ms=times, values=values)
-    readings = readings.keep(_first_of_equals(times, values), "duplicateRow")
+    readings = readings.keep(_one_of_equals(times, values, last=duplicates == "last"), "duplicateRow")
     times, values = readings.unix_ms, readings.values
     fresh = np.concatenate([[True], times[1:] != times[:-1]])[: len(times)]
     if fresh.all():
@@ -98,8 +98,10 @@ def _one_each(readings: Readings, duplicates: Duplicates, where: str) -> Reading
     return readings.keep(fresh, "contradictingRow")
 
 
-def _first_of_equals(times: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """[n] False for a row that equals an earlier one in its time and all of its values."""
+def _one_of_equals(times: NDArray[np.int64], values: NDArray[np.float64], *, last: bool) -> NDArray[np.bool_]:
+    """[n] True for one of the rows that equal one another in their time and all values: the first, or the last."""
+    if last:
+        return _one_of_equals(times[::-1], values[::-1], last=False)[::-1]
     keys = np.column_stack([times.astype(np.float64), values + 0.0])  # + 0.0: -0.0 is 0.0
     as_bytes = np.ascontiguousarray(keys).view(np.dtype((np.void, 8 * keys.shape[1]))).ravel()
     _, first = np.unique(as_bytes, return_index=True)

@@ -67,6 +67,11 @@ def wall_ms(unix_ms: NDArray[np.int64], zone: tzinfo | None) -> NDArray[np.int64
     return np.array(local, dtype=np.int64)[inverse]
 
 
+def changes(unix_ms: NDArray[np.int64], zone: tzinfo | None) -> bool:
+    """Is the clock on the wall put forward or back between these times?"""
+    return len(np.unique(wall_ms(unix_ms, zone) - unix_ms)) > 1
+
+
 def _midnights(wall: NDArray[np.int64], reading: Reading, where: str) -> NDArray[np.int64]:
     """The times with 00:00 in the day that it belongs to. Files in which a day goes on to "00:00" of its own date end
     their days so: sorted as they stand, each would show a reading a day too early."""

@@ -83,6 +83,12 @@ def one(
     readings = Readings(name, columns, times.unix_ms[times.kept], values[times.kept])
     readings = cleaning.clean(readings, rules.ranges, rules.duplicates, where)
     laid, beside = grid.lay(readings, rules.step_ms, where)
+    if beside and clock.changes(readings.unix_ms, rules.reading.zone):
+        raise errors.InputError(
+            f"{where}: its {rules.step_ms / 3_600_000:g}-hour steps follow a clock with summer time "
+            f"({rules.reading.zone}), so that {beside} rows of one half of the year are beside the steps of the other: "
+            "leave --time-zone out, and the steps are those of the clock as it is written"
+        )
     rows = windows.cut(laid, rules.recipe, where)
     beside_it = {"offStep": beside} if beside else {}
     last = laid.start_ms + (len(laid.values) - 1) * laid.step_ms

@@ -16,10 +16,10 @@ Truths = Mapping[Source, Mapping[int, float]]  # by the series' own time in Unix
 
 
 def came_true(rows: Iterable[tuple[Source, int, Sequence[float]]], task: Forecast) -> Truths:
-    """What (source, time, truth [steps]) of rows tell of their series. Of two truths of one moment that of the later
-    row counts."""
+    """What (source, time, truth [steps]) of rows tell of their series, in whatever order they are. Of two truths of one
+    moment that of the later row counts; of two rows of one time, the greater."""
     known: dict[Source, dict[int, float]] = defaultdict(dict)
-    for source, time, truth in sorted(rows, key=lambda row: row[1]):
+    for source, time, truth in sorted(rows, key=lambda row: (row[1], tuple(row[2]))):
         moments = [time + lead * task.step_seconds * 1000 for lead in _leads(task)]
         known[source].update(zip(moments, truth, strict=True))
     return known

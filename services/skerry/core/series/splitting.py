@@ -6,6 +6,7 @@ one by one, so blocks of the series' own time are chosen by hash, for ever.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from skerry.core import datasets, errors
 from skerry.core.series.clock import DAY_MS
+from skerry.core.tasks import Forecast
 
 WEEK_MS = 7 * DAY_MS
 EMBARGO = "embargo"  # in what was dropped: rows between training and holdout
@@ -28,6 +30,11 @@ class Reach:
     window: int
     horizon: int
     step_ms: int
+
+    @classmethod
+    def of(cls, row: Sequence[int], task: Forecast) -> "Reach":
+        """Of rows of this shape: [window, features], or [features] of one step."""
+        return cls(row[0] if len(row) > 1 else 1, task.horizon, task.step_seconds * 1000)
 
     @property
     def embargo_ms(self) -> int:

@@ -92,14 +92,15 @@ def _iso(text: str) -> datetime | None:
 def _strptime(text: str, time_format: str) -> datetime | None:
     try:
         return datetime.strptime(text, time_format)  # its zone is named apart, by the caller
-    except ValueError:
+    except (ValueError, re.error):  # a directive twice
         return None
 
 
 def _unix(text: str, time_format: str) -> int | None:
     if not _WHOLE.fullmatch(text):
         return None
-    return int(text) * (1000 if time_format == UNIX_S else 1)
+    ms = int(text) * (1000 if time_format == UNIX_S else 1)
+    return max(_FIRST_MS - 1, min(ms, _LAST_MS))  # beyond these it is told with its row
 
 
 def _row(inverse: NDArray[np.intp], distinct: int) -> int:

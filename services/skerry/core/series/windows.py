@@ -91,6 +91,8 @@ def cut(grid: Grid, recipe: Recipe, where: str) -> Windows:
     TooLargeError."""
     recipe.check()
     ends = np.arange(recipe.window - 1, len(grid.values) - recipe.horizon, recipe.stride, dtype=np.int64)
+    if len(ends) * recipe.steps * (1 + len(recipe.naive) + len(recipe.lags)) > MAX_VALUES:
+        raise errors.TooLargeError(f"{where}: {len(ends)} windows of {recipe.steps} steps: take a --stride")
     before = np.concatenate([[0], np.cumsum(~grid.known)])
     ends, gaps = _keep(ends, before[ends + 1] == before[ends + 1 - recipe.window])
     target = grid.values[:, 0]
@@ -135,6 +137,8 @@ def _inputs(
     if int(np.prod(shape)) > MAX_VALUES:
         raise errors.TooLargeError(f"{where}: rows of {list(shape)} are more than {MAX_VALUES} values: take a --stride")
     x = np.empty(shape, dtype=np.float32)
+    if not len(ends):
+        return x
     values = tensors.cast(grid.values, "FP32", where)
     view = np.lib.stride_tricks.sliding_window_view(values, recipe.window, axis=0)
     x[:, :, :own] = view[ends - recipe.window + 1].swapaxes(1, 2)
