@@ -2,6 +2,7 @@
 
 import io
 import json
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -157,6 +158,17 @@ def test_bad_arrays_are_refused_by_name(change: dict[str, np.ndarray], word: str
     arrays = {name: getattr(rows(), name) for name in dataset_parts.COLUMNS} | change
     with pytest.raises(errors.InputError, match=word):
         dataset_parts.check_part(arrays, manifest())
+
+
+def test_to_refuse_a_part_allocates_nothing_of_its_length() -> None:
+    arrays = {name: getattr(rows(), name) for name in dataset_parts.COLUMNS} | {"y": np.zeros(200_000, np.int64)}
+    tracemalloc.start()
+    try:
+        with pytest.raises(errors.InputError, match="should be"):
+            dataset_parts.check_part(arrays, manifest())
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_missing_array_is_named() -> None:

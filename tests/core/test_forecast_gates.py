@@ -150,7 +150,7 @@ def test_a_day_that_is_forgotten_is_found_though_the_mean_gains() -> None:
     holiday = held(answers(0, days=slice(30, 31), more=500), answers(100))
     assert outcome(holiday, "not-worse") is PASS and outcome(holiday, "worst-block") is FAIL
     named = next(gate.reason for gate in holiday.judge(POLICY) if gate.name == "imported-worst-block")
-    assert "time block 30" in named and "1 of 60 blocks" in named
+    assert "1970-01-31 (a time block is a day)" in named and "1 of 60 blocks" in named
 
 
 def test_crossing_quantiles_are_refused_and_nothing_else_is_judged() -> None:

@@ -79,6 +79,14 @@ def test_widths_that_fall_are_refused(widths: tuple[float, ...]) -> None:
         manifest.check(replace(forecaster(), confidence=Calibration(widths=widths)))
 
 
+def test_a_width_of_four_hundred_digits_is_refused() -> None:
+    """json reads a whole number of any length, and a float holds three hundred digits."""
+    document = json.loads(forecaster().to_json())
+    document["confidence"]["widths"][-1] = 10**400
+    with pytest.raises(errors.InputError, match="widths must be none or 21 numbers"):
+        manifest.from_json(json.dumps(document).encode())
+
+
 def test_a_version_that_forecasts_something_else_differs() -> None:
     others = (replace(TRAFFIC, unit="vehicles"), replace(TRAFFIC, quantiles_permille=(50, 500, 950)), CLASSES)
     told = ["unit 'vehicles', that of the model 'vehicles/h'", "[50, 500, 950]", "one of 2 classes, the model"]

@@ -130,6 +130,15 @@ def test_of_several_students_the_one_is_taken_that_is_best_in_weeks_kept_aside(t
     assert proposal(world, "run")["report"]["training"]["seed"] in (0, 1)
 
 
+@pytest.mark.parametrize(("days", "most"), [(3, 0.2), (20, 0.5), (63, 0.25)])
+def test_some_rows_choose_among_students_and_most_are_learned_from(days: int, most: float) -> None:
+    """Nine weeks may hold none whose number divides by ten, and one week may be such a one."""
+    values = np.zeros(24 * (70 + days))
+    for first in range(0, 70, 7):
+        aside = measures.of(TASK).kept_aside(rows(first, days, values))
+        assert 0 < aside.mean() <= most
+
+
 def test_a_stable_version_that_forecasts_something_else_cannot_be_compared(trained: ForecastWorld) -> None:
     assert "unit" in measures.of(TASK).incomparable(replace(TASK, unit="MWh"))
     assert measures.of(TASK).incomparable(Classification(("a", "b")))

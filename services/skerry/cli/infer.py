@@ -69,7 +69,7 @@ def _print_answer(answer: dict[str, Any], *, err: bool) -> None:
         output.say(f"feedback token {answer['token']}", err=err)
 
 
-@click.command()
+@click.command(context_settings={"ignore_unknown_options": True})  # -3.5 is a value
 @click.argument("model")
 @click.argument("request_id")
 @click.argument("truth", nargs=-1, required=True)

@@ -135,20 +135,22 @@ def check_part(arrays: Mapping[str, NDArray[Any]], manifest: DatasetManifest) ->
 
     Non-finite numbers in `x` are let through (see `finite_rows`): one broken sensor must not stop a run.
     """
-    n = len(np.atleast_1d(arrays["y"])) if "y" in arrays else 0
     packed = _packed_task(arrays, manifest)
-    wanted = {"x": np.empty((n, 0)), "y": packed.no_truth(n), **_empty(n, packed)}
+    wanted = {"x": np.empty((0, *manifest.input.shape), manifest.input.dtype), "y": packed.no_truth(0)}
+    wanted |= _empty(0, packed)
     if missing := [name for name in wanted if name not in arrays and name not in _ADDED]:
         raise errors.InputError(f"dataset part of {manifest.model}: array {missing[0]!r} is missing")
-    found = {name: arrays.get(name, default) for name, default in wanted.items()}
-    shapes = {name: (column.dtype, column.shape) for name, column in wanted.items()}
-    shapes["x"] = (manifest.input.dtype, (n, *manifest.input.shape))
-    for name, (dtype, shape) in shapes.items():
-        if found[name].shape != shape or found[name].dtype != dtype:
+    n = len(np.atleast_1d(arrays["y"]))
+    found = {name: arrays[name] for name in wanted if name in arrays}
+    for name, column in found.items():
+        dtype, shape = wanted[name].dtype, (n, *wanted[name].shape[1:])
+        if column.shape != shape or column.dtype != dtype:
             raise errors.InputError(
-                f"dataset part of {manifest.model}: {name} is {found[name].dtype} {list(found[name].shape)}, "
+                f"dataset part of {manifest.model}: {name} is {column.dtype} {list(column.shape)}, "
                 f"should be {dtype} {list(shape)}"
             )
+    if len(found) < len(wanted):
+        found = {name: column for name, column in _empty(n, packed).items() if name in _ADDED} | found
     rows = Rows(**found)
     _check_columns(rows, packed, manifest)
     _check_sources(rows, manifest)

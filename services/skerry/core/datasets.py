@@ -23,7 +23,6 @@ SCHEMA = 2
 READABLE_SCHEMAS = (1, 2)  # 1: rows name neither their node nor their label map
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_PARTS = 4096
-MAX_CLASSES = 10_000
 MAX_NODES = 20_000
 MAX_RANK = 8
 MAX_ROW_BYTES = 32 << 20

@@ -213,9 +213,10 @@ def _worst_block(policy: GatePolicy, held: ForecastHoldout, baseline: NDArray[An
     numbers = {"before": float(theirs.max()), "now": float(mine.max()), "blocks": float(len(blocks))}
     if far.any():
         at = int(np.where(far, mine, -np.inf).argmax())
+        day = np.datetime64(int(blocks[at]), "D")
         text = (
-            f"time block {blocks[at]} loses {mine[at]:.6g} {held.forecast.unit}, {theirs[at]:.6g} before; the worst "
-            f"block before lost {theirs.max():.6g} ({int(far.sum())} of {len(blocks)} blocks are like that)"
+            f"{day} (a time block is a day) loses {mine[at]:.6g} {held.forecast.unit}, {theirs[at]:.6g} before; the "
+            f"worst block before lost {theirs.max():.6g} ({int(far.sum())} of {len(blocks)} blocks are like that)"
         )
         return Gate(name, Outcome.FAIL, text, numbers)
     return Gate(name, Outcome.PASS, f"the worst time block lost {theirs.max():.6g}, now {mine.max():.6g}", numbers)
@@ -224,7 +225,7 @@ def _worst_block(policy: GatePolicy, held: ForecastHoldout, baseline: NDArray[An
 def _int8(policy: GatePolicy, held: ForecastHoldout, unquantized: NDArray[Any]) -> Gate:
     whole = float(held.forecast.row_loss(unquantized, held.truth).mean())
     small = float(held.forecast.row_loss(held.candidate, held.truth).mean())
-    limit = policy.max_int8_loss(len(held.truth))
+    limit = policy.max_int8_loss_permille / 1000
     text = f"loss: float {whole:.6g}, int8 {small:.6g} {held.forecast.unit}, at most {limit:.3f} of it may be added"
     passed = np.isfinite(whole) and small - whole <= limit * whole
     numbers = {"int8": small, "limit": limit} | ({"float": whole} if np.isfinite(whole) else {})

@@ -31,6 +31,7 @@ class Outcome(enum.StrEnum):
 _SEVERITY = (Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL, Outcome.ERROR)
 
 
+# Of few rows one or two are chance and no share: a good network would fail on a small holdout by a single answer.
 INT8_CHANCE_ROWS = 2
 
 
@@ -46,11 +47,6 @@ class GatePolicy:
     max_size_bytes: int = 0
     max_latency_us: int = 0
     max_int8_loss_permille: int = 10
-
-    def max_int8_loss(self, rows: int) -> float:
-        """What int8 may lose on a holdout of so many rows. Of few rows one or two are chance and no share: without them
-        a good network would fail on a small holdout by a single answer."""
-        return self.max_int8_loss_permille / 1000 + INT8_CHANCE_ROWS / max(1, rows)
 
 
 # By task; what is lost with a forecast is told from chance less well than how often a class is wrong.
@@ -258,7 +254,7 @@ def _int8(policy: GatePolicy, holdout: Holdout) -> Gate:
     whole = float((holdout.unquantized == holdout.labels).mean())
     small = float((holdout.candidate == holdout.labels).mean())
     differ = float((holdout.unquantized != holdout.candidate).mean())
-    limit = policy.max_int8_loss(len(holdout.labels))
+    limit = policy.max_int8_loss_permille / 1000 + INT8_CHANCE_ROWS / len(holdout.labels)
     text = f"float {whole:.4f}, int8 {small:.4f}, other answer on {differ:.2%}, at most {limit:.3f} may be lost"
     numbers = {"float": whole, "int8": small, "disagreement": differ, "limit": limit}
     return Gate(f"{holdout.origin}-int8", Outcome.PASS if whole - small <= limit else Outcome.FAIL, text, numbers)

@@ -48,10 +48,12 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What int8 loses on holdout rows, in the measure of the task, and a text that says so."""
+    """What int8 loses on holdout rows, in the measure of the task, and a text that says so. `chance`: how much of it
+    means nothing on so few rows."""
 
     lost: float
     text: str
+    chance: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def choose(
     if loss is None:
         return Choice(True, f"{_told_share(model)}no holdout to compare int8 with float", int8_share=model.int8_share)
     text = f"{_told_share(model)}{loss.text}"
-    if not loss.lost <= max_loss:  # also where it is no number
+    if not loss.lost - loss.chance <= max_loss:  # also where it is no number
         return Choice(False, f"{text}: int8 loses more than {max_loss:.3f}, the float model is kept", retry=True)
     return Choice(True, text, int8_share=model.int8_share)
 

@@ -112,16 +112,16 @@ def _choose(
     policy = resolved.model.gates
     timed = (kept.version, version) if policy.max_latency_us else ()
     before, after = (evaluate.latency_us(model, _first_row(loaded)) for model in timed) if timed else (0.0, 0.0)
-    measure, losses = measures.of(resolved.model.task), list[tuple[compress.Loss, float]]()
-    for origin, rows in loaded.holdouts.items():  # as the gates will look at it: each holdout by itself
-        if len(rows):
-            loss = measure.loss_of_int8(rows.targets, kept.answers[origin].logits, answers[origin].logits)
-            losses.append((loss, policy.max_int8_loss(len(rows))))
-    worst, limit = max(losses, key=_excess, default=(None, 0.0))
+    measure = measures.of(resolved.model.task)
+    losses = [  # as the gates will look at it: each holdout by itself
+        measure.loss_of_int8(rows.targets, kept.answers[origin].logits, answers[origin].logits)
+        for origin, rows in loaded.holdouts.items()
+        if len(rows)
+    ]
     return compress.choose(
-        worst,
+        max(losses, key=_more_than_chance, default=None),
         small,
-        max_loss=limit,
+        max_loss=policy.max_int8_loss_permille / 1000,
         float_bytes=kept.float_bytes,
         latency_us=(before, after),
         max_latency_us=policy.max_latency_us,
@@ -231,10 +231,9 @@ def _calibration(inputs: NDArray[Any], seed: int) -> NDArray[Any]:
     return np.asarray(inputs[order])
 
 
-def _excess(judged: tuple[compress.Loss, float]) -> float:
-    """How much more is lost than may be; a loss that is no number is the greatest."""
-    loss, limit = judged
-    return math.inf if math.isnan(loss.lost) else loss.lost - limit
+def _more_than_chance(loss: compress.Loss) -> float:
+    """What is lost; a loss that is no number is the greatest."""
+    return math.inf if math.isnan(loss.lost) else loss.lost - loss.chance
 
 
 def _some_rows(loaded: data.Loaded) -> NDArray[Any]:

@@ -48,9 +48,12 @@ def load(blobs: Blobs, model: specs.EdgeModel, digest: str, workers: WorkerGroup
         holdouts[origin] = _usable(parts, manifest, dropped)
     if workers.rank:
         dropped.clear()  # every worker reads the holdouts; the first one counts
+    held = {datasets.input_digest(row) for rows in holdouts.values() for row in rows.x}
     mine = _my_parts(blobs, manifest, workers)
     train: dict[str, Rows] = {
-        origin: _without(_usable(mine[origin], manifest, dropped, taught=True), origin, holdouts, manifest, dropped)
+        origin: _without(
+            _usable(mine[origin], manifest, dropped, taught=True), origin, holdouts, held, manifest, dropped
+        )
         for origin in ORIGINS
     }
     _check_learnable(manifest, train, dropped, workers)
@@ -112,11 +115,15 @@ def _usable(parts: Sequence[Rows], manifest: DatasetManifest, dropped: Counter[s
 
 
 def _without(
-    rows: Rows, origin: Origin, holdouts: Mapping[str, Rows], manifest: DatasetManifest, dropped: Counter[str]
+    rows: Rows,
+    origin: Origin,
+    holdouts: Mapping[str, Rows],
+    held: set[str],
+    manifest: DatasetManifest,
+    dropped: Counter[str],
 ) -> Rows:
-    """Leave out what stands in a holdout too or, of a series, reaches into one, and captured rows that the holdout rule
-    keeps out of training."""
-    held = {datasets.input_digest(row) for part in holdouts.values() for row in part.x}
+    """Leave out what stands in a holdout too (`held`: the digests of its inputs) or, of a series, reaches into one, and
+    captured rows that the holdout rule keeps out of training."""
     inputs = [datasets.input_digest(row) for row in rows.x]
     measure = measures.of(manifest.task)
     leaked = np.array([digest in held for digest in inputs], dtype=np.bool_)

@@ -154,7 +154,8 @@ class OfClasses:
         of_whole, of_small = self.task.classes(whole), self.task.classes(small)
         before, after = float((of_whole == truth).mean()), float((of_small == truth).mean())
         differing = f"other answer on {(of_whole != of_small).mean():.2%}"
-        return Loss(before - after, f"float {before:.4f}, int8 {after:.4f} on {len(truth)} rows, {differing}")
+        text = f"float {before:.4f}, int8 {after:.4f} on {len(truth)} rows, {differing}"
+        return Loss(before - after, text, gates.INT8_CHANCE_ROWS / len(truth))
 
     def incomparable(self, stable: Task) -> str:
         return "" if isinstance(stable, Classification) else f"it answers {stable}"
@@ -232,12 +233,16 @@ class OfForecasts:
         return near
 
     def _reach(self, row: Input) -> splitting.Reach:
-        window = row.shape[0] if len(row.shape) > 1 else 1
-        return splitting.Reach(window, self.task.horizon, self.task.step_seconds * 1000)
+        return splitting.Reach.of(row.shape, self.task)
 
     def kept_aside(self, rows: Rows) -> NDArray[np.bool_]:
-        """Every tenth week of the series' own time: the row before would know the answer."""
-        return np.asarray(_places(rows)[1] // splitting.WEEK_MS % VALIDATION_ONE_IN == 0)
+        """Every tenth week of the series' own time, or one of fewer: the row before would know the answer. Of a single
+        week its last tenth."""
+        time = _places(rows)[1]
+        weeks, week = np.unique(time // splitting.WEEK_MS, return_inverse=True)
+        if len(weeks) == 1:
+            return np.asarray(time > np.quantile(time, 1 - 1 / VALIDATION_ONE_IN))
+        return np.asarray(week % min(VALIDATION_ONE_IN, max(1, len(weeks))) == 0)
 
     def loss_of_int8(self, truth: NDArray[Any], whole: NDArray[np.float32], small: NDArray[np.float32]) -> Loss:
         """As a share of the float network's loss."""

@@ -164,7 +164,7 @@ def _take(samples: Samples, which: NDArray[np.bool_]) -> Samples:
 
 
 def _loss(student: nn.Module, kept: Samples, task: Task, workers: WorkerGroup) -> float:
-    """The mean over all workers' rows kept aside; a row that has only soft labels counts as what they say."""
+    """The mean over all workers' rows kept aside; of classes, a row with soft labels alone counts as what they say."""
     y = kept.y if kept.y.ndim == 2 else np.where(kept.y >= 0, kept.y, np.nan_to_num(kept.soft, nan=-1.0).argmax(axis=1))
     known = task.has_truth(y)
     lost = task.row_loss(training.predict(student, kept.x[known]), y[known]) if known.any() else np.empty(0)

@@ -1,7 +1,6 @@
 """A manifest from bytes of outside: bounded, every field read with distrust, nothing but the canonical form taken."""
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +17,7 @@ from skerry.core.manifest.document import (
     State,
 )
 from skerry.core.specs import task
-from skerry.core.specs.reader import Reader
+from skerry.core.specs.reader import MAX_TEXT, Reader
 from skerry.core.tasks.forecast import WIDTHS
 
 MAX_BYTES = 1 << 20
@@ -67,7 +66,7 @@ def _manifest(reader: Reader) -> Manifest:
         raise errors.InputError(f"manifest: {exc}") from exc
     return Manifest(
         model=_segment(reader, "model"),
-        task=task.task(reader, fewest_classes=0),
+        task=task.task(reader, fewest_classes=0, longest_name=MAX_TEXT),
         network=reader.mapping("network", None),
         runtime=reader.inner("runtime", _runtime),
         files=_files(reader),
@@ -160,7 +159,9 @@ def _confidence(reader: Reader) -> Calibration:
 def _widths(reader: Reader) -> tuple[float, ...]:
     """None, or quantiles of the widths of intervals: they do not fall."""
     given = reader.items("widths", (), WIDTHS)
-    good = all(isinstance(wide, int | float) and not isinstance(wide, bool) and 0 <= wide < math.inf for wide in given)
+    good = all(
+        isinstance(wide, int | float) and not isinstance(wide, bool) and 0 <= wide <= _MAX_NUMBER for wide in given
+    )
     if len(given) not in (0, WIDTHS) or not good or list(given) != sorted(given):
         raise reader.fault("widths", f"must be none or {WIDTHS} numbers of at least 0 that do not fall")
     return tuple(float(wide) for wide in given)

@@ -11,25 +11,28 @@ MAX_CLASSES = 10_000
 MAX_WORD = 120  # characters of a target or a unit
 MAX_STEP_SECONDS = 366 * 86_400
 MAX_HORIZON = 100_000  # steps
+MAX_SEASON = 1 << 31  # steps
 
 
-def task(reader: Reader, default: str | None = None, fewest_classes: int = 2) -> Task:
+def task(
+    reader: Reader, default: str | None = None, fewest_classes: int = 2, longest_name: int = MAX_CLASS_NAME
+) -> Task:
     """Raises InputError naming the field; also for a field that belongs to another task."""
     name = reader.text("task", default, among=tuple(_TASKS))
     for other, (field, _) in _TASKS.items():
         if other != name and reader.has(field):
             raise reader.fault(field, f"belongs to task {other}, and the task is {name}: name one of the two")
-    return _TASKS[name][1](reader, fewest_classes)
+    return _TASKS[name][1](reader, fewest_classes, longest_name)
 
 
-def _classification(reader: Reader, fewest: int) -> Task:
-    names = reader.texts("classNames", None, MAX_CLASS_NAME)
+def _classification(reader: Reader, fewest: int, longest: int) -> Task:
+    names = reader.texts("classNames", None, longest)
     if not fewest <= len(names) <= MAX_CLASSES or len(set(names)) != len(names):
         raise reader.fault("classNames", f"must be {fewest}..{MAX_CLASSES} names, each once; there are {len(names)}")
     return Classification(names)
 
 
-def _forecast(reader: Reader, fewest: int) -> Task:
+def _forecast(reader: Reader, fewest: int, longest: int) -> Task:
     if not reader.has("forecast"):
         raise reader.fault("forecast", "is missing: a Forecast says what is forecast, in what unit and how far ahead")
     return reader.inner("forecast", _forecast_fields)
@@ -50,8 +53,9 @@ def _forecast_fields(reader: Reader) -> Forecast:
             f"the last, not {list(quantiles)}",
         )
     naive = reader.integers("naive", (1,), low=1)
-    if not 1 <= len(naive) <= forecast.MAX_NAIVE or len(set(naive)) != len(naive):
-        raise reader.fault("naive", f"must be 1..{forecast.MAX_NAIVE} seasons in steps, each once, not {list(naive)}")
+    distinct = len(set(naive)) == len(naive) and all(season <= MAX_SEASON for season in naive)
+    if not (distinct and 1 <= len(naive) <= forecast.MAX_NAIVE):
+        raise reader.fault("naive", f"must be 1..{forecast.MAX_NAIVE} seasons in steps, each once, not {naive!s:.80}")
     return Forecast(
         target=_word(reader, "target"),
         unit=_word(reader, "unit"),
@@ -71,7 +75,7 @@ def _word(reader: Reader, field: str) -> str:
 
 
 # name -> the field that only this task has, and what reads it
-_TASKS: Mapping[str, tuple[str, Callable[[Reader, int], Task]]] = {
+_TASKS: Mapping[str, tuple[str, Callable[[Reader, int, int], Task]]] = {
     "Classification": ("classNames", _classification),
     "Forecast": ("forecast", _forecast),
 }

@@ -1,7 +1,7 @@
 """What a model answers, one file a task: how wide an answer is, how sure it is, what is lost when it is wrong, which
 truths there are, how it is told to people. All else asks a `Task`; another task is another file here.
 
-`reading` parses a task from fields of outside by its name.
+`core.specs.task` reads one from fields of outside by its name.
 """
 
 from collections.abc import Mapping, Sequence

@@ -60,11 +60,6 @@ class Forecast:
         return self.steps * len(self.quantiles_permille)
 
     @property
-    def horizon_ms(self) -> int:
-        """From the time of an answer until its truth is due."""
-        return self.horizon * self.step_seconds * 1000
-
-    @property
     def coverage(self) -> float:
         """The share of truths that the interval means to cover."""
         return (self.quantiles_permille[-1] - self.quantiles_permille[0]) / 1000
