@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rest test-all test-python test-loaded test-helm test-rollout-long check fix stubs reference lock setup bench bench-quick test-conformance test-arm test-interop test-apiserver test-cluster test-kind fuzz images images-archive wheel sbom test-images
+.PHONY: help demo test test-rest test-all test-python test-loaded test-helm test-rollout-long check fix stubs reference lock setup examples bench bench-quick test-conformance test-arm test-interop test-apiserver test-cluster test-kind fuzz images images-archive wheel sbom test-images
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ test-arm: .venv/.ready ## the serving path on emulated aarch64 with real wheels:
 
 test-interop: .venv/.ready ## clients of Triton, KServe, MLServer and grpcio, each in an environment of its own in .cache (about 1 GB)
 	@SKERRY_REQUIRE=interop $(BIN)/python -m pytest tests/interop
+
+examples: .venv/.ready ## forecasts of real series through the whole loop, a table beside naive ones (ONLY=traffic,energy SEEDS=0,1,2 ALLOW_MISSING=1)
+	@$(BIN)/python -m examples.main $(if $(ONLY),--only $(ONLY)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(ALLOW_MISSING),--allow-missing)
 
 bench: .venv/.ready ## ours beside other servers with the same model: CPU per request, latency, memory (15 minutes; peers in .cache)
 	@$(BIN)/python -m bench.main $(ARGS)

@@ -1,0 +1,130 @@
+"""The gRPC door of the agents, as a site's own program uses it: ask for a forecast, tell the truth when it is known.
+
+An agent answers a truth when it is on its disk, a few times a second; nobody waits for that before he asks again. An
+agent that takes no more for now (so many truths a second of one caller) is told again later.
+"""
+
+import time
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+
+from skerry.adapters import proxies
+from skerry.core import feedback, series_stamp
+from skerry.proto import edge_pb2, open_inference_pb2
+
+DEADLINE_S, LATER_S = 10.0, 0.5
+MAX_UNDERWAY = 100  # truths that no agent has answered yet
+_INFER, _FEEDBACK = "/inference.GRPCInferenceService/ModelInfer", "/skerry.edge.v1.Edge/Feedback"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One reply: the row's index in its span, who answered and with what; `value`, `low` and `high` have one number per
+    step. `token` is empty where the answer was not kept."""
+
+    index: int
+    request_id: str
+    node: str
+    digest: str
+    confidence: float
+    value: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    token: str
+
+
+class Agents:
+    """Asks the nodes in turn, each for every n-th moment of the one series."""
+
+    def __init__(self, model: str, series: str, addresses: Mapping[str, str]) -> None:
+        self._model, self._series, self._nodes = model, series, list(addresses)
+        self._channels = {
+            node: grpc.insecure_channel(address, proxies.grpc_options(address)) for node, address in addresses.items()
+        }
+        self._infer = {
+            node: channel.unary_unary(
+                _INFER,
+                request_serializer=open_inference_pb2.ModelInferRequest.SerializeToString,
+                response_deserializer=open_inference_pb2.ModelInferResponse.FromString,
+            )
+            for node, channel in self._channels.items()
+        }
+        self._feedback = {
+            node: channel.unary_unary(
+                _FEEDBACK,
+                request_serializer=edge_pb2.FeedbackRequest.SerializeToString,
+                response_deserializer=edge_pb2.FeedbackReply.FromString,
+            )
+            for node, channel in self._channels.items()
+        }
+        self._underway: deque[tuple[str, edge_pb2.FeedbackRequest, Any]] = deque()
+        self.told: Counter[tuple[str, str]] = Counter()  # (node, outcome) of the truths that were answered
+
+    def ask(self, index: int, request_id: str, window: NDArray[np.float32], unix_ms: int) -> Answer:
+        """The forecast for the window [steps, features] that ends at `unix_ms`. Raises grpc.RpcError."""
+        node = self._nodes[index % len(self._nodes)]
+        request = open_inference_pb2.ModelInferRequest(model_name=self._model, id=request_id)
+        request.inputs.add(name="window", datatype="FP32", shape=[1, *window.shape])
+        request.raw_input_contents.append(np.ascontiguousarray(window, dtype="<f4").tobytes())
+        request.parameters[series_stamp.SERIES].string_param = self._series
+        request.parameters[series_stamp.TIME].int64_param = unix_ms
+        said = self._infer[node](request, timeout=DEADLINE_S).parameters
+        value, low, high = (_numbers(said[f"skerry_{name}"].string_param) for name in ("value", "low", "high"))
+        return Answer(
+            index,
+            request_id,
+            node,
+            said["skerry_local_digest"].string_param,
+            float(said["skerry_confidence"].string_param),
+            value,
+            low,
+            high,
+            said[feedback.PARAMETER].string_param,
+        )
+
+    def tell(self, answer: Answer, truth: Sequence[float]) -> None:
+        """Send the truth of an answer to the node that gave it. Raises grpc.RpcError, also of an earlier one."""
+        if not answer.token:
+            self.told[answer.node, "NOT_KEPT"] += 1
+            return
+        request = edge_pb2.FeedbackRequest(model=self._model, request_id=answer.request_id, token=answer.token)
+        request.values.extend(truth)
+        self._underway.append((answer.node, request, self._send(answer.node, request)))
+        while len(self._underway) > MAX_UNDERWAY:
+            self._settle()
+
+    def settle(self) -> None:
+        """Wait until every truth is answered. Raises grpc.RpcError."""
+        while self._underway:
+            self._settle()
+
+    def _send(self, node: str, request: edge_pb2.FeedbackRequest) -> Any:
+        return self._feedback[node].future(request, timeout=DEADLINE_S)
+
+    def _settle(self) -> None:
+        node, request, sent = self._underway.popleft()
+        while True:
+            try:
+                outcome = sent.result().outcome
+            except grpc.RpcError as exc:
+                if exc.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+                    raise
+                time.sleep(LATER_S)
+                sent = self._send(node, request)
+            else:
+                self.told[node, edge_pb2.FeedbackReply.Outcome.Name(outcome)] += 1
+                return
+
+    def close(self) -> None:
+        for channel in self._channels.values():
+            channel.close()
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(map(float, text.split(",")))

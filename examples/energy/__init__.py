@@ -1,0 +1,24 @@
+"""What a steel plant draws in the coming hour, a quarter of an hour at a time, from a day of past readings."""
+
+from pathlib import Path
+
+from examples.battery import Battery
+from examples.scenario import Bar, Scenario
+from skerry.cli.importing.series import Choices
+
+BATTERY = Battery(capacity_kwh=100, power_kw=100, efficiency=0.9)
+SCENARIO = Scenario(
+    name="energy",
+    data="steel_industry_energy.csv",
+    folder=Path(__file__).parent,
+    choices=Choices(
+        time_column="date",
+        time_format="%d/%m/%Y %H:%M",
+        midnight="end-of-day",
+        lags=(96, 672),
+        calendar=("hour", "weekday"),
+        holdout_share=0.15,
+    ),
+    bars={"mae": Bar(high=4.35), "coverage": Bar(0.75, 0.85), "hardest_tenth_ratio": Bar(low=1.6)},
+    battery=BATTERY,
+)

@@ -1,0 +1,111 @@
+"""What was measured, as rows: one for each scenario, metric and seed. `results.json` keeps rows that a run did not make
+anew, so that scenarios and seeds may be run one after the other."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`value` is of the agents' replies whose local digest is `version_digest`; `float_value` is the same where the
+    version that serves was not quantized, and None where it was: its float network answers nobody. `baseline`: the best
+    naive forecast, the version before, or no battery, as the metric has it. `passed` is None where there is no bar, and
+    where the data is missing (`value` is None then)."""
+
+    scenario: str
+    metric: str
+    value: float | None
+    bar: str
+    passed: bool | None
+    seeds: tuple[int, ...]
+    data: str
+    float_value: float | None = None
+    baseline: float | None = None
+    n: int = 0
+    data_sha256: str = ""
+    version_digest: str = ""
+    answered_by: Mapping[str, int] = field(default_factory=dict)
+    run: str = ""
+    rollout: str = ""
+    cpu_s: float | None = None
+    note: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, tuple[int, ...]]:
+        return self.scenario, self.metric, self.seeds
+
+
+def read(path: Path) -> list[Row]:
+    if not path.exists():
+        return []
+    return [Row(**{**row, "seeds": tuple(row["seeds"])}) for row in json.loads(path.read_text())["rows"]]
+
+
+def merged(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
+    """`new` takes the place of all rows of its scenarios and seeds."""
+    made = {(row.scenario, row.seeds) for row in new}
+    kept = [row for row in old if (row.scenario, row.seeds) not in made]
+    return sorted([*kept, *new], key=lambda row: (row.scenario, row.seeds))
+
+
+def write(rows: Sequence[Row], path: Path) -> None:
+    path.write_text(json.dumps({"rows": [asdict(row) for row in rows]}, indent=1) + "\n")
+
+
+def failures(rows: Iterable[Row], *, allow_missing: bool) -> list[str]:
+    """Why the command fails, for people. A bar that is missed is told in the table and fails nothing: a figure is no
+    test."""
+    missing = {row.data for row in rows if row.value is None and row.data}
+    if allow_missing:
+        return []
+    return [f"{name}.gz is not there: name its folder with SKERRY_DATA, or say ALLOW_MISSING=1" for name in missing]
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Mean and worst of the seeds of each metric, as Markdown."""
+    heads = ("scenario", "metric", "mean", "worst", "baseline", "bar", "passed", "seeds", "n")
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.scenario, row.metric), []).append(row)
+    return _lines([heads, *(_cells(group) for group in groups.values())])
+
+
+def _cells(group: Sequence[Row]) -> tuple[str, ...]:
+    first, values = group[0], [row.value for row in group if row.value is not None]
+    baselines = [row.baseline for row in group if row.baseline is not None]
+    verdicts = {row.passed for row in group}
+    passed = "–" if verdicts == {None} else "yes" if verdicts == {True} else "no"
+    return (
+        first.scenario,
+        first.metric,
+        _number(sum(values) / len(values)) if values else "no data",
+        _number(_worst(values, first.bar)) if values else "",
+        _number(sum(baselines) / len(baselines)) if baselines else "",
+        first.bar,
+        passed,
+        ", ".join(str(seed) for row in group for seed in row.seeds),
+        f"{min(row.n for row in group):,}",
+    )
+
+
+def _worst(values: Sequence[float], bar: str) -> float:
+    """The one farthest to the side that the bar forbids; of a range the one farthest from its middle."""
+    if "–" in bar:
+        low, high = (float(end) for end in bar.split("–"))
+        return max(values, key=lambda value: abs(value - (low + high) / 2))
+    return min(values) if bar.startswith("≥") else max(values)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)

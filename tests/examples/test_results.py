@@ -1,0 +1,97 @@
+"""Rows of an example: what is kept of earlier runs, what a missing data set does, and where counts disagree."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from examples import main, results, rows, score
+from examples.client import Answer
+from examples.loop import Played
+from examples.results import Row
+from examples.scenario import Bar
+from examples.spans import Asked
+from examples.traffic import SCENARIO
+
+ROW = Row("traffic", "mae", 131.0, "≤ 150", True, (0,), "metro.csv", baseline=302.0, n=4457)
+
+
+def answer(index: int, value: float = 10.0, *, node: str = "edge-1", digest: str = "b", sure: float = 0.5) -> Answer:
+    return Answer(index, f"final-{index}", node, digest, sure, (value,), (value - 1,), (value + 1,), "token")
+
+
+def asked(truth: list[float]) -> Asked:
+    y = np.array(truth, dtype=np.float32)[:, None]
+    naive = np.stack([y + 4, np.where(y > 12, np.nan, y + 2)], axis=1)
+    return Asked(np.zeros((len(y), 2, 1), np.float32), y, naive, np.arange(len(y), dtype=np.int64), 1)
+
+
+def test_figures_come_from_the_replies_of_one_version_alone() -> None:
+    answers = [answer(0), answer(1), answer(2, 99.0, digest="a"), answer(3, node="edge-2")]
+    found = score.of(answers, asked([10.5, 12.0, 10.0, 10.0]), "b", (1, 168))
+    assert found is not None
+    assert (found.n, found.answered_by) == (3, {"edge-1": 2, "edge-2": 1})
+    assert found.mae == pytest.approx((0.5 + 2 + 0) / 3) and found.coverage == pytest.approx(2 / 3)
+    assert found.naive == {1: 4.0, 168: 2.0}, "where last week is not known it does not count"
+    assert score.of(answers, asked([0.0] * 4), "c", (1, 168)) is None
+
+
+def test_the_hardest_tenth_is_that_of_the_least_confidence() -> None:
+    answers = [answer(index, sure=index / 20) for index in range(20)]
+    found = score.of(answers, asked([13.0, 13.0] + [11.0] * 18), "b", (1, 168))
+    assert found is not None and found.hardest_tenth_ratio == pytest.approx(3 / 1.2)
+
+
+def test_rows_of_other_scenarios_and_seeds_stay_and_those_of_the_same_make_room(tmp_path: Path) -> None:
+    old = [ROW, replace(ROW, metric="gone"), replace(ROW, seeds=(1,)), replace(ROW, scenario="energy")]
+    results.write(results.merged(old, [replace(ROW, value=140.0)]), tmp_path / "results.json")
+    read = results.read(tmp_path / "results.json")
+    assert [(row.scenario, row.metric, row.seeds, row.value) for row in read] == [
+        ("energy", "mae", (0,), 131.0),
+        ("traffic", "mae", (0,), 140.0),
+        ("traffic", "mae", (1,), 131.0),
+    ]
+
+
+def test_the_table_shows_mean_and_worst_and_one_missed_bar_is_a_missed_bar() -> None:
+    told = results.table([ROW, replace(ROW, seeds=(1,), value=155.0, passed=False)])
+    cells = [cell.strip() for cell in told.splitlines()[2].split("|")[1:-1]]
+    assert cells == ["traffic", "mae", "143", "155", "302", "≤ 150", "no", "0, 1", "4,457"]
+    low = results.table([replace(ROW, metric="coverage", value=value, bar="0.75–0.85") for value in (0.76, 0.83)])
+    assert low.splitlines()[2].split("|")[4].strip() == "0.76"
+
+
+def test_a_bar_has_two_ends() -> None:
+    assert Bar(0.75, 0.85).holds(0.85) and not Bar(0.75, 0.85).holds(0.86) and not Bar(low=1.6).holds(1.59)
+    assert [str(bar) for bar in SCENARIO.bars.values()] == ["≤ 150", "0.75–0.85", "≥ 1.6", "≥ 4300"]
+
+
+def test_a_missing_data_set_is_named_and_fails_the_command_unless_it_may_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SKERRY_DATA", str(tmp_path))
+    monkeypatch.setattr(main, "RESULTS", tmp_path / "results.json")
+    for more, code in (([], 1), (["--allow-missing"], 0)):
+        monkeypatch.setattr("sys.argv", ["examples", "--only", "traffic", "--seeds", "0", *more])
+        assert main.main() == code
+    said = capsys.readouterr()
+    assert said.err.count("metro_interstate_traffic_volume.csv.gz is not there: name its folder with SKERRY_DATA") == 1
+    found = results.read(tmp_path / "results.json")
+    assert {row.metric for row in found} == set(SCENARIO.bars)
+    assert all(row.passed is None and row.value is None and "traffic_volume" in row.data for row in found)
+
+
+def test_counts_of_the_agents_that_differ_from_ours_are_told() -> None:
+    own = {"edge-1": {'skerry_spool{what="captured"}': 2.0, 'skerry_feedback_total{outcome="RECORDED"}': 1.0}}
+    played = Played(
+        run="traffic-auto-1",
+        runs=["traffic-auto-1"],
+        final=[answer(0), answer(1)],
+        told={("edge-1", "RECORDED"): 1, ("edge-1", "NOT_KEPT"): 3},
+        metrics=own,
+    )
+    assert rows.disagreements(played) == []
+    played.replay, played.runs = [answer(9)], ["another"]
+    wrong = rows.disagreements(played)
+    assert len(wrong) == 2 and "2.0, and 3 were counted here" in wrong[0] and "traffic-auto-1" in wrong[1]
