@@ -1,0 +1,117 @@
+"""Classes: a loss over logits, a hash of the row as holdout, accuracy as evidence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from skerry.core import confidence, datasets, gates, paired
+from skerry.core.confidence import Outputs
+from skerry.core.dataset_parts import Rows
+from skerry.core.datasets import Input
+from skerry.core.tasks import Classification, Task
+from skerry.nets import export
+from skerry.nets.class_objective import ClassObjective
+from skerry.nets.training import Objective
+from skerry.nets.worker_group import WorkerGroup
+from skerry.trainer import evaluate
+from skerry.trainer.compress import Loss
+from skerry.trainer.measures.protocol import VALIDATION_ONE_IN, Measured
+
+
+@dataclass(frozen=True, slots=True)
+class OfClasses:
+    task: Classification
+    output: str = export.OUTPUT
+    keeps_head: bool = False
+
+    @property
+    def objective(self) -> Objective:
+        return ClassObjective(self.task.width)
+
+    def kind_of(self, outputs: NDArray[np.float32]) -> Outputs:
+        return evaluate.kind_of(outputs)
+
+    def fault_of(self, network: nn.Module) -> str:
+        return ""
+
+    def fault_in_training(self, outputs: NDArray[np.float32]) -> str:
+        if not confidence.are_probabilities(outputs):
+            return ""
+        return (
+            "the network answers with probabilities while it is trained, and the loss takes logits: "
+            "leave its last softmax out, or apply it in evaluation mode only"
+        )
+
+    def soft_of(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        return confidence.softmax(confidence.in_terms_of(outputs, Outputs.LOGITS)).astype(np.float32)
+
+    def learnable(self, targets: NDArray[Any], workers: WorkerGroup) -> tuple[int, str]:
+        counts = workers.total(np.bincount(targets, minlength=self.task.width).astype(np.float64))
+        present = np.flatnonzero(counts)
+        only = f"has samples of one class only, {self.task.class_names[present[0]]!r}" if len(present) == 1 else ""
+        return int(counts.sum()), only
+
+    def is_holdout(self, rows: Rows, digests: Sequence[str], row: Input) -> NDArray[np.bool_]:
+        return np.array([datasets.is_holdout(digest) for digest in digests], dtype=np.bool_)
+
+    def reaches_into(self, rows: Rows, held: Rows, row: Input) -> NDArray[np.bool_]:
+        return np.zeros(len(rows), dtype=np.bool_)
+
+    def kept_aside(self, rows: Rows) -> NDArray[np.bool_]:
+        """Every tenth, by position."""
+        return np.asarray(np.arange(len(rows)) % VALIDATION_ONE_IN == 0)
+
+    def loss_of_int8(self, truth: NDArray[Any], whole: NDArray[np.float32], small: NDArray[np.float32]) -> Loss:
+        """Of accuracy, 0–1."""
+        of_whole, of_small = self.task.classes(whole), self.task.classes(small)
+        before, after = float((of_whole == truth).mean()), float((of_small == truth).mean())
+        differing = f"other answer on {(of_whole != of_small).mean():.2%}"
+        text = f"float {before:.4f}, int8 {after:.4f} on {len(truth)} rows, {differing}"
+        return Loss(before - after, text, gates.INT8_CHANCE_ROWS / len(truth))
+
+    def incomparable(self, stable: Task) -> str:
+        return "" if isinstance(stable, Classification) else f"it answers {stable}"
+
+    def holdout(
+        self,
+        origin: str,
+        rows: Rows,
+        candidate: NDArray[np.float32],
+        baseline: NDArray[np.float32] | None,
+        unquantized: NDArray[np.float32] | None,
+        stable: Task,
+    ) -> Measured:
+        held = gates.Holdout(
+            origin,
+            self.task.class_names,
+            rows.targets,
+            self.task.classes(candidate),
+            None if baseline is None else self._in_our_terms(baseline, stable),
+            None if unquantized is None else self.task.classes(unquantized),
+        )
+        return Measured(origin, held, _numbers(held))
+
+    def _in_our_terms(self, outputs: NDArray[np.float32], stable: Task) -> NDArray[np.int64]:
+        return evaluate.in_terms_of(self.task.classes(outputs), stable.class_names, self.task.class_names)
+
+
+def _numbers(held: gates.Holdout) -> dict[str, Any]:
+    """What people and the demo want to see of a holdout: {n, candidate, baseline, float, perClass}; None where there is
+    none."""
+
+    def accuracy(classes: NDArray[np.int64] | None) -> float | None:
+        if classes is None or not len(held.labels):
+            return None
+        return round(float((classes == held.labels).mean()), 6)
+
+    named = {"candidate": held.candidate, "baseline": held.baseline, "float": held.unquantized}
+    recalls = paired.recalls(held.labels, held.candidate, int(max([*held.labels, 0])) + 1)
+    return {
+        "n": len(held.labels),
+        **{name: accuracy(classes) for name, classes in named.items()},
+        "perClass": [None if np.isnan(recall) else round(float(recall), 4) for recall in recalls],
+    }
