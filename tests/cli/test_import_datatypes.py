@@ -11,6 +11,7 @@ from plane import Plane
 from skerry.cli.importing import network
 from skerry.cli.importing.wanted import Wanted
 from skerry.core import manifest, tensors
+from skerry.core.tasks import Classification
 from skerry.core.tensors import Spec, Tensor
 
 LABELS = ("ok", "worn", "broken")
@@ -30,7 +31,7 @@ ROWS = np.array([[0, 1, 1, 0], [1, 0, 0, 1], [0, 0, 0, 1]])
 async def test_a_network_of_another_number_type_is_imported_and_served(tmp_path: Path, datatype: str) -> None:
     (tmp_path / "model.onnx").write_bytes(models.cast_linear(datatype))
     np.savez(tmp_path / "golden.npz", x=ROWS.astype(tensors.DTYPES[datatype]))
-    wanted = Wanted("valve", LABELS, 1.0, 0.8, ())
+    wanted = Wanted("valve", Classification(LABELS), "3 labels are given", 1.0, 0.8, ())
     version = await asyncio.to_thread(network.prepare, tmp_path / "model.onnx", tmp_path / "golden.npz", wanted)
     assert version.manifest.inputs == version.manifest.network_inputs == (Spec("x", datatype, (models.FEATURES,)),)
 

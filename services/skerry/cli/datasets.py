@@ -44,24 +44,7 @@ def datasets() -> None:
     "name as well).",
 )
 @click.option("--label-column", help="Tables: the column with the label.")
-@click.option(
-    "--feature",
-    "features",
-    multiple=True,
-    help="Tables: a feature column (repeat; default: all others; of series none beside the target's own past).",
-)
-@click.option(
-    "--window",
-    default=0,
-    type=click.IntRange(0),
-    help="Tables: rows per sample (default: each row is one; of series the model's).",
-)
-@click.option("--stride", default=1, show_default=True, type=click.IntRange(1), help="Tables: rows between windows.")
-@click.option(
-    "--group-column",
-    default="",
-    help="Tables: the column that tells machines or series apart; no window holds two.",
-)
+@series_options.row_options
 @series_options.series_options
 @click.option("--resize", is_flag=True, help="Images: scale to the model's input.")
 @click.option("--drop-nonfinite", is_flag=True, help="Leave out rows with NaN or infinity instead of refusing.")
@@ -77,7 +60,7 @@ def import_(
     features: tuple[str, ...],
     window: int,
     stride: int,
-    group_column: str,
+    group: str,
     resize: bool,
     drop_nonfinite: bool,
     as_json: bool,
@@ -104,13 +87,13 @@ def import_(
     found: ForecastRows | None = None
     if (forecast := wanted.forecast) is not None:
         series_options.check(kind, of_series, model, label_column or labels)
-        shared = {"features": features, "group": group_column, "window": window, "stride": stride}
+        shared = {"features": features, "group": group, "window": window, "stride": stride}
         choices = series_options.choices(of_series, **shared, holdout_share=holdout)
         found = series.read(path, choices, forecast, wanted.row)
         prepared = dataset.prepare_forecast(found, wanted, time_zone=choices.time_zone)
     else:
         series_options.refuse(of_series, model)
-        shape = tables.Shape(label_column, features, window, stride, group_column) if label_column else None
+        shape = tables.Shape(label_column, features, window, stride, group) if label_column else None
         data = sources.read(path, kind, wanted.row, shape, resize=resize)
         classes = [name.strip() for name in labels.split(",") if name.strip()]
         prepared = dataset.prepare(data, wanted, dataset.Choices(classes, holdout, drop_nonfinite))

@@ -13,6 +13,29 @@ from skerry.core import errors
 if TYPE_CHECKING:
     from skerry.cli.importing.series import Choices
 
+_ROW_OPTIONS = (
+    click.option(
+        "--feature",
+        "features",
+        multiple=True,
+        help="Tables: a feature column (repeat; default: all others; of series none beside the target's own past).",
+    ),
+    click.option(
+        "--window",
+        default=0,
+        type=click.IntRange(0),
+        help="Tables: rows per sample (default: each row is one; of series the model's).",
+    ),
+    click.option(
+        "--stride", default=1, show_default=True, type=click.IntRange(1), help="Tables: rows between windows."
+    ),
+    click.option(
+        "--group-column",
+        "group",
+        default="",
+        help="Tables: the column that tells machines or series apart; no window holds two.",
+    ),
+)
 _OPTIONS = (
     click.option("--time-column", default="", help="Series: the column with the time of each row."),
     click.option(
@@ -71,17 +94,28 @@ _OPTIONS = (
 )
 
 
+_SPELLED = {"seasons": "season", "lags": "lag", "features": "feature", "group": "group-column"}
+_NOT_GIVEN = {"stride": 1}
+
+
 def series_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options, for a command that takes them as keyword arguments."""
+    """The options of a series, for a command that takes them as keyword arguments."""
     for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def row_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that any table has: what a row is made of."""
+    for option in reversed(_ROW_OPTIONS):
         command = option(command)
     return command
 
 
 def refuse(given: Mapping[str, Any], model: str) -> None:
     """Raises InputError when one of them is given for a model that forecasts nothing."""
-    if named := [name for name, value in given.items() if value]:
-        option = {"seasons": "season", "lags": "lag"}.get(named[0], named[0].replace("_", "-"))
+    if named := [name for name, value in given.items() if value and value != _NOT_GIVEN.get(name)]:
+        option = _SPELLED.get(named[0], named[0].replace("_", "-"))
         raise errors.InputError(
             f"--{option} is for series, and EdgeModel {model} has classes, not a forecast (task): leave it out"
         )
@@ -108,5 +142,5 @@ def choices(given: Mapping[str, Any], **also: Any) -> "Choices":
     from skerry.cli.importing.series import Choices
 
     calendar = tuple(part.strip() for part in given["calendar"].split(",") if part.strip())
-    said = {name: value for name, value in given.items() if value is not None}
+    said = {name: value for name, value in given.items() if value is not None and name != "holdout"}
     return Choices(**{**said, "calendar": calendar}, **also)

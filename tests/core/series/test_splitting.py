@@ -21,7 +21,7 @@ def test_the_latest_truth_of_training_and_the_embargo_end_before_the_first_windo
     rng = np.random.default_rng(window)
     time = START + np.sort(rng.choice(8000, 5000, replace=False)) * HOUR
     reach = Reach(window, horizon, HOUR)
-    split = splitting.by_time(time, reach, share, "t.csv")
+    split = splitting.by_time(time, reach, "t.csv", share=share)
     latest = time[split.train].max() + horizon * HOUR
     assert latest + reach.embargo_ms < time[split.holdout].min() - (window - 1) * HOUR
     assert int(split.holdout.sum()) == pytest.approx(share * 5000, abs=1)
@@ -31,7 +31,7 @@ def test_the_latest_truth_of_training_and_the_embargo_end_before_the_first_windo
 
 def test_series_are_split_at_one_time() -> None:
     time = np.concatenate([START + np.arange(300) * HOUR, START + np.arange(200, 500) * HOUR])
-    split = splitting.by_time(time, Reach(4, 2, HOUR), 0.3, "t.csv")
+    split = splitting.by_time(time, Reach(4, 2, HOUR), "t.csv", share=0.3)
     assert time[split.train].max() < time[split.holdout].min()
 
 
@@ -46,7 +46,7 @@ def test_series_are_split_at_one_time() -> None:
 )
 def test_a_split_that_leaves_one_side_empty_is_refused(rows: int, share: float, said: str) -> None:
     with pytest.raises(errors.InputError, match=said):
-        splitting.by_time(START + np.arange(rows) * HOUR, Reach(24, 1, HOUR), share, "t.csv")
+        splitting.by_time(START + np.arange(rows) * HOUR, Reach(24, 1, HOUR), "t.csv", share=share)
 
 
 @pytest.mark.parametrize(("window", "horizon"), [(1, 1), (24, 1), (96, 24), (672, 96)])
@@ -75,6 +75,18 @@ def test_where_a_captured_row_belongs_is_told_by_its_series_and_time_alone() -> 
     assert all(0.1 < found.count("h") / 400 < 0.3 for found in places.values())
 
 
+def test_of_a_network_trained_elsewhere_every_row_after_its_training_and_the_embargo_is_held_out() -> None:
+    time, reach = START + np.arange(100) * HOUR, Reach(4, 2, HOUR)
+    assert splitting.after(time, reach, "t.csv", until_ms=None).holdout.all()
+    until = START + 10 * HOUR
+    split = splitting.after(time, reach, "t.csv", until_ms=until)
+    assert not split.train.any()
+    assert time[split.holdout].min() == until + (6 + 1 + 3) * HOUR  # the embargo, a step, the window before T
+    for rows, last in ((time, START + 95 * HOUR), (time[:0], None)):
+        with pytest.raises(errors.InputError, match=r"its holdout is empty|no row is left"):
+            splitting.after(rows, reach, "t.csv", until_ms=last)
+
+
 def test_days_are_the_days_of_the_series_own_time() -> None:
     assert splitting.day(np.array([0, 24 * HOUR - 1, 24 * HOUR, -1])).tolist() == [0, 0, 1, -1]
 
@@ -96,7 +108,7 @@ def test_a_forecaster_that_only_remembers_gains_nothing_on_the_holdout(seed: int
     values = np.cumsum(rng.normal(size=4000)) + 2 * np.sin(2 * np.pi * hours / 24)
     recipe = Recipe(window=24, horizon=24)
     rows = windows.cut(Grid("", ("load",), START, HOUR, values[:, None]), recipe, "walk")
-    split = splitting.by_time(rows.time, Reach(24, 24, HOUR), 0.25, "walk")
+    split = splitting.by_time(rows.time, Reach(24, 24, HOUR), "walk", share=0.25)
     hashed = rng.random(len(rows.time)) < 0.25
     assert memory_gain(rows, ~hashed, hashed) > 0.5
     assert memory_gain(rows, split.train, split.holdout) < 0.0

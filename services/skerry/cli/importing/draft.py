@@ -14,7 +14,6 @@ from skerry.cli.importing import npz, onnx_file
 from skerry.cli.importing.wanted import Wanted
 from skerry.core import confidence, errors, manifest, preprocessing, tensors
 from skerry.core.manifest import Manifest
-from skerry.core.tasks import Classification
 
 MAX_GOLDEN_ROWS = 64
 _MIN_ONNXRUNTIME = "1.20"
@@ -35,7 +34,9 @@ def of(path: Path, golden: Path, wanted: Wanted) -> Draft:
     file = onnx_file.read(path)
     if not file.inputs:
         raise errors.InputError(f"{path} has no input")
-    output = onnx_file.choose_output(path, file, len(wanted.labels), wanted.output)
+    output = onnx_file.choose_output(path, file, wanted.task.width, wanted.width, wanted.output)
+    if wanted.row is not None:
+        _check_row(path, file.inputs, wanted.row, is_preprocessed=bool(wanted.steps))
     rows = _golden_rows(golden, file.inputs, bool(wanted.steps))
     first = file.inputs[0]
     seen = preprocessing.apply(wanted.steps, rows[first.name])
@@ -49,9 +50,9 @@ def of(path: Path, golden: Path, wanted: Wanted) -> Draft:
             tensors.Spec(first.name, first.datatype, seen.shape[1:]),
             *(tensors.Spec(spec.name, spec.datatype, rows[spec.name].shape[1:]) for spec in file.inputs[1:]),
         ),
-        outputs=(tensors.Spec(output.name, output.datatype, (len(wanted.labels),)),),
+        outputs=(tensors.Spec(output.name, output.datatype, (wanted.task.width,)),),
         preprocessing=wanted.steps,
-        task=Classification(wanted.labels),
+        task=wanted.task,
         confidence=confidence.Calibration(
             wanted.temperature,
             wanted.threshold,
@@ -60,6 +61,26 @@ def of(path: Path, golden: Path, wanted: Wanted) -> Draft:
     )
     passed_over = tuple(other.name for other in file.outputs if other.name != output.name)
     return Draft(_checked(path, described), file.data, rows, passed_over)
+
+
+def _check_row(path: Path, inputs: Sequence[tensors.Spec], row: tensors.Spec, *, is_preprocessed: bool) -> None:
+    """The network takes the rows of a table; preprocessed they may be of another shape and datatype."""
+    if len(inputs) != 1:
+        raise errors.InputError(
+            f"{path} takes the inputs {', '.join(repr(spec.name) for spec in inputs)}, and a row of the holdout is one "
+            f"tensor, {row.name!r}: export it with one input"
+        )
+    [taken] = inputs
+    fits = len(taken.shape) == len(row.shape) and all(
+        size in (tensors.FREE, given) for size, given in zip(taken.shape, row.shape, strict=True)
+    )
+    if taken.name != row.name or (not is_preprocessed and not (fits and taken.datatype == row.datatype)):
+        shown = ["any" if size == tensors.FREE else size for size in taken.shape]
+        raise errors.InputError(
+            f"{path}: its input {taken.name!r} is {taken.datatype} [batch, {', '.join(map(str, shown))}], and that of "
+            f"the EdgeModel is {row.name!r}, {row.datatype} {list(row.shape)}: export it with that input, or change "
+            "spec.input"
+        )
 
 
 def _checked(path: Path, described: Manifest) -> Manifest:

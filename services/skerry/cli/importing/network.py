@@ -9,6 +9,7 @@ from pathlib import Path
 
 from skerry.cli import text_file
 from skerry.cli.importing import trial
+from skerry.cli.importing.holdout_answers import Answers, Asked
 from skerry.cli.importing.wanted import Wanted
 from skerry.core import class_labels, errors, manifest, preprocessing
 from skerry.core.manifest import Manifest
@@ -16,12 +17,19 @@ from skerry.core.manifest import Manifest
 
 @dataclass(frozen=True, slots=True)
 class PreparedVersion:
-    """A version ready to be signed: files by name, the manifest among them. `passed_over`: outputs of the file that are
-    not served."""
+    """A version ready to be signed. `passed_over`: outputs of its file that are not served. `answers`: to the holdout,
+    if one was asked about."""
 
     manifest: Manifest
-    contents: Mapping[str, bytes]
+    model: bytes
+    golden: bytes
     passed_over: tuple[str, ...] = ()
+    answers: Answers | None = None
+
+    @property
+    def contents(self) -> Mapping[str, bytes]:
+        """Files by name."""
+        return {"manifest.json": self.manifest.to_json(), "model.onnx": self.model, "golden.npz": self.golden}
 
 
 def labels(text: str) -> tuple[str, ...]:
@@ -46,12 +54,11 @@ def steps(path: Path | None) -> tuple[preprocessing.Step, ...]:
     return () if path is None else preprocessing.parse(text_file.read_json(path))
 
 
-def prepare(path: Path, golden: Path, wanted: Wanted) -> PreparedVersion:
+def prepare(path: Path, golden: Path | None, wanted: Wanted, asked: Asked | None = None) -> PreparedVersion:
     """Check, run and describe, in a child process: nothing of the file is read here before it has been tried. Raises
-    InputError (what is wrong with which file), IntegrityError (it cannot run)."""
-    tried = trial.run(path, golden, wanted)
+    InputError (what is wrong with which file), IntegrityError (it cannot run), TooLargeError (the holdout)."""
+    tried = trial.run(path, golden, wanted, asked)
     data = path.read_bytes()
     if manifest.file_of("model.onnx", data) != tried.manifest.files["model"]:
         raise errors.InputError(f"{path} was changed while it was tried: import it again")
-    contents = {"manifest.json": tried.manifest.to_json(), "model.onnx": data, "golden.npz": tried.golden}
-    return PreparedVersion(tried.manifest, contents, tried.passed_over)
+    return PreparedVersion(tried.manifest, data, tried.golden, tried.passed_over, tried.answers)

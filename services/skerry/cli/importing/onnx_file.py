@@ -39,9 +39,9 @@ class Output:
     shape: tuple[int, ...] | None
     kind: str
 
-    def can_answer(self, classes: int) -> bool:
-        """One real number for each class."""
-        return self.datatype in _SCORES and self.shape in (None, (classes,), (tensors.FREE,))
+    def can_answer(self, width: int) -> bool:
+        """`width` real numbers for each row."""
+        return self.datatype in _SCORES and self.shape in (None, (width,), (tensors.FREE,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +74,19 @@ def read(path: Path) -> OnnxFile:
     )
 
 
-def choose_output(path: Path, file: OnnxFile, classes: int, wanted: str) -> Output:
-    """The output that answers: the one named `wanted`, else the first that has a real number for each class. Others do
-    not matter, for nobody asks for them. Raises InputError that says what each output is."""
+def choose_output(path: Path, file: OnnxFile, width: int, why: str, wanted: str) -> Output:
+    """The output that answers: the one named `wanted`, else the first that has `width` real numbers for each row; `why`
+    it is so many. Others do not matter, for nobody asks for them. Raises InputError that says what each output is."""
     listed = "; ".join(f"{output.name!r} is {output.kind}" for output in file.outputs) or "it has no output"
-    need = f"{classes} labels are given, so that an output of real numbers [batch, {classes}] is needed"
+    need = f"{why}, so that an output of real numbers [batch, {width}] is needed"
     if wanted:
         named = next((output for output in file.outputs if output.name == wanted), None)
         if named is None:
             raise errors.InputError(f"{path} has no output {wanted!r} (--output): {listed}")
-        if not named.can_answer(classes):
+        if not named.can_answer(width):
             raise errors.InputError(f"{path}: output {wanted!r} is {named.kind}, but {need}{_advice(file)}")
         return named
-    answering = next((output for output in file.outputs if output.can_answer(classes)), None)
+    answering = next((output for output in file.outputs if output.can_answer(width)), None)
     if answering is None:
         raise errors.InputError(f"{path}: {listed}, but {need}{_advice(file)}")
     return answering

@@ -15,6 +15,7 @@ from skerry.adapters.trust import keys, repository, store
 from skerry.cli import system_file
 from skerry.cli.importing.network import PreparedVersion
 from skerry.core import errors, interface, label_map, manifest, specs, writers
+from skerry.trainer import baseline
 
 _TRIES = 5
 
@@ -35,13 +36,12 @@ def publish(system: system_file.Description, objects: Objects, prepared: Prepare
     """
     described, digest = prepared.manifest, prepared.manifest.digest
     opened = blob_store.open_blobs(system.blobs)
-    _check_interface(objects, opened, described)
+    check_interface(objects, opened, described)
     for content in prepared.contents.values():
         blob_store.put(opened, content)
     _ensure_model(objects, prepared)
-    for known in objects.list("ModelVersion"):
-        if known.spec.get("model") == described.model and known.spec.get("digest") == digest:
-            return Published(known, is_new=False)
+    if (version := known(objects, described.model, digest)) is not None:
+        return Published(version, is_new=False)
     signer = repository.Repository(
         blob_store.open_shared(system.repository), keys.load(Path(system.keys) / keys.PUBLISHER)
     )
@@ -65,7 +65,32 @@ def publish(system: system_file.Description, objects: Objects, prepared: Prepare
     raise errors.ConflictError(f"others keep taking the next version number of {described.model}: try again")
 
 
-def _check_interface(objects: Objects, blobs: Blobs, version: manifest.Manifest) -> None:
+def edge_model(objects: Objects, name: str) -> specs.EdgeModel | None:
+    """Raises InputError naming the field that is wrong."""
+    try:
+        model = objects.get("EdgeModel", name)
+    except errors.NotFoundError:
+        return None
+    return specs.parse_edge_model(model.name, model.spec)
+
+
+def stable(objects: Objects, blobs: Blobs, model: str) -> baseline.Baseline | str | None:
+    """The version that a new one is compared with; a text: why it cannot be had."""
+    name = str(objects.get("EdgeModel", model).status.get("stableVersion", ""))
+    version = None
+    if name:
+        with contextlib.suppress(errors.NotFoundError):
+            version = specs.parse_model_version(name, objects.get("ModelVersion", name).spec)
+    return baseline.find(blobs, name, version)
+
+
+def known(objects: Objects, model: str, digest: str) -> Object | None:
+    """The version that is this very manifest."""
+    versions = (version for version in objects.list("ModelVersion") if version.spec.get("model") == model)
+    return next((version for version in versions if version.spec.get("digest") == digest), None)
+
+
+def check_interface(objects: Objects, blobs: Blobs, version: manifest.Manifest) -> None:
     """A version fits the EdgeModel (which takes over classes that are appended) and the stable version, as the
     controller will ask too. Raises InputError."""
     try:
@@ -85,7 +110,8 @@ def _check_interface(objects: Objects, blobs: Blobs, version: manifest.Manifest)
     if why:
         raise errors.InputError(
             f"the network has another interface than EdgeModel {version.model}: {why}; clients rely on it, so give "
-            "--labels and inputs as the model has them, or import it under another --name"
+            f"{'--labels and ' if version.class_names else ''}inputs as the model has them, or import it under another "
+            "--name"
         )
 
 
@@ -102,14 +128,15 @@ def _ensure_model(objects: Objects, prepared: PreparedVersion) -> None:
     more than the EdgeModel are appended there."""
     described = prepared.manifest
     with contextlib.suppress(errors.NotFoundError):
-        known = objects.get("EdgeModel", described.model).spec.get("classNames", [])
-        if len(known) < len(described.class_names) and not label_map.fault(known, described.class_names):
+        names = objects.get("EdgeModel", described.model).spec.get("classNames", [])
+        if len(names) < len(described.class_names) and not label_map.fault(names, described.class_names):
             grown = {"classNames": list(described.class_names)}
             objects.patch("EdgeModel", described.model, manager=writers.OPERATOR, spec=grown)
         return
     taken = described.inputs[0]
     spec = {
-        "classNames": list(described.class_names),
+        "task": described.task.name,
+        **described.task.to_json(),
         "input": {"name": taken.name, "datatype": taken.datatype, "shape": list(taken.shape)},
         "preprocessing": [step.fields() for step in described.preprocessing],
     }

@@ -4,6 +4,7 @@
 import zoneinfo
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 from skerry.cli.importing import columns, tables
 from skerry.core import errors
 from skerry.core.datasets import Input
-from skerry.core.series import cleaning, clock, conversion, timestamps, windows
-from skerry.core.series.conversion import ForecastRows, Rules
+from skerry.core.series import cleaning, clock, conversion, splitting, timestamps, windows
+from skerry.core.series.conversion import ForecastRows, Rules, Splitter
 from skerry.core.series.timestamps import Stamps
 from skerry.core.series.windows import Recipe
 from skerry.core.tasks.forecast import Forecast
@@ -28,7 +29,8 @@ _SHOWN = 40
 @dataclass(frozen=True, slots=True)
 class Choices:
     """What the person who imports says. `target`, `unit`, `horizon` and `seasons`: as the model has them, or empty;
-    `window` 0: the model's. Everything counted is in steps of the series."""
+    `window` 0: the model's. Everything counted is in steps of the series. `holdout_share` None: all of it is holdout,
+    from `trained_until` on (empty: from its beginning), a time as the table writes them."""
 
     time_column: str = ""
     time_format: str = ""
@@ -48,7 +50,8 @@ class Choices:
     stride: int = 1
     lags: tuple[int, ...] = ()
     calendar: tuple[str, ...] = ()
-    holdout_share: float = 0.3
+    holdout_share: float | None = 0.3
+    trained_until: str = ""
 
 
 def read(path: Path, choices: Choices, forecast: Forecast, row: Input) -> ForecastRows:
@@ -78,7 +81,20 @@ def read(path: Path, choices: Choices, forecast: Forecast, row: Input) -> Foreca
                 f"{path}: its first {len(found)} series give more than {windows.MAX_VALUES} values: take a --stride, "
                 "or import fewer series"
             )
-    return conversion.together(found, names, rules, choices.holdout_share, str(path))
+    return conversion.together(found, names, rules, _splitter(choices, rules.reading), str(path))
+
+
+def _splitter(choices: Choices, reading: clock.Reading) -> Splitter:
+    if choices.holdout_share is not None:
+        return partial(splitting.by_time, share=choices.holdout_share)
+    if not choices.trained_until:
+        return partial(splitting.after, until_ms=None)
+    where = "--trained-until"
+    stamps = timestamps.parse(np.array([choices.trained_until]), choices.time_format, where)
+    times = clock.read(stamps, reading, where)
+    if not times.kept.all():
+        raise errors.InputError(f"{where}: the clock showed {choices.trained_until!r} twice: give an hour after it")
+    return partial(splitting.after, until_ms=int(times.unix_ms[0]))
 
 
 def _rules(choices: Choices, forecast: Forecast, row: Input) -> Rules:

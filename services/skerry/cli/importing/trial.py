@@ -2,8 +2,8 @@
 eats memory or never ends hurts only the child.
 
 The child reads the file, answers the golden inputs, sees whether answers are probabilities, compares rows alone and
-together, and writes the finished manifest and golden set; the parent believes nothing of it but the files, which it
-reads again.
+together, writes the finished manifest and golden set, and answers a holdout if there is one; the parent believes
+nothing of it but the files, which it reads again.
 """
 
 import asyncio
@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skerry.adapters import child_process
-from skerry.cli.importing import wanted
+from skerry.cli.importing import holdout_answers, wanted
+from skerry.cli.importing.holdout_answers import Answers, Asked
 from skerry.cli.importing.wanted import Wanted
 from skerry.core import confidence, errors, manifest, tolerance
 from skerry.core.manifest import Manifest
@@ -45,19 +46,30 @@ class Tried:
     manifest: Manifest
     golden: bytes
     passed_over: tuple[str, ...]
+    answers: Answers | None
 
 
-def run(path: Path, golden: Path, said: Wanted) -> Tried:
-    """Read the network and its golden inputs, check both, and run it on them.
+def run(path: Path, golden: Path | None, said: Wanted, asked: Asked | None = None) -> Tried:
+    """Read the network and its golden inputs (None: some of the rows that it is asked about), check both, run it on
+    them, and ask it.
 
-    Raises InputError (another export or other inputs are needed), IntegrityError (it cannot run, or does not end).
+    Raises InputError (another export or other inputs are needed), IntegrityError (it cannot run, or does not end),
+    TooLargeError (it cannot be asked about so many rows).
     """
     memory_bytes = _MEMORY_BYTES + _MEMORY_PER_MODEL_BYTE * min(path.stat().st_size, _LARGEST_BYTES)
     limits = child_process.Limits(TIMEOUT_S, memory_bytes, _FILE_BYTES)
     with tempfile.TemporaryDirectory(prefix="skerry-import-") as name:
         folder = Path(name)
         (folder / "wanted.json").write_text(said.to_json())
-        job = {"folder": name, "path": str(path), "golden": str(golden), "row_cpu_s": ROW_CPU_S}
+        if asked is not None:
+            holdout_answers.write(folder, asked, said.task.width, _FILE_BYTES)
+        job = {
+            "folder": name,
+            "path": str(path),
+            "golden": str(golden or folder / holdout_answers.GOLDEN),
+            "row_cpu_s": ROW_CPU_S,
+            "asked": asked is not None,
+        }
         ended = asyncio.run(child_process.run(COMMAND, job, limits))
         if ended.answer is None:
             raise errors.IntegrityError(f"{path}: the process that tried it {ended.how}")
@@ -65,7 +77,8 @@ def run(path: Path, golden: Path, said: Wanted) -> Tried:
             raise _FAULTS.get(str(ended.answer.get("kind")), errors.IntegrityError)(str(fault))
         whole = manifest.from_json((folder / "manifest.json").read_bytes())
         passed_over = tuple(map(str, json.loads((folder / "passed-over.json").read_bytes())))
-        return Tried(whole, (folder / "golden.npz").read_bytes(), passed_over)
+        answers = None if asked is None else holdout_answers.read(folder, asked, whole)
+        return Tried(whole, (folder / "golden.npz").read_bytes(), passed_over, answers)
 
 
 def _work(job: child_process.Line, say: child_process.Say) -> child_process.Line:
@@ -75,7 +88,9 @@ def _work(job: child_process.Line, say: child_process.Say) -> child_process.Line
     try:
         said = wanted.from_json((folder / "wanted.json").read_text())
         drafted = draft.of(path, Path(str(job["golden"])), said)
-        whole, golden = _tried(path, drafted, said.outputs, float(job["row_cpu_s"]))
+        whole, golden = _tried(path, drafted, said, float(job["row_cpu_s"]))
+        if job["asked"]:
+            holdout_answers.answer(folder, whole, drafted.data)
     except errors.SkerryError as exc:
         return {"fault": str(exc), "kind": type(exc).__name__}
     except OSError as exc:
@@ -86,15 +101,15 @@ def _work(job: child_process.Line, say: child_process.Say) -> child_process.Line
     return {"fault": ""}
 
 
-def _tried(path: Path, drafted: "draft.Draft", outputs: str, row_cpu_s: float) -> tuple[Manifest, bytes]:
+def _tried(path: Path, drafted: "draft.Draft", said: Wanted, row_cpu_s: float) -> tuple[Manifest, bytes]:
     try:
-        return _answered(drafted.manifest, drafted.data, drafted.rows, outputs, row_cpu_s)
+        return _answered(drafted.manifest, drafted.data, drafted.rows, said, row_cpu_s)
     except (errors.InputError, errors.IntegrityError) as exc:
         raise type(exc)(f"{path}: {exc}") from exc
 
 
 def _answered(
-    draft: Manifest, data: bytes, inputs: Mapping[str, NDArray[Any]], outputs: str, row_cpu_s: float
+    draft: Manifest, data: bytes, inputs: Mapping[str, NDArray[Any]], said: Wanted, row_cpu_s: float
 ) -> tuple[Manifest, bytes]:
     """Run the golden rows through the serving path; what comes out is what every node must reproduce."""
     from skerry.serving import selftest
@@ -104,13 +119,12 @@ def _answered(
     with child_process.bounded_step(row_cpu_s):
         network.answer({name: rows[:1] for name, rows in inputs.items()})
     (answers, *_) = network.answer(inputs)
-    rows, classes = len(next(iter(inputs.values()))), len(draft.class_names)
-    if answers.shape != (rows, classes):
+    rows = len(next(iter(inputs.values())))
+    if answers.shape != (rows, draft.task.width):
         raise errors.InputError(
-            f"output {draft.outputs[0].name!r} answers {rows} rows with shape {list(answers.shape)}, and {classes} "
-            "labels are given"
+            f"output {draft.outputs[0].name!r} answers {rows} rows with shape {list(answers.shape)}, and {said.width}"
         )
-    kind = _kind(answers, draft, outputs)
+    kind = _kind(answers, draft, said.outputs)
     golden = selftest.pack(inputs, {draft.outputs[0].name: answers})
     whole = manifest.check(
         replace(

@@ -1,7 +1,7 @@
 """From the rows of a table to the rows of a forecaster, one series after the other, and all of them split by time."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,8 @@ from skerry.core.series.cleaning import Readings
 from skerry.core.series.timestamps import Stamps
 from skerry.core.series.windows import Recipe, Windows
 
+# Times [n], how far a row reaches, and where they come from, for messages.
+Splitter = Callable[[NDArray[np.int64], splitting.Reach, str], splitting.Split]
 # What was dropped, with what it means to people.
 REASONS: Mapping[str, str] = {
     clock.REPEATED_HOUR: "rows of an hour that the clock showed twice, which nothing tells apart",
@@ -99,15 +101,14 @@ def one(
 
 
 def together(
-    found: Sequence[Converted], columns: Sequence[str], rules: Rules, share: float, where: str
+    found: Sequence[Converted], columns: Sequence[str], rules: Rules, split_by: Splitter, where: str
 ) -> ForecastRows:
-    """All series of a table, the last `share` by time as holdout. Raises InputError where no row is left, or one side
-    of the split has none."""
+    """All series of a table, split by time. Raises InputError where no row is left, and as `split_by`."""
     recipe = rules.recipe
     time = np.concatenate([one.rows.time for one in found])
     if not len(time):
         raise errors.InputError(_no_row(recipe, max(one.summary.stretch for one in found), where))
-    split = splitting.by_time(time, splitting.Reach(recipe.window, recipe.horizon, rules.step_ms), share, where)
+    split = split_by(time, splitting.Reach(recipe.window, recipe.horizon, rules.step_ms), where)
     dropped: Counter[str] = Counter()
     for one in found:
         dropped.update(one.dropped)

@@ -53,7 +53,7 @@ class Split:
         return int((~self.train & ~self.holdout).sum())
 
 
-def by_time(time: NDArray[np.int64], reach: Reach, share: float, where: str) -> Split:
+def by_time(time: NDArray[np.int64], reach: Reach, where: str, *, share: float) -> Split:
     """The last `share` of the rows at `time` [n] (of all series together) is holdout. The latest truth of training and
     the embargo end before the first window of the holdout begins. Raises InputError when either side has no row."""
     if not 0.0 < share < 1.0:
@@ -72,6 +72,22 @@ def by_time(time: NDArray[np.int64], reach: Reach, share: float, where: str) -> 
             "series, or take a smaller --holdout or --window"
         )
     return Split(train, holdout)
+
+
+def after(time: NDArray[np.int64], reach: Reach, where: str, *, until_ms: int | None) -> Split:
+    """All rows at `time` [n] are holdout, for a network that was trained elsewhere, on nothing of them: those whose
+    window begins after `until_ms`, the last moment that its training knew, and the embargo (None: every row). Raises
+    InputError when none is left."""
+    if not len(time):
+        raise errors.InputError(f"{where}: no row is left to hold out")
+    begins = time - (reach.window - 1) * reach.step_ms
+    held = np.full(len(time), True) if until_ms is None else begins > until_ms + reach.embargo_ms
+    if not held.any():
+        raise errors.InputError(
+            f"{where}: its holdout is empty: no window of its {len(time)} rows begins after the training and an "
+            f"embargo of {reach.window + reach.horizon} steps (window + horizon); bring a table that goes on longer"
+        )
+    return Split(np.zeros(len(time), dtype=np.bool_), held)
 
 
 def of_captured(series: str, time_ms: int, reach: Reach) -> Place:

@@ -1,0 +1,96 @@
+"""What a network answers on the rows of a holdout, asked in the process that tries it, and beside it the stable version
+on the same rows. Parent and child share a folder."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skerry.core import errors, manifest, npz
+from skerry.core.manifest import Manifest
+from skerry.trainer.baseline import Baseline
+
+GOLDEN = "asked-golden.npz"  # of the rows, those for the self-test
+GOLDEN_ROWS = 16
+_ROWS, _ANSWERS, _TOLD = "asked.npz", "answers.npz", "asked.json"
+_STABLE, _STABLE_MODEL = "stable.json", "stable.onnx"
+_NUMBER_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """`rows` [n ≥ 1, …] as callers send them; `stable`: the version to compare with; `timed`: also how long a row
+    takes."""
+
+    rows: NDArray[Any]
+    stable: Baseline | None = None
+    timed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """[n, width] float32 each, a row of NaN where there is no usable answer; `stable` None where there is no such
+    version, or it could not be asked: why is in `stable_fault`. `latency_us`: the median time of one row."""
+
+    candidate: NDArray[np.float32]
+    stable: NDArray[np.float32] | None = None
+    stable_fault: str = ""
+    latency_us: float | None = None
+
+
+def write(folder: Path, asked: Asked, width: int, max_file_bytes: int) -> None:
+    """Before the child starts. Raises TooLargeError when its answers would be larger than a file of it may be."""
+    answers = 1 if asked.stable is None else 2
+    if answers * len(asked.rows) * width * _NUMBER_BYTES > max_file_bytes // 2:
+        raise errors.TooLargeError(
+            f"the holdout has {len(asked.rows)} rows, too many for answers of {width} numbers: take a larger --stride, "
+            "or a table of less time"
+        )
+    (folder / _ROWS).write_bytes(npz.pack({"rows": asked.rows}))
+    spread = np.unique(np.linspace(0, len(asked.rows) - 1, GOLDEN_ROWS).astype(np.int64))
+    (folder / GOLDEN).write_bytes(npz.pack({"rows": asked.rows[spread]}))
+    (folder / _TOLD).write_text(json.dumps({"timed": asked.timed}))
+    if asked.stable is not None:
+        (folder / _STABLE).write_bytes(asked.stable.manifest.to_json())
+        (folder / _STABLE_MODEL).write_bytes(asked.stable.model)
+
+
+def answer(folder: Path, version: Manifest, model: bytes) -> None:
+    """In the child. Raises InputError, IntegrityError when the network cannot take the rows."""
+    from skerry.trainer import evaluate  # heavy, and only the child needs it
+    from skerry.trainer.shipped import Shipped
+
+    data = (folder / _ROWS).read_bytes()
+    rows = npz.read(data, "the holdout", npz.Limits(len(data)))["rows"]
+    timed, candidate = json.loads((folder / _TOLD).read_text())["timed"], Shipped(version, model)
+    answers, told = {"candidate": candidate.logits(rows)}, dict[str, Any]()
+    if timed:
+        told["latencyUs"] = evaluate.latency_us(candidate, rows[:1])
+    if (folder / _STABLE).exists():
+        try:
+            before = manifest.from_json((folder / _STABLE).read_bytes())
+            answers["stable"] = Shipped(before, (folder / _STABLE_MODEL).read_bytes()).logits(rows)
+        except errors.SkerryError as exc:
+            told["stableFault"] = str(exc)
+    (folder / _ANSWERS).write_bytes(npz.pack(answers))
+    (folder / _TOLD).write_text(json.dumps(told))
+
+
+def read(folder: Path, asked: Asked, version: Manifest) -> Answers:
+    """After the child has ended; everything is checked, for it ran what others made. Raises IntegrityError."""
+    told = json.loads((folder / _TOLD).read_text())
+    data = (folder / _ANSWERS).read_bytes()
+    arrays = npz.read(data, "what the network answered", npz.Limits(len(data)), error=errors.IntegrityError)
+    for array in arrays.values():
+        if array.shape != (len(asked.rows), version.task.width) or array.dtype != np.float32:
+            raise errors.IntegrityError(f"the network answered {array.dtype} {list(array.shape)} to the holdout")
+    latency = told.get("latencyUs")
+    return Answers(
+        arrays["candidate"],
+        arrays.get("stable"),
+        str(told.get("stableFault", "")),
+        None if latency is None else float(latency),
+    )
