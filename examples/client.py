@@ -40,7 +40,7 @@ class Answer:
 
 
 class Agents:
-    """Asks the nodes in turn, each for every n-th moment of the one series."""
+    """Asks the nodes in turn, each for every n-th moment of the one series. Use as a context manager."""
 
     def __init__(self, model: str, series: str, addresses: Mapping[str, str]) -> None:
         self._model, self._series, self._nodes = model, series, list(addresses)
@@ -121,7 +121,10 @@ class Agents:
                 self.told[node, edge_pb2.FeedbackReply.Outcome.Name(outcome)] += 1
                 return
 
-    def close(self) -> None:
+    def __enter__(self) -> "Agents":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         for channel in self._channels.values():
             channel.close()
 

@@ -48,23 +48,22 @@ class Played:
 class Loop:
     """`options` are those of the import; `model` names the EdgeModel in `model_file`."""
 
-    def __init__(self, stack: Stack, model: str, model_file: Path, options: Sequence[str], tell: Tell) -> None:
-        self._stack, self._model, self._file, self._options, self._tell = stack, model, model_file, options, tell
-        self._agents = Agents(model, model, stack.nodes)
+    def __init__(
+        self, stack: Stack, agents: Agents, model: str, model_file: Path, options: Sequence[str], tell: Tell
+    ) -> None:
+        self._stack, self._agents, self._tell = stack, agents, tell
+        self._model, self._file, self._options = model, model_file, options
         self._due: deque[tuple[int, Answer, Sequence[float]]] = deque()  # (when, whose, what) in order of time
         self.played = Played()
 
     def play(self, spans: Spans, seed: int) -> Played:
         """Raises UnavailableError when a step that everything else needs does not come."""
-        try:
-            self._first_version(spans.base, seed)
-            rest = self._until_the_policy_fires(spans.replay)
-            if self._second_version():
-                self._roll_out(spans.replay, rest)
-            self._catch_up(None)
-            self._final(spans.final)
-        finally:
-            self._agents.close()
+        self._first_version(spans.base, seed)
+        rest = self._until_the_policy_fires(spans.replay)
+        if self._second_version(spans.base.parent):
+            self._roll_out(spans.replay, rest)
+        self._catch_up(None)
+        self._final(spans.final)
         return self.played
 
     # ---- the steps
@@ -95,10 +94,10 @@ class Loop:
             self._stack.skerry("retrain", self._model, "--reason", "by hand: the policy did not fire")
         return index + 1
 
-    def _second_version(self) -> bool:
+    def _second_version(self, stage: Path) -> bool:
         """Wait for the run, and let no further one begin; whether it made a version."""
         seen = self._stack.until("the second run has ended", lambda seen: all(map(_ended, _runs(seen))), RUN_S)
-        self._apply(self._file_folder(), {"retrain": {"enabled": False}})
+        self._apply(stage, {"retrain": {"enabled": False}})
         run = _runs(seen)[1]
         done = event_log.condition(run, "Succeeded")
         self.played.run, self.played.run_why = run.name, str(run.spec.get("reason", ""))
@@ -114,7 +113,8 @@ class Loop:
             index += 1
             if index % _LOOK_EVERY == 0 and not _moving(self._stack.look()):
                 break
-        self._catch_up(None)
+        if index == len(replay):
+            self._catch_up(None)
         try:
             self._stack.until("the second rollout has ended", lambda seen: not _moving(seen), VERDICT_S)
         except errors.UnavailableError:
@@ -183,9 +183,6 @@ class Loop:
     def _apply(self, folder: Path, spec: Mapping[str, object]) -> None:
         change = write_json(folder / "change.json", {"name": self._model, "spec": spec})
         self._stack.skerry("models", "apply", str(change))
-
-    def _file_folder(self) -> Path:
-        return self._stack.system.layout.root
 
     def _note(self, text: str) -> None:
         self.played.notes.append(text)

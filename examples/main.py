@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from examples import energy, loop, plot, results, rows, scenario, spans, traffic
+from examples import client, energy, loop, plot, results, rows, scenario, spans, traffic
 from examples.results import Row
 from examples.scenario import Scenario
 from examples.stack import Stack
@@ -83,8 +83,8 @@ def _play(example: Scenario, seed: int, keep: Path | None, began: float) -> tupl
     model = specs.parse_edge_model(name, spec)
     cut = spans.cut(example, table, model, stage)
     tell(f"replay {len(cut.replay)}, final {len(cut.final)} of {cut.moments}, left out {dict(cut.left_out)}")
-    with Stack(folder / "state", NODES, tell) as stack:
-        turn = loop.Loop(stack, name, example.model_file, scenario.options(example.choices), tell)
+    with Stack(folder / "state", NODES, tell) as stack, client.Agents(name, name, stack.nodes) as agents:
+        turn = loop.Loop(stack, agents, name, example.model_file, scenario.options(example.choices), tell)
         played = turn.play(cut, seed)
     made = rows.of_played(example, seed, played, cut, model, hashlib.sha256(packed.read_bytes()).hexdigest())
     assert isinstance(model.task, Forecast)  # `spans` has said so
