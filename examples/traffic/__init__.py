@@ -1,4 +1,4 @@
-"""Vehicles an hour on an interstate, an hour ahead: from a day of hours, last week's value and the calendar."""
+"""Vehicles an hour on an interstate, an hour ahead: from half a day of hours, last week's value and the calendar."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ SCENARIO = Scenario(
     name="traffic",
     data="metro_interstate_traffic_volume.csv",
     folder=Path(__file__).parent,
-    choices=Choices(time_column="date_time", lags=(168,), calendar=("hour", "weekday"), holdout_share=0.15),
+    choices=Choices(time_column="date_time", lags=(168,), calendar=("hour", "weekday"), holdout_share=0.12),
     bars={
         "mae": Bar(high=150),
         "coverage": Bar(0.75, 0.85),
@@ -17,4 +17,5 @@ SCENARIO = Scenario(
         "answered": Bar(low=4300),
     },
     first="2016",
+    base_share=0.65,
 )
