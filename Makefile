@@ -75,7 +75,7 @@ CLUSTER ?= tests/cluster
 test-cluster: .venv/.ready ## the whole system on the Kubernetes cluster of KUBECONFIG, after `make images` (docs/how-to/cluster-tests.md; CLUSTER=files)
 	@SKERRY_REQUIRE=cluster,cluster-faults $(BIN)/python -m pytest $(CLUSTER) --durations=10
 
-test-kind: .venv/.ready ## install, enrol and close the loop on a kind cluster of its own, after `make images` (KIND_NODE_IMAGE=…)
+test-kind: .venv/.ready ## install, enrol, close the loop and follow the docs on a kind cluster of its own, after `make images` (KIND_NODE_IMAGE=…)
 	@scripts/kind test
 
 test-images: .venv/.ready ## what is in the images, and that the agent's can be built for arm64; after `make images` (TAG=dev)

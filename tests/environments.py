@@ -30,7 +30,7 @@ def python(name: str, requirements: tuple[str, ...], asked_by: str = "interop") 
     shutil.rmtree(folder, ignore_errors=True)
     if not _runs([sys.executable, "-m", "venv", str(folder)]):
         return None
-    if not _runs([str(interpreter), "-m", "pip", "install", "--quiet", *requirements]):
+    if not _runs([str(interpreter), "-m", "pip", "install", "--quiet", "--no-compile", *requirements]):
         return None
     done.write_text(wanted)
     return interpreter

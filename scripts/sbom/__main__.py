@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -66,15 +67,29 @@ def _of_image(image: str, folder: Path) -> tuple[Path, list[dict[str, Any]]]:
     folder.mkdir()
     made = subprocess.run(["docker", "create", image], check=True, capture_output=True, text=True).stdout.strip()
     try:
-        for source in (_PACKAGES, "var/lib/dpkg/status"):
-            copied = subprocess.run(["docker", "cp", f"{made}:/{source}", str(folder)], capture_output=True)
-            if copied.returncode and source != _PACKAGES:
-                copied.check_returncode()
+        _described(f"{made}:/{_PACKAGES}", folder)
+        subprocess.run(["docker", "cp", f"{made}:/var/lib/dpkg/status", str(folder)], check=True, capture_output=True)
     finally:
         subprocess.run(["docker", "rm", made], check=True, capture_output=True)
     packages = folder / "site-packages"
     packages.mkdir(exist_ok=True)  # an image without Python packages of ours
     return packages, list(_debian((folder / "status").read_text()))
+
+
+def _described(source: str, folder: Path) -> None:
+    """What the distributions below `source` say of themselves, and nothing of the gigabyte beside it. An image without
+    Python packages has none."""
+    command = ["docker", "cp", source, "-"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as copying:
+        assert copying.stdout is not None
+        if not copying.stdout.peek(1):  # type: ignore[attr-defined]  # a pipe is read through a buffer
+            return
+        with tarfile.open(fileobj=copying.stdout, mode="r|") as archive:
+            for member in archive:
+                if ".dist-info/" in member.name and (content := archive.extractfile(member)):
+                    path = folder / member.name
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(content.read())
 
 
 def _debian(status: str) -> Iterable[dict[str, Any]]:
