@@ -20,7 +20,7 @@ from skerry.cli.demo.event_log import Snapshot
 from skerry.cli.demo.session import write_json
 from skerry.core import errors
 
-RUN_S, ROLLOUT_S, POLICY_S, VERDICT_S = 900.0, 180.0, 60.0, 120.0
+RUN_S, ROLLOUT_S, POLICY_S, VERDICT_S = 900.0, 180.0, 60.0, 90.0
 _LOOK_EVERY = 25  # answers
 _ENDED = ("True", "False")
 

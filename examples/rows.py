@@ -82,6 +82,7 @@ def _shaving(
     month = moment.astype("datetime64[ms]").astype("datetime64[M]").astype(np.int64)
     forecasts = {
         "forecast": np.array([answer.value for answer in mine]),
+        "upper_end": np.array([answer.high for answer in mine]),
         "last_value": cut.final.naive[at, task.naive.index(1)].astype(np.float64),
         "perfect_foresight": truth,
     }

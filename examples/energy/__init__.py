@@ -1,4 +1,5 @@
-"""What a steel plant draws in the coming hour, a quarter of an hour at a time, from a day of past readings."""
+"""What a steel plant draws in the coming hour, a quarter of an hour at a time: from six hours of past readings, and
+from what was drawn a day and a week before."""
 
 from pathlib import Path
 
@@ -15,10 +16,17 @@ SCENARIO = Scenario(
         time_column="date",
         time_format="%d/%m/%Y %H:%M",
         midnight="end-of-day",
+        features=(
+            "Lagging_Current_Reactive.Power_kVarh",
+            "Leading_Current_Reactive_Power_kVarh",
+            "Lagging_Current_Power_Factor",
+            "Leading_Current_Power_Factor",
+        ),
         lags=(96, 672),
         calendar=("hour", "weekday"),
-        holdout_share=0.15,
+        holdout_share=0.12,
     ),
     bars={"mae": Bar(high=4.35), "coverage": Bar(0.75, 0.85), "hardest_tenth_ratio": Bar(low=1.6)},
+    base_share=0.65,
     battery=BATTERY,
 )
