@@ -62,10 +62,12 @@ def test_its_golden_set_is_of_the_holdout_and_passes_on_a_node(system: StillSyst
 @pytest.mark.long
 def test_people_are_told_units_and_intervals(system: StillSystem, tmp_path: Path) -> None:
     said = system.good(*given.words(tmp_path, network()))
-    assert "with forecasts" in said
+    assert "with a forecast of load in kWh" in said
     assert "kWh (last value" in said and "24 steps before" in said
     assert "% of the truths, 80.0% is meant" in said
     assert "class" not in said and "label" not in said
+    listed = system.good("models")
+    assert "mean error" in listed and "kWh" in listed and "(80% meant)" in listed
 
 
 @pytest.mark.long

@@ -14,6 +14,7 @@ from skerry.core import errors
 
 if TYPE_CHECKING:
     from skerry.adapters.objects.protocol import Object, Objects
+    from skerry.cli.importing.forecaster import JudgedVersion
     from skerry.cli.importing.network import PreparedVersion
     from skerry.cli.system_file import Description
     from skerry.core import specs
@@ -93,15 +94,18 @@ def import_(
     """
     from skerry.cli import object_access, system_file
     from skerry.cli.importing import network, publish, wanted
+    from skerry.core.gates import Verdict
     from skerry.core.tasks import Classification, Forecast
 
     system, store = system_file.read(state), object_access.store_of(state)
     model, steps = publish.edge_model(store, name), network.steps(preprocess)
     told: Mapping[str, Any]
+    verdict: Verdict | None = None
     if model is not None and isinstance(model.task, Forecast):
         _check_forecaster(model.name, labels, temperature, are_probabilities, of_table["holdout"])
         described = _Described(path, golden, model, model.task, steps, threshold, output_name)
-        prepared, told = _forecaster(described, system, store, of_table)
+        judged, told = _forecaster(described, system, store, of_table)
+        prepared, verdict = judged.prepared, judged.verdict
     else:
         _check_classifier(name, labels, golden, of_table, is_new=model is None)
         assert golden is not None  # as checked
@@ -118,7 +122,7 @@ def import_(
         )
         prepared = network.prepare(path, golden, said)
         told = {"classes": list(names), "answers": prepared.manifest.confidence.outputs.value}
-    published = publish.publish(system, store, prepared)
+    published = publish.publish(system, store, prepared, verdict)
     version = published.version
     rollout, why_not = ("", "") if published.is_new else _roll_out_again(store, version)
     result: Mapping[str, Any] = {
@@ -187,7 +191,7 @@ def _check_forecaster(
 
 def _forecaster(
     described: _Described, system: "Description", store: "Objects", of_table: Mapping[str, Any]
-) -> tuple["PreparedVersion", dict[str, Any]]:
+) -> tuple["JudgedVersion", dict[str, Any]]:
     """(the version, what is told of it). Raises RejectedError when it does not pass the gates; one that is known by its
     digest has passed them."""
     from skerry.adapters import blobs
@@ -213,7 +217,7 @@ def _forecaster(
     publish.check_interface(store, opened, version)
     if publish.known(store, model.name, version.digest) is None:
         forecaster.check(judged, described.path, table)
-    return judged.prepared, {"answers": "forecasts", **series_report.judged(found, forecast, judged)}
+    return judged, {"answers": "forecasts", **series_report.judged(found, forecast, judged)}
 
 
 def _say(result: Mapping[str, Any], version: "Object", prepared: "PreparedVersion") -> None:
@@ -223,7 +227,8 @@ def _say(result: Mapping[str, Any], version: "Object", prepared: "PreparedVersio
     )
     passed_over = prepared.passed_over
     others = f" (not {', '.join(passed_over)}; --output chooses)" if passed_over else ""
-    output.say(f"output {result['output']!r} answers{others}, with {result['answers']}")
+    answers = prepared.manifest.task if "holdout" in result else result["answers"]
+    output.say(f"output {result['output']!r} answers{others}, with {answers}")
     if "holdout" in result:
         series_report.show_judged(result)
     if result["isNew"]:

@@ -1,12 +1,16 @@
 """`skerry models`: list what is served, describe a model that learns, import a finished network."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from skerry.cli import listing, model_import, output
 from skerry.cli.up import state_option
+
+if TYPE_CHECKING:
+    from skerry.adapters.objects.protocol import Object
+    from skerry.core.tasks import Task
 
 
 @click.group(cls=listing.ListingGroup)
@@ -30,12 +34,14 @@ def list_(as_json: bool, state: Path) -> None:
 def _list(as_json: bool, state: Path) -> None:
     from skerry.cli import object_access
     from skerry.core import label_backlog
+    from skerry.dashboard import queries
 
     store = object_access.store_of(state)
     nodes, now, rows = store.list("EdgeNode"), object_access.now_ms(), []
     versions = store.list("ModelVersion")
     notes = []
     for model in store.list("EdgeModel"):
+        task = _task(model)
         stable = model.status.get("stableVersion", "")
         labels = object_access.condition(model, label_backlog.CONDITION)
         if labels.get("status") == "False" or labels.get("reason") == "SetAside":
@@ -51,6 +57,7 @@ def _list(as_json: bool, state: Path) -> None:
                 for node in nodes
                 if digest and any(report.get("digest") == digest for report in node.status.get("models", []))
             ]
+            gate_numbers = queries.gate_numbers(version.spec.get("verdict")) if version else {}
             available = object_access.condition(version, "Available") if version else {}
             rows.append(
                 {
@@ -59,6 +66,8 @@ def _list(as_json: bool, state: Path) -> None:
                     "stable": version is not None and version.name == stable,
                     "digest": digest,
                     "source": version.spec["source"] if version else "",
+                    "answers": str(task or ""),
+                    "quality": task.quality(gate_numbers) if task else "",
                     "sizeBytes": version.spec.get("sizeBytes") if version else None,
                     "available": available.get("status", "Unknown"),
                     "reason": available.get("message", ""),
@@ -74,10 +83,20 @@ def _list(as_json: bool, state: Path) -> None:
         output.say(note)
 
 
+def _task(model: "Object") -> "Task | None":
+    """What it answers; None where its spec cannot be read, as its condition says."""
+    from skerry.core import errors, specs
+
+    try:
+        return specs.parse_edge_model(model.name, model.spec).task
+    except errors.InputError:
+        return None
+
+
 def _table(rows: Any, now: int) -> None:
     output.print_table(
         "models",
-        ["model", "version", "stable", "source", "size", "published", "serving on", "age"],
+        ["model", "version", "stable", "source", "size", "on its holdout", "published", "serving on", "age"],
         (
             [
                 row["model"],
@@ -85,6 +104,7 @@ def _table(rows: Any, now: int) -> None:
                 "stable" if row["stable"] else "",
                 row["source"],
                 output.size(row["sizeBytes"]),
+                row["quality"] or output.DASH,
                 "yes" if row["available"] == "True" else row["reason"] or "no",
                 ", ".join(row["nodes"]) or output.DASH,
                 output.age(row["createdUnixMs"], now),

@@ -10,6 +10,7 @@ from skerry.adapters.fleetstate import FleetState
 from skerry.adapters.objects import Object, Objects
 from skerry.core import conditions, contract, errors, label_backlog, liveness, specs
 from skerry.core.conditions import Condition
+from skerry.core.tasks import Task
 from skerry.dashboard import fields, nodes, rollouts, timeline, views
 
 KINDS = ("EdgeFleet", "EdgeModel", "EdgeNode", "ModelRollout", "ModelVersion", "TrainingRun")
@@ -62,15 +63,17 @@ def models(
     listed = []
     for model in edge_models:
         stable = str(model.status.get("stableVersion", ""))
-        of_model = [
-            _version(version, stable, nodes_found) for version in versions if version.spec.get("model") == model.name
-        ]
-        fault, retrains = "", False
+        fault, retrains, task = "", False, None
         try:
             parsed = specs.parse_edge_model(model.name, model.spec)
-            retrains = parsed.network is not None and parsed.retrain.enabled
+            retrains, task = parsed.network is not None and parsed.retrain.enabled, parsed.task
         except errors.InputError as exc:
             fault = str(exc)
+        of_model = [
+            _version(version, stable, nodes_found, task)
+            for version in versions
+            if version.spec.get("model") == model.name
+        ]
         listed.append(
             views.Model(
                 name=model.name,
@@ -81,6 +84,7 @@ def models(
                 labels=live.get(contract.curator_reading(model.name)),
                 labels_note=_labels_note(condition(model, label_backlog.CONDITION)),
                 fault=fault,
+                answers="" if task is None else str(task),
             )
         )
     return listed
@@ -92,7 +96,7 @@ def _labels_note(labels: Condition | None) -> str:
     return labels.message
 
 
-def _version(thing: Object, stable: str, nodes_found: Sequence[views.Node]) -> views.Version:
+def _version(thing: Object, stable: str, nodes_found: Sequence[views.Node], task: Task | None) -> views.Version:
     digest = str(thing.spec.get("digest", ""))
     model = str(thing.spec.get("model", ""))
     on = sum(one.model == model and one.digest == digest for node in nodes_found for one in node.serving)
@@ -109,7 +113,20 @@ def _version(thing: Object, stable: str, nodes_found: Sequence[views.Node]) -> v
         stable=thing.name == stable,
         nodes=on,
         gates=_gates(thing.spec.get("verdict")),
+        quality="" if task is None else task.quality(gate_numbers(thing.spec.get("verdict"))),
     )
+
+
+def gate_numbers(verdict: object) -> Mapping[str, Mapping[str, float]]:
+    """The numbers of a verdict's gates by name; what is none is passed over."""
+    listed = fields.mapping(verdict).get("gates")
+    gates = [fields.mapping(gate) for gate in listed] if isinstance(listed, list) else []
+    found: dict[str, Mapping[str, float]] = {}
+    for gate in gates:
+        numbers = fields.mapping(gate.get("numbers")).items()
+        real = {str(key): fields.real(value) for key, value in numbers}
+        found[str(gate.get("name", ""))] = {key: value for key, value in real.items() if value is not None}
+    return found
 
 
 def runs(found: Sequence[Object]) -> Sequence[views.Run]:

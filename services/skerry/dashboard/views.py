@@ -136,7 +136,8 @@ class Gates:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A ModelVersion. `nodes`: how many report it as loaded."""
+    """A ModelVersion. `nodes`: how many report it as loaded. `quality`: how good it was on its imported holdout, in the
+    words of its model's task; empty when that is not known."""
 
     name: str
     model: str
@@ -150,12 +151,13 @@ class Version:
     stable: bool
     nodes: int
     gates: Gates | None
+    quality: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """An EdgeModel, its newest version first. `labels`: the curator's counts, None when they are not known;
-    `labels_note`: what a person should know of them, empty when all is well."""
+    """An EdgeModel, its newest version first. `answers`: what an answer is, in words. `labels`: the curator's counts,
+    None when they are not known; `labels_note`: what a person should know of them, empty when all is well."""
 
     name: str
     stable: str
@@ -165,6 +167,7 @@ class Model:
     labels: Mapping[str, Any] | None
     labels_note: str = ""
     fault: str = ""
+    answers: str = ""
 
 
 @dataclass(frozen=True, slots=True)

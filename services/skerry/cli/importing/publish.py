@@ -15,6 +15,7 @@ from skerry.adapters.trust import keys, repository, store
 from skerry.cli import system_file
 from skerry.cli.importing.network import PreparedVersion
 from skerry.core import errors, interface, label_map, manifest, specs, writers
+from skerry.core.gates import Verdict
 from skerry.trainer import baseline
 
 _TRIES = 5
@@ -28,8 +29,11 @@ class Published:
     is_new: bool
 
 
-def publish(system: system_file.Description, objects: Objects, prepared: PreparedVersion) -> Published:
-    """Blobs first, then the signature, then the ModelVersion that names it. Repeating it makes no second version.
+def publish(
+    system: system_file.Description, objects: Objects, prepared: PreparedVersion, verdict: Verdict | None = None
+) -> Published:
+    """Blobs first, then the signature, then the ModelVersion that names it and the `verdict` on it, if it was judged.
+    Repeating it makes no second version.
 
     Raises InputError (it has another interface than its model; nothing is stored then), RejectedError (the publisher's
     key is not here), UnavailableError (storage), ConflictError (numbers race).
@@ -58,6 +62,7 @@ def publish(system: system_file.Description, objects: Objects, prepared: Prepare
             "source": "Imported",
             "sizeBytes": sum(len(content) for content in prepared.contents.values()),
             "runtime": described.runtime.fields(),
+            **({} if verdict is None else {"verdict": verdict.to_json()}),
         }
         with contextlib.suppress(errors.ConflictError):
             name = f"{described.model}-v{number}"

@@ -100,6 +100,11 @@ class Task(Protocol):
         """A truth that can be, for people."""
         ...
 
+    def quality(self, gates: Mapping[str, Mapping[str, float]]) -> str:
+        """How good a version was on its imported holdout, for people, from the numbers of its gates by name; empty: not
+        known."""
+        ...
+
     def described(self, outputs: NDArray[Any]) -> dict[str, Any]:
         """Answers [n, width] for people and programs: {rows: [{text, …}], …}."""
         ...

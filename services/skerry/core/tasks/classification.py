@@ -113,6 +113,10 @@ class Classification:
     def truth_text(self, truth: int | tuple[float, ...]) -> str:
         return self.class_names[truth] if isinstance(truth, int) else str(truth)
 
+    def quality(self, gates: Mapping[str, Mapping[str, float]]) -> str:
+        recall = gates.get("imported-learned", {}).get("macroRecall")
+        return "" if recall is None else f"macro recall {recall:.1%}"
+
     def described(self, outputs: NDArray[Any]) -> dict[str, Any]:
         kind = "probabilities" if confidence.are_probabilities(outputs) else "logits"
         rows = []

@@ -196,13 +196,23 @@ class Forecast:
     def truth_text(self, truth: int | tuple[float, ...]) -> str:
         return f"{_values(np.atleast_1d(np.asarray(truth, dtype=np.float64)))} {self.unit}"
 
+    def quality(self, gates: Mapping[str, Mapping[str, float]]) -> str:
+        beaten = (gates.get(f"imported-beats-naive-{season}", {}).get("mae") for season in self.naive)
+        error = next((mae for mae in beaten if mae is not None), None)
+        covered = gates.get("imported-coverage", {}).get("coverage")
+        told = [] if error is None else [f"mean error {_number(error)} {self.unit}"]
+        told += [] if covered is None else [f"{covered:.0%} in the interval ({self.coverage:.0%} meant)"]
+        return ", ".join(told)
+
     def described(self, outputs: NDArray[Any]) -> dict[str, Any]:
         values, (low, high) = self.medians(outputs), self.interval(outputs)
         rows = []
         for index in range(len(outputs)):
             steps = zip(values[index].tolist(), low[index].tolist(), high[index].tolist(), strict=True)
             shown = [{"value": value, "low": below, "high": above} for value, below, above in steps]
-            text = "; ".join(f"{step['value']:.6g} ({step['low']:.6g} to {step['high']:.6g})" for step in shown)
+            text = "; ".join(
+                f"{_number(step['value'])} ({_number(step['low'])} to {_number(step['high'])})" for step in shown
+            )
             rows.append({"steps": shown, "text": f"{text} {self.unit}"})
         return {"rows": rows, "answers": "forecasts", "target": self.target, "unit": self.unit}
 
@@ -246,4 +256,8 @@ def _rank(wide: float, widths: tuple[float, ...]) -> float:
 
 
 def _values(numbers: NDArray[Any]) -> str:
-    return ",".join(f"{number:.{_SHOWN}g}" for number in numbers.tolist())
+    return ",".join(map(_number, numbers.tolist()))
+
+
+def _number(value: float) -> str:
+    return f"{value:.{_SHOWN}g}"

@@ -1,0 +1,63 @@
+"""What the page shows of a model that forecasts: target and unit, errors and intervals, and no word of classes."""
+
+from typing import Any
+
+import dashboard_world as world
+import pytest
+from starlette.testclient import TestClient
+
+from skerry.adapters.fleetstate.memory import MemoryFleetState
+from skerry.adapters.objects.memory import MemoryObjects
+from skerry.core.tasks import Classification, Forecast
+from skerry.dashboard import app
+
+TASK = Forecast("load", "kWh", (100, 500, 900), 900, horizon=4, steps=4, naive=(1, 96))
+NUMBERS = {
+    "imported-finite": {"nonFinite": 0.0},
+    "imported-beats-naive-1": {"mae": 3.84, "naive": 5.44},
+    "imported-coverage": {"coverage": 0.791, "nominal": 0.8},
+}
+VERDICT: dict[str, Any] = {
+    "outcome": "Pass",
+    "reason": "all 3 gates passed",
+    "gates": [
+        {"name": name, "outcome": "Pass", "reason": "fine", "numbers": numbers} for name, numbers in NUMBERS.items()
+    ],
+}
+
+
+def shown(verdict: dict[str, Any] | None) -> world.Page:
+    store = MemoryObjects()
+    spec = {"task": "Forecast", **TASK.to_json(), "input": {"name": "w", "datatype": "FP32", "shape": [96, 5]}}
+    store.create("EdgeModel", "load", spec, manager="operator")
+    version = {"model": "load", "version": 1, "digest": world.STABLE, "targetPath": "imported/load/1"}
+    told = {} if verdict is None else {"verdict": verdict}
+    store.create("ModelVersion", "load-v1", version | told, manager="operator")
+    built = app.build(store, MemoryFleetState(), max_streams=4, hosts=(), clock=lambda: world.NOW_MS)
+    answer = TestClient(built, base_url="http://127.0.0.1").get("/")
+    assert answer.status_code == 200
+    return world.Page(answer.text)
+
+
+def test_a_forecaster_says_what_it_forecasts_and_in_what_unit() -> None:
+    page = shown(VERDICT)
+    assert "a forecast of load in kWh" in page.text
+    assert "class" not in page.text.lower()
+
+
+def test_a_version_shows_its_error_and_what_its_interval_covers() -> None:
+    row = shown(VERDICT).row("load-v1")
+    assert "mean error 3.84 kWh, 79% in the interval (80% meant)" in row
+
+
+@pytest.mark.parametrize(
+    "verdict", [None, {"outcome": "Pass", "gates": "?"}, {"outcome": "Pass", "gates": [{"numbers": 7}, "x"]}]
+)
+def test_a_version_whose_numbers_nobody_knows_shows_none(verdict: dict[str, Any] | None) -> None:
+    assert "–" in shown(verdict).row("load-v1")
+
+
+def test_a_classifier_says_how_often_it_is_right() -> None:
+    classes = Classification(("worn", "broken"))
+    assert classes.quality({"imported-learned": {"macroRecall": 0.982}}) == "macro recall 98.2%"
+    assert classes.quality({}) == TASK.quality({}) == ""
