@@ -10,27 +10,21 @@ import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Protocol
 
 from skerry.adapters.telemetry import logs
+from skerry.agent import local_answer
 from skerry.agent.capture import sampler
+from skerry.agent.local_answer import LocalAnswer, Step
 from skerry.agent.sync.load_window import LoadWindow
 from skerry.core import errors, feedback, offload, refusals, sampling, series_stamp, specs
-from skerry.core.confidence import Calibration
-from skerry.core.inference import InferReply, InferRequest, Parameter
+from skerry.core.inference import InferReply, InferRequest
 from skerry.core.manifest import Manifest
-from skerry.core.tasks import Task
-from skerry.core.tensors import Tensor
 from skerry.serving.predictor import Answer, Job, Predictor
 from skerry.serving.windows import Window
 
 log = logs.logger("agent.cascade")
 _MAX_VERSIONS = 64  # whose calibration is remembered; answers of a retired version may still be on their way
-
-Confidences = Sequence[float]
 
 
 class Remote(Protocol):
@@ -49,31 +43,6 @@ class _Model:
     capture: sampling.CapturePolicy
     state: offload.State
     cap: offload.TokenBucket
-
-
-@dataclass(slots=True)  # a value; not frozen, because that triples the cost of making one
-class _Local:
-    """A local answer and how sure it is. `started_s`: when the request came (time.perf_counter)."""
-
-    job: Job
-    reply: InferReply
-    outputs: NDArray[Any]
-    task: Task
-    calibration: Calibration
-    confidences: Confidences
-    started_s: float
-    step: "_Step | None" = None
-
-
-@dataclass(slots=True)  # a value; not frozen, because that triples the cost of making one
-class _Step:
-    """`held` steps of a sequence stand behind its answer; `window` [1, held, …] where they are to be asked about or
-    kept, and `kind` says why kept."""
-
-    held: int | None = None
-    is_full: bool = False
-    window: Tensor | None = None
-    kind: sampling.Kind | None = None
 
 
 class Cascade:
@@ -118,7 +87,7 @@ class Cascade:
             job.finish(answer)
             return
         manifest = self._versions.get(answer.digest)
-        outputs = _outputs(answer, manifest)
+        outputs = local_answer.outputs_of(answer, manifest)
         if manifest is None or outputs is None:  # no answer of the task: nothing to be sure of
             job.finish(answer)
             latency_s = self._clock() - started_s
@@ -126,21 +95,21 @@ class Cascade:
             return
         calibration = manifest.confidence
         confidences = manifest.task.confidences(outputs, calibration)
-        local = _Local(job, answer, outputs, manifest.task, calibration, confidences, started_s)
+        local = LocalAnswer(job, answer, outputs, manifest.task, calibration, confidences, started_s)
         if manifest.state:
             local.step = self._step(local, manifest.window)
         self._decide(local)
 
-    def _step(self, local: _Local, size: int) -> _Step:
+    def _step(self, local: LocalAnswer, size: int) -> Step:
         """Now, for the window moves on with the next step. There is none without a `size`, or without room."""
         window = local.reply.window
         if not isinstance(window, Window):
-            return _Step(0 if size else None)
+            return Step(0 if size else None)
         new, policy = local.job.request.inputs[0].shape[1], self._model(local.reply.model).capture
         sure, threshold = local.confidences[0], local.calibration.threshold
         kind = self._sample.choose_window(window, new, sure, threshold, policy)
         is_wanted = window.is_full and (kind is not None or sure < threshold)
-        return _Step(len(window), window.is_full, window.tensor() if is_wanted else None, kind)
+        return Step(len(window), window.is_full, window.tensor() if is_wanted else None, kind)
 
     def _count_error(self, request: InferRequest, error: errors.SkerryError) -> None:
         """Errors that are not the caller's fault alone: rollouts compare how many there are with each version."""
@@ -150,7 +119,7 @@ class Cascade:
         elif refusals.speaks_against_version(request, error, self._versions.get(serving), self._versions.get(before)):
             self._load.refused(request.model, serving)
 
-    def _decide(self, local: _Local) -> None:
+    def _decide(self, local: LocalAnswer) -> None:
         model, context = self._model(local.reply.model), local.job.context
         now_s = self._clock()
         remaining_s = None if context.deadline is None else context.remaining_s(now_s)
@@ -170,16 +139,16 @@ class Cascade:
         else:
             self._finish(local, local.reply, decision)
 
-    async def _ask(self, remote: Remote, local: _Local, model: _Model, decision: offload.Decision) -> None:
+    async def _ask(self, remote: Remote, local: LocalAnswer, model: _Model, decision: offload.Decision) -> None:
         """The cloud's answer, or the local one when it does not come, is an error, or is no answer to this request."""
         context = local.job.context
-        asked = replace(_teachable(local), version="", outputs=(), parameters={}, form=None)
+        asked = replace(local_answer.teachable(local), version="", outputs=(), parameters={}, form=None)
         try:
             async with asyncio.timeout(decision.timeout_s):
                 reply = await remote.infer(
                     asked, decision.timeout_s, traceparent=context.traceparent, tracestate=context.tracestate
                 )
-            reply = _as_local(reply, local)
+            reply = local_answer.as_local(reply, local)
         except (errors.SkerryError, TimeoutError) as exc:
             before = model.state.breaker.circuit
             decision, model.state = offload.unanswered(model.policy, model.state, now_s=self._clock())
@@ -192,9 +161,9 @@ class Cascade:
         model.state = offload.answered(model.state)
         self._finish(local, reply, decision)
 
-    def _finish(self, local: _Local, reply: InferReply, decision: offload.Decision) -> None:
+    def _finish(self, local: LocalAnswer, reply: InferReply, decision: offload.Decision) -> None:
         """Perhaps keep what is answered, answer the caller, and count it."""
-        parameters = {**reply.parameters, **_parameters(local, reply, decision)}
+        parameters = {**reply.parameters, **local_answer.parameters(local, reply, decision)}
         is_kept = local.step is None or local.step.kind is not None
         if is_kept and (token := self._captured(local, decision)):
             parameters[feedback.PARAMETER] = token
@@ -210,11 +179,11 @@ class Cascade:
             degraded=decision.degraded,
         )
 
-    def _captured(self, local: _Local, decision: offload.Decision) -> str:
+    def _captured(self, local: LocalAnswer, decision: offload.Decision) -> str:
         """The token of an answer that is kept; empty when it is not, or has none."""
         model = self._model(local.reply.model)
         answered = sampler.AnsweredRequest(
-            _teachable(local),
+            local_answer.teachable(local),
             local.reply.digest,
             local.outputs,
             local.confidences,
@@ -235,14 +204,6 @@ class Cascade:
         return model
 
 
-def _teachable(local: _Local) -> InferRequest:
-    """The request as it can be asked and learned from by itself: a step of a sequence as its window."""
-    request = local.job.request
-    if local.step is None or local.step.window is None:
-        return request
-    return replace(request, inputs=(local.step.window,))
-
-
 def _is_stamped_well(job: Job) -> bool:
     """Is the series that its caller names one? Otherwise it is answered so: a row of another time would be learned."""
     try:
@@ -251,49 +212,3 @@ def _is_stamped_well(job: Job) -> bool:
         job.finish(exc)
         return False
     return True
-
-
-def _outputs(reply: InferReply, manifest: Manifest | None) -> NDArray[Any] | None:
-    """The first output of the manifest when it is a matrix of as many numbers a row as its task has; None otherwise."""
-    if manifest is None:
-        return None
-    for output in reply.outputs:
-        if output.name == manifest.outputs[0].name:
-            data = output.data
-            # A network that was brought may come without the names of its classes.
-            fits = data.ndim == 2 and data.dtype.kind == "f" and manifest.task.width in (0, data.shape[1])
-            return data if fits and data.size else None
-    return None
-
-
-def _as_local(reply: InferReply, local: _Local) -> InferReply:
-    """The cloud's answer with the outputs that this model has. Raises UnavailableError when it is none to this request:
-    another shape, or numbers that are not finite."""
-    mine = local.reply.outputs[0]
-    first = reply.outputs[0] if reply.outputs else None
-    theirs = next((output for output in reply.outputs if output.name == mine.name), first)
-    if theirs is None or theirs.shape != local.outputs.shape or not np.isfinite(theirs.data).all():
-        shape = "nothing" if theirs is None else str(list(theirs.shape))
-        raise errors.UnavailableError(
-            f"the cloud answered {shape} for {reply.model}, {list(local.outputs.shape)} finite numbers were expected"
-        )
-    data = local.task.in_terms_of(theirs.data, local.calibration.outputs)
-    renamed = Tensor(mine.name, theirs.datatype, theirs.shape, data)
-    return replace(reply, model=local.reply.model, outputs=(renamed, *local.reply.outputs[1:]))
-
-
-def _parameters(local: _Local, reply: InferReply, decision: offload.Decision) -> dict[str, Parameter]:
-    parameters: dict[str, Parameter] = {
-        "skerry_route": decision.route,
-        "skerry_reason": decision.reason,
-        "skerry_confidence": f"{min(local.confidences):.6f}",
-        "skerry_digest": reply.digest,
-        "skerry_degraded": decision.degraded,
-        "skerry_local_digest": local.reply.digest,
-    }
-    if len(local.outputs) == 1:
-        answered = local.outputs if reply is local.reply else reply.outputs[0].data
-        parameters.update(local.task.told(answered[0], local.outputs[0]))
-    if local.step is not None and local.step.held is not None:
-        parameters["skerry_window"] = local.step.held
-    return parameters
