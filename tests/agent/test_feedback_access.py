@@ -192,3 +192,12 @@ def test_a_secret_that_can_be_guessed_is_refused(tmp_path: Path, text: str) -> N
     (tmp_path / "secret").write_text(text)
     with pytest.raises(errors.InputError, match="at least 16 characters"):
         feedback_access.read_secret(tmp_path / "secret")
+
+
+def test_a_token_waits_for_the_truth_of_a_forecast(tokens: feedback_tokens.Tokens, clock: Clock) -> None:
+    answer, token = tokens.name("load", "r")
+    clock.now_s += 3600 + 86_400
+    assert tokens.answer_of(token, "load", "r", horizon_ms=3_600_000) == answer
+    clock.now_s += 1
+    with pytest.raises(feedback.ExpiredTokenError, match=r"was good for 1\.0"):
+        tokens.answer_of(token, "load", "r", horizon_ms=3_600_000)

@@ -4,41 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import agent_cascade
 import agent_fakes
-import models
-import numpy as np
 import pytest
+from agent_forecaster import HOUR_MS, LOAD, NARROW, WIDE, forecaster
 
 from skerry.agent.capture import capture_queue
 from skerry.agent.feedback_servicer import truth_of
-from skerry.agent.update import version_store
-from skerry.core import errors, specs
-from skerry.core.confidence import Calibration
+from skerry.core import errors
 from skerry.core.series_stamp import Stamp
-from skerry.core.tasks import Forecast
 from skerry.proto import edge_pb2, fleet_pb2
-
-LOAD = Forecast("load", "kWh", (100, 500, 900), 900)
-WIDE = [0.0, 0.0, 0.0, 9.0]  # 36, 45 and 54
-NARROW = [0.0, 0.0, 0.0, 1.0]  # 4, 5 and 6
-HOUR_MS = 3_600_000
-
-
-async def forecaster(root: Path, **policy: Any) -> agent_cascade.Node:
-    node = agent_cascade.Node(root)
-    data, golden = models.linear(1.0), models.linear_golden(1.0)
-    widths = tuple(float(at) for at in range(21))
-    made = replace(
-        models.manifest_for("digits", data, [models.X], [models.LOGITS], golden=golden),
-        task=LOAD,
-        confidence=Calibration(threshold=0.2, widths=widths, bound=3.0),
-    )
-    models.write(root, "digits", 3, data, made, golden)
-    await node.loader.swap(version_store.Slot("digits", 3, made.digest, root / "digits" / "3"))
-    node.cascade.set_policy("digits", specs.OffloadSpec(**({"exploration_permille": 1000} | policy)))
-    node.teacher.edit = lambda scores: np.tile(np.array([[1.0, 2.0, 4.0]], dtype=np.float32), (len(scores), 1))
-    return node
 
 
 async def test_a_forecast_is_told_with_its_interval_and_unit(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from skerry.agent.capture import capture_queue, sampler
 from skerry.agent.feedback_tokens import NoTokens
 from skerry.core import offload, sampling, tensors
 from skerry.core.inference import InferRequest
-from skerry.core.tasks import Classification
+from skerry.core.tasks import Classification, Task
 
 ONE = tensors.Tensor.of("x", np.zeros((1, 4), dtype=np.float32))
 OTHER = tensors.Tensor.of("gauges", np.zeros((1, 2), dtype=np.float32))
@@ -42,5 +42,10 @@ def test_only_what_a_dataset_can_hold_is_captured(inputs: tuple[tensors.Tensor, 
     )
     policy = sampling.CapturePolicy(hard=1.0)
     cap = offload.TokenBucket.full(10.0, 10.0, 0.0)
-    sampler.Sampler(queue, lambda: 0.0, lambda: 0, NoTokens())(hard, policy, cap, 0.0)  # type: ignore[arg-type]
+
+    def remember(row: capture_queue.CapturedRow, task: Task) -> None:
+        pytest.fail("the truth of a class is not waited for")
+
+    sample = sampler.Sampler(queue, lambda: 0.0, lambda: 0, NoTokens(), remember)  # type: ignore[arg-type]
+    sample(hard, policy, cap, 0.0)
     assert len(queue.kept) == kept

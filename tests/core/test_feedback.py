@@ -60,6 +60,20 @@ def test_it_ends_with_its_time_and_says_how_old_it_is() -> None:
         feedback.answer_of(KEY, TOKEN, "digits", "part-17", feedback.Lifetime(NOW + 31 * DAY, 30 * DAY))
 
 
+@pytest.mark.parametrize(
+    ("least_s", "horizon_s", "good_for_s"),
+    [
+        pytest.param(31 * DAY, 0, 31 * DAY, id="the truth may come at once"),
+        pytest.param(100, 0, 100, id="however short its time is"),
+        pytest.param(100, 900, 900 + DAY, id="after the horizon"),
+        pytest.param(31 * DAY, 7 * DAY, 31 * DAY, id="a horizon that is over before"),
+        pytest.param(31 * DAY, 40 * DAY, 41 * DAY, id="a long one"),
+    ],
+)
+def test_it_is_good_for_the_horizon_and_a_day_at_least(least_s: int, horizon_s: int, good_for_s: int) -> None:
+    assert feedback.good_for_s(least_s, 1000 * horizon_s) == good_for_s
+
+
 def test_a_clock_that_was_put_back_spoils_no_token() -> None:
     assert feedback.answer_of(KEY, TOKEN, "digits", "part-17", feedback.Lifetime(NOW - 400 * DAY, DAY)) == ANSWER
 

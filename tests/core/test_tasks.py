@@ -147,11 +147,19 @@ def test_classes_are_lost_or_not() -> None:
         (TRAFFIC, (float("nan"), 1.0), "not finite"),
         (TRAFFIC, (1.0, float("inf")), "not finite"),
         (TRAFFIC, (1.0, -3.5e38), "beyond 3.403e+38"),
+        (TRAFFIC, (1.0, -3.4e38), ""),
     ],
 )
 def test_a_truth_must_be_of_the_models_kind(task: Task, truth: Any, told: str) -> None:
     fault = task.truth_fault(truth)
     assert told in fault if told else not fault
+
+
+def test_an_answer_is_off_by_the_mean_over_its_steps() -> None:
+    (row,) = forecasts((90, 100, 110, 80, 100, 120))
+    assert TRAFFIC.residual(row, (104.0, 140.0)) == (22.0, 0.5)
+    assert TRAFFIC.residual(row, (110.0, 80.0)) == (15.0, 1.0), "the ends of the interval belong to it"
+    assert CLASSES.residual(row, 1) is None and CLASSES.horizon_ms == CLASSES.coverage == 0
 
 
 def test_a_forecast_is_told_as_values_with_their_unit() -> None:

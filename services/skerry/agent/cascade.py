@@ -16,6 +16,7 @@ from skerry.adapters.telemetry import logs
 from skerry.agent import local_answer
 from skerry.agent.capture import sampler
 from skerry.agent.local_answer import LocalAnswer, Step
+from skerry.agent.residual_memory import ResidualMemory
 from skerry.agent.sync.load_window import LoadWindow
 from skerry.core import errors, feedback, offload, refusals, sampling, series_stamp, specs
 from skerry.core.inference import InferReply, InferRequest
@@ -48,8 +49,16 @@ class _Model:
 class Cascade:
     """Made and used on the loop's thread. `remote` None: no larger model is known."""
 
-    def __init__(self, local: Predictor, remote: Remote | None, sample: sampler.Sample, load: LoadWindow) -> None:
+    def __init__(
+        self,
+        local: Predictor,
+        remote: Remote | None,
+        sample: sampler.Sample,
+        load: LoadWindow,
+        residual_memory: ResidualMemory,
+    ) -> None:
         self._local, self._remote, self._sample, self._load = local, remote, sample, load
+        self._residuals = residual_memory
         self._clock = asyncio.get_running_loop().time  # to ask for the running loop each time is a system call
         self._models: dict[str, _Model] = {}
         self._versions: dict[str, Manifest] = {}
@@ -95,7 +104,10 @@ class Cascade:
             return
         calibration = manifest.confidence
         confidences = manifest.task.confidences(outputs, calibration)
-        local = LocalAnswer(job, answer, outputs, manifest.task, calibration, confidences, started_s)
+        local = LocalAnswer(job, answer, outputs, manifest.task, calibration, confidences, confidences, started_s)
+        if self._residuals.knows_sources:
+            most = self._residuals.confidence(answer.digest, manifest, job.request.parameters)
+            local.sure = [min(sure, most) for sure in confidences] if most < 1 else confidences
         if manifest.state:
             local.step = self._step(local, manifest.window)
         self._decide(local)
@@ -106,7 +118,7 @@ class Cascade:
         if not isinstance(window, Window):
             return Step(0 if size else None)
         new, policy = local.job.request.inputs[0].shape[1], self._model(local.reply.model).capture
-        sure, threshold = local.confidences[0], local.calibration.threshold
+        sure, threshold = local.sure[0], local.calibration.threshold
         kind = self._sample.choose_window(window, new, sure, threshold, policy)
         is_wanted = window.is_full and (kind is not None or sure < threshold)
         return Step(len(window), window.is_full, window.tensor() if is_wanted else None, kind)
@@ -124,7 +136,7 @@ class Cascade:
         now_s = self._clock()
         remaining_s = None if context.deadline is None else context.remaining_s(now_s)
         question = offload.Question(
-            confidence=min(local.confidences),
+            confidence=min(local.sure),
             threshold=local.calibration.threshold,
             rows=len(local.confidences),
             remaining_s=0.0 if context.call is not None and context.call.done else remaining_s,
@@ -186,7 +198,7 @@ class Cascade:
             local_answer.teachable(local),
             local.reply.digest,
             local.outputs,
-            local.confidences,
+            local.sure,
             local.calibration.threshold,
             decision,
             local.task,

@@ -29,13 +29,14 @@ class Access:
     def __init__(self, proofs: Collection[feedback.Proof], tokens: Tokens, secret: str = "") -> None:
         self._proofs, self._tokens, self._secret = proofs, tokens, secret.encode()
 
-    def admit(self, call: Call, request: edge_pb2.FeedbackRequest) -> str | None:
-        """The name of the answer that the caller speaks of; None: it knows the request's id alone, and may. Raises
-        UnauthenticatedError (no proof), ForbiddenError (a wrong one), ExpiredTokenError."""
+    def admit(self, call: Call, request: edge_pb2.FeedbackRequest, *, horizon_ms: int = 0) -> str | None:
+        """The name of the answer that the caller speaks of; None: it knows the request's id alone, and may.
+        `horizon_ms`: how long after an answer of this model its truth is due. Raises UnauthenticatedError (no proof),
+        ForbiddenError (a wrong one), ExpiredTokenError."""
         if not self._proofs:
             raise errors.ForbiddenError("this agent takes no feedback (SKERRY_FEEDBACK=Off)")
         if request.token and feedback.Proof.TOKEN in self._proofs:
-            return self._tokens.answer_of(request.token, request.model, request.request_id)
+            return self._tokens.answer_of(request.token, request.model, request.request_id, horizon_ms=horizon_ms)
         if feedback.Proof.CERTIFICATE in self._proofs and call.peer_certificate is not None:
             return None
         if feedback.Proof.SECRET in self._proofs and (given := call.metadata.get("authorization")):

@@ -7,6 +7,7 @@ from skerry.adapters.telemetry.metrics import Metrics
 from skerry.agent.capture import capture_queue, sampler
 from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.agent.feedback_access import Access, CallerBudgets
+from skerry.agent.residual_memory import ResidualMemory
 from skerry.agent.sync import node_report
 from skerry.core import errors, feedback
 from skerry.core.tasks import Task, Truth
@@ -29,10 +30,11 @@ class FeedbackServicer:
         registry: Registry,
         access: Access,
         budgets: CallerBudgets,
+        residual_memory: ResidualMemory,
         metrics: Metrics,
     ) -> None:
         self._queue, self._spool_thread, self._registry = queue, spool_thread, registry
-        self._access, self._budgets = access, budgets
+        self._access, self._budgets, self._residuals = access, budgets, residual_memory
         self._outcomes = metrics.counter("skerry_feedback_total", "Calls of Feedback by outcome.", ("outcome",))
 
     def methods(self) -> Methods:
@@ -70,11 +72,20 @@ class FeedbackServicer:
         self._budgets.spend(call.peer_address)
         if not 0 < len(request.request_id) <= sampler.MAX_REQUEST_ID_CHARS + _MAX_ROW_CHARS:
             raise errors.InputError(f"request_id must be 1..{sampler.MAX_REQUEST_ID_CHARS} characters")
-        answer = self._access.admit(call, request)
+        answer = self._access.admit(call, request, horizon_ms=self._horizon_ms(request.model))
         task = self._registry.lookup(request.model).manifest.task
         truth = truth_of(request, task)
-        recorded = await self._queue.feedback(request.model, request.request_id, truth, task.digest, answer)
-        return edge_pb2.FeedbackReply.RECORDED if recorded else edge_pb2.FeedbackReply.NOT_CAPTURED
+        if not await self._queue.feedback(request.model, request.request_id, truth, task.digest, answer):
+            return edge_pb2.FeedbackReply.NOT_CAPTURED
+        self._residuals.settle(request.model, request.request_id, answer, truth)
+        return edge_pb2.FeedbackReply.RECORDED
+
+    def _horizon_ms(self, model: str) -> int:
+        """0 for a model that is not served: who may not be told so hears first that it needs a proof."""
+        try:
+            return self._registry.lookup(model).manifest.task.horizon_ms
+        except errors.SkerryError:
+            return 0
 
 
 def truth_of(request: edge_pb2.FeedbackRequest, task: Task) -> Truth:

@@ -15,7 +15,7 @@ log = logs.logger("agent.feedback")
 
 
 class Tokens:
-    """`clock()` gives Unix seconds; a token is good for `good_for_s`."""
+    """`clock()` gives Unix seconds; a token is good for `good_for_s`, or for longer where its truth is due later."""
 
     def __init__(self, key: bytes, clock: Callable[[], int], *, good_for_s: int) -> None:
         self._key, self._clock, self._good_for_s = key, clock, good_for_s
@@ -25,9 +25,10 @@ class Tokens:
         answer = os.urandom(feedback.ANSWER_BYTES)
         return answer.hex(), feedback.issue(self._key, model, request_id, answer, self._clock())
 
-    def answer_of(self, token: str, model: str, request_id: str) -> str:
-        """The name of the answer that a token came with. Raises ForbiddenError and ExpiredTokenError."""
-        lifetime = feedback.Lifetime(self._clock(), self._good_for_s)
+    def answer_of(self, token: str, model: str, request_id: str, *, horizon_ms: int = 0) -> str:
+        """The name of the answer that a token came with, whose truth was due `horizon_ms` later. Raises ForbiddenError
+        and ExpiredTokenError."""
+        lifetime = feedback.Lifetime(self._clock(), feedback.good_for_s(self._good_for_s, horizon_ms))
         return feedback.answer_of(self._key, token, model, request_id, lifetime).hex()
 
 

@@ -34,7 +34,8 @@ class Step:
 
 @dataclass(slots=True)  # a value; not frozen, because that triples the cost of making one
 class LocalAnswer:
-    """A local answer and how sure it is. `started_s`: when the request came (time.perf_counter)."""
+    """A local answer, how sure its version is of it (`confidences`), and how sure with what is known of the source, too
+    (`sure`). `started_s`: when the request came (time.perf_counter)."""
 
     job: Job
     reply: InferReply
@@ -42,6 +43,7 @@ class LocalAnswer:
     task: Task
     calibration: Calibration
     confidences: Confidences
+    sure: Confidences
     started_s: float
     step: Step | None = None
 
@@ -87,7 +89,7 @@ def parameters(local: LocalAnswer, reply: InferReply, decision: offload.Decision
     told: dict[str, Parameter] = {
         "skerry_route": decision.route,
         "skerry_reason": decision.reason,
-        "skerry_confidence": f"{min(local.confidences):.6f}",
+        "skerry_confidence": f"{min(local.sure):.6f}",
         "skerry_digest": reply.digest,
         "skerry_degraded": decision.degraded,
         "skerry_local_digest": local.reply.digest,

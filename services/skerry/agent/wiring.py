@@ -16,6 +16,7 @@ from skerry.agent.capture import capture_queue, sampler, spool
 from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.agent.capture.uploader import Uploader
 from skerry.agent.cascade import Cascade
+from skerry.agent.residual_memory import ResidualMemory
 from skerry.agent.settings import Settings
 from skerry.agent.sync import desired_state, gateway_client, node_report, stream
 from skerry.agent.sync.load_window import LoadWindow
@@ -91,13 +92,18 @@ def open_serving(settings: Settings) -> Serving:
     metrics.register_capture(instruments.metrics, queue)
     load = LoadWindow(loop.time)
     access, names = _feedback(settings)
-    sample = sampler.Sampler(queue, random.Random().random, lambda: time.time_ns() // 1_000_000, names)
+    residual_memory = ResidualMemory(loop.time, load.settled)
+    sample = sampler.Sampler(
+        queue, random.Random().random, lambda: time.time_ns() // 1_000_000, names, residual_memory.remember
+    )
     budgets = feedback_access.CallerBudgets(loop.time)
-    edge = feedback_servicer.FeedbackServicer(queue, spool_thread, registry, access, budgets, instruments.metrics)
+    edge = feedback_servicer.FeedbackServicer(
+        queue, spool_thread, registry, access, budgets, residual_memory, instruments.metrics
+    )
     identity = _identity(settings)
     credentials = identity.credentials if identity is not None else None
     remote = RemoteModel(settings.teacher, credentials=credentials) if settings.teacher else None
-    cascade = Cascade(DataPlane(registry, instruments), remote, sample, load)
+    cascade = Cascade(DataPlane(registry, instruments), remote, sample, load, residual_memory)
     loader = activation.RegistryLoader(registry, cascade)
     return Serving(instruments, memory, registry, remote, cascade, spool_thread, queue, load, loader, edge, boot_id)
 

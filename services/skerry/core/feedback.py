@@ -20,6 +20,7 @@ PARAMETER = "skerry_feedback_token"
 KEY_BYTES = 32
 ANSWER_BYTES = 9
 OFF = "Off"
+_DAY_S = 86_400
 _FORMAT = 1
 _HEAD = struct.Struct(f">B{ANSWER_BYTES}sQ")  # format, answer, Unix seconds
 _MAC_BYTES = 15  # 120 bits
@@ -44,6 +45,11 @@ class Lifetime:
 
     now_s: int
     good_for_s: int
+
+
+def good_for_s(least_s: int, horizon_ms: int) -> int:
+    """How long the token of an answer is good whose truth is due after `horizon_ms`: that and a day, if it is more."""
+    return max(least_s, horizon_ms // 1000 + _DAY_S) if horizon_ms else least_s
 
 
 def parse_proofs(text: str) -> Collection[Proof]:

@@ -109,7 +109,7 @@ class ModelReport(_message.Message):
     def __init__(self, model: _Optional[str] = ..., digest: _Optional[str] = ..., version: _Optional[int] = ..., target_digest: _Optional[str] = ..., target_rollout: _Optional[str] = ..., target_attempt: _Optional[int] = ..., target_state: _Optional[_Union[ModelState, str]] = ..., reason: _Optional[str] = ..., highest_permit: _Optional[int] = ..., last_known_good: _Optional[str] = ..., permit_request: _Optional[int] = ...) -> None: ...
 
 class Reading(_message.Message):
-    __slots__ = ("model", "digest", "window_s", "requests", "offloaded", "degraded", "failed", "confidence_counts", "p50_ms", "p99_ms", "refused", "requests_total", "failed_total", "refused_total")
+    __slots__ = ("model", "digest", "window_s", "requests", "offloaded", "degraded", "failed", "confidence_counts", "p50_ms", "p99_ms", "refused", "requests_total", "failed_total", "refused_total", "truths", "absolute_error", "coverage")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     WINDOW_S_FIELD_NUMBER: _ClassVar[int]
@@ -124,6 +124,9 @@ class Reading(_message.Message):
     REQUESTS_TOTAL_FIELD_NUMBER: _ClassVar[int]
     FAILED_TOTAL_FIELD_NUMBER: _ClassVar[int]
     REFUSED_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    TRUTHS_FIELD_NUMBER: _ClassVar[int]
+    ABSOLUTE_ERROR_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
     model: str
     digest: str
     window_s: float
@@ -138,7 +141,10 @@ class Reading(_message.Message):
     requests_total: int
     failed_total: int
     refused_total: int
-    def __init__(self, model: _Optional[str] = ..., digest: _Optional[str] = ..., window_s: _Optional[float] = ..., requests: _Optional[int] = ..., offloaded: _Optional[int] = ..., degraded: _Optional[int] = ..., failed: _Optional[int] = ..., confidence_counts: _Optional[_Iterable[int]] = ..., p50_ms: _Optional[float] = ..., p99_ms: _Optional[float] = ..., refused: _Optional[int] = ..., requests_total: _Optional[int] = ..., failed_total: _Optional[int] = ..., refused_total: _Optional[int] = ...) -> None: ...
+    truths: int
+    absolute_error: float
+    coverage: float
+    def __init__(self, model: _Optional[str] = ..., digest: _Optional[str] = ..., window_s: _Optional[float] = ..., requests: _Optional[int] = ..., offloaded: _Optional[int] = ..., degraded: _Optional[int] = ..., failed: _Optional[int] = ..., confidence_counts: _Optional[_Iterable[int]] = ..., p50_ms: _Optional[float] = ..., p99_ms: _Optional[float] = ..., refused: _Optional[int] = ..., requests_total: _Optional[int] = ..., failed_total: _Optional[int] = ..., refused_total: _Optional[int] = ..., truths: _Optional[int] = ..., absolute_error: _Optional[float] = ..., coverage: _Optional[float] = ...) -> None: ...
 
 class NodeReport(_message.Message):
     __slots__ = ("node", "agent_version", "boot_id", "sequence", "runtime", "models", "readings", "spool", "serving_address", "name_conflicts")

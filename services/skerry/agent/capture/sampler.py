@@ -62,12 +62,19 @@ class Sample(Protocol):
 
 
 class Sampler:
-    """A `Sample`. `draw()` gives uniform numbers in [0, 1), `clock()` wall time in Unix ms."""
+    """A `Sample`. `draw()` gives uniform numbers in [0, 1), `clock()` wall time in Unix ms. `remember` is told of
+    captured rows whose truth is due later."""
 
     def __init__(
-        self, queue: capture_queue.CaptureQueue, draw: Callable[[], float], clock: Callable[[], int], names: Names
+        self,
+        queue: capture_queue.CaptureQueue,
+        draw: Callable[[], float],
+        clock: Callable[[], int],
+        names: Names,
+        remember: Callable[[capture_queue.CapturedRow, Task], None],
     ) -> None:
         self._queue, self._draw, self._clock, self._names = queue, draw, clock, names
+        self._remember = remember
 
     def __call__(
         self, answer: AnsweredRequest, policy: sampling.CapturePolicy, cap: offload.TokenBucket, now_s: float
@@ -85,7 +92,11 @@ class Sampler:
             cap = left
             if not name and is_nameable(answer.request.id):
                 name, token = self._names.name(answer.request.model, answer.request.id)
-            is_kept |= self._queue.offer(self._cut(answer, row, sure, kind, name))
+            cut = self._cut(answer, row, sure, kind, name)
+            if self._queue.offer(cut):
+                is_kept = True
+                if name and answer.task.horizon_ms:
+                    self._remember(cut, answer.task)
         return Sampled(cap, token if is_kept else "")
 
     def choose_window(

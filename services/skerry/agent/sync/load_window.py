@@ -1,18 +1,22 @@
 """What a node counted lately, per model: requests, routes, the confidence histogram and the latency of answers.
 
 A window of whole seconds slides over the counts, so that a reading says how it is now; totals by version rise while the
-process lives, so that whoever hears them now and then misses none. Kept in memory only.
+process lives, so that whoever hears them now and then misses none. Truths of forecasts come late and seldom: of each
+version its newest ones are told, whenever they came. Kept in memory only.
 """
 
 import collections
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from skerry.core import confidence
+from skerry.core import confidence, contract
+from skerry.core.residuals import Residual
 from skerry.proto import fleet_pb2
 
 _MAX_LATENCIES = 256  # per second; more are not needed for a percentile
 _MAX_VERSIONS = 256  # whose totals are kept; those counted last
+_MAX_TRUE_VERSIONS = 32  # whose truths are kept; those told of last
 
 
 @dataclass(slots=True)
@@ -41,6 +45,7 @@ class LoadWindow:
         self._clock, self._window_s = clock, window_s
         self._models: dict[str, tuple[str, collections.deque[_Second]]] = {}
         self._totals: dict[tuple[str, str], _Total] = {}
+        self._truths: dict[tuple[str, str], collections.deque[Residual]] = {}
 
     def answered(
         self,
@@ -81,6 +86,14 @@ class LoadWindow:
         total.requests += 1
         total.refused += 1
 
+    def settled(self, model: str, digest: str, residual: Residual) -> None:
+        """A truth came: by how much that version was off."""
+        truths = self._truths.pop((model, digest), None) or collections.deque(maxlen=contract.MAX_READING_TRUTHS)
+        truths.append(residual)
+        self._truths[model, digest] = truths
+        while len(self._truths) > _MAX_TRUE_VERSIONS:
+            self._truths.pop(next(iter(self._truths)))
+
     def read(self) -> list[fleet_pb2.Reading]:
         """The newest window of every model that was asked for anything since its version began to serve."""
         return [self._read(model, digest, seconds) for model, (digest, seconds) in self._models.items()]
@@ -111,6 +124,7 @@ class LoadWindow:
     def _read(self, model: str, digest: str, seconds: collections.deque[_Second]) -> fleet_pb2.Reading:
         self._slide(seconds, int(self._clock()))
         total = self._totals.get((model, digest), _Total())
+        truths = self._truths.get((model, digest), ())
         latencies_ms = sorted(latency for second in seconds for latency in second.latencies_ms)
         return fleet_pb2.Reading(
             model=model,
@@ -128,7 +142,14 @@ class LoadWindow:
             or [0] * confidence.BINS,
             p50_ms=_percentile(latencies_ms, 0.50),
             p99_ms=_percentile(latencies_ms, 0.99),
+            truths=len(truths),
+            absolute_error=_mean([one.error for one in truths]),
+            coverage=_mean([one.covered for one in truths]),
         )
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values) if values else 0.0
 
 
 def _percentile(ordered: list[float], share: float) -> float:

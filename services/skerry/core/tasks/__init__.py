@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from skerry.core.confidence import Calibration, Outputs
 from skerry.core.inference import Parameter
+from skerry.core.residuals import Residual
 from skerry.core.tasks.classification import Classification
 from skerry.core.tasks.columns import ColumnFault
 from skerry.core.tasks.forecast import Forecast
@@ -36,6 +37,21 @@ class Task(Protocol):
     @property
     def width(self) -> int:
         """How many numbers answer one row."""
+        ...
+
+    @property
+    def horizon(self) -> int:
+        """How many steps of its series an answer reaches ahead; 0: it is of now."""
+        ...
+
+    @property
+    def horizon_ms(self) -> int:
+        """From the time of an answer until its truth is due."""
+        ...
+
+    @property
+    def coverage(self) -> float:
+        """The share of truths that an answer's interval means to cover; 0: there is no interval."""
         ...
 
     @property
@@ -74,6 +90,10 @@ class Task(Protocol):
 
     def is_bad(self, outputs: NDArray[Any], truth: NDArray[Any], bound: float) -> NDArray[Any]:
         """bool [n]: is this answer bad in the field? `bound` is the calibration's."""
+        ...
+
+    def residual(self, outputs: NDArray[Any], truth: Truth) -> Residual | None:
+        """By how much one answer [width] is off its truth, which can be one; None where that is no number."""
         ...
 
     def no_truth(self, rows: int) -> NDArray[Any]:

@@ -30,6 +30,18 @@ class Classification:
         return len(self.class_names)
 
     @property
+    def horizon(self) -> int:
+        return 0
+
+    @property
+    def horizon_ms(self) -> int:
+        return 0
+
+    @property
+    def coverage(self) -> float:
+        return 0.0
+
+    @property
     def digest(self) -> str:
         """That of the label map."""
         return label_map.digest(self.class_names)
@@ -82,6 +94,9 @@ class Classification:
     def is_bad(self, outputs: NDArray[Any], truth: NDArray[Any], bound: float) -> NDArray[Any]:
         """Another class than the truth's; there is no bound."""
         return np.asarray(self.classes(outputs) != truth)
+
+    def residual(self, outputs: NDArray[Any], truth: int | tuple[float, ...]) -> None:
+        return None
 
     def no_truth(self, rows: int) -> NDArray[Any]:
         return np.full(rows, NO_CLASS, dtype=np.int64)

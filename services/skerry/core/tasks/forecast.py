@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from skerry.core import confidence, errors
 from skerry.core.confidence import Calibration, Outputs
 from skerry.core.inference import Parameter
+from skerry.core.residuals import Residual
 from skerry.core.tasks import columns
 
 MEDIAN = 500
@@ -58,6 +59,10 @@ class Forecast:
     @property
     def width(self) -> int:
         return self.steps * len(self.quantiles_permille)
+
+    @property
+    def horizon_ms(self) -> int:
+        return self.horizon * self.step_seconds * 1000
 
     @property
     def coverage(self) -> float:
@@ -165,6 +170,10 @@ class Forecast:
     def is_bad(self, outputs: NDArray[Any], truth: NDArray[Any], bound: float) -> NDArray[Any]:
         """Is the error above the bound that the first version's holdout set?"""
         return np.asarray(self.errors(outputs, truth) > bound)
+
+    def residual(self, outputs: NDArray[Any], truth: int | tuple[float, ...]) -> Residual:
+        row, values = outputs.reshape(1, -1), np.asarray(truth, dtype=np.float64).reshape(1, -1)
+        return Residual(float(self.errors(row, values)[0]), float(self.covered(row, values)[0]))
 
     def no_truth(self, rows: int) -> NDArray[Any]:
         return np.full((rows, self.steps), np.nan, dtype=np.float32)
