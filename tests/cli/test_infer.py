@@ -20,6 +20,11 @@ from skerry.core import writers
 from skerry.proto import edge_pb2
 
 LABELS = ["low", "middle", "high"]
+FORECASTER = {
+    "task": "Forecast",
+    "forecast": {"target": "volume", "unit": "vehicles/h", "stepSeconds": 3600},
+    "input": {"name": "x", "datatype": "FP32", "shape": [2]},
+}
 
 
 @pytest.fixture
@@ -131,3 +136,6 @@ def test_feedback_goes_past_an_agent_that_does_not_serve_the_model_yet(tmp_path:
         still.edge_model("digits", classNames=LABELS, input={"name": "x", "datatype": "FP32", "shape": [2]})
         assert still.good("feedback", "digits", "q-1", "low") == "recorded: request q-1 is low\n"
         assert "was not captured" in still.bad(2, "feedback", "digits", "q-1", "low", "--node", "edge-1")
+        still.objects.create("EdgeModel", "traffic", FORECASTER, manager=writers.OPERATOR)
+        told = still.bad(2, "feedback", "traffic", "q-1", "3210.5", "--node", "edge-1")
+        assert "was not captured by any agent" in told and "nothing to compare with what was forecast" in told

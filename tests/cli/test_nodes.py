@@ -9,7 +9,9 @@ import pytest
 from cli_system import StillSystem
 
 from skerry.adapters import pki
-from skerry.core import join_tokens
+from skerry.adapters.fleetstate.memory import MemoryFleetState
+from skerry.cli import node_list
+from skerry.core import contract, join_tokens, writers
 
 KEY, OTHER = "sha256:" + "aa" * 32, "sha256:" + "bb" * 32
 
@@ -154,3 +156,22 @@ def test_a_node_is_shown_with_its_key_its_conflict_and_what_was_not_taken(system
     assert (row["standing"], row["approvedKey"], row["waitingKey"]) == ("Member", KEY, OTHER)
     assert row["refusals"]["counts"]["of a model that does not exist"] == 7
     assert "ghost" in system.bad(2, "nodes", "show", "ghost")
+
+
+def test_a_node_is_shown_with_what_its_forecasts_were_off_by(
+    system: StillSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forecast = {"target": "volume", "unit": "vehicles/h", "stepSeconds": 3600}
+    given = {"task": "Forecast", "forecast": forecast, "input": {"name": "x", "datatype": "FP32", "shape": [24, 3]}}
+    system.objects.create("EdgeModel", "traffic", given, manager=writers.OPERATOR)
+    report = {"model": "traffic", "digest": "sha256:" + "c" * 64, "version": 3}
+    system.objects.patch("EdgeNode", "edge-1", manager="gateway", status={"models": [report]})
+    live = MemoryFleetState()
+    monkeypatch.setattr(node_list.fleetstate, "open_fleetstate", lambda url: live)
+    assert "forecasts of" not in system.good("nodes", "show", "edge-1"), "no truth came"
+    reading = {"truths": 40, "absoluteError": 131.25, "coverage": 0.675}
+    live.put(contract.node_reading("edge-1", "traffic"), json.dumps(reading), ttl_s=30)
+    shown = system.good("nodes", "show", "edge-1")
+    assert "40 truths lately, mean error 131.25 vehicles/h, 68% in the interval (80% are meant to be)" in shown
+    (told,) = json.loads(system.good("nodes", "show", "edge-1", "--json"))["forecasts"]
+    assert {name: told[name] for name in reading} == reading

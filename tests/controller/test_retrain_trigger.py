@@ -8,6 +8,7 @@ import controlling
 import pytest
 
 from skerry.adapters.fleetstate.protocol import FleetState
+from skerry.controller import retrain_trigger
 from skerry.core import digests, errors, writers
 
 World = controlling.World
@@ -203,3 +204,23 @@ def test_a_step_of_the_wall_clock_ends_no_cooldown_and_prolongs_none(world: Worl
     assert fired(world) == []
     world.now_ms += 40_000
     assert len(fired(world)) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"truths": 200, "coverage": 0.5}, (400, 200.0)),
+        ({"truths": 200, "coverage": 1}, (400, 400.0)),
+        ({"truths": 501, "coverage": 0.5}, (0, 0.0)),
+        ({"truths": -1, "coverage": 0.5}, (0, 0.0)),
+        ({"truths": "many", "coverage": 0.5}, (0, 0.0)),
+        ({"truths": 200, "coverage": 1.5}, (0, 0.0)),
+        ({"truths": 200, "coverage": "all"}, (0, 0.0)),
+        ({"truths": 200, "coverage": float("nan")}, (0, 0.0)),
+        ({"truths": 200}, (0, 0.0)),
+        ({}, (0, 0.0)),
+    ],
+)
+def test_truths_of_readings_are_added_up_where_they_can_be(changes: dict[str, Any], told: tuple[int, float]) -> None:
+    added = retrain_trigger._truths([changes, changes])
+    assert (added.told, added.covered) == told

@@ -6,6 +6,7 @@ import pytest
 
 from skerry.core import drift, retrain, specs
 from skerry.core.retrain import Facts
+from skerry.core.tasks import Forecast
 
 NOW = 10_000_000
 POLICY = {"minNewExamples": 600, "driftMinExamples": 300, "cooldownSeconds": 60}
@@ -24,7 +25,31 @@ CALM = (0, 100, 900)
 STORM = drift.Window((500, 400, 100), 1000, 400)
 ENOUGH = Facts(new_examples=600, dataset="new", last_dataset="old", last_run_ms=NOW - 61_000, reference=CALM)
 
+FORECASTER = replace(MODEL, task=Forecast("load", "kWh", (100, 500, 900), 900))
+A_DAY_AHEAD = replace(MODEL, task=Forecast("load", "kWh", (100, 500, 900), 3600, horizon=24))
+FEW = replace(ENOUGH, new_examples=300)
+
 ROWS = [
+    pytest.param(
+        FORECASTER, replace(FEW, truths=drift.Truths(500, 290.0)), True, "CoverageFall", id="an interval that misses"
+    ),
+    pytest.param(FORECASTER, replace(FEW, truths=drift.Truths(500, 360.0)), False, "Waiting", id="by less than ten"),
+    pytest.param(FORECASTER, replace(FEW, truths=drift.Truths(99, 0.0)), False, "Waiting", id="of too few truths"),
+    pytest.param(FORECASTER, replace(FEW, truths=drift.Truths(100, 66.0)), False, "Waiting", id="but not surely so"),
+    pytest.param(
+        A_DAY_AHEAD, replace(FEW, truths=drift.Truths(500, 290.0)), False, "Waiting", id="horizons that overlap are few"
+    ),
+    pytest.param(
+        A_DAY_AHEAD, replace(FEW, truths=drift.Truths(4000, 1200.0)), True, "CoverageFall", id="of many they are enough"
+    ),
+    pytest.param(
+        FORECASTER,
+        replace(FEW, new_examples=299, truths=drift.Truths(500, 290.0)),
+        False,
+        "DriftSeen",
+        id="an interval that misses, and too few examples to learn from",
+    ),
+    pytest.param(MODEL, replace(FEW, truths=drift.Truths(500, 0.0)), False, "Waiting", id="classes have no interval"),
     pytest.param(MODEL, ENOUGH, True, "EnoughExamples", id="enough new examples fire"),
     pytest.param(
         MODEL, replace(ENOUGH, last_run_ms=0, last_dataset=""), True, "EnoughExamples", id="so do they the first time"

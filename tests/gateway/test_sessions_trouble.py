@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -145,6 +146,11 @@ BAD_REPORTS: dict[str, Any] = {
     "a negative permit": report(models=[fleet_pb2.ModelReport(model="digits", highest_permit=-1)]),
     "too many models": report(models=[fleet_pb2.ModelReport(model=f"m{n}") for n in range(300)]),
     "a reading that is not finite": report(readings=[fleet_pb2.Reading(model="digits", p99_ms=float("nan"))]),
+    "an error that is not finite": report(readings=[fleet_pb2.Reading(model="m", truths=1, absolute_error=math.inf)]),
+    "an error below nothing": report(readings=[fleet_pb2.Reading(model="m", truths=1, absolute_error=-1)]),
+    "more truths covered than came": report(readings=[fleet_pb2.Reading(model="m", truths=1, coverage=1.01)]),
+    "fewer truths than none": report(readings=[fleet_pb2.Reading(model="m", truths=-1)]),
+    "more truths than are told": report(readings=[fleet_pb2.Reading(model="m", truths=501)]),
     "a reading of a model that is none": report(readings=[fleet_pb2.Reading(model="a:b")]),
 }
 

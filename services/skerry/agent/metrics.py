@@ -55,6 +55,18 @@ def register(
         },
     )  # fmt: skip
     metrics.gauge(
+        "skerry_forecast_truths", "Truths of the version's forecasts that came lately.", ("model", "digest"),
+        lambda: {(one.model, one.digest): float(one.truths) for one in load.read() if one.truths},
+    )  # fmt: skip
+    metrics.gauge(
+        "skerry_forecast_error", "Mean absolute error against them, in the target's unit.", ("model", "digest"),
+        lambda: {(one.model, one.digest): one.absolute_error for one in load.read() if one.truths},
+    )  # fmt: skip
+    metrics.gauge(
+        "skerry_forecast_coverage", "Share of them that lay in their interval.", ("model", "digest"),
+        lambda: {(one.model, one.digest): one.coverage for one in load.read() if one.truths},
+    )  # fmt: skip
+    metrics.gauge(
         "skerry_target_state", "1: how the assigned version stands.", ("model", "state"),
         lambda: {(model, target.shown.state): 1.0 for model, target in updates.targets.items()},
     )  # fmt: skip

@@ -101,7 +101,9 @@ def feedback(
     secret = files.read(secret_file, max_bytes=4096).decode(errors="replace").strip() if secret_file else ""
     given = agent_client.Truth(model, request_id, told, token, secret)
     if not agent_client.give_feedback_to_any(addresses, given, _TIMEOUT_S):
+        what = "label" if described.class_names else "compare with what was forecast"
         raise errors.NotFoundError(
-            f"request {request_id} was not captured by any agent that was asked: there is nothing to label"
+            f"request {request_id} was not captured by any agent that was asked, or is forgotten there: there is "
+            f"nothing to {what}, and the truth was not kept"
         )
     output.say(f"recorded: request {request_id} is {described.task.truth_text(told)}")

@@ -9,8 +9,8 @@ from typing import Any
 from skerry.adapters import fleetstate
 from skerry.adapters.objects.protocol import Object
 from skerry.cli import object_access, output, system_file
-from skerry.core import contract, errors
-from skerry.dashboard import nodes, views
+from skerry.core import contract, errors, specs
+from skerry.dashboard import fields, nodes, views
 
 _STATE_STYLES = {"Online": "green", "Stale": "yellow", "Offline": "red", "Unknown": "dim"}
 
@@ -34,12 +34,14 @@ def show_one(name: str, as_json: bool, state: Path) -> None:
     system, now = system_file.read(state), object_access.now_ms()
     store = object_access.store_of(state)
     thing = store.get("EdgeNode", name)
-    seen = nodes.view(store.list("EdgeNode"), store.list("EdgeFleet"), {}, now_ms=now)
+    live = {key: fields.mapping(fields.json_of(text)) for key, text in _readings(system.redis).items()}
+    seen = nodes.view(store.list("EdgeNode"), store.list("EdgeFleet"), live, now_ms=now)
     node = next((one for one in seen if one.name == name), None)
     if node is None:
         raise errors.NotFoundError(f"EdgeNode {name} was deleted just now")
     addresses = {agent.node: agent.address for agent in system.agents}
     row = _row(node, thing, addresses.get(name, node.address), _spools(system.redis)) | _details(node)
+    row["forecasts"] = _forecasts(node, {model.name: model for model in store.list("EdgeModel")})
     if as_json:
         output.print_json(row)
     else:
@@ -76,11 +78,37 @@ def _print_one(row: Mapping[str, Any], node: views.Node, now: int) -> None:
     facts += [
         (f"serves {one.model}", f"v{one.version} {output.short(one.digest)}") for one in node.serving if one.digest
     ]
+    facts += [(f"forecasts of {one['model']}", one["text"]) for one in row["forecasts"]]
     facts += [(one.type, f"{one.status}: {one.message or one.reason}") for one in node.conditions]
     if node.refusals is not None:
         facts += [("not taken", f"{count} {words}") for words, count in node.refusals.counts]
         facts.append(("the last one", f"{output.age(node.refusals.at_ms, now)} ago: {node.refusals.message}"))
     output.print_table(node.name, ["what", "is"], [[what, told] for what, told in facts if told])
+
+
+def _forecasts(node: views.Node, models: Mapping[str, Object]) -> list[dict[str, Any]]:
+    """How the forecasts of the versions that it serves did, of those whose truth has come."""
+    listed = []
+    for one in node.serving:
+        reading, model = one.reading, models.get(one.model)
+        if reading is None or reading.absolute_error is None or reading.coverage is None or model is None:
+            continue
+        try:
+            task = specs.parse_edge_model(one.model, model.spec).task
+        except errors.InputError:  # its condition says what is wrong with it
+            continue
+        error = task.truth_text((reading.absolute_error,))
+        text = f"{reading.truths} truths lately, mean error {error}, {reading.coverage:.0%} in the interval"
+        counted = {"truths": reading.truths, "absoluteError": reading.absolute_error, "coverage": reading.coverage}
+        listed.append({"model": one.model, **counted, "text": f"{text} ({task.coverage:.0%} are meant to be)"})
+    return listed
+
+
+def _readings(redis: str) -> Mapping[str, str]:
+    try:
+        return fleetstate.open_fleetstate(redis).get(contract.NODE_READINGS)
+    except errors.UnavailableError:
+        return {}
 
 
 def _spools(redis: str) -> Mapping[str, str]:

@@ -96,6 +96,7 @@ class RetrainTrigger:
         # Where there is a bound the dataset grows no more, though new rows come: old ones make room for them.
         new = _count(curator, "captured") + _count(curator, "overBudget") - known if dataset else 0
         digest, reference = self._stable(model)
+        fresh = _fresh(model.name, digest, nodes, now_ms)
         return retrain.Facts(
             new_examples=max(0, new),
             dataset=dataset,
@@ -104,7 +105,8 @@ class RetrainTrigger:
             active_run=active[0] if active else "",
             active_rollout=moving[0] if moving else "",
             reference=reference,
-            window=_window(model.name, digest, nodes, now_ms),
+            window=_window(fresh),
+            truths=_truths(fresh),
         )
 
     def _last_run_ms(self, model: str, runs: Sequence[Object], now_ms: int) -> int:
@@ -166,17 +168,35 @@ class RetrainTrigger:
         log.info("retrain_fired", model=model.name, run=made.name, reason=decided.reason, message=decided.message)
 
 
-def _window(model: str, digest: str, nodes: Sequence[Mapping[str, Any]], now_ms: int) -> drift.Window:
-    """Recent answers of all nodes that the stable version gave."""
+def _fresh(model: str, digest: str, nodes: Sequence[Mapping[str, Any]], now_ms: int) -> Sequence[Mapping[str, Any]]:
+    """Recent readings of the nodes where the stable version serves."""
+    return [
+        reading
+        for reading in nodes
+        if digest
+        and abs(now_ms - _count(reading, "atUnixMs")) <= _FRESH_MS
+        and (reading.get("model"), reading.get("digest")) == (model, digest)
+    ]
+
+
+def _window(readings: Sequence[Mapping[str, Any]]) -> drift.Window:
+    """Recent answers of all these nodes."""
     total = drift.Window()
-    for reading in nodes:
-        fresh = abs(now_ms - _count(reading, "atUnixMs")) <= _FRESH_MS
-        if not digest or not fresh or (reading.get("model"), reading.get("digest")) != (model, digest):
-            continue
+    for reading in readings:
         counts = reading.get("confidenceCounts", [])
         if isinstance(counts, list) and all(type(one) is int for one in counts):
             hard = _count(reading, "offloaded") + _count(reading, "degraded")
             total = total.plus(drift.Window(tuple(counts), _count(reading, "requests"), hard))
+    return total
+
+
+def _truths(readings: Sequence[Mapping[str, Any]]) -> drift.Truths:
+    """The newest truths of all these nodes."""
+    total = drift.Truths()
+    for reading in readings:
+        told, coverage = _count(reading, "truths"), reading.get("coverage")
+        if isinstance(coverage, int | float) and 0 <= coverage <= 1 and 0 < told <= contract.MAX_READING_TRUTHS:
+            total = total.plus(told, coverage)
     return total
 
 

@@ -1,10 +1,15 @@
-"""Has the world changed? The confidence of recent answers against the version's own holdout, and the offload rate.
+"""Has the world changed? The confidence of recent answers against the version's own holdout, the offload rate, and of
+forecasts how many truths their interval covered.
 
 Confidence: the two-sample Kolmogorov-Smirnov test on equal bins. Binning can only lower the distance, so it makes the
 test later, never wrong. The p-value is the asymptotic one with Stephens' correction for small samples (M. A. Stephens,
 "Use of the Kolmogorov-Smirnov, Cramér-von Mises and related statistics without extensive tables", Journal of the Royal
 Statistical Society B 32, 1970). With many answers any difference is significant, so a least distance is asked for too.
 What follows from drift is `core.retrain`'s business.
+
+Coverage: the truths that an interval missed, bounded by a confidence sequence (`core.arms`), against its nominal share
+and ten points more. Errors of answers whose horizons overlap go together: of answers a horizon of h steps ahead only
+one in h counts.
 """
 
 import enum
@@ -15,7 +20,8 @@ from dataclasses import dataclass
 from skerry.core import arms
 from skerry.core.specs.model import RetrainSpec
 
-MIN_ANSWERS = 100  # below this neither test is asked
+MIN_ANSWERS = 100  # below this no test is asked
+COVERAGE_FALL = 0.1  # below the nominal coverage
 
 
 class Outcome(enum.StrEnum):
@@ -40,6 +46,17 @@ class Window:
         if not mine or not theirs:
             counts = mine or theirs
         return Window(counts, self.requests + other.requests, self.hard + other.hard)
+
+
+@dataclass(frozen=True, slots=True)
+class Truths:
+    """The newest truths about forecasts of all nodes with one version; `covered` of them lay in their interval."""
+
+    told: int = 0
+    covered: float = 0.0
+
+    def plus(self, told: int, coverage: float) -> "Truths":
+        return Truths(self.told + told, self.covered + told * coverage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +93,21 @@ def judge(reference: Sequence[int], window: Window, target_rate: float, policy: 
         reason = f"{rate:.0%} of answers are hard, the version was set for {target_rate:.0%}"
         return Verdict(Outcome.DRIFT, "OffloadRise", reason, distance, p_value)
     return Verdict(Outcome.NO_DRIFT, "AsExpected", shift, distance, p_value)
+
+
+def judge_coverage(truths: Truths, nominal: float, horizon: int, policy: RetrainSpec) -> Verdict:
+    """Drift when the interval surely covers less than it means to (`nominal`, 0: there is none) by ten points.
+    `horizon`: in steps."""
+    if not nominal or truths.told < MIN_ANSWERS:
+        reason = f"{truths.told} recent truths, {MIN_ANSWERS} are needed"
+        return Verdict(Outcome.INCONCLUSIVE, "TooFewTruths", reason)
+    alone = 1 / max(1, horizon)
+    missed = arms.Arm(round(alone * truths.told), round(alone * (truths.told - truths.covered)))
+    covers = f"the interval covers {truths.covered / truths.told:.0%} of {truths.told} recent truths, not {nominal:.0%}"
+    low, _ = arms.bounds(missed, policy.drift_alpha_ppm / 1e6)
+    if low > 1 - nominal + COVERAGE_FALL:
+        return Verdict(Outcome.DRIFT, "CoverageFall", covers)
+    return Verdict(Outcome.NO_DRIFT, "AsExpected", covers)
 
 
 def kolmogorov_smirnov(first: Sequence[int], second: Sequence[int]) -> tuple[float, float]:

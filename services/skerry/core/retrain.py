@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from skerry.core import drift
 from skerry.core.specs.model import EdgeModel
 
-NOTHING = drift.Window()
+NOTHING, NO_TRUTHS = drift.Window(), drift.Truths()
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,8 @@ class Facts:
 
     `new_examples`: labelled since the dataset of the last run; `dataset`, `last_dataset`: digests of the newest dataset
     and of the last run's; `last_run_ms`: when the last run ended, 0 for none; `active_run`, `active_rollout`: names, or
-    empty; `reference`: confidence counts of the stable version's holdout, empty when not known.
+    empty; `reference`: confidence counts of the stable version's holdout, empty when not known; `window`, `truths`:
+    what the nodes that serve the stable version read lately.
     """
 
     new_examples: int = 0
@@ -29,6 +30,7 @@ class Facts:
     active_rollout: str = ""
     reference: tuple[int, ...] = ()
     window: drift.Window = NOTHING
+    truths: drift.Truths = NO_TRUTHS
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,9 @@ def should_retrain(model: EdgeModel, facts: Facts, *, now_ms: int) -> Decision:
     if new >= policy.min_new_examples:
         return Decision(True, "EnoughExamples", f"{new} new labelled examples, {policy.min_new_examples} are asked for")
     judged = drift.judge(facts.reference, facts.window, model.offload.target_rate_permille / 1000, policy)
+    if judged.outcome is not drift.Outcome.DRIFT:
+        covered = drift.judge_coverage(facts.truths, model.task.coverage, model.task.horizon, policy)
+        judged = covered if covered.outcome is drift.Outcome.DRIFT else judged
     if judged.outcome is not drift.Outcome.DRIFT:
         return Decision(False, "Waiting", f"{new} of {policy.min_new_examples} new examples; {judged.reason}")
     if new < policy.drift_min_examples:

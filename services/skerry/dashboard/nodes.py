@@ -110,7 +110,7 @@ def _serving(node: str, report: specs.ModelReport, live: Readings) -> views.Serv
 def _reading(value: Mapping[str, Any] | None) -> views.Reading | None:
     if value is None:
         return None
-    requests = fields.whole(value.get("requests"))
+    requests, truths = fields.whole(value.get("requests")), fields.whole(value.get("truths"))
     counts = value.get("confidenceCounts")
     return views.Reading(
         requests=requests,
@@ -120,6 +120,9 @@ def _reading(value: Mapping[str, Any] | None) -> views.Reading | None:
         confidence=[fields.whole(count) for count in counts] if isinstance(counts, list) else [],
         p50_ms=fields.real(value.get("p50Ms")) if requests else None,
         p99_ms=fields.real(value.get("p99Ms")) if requests else None,
+        truths=truths,
+        absolute_error=fields.real(value.get("absoluteError")) if truths else None,
+        coverage=fields.real(value.get("coverage")) if truths else None,
     )
 
 

@@ -16,7 +16,8 @@ from skerry.core.rollout.status import Failure, Tally
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one node measured lately for one model. `confidence` counts answers in 20 equal bins over [0, 1]."""
+    """What one node measured lately for one model. `confidence` counts answers in 20 equal bins over [0, 1]. Of the
+    newest `truths` about forecasts: their mean `absolute_error` in the target's unit, and the share in the interval."""
 
     requests: int
     offload_rate: float | None
@@ -25,6 +26,9 @@ class Reading:
     confidence: Sequence[int]
     p50_ms: float | None
     p99_ms: float | None
+    truths: int = 0
+    absolute_error: float | None = None
+    coverage: float | None = None
 
     @property
     def mean_confidence(self) -> float | None:

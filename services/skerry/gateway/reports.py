@@ -64,9 +64,13 @@ def _check_model(model: fleet_pb2.ModelReport, where: str) -> None:
 
 def _check_reading(reading: fleet_pb2.Reading, where: str) -> None:
     names.check("EdgeModel", reading.model)
-    numbers = (reading.window_s, reading.p50_ms, reading.p99_ms)
+    numbers = (reading.window_s, reading.p50_ms, reading.p99_ms, reading.absolute_error, reading.coverage)
     if not all(math.isfinite(one) for one in numbers) or len(reading.confidence_counts) > 64:
         raise errors.InputError(f"{where}: the reading of model {reading.model} holds a number that is not finite")
+    if not 0 <= reading.truths <= contract.MAX_READING_TRUTHS or reading.absolute_error < 0 or reading.coverage < 0:
+        raise errors.InputError(f"{where}: the reading of model {reading.model} tells truths that cannot be")
+    if reading.coverage > 1:
+        raise errors.InputError(f"{where}: the reading of model {reading.model} covers more truths than came")
     if len(reading.digest) > MAX_TEXT_CHARS:
         raise errors.TooLargeError(f"{where}: digest in the reading of model {reading.model} is too long")
 
