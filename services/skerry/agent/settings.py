@@ -40,7 +40,8 @@ class Settings:
     its answer), `Secret` (the site's), `Certificate` (a client certificate on SKERRY_TLS_LISTEN); several separated by
     commas: any of them; `Off`: no truths are taken."""
     feedback_token_s: int = 31 * 86_400
-    """SKERRY_FEEDBACK_TOKEN_SECONDS: how long after its answer a token is good."""
+    """SKERRY_FEEDBACK_TOKEN_SECONDS: how long after its answer a token is good; of a forecast at least for its horizon
+    and a day."""
     feedback_secret_file: Path | None = None
     """SKERRY_FEEDBACK_SECRET_FILE: file of the site's secret, at least 16 characters; read at the start."""
     tls_listen: tuple[str, int] | None = None
