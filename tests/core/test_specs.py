@@ -272,3 +272,20 @@ def test_any_status_of_a_node_is_parsed_or_refused(anything: Any) -> None:
             specs.parse_node("n", {}, status)
         except errors.InputError as exc:
             assert "EdgeNode n: status" in str(exc)
+
+
+def test_every_answer_of_a_forecaster_is_kept_unless_it_is_said_otherwise() -> None:
+    forecast = {"target": "load", "unit": "kWh", "stepSeconds": 900}
+    model = _without(MODEL, "classNames") | {"task": "Forecast", "forecast": forecast}
+    kept = [
+        (specs.parse_edge_model("m", spec).offload.exploration_permille, specs.offload_for_nodes("m", spec))
+        for spec in (model, _with("offload.burst", 1, model), _with("offload.explorationPermille", 50, model), MODEL)
+    ]
+    assert kept == [
+        (1000, {"explorationPermille": 1000}),
+        (1000, {"burst": 1, "explorationPermille": 1000}),
+        (50, {"explorationPermille": 50}),
+        (100, {}),
+    ]
+    for spec in (model, MODEL):
+        assert specs.parse_offload(specs.offload_for_nodes("m", spec)) == specs.parse_edge_model("m", spec).offload

@@ -139,9 +139,8 @@ class View:
         if change.deleted:
             self._offload.pop(thing.name, None)
             return before is not None
-        offload = thing.spec.get("offload", {})
         try:
-            specs.parse_offload(offload, thing.name)
+            offload = specs.offload_for_nodes(thing.name, thing.spec)
         except errors.InputError as exc:  # nodes keep the policy that they have
             _log.error("offload_policy_unreadable", model=thing.name, message=str(exc))
             return False

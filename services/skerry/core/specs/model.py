@@ -74,6 +74,10 @@ class OffloadSpec:
         )
 
 
+# By task. The truth of a forecast comes with time, at no cost, and seldom enough: each counts.
+EXPLORATION_PERMILLE = {"Classification": OffloadSpec().exploration_permille, "Forecast": 1000}
+
+
 @dataclass(frozen=True, slots=True)
 class RetrainSpec:
     """EdgeModel.spec.retrain: when a run is worth it (see `core.retrain`), how it trains, and as what job."""
@@ -125,7 +129,18 @@ def parse_edge_model(name: str, spec: Mapping[str, Any]) -> EdgeModel:
 
 def parse_offload(spec: Mapping[str, Any], owner: str = "given") -> OffloadSpec:
     """EdgeModel.spec.offload alone, as nodes receive it. Raises InputError."""
-    return read("EdgeModel", owner, "spec.offload", spec, _offload)
+    return read("EdgeModel", owner, "spec.offload", spec, lambda reader: _offload(reader, OffloadSpec()))
+
+
+def offload_for_nodes(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """EdgeModel.spec.offload, with what a node cannot know filled in: there `parse_offload` is told no task. Of the
+    rest of the spec nothing is asked. Raises InputError."""
+    given = spec.get("offload", {})
+    parse_offload(given, name)
+    usual, field = OffloadSpec().exploration_permille, "explorationPermille"
+    permille = EXPLORATION_PERMILLE.get(str(spec.get("task")), usual)
+    is_usual = permille == usual or given.get(field) is not None
+    return dict(given) if is_usual else {**given, field: permille}
 
 
 def parse_retrain(spec: Mapping[str, Any], owner: str = "given") -> RetrainSpec:
@@ -140,6 +155,7 @@ def _edge_model(name: str, reader: Reader) -> EdgeModel:
     except errors.InputError as exc:
         raise reader.fault("preprocessing", f"is not usable: {exc}") from exc
     answered = task.task(reader, "Classification")
+    unset = OffloadSpec(exploration_permille=EXPLORATION_PERMILLE[answered.name])
     return EdgeModel(
         name=name,
         task=answered,
@@ -148,7 +164,7 @@ def _edge_model(name: str, reader: Reader) -> EdgeModel:
         input=reader.inner("input", _input),
         preprocessing=tuple(steps),
         dataset_digest=reader.digest("datasetDigest", ""),
-        offload=reader.inner("offload", _offload),
+        offload=reader.inner("offload", lambda inner: _offload(inner, unset)),
         retrain=reader.inner("retrain", retrain_fields),
         gates=reader.inner("gates", lambda inner: _gates(inner, answered)),
         rollout=reader.inner("rollout", strategy),
@@ -172,8 +188,7 @@ def _input(reader: Reader) -> Input:
     return Input(reader.text("name", None, limit=120), datatype, shape)
 
 
-def _offload(reader: Reader) -> OffloadSpec:
-    default = OffloadSpec()
+def _offload(reader: Reader, default: OffloadSpec) -> OffloadSpec:
     return OffloadSpec(
         enabled=reader.flag("enabled", default.enabled),
         target_rate_permille=reader.integer("targetRatePermille", default.target_rate_permille, 0, 1000),
