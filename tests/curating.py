@@ -14,7 +14,7 @@ from skerry.adapters.events.memory import MemoryEvents
 from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.adapters.streams.memory import MemoryStreams
-from skerry.core import contract, dataset_parts, datasets, digests, errors
+from skerry.core import contract, dataset_parts, datasets, digests, errors, evidence_counters, truth_delay
 from skerry.core.tasks import Classification
 from skerry.curator import telling
 from skerry.curator.evidence import EvidenceCounts
@@ -63,6 +63,11 @@ def example(seed: int, **fields: Any) -> bytes:
 def truth(data: bytes, label: int) -> bytes:
     made = fleet_pb2.Truth(model="digits", node="north", example_id=digests.sha256(data), request_id="r", label=label)
     return bytes(made.SerializeToString(deterministic=True))
+
+
+def counter(model: str, digest: str, node: str, answered_unix_ms: int) -> str:
+    """Where the answers of then are counted, whose truth comes at once."""
+    return evidence_counters.counters_of(model, digest, node, answered_unix_ms, truth_delay.AT_ONCE)[0]
 
 
 class FakeTeacher:

@@ -14,7 +14,7 @@ from typing import Any
 from rollout_agent import MODEL, Agent, Message, version
 
 from skerry.controller import stopwatch
-from skerry.core import arms, evidence, rollout, specs
+from skerry.core import arms, evidence, rollout, specs, truth_delay
 from skerry.core.rollout import permits, planner, settling
 
 T0_MS = 1_790_000_000_000
@@ -50,6 +50,7 @@ class World:
         self.unreachable_files: set[str] = set()
         self.swap_fails: set[tuple[str, str]] = set()
         self.metrics = "good"
+        self.delay = truth_delay.AT_ONCE  # of the model's answers
         self.claims: dict[str, tuple[float, float]] = {}  # (n, bad) that is counted for a hostile node
         self.evidence: evidence.Evidence | None = None  # that the last plan was given
         self.elapsed = rollout.Elapsed()  # and what had been counted for it
@@ -140,7 +141,7 @@ class World:
         writes = 0
         for name, spec in parsed.items():
             before = self.status(name)
-            case = rollout.Case(spec, self.versions, self.stable, FLEET, newer.get(name, ""))
+            case = rollout.Case(spec, self.versions, self.stable, FLEET, newer.get(name, ""), self.delay)
             plan = self._plan(case, before, epoch, watch.of(name, before))
             self.watch(name, spec, before, plan)
             if plan.stale:

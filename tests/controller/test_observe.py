@@ -6,7 +6,7 @@ import pytest
 
 from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.controller import observe
-from skerry.core import arms, contract, digests, errors, evidence
+from skerry.core import arms, contract, digests, errors, evidence, evidence_counters
 
 NEW, OLD = digests.sha256(b"new"), digests.sha256(b"old")
 NOW_MS = 1_790_000_000_000 - 1_790_000_000_000 % contract.EVIDENCE_BUCKET_MS + 3_000
@@ -81,7 +81,7 @@ def test_the_number_of_counters_asked_is_bounded(state: MemoryFleetState) -> Non
             return super().count(counters)
 
     count(Watched(), since_ms=0)
-    assert max(asked) <= 2 * observe.MAX_BUCKETS
+    assert max(asked) <= 2 * evidence_counters.MAX_NARROW
 
 
 def test_requests_are_counted_by_version_also_those_that_the_canary_met_before_it_swapped(

@@ -23,9 +23,14 @@ HEX = "ab" * 32
         pytest.param(contract.spool_reading("north"), "spool:north", id="a node's spool"),
         pytest.param(contract.curator_reading("m"), "curator:m", id="what the curator says"),
         pytest.param(
-            contract.evidence_counter("m", f"sha256:{HEX}", "north", contract.evidence_bucket(12_345)),
+            contract.evidence_counter("m", f"sha256:{HEX}", "north", 12_345 // contract.EVIDENCE_BUCKET_MS),
             f"evidence:m:{HEX}:north:2",
             id="a counter of answers, five seconds each",
+        ),
+        pytest.param(
+            contract.wide_evidence_counter("m", f"sha256:{HEX}", "north", 3),
+            f"evidence-wide:m:{HEX}:north:3",
+            id="a counter of answers whose truth comes late",
         ),
         pytest.param(
             contract.stream_entry("m", f"sha256:{HEX}", contract.TRUTH),

@@ -16,7 +16,6 @@ import valkey
 
 from skerry.adapters import fleetstate, streams
 from skerry.adapters.blobs.directory import DirectoryBlobs
-from skerry.curator import evidence
 from skerry.proto import fleet_pb2
 
 EXAMPLES = 6
@@ -85,7 +84,7 @@ def test_a_curator_killed_at_any_effect_labels_all_once(tmp_path: Path, server: 
         assert json.loads(world.blobs.read(f"labels/digits/{name}.json", max_bytes=10_000))["source"] == "Teacher"
     assert world.state.published.captured == EXAMPLES
     assert world.streams.read("skerry:examples", "curator", "other", count=10, block_s=0.0) == []
-    (counts,) = world.fleetstate.count([evidence.counter("digits", curating.VERSION, "north", 7_000)])
+    (counts,) = world.fleetstate.count([curating.counter("digits", curating.VERSION, "north", 7_000)])
     assert counts.get("n", 0) <= EXAMPLES
     assert counts.get("bad", 0) <= 4
 
@@ -96,7 +95,7 @@ def test_a_curator_that_nobody_kills_counts_all(tmp_path: Path, server: valkey.V
     for seed in range(EXAMPLES):
         world.upload(curating.example(seed, kind=fleet_pb2.EXPLORATION, answered_unix_ms=7_000))
     world.work(10)
-    (counts,) = world.fleetstate.count([evidence.counter("digits", curating.VERSION, "north", 7_000)])
+    (counts,) = world.fleetstate.count([curating.counter("digits", curating.VERSION, "north", 7_000)])
     assert counts == {"n": 6, "bad": 4}
 
 

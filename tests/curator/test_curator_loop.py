@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from skerry.core import digests, label_backlog
-from skerry.curator import evidence, teaching_queue
+from skerry.curator import teaching_queue
 from skerry.proto import fleet_pb2
 
 
@@ -175,7 +175,7 @@ def test_exploration_answers_are_counted_once_against_the_label() -> None:
     for _ in range(2):
         world.work(3)
         world.restart()
-    key = evidence.counter("digits", curating.VERSION, "north", 7_000)
+    key = curating.counter("digits", curating.VERSION, "north", 7_000)
     assert key == f"evidence:digits:{'ab' * 32}:north:1"
     assert world.fleetstate.count([key]) == [{"n": 6, "bad": 4}]
 

@@ -8,7 +8,6 @@ import pytest
 from numpy.typing import NDArray
 
 from skerry.core import digests
-from skerry.curator import evidence
 from skerry.curator.label_task import LabelTask
 from skerry.curator.teacher import Answer, TeacherError
 from skerry.curator.teaching_queue import TeachingQueue, Work
@@ -58,7 +57,7 @@ def test_truths_and_evidence_need_no_teacher() -> None:
         world.upload(truth_of_faces(data, 1), kind="truth", about=data, model="faces")
     world.work(2)
     assert len(world.labels_of("faces")) == 20
-    key = evidence.counter("faces", curating.VERSION, "north", 7_000)
+    key = curating.counter("faces", curating.VERSION, "north", 7_000)
     assert world.fleetstate.count([key]) == [{"n": 20, "bad": 20}]
 
 

@@ -4,7 +4,6 @@ import curating
 import pytest
 
 from skerry.core import uploads
-from skerry.curator import evidence
 from skerry.proto import fleet_pb2
 
 NOW_MS = 1_000_000  # of the world's clock
@@ -26,6 +25,6 @@ def test_what_the_clock_may_be(answered_unix_ms: int, counts: bool) -> None:
     assert world.clock.unix_ms() == NOW_MS
     world.upload(curating.example(1, kind=fleet_pb2.EXPLORATION, answered_unix_ms=answered_unix_ms))
     world.work(3)
-    key = evidence.counter("digits", curating.VERSION, "north", answered_unix_ms)
+    key = curating.counter("digits", curating.VERSION, "north", answered_unix_ms)
     assert bool(world.fleetstate.count([key])[0]) is counts
     assert world.state.captured_rows.counts.exploration == 1

@@ -15,12 +15,13 @@ from skerry.adapters.telemetry import logs
 from skerry.adapters.telemetry.on_change import OnChange
 from skerry.controller import announcing, condition_json, observe, stopwatch
 from skerry.controller.store import LeadershipLostError, Store
-from skerry.core import errors, evidence, exclusions, membership, rollout, specs
+from skerry.core import errors, evidence, exclusions, membership, rollout, specs, truth_delay
 
 log = logs.logger("controller")
 
 _TRIES = 3
 _EVIDENCE_MS = 2_000
+_LATE_EVIDENCE_MS = 10_000  # of answers whose truth comes late: many counters, for days
 Assignments = Mapping[str, specs.Assignment | None]
 
 
@@ -141,11 +142,16 @@ class Rollouts:
         model = self._store.find("EdgeModel", spec.model)
         stable = str(model.status.get("stableVersion", "")) if model else ""
         case = rollout.Case(
-            spec, inventory.of(spec.model), stable, inventory.fleets.get(spec.strategy.fleet), newer if model else ""
+            spec,
+            inventory.of(spec.model),
+            stable,
+            inventory.fleets.get(spec.strategy.fleet),
+            newer if model else "",
+            self._delay(model),
         )
         elapsed = self._stopwatch.of(spec.name, status)
         question = rollout.question(case, status, inventory.nodes, now_ms=now_ms, epoch=epoch, elapsed=elapsed)
-        counted = self._answer(spec, question, now_ms) if question else None
+        counted = self._answer(spec, question, case.delay, now_ms) if question else None
         plan = rollout.plan(case, status, inventory.nodes, counted, now_ms=now_ms, epoch=epoch, elapsed=elapsed)
         if plan.stale:
             log.warning("stale_epoch", rollout=spec.name, epoch=epoch, seen=status.epoch)
@@ -159,17 +165,31 @@ class Rollouts:
         self._assign(spec.model, plan.assignments, epoch)
         return set(plan.assignments)
 
-    def _answer(self, spec: specs.ModelRollout, question: rollout.Question, now_ms: int) -> evidence.Evidence:
+    def _delay(self, model: Object | None) -> truth_delay.TruthDelay:
+        """Of a model that is gone, or cannot be read any more, as of one whose truth comes at once: its rollout goes
+        on, as it did before."""
+        if model is None:
+            return truth_delay.AT_ONCE
+        try:
+            return truth_delay.of(specs.parse_edge_model(model.name, model.spec).task)
+        except errors.InputError as exc:
+            _unreadable(self._on_change, model, exc)
+            return truth_delay.AT_ONCE
+
+    def _answer(
+        self, spec: specs.ModelRollout, question: rollout.Question, delay: truth_delay.TruthDelay, now_ms: int
+    ) -> evidence.Evidence:
         """Counted again when the last count is old: a long soak is many counters."""
         last = self._answers.get(spec.name)
-        if last is not None and last[0] == question and 0 <= now_ms - last[1].read_ms < _EVIDENCE_MS:
+        fresh_ms = _LATE_EVIDENCE_MS if delay.step_ms else _EVIDENCE_MS
+        if last is not None and last[0] == question and 0 <= now_ms - last[1].read_ms < fresh_ms:
             return last[1]
         canary = observe.Arm(question.canary_digest, question.canary_nodes, question.since_ms)
         baseline = observe.Arm(question.baseline_digest, question.baseline_nodes, question.baseline_since_ms)
         before = observe.Arm(question.baseline_digest, question.before_nodes, question.before_since_ms)
         excluded = exclusions.nodes(one.spec for one in self._store.list("Exclusion"))
         counted = observe.count(
-            self._fleetstate, spec.model, canary, baseline, before, now_ms=now_ms, excluded=excluded
+            self._fleetstate, spec.model, canary, baseline, before, now_ms=now_ms, excluded=excluded, delay=delay
         )
         self._answers[spec.name] = question, counted
         return counted

@@ -31,7 +31,7 @@ READING_TTL_S = 30.0
 MAX_READING_TRUTHS = 500  # of one version on one node; older ones are told no more
 NODE_READINGS, SPOOL_READINGS, CURATOR_READINGS = "node:", "spool:", "curator:"
 
-# Counters of labelled answers: curator to controller.
+# Counters of labelled answers: curator to controller (`core.evidence_counters` says which).
 EVIDENCE_BUCKET_MS = 5000
 ANSWERS, BAD_ANSWERS = "n", "bad"  # fields of a counter; bad: disagrees with the label
 
@@ -119,13 +119,14 @@ def curator_reading(model: str) -> str:
     return f"{CURATOR_READINGS}{model}"
 
 
-def evidence_bucket(answered_unix_ms: int) -> int:
-    return answered_unix_ms // EVIDENCE_BUCKET_MS
-
-
 def evidence_counter(model: str, digest: str, node: str, bucket: int) -> str:
     """The counter of one version's answers on one node. Raises InputError for what is no digest."""
     return f"evidence:{model}:{digests.hex_of(digest)}:{node}:{bucket}"
+
+
+def wide_evidence_counter(model: str, digest: str, node: str, bucket: int) -> str:
+    """The same in wide buckets, of answers whose truth comes late. Raises InputError for what is no digest."""
+    return f"evidence-wide:{model}:{digests.hex_of(digest)}:{node}:{bucket}"
 
 
 def requests_bucket(unix_ms: int) -> int:

@@ -95,13 +95,13 @@ def judge(reference: Sequence[int], window: Window, target_rate: float, policy: 
     return Verdict(Outcome.NO_DRIFT, "AsExpected", shift, distance, p_value)
 
 
-def judge_coverage(truths: Truths, nominal: float, horizon: int, policy: RetrainSpec) -> Verdict:
-    """Drift when the interval surely covers less than it means to (`nominal`, 0: there is none) by ten points.
-    `horizon`: in steps."""
+def judge_coverage(truths: Truths, nominal: float, overlap: int, policy: RetrainSpec) -> Verdict:
+    """Drift when the interval surely covers less than it means to (`nominal`, 0: there is none) by ten points. Of
+    `overlap` answers, which err together, one counts."""
     if not nominal or truths.told < MIN_ANSWERS:
         reason = f"{truths.told} recent truths, {MIN_ANSWERS} are needed"
         return Verdict(Outcome.INCONCLUSIVE, "TooFewTruths", reason)
-    alone = 1 / max(1, horizon)
+    alone = 1 / overlap
     missed = arms.Arm(round(alone * truths.told), round(alone * (truths.told - truths.covered)))
     covers = f"the interval covers {truths.covered / truths.told:.0%} of {truths.told} recent truths, not {nominal:.0%}"
     low, _ = arms.bounds(missed, policy.drift_alpha_ppm / 1e6)

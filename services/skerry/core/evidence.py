@@ -17,9 +17,9 @@ from typing import Any
 from skerry.core.arms import NO_ARM, Arm, Count, bounds, capped, median_n, outlier
 from skerry.core.gates import Outcome
 from skerry.core.specs.strategy import Analysis
+from skerry.core.truth_delay import AT_ONCE, TruthDelay
 
 STALE_READ_MS = 60_000  # the counters themselves must have been read so recently
-STALE_SAMPLE_MS = 900_000  # and an arm's newest answer must not be older
 FEW_FAILURES = 3  # fewer failed requests than that hold no wave
 
 
@@ -63,9 +63,12 @@ class Verdict:
         return ("canary", self.canary), ("baseline", self.baseline)
 
 
-def verdict(evidence: Evidence | None, analysis: Analysis, *, now_ms: int, judges: int = 1) -> Verdict:
+def verdict(
+    evidence: Evidence | None, analysis: Analysis, *, now_ms: int, judges: int = 1, delay: TruthDelay = AT_ONCE
+) -> Verdict:
     """Pass: surely less than `margin` worse. Fail: surely more than `harm` worse. Otherwise, and whenever anything is
-    missing, old, no number or of fewer than `judges` nodes: Inconclusive; counts that cannot be: Error."""
+    missing, old, no number or of fewer than `judges` nodes: Inconclusive; counts that cannot be: Error. The truth of an
+    answer is due after `delay`, and an answer is not old before."""
     if evidence is None:
         return Verdict(Outcome.INCONCLUSIVE, "Missing", "nothing was measured yet")
     if evidence.error:
@@ -77,7 +80,7 @@ def verdict(evidence: Evidence | None, analysis: Analysis, *, now_ms: int, judge
     sides = []
     for name, counts in (("canary", evidence.canary), ("baseline", evidence.baseline)):
         side = _side(counts, judges, alpha, gap)
-        if (unusable := _check(name, side, now_ms)) is not None:
+        if (unusable := _check(name, side, now_ms, delay)) is not None:
             return unusable
         if side.nodes < judges:
             text = f"answers of {side.nodes} nodes were counted on the {name}: {judges} are asked for in a large fleet"
@@ -190,15 +193,17 @@ def _alone(canary: _Side, baseline: _Side, turned: Callable[[float], bool]) -> b
     return False
 
 
-def _check(name: str, side: _Side, now_ms: int) -> Verdict | None:
+def _check(name: str, side: _Side, now_ms: int, delay: TruthDelay) -> Verdict | None:
     """Why an arm cannot be used, or None."""
     if (impossible := _impossible(name, side.counts)) is not None:
         return impossible
     newest = max((count.newest_ms for count in side.counts if count.n > 0), default=None)
     if newest is None:
-        return Verdict(Outcome.INCONCLUSIVE, "Missing", f"nothing was measured on the {name} yet")
-    if now_ms - newest > STALE_SAMPLE_MS:
-        text = f"the newest answer of the {name} is {(now_ms - newest) // 1000} s old"
+        due = f": the truth of an answer is due {told} after it" if (told := delay.told()) else ""
+        return Verdict(Outcome.INCONCLUSIVE, "Missing", f"nothing was measured on the {name} yet{due}")
+    if now_ms - newest > delay.max_age_ms:
+        due = f", and its truth was due after {told}" if (told := delay.told()) else ""
+        text = f"the newest answer of the {name} is {(now_ms - newest) // 1000} s old{due}"
         return Verdict(Outcome.INCONCLUSIVE, "Stale", text)
     return None
 

@@ -6,7 +6,7 @@ for new data or for a person. Counting, reading and starting are the controller'
 
 from dataclasses import dataclass
 
-from skerry.core import drift
+from skerry.core import drift, truth_delay
 from skerry.core.specs.model import EdgeModel
 
 NOTHING, NO_TRUTHS = drift.Window(), drift.Truths()
@@ -51,7 +51,8 @@ def should_retrain(model: EdgeModel, facts: Facts, *, now_ms: int) -> Decision:
         return Decision(True, "EnoughExamples", f"{new} new labelled examples, {policy.min_new_examples} are asked for")
     judged = drift.judge(facts.reference, facts.window, model.offload.target_rate_permille / 1000, policy)
     if judged.outcome is not drift.Outcome.DRIFT:
-        covered = drift.judge_coverage(facts.truths, model.task.coverage, model.task.horizon, policy)
+        overlap = truth_delay.of(model.task).overlap
+        covered = drift.judge_coverage(facts.truths, model.task.coverage, overlap, policy)
         judged = covered if covered.outcome is drift.Outcome.DRIFT else judged
     if judged.outcome is not drift.Outcome.DRIFT:
         return Decision(False, "Waiting", f"{new} of {policy.min_new_examples} new examples; {judged.reason}")

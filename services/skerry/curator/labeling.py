@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skerry.adapters.telemetry import logs
-from skerry.core import confidence, errors
+from skerry.core import confidence, errors, truth_delay
 from skerry.curator import examples, labels
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.example_store import ExampleStore
@@ -176,8 +176,14 @@ class Labeling:
         model = state.task.model
         self._store.put_label(model, captured.name, label)
         state.add(captured, label)
-        if before is None:
-            self._evidence.count(model, captured, label.label, now_ms=self._clock())
+        if truth_delay.becomes_evidence(
+            state.task.answers,
+            had_label=before is not None,
+            had_truth=before is not None and before.source == "GroundTruth",
+            has_truth=label.source == "GroundTruth",
+        ):
+            bad = None if captured.local_class is None else captured.local_class != label.label
+            self._evidence.count(state.task, captured, bad, now_ms=self._clock())
 
     def _label(self, state: ModelState, name: str) -> labels.Label | None:
         """The label beside the example; a damaged one counts as none and is made again."""

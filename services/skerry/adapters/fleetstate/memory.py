@@ -2,25 +2,28 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 
 class MemoryFleetState:
-    def __init__(self) -> None:
+    """`clock`: seconds; what has an end ends by it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._readings: dict[str, tuple[str, float]] = {}
         self._counters: dict[str, tuple[dict[str, int], float]] = {}
 
     def put(self, key: str, value: str, *, ttl_s: float) -> None:
-        self._readings[key] = (value, time.monotonic() + ttl_s)
+        self._readings[key] = (value, self._clock() + ttl_s)
 
     def get(self, prefix: str) -> Mapping[str, str]:
-        now = time.monotonic()
+        now = self._clock()
         return {
             key: value for key, (value, end) in sorted(self._readings.items()) if key.startswith(prefix) and end > now
         }
 
     def add(self, counter: str, amounts: Mapping[str, int], *, ttl_s: float) -> None:
-        now = time.monotonic()
+        now = self._clock()
         fields, end = self._counters.get(counter, ({}, 0.0))
         total = defaultdict(int, fields if end > now else {})
         for field, amount in amounts.items():
@@ -28,7 +31,7 @@ class MemoryFleetState:
         self._counters[counter] = (dict(total), now + ttl_s)
 
     def count(self, counters: Sequence[str]) -> Sequence[Mapping[str, int]]:
-        now = time.monotonic()
+        now = self._clock()
         kept = (self._counters.get(counter, ({}, 0.0)) for counter in counters)
         return [dict(fields) if end > now else {} for fields, end in kept]
 

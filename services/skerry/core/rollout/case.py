@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from skerry.core import specs
 from skerry.core.rollout.status import Status
+from skerry.core.truth_delay import AT_ONCE, TruthDelay
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,7 @@ class Case:
 
     `versions`: the published versions of its model by name. `stable`: EdgeModel.status.stableVersion ("": none).
     `fleet`: None when the fleet it names does not exist. `newer`: the rollout that supersedes it (`superseded_by`).
+    `delay`: how long the truth of the model's answers takes.
     """
 
     rollout: specs.ModelRollout
@@ -20,6 +22,7 @@ class Case:
     stable: str
     fleet: specs.EdgeFleet | None
     newer: str = ""
+    delay: TruthDelay = AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def question(scene: Scene, status: Status) -> Question | None:
     baseline, since_ms = _members(scene, status, upto=False), status.evidence_since_ms
     if not baseline and scene.strategy.analysis.baseline == "Historical":
         baseline = tuple(scene.nodes)
-        since_ms = status.started_ms - 1000 * scene.strategy.analysis.history_s
+        since_ms = status.started_ms - max(1000 * scene.strategy.analysis.history_s, scene.patience_ms)
     if not canary:
         return None
     return Question(
@@ -76,7 +76,8 @@ def judge(scene: Scene, status: Status, evidence: Evidence | None) -> Verdict:
             )
             return Verdict(Outcome.INCONCLUSIVE, "NoBaselineLeft", text)
         return Verdict(Outcome.PASS, "NotRequired", "no analysis is required; absolute limits decided")
-    judged = verdict(evidence, scene.strategy.analysis, now_ms=scene.now_ms, judges=judges)
+    delay = scene.case.delay
+    judged = verdict(evidence, scene.strategy.analysis, now_ms=scene.now_ms, judges=judges, delay=delay)
     if len(asked.canary_nodes) == 1 and judged.outcome in (Outcome.PASS, Outcome.FAIL):
         judged = replace(judged, reason=f"{judged.reason}; one node decides in a fleet of {_fleet(status)}")
     if not required and judged.outcome is not Outcome.FAIL:

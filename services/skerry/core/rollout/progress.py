@@ -116,7 +116,7 @@ def _soak_and_judge(scene: Scene, status: Status, evidence: Evidence | None) -> 
     if not wave.judge_since_ms:
         wave = replace(wave, judge_since_ms=scene.now_ms, judge_clock_ms=scene.clock_ms)
         return _with_current_wave(status, wave)
-    late = scene.clock_ms - wave.judge_clock_ms >= 1000 * scene.strategy.judge_timeout_s
+    late = scene.clock_ms - wave.judge_clock_ms >= 1000 * scene.strategy.judge_timeout_s + scene.patience_ms
     if (late or verdict.code == judging.NO_WAVE_JUDGES) and not pauses.paused(status):
         reason = pauses.ANALYSIS_ERROR if verdict.outcome is Outcome.ERROR else pauses.INCONCLUSIVE
         return pauses.pause(status, reason, f"wave {wave.name}: {verdict.reason}")

@@ -51,6 +51,11 @@ class Scene:
     def clock_ms(self) -> int:
         return self.moment.elapsed.clock_ms
 
+    @property
+    def patience_ms(self) -> int:
+        """Until one node can have as many answers with their truth as the comparison asks for."""
+        return self.case.delay.patience_ms(self.strategy.analysis.min_samples)
+
     def report(self, name: str) -> specs.ModelReport:
         return self.nodes[name].report(self.model)
 

@@ -40,16 +40,6 @@ class Task(Protocol):
         ...
 
     @property
-    def horizon(self) -> int:
-        """How many steps of its series an answer reaches ahead; 0: it is of now."""
-        ...
-
-    @property
-    def horizon_ms(self) -> int:
-        """From the time of an answer until its truth is due."""
-        ...
-
-    @property
     def coverage(self) -> float:
         """The share of truths that an answer's interval means to cover; 0: there is no interval."""
         ...
@@ -57,6 +47,21 @@ class Task(Protocol):
     @property
     def digest(self) -> str:
         """What a truth or a label counts in: two tasks with one digest mean the same by the same numbers."""
+        ...
+
+    @property
+    def horizon_ms(self) -> int:
+        """From the time of an answer until its truth is due; 0: it can be told at once."""
+        ...
+
+    @property
+    def step_ms(self) -> int:
+        """Between two answers of one series; 0: answers come at any time."""
+        ...
+
+    @property
+    def waits_for_truth(self) -> bool:
+        """Does only time tell the truth? Then no teacher's opinion is evidence, and every answer is kept for it."""
         ...
 
     def to_json(self) -> dict[str, Any]:

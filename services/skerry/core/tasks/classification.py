@@ -30,14 +30,6 @@ class Classification:
         return len(self.class_names)
 
     @property
-    def horizon(self) -> int:
-        return 0
-
-    @property
-    def horizon_ms(self) -> int:
-        return 0
-
-    @property
     def coverage(self) -> float:
         return 0.0
 
@@ -45,6 +37,19 @@ class Classification:
     def digest(self) -> str:
         """That of the label map."""
         return label_map.digest(self.class_names)
+
+    @property
+    def horizon_ms(self) -> int:
+        return 0
+
+    @property
+    def step_ms(self) -> int:
+        return 0
+
+    @property
+    def waits_for_truth(self) -> bool:
+        """A teacher can tell a class."""
+        return False
 
     def to_json(self) -> dict[str, Any]:
         return {"classNames": list(self.class_names)}

@@ -65,6 +65,14 @@ class Forecast:
         return self.horizon * self.step_seconds * 1000
 
     @property
+    def step_ms(self) -> int:
+        return self.step_seconds * 1000
+
+    @property
+    def waits_for_truth(self) -> bool:
+        return True
+
+    @property
     def coverage(self) -> float:
         """The share of truths that the interval means to cover."""
         return (self.quantiles_permille[-1] - self.quantiles_permille[0]) / 1000

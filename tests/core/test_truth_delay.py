@@ -1,0 +1,133 @@
+"""What follows from how long the truth of an answer takes: which counters, which labels count, what is old."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skerry.core import digests, evidence, evidence_counters, truth_delay
+from skerry.core.arms import Count
+from skerry.core.evidence import Evidence
+from skerry.core.gates import Outcome
+from skerry.core.specs import Analysis
+from skerry.core.tasks import Classification, Forecast
+from skerry.core.truth_delay import AT_ONCE, TruthDelay
+
+NOW_MS = 1_790_000_000_000
+MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
+DIGEST = digests.sha256(b"v")
+HOURLY = TruthDelay(24 * HOUR_MS, HOUR_MS)
+CLASSES = Classification(("no", "yes"))
+LOAD = Forecast("load", "kWh", (100, 500, 900), 3600, horizon=24)
+
+
+def test_of_classes_everything_is_as_long_as_it_was() -> None:
+    assert truth_delay.of(CLASSES) == AT_ONCE
+    assert (AT_ONCE.lifetime_ms, AT_ONCE.max_age_ms, AT_ONCE.patience_ms(200)) == (DAY_MS, 900_000, 0)
+    assert AT_ONCE.overlap == 1
+    assert evidence_counters.counters_of("m", DIGEST, "a", 12_345, AT_ONCE) == (
+        f"evidence:m:{digests.hex_of(DIGEST)}:a:2",
+    )
+
+
+def test_of_forecasts_everything_lasts_longer_than_their_horizon() -> None:
+    delay = truth_delay.of(LOAD)
+    assert delay == HOURLY
+    assert delay.lifetime_ms > delay.window_ms == 31 * DAY_MS
+    assert delay.max_age_ms == 26 * HOUR_MS + 15 * MINUTE_MS
+    assert delay.patience_ms(200) == 224 * HOUR_MS
+    assert delay.patience_ms(10**9) == delay.window_ms
+    assert delay.overlap == 24
+
+
+@pytest.mark.parametrize(
+    ("had_label", "had_truth", "has_truth", "of_a_class", "of_a_forecast"),
+    [
+        pytest.param(False, False, False, True, False, id="the teacher's label, first"),
+        pytest.param(False, False, True, True, True, id="the truth, first"),
+        pytest.param(True, False, True, False, True, id="the truth after the teacher's label"),
+        pytest.param(True, True, True, False, False, id="a corrected truth"),
+        pytest.param(True, True, False, False, False, id="the teacher's opinion after the truth"),
+    ],
+)
+def test_by_which_label_an_answer_counts(
+    had_label: bool, had_truth: bool, has_truth: bool, of_a_class: bool, of_a_forecast: bool
+) -> None:
+    for task, counts in ((CLASSES, of_a_class), (LOAD, of_a_forecast)):
+        found = truth_delay.becomes_evidence(task, had_label=had_label, had_truth=had_truth, has_truth=has_truth)
+        assert found is counts
+
+
+def written(answered_ms: int, delay: TruthDelay) -> set[str]:
+    return set(evidence_counters.counters_of("m", DIGEST, "a", answered_ms, delay))
+
+
+def read(since_ms: int, delay: TruthDelay) -> list[str]:
+    spans = evidence_counters.spans_since(since_ms, NOW_MS, delay)
+    return [span.key("m", DIGEST, "a", bucket) for span in spans for bucket in range(span.first, span.stop)]
+
+
+@given(
+    horizon_ms=st.integers(1, 400 * DAY_MS),
+    step_ms=st.integers(1000, 366 * DAY_MS),
+    since_ago_ms=st.integers(0, 500 * DAY_MS),
+    share=st.floats(0, 1),
+)
+def test_every_answer_since_a_moment_is_read_once_and_none_of_before(
+    horizon_ms: int, step_ms: int, since_ago_ms: int, share: float
+) -> None:
+    delay = TruthDelay(horizon_ms, step_ms)
+    narrow_ms, wide_ms = evidence_counters.bucket_widths_ms(delay)
+    since_ms = NOW_MS - since_ago_ms
+    reachable_ms = max(since_ms, NOW_MS - delay.window_ms)
+    answered_ms = min(NOW_MS, reachable_ms + narrow_ms + int(share * (NOW_MS - reachable_ms)))
+    keys = read(since_ms, delay)
+    counted = [key for key in keys if key in written(answered_ms, delay)]
+    assert len(counted) == (1 if answered_ms >= -(-reachable_ms // narrow_ms) * narrow_ms else 0)
+    assert not written(since_ms - 1, delay) & set(keys)
+    assert len(keys) == len(set(keys)) <= wide_ms // narrow_ms + delay.window_ms // wide_ms + 2 <= 2162
+
+
+def test_a_day_long_horizon_has_few_counters_though_answers_count_for_a_month() -> None:
+    assert len(read(NOW_MS - 10 * DAY_MS, HOURLY)) <= 720 + 10 * 24 + 1
+
+
+@pytest.mark.parametrize(
+    ("delay", "newest_ago_ms", "code"),
+    [
+        pytest.param(HOURLY, 25 * HOUR_MS, "NotWorse", id="due an hour ago"),
+        pytest.param(HOURLY, 27 * HOUR_MS, "Stale", id="two more were due since"),
+        pytest.param(AT_ONCE, 16 * MINUTE_MS, "Stale", id="of a class, a quarter of an hour old"),
+    ],
+)
+def test_an_answer_is_not_old_before_its_truth_was_due(delay: TruthDelay, newest_ago_ms: int, code: str) -> None:
+    counts = [(Count("n", 4000, bad, NOW_MS - newest_ago_ms),) for bad in (0, 400)]
+    found = evidence.verdict(Evidence(counts[0], counts[1], NOW_MS), Analysis(), now_ms=NOW_MS, delay=delay)
+    assert found.code == code
+
+
+def test_a_verdict_without_any_truth_says_when_the_truth_is_due() -> None:
+    found = evidence.verdict(Evidence(read_ms=NOW_MS), Analysis(), now_ms=NOW_MS, delay=TruthDelay(5_400_000, 900_000))
+    assert found.reason == "nothing was measured on the canary yet: the truth of an answer is due 1 h 30 min after it"
+
+
+@pytest.mark.parametrize(
+    ("canary_bad", "margin_permille", "n", "outcome"),
+    [
+        pytest.param(0.5, 20, 200, Outcome.FAIL, id="every second one bad"),
+        pytest.param(0.3, 20, 374, Outcome.FAIL, id="three in ten bad"),
+        pytest.param(0.1, 100, 508, Outcome.PASS, id="as good, by a tenth"),
+        pytest.param(0.1, 50, 2239, Outcome.PASS, id="as good, by a twentieth"),
+        pytest.param(0.1, 20, 15_747, Outcome.PASS, id="as good, by a fiftieth"),
+        pytest.param(0.05, 20, 815, Outcome.PASS, id="half as many bad"),
+    ],
+)
+def test_as_many_answers_are_enough_as_the_page_of_time_series_says(
+    canary_bad: float, margin_permille: int, n: int, outcome: Outcome
+) -> None:
+    def code(samples: int) -> Outcome:
+        counts = [(Count("n", samples, round(samples * bad), NOW_MS - DAY_MS),) for bad in (canary_bad, 0.1)]
+        analysis = Analysis(margin_permille=margin_permille)
+        found = Evidence(counts[0], counts[1], NOW_MS)
+        return evidence.verdict(found, analysis, now_ms=NOW_MS, delay=HOURLY).outcome
+
+    assert (code(n), code(round(0.95 * n))) == (outcome, Outcome.INCONCLUSIVE)
