@@ -19,6 +19,7 @@ from skerry.core.tasks import Classification
 from skerry.curator import telling
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.example_store import ExampleStore
+from skerry.curator.field_bounds import FieldBounds
 from skerry.curator.in_hand import InHand
 from skerry.curator.label_task import LabelTask
 from skerry.curator.labeling import Labeling
@@ -149,8 +150,9 @@ class World:
         in_hand = InHand(self.blobs, name, self.clock, stale_s, self.has_ended)
         tell = telling.events_of_models(self.objects, self.events)
         self.setting_aside = SettingAside(models, in_hand, SetAsideStore(self.blobs), self.clock.unix_ms, tell)
+        bounds = FieldBounds(self.blobs, self.objects, self.clock)
         self.labeling = Labeling(
-            models, store, evidence, self.setting_aside, self.clock.unix_ms, self.settings.temperature
+            models, store, evidence, bounds, self.setting_aside, self.clock.unix_ms, self.settings.temperature
         )
         scanning = Scanning(self.labeling, store, self.setting_aside)
         self.schedule = Schedule(models, scanning, self.objects, self.fleetstate, self.blobs, self.settings, self.clock)

@@ -131,3 +131,23 @@ def test_as_many_answers_are_enough_as_the_page_of_time_series_says(
         return evidence.verdict(found, analysis, now_ms=NOW_MS, delay=HOURLY).outcome
 
     assert (code(n), code(round(0.95 * n))) == (outcome, Outcome.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth", "bound", "bad"),
+    [
+        pytest.param((1.0, 2.0, 9.0), (4.0,), 3.0, False, id="at the bound"),
+        pytest.param((1.0, 2.0, 9.0), (5.5,), 3.0, True, id="beyond the bound, though within the interval"),
+        pytest.param((1.0, 2.0, 9.0), (5.5,), 0.0, None, id="without a bound"),
+        pytest.param(None, (5.5,), 3.0, None, id="without an answer"),
+    ],
+)
+def test_when_a_forecast_was_bad(
+    answer: tuple[float, ...] | None, truth: tuple[float, ...], bound: float, bad: bool | None
+) -> None:
+    assert truth_delay.is_bad(LOAD, answer, truth, bound) is bad
+
+
+def test_a_class_is_bad_when_it_is_another_one_whatever_the_bound() -> None:
+    found = [truth_delay.is_bad(CLASSES, answer, 1, 0.0) for answer in ((0.0, 1.0), (1.0, 0.0), None)]
+    assert found == [False, True, None]

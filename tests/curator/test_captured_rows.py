@@ -24,7 +24,7 @@ def rows_of(sent: Iterable[Sent], rows: int) -> CapturedRows:
     for node, at_unix_ms, number in sent:
         row = np.array([*divmod(number, 256), 0, 0], dtype=np.uint8).reshape(2, 2)
         name = digests.sha256(f"{node} {at_unix_ms} {number}".encode())
-        captured = Captured(name, row, datasets.input_digest(row), False, node, "", 0, 0)
+        captured = Captured(name, row, datasets.input_digest(row), False, node, "", None, 0)
         captured_rows.add(captured, Label(0, (), "Teacher", "t", at_unix_ms))
     return captured_rows
 

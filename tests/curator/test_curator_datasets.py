@@ -33,7 +33,7 @@ def captured(seed: int, pixels: int | None = None) -> examples.Captured:
     if pixels is None:
         return read
     row = np.full((2, 2), pixels, dtype=np.uint8)
-    return examples.Captured(read.id, row, datasets.input_digest(row), False, "n", curating.VERSION, 0, 0)
+    return examples.Captured(read.id, row, datasets.input_digest(row), False, "n", curating.VERSION, None, 0)
 
 
 def label(at_unix_ms: int, source: Any = "Teacher", value: int = 0) -> Label:

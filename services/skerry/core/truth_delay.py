@@ -8,7 +8,9 @@ lasts as long. What lives where is `core.evidence_counters`.
 
 from dataclasses import dataclass
 
-from skerry.core.tasks import Task
+import numpy as np
+
+from skerry.core.tasks import Task, Truth
 
 STALE_SAMPLE_MS = 900_000  # the newest answer of an arm must not have been due longer ago
 _MISSED_STEPS = 2  # an answer a step, and one that fails to come is no silence yet
@@ -69,3 +71,11 @@ def becomes_evidence(task: Task, *, had_label: bool, had_truth: bool, has_truth:
     if task.waits_for_truth:
         return has_truth and not had_truth
     return not had_label
+
+
+def is_bad(task: Task, answer: tuple[float, ...] | None, truth: Truth, bound: float) -> bool | None:
+    """Was the answer to one row bad? None: nobody can say, for it was none, or no bound of a forecast's error is
+    known (0)."""
+    if answer is None or (task.waits_for_truth and not bound):
+        return None
+    return bool(task.is_bad(np.array([answer]), np.array([truth]), bound)[0])

@@ -18,7 +18,7 @@ from skerry.proto import fleet_pb2
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """`row` [*shape] as the caller sent it; `local_class` is what the edge answered, None when it said nothing sane.
+    """`row` [*shape] as the caller sent it; `answer`: the numbers that the edge answered, None if nothing sane.
     `series` and `series_unix_ms` are the row's own, which its caller named; of a forecast both are known."""
 
     id: str
@@ -27,7 +27,7 @@ class Captured:
     exploration: bool
     node: str
     version_digest: str
-    local_class: int | None
+    answer: tuple[float, ...] | None
     answered_unix_ms: int
     series: str = ""
     series_unix_ms: int = 0
@@ -71,7 +71,7 @@ def read(data: bytes, example_id: str, task: LabelTask) -> Captured | Refused:
         example.kind == fleet_pb2.EXPLORATION,
         example.node,
         example.digest,
-        _local_class(example, task),
+        _answer(example, task),
         example.answered_unix_ms,
         example.series,
         example.series_unix_ms,
@@ -103,14 +103,15 @@ def _row(example: fleet_pb2.Example, wanted: datasets.Input) -> NDArray[Any] | s
     return np.frombuffer(tensor.raw, dtype=wanted.dtype).reshape(wanted.shape)
 
 
-def _local_class(example: fleet_pb2.Example, task: LabelTask) -> int | None:
+def _answer(example: fleet_pb2.Example, task: LabelTask) -> tuple[float, ...] | None:
     """What the edge answered. The version may have been of a shorter label map; an agent of an earlier release does not
     say by which it counts: then it is the one with as many classes as there are logits."""
-    logits = np.asarray(example.local_logits, dtype=np.float64)
-    classes = task.answers.length(example.label_map) if example.label_map else len(logits)
-    if classes is None or not 0 < len(logits) == classes <= task.classes or not np.isfinite(logits).all():
+    answer, longest = tuple(example.local_logits), task.answers.width
+    usual = len(answer) if task.class_names else longest
+    width = task.answers.length(example.label_map) if example.label_map else usual
+    if width is None or not 0 < len(answer) == width <= longest or not np.isfinite(answer).all():
         return None
-    return int(logits.argmax())
+    return answer
 
 
 def truth_fault(truth: fleet_pb2.Truth, task: LabelTask) -> Refused | None:

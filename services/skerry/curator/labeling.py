@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from skerry.adapters.telemetry import logs
 from skerry.core import confidence, errors, truth_delay
-from skerry.curator import examples, labels
+from skerry.curator import examples, field_bounds, labels
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.example_store import ExampleStore
 from skerry.curator.label_task import LabelTask
@@ -42,12 +42,13 @@ class Labeling:
         models: dict[str, ModelState],
         store: ExampleStore,
         evidence: EvidenceCounts,
+        bounds: field_bounds.FieldBounds,
         setting_aside: SettingAside,
         clock: Callable[[], int],
         temperature: float,
     ) -> None:
         self.models = models
-        self._store, self._evidence, self._setting_aside = store, evidence, setting_aside
+        self._store, self._evidence, self._bounds, self._setting_aside = store, evidence, bounds, setting_aside
         self._clock, self._temperature = clock, temperature
 
     def examine(self, works: Sequence[Work]) -> Prepared:
@@ -182,7 +183,9 @@ class Labeling:
             had_truth=before is not None and before.source == "GroundTruth",
             has_truth=label.source == "GroundTruth",
         ):
-            bad = None if captured.local_class is None else captured.local_class != label.label
+            answers, digest = state.task.answers, captured.version_digest
+            bound = self._bounds.of(model, digest) if answers.waits_for_truth else field_bounds.UNKNOWN
+            bad = truth_delay.is_bad(answers, captured.answer, label.truth, bound)
             self._evidence.count(state.task, captured, bad, now_ms=self._clock())
 
     def _label(self, state: ModelState, name: str) -> labels.Label | None:

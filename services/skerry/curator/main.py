@@ -19,6 +19,7 @@ from skerry.core import errors
 from skerry.curator import identity, metrics, telling
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.example_store import ExampleStore
+from skerry.curator.field_bounds import FieldBounds
 from skerry.curator.in_hand import InHand
 from skerry.curator.labeling import Labeling
 from skerry.curator.labeling_loop import LabelingLoop
@@ -50,8 +51,9 @@ async def serve(settings: Settings) -> None:
     in_hand = InHand(blob_store, name, time.monotonic, settings.stale_s, identity.has_ended)
     resources = objects.open_objects(settings.objects)
     tell = telling.events_of_models(resources, events.open_events(settings.objects, "skerry-curator"))
+    bounds = FieldBounds(blob_store, resources, time.monotonic)
     setting_aside = SettingAside(models, in_hand, SetAsideStore(blob_store), _unix_ms, tell)
-    labeling = Labeling(models, store, evidence, setting_aside, _unix_ms, settings.temperature)
+    labeling = Labeling(models, store, evidence, bounds, setting_aside, _unix_ms, settings.temperature)
     scanning = Scanning(labeling, store, setting_aside)
     schedule = Schedule(models, scanning, resources, readings, blob_store, settings, time.monotonic)
     numbers = metrics.families(models, setting_aside, _unix_ms)
