@@ -34,12 +34,16 @@ from skerry.controller.jobs.memory import MemoryJobs
 from skerry.controller.jobs.protocol import State
 from skerry.controller.store import Store
 from skerry.core import contract, datasets, digests, specs, writers
-from skerry.core.tasks import Classification
+from skerry.core.tasks import Classification, Task
 
 T0_MS = 1_790_000_000_000
 
 
 class World:
+    """`task` is the model's, `described` what manifests of trained versions have other than the digits'."""
+
+    task: Task = Classification(tuple("0123456789"))
+
     def __init__(self, tmp: Path, nodes: int = 2, objects: Any = None, now_ms: int = T0_MS) -> None:
         self.tmp, self.now_ms, self.effects, self.die_before = tmp, now_ms, 0, 0
         self.ticks_left = 0  # of the present `run`
@@ -52,6 +56,7 @@ class World:
         self.bad: set[str] = set()  # digests that answer worse
         self.refusing: set[str] = set()  # digests that refuse every request
         self.trainer: Callable[[str], None] = self.train
+        self.described: Mapping[str, Any] = {}
         ceremony.ensure(DirectoryBlobs(tmp / "repository"), tmp / "keys", now=self.now)
         self.dataset = self.store_dataset(captured=0)
         self.objects.create("EdgeModel", MODEL, edge_model(self.dataset), manager=writers.OPERATOR)
@@ -181,7 +186,7 @@ class World:
     def propose(self, run: str, outcome: str = "Pass", edit: Callable[[dict[str, Any]], None] = lambda _: None) -> str:
         """Store what a trainer proposes; returns its digest."""
         dataset = self.objects.get("TrainingRun", run).spec["datasetDigest"]
-        contents, made = candidate(run, dataset)
+        contents, made = candidate(run, dataset, **self.described)
         for data in contents.values():
             blob_store.put(self.blobs, data)
         verdict = {"outcome": outcome, "reason": f"the gates said {outcome}", "gates": []}
@@ -194,7 +199,7 @@ class World:
         part = datasets.Part("train", "captured", digests.sha256(b"part"), captured, (captured, *[0] * 9))
         made = datasets.DatasetManifest(
             MODEL,
-            Classification(tuple("0123456789")),
+            self.task,
             datasets.Input("image", "UINT8", (28, 28)),
             (part,) if captured else (),
             dropped={datasets.OVER_BUDGET: over_budget} if over_budget else {},
