@@ -63,6 +63,7 @@ TABLE: dict[str, list[tuple[str, str]]] = {
     ],
     "docs/how-to/time-series.md": [
         ("skerry datasets import traffic.csv", "takes tables of the reader: tests/cli/test_import_series.py"),
+        ("skerry infer traffic", "asks a network of the reader: tests/cli/test_infer_series.py"),
         ("skerry models import traffic.onnx", "takes a network of the reader: tests/cli/test_import_forecasters.py"),
     ],
     "docs/how-to/when-something-is-wrong.md": [

@@ -10,6 +10,7 @@ import teacher_process
 
 from skerry.cli import agent_client
 from skerry.core import errors, specs
+from skerry.core.inference import InferRequest
 from skerry.core.tensors import Spec
 
 FIRST = specs.Input("a", "FP32", (2,))
@@ -24,7 +25,7 @@ def test_each_input_of_the_served_version_comes_from_the_array_of_its_name(tmp_p
         served = asyncio.run(agent_client.inputs_of(address, "pair", 10.0))
         assert served == SERVED
         inputs = agent_client.read(tmp_path / "one.npz", FIRST, served)
-        reply, _ = asyncio.run(agent_client.infer(address, "pair", "q-1", inputs, 10.0))
+        reply, _ = asyncio.run(agent_client.infer(address, InferRequest("pair", inputs, id="q-1"), 10.0))
     np.testing.assert_array_equal(reply.outputs[0].data, [[11.0, 22.0]])
 
 

@@ -16,12 +16,14 @@ from skerry.adapters.objects.protocol import Objects
 from skerry.adapters.oip import remote
 from skerry.cli import system_file, text_file
 from skerry.cli.importing import images, npz
-from skerry.core import class_labels, errors, feedback, specs, tasks, tensors
+from skerry.core import class_labels, errors, feedback, series_stamp, specs, tasks, tensors
 from skerry.core.datasets import Input
-from skerry.core.inference import InferReply, InferRequest
+from skerry.core.inference import InferReply, InferRequest, Parameter
+from skerry.core.series import timestamps
 from skerry.proto import edge_pb2
 
 _MAX_JSON_BYTES = 64 << 20
+_FIRST_MS = 100_000_000_000  # 1973; a smaller number is of seconds
 _FEEDBACK = "/skerry.edge.v1.Edge/Feedback"
 _REFUSALS: Mapping[grpc.StatusCode, type[errors.SkerryError]] = {
     grpc.StatusCode.UNAUTHENTICATED: errors.UnauthenticatedError,
@@ -126,14 +128,38 @@ def address_serving(system: system_file.Description, store: Objects, model: str)
     raise errors.UnavailableError(f"no agent serves {model} yet: see `skerry rollout list` and `skerry nodes`")
 
 
-async def infer(
-    address: str, model: str, request_id: str, inputs: tuple[tensors.Tensor, ...], timeout_s: float
-) -> tuple[InferReply, float]:
+async def infer(address: str, request: InferRequest, timeout_s: float) -> tuple[InferReply, float]:
     """The reply, and the seconds it took. Raises what `RemoteModel.infer` raises."""
     async with remote.RemoteModel(address) as agent:
         began = time.perf_counter()
-        reply = await agent.infer(InferRequest(model=model, id=request_id, inputs=inputs), timeout_s)
+        reply = await agent.infer(request, timeout_s)
         return reply, time.perf_counter() - began
+
+
+def stamp_of(series: str, moment: str) -> dict[str, Parameter]:
+    """The parameters that say which series a request is of, and when: Unix ms, or ISO 8601 with its offset from UTC.
+    Raises InputError naming the option."""
+    told: dict[str, Parameter] = {}
+    if series:
+        told[series_stamp.SERIES] = series
+    if moment:
+        told[series_stamp.TIME] = _unix_ms(moment)
+    try:
+        series_stamp.of(told)
+    except errors.InputError as exc:
+        raise errors.InputError(f"--series or --time: {exc}") from exc
+    return told
+
+
+def _unix_ms(text: str) -> int:
+    is_number = text.isascii() and text.isdecimal()
+    if is_number and int(text) < _FIRST_MS:
+        raise errors.InputError(f"--time {text[:40]} may be seconds: give Unix milliseconds, or 2018-01-31T13:00Z")
+    form = timestamps.UNIX_MS if is_number else ""
+    stamps = timestamps.parse(np.array([text]), form, "--time")
+    if not stamps.has_offset:
+        raise errors.InputError(f"--time {text[:40]!r} says no offset from UTC: add it, as Z or +01:00")
+    return int(stamps.ms[0])
 
 
 def answer_document(reply: InferReply, task: tasks.Task, request_id: str, seconds: float) -> dict[str, Any]:

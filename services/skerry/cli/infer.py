@@ -17,10 +17,24 @@ _TIMEOUT_S = 10.0
 @click.option("--input", "path", required=True, type=click.Path(path_type=Path), help="npz, JSON or an image.")
 @click.option("--node", default="", help="Which agent to ask (default: the first that serves MODEL).")
 @click.option("--id", "request_id", default="", help="Request id, for later feedback (default: a new one).")
+@click.option("--series", default="", help="Forecasts: the name of the series that the input is of.")
+@click.option(
+    "--time", "moment", default="", help="Forecasts: the series' own time of the input's last step, 2018-01-31T13:00Z."
+)
 @click.option("--print-token", is_flag=True, help="Print the answer to stderr, and only its feedback token to stdout.")
 @output.json_option
 @state_option
-def infer(model: str, path: Path, node: str, request_id: str, print_token: bool, as_json: bool, state: Path) -> None:
+def infer(
+    model: str,
+    path: Path,
+    node: str,
+    request_id: str,
+    series: str,
+    moment: str,
+    print_token: bool,
+    as_json: bool,
+    state: Path,
+) -> None:
     """Ask an edge agent for MODEL's answer to one input.
 
     \b
@@ -32,7 +46,9 @@ def infer(model: str, path: Path, node: str, request_id: str, print_token: bool,
 
     from skerry.cli import agent_client, object_access, system_file
     from skerry.core import errors, specs
+    from skerry.core.inference import InferRequest
 
+    stamp = agent_client.stamp_of(series, moment)
     store, system = object_access.store_of(state), system_file.read(state)
     described = specs.parse_edge_model(model, store.get("EdgeModel", model).spec)
     agent_client.check_file(path)
@@ -41,8 +57,11 @@ def infer(model: str, path: Path, node: str, request_id: str, print_token: bool,
     tensors = agent_client.read(path, described.input, served)
     if agent_client.is_squeezed(path, described.input):
         output.say(f"note: {path} is squeezed to the model's input: its sides are in another ratio", err=True)
+    if not described.class_names and len(stamp) < 2:
+        output.say("note: nothing is learned from a forecast that names no --series and --time", err=True)
     used_id = request_id or uuid.uuid4().hex
-    reply, seconds = asyncio.run(agent_client.infer(address, model, used_id, tensors, _TIMEOUT_S))
+    request = InferRequest(model=model, id=used_id, inputs=tensors, parameters=stamp)
+    reply, seconds = asyncio.run(agent_client.infer(address, request, _TIMEOUT_S))
     answer = agent_client.answer_document(reply, described.task, used_id, seconds)
     if print_token and not answer["token"]:
         raise errors.RejectedError(
