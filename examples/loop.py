@@ -1,19 +1,19 @@
 """One turn of the loop on the local system: a first version from the base, the replay, the run that the policy starts,
 the rollout that its version gets, and the final that nobody trained on.
 
-The series' own clock is simulated: the truth of an answer is sent when the replay has come to its time, and not before.
 While a run trains the replay stands still, for a minute of training is nothing beside a step of the series.
 """
 
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from examples.client import Agents, Answer
+from examples.series_clock import SeriesClock
 from examples.spans import Asked, Spans
-from examples.stack import Stack, Tell
+from examples.stack import Stack, Tell, has_ended, moving
+from examples.worse import Worse
 from skerry.adapters.objects.protocol import Object
 from skerry.cli.demo import event_log
 from skerry.cli.demo.event_log import Snapshot
@@ -22,7 +22,6 @@ from skerry.core import errors
 
 RUN_S, ROLLOUT_S, POLICY_S, VERDICT_S = 900.0, 180.0, 60.0, 90.0
 _LOOK_EVERY = 25  # answers
-_ENDED = ("True", "False")
 
 
 @dataclass(slots=True)
@@ -38,6 +37,7 @@ class Played:
     replay: list[Answer] = field(default_factory=list)
     final: list[Answer] = field(default_factory=list)
     before: list[Answer] = field(default_factory=list)
+    worse: Worse | None = None
     notes: list[str] = field(default_factory=list)
     told: Mapping[tuple[str, str], int] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -53,8 +53,7 @@ class Loop:
     ) -> None:
         self._stack, self._agents, self._tell = stack, agents, tell
         self._model, self._file, self._options = model, model_file, options
-        self._due: deque[tuple[int, Answer, Sequence[float]]] = deque()  # (when, whose, what) in order of time
-        self.played = Played()
+        self.clock, self.played = SeriesClock(agents), Played()
 
     def play(self, spans: Spans, seed: int) -> Played:
         """Raises UnavailableError when a step that everything else needs does not come."""
@@ -62,7 +61,7 @@ class Loop:
         rest = self._until_the_policy_fires(spans.replay)
         if self._second_version(spans.base.parent):
             self._roll_out(spans.replay, rest)
-        self._catch_up(None)
+        self.clock.run_out()
         self._final(spans.final)
         return self.played
 
@@ -75,12 +74,12 @@ class Loop:
         self._tell(self._stack.skerry("datasets", "import", str(base), "--model", self._model, *self._options).strip())
         self._stack.skerry("retrain", self._model, "--reason", "the first version", "--wait")
         self._stack.until("every node serves the first version", lambda seen: self._serve(seen, 1), ROLLOUT_S)
-        self._stack.until("its rollout has ended", lambda seen: not _moving(seen), ROLLOUT_S)
+        self._stack.until("its rollout has ended", lambda seen: not moving(seen), ROLLOUT_S)
 
     def _until_the_policy_fires(self, replay: Asked) -> int:
         """The index of the first row that is still to be asked."""
         for index in range(len(replay)):
-            self._ask(replay, index)
+            self.played.replay.append(self.clock.ask(replay, index, "replay"))
             if index % _LOOK_EVERY == 0 and len(self._stack.look().of("TrainingRun")) > 1:
                 return index + 1
             if index + 1 == len(replay) * 2 // 3:
@@ -96,7 +95,7 @@ class Loop:
 
     def _second_version(self, stage: Path) -> bool:
         """Wait for the run, and let no further one begin; whether it made a version."""
-        seen = self._stack.until("the second run has ended", lambda seen: all(map(_ended, _runs(seen))), RUN_S)
+        seen = self._stack.until("the second run has ended", lambda seen: all(map(has_ended, _runs(seen))), RUN_S)
         self._apply(stage, {"retrain": {"enabled": False}})
         run = _runs(seen)[1]
         done = event_log.condition(run, "Succeeded")
@@ -109,20 +108,20 @@ class Loop:
         """The replay goes on while the canary is judged."""
         self._stack.until("the second rollout begins", lambda seen: len(seen.of("ModelRollout")) > 1, ROLLOUT_S)
         while index < len(replay):
-            self._ask(replay, index)
+            self.played.replay.append(self.clock.ask(replay, index, "replay"))
             index += 1
-            if index % _LOOK_EVERY == 0 and not _moving(self._stack.look()):
+            if index % _LOOK_EVERY == 0 and not moving(self._stack.look()):
                 break
         if index == len(replay):
-            self._catch_up(None)
+            self.clock.run_out()
         try:
-            self._stack.until("the second rollout has ended", lambda seen: not _moving(seen), VERDICT_S)
+            self._stack.until("the second rollout has ended", lambda seen: not moving(seen), VERDICT_S)
         except errors.UnavailableError:
             self._promote()
         rollout = event_log.newest(self._stack.look().of("ModelRollout"))[-1]
         self.played.rollout, self.played.rollout_phase = rollout.name, str(rollout.status.get("phase", ""))
         while index < len(replay):  # what the canary did not need is replayed all the same: nodes know its truths
-            self._ask(replay, index)
+            self.played.replay.append(self.clock.ask(replay, index, "replay"))
             index += 1
 
     def _promote(self) -> None:
@@ -131,16 +130,14 @@ class Loop:
         for _ in rollout.status.get("waves", []):
             self._stack.skerry("rollout", "promote", rollout.name)
             time.sleep(3)
-            if not _moving(self._stack.look()):
+            if not moving(self._stack.look()):
                 break
-        self._stack.until("the promoted rollout has ended", lambda seen: not _moving(seen), ROLLOUT_S)
+        self._stack.until("the promoted rollout has ended", lambda seen: not moving(seen), ROLLOUT_S)
 
     def _final(self, final: Asked) -> None:
         """Every answer is in before any of its truths is told."""
         self.played.versions = _versions(self._stack.look())
-        self.played.final = [
-            self._agents.ask(i, f"final-{i}", final.x[i], int(final.time[i])) for i in range(len(final))
-        ]
+        self.played.final = self._ask_all(final, "final")
         if self.played.rollout_phase == "Succeeded":
             self._stack.skerry("rollout", "rollback", self._model)
             self._stack.until("the first version serves again", lambda seen: self._serve(seen, 1), ROLLOUT_S)
@@ -148,6 +145,9 @@ class Loop:
         for answer in self.played.final:
             self._agents.tell(answer, final.y[answer.index].tolist())
         self._agents.settle()
+
+    def count(self) -> None:
+        """What the agents and the system counted themselves until now."""
         self.played.told = dict(self._agents.told)
         self.played.metrics = {node: self._stack.metrics(node) for node in self._stack.nodes}
         self.played.runs = [run["name"] for run in self._stack.skerry_json("runs")]
@@ -155,24 +155,6 @@ class Loop:
 
     def _ask_all(self, rows: Asked, name: str) -> list[Answer]:
         return [self._agents.ask(i, f"{name}-{i}", rows.x[i], int(rows.time[i])) for i in range(len(rows))]
-
-    # ---- the series' own clock
-
-    def _ask(self, rows: Asked, index: int) -> None:
-        """Time comes to this row: what is due is told, then it is asked."""
-        now_ms = int(rows.time[index])
-        self._catch_up(now_ms)
-        answer = self._agents.ask(index, f"replay-{index}", rows.x[index], now_ms)
-        self.played.replay.append(answer)
-        self._due.append((now_ms + rows.horizon_ms, answer, rows.y[index].tolist()))
-
-    def _catch_up(self, now_ms: int | None) -> None:
-        """Tell the truths that are due; without a time all of them."""
-        while self._due and (now_ms is None or self._due[0][0] <= now_ms):
-            _, answer, truth = self._due.popleft()
-            self._agents.tell(answer, truth)
-        if now_ms is None:
-            self._agents.settle()
 
     # ---- objects
 
@@ -191,14 +173,6 @@ class Loop:
 
 def _runs(seen: Snapshot) -> Sequence[Object]:
     return event_log.newest(seen.of("TrainingRun"))
-
-
-def _ended(thing: Object) -> bool:
-    return event_log.condition(thing, "Succeeded").get("status") in _ENDED
-
-
-def _moving(seen: Snapshot) -> bool:
-    return not all(map(_ended, seen.of("ModelRollout").values()))
 
 
 def _versions(seen: Snapshot) -> dict[str, str]:

@@ -68,6 +68,11 @@ def of_played(
         ]
     if before is not None:
         made.append(row("mae_of_first_version", before.mae, note="the same moments, asked after a rollback"))
+    if played.worse is not None:
+        made.append(row("worse_refused_by_gates", float(bool(played.worse.refusal)), note=played.worse.refusal))
+    if played.worse is not None and played.worse.rollout:
+        rolled_back = float(played.worse.phase == "RolledBack")
+        made.append(row("worse_rolled_back", rolled_back, note=f"{played.worse.rollout}: {played.worse.why}"))
     return made
 
 
@@ -102,7 +107,8 @@ def _months(shaved: battery.Shaved) -> str:
 def disagreements(played: Played) -> Sequence[str]:
     """Where the agents' own counts are not ours, for people."""
     wrong = []
-    answers = [*played.replay, *played.final, *played.before]
+    of_worse = played.worse.answers if played.worse else []
+    answers = [*played.replay, *played.final, *played.before, *of_worse]
     for node, metrics in played.metrics.items():
         kept = sum(bool(answer.token) for answer in answers if answer.node == node)
         told = {outcome: n for (where, outcome), n in played.told.items() if where == node and outcome != "NOT_KEPT"}

@@ -39,10 +39,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """`base` is a table of its own; `moments` counts the readings of the final, `left_out` those that no row asks for,
-    by reason."""
+    """`base` and what lies `between` it and the final are tables of their own. `moments` counts the readings of the
+    final, `left_out` those that no row asks for, by reason."""
 
     base: Path
+    between: Path
     replay: Asked
     final: Asked
     moments: int
@@ -58,8 +59,9 @@ def cut(scenario: Scenario, table: Path, model: specs.EdgeModel, folder: Path) -
     moments = np.unique(times)
     base_end = int(moments[int(len(moments) * scenario.base_share)])
     final_start = int(moments[-round(len(moments) * scenario.final_share)])
-    base, whole = folder / "base.csv", folder / "whole.csv"
+    base, between, whole = (folder / f"{name}.csv" for name in ("base", "between", "whole"))
     _write(base, head, [row for row, at in zip(rows, times.tolist(), strict=True) if at < base_end])
+    _write(between, head, [row for row, at in zip(rows, times.tolist(), strict=True) if base_end <= at < final_start])
     _write(whole, head, rows)
     row = Input(model.input.name, model.input.datatype, model.input.shape)
     found = series.read(whole, scenario.choices, task, row)
@@ -71,7 +73,7 @@ def cut(scenario: Scenario, table: Path, model: specs.EdgeModel, folder: Path) -
     in_final = asked.time + lead >= final_start
     expected = moments[moments >= final_start]
     reasons = _left_out(expected, asked.time[in_final] + lead, set(moments.tolist()), scenario, task, model)
-    return Spans(base, _of(asked, in_replay), _of(asked, in_final), len(expected), reasons)
+    return Spans(base, between, _of(asked, in_replay), _of(asked, in_final), len(expected), reasons)
 
 
 def _rows(scenario: Scenario, table: Path) -> tuple[list[str], list[list[str]], NDArray[np.int64]]:

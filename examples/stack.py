@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from skerry.adapters import objects
+from skerry.adapters.objects.protocol import Object
 from skerry.cli.demo import event_log
 from skerry.cli.demo.event_log import Snapshot
 from skerry.cli.system import fleet
@@ -99,3 +100,12 @@ class Stack:
     def cpu_s(self) -> float:
         """CPU seconds of all processes so far, with their children that have ended."""
         return sum(cpu for _, cpu in self.system.usage().values())
+
+
+def has_ended(thing: Object) -> bool:
+    return event_log.condition(thing, "Succeeded").get("status") in ("True", "False")
+
+
+def moving(seen: Snapshot) -> bool:
+    """Is a rollout on its way?"""
+    return not all(map(has_ended, seen.of("ModelRollout").values()))

@@ -26,7 +26,13 @@ SCENARIO = Scenario(
         calendar=("hour", "weekday"),
         holdout_share=0.12,
     ),
-    bars={"mae": Bar(high=4.35), "coverage": Bar(0.75, 0.85), "hardest_tenth_ratio": Bar(low=1.6)},
+    bars={
+        "mae": Bar(high=4.35),
+        "coverage": Bar(0.75, 0.85),
+        "hardest_tenth_ratio": Bar(low=1.6),
+        "worse_refused_by_gates": Bar(low=1),
+        "worse_rolled_back": Bar(low=1),
+    },
     base_share=0.65,
     battery=BATTERY,
 )

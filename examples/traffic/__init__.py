@@ -15,6 +15,8 @@ SCENARIO = Scenario(
         "coverage": Bar(0.75, 0.85),
         "hardest_tenth_ratio": Bar(low=1.6),
         "answered": Bar(low=4300),
+        "worse_refused_by_gates": Bar(low=1),
+        "worse_rolled_back": Bar(low=1),
     },
     first="2016",
     base_share=0.65,

@@ -104,8 +104,11 @@ def span(first: int, rows: int) -> Asked:
 
 def play(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> loop.Played:
     monkeypatch.setattr(loop.time, "sleep", lambda seconds: None)
-    spans = Spans(tmp_path / "base.csv", span(1000, 300), span(2000, 40), 40, {})
-    return loop.Loop(world, world, "m", tmp_path / "model.yaml", ["--lag", "1"], lambda text: None).play(spans, 7)
+    spans = Spans(tmp_path / "base.csv", tmp_path / "between.csv", span(1000, 300), span(2000, 40), 40, {})
+    turn = loop.Loop(world, world, "m", tmp_path / "model.yaml", ["--lag", "1"], lambda text: None)
+    turn.play(spans, 7)
+    turn.count()
+    return turn.played
 
 
 @pytest.fixture

@@ -1,0 +1,88 @@
+"""What becomes of a worse version, published as an operator would: the gates refuse it by the series' own table, and
+the canary where it was judged by a table that does not fit the field."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from examples import faulty
+from examples.client import Answer
+from examples.scenario import Scenario, options
+from examples.series_clock import SeriesClock
+from examples.spans import Spans
+from examples.stack import Stack, moving
+from skerry.adapters import blobs
+from skerry.cli.demo import event_log
+from skerry.core import errors, manifest, specs
+
+FACTOR = 0.6
+_LOOK_EVERY, _VERDICT_S = 25, 90.0
+
+
+@dataclass(slots=True)
+class Worse:
+    """`refusal` by the gates (empty: they took it); the phase that its rollout came to otherwise, and why."""
+
+    refusal: str = ""
+    rollout: str = ""
+    phase: str = ""
+    why: str = ""
+    answers: list[Answer] = field(default_factory=list)
+
+
+def play(stack: Stack, clock: SeriesClock, example: Scenario, model: specs.EdgeModel, cut: Spans) -> Worse:
+    """Import it twice, and ask the final's moments again while its canary is judged."""
+    stage, found = cut.base.parent, Worse()
+    onnx_file = stage / "other-sensor.onnx"
+    onnx_file.write_bytes(_network(stack, example, model))
+    held = cut.between
+    try:
+        stack.skerry("models", "import", str(onnx_file), "--name", model.name, *_holdout(held, example))
+    except errors.UnavailableError as exc:
+        found.refusal = str(exc)
+    else:
+        return found
+    target = model.task.to_json()["forecast"]["target"]
+    scaled = faulty.table(held, target, FACTOR, stage / "other-sensor.csv")
+    stack.skerry("models", "import", str(onnx_file), "--name", model.name, *_holdout(scaled, example))
+    before = len(stack.look().of("ModelRollout"))
+    stack.until("the worse version is rolled out", lambda seen: len(seen.of("ModelRollout")) > before, _VERDICT_S)
+    for index in range(len(cut.final)):
+        found.answers.append(clock.ask(cut.final, index, "worse"))
+        if index % _LOOK_EVERY == 0 and not moving(stack.look()):
+            break
+    clock.run_out()
+    _verdict(stack, found)
+    return found
+
+
+def _verdict(stack: Stack, found: Worse) -> None:
+    try:
+        stack.until("the worse version has its verdict", lambda seen: not moving(seen), _VERDICT_S)
+    except errors.UnavailableError:
+        newest = event_log.newest(stack.look().of("ModelRollout"))[-1]
+        stack.skerry("rollout", "abort", newest.name)
+        found.why = "no verdict; aborted by hand: "
+    rollout = event_log.newest(stack.look().of("ModelRollout"))[-1]
+    found.rollout, found.phase = rollout.name, str(rollout.status.get("phase", ""))
+    verdicts = [str((wave.get("verdict") or {}).get("reason", "")) for wave in rollout.status.get("waves", [])]
+    found.why += "; ".join(filter(None, verdicts))
+
+
+def _holdout(table: Path, example: Scenario) -> Sequence[str]:
+    given = options(example.choices)
+    share = given.index("--holdout")
+    return [*given[:share], "--holdout", str(table), *given[share + 2 :]]
+
+
+def _network(stack: Stack, example: Scenario, model: specs.EdgeModel) -> bytes:
+    """Of the stable version."""
+    seen = stack.look()
+    stable = seen.of("EdgeModel")[model.name].status["stableVersion"]
+    store = blobs.open_blobs(stack.system.layout.blobs_url)
+    digest = str(seen.of("ModelVersion")[stable].spec["digest"])
+    described = manifest.from_json(blobs.fetch(store, digest, manifest.MAX_BYTES))
+    served = blobs.fetch(store, described.files["model"].digest, manifest.MAX_FILE_BYTES)
+    features, lags = model.input.shape[1], len(example.choices.lags) * model.task.to_json()["forecast"]["steps"]
+    columns = [0, *range(features - lags, features)]
+    return faulty.network(served, FACTOR, columns, features, model.input.name)
