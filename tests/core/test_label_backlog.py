@@ -56,6 +56,13 @@ ROWS = {
         "3 examples wait, the oldest for over 2 days: the teacher has no model digits, ground truth alone labels them; "
         "`skerry teach digits`",
     ),
+    "forecasts of requests that name no series": (
+        Backlog(0, 0, refused={"noSeries": 25, "truthOutOfRange": 1}, untold=12),
+        "True",
+        "Refused",
+        "no example waits for long; at least 20 cannot be learned from (requests name no skerry_series and skerry_time)"
+        "; 1 cannot be learned from (truthOutOfRange)",
+    ),
     "some are set aside": (
         Backlog(0, 0, set_aside={"ReaderDied": 2, "TeacherFailed": 1}),
         "True",
@@ -85,8 +92,13 @@ def test_about(count: int, text: str) -> None:
 
 
 def test_a_backlog_is_read_as_it_was_told() -> None:
-    told = Backlog(5, OLD, label_backlog.FAILING, "x" * 300, {"ReaderDied": 2})
+    told = Backlog(5, OLD, label_backlog.FAILING, "x" * 300, {"ReaderDied": 2}, {"noSeries": 3}, 7)
     assert label_backlog.from_json({"labeled": 3, **told.to_json()}) == told
+
+
+def test_a_backlog_of_the_release_before_is_read_without_what_it_did_not_tell() -> None:
+    before = {key: value for key, value in Backlog(5).to_json().items() if key not in ("refused", "untold")}
+    assert label_backlog.from_json(before) == Backlog(5)
 
 
 @pytest.mark.parametrize(

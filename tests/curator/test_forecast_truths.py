@@ -45,6 +45,7 @@ def test_a_forecast_waits_for_its_truth_and_for_no_teacher(world: curating.World
     assert world.labels_of("load") == [] and world.teacher.asked == 0
     state = world.labeling.models["load"]
     assert (state.backlog.waiting, len(state.teaching)) == (0, 0), "it is not behind: its time has not come"
+    assert state.backlog.untold == 1
     world.upload(truth(data, [1.5, 2.5]), kind="truth", about=data, model="load")
     world.work()
     (name,) = world.labels_of("load")
@@ -86,7 +87,9 @@ def test_a_row_without_its_own_time_is_not_learned_from(world: curating.World, c
     world.upload(data, model="load")
     world.upload(truth(data, [1.0, 2.0]), kind="truth", about=data, model="load")
     world.work()
-    assert world.labels_of("load") == [] and world.labeling.models["load"].dropped == {"noSeries": 1}
+    state = world.labeling.models["load"]
+    assert world.labels_of("load") == []
+    assert state.dropped == state.backlog.refused == {"noSeries": 1}, "people are told of it"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What the page shows of a model that forecasts: target and unit, errors and intervals, and no word of classes."""
 
+import json
 from typing import Any
 
 import dashboard_world as world
@@ -26,14 +27,14 @@ VERDICT: dict[str, Any] = {
 }
 
 
-def shown(verdict: dict[str, Any] | None) -> world.Page:
+def shown(verdict: dict[str, Any] | None, live: MemoryFleetState | None = None) -> world.Page:
     store = MemoryObjects()
     spec = {"task": "Forecast", **TASK.to_json(), "input": {"name": "w", "datatype": "FP32", "shape": [96, 5]}}
     store.create("EdgeModel", "load", spec, manager="operator")
     version = {"model": "load", "version": 1, "digest": world.STABLE, "targetPath": "imported/load/1"}
     told = {} if verdict is None else {"verdict": verdict}
     store.create("ModelVersion", "load-v1", version | told, manager="operator")
-    built = app.build(store, MemoryFleetState(), max_streams=4, hosts=(), clock=lambda: world.NOW_MS)
+    built = app.build(store, live or MemoryFleetState(), max_streams=4, hosts=(), clock=lambda: world.NOW_MS)
     answer = TestClient(built, base_url="http://127.0.0.1").get("/")
     assert answer.status_code == 200
     return world.Page(answer.text)
@@ -55,6 +56,14 @@ def test_a_version_shows_its_error_and_what_its_interval_covers() -> None:
 )
 def test_a_version_whose_numbers_nobody_knows_shows_none(verdict: dict[str, Any] | None) -> None:
     assert "–" in shown(verdict).row("load-v1")
+
+
+def test_forecasts_that_wait_for_their_truth_are_counted() -> None:
+    live = MemoryFleetState()
+    live.put("curator:load", json.dumps({"labeled": 40, "truths": 40, "untold": 24}), ttl_s=60)
+    assert (
+        "40 captured examples labelled, 40 of them by ground truth; 24 wait for their truth" in shown(None, live).text
+    )
 
 
 def test_a_classifier_says_how_often_it_is_right() -> None:

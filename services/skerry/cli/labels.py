@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from skerry.curator.set_aside import Key, SetAsideStore
 
 _SHORTEST_NAME = 4
+_COUNTS = ("labelled", "truths", "untold", "waiting")
 
 model_option = click.option("--model", default="", help="Only of this model.")
 reason_option = click.option("--reason", default="", help="Only what was set aside for this reason.")
@@ -53,7 +54,9 @@ def _list(as_json: bool, state: Path) -> None:
                 "truths": reading.get("truths"),
                 "waiting": backlog.waiting if backlog else None,
                 "oldestUnixMs": backlog.oldest_unix_ms or None if backlog else None,
+                "untold": backlog.untold if backlog else None,
                 "setAside": dict(backlog.set_aside) if backlog else {},
+                "refused": dict(backlog.refused) if backlog else {},
                 "reason": standing.get("reason", ""),
                 "message": standing.get("message", ""),
             }
@@ -90,11 +93,11 @@ def _parsed(text: str) -> dict[str, Any]:
 def _table(rows: Sequence[Any], now: int) -> None:
     output.print_table(
         "labels",
-        ["model", "labelled", "by truth", "waiting", "oldest", "set aside", "standing"],
+        ["model", "labelled", "by truth", "truth not told", "waiting", "oldest", "set aside", "standing"],
         (
             [
                 row["model"],
-                *(output.DASH if row[field] is None else row[field] for field in ("labelled", "truths", "waiting")),
+                *(output.DASH if row[field] is None else row[field] for field in _COUNTS),
                 output.age(row["oldestUnixMs"], now),
                 sum(row["setAside"].values()) or output.DASH,
                 ": ".join(text for text in (row["reason"], row["message"]) if text) or output.DASH,

@@ -44,7 +44,7 @@ def _list(as_json: bool, state: Path) -> None:
         task = _task(model)
         stable = model.status.get("stableVersion", "")
         labels = object_access.condition(model, label_backlog.CONDITION)
-        if labels.get("status") == "False" or labels.get("reason") == "SetAside":
+        if labels.get("status") == "False" or labels.get("reason") in label_backlog.TOLD:
             notes.append(f"labels of {model.name}: {labels.get('message', '')}")
         of_model = sorted(
             (version for version in versions if version.spec.get("model") == model.name),

@@ -13,6 +13,10 @@ BEHIND_MS = 5 * 60_000  # a healthy teacher has answered long before
 FAILING_MS = 60_000  # a teacher that was restarted answers again before
 ANSWERING, FAILING, MISSING = "Answering", "Failing", "Missing"  # how the teacher stands
 
+TOLD = frozenset({"SetAside", "Refused"})  # reasons that a person should know of although nothing is behind
+# What can be done about examples that are refused; other reasons speak for themselves.
+_HINTS = {"noSeries": "requests name no skerry_series and skerry_time"}
+
 _STEPS_MS = tuple(minutes * 60_000 for minutes in (1, 5, 10, 30, 60, 120, 360, 720, 1440, 2880, 10_080, 43_200))
 _MAX_TROUBLE_CHARS = 300
 
@@ -20,13 +24,16 @@ _MAX_TROUBLE_CHARS = 300
 @dataclass(frozen=True, slots=True)
 class Backlog:
     """`waiting` examples without a label, the oldest of them stored at `oldest_unix_ms` (0: none, or not known);
-    `trouble` is what the teacher failed with last; `set_aside` counts by reason."""
+    `trouble` is what the teacher failed with last; `set_aside` counts by reason, `refused` too: captured examples that
+    cannot be learned from. `untold`: forecasts whose truth nobody has told yet."""
 
     waiting: int = 0
     oldest_unix_ms: int = 0
     teacher: str = ANSWERING
     trouble: str = ""
     set_aside: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[str, int] = field(default_factory=dict)
+    untold: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Fields of the curator's reading."""
@@ -36,19 +43,29 @@ class Backlog:
             "teacher": self.teacher,
             "trouble": self.trouble[:_MAX_TROUBLE_CHARS],
             "setAside": dict(self.set_aside),
+            "refused": dict(self.refused),
+            "untold": self.untold,
         }
 
 
 def from_json(reading: Mapping[str, Any]) -> Backlog | None:
-    """None for a reading that says nothing of it: it is an earlier release's, or damaged."""
+    """None for a reading that says nothing of it: it is an earlier release's, or damaged. The release before said
+    nothing of what is refused and untold."""
     waiting, oldest_unix_ms = reading.get("waiting"), reading.get("oldestUnixMs")
     teacher, trouble, set_aside = reading.get("teacher"), reading.get("trouble"), reading.get("setAside")
     if type(waiting) is not int or type(oldest_unix_ms) is not int or not isinstance(set_aside, dict):
         return None
     if not isinstance(teacher, str) or not isinstance(trouble, str):
         return None
-    counts = {str(reason): count for reason, count in set_aside.items() if type(count) is int}
-    return Backlog(waiting, oldest_unix_ms, teacher, trouble, counts)
+    untold = reading.get("untold", 0)
+    refused = _counts(reading.get("refused"))
+    return Backlog(
+        waiting, oldest_unix_ms, teacher, trouble, _counts(set_aside), refused, untold if type(untold) is int else 0
+    )
+
+
+def _counts(value: object) -> Mapping[str, int]:
+    return {str(key): count for key, count in value.items() if type(count) is int} if isinstance(value, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +84,12 @@ def judge(model: str, backlog: Backlog, *, now_ms: int) -> Standing:
     """False while examples wait for a teacher that does not exist or fails, or have waited for long."""
     aside = sum(backlog.set_aside.values())
     more = f"; {aside} set aside: `skerry labels aside`" if aside else ""
+    for refused, count in sorted(backlog.refused.items()):
+        more += f"; {about(count)} cannot be learned from ({_HINTS.get(refused, refused)})"
     age_ms = now_ms - backlog.oldest_unix_ms if backlog.oldest_unix_ms else 0
     patience_ms = {MISSING: 0, FAILING: FAILING_MS}.get(backlog.teacher, BEHIND_MS)
     if not backlog.waiting or age_ms < patience_ms:
-        reason = "SetAside" if aside else "Current"
+        reason = "SetAside" if aside else "Refused" if backlog.refused else "Current"
         return Standing(conditions.TRUE, reason, f"no example waits for long{more}")
     waiting = f"{about(backlog.waiting)} examples wait{_since(age_ms)}"
     if backlog.teacher == MISSING:

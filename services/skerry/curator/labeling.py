@@ -16,11 +16,9 @@ from skerry.curator import examples, field_bounds, labels
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.example_store import ExampleStore
 from skerry.curator.label_task import LabelTask
-from skerry.curator.model_state import ModelState
+from skerry.curator.model_state import EXCLUDED, ModelState
 from skerry.curator.setting_aside import SettingAside
 from skerry.curator.teaching_queue import Work
-
-EXCLUDED = "excluded"  # of a node that nothing is learned from
 
 _log = logs.logger("curator")
 

@@ -17,7 +17,9 @@ from skerry.curator.label_task import LabelTask
 from skerry.curator.teaching_queue import TeachingQueue
 
 _MAX_REMEMBERED = 100_000
+EXCLUDED = "excluded"  # of a node that nothing is learned from
 BY_TEACHER = frozenset({"refusedByTeacher", "teacherNotFinite"})  # another teacher may do better: asked again later
+_NOT_TOLD = BY_TEACHER | {EXCLUDED}  # told elsewhere, or meant so
 
 
 class ModelState:
@@ -40,6 +42,8 @@ class ModelState:
         self.scan_wanted = True
         self.scan: Iterator[example_store.StoredExample] | None = None
         self.waiting = WaitingExamples()
+        self.untold = 0  # forecasts without their truth, as the last whole scan saw them
+        self.untold_seen = 0  # by the scan that runs
         self.set_aside: dict[str, str] = {}  # reasons, by name as in `refuse`
         self.published: Published | None = None
         self.tried_at_s = float("-inf")  # when publishing was tried last
@@ -90,7 +94,13 @@ class ModelState:
             teacher=label_backlog.MISSING if asked.is_missing else teacher,
             trouble=asked.trouble,
             set_aside=dict(Counter(list(self.set_aside.values()))),
+            refused={reason: count for reason, count in self._refusals.items() if reason not in _NOT_TOLD},
+            untold=self.untold,
         )
+
+    @property
+    def _refusals(self) -> dict[str, int]:
+        return dict(Counter(list(self._refused.values())))
 
     @property
     def dropped(self) -> dict[str, int]:

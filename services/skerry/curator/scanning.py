@@ -50,6 +50,7 @@ class Scanning:
             self._setting_aside.refresh(state)
             state.scan = self._store.scan(state.task.model)
             state.waiting.begin_pass()
+            state.untold_seen = 0
         works: list[Work] = []
         unknown: list[StoredExample] = []
         to_examine, ended = 0, False
@@ -63,6 +64,8 @@ class Scanning:
                 continue
             if stored.labelled and not state.captured_rows.knows(stored.hex):
                 unknown.append(stored)
+            elif _is_untold(state, stored):
+                state.untold_seen += 1
             elif _is_left_to_do(state, stored):
                 works.append(_work(state, stored))
                 to_examine += works[-1].truth
@@ -72,6 +75,7 @@ class Scanning:
         if ended:
             state.scan, state.loaded = None, True
             state.waiting.end_pass()
+            state.untold = state.untold_seen
         return works
 
     def _load(self, state: ModelState, unknown: Sequence[StoredExample]) -> list[Work]:
@@ -96,6 +100,11 @@ def _wants_scan(state: ModelState) -> bool:
 def _work(state: ModelState, stored: StoredExample) -> Work:
     truth = stored.has_truth and not state.refuses(f"{stored.hex}:truth")
     return Work(state.task.model, stored.hex, truth)
+
+
+def _is_untold(state: ModelState, stored: StoredExample) -> bool:
+    """Nothing is left to do until its truth comes, for no teacher is asked."""
+    return not (stored.labelled or stored.has_truth or state.task.asks_teacher)
 
 
 def _is_left_to_do(state: ModelState, stored: StoredExample) -> bool:

@@ -91,7 +91,7 @@ def models(
 
 
 def _labels_note(labels: Condition | None) -> str:
-    if labels is None or (labels.true and labels.reason != "SetAside"):
+    if labels is None or (labels.true and labels.reason not in label_backlog.TOLD):
         return ""
     return labels.message
 
