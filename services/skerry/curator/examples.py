@@ -61,7 +61,7 @@ def read(data: bytes, example_id: str, task: LabelTask) -> Captured | Refused:
         return Refused("wrongInput", f"example {example_id} of {task.model}: {row}")
     if row.dtype.kind == "f" and not np.isfinite(row).all():
         return Refused("notFinite", f"example {example_id} of {task.model} holds a number that is not finite")
-    if not task.class_names and not (example.series and example.series_unix_ms):
+    if task.answers.waits_for_truth and not (example.series and example.series_unix_ms):
         text = f"names no {series_stamp.SERIES} and {series_stamp.TIME}: nothing says what may be held out beside it"
         return Refused("noSeries", f"example {example_id} of {task.model} {text}")
     return Captured(
@@ -82,7 +82,7 @@ def _identity(row: NDArray[Any], example: fleet_pb2.Example, task: LabelTask) ->
     """64 hex digits: examples of one identity are one row. Of classes the input alone: the same picture is the same
     class. Of a forecast the same window may be followed by anything, elsewhere and at another time."""
     digest = datasets.input_digest(row)
-    if task.class_names:
+    if not task.answers.waits_for_truth:
         return digest
     place = f"{digest}\0{example.node}\0{example.series}\0{example.series_unix_ms}"
     return digests.hex_of(digests.sha256(place.encode()))

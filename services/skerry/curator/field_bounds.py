@@ -1,8 +1,8 @@
 """The error above which an answer of a version is bad, as manifests say.
 
-Both sides of a comparison are held to one number: a trained version inherits that of the version before it. The
-manifest of an imported version is not in the blobs: it is held to what the newest trained version of its model says,
-which is its own bound if it has one.
+Both sides of a comparison are held to one number: a version inherits that of the version before it. One that says none
+(imported by an earlier release, without a holdout), or whose manifest is not in the blobs, is held to what the newest
+trained version of its model says.
 """
 
 from collections.abc import Callable

@@ -26,7 +26,7 @@ class LabelTask:
     @property
     def asks_teacher(self) -> bool:
         """Is a label what a teacher says, until the truth comes? Of a forecast nobody knows it before time does."""
-        return bool(self.class_names)
+        return not self.answers.waits_for_truth
 
     @property
     def label_map(self) -> str:
