@@ -27,15 +27,18 @@ VERDICT: dict[str, Any] = {
 }
 
 
-def shown(verdict: dict[str, Any] | None, live: MemoryFleetState | None = None) -> world.Page:
+def shown(verdict: dict[str, Any] | None, live: MemoryFleetState | None = None, path: str = "/") -> world.Page:
     store = MemoryObjects()
     spec = {"task": "Forecast", **TASK.to_json(), "input": {"name": "w", "datatype": "FP32", "shape": [96, 5]}}
     store.create("EdgeModel", "load", spec, manager="operator")
     version = {"model": "load", "version": 1, "digest": world.STABLE, "targetPath": "imported/load/1"}
     told = {} if verdict is None else {"verdict": verdict}
     store.create("ModelVersion", "load-v1", version | told, manager="operator")
+    node = {"models": [{"model": "load", "version": 1, "digest": world.STABLE}], "lastSeenUnixMs": world.NOW_MS}
+    store.create("EdgeNode", "edge-a", {"labels": {}}, manager="gateway")
+    store.patch("EdgeNode", "edge-a", manager="gateway", status=node | {"connected": True})
     built = app.build(store, live or MemoryFleetState(), max_streams=4, hosts=(), clock=lambda: world.NOW_MS)
-    answer = TestClient(built, base_url="http://127.0.0.1").get("/")
+    answer = TestClient(built, base_url="http://127.0.0.1").get(path)
     assert answer.status_code == 200
     return world.Page(answer.text)
 
@@ -64,6 +67,16 @@ def test_forecasts_that_wait_for_their_truth_are_counted() -> None:
     assert (
         "40 captured examples labelled, 40 of them by ground truth; 24 wait for their truth" in shown(None, live).text
     )
+
+
+@pytest.mark.parametrize("path", ["/", "/nodes/edge-a"])
+def test_a_node_shows_what_its_forecasts_were_off_by(path: str) -> None:
+    live = MemoryFleetState()
+    reading = {"requests": 96, "offloaded": 0, "truths": 90, "absoluteError": 3.9, "coverage": 0.75}
+    live.put("node:edge-a:load", json.dumps(reading), ttl_s=60)
+    told = "90 truths lately, mean error 3.9 kWh, 75% in the interval (80% are meant to be)"
+    assert told in shown(None, live, path).text
+    assert "mean error" not in shown(None, path=path).text
 
 
 def test_a_classifier_says_how_often_it_is_right() -> None:

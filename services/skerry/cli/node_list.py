@@ -9,7 +9,7 @@ from typing import Any
 from skerry.adapters import fleetstate
 from skerry.adapters.objects.protocol import Object
 from skerry.cli import object_access, output, system_file
-from skerry.core import contract, errors, specs
+from skerry.core import contract, errors
 from skerry.dashboard import fields, nodes, views
 
 _STATE_STYLES = {"Online": "green", "Stale": "yellow", "Offline": "red", "Unknown": "dim"}
@@ -35,13 +35,14 @@ def show_one(name: str, as_json: bool, state: Path) -> None:
     store = object_access.store_of(state)
     thing = store.get("EdgeNode", name)
     live = {key: fields.mapping(fields.json_of(text)) for key, text in _readings(system.redis).items()}
-    seen = nodes.view(store.list("EdgeNode"), store.list("EdgeFleet"), live, now_ms=now)
+    tasks = nodes.tasks_of(store.list("EdgeModel"))
+    seen = nodes.view(store.list("EdgeNode"), store.list("EdgeFleet"), live, now_ms=now, tasks=tasks)
     node = next((one for one in seen if one.name == name), None)
     if node is None:
         raise errors.NotFoundError(f"EdgeNode {name} was deleted just now")
     addresses = {agent.node: agent.address for agent in system.agents}
     row = _row(node, thing, addresses.get(name, node.address), _spools(system.redis)) | _details(node)
-    row["forecasts"] = _forecasts(node, {model.name: model for model in store.list("EdgeModel")})
+    row["forecasts"] = _forecasts(node)
     if as_json:
         output.print_json(row)
     else:
@@ -86,22 +87,20 @@ def _print_one(row: Mapping[str, Any], node: views.Node, now: int) -> None:
     output.print_table(node.name, ["what", "is"], [[what, told] for what, told in facts if told])
 
 
-def _forecasts(node: views.Node, models: Mapping[str, Object]) -> list[dict[str, Any]]:
+def _forecasts(node: views.Node) -> list[dict[str, Any]]:
     """How the forecasts of the versions that it serves did, of those whose truth has come."""
-    listed = []
-    for one in node.serving:
-        reading, model = one.reading, models.get(one.model)
-        if reading is None or reading.absolute_error is None or reading.coverage is None or model is None:
-            continue
-        try:
-            task = specs.parse_edge_model(one.model, model.spec).task
-        except errors.InputError:  # its condition says what is wrong with it
-            continue
-        error = task.truth_text((reading.absolute_error,))
-        text = f"{reading.truths} truths lately, mean error {error}, {reading.coverage:.0%} in the interval"
-        counted = {"truths": reading.truths, "absoluteError": reading.absolute_error, "coverage": reading.coverage}
-        listed.append({"model": one.model, **counted, "text": f"{text} ({task.coverage:.0%} are meant to be)"})
-    return listed
+    told = [(one.model, one.reading, one.accuracy) for one in node.serving if one.accuracy]
+    return [
+        {
+            "model": model,
+            "truths": reading.truths,
+            "absoluteError": reading.absolute_error,
+            "coverage": reading.coverage,
+            "text": text,
+        }
+        for model, reading, text in told
+        if reading is not None
+    ]
 
 
 def _readings(redis: str) -> Mapping[str, str]:

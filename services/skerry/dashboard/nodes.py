@@ -1,18 +1,28 @@
 """EdgeNodes with their live readings as people see them: does each live, does it count, what does it serve."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skerry.adapters.objects import Object
 from skerry.core import conditions, contract, errors, join_tokens, liveness, membership, specs, uploads
+from skerry.core.tasks import Task
 from skerry.dashboard import fields, views
 
+_NO_TASKS: Mapping[str, Task] = {}
 Readings = Mapping[str, Mapping[str, Any]]
 _RECENT_MS = 86_400_000
 
 
-def view(found: Sequence[Object], fleets: Sequence[Object], live: Readings, *, now_ms: int) -> Sequence[views.Node]:
-    """Every node, those that need a look first."""
+def view(
+    found: Sequence[Object],
+    fleets: Sequence[Object],
+    live: Readings,
+    *,
+    now_ms: int,
+    tasks: Mapping[str, Task] = _NO_TASKS,
+) -> Sequence[views.Node]:
+    """Every node, those that need a look first. `tasks`: what each model answers, to tell how its answers did."""
     thresholds = [parsed for thing in fleets if (parsed := _fleet(thing)) is not None]
     order = (liveness.State.OFFLINE, liveness.State.UNKNOWN, liveness.State.STALE, liveness.State.ONLINE)
     parsed_nodes = {thing.name: _parsed(thing) for thing in found}
@@ -23,7 +33,7 @@ def view(found: Sequence[Object], fleets: Sequence[Object], live: Readings, *, n
         node = parsed_nodes[thing.name]
         if isinstance(node, specs.EdgeNode):
             standing = membership.standing(node, certificates=certificates)
-            listed.append(_node(thing, node, standing, thresholds, live, now_ms))
+            listed.append(_node(thing, node, standing, thresholds, live, now_ms, tasks))
         else:
             listed.append(_unreadable(thing, node))
     return sorted(listed, key=lambda node: (order.index(node.liveness.state), node.name))
@@ -56,6 +66,7 @@ def _node(
     fleets: Sequence[specs.EdgeFleet],
     live: Readings,
     now_ms: int,
+    tasks: Mapping[str, Task],
 ) -> views.Node:
     return views.Node(
         name=node.name,
@@ -69,7 +80,7 @@ def _node(
         last_seen_ms=node.last_seen_ms,
         cordoned=node.cordoned,
         address=str(thing.status.get("servingAddress", "")),
-        serving=[_serving(node.name, report, live) for report in node.reports],
+        serving=[_serving(node.name, report, live, tasks) for report in node.reports],
         spool=_spool(live.get(contract.spool_reading(node.name))),
         standing=standing,
         waiting_key=join_tokens.waiting_key(node.approved_key, thing.status, now_ms=now_ms),
@@ -95,7 +106,17 @@ def _refusals(status: Mapping[str, Any], now_ms: int) -> views.Refusals | None:
     return views.Refusals(told, str(status.get("message", "")), at_ms, note if now_ms - at_ms < _RECENT_MS else "")
 
 
-def _serving(node: str, report: specs.ModelReport, live: Readings) -> views.Serving:
+def tasks_of(models: Sequence[Object]) -> Mapping[str, Task]:
+    """What each EdgeModel answers; those that cannot be read are left out, their condition says why."""
+    found: dict[str, Task] = {}
+    for model in models:
+        with contextlib.suppress(errors.InputError):
+            found[model.name] = specs.parse_edge_model(model.name, model.spec).task
+    return found
+
+
+def _serving(node: str, report: specs.ModelReport, live: Readings, tasks: Mapping[str, Task]) -> views.Serving:
+    reading = _reading(live.get(contract.node_reading(node, report.model)))
     return views.Serving(
         model=report.model,
         version=report.version,
@@ -103,8 +124,16 @@ def _serving(node: str, report: specs.ModelReport, live: Readings) -> views.Serv
         target_state=report.target_state,
         target_digest=report.target_digest,
         reason=report.reason,
-        reading=_reading(live.get(contract.node_reading(node, report.model))),
+        reading=reading,
+        accuracy=_accuracy(reading, tasks.get(report.model)),
     )
+
+
+def _accuracy(reading: views.Reading | None, task: Task | None) -> str:
+    if reading is None or reading.absolute_error is None or reading.coverage is None or task is None:
+        return ""
+    error, meant = task.truth_text((reading.absolute_error,)), f"{task.coverage:.0%} are meant to be"
+    return f"{reading.truths} truths lately, mean error {error}, {reading.coverage:.0%} in the interval ({meant})"
 
 
 def _reading(value: Mapping[str, Any] | None) -> views.Reading | None:

@@ -20,7 +20,13 @@ def fleet(objects: Objects, fleetstate: FleetState, *, now_ms: int) -> views.Fle
     """The whole fleet now. Raises UnavailableError when the objects cannot be read; readings may be unknown."""
     by_kind = {kind: objects.list(kind) for kind in KINDS}
     live, trouble = readings(fleetstate)
-    node_views = nodes.view(by_kind["EdgeNode"], by_kind["EdgeFleet"], live, now_ms=now_ms)
+    node_views = nodes.view(
+        by_kind["EdgeNode"],
+        by_kind["EdgeFleet"],
+        live,
+        now_ms=now_ms,
+        tasks=nodes.tasks_of(by_kind["EdgeModel"]),
+    )
     things = [thing for kind in KINDS for thing in by_kind[kind]]
     return views.Fleet(
         now_ms=now_ms,
@@ -38,7 +44,8 @@ def fleet(objects: Objects, fleetstate: FleetState, *, now_ms: int) -> views.Fle
 def node(objects: Objects, fleetstate: FleetState, name: str, *, now_ms: int) -> views.Node | None:
     """One node now; None when there is none of that name. Raises UnavailableError as `fleet` does."""
     live, _ = readings(fleetstate)
-    seen = nodes.view(objects.list("EdgeNode"), objects.list("EdgeFleet"), live, now_ms=now_ms)
+    tasks = nodes.tasks_of(objects.list("EdgeModel"))
+    seen = nodes.view(objects.list("EdgeNode"), objects.list("EdgeFleet"), live, now_ms=now_ms, tasks=tasks)
     return next((one for one in seen if one.name == name), None)
 
 

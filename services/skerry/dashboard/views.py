@@ -41,7 +41,8 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """One model on one node: what it reports as loaded, and what it is brought up to, if anything."""
+    """One model on one node: what it reports as loaded, and what it is brought up to, if anything. `accuracy`: how its
+    forecasts did, of those whose truth has come, in words; empty where none has."""
 
     model: str
     version: int
@@ -50,6 +51,7 @@ class Serving:
     target_digest: str
     reason: str
     reading: Reading | None
+    accuracy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
