@@ -24,7 +24,7 @@ SCENARIO = Scenario(
         ),
         lags=(96, 672),
         calendar=("hour", "weekday"),
-        holdout_share=0.12,
+        holdout_share=0.2,
     ),
     bars={
         "mae": Bar(high=4.35),
