@@ -20,7 +20,7 @@ from pathlib import Path
 from examples import client, energy, loop, plot, results, rows, scenario, spans, traffic, worse
 from examples.results import Row
 from examples.scenario import Scenario
-from examples.stack import Stack
+from examples.stack import Stack, Tell
 from skerry.cli import model_file
 from skerry.core import errors, specs
 from skerry.core.tasks import Forecast
@@ -86,12 +86,11 @@ def _play(
     model = specs.parse_edge_model(name, spec)
     cut = spans.cut(example, table, model, stage)
     tell(f"replay {len(cut.replay)}, final {len(cut.final)} of {cut.moments}, left out {dict(cut.left_out)}")
-    with Stack(folder / "state", NODES, tell) as stack, client.Agents(name, name, stack.nodes) as agents:
-        turn = loop.Loop(stack, agents, name, example.model_file, scenario.options(example.choices), tell)
-        played = turn.play(cut, seed)
-        if with_worse and played.rollout_phase == "Succeeded":
-            played.worse = worse.play(stack, turn.clock, example, model, cut)
-        turn.count()
+    try:
+        played = _turn(example, seed, folder / "state", cut, model, tell, with_worse)
+    except errors.SkerryError as exc:
+        tell(f"broke off; state and logs: {folder}: {exc}")
+        return rows.of_broken(example, seed, str(exc)), ()
     made = rows.of_played(example, seed, played, cut, model, hashlib.sha256(packed.read_bytes()).hexdigest())
     assert isinstance(model.task, Forecast)  # `spans` has said so
     drawn = example.folder / f"final-{seed}.svg"
@@ -100,6 +99,25 @@ def _play(
     if not keep:
         shutil.rmtree(folder)
     return made, rows.disagreements(played)
+
+
+def _turn(
+    example: Scenario,
+    seed: int,
+    state: Path,
+    cut: spans.Spans,
+    model: specs.EdgeModel,
+    tell: Tell,
+    with_worse: bool,
+) -> loop.Played:
+    """Raises SkerryError where the loop does not close."""
+    with Stack(state, NODES, tell) as stack, client.Agents(model.name, model.name, stack.nodes) as agents:
+        turn = loop.Loop(stack, agents, model.name, example.model_file, scenario.options(example.choices), tell)
+        played = turn.play(cut, seed)
+        if with_worse and played.rollout_phase == "Succeeded":
+            played.worse = worse.play(stack, turn.clock, example, model, cut)
+        turn.count()
+    return played
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from pathlib import Path
 class Row:
     """`value` is of the agents' replies whose local digest is `version_digest`; `float_value` is the same where the
     version that serves was not quantized, and None where it was: its float network answers nobody. `baseline`: the best
-    naive forecast, the version before, or no battery, as the metric has it. `passed` is None where there is no bar, and
-    where the data is missing (`value` is None then)."""
+    naive forecast, the version before, or no battery, as the metric has it. `passed` is None where there is no bar.
+    Without a value the data is missing (`passed` is None) or the loop did not close (False)."""
 
     scenario: str
     metric: str
@@ -57,10 +57,11 @@ def write(rows: Sequence[Row], path: Path) -> None:
 def failures(rows: Iterable[Row], *, allow_missing: bool) -> list[str]:
     """Why the command fails, for people. A bar that is missed is told in the table and fails nothing: a figure is no
     test."""
-    missing = {row.data for row in rows if row.value is None and row.data}
-    if allow_missing:
-        return []
-    return [f"{name}.gz is not there: name its folder with SKERRY_DATA, or say ALLOW_MISSING=1" for name in missing]
+    empty = [row for row in rows if row.value is None]
+    broken = {f"{row.scenario}, seed {row.seeds[0]}: {row.note}" for row in empty if row.passed is False}
+    missing = {row.data for row in empty if row.passed is None}
+    named = [f"{name}.gz is not there: name its folder with SKERRY_DATA, or say ALLOW_MISSING=1" for name in missing]
+    return [*sorted(broken), *([] if allow_missing else named)]
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -21,6 +21,14 @@ def of_missing(example: Scenario, seed: int) -> list[Row]:
     ]
 
 
+def of_broken(example: Scenario, seed: int, why: str) -> list[Row]:
+    """The loop did not close: no version, no rollout, nothing to measure."""
+    return [
+        Row(example.name, metric, None, str(bar), False, (seed,), example.data, note=f"broke off: {why}")
+        for metric, bar in example.bars.items()
+    ]
+
+
 def of_played(
     example: Scenario, seed: int, played: Played, cut: Spans, model: specs.EdgeModel, sha256: str
 ) -> list[Row]:

@@ -95,3 +95,12 @@ def test_counts_of_the_agents_that_differ_from_ours_are_told() -> None:
     played.replay, played.runs = [answer(9)], ["another"]
     wrong = rows.disagreements(played)
     assert len(wrong) == 2 and "2.0, and 3 were counted here" in wrong[0] and "traffic-auto-1" in wrong[1]
+
+
+def test_a_loop_that_did_not_close_fails_the_command_and_says_why() -> None:
+    made = rows.of_broken(SCENARIO, 1, "GatesInconclusive: imported-coverage")
+    assert all(row.passed is False and row.value is None for row in made)
+    assert results.failures(made, allow_missing=True) == [
+        "traffic, seed 1: broke off: GatesInconclusive: imported-coverage"
+    ]
+    assert "no data" in results.table(made)
