@@ -64,7 +64,7 @@ def _write(root: Path, name: str, data: digits.Digits) -> Made:
     exported = export.export(trained, x[:8])
     compressed = compress.to_int8(exported, x[:256]) if small else compress.as_float(exported.data)
     draft = propose.draft(model, model.network, compressed, exported)
-    images = data.late.x[:_ROWS]
+    images = data.clean.x[:_ROWS]
     version = Shipped(draft, compressed.data)
     tested = golden.build(version, images)
     made = propose.complete(

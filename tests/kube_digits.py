@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import drifting_cameras
 import kube_cameras
 import numpy as np
 
-from skerry.cli.demo import cameras, digits
+from skerry.cli.demo import digits
 
 MODEL = "digits"
 _TRAIN, _HOLDOUT, _CLEAN, _DRIFTED = 1200, 900, 300, 1100
@@ -69,9 +70,9 @@ class Digits:
         np.savez_compressed(held, x=x, y=y, holdout=np.arange(len(x)) >= _TRAIN)
         self.dataset = held.getvalue()
         # So many that what is hard does not run out: a run whose verdict stays open is followed by one on more rows.
-        shown = np.concatenate([data.train.x[_TRAIN:], data.early.x, data.late.x])
+        shown = np.concatenate([data.train.x[_TRAIN:], data.clean.x])
         clean, seen = shown[:_CLEAN], shown[_CLEAN : _CLEAN + _DRIFTED]
-        drifted = cameras.drift(seen, np.random.default_rng(3), share=1.0)
+        drifted = drifting_cameras.drift(seen, np.random.default_rng(3), share=1.0)
         self.images = kube_cameras.scenes({"clean": clean, "drift": drifted})
 
 

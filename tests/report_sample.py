@@ -48,6 +48,7 @@ def timeline() -> dict[str, Any]:
         "phases": [("clean", 41.0, 59.0), ("drift", 59.0, 160.0), ("after", 160.0, 181.0)],
         "bytes": {"captured_examples": 1_913_000, "version_files": 250_000},
         "holdout": {"before": 0.964, "after": 0.9655, "n": 2000},
+        "gain": {"before": 0.561, "after": 0.894, "n_before": 9_800, "n_after": 4_100},
         "teacher": {"clean": 0.9875, "drift": 0.941},
         "fault": None,
     }

@@ -13,13 +13,11 @@ _NETWORKS = {
     "rnn": {"factory": "skerry.nets.rnn:rows", "options": {"classes": 10, "cell": "gru"}},
 }
 _TRAINING = {
-    "cnn": {"epochs": 16, "learningRatePpm": 3_000, "augment": "shift"},
+    "cnn": {"epochs": 16, "learningRatePpm": 3_000, "augment": "generic", "prunePermille": 500},
     "rnn": {
         "epochs": 20,
         "learningRatePpm": 4_000,
-        "augment": "shift",
-        "driftMinExamples": 1_800,
-        "minNewExamples": 2_500,
+        "augment": "generic",
     },
 }
 _PREPROCESSING = {
@@ -45,7 +43,7 @@ def edge_model(network: str, dataset_digest: str, *, automatic: bool, tolerant: 
             "explorationPermille": 250,
             "capturePerSecond": 100,
         },
-        "retrain": {"minNewExamples": 1_000, "driftMinExamples": 800, "cooldownSeconds": 5} | _TRAINING[network],
+        "retrain": {"minNewExamples": 1_300, "driftMinExamples": 1_000, "cooldownSeconds": 5} | _TRAINING[network],
         "gates": {"minHoldout": 500, "minAccuracyPermille": 940, "marginPermille": 20},
         "rollout": {"fleet": FLEET, "automatic": automatic} | _rollout(tolerant),
     }

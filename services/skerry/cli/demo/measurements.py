@@ -8,7 +8,7 @@ import grpc.aio
 import numpy as np
 
 from skerry.adapters import proxies
-from skerry.cli.demo import cameras, digits, digits_model
+from skerry.cli.demo import digits, digits_model
 from skerry.cli.demo.session import Session
 from skerry.cli.demo.traffic import Camera
 from skerry.cli.system.process import read_events
@@ -17,20 +17,20 @@ from skerry.proto import edge_pb2
 
 
 async def teacher_accuracy(data: digits.Digits, session: Session, sample: int = 400) -> tuple[float, float]:
-    """The teacher's accuracy on clean and on drifted holdout images, asked through its gRPC door."""
-    clean = data.holdout.x[:sample]
-    drifted = cameras.drift(clean, np.random.default_rng(7), share=1.0)
+    """The teacher's accuracy on the holdout and on the other population's final images, asked through its gRPC door."""
+    parts = (data.holdout, data.final)
     camera = Camera("teacher", f"127.0.0.1:{session.system.ports.teacher}")
     try:
         right = [0, 0]
-        for kind, images in enumerate((clean, drifted)):
-            for index, image in enumerate(images):
+        for kind, part in enumerate(parts):
+            for index, image in enumerate(part.x[:sample]):
                 reply = await camera.infer(digits_model.MODEL, f"teacher-{kind}-{index}", image)
                 logits = np.frombuffer(reply.raw_output_contents[0], dtype=np.float32)
-                right[kind] += int(logits.argmax() == data.holdout.y[index])
+                right[kind] += int(logits.argmax() == part.y[index])
     finally:
         await camera.close()
-    return right[0] / len(clean), right[1] / len(clean)
+    clean, drifted = (count / len(part.x[:sample]) for count, part in zip(right, parts, strict=True))
+    return clean, drifted
 
 
 def damage(folder: Path, name: str) -> Path:

@@ -6,12 +6,13 @@ looks.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
-from skerry.cli.demo import cameras, digits, digits_model, event_log, measurements
-from skerry.cli.demo.digits import Images
+from skerry.cli.demo import digits, digits_model, event_log, measurements
+from skerry.cli.demo.digits import Split
 from skerry.cli.demo.event_log import Snapshot
 from skerry.cli.demo.scenario import Scenario
 from skerry.cli.demo.session import Session, all_nodes_on, write_json
@@ -22,12 +23,8 @@ CLEAN_S, AFTER_S = 18.0, 18.0
 RUN_S, ROLLOUT_S = float(specs.RetrainSpec().timeout_s), 150.0  # as long as a run itself may take
 
 
-def unchanged(images: Images) -> Images:
-    return images
-
-
 def opening_scene(data: digits.Digits) -> Scene:
-    return Scene("clean", data.early, unchanged)
+    return Scene("clean", data.clean)
 
 
 async def run(scenario: Scenario, session: Session) -> None:
@@ -40,12 +37,12 @@ async def run(scenario: Scenario, session: Session) -> None:
         session.start_cameras()
         async with _phase(scenario, session, "clean", "clean cameras"):
             await session.play(CLEAN_S, "the cameras show clean digits")
-        session.scene(phase="drift", change=_drifting(1))
-        async with _phase(scenario, session, "drift", "the cameras change: inversion, rotation, noise"):
+        session.scene(phase="drift", images=scenario.data.replay)
+        async with _phase(scenario, session, "drift", "the cameras change: digits of other people, by another scanner"):
             await _close_the_loop(scenario, session)
         if scenario.fault is None or scenario.fault.closes_loop:
-            session.scene(phase="after", images=scenario.data.late)
-            async with _phase(scenario, session, "after", "the same drifting cameras, new images"):
+            session.scene(phase="after", images=scenario.data.final)
+            async with _phase(scenario, session, "after", "the new version, on images that nothing learned from"):
                 await session.play(AFTER_S, "measuring the new version")
         if scenario.fault is not None:
             session.scene(phase="fault")
@@ -80,32 +77,15 @@ def _addresses(session: Session) -> str:
     )
 
 
-def _drifting(seed: int) -> Callable[[Images], Images]:
-    rng = np.random.default_rng(seed)
-    return lambda images: cameras.drift(images, rng)
-
-
 async def _set_up(scenario: Scenario, session: Session) -> None:
     """Through the doors a user takes: import data, describe the model, make a teacher, train, roll out."""
-    folder = session.system.layout.root / "stage"
+    folder, data = session.system.layout.root / "stage", scenario.data
     folder.mkdir(exist_ok=True)
-    base = [scenario.data.train, scenario.data.holdout]
-    x, y = np.concatenate([part.x for part in base]), np.concatenate([part.y for part in base])
-    np.savez(folder / "digits.npz", x=x, y=y, holdout=np.arange(len(x)) >= len(scenario.data.train.x))
     description = digits_model.edge_model(scenario.network, "", automatic=True, tolerant=False)
-    session.view.step("importing 3,800 digits, 2,000 of them as the holdout")
     await session.skerry("models", "apply", str(write_json(folder / "digits.json", description)))
-    await session.skerry("datasets", "import", str(folder / "digits.npz"), "--model", digits_model.MODEL)
-    await session.until("the dataset is known", _has_dataset, 10)
-    scenario.dataset = str(session.seen.of("EdgeModel")[digits_model.MODEL].spec["datasetDigest"])
-    session.view.step("training the teacher")
-    session.tell("training", "the teacher, a larger network, trains with generic augmentation (half a minute)")
-    await session.skerry("teach", digits_model.MODEL)
-    scenario.teacher_clean, scenario.teacher_drift = await measurements.teacher_accuracy(scenario.data, session)
-    session.tell(
-        "training",
-        f"the teacher is ready: {scenario.teacher_clean:.3f} on clean, {scenario.teacher_drift:.3f} on drifted images",
-    )
+    await _teach(scenario, session, folder)
+    session.view.step(f"importing {len(data.train.x):,} digits, and {len(data.holdout.x):,} as the holdout")
+    scenario.dataset = await _import(session, folder / "digits.npz", [data.train], data.holdout)
     await session.skerry("retrain", digits_model.MODEL)
     await session.until("the first version is trained", lambda snapshot: bool(_available(snapshot)), RUN_S)
     scenario.first = _available(session.seen)[0]
@@ -115,13 +95,40 @@ async def _set_up(scenario: Scenario, session: Session) -> None:
     await session.until("its rollout has succeeded", lambda snapshot: _succeeded(snapshot, 1), ROLLOUT_S)
 
 
+async def _teach(scenario: Scenario, session: Session, folder: Path) -> None:
+    """The teacher knows both populations, as a large network in the cloud has seen more than one site; what it learns
+    from is then replaced by the base dataset, so that the first version knows one."""
+    data = scenario.data
+    session.view.step(f"importing {len(data.train.x) + len(data.taught.x):,} digits for the teacher")
+    await _import(session, folder / "taught.npz", [data.train, data.taught], data.holdout)
+    session.view.step("training the teacher")
+    session.tell("training", "the teacher, a larger network, trains with digits of both populations (half a minute)")
+    await session.skerry("teach", digits_model.MODEL)
+    scenario.teacher_clean, scenario.teacher_drift = await measurements.teacher_accuracy(data, session)
+    session.tell(
+        "training",
+        f"the teacher is ready: {scenario.teacher_clean:.3f} on clean, {scenario.teacher_drift:.3f} on other digits",
+    )
+
+
+async def _import(session: Session, file: Path, parts: Sequence[Split], holdout: Split) -> str:
+    """Import `parts` to train on; returns the dataset's digest once it is the model's."""
+    every = [*parts, holdout]
+    x, y = np.concatenate([part.x for part in every]), np.concatenate([part.y for part in every])
+    np.savez(file, x=x, y=y, holdout=np.arange(len(x)) >= len(x) - len(holdout.x))
+    before = _dataset(session.seen)
+    await session.skerry("datasets", "import", str(file), "--model", digits_model.MODEL)
+    await session.until("the dataset is known", lambda snapshot: _dataset(snapshot) not in ("", before), 10)
+    return _dataset(session.seen)
+
+
 async def _close_the_loop(scenario: Scenario, session: Session) -> None:
     """The policy fires by itself; wait for the run, the version and the rollout it leads to."""
     if scenario.fault is not None:
         await scenario.fault.during_drift(scenario, session)
     await session.until("the retrain policy fires", lambda snapshot: len(snapshot.of("TrainingRun")) >= 2, RUN_S)
     # from here on the cameras show images that the pinned dataset cannot hold
-    session.scene(images=scenario.data.late)
+    session.scene(images=scenario.data.final)
     if scenario.fault is not None:
         await scenario.fault.during_training(scenario, session)
     await session.until("the new version has passed its gates", _second_version_or_failure, RUN_S)
@@ -138,9 +145,10 @@ async def _close_the_loop(scenario: Scenario, session: Session) -> None:
     await session.until("the rollout has succeeded", lambda snapshot: _succeeded(snapshot, 2), ROLLOUT_S)
 
 
-def _has_dataset(snapshot: Snapshot) -> bool:
+def _dataset(snapshot: Snapshot) -> str:
+    """Digest of the model's imported dataset; empty: none is known."""
     model = snapshot.of("EdgeModel").get(digits_model.MODEL)
-    return model is not None and bool(model.spec.get("datasetDigest"))
+    return str(model.spec.get("datasetDigest", "")) if model is not None else ""
 
 
 def _available(snapshot: Snapshot) -> list[str]:

@@ -8,7 +8,7 @@ goes back by the Feedback call. Nothing here decides anything about models.
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 
 import grpc
@@ -34,6 +34,7 @@ class Answer:
 
     at_s: float  # since the demo's start
     phase: str
+    shown: str  # name of the split that the image is of
     node: str
     label: int
     answered: int
@@ -53,7 +54,16 @@ class Scene:
 
     phase: str
     images: Split
-    change: Callable[[Images], Images]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shot:
+    """What a camera knows of a request that it sends."""
+
+    phase: str
+    shown: str
+    node: str
+    label: int
 
 
 class Camera:
@@ -149,45 +159,44 @@ class Traffic:
 
     def _send(self, number: int) -> None:
         cameras = [camera for camera in self._cameras if camera.node not in self._off]
-        camera = cameras[number % len(cameras)]
-        index = int(self._rng.integers(len(self.scene.images.x)))
-        image = self.scene.change(self.scene.images.x[index : index + 1])[0]
+        camera, images = cameras[number % len(cameras)], self.scene.images
+        index = int(self._rng.integers(len(images.x)))
+        shot = _Shot(self.scene.phase, images.name, camera.node, int(images.y[index]))
         self._waiting += 1
-        self._spawn(self._ask(camera, f"{self._run_id}-{number}", image, int(self.scene.images.y[index])), "infer")
+        self._spawn(self._ask(camera, f"{self._run_id}-{number}", images.x[index], shot), "infer")
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._pending.add(task)
         task.add_done_callback(self._pending.discard)
 
-    async def _ask(self, camera: Camera, request_id: str, image: Images, label: int) -> None:
-        phase, began = self.scene.phase, time.perf_counter()
+    async def _ask(self, camera: Camera, request_id: str, image: Images, shot: _Shot) -> None:
+        began = time.perf_counter()
         try:
             reply = await camera.infer(self._model, request_id, image)
         except grpc.aio.AioRpcError as exc:
-            self.answers.append(self._lost(phase, camera.node, label, time.perf_counter() - began, exc))
+            self.answers.append(self._lost(shot, time.perf_counter() - began, exc))
             return
         finally:
             self._waiting -= 1
-        self.answers.append(self._answered(phase, camera.node, label, time.perf_counter() - began, reply))
+        self.answers.append(self._answered(shot, time.perf_counter() - began, reply))
         token = reply.parameters[feedback.PARAMETER].string_param  # none: not captured, there is nothing to label
         if self._rng.random() < FEEDBACK_SHARE and token:
-            truth = edge_pb2.FeedbackRequest(model=self._model, request_id=request_id, label=label, token=token)
+            truth = edge_pb2.FeedbackRequest(model=self._model, request_id=request_id, label=shot.label, token=token)
             self._spawn(_send_feedback_later(camera, truth), "feedback")
 
-    def _lost(self, phase: str, node: str, label: int, seconds: float, exc: grpc.aio.AioRpcError) -> Answer:
-        error = f"{exc.code().name}: {exc.details()}"
-        return Answer(self.now(), phase, node, label, -1, -1, "", False, 0.0, "", 0, seconds, error)
+    def _lost(self, shot: _Shot, seconds: float, exc: grpc.aio.AioRpcError) -> Answer:
+        error, who = f"{exc.code().name}: {exc.details()}", (shot.phase, shot.shown, shot.node, shot.label)
+        return Answer(self.now(), *who, -1, -1, "", False, 0.0, "", 0, seconds, error)
 
-    def _answered(
-        self, phase: str, node: str, label: int, seconds: float, reply: open_inference_pb2.ModelInferResponse
-    ) -> Answer:
+    def _answered(self, shot: _Shot, seconds: float, reply: open_inference_pb2.ModelInferResponse) -> Answer:
         said = reply.parameters
         return Answer(
             at_s=self.now(),
-            phase=phase,
-            node=node,
-            label=label,
+            phase=shot.phase,
+            shown=shot.shown,
+            node=shot.node,
+            label=shot.label,
             answered=int(np.frombuffer(reply.raw_output_contents[0], dtype=np.float32).argmax()),
             local=int(said["skerry_local_class"].int64_param),
             route=said["skerry_route"].string_param,

@@ -19,7 +19,8 @@ def write_report(path: Path, timeline: Mapping[str, Any]) -> None:
     offload_rate, p50_ms, p99_ms; a number may be None), `nodes` (name, digest, version), `gates` (name, outcome,
     reason), `events` (t, kind, text), `series` (accuracy_edge, accuracy_answers, offload_rate: lists of (seconds,
     ratio)), `versions` (node -> list of (seconds, version)), `phases` (name, from, to), `bytes` (what -> bytes),
-    `holdout` (before, after, n) or None, `teacher` (clean, drift), `fault` (name, expected, seen, ok) or None.
+    `holdout` (before, after, n) or None, `gain` (before, after, n_before, n_after; shares may be None), `teacher`
+    (clean, drift), `fault` (name, expected, seen, ok) or None.
     """
     path.write_text(render(timeline), encoding="utf-8")
 
@@ -65,9 +66,9 @@ def _cards(timeline: Mapping[str, Any]) -> Markup:
     rows = {row["name"]: row for row in timeline["summary"]}
     holdout, teacher = timeline.get("holdout"), timeline["teacher"]
     lost, asked = (sum(row[key] for row in rows.values()) for key in ("lost", "requests"))
-    drift, after = (_ratio(rows.get(name, {}).get("edge_accuracy")) for name in ("drift", "after"))
+    before, after = (_ratio(timeline["gain"][name]) for name in ("before", "after"))
     cards = [
-        ("edge accuracy on drifted input", f"{drift} → {after}", "before and after the new version"),
+        ("edge accuracy on drifted input", f"{before} → {after}", "first and new version, on images new to both"),
         ("requests lost", f"{lost:,}", f"of {asked:,}"),
         ("time", f"{clock(timeline['seconds'])}", "minutes and seconds"),
     ]

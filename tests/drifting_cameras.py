@@ -1,5 +1,4 @@
-"""How the demo's cameras change: on a share of the images inversion, rotation or noise. Only the demo knows this file;
-nothing that trains, labels or judges does."""
+"""How the cameras of the cluster under test change: on a share of the images inversion, rotation or noise."""
 
 import numpy as np
 from numpy.typing import NDArray
