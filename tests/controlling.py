@@ -242,6 +242,14 @@ class World:
     def edit_model(self, **spec: Any) -> None:
         self.objects.patch("EdgeModel", MODEL, manager=writers.OPERATOR, spec=spec)
 
+    def replace_model(self, **spec: Any) -> None:
+        """An EdgeModel of the same name and standing, for what cannot be edited: its task."""
+        before = self.get("EdgeModel", MODEL)
+        self.objects.delete("EdgeModel", MODEL)
+        kept = {key: value for key, value in (before.spec | spec).items() if value is not None}
+        self.objects.create("EdgeModel", MODEL, kept, manager=writers.OPERATOR)
+        self.objects.patch("EdgeModel", MODEL, manager=writers.CONTROLLER, status=before.status)
+
     @property
     def stable(self) -> str:
         return str(self.get("EdgeModel", MODEL).status.get("stableVersion", ""))

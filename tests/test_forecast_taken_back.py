@@ -58,7 +58,7 @@ class World(controlling.World):
         super().__init__(tmp, NODES)
         self.described, self.off_by = DESCRIBED, dict[str, float]()
         self.fleetstate = MemoryFleetState(lambda: self.now_ms / 1000)
-        self.edit_model(task="Forecast", classNames=None, **LOAD.to_json(), rollout=ROLLOUT)
+        self.replace_model(task="Forecast", classNames=None, **LOAD.to_json(), rollout=ROLLOUT)
         self.restart()
         self.clock = Clock()
         self.clock.now_s = self.now_ms / 1000

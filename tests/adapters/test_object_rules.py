@@ -22,3 +22,26 @@ def test_the_classes_of_a_model_are_never_put_in_another_order(names: list[str])
         store.patch("EdgeModel", "m", manager=writers.OPERATOR, spec={"classNames": names})
     store.patch("EdgeModel", "m", manager=writers.OPERATOR, spec={"classNames": ["a", "b", "c"]})
     assert store.get("EdgeModel", "m").spec["classNames"] == ["a", "b", "c"]
+
+
+FORECAST = {"target": "load", "unit": "kWh", "stepSeconds": 900, "naive": [1]}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"forecast": {"unit": "MWh"}}, "forecast.unit is 'kWh' and cannot become 'MWh': every value"),
+        ({"forecast": {"target": "heat"}}, "forecast.target is 'load' and cannot become 'heat'"),
+        ({"forecast": {"stepSeconds": 3600}}, "forecast.stepSeconds is 900 and cannot become 3600"),
+        ({"task": "Classification", "forecast": None, "classNames": ["a", "b"]}, "task is Forecast and cannot become"),
+        ({"task": None}, "task is Forecast and cannot become Classification"),
+    ],
+)
+def test_what_a_model_forecasts_never_means_something_else(change: dict[str, object], told: str) -> None:
+    """Before: the local store took another unit, and errors in kWh were shown as MWh."""
+    store = MemoryObjects()
+    store.create("EdgeModel", "m", {"task": "Forecast", "forecast": FORECAST}, manager=writers.OPERATOR)
+    with pytest.raises(errors.InputError, match=told):
+        store.patch("EdgeModel", "m", manager=writers.OPERATOR, spec=change)
+    store.patch("EdgeModel", "m", manager=writers.OPERATOR, spec={"forecast": {"naive": [1, 96]}})
+    assert store.get("EdgeModel", "m").spec["forecast"] == FORECAST | {"naive": [1, 96]}

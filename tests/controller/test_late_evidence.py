@@ -34,7 +34,7 @@ def test_the_truth_of_forecasts_is_read_from_wide_counters_too(tmp_path: Path) -
     world.restart()
     world.run(5)
     assert world.phase("digits-v2-auto") == "Progressing" and world.fleetstate.asked == {"evidence", "requests"}
-    world.edit_model(task="Forecast", classNames=None, **LOAD.to_json())
+    world.replace_model(task="Forecast", classNames=None, **LOAD.to_json())
     world.now_ms += LOAD.step_ms
     world.run(5)
     assert world.fleetstate.asked == {"evidence", "evidence-wide", "requests"}

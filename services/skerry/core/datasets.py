@@ -187,7 +187,8 @@ class DatasetManifest:
     def grown(self, task: Task) -> "DatasetManifest":
         """The same dataset under the task, whose label map is equal or appended to. Raises InputError for any other."""
         if fault := task.difference(self.task):
-            raise errors.InputError(f"dataset of {self.model}: {fault}; classes may only be added at the end")
+            may = "; classes may only be added at the end" if task.class_names else ""
+            raise errors.InputError(f"dataset of {self.model}: {fault}{may}: import the data again")
         parts = tuple(part.widened(len(task.class_names)) for part in self.parts)
         return replace(self, task=task, parts=parts)
 

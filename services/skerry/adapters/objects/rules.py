@@ -8,6 +8,7 @@ from skerry.adapters.objects.protocol import Json, Object
 from skerry.core import errors, label_map, merging, names, writers
 
 MAX_OBJECT_BYTES = 512 * 1024  # of spec and status together, as JSON
+_TASK = "Classification"  # where a spec does not say it
 IMMUTABLE_SPECS = frozenset({"ModelVersion", "Exclusion"})
 
 
@@ -41,7 +42,7 @@ def patched(
     new_status = merging.merge(thing.status, encodable(thing.kind, thing.name, status or {}))
     if new_spec != thing.spec and thing.kind in IMMUTABLE_SPECS:
         raise errors.RejectedError(f"the spec of {thing.kind} {thing.name} cannot be changed: make another one")
-    _check_label_map(thing, new_spec)
+    _check_meaning(thing, new_spec)
     if new_spec == thing.spec and new_status == thing.status:
         return thing
     generation = thing.generation + (new_spec != thing.spec)
@@ -70,10 +71,34 @@ def encodable(kind: str, name: str, value: Json) -> Json:
     return copied
 
 
+def _check_meaning(thing: Object, spec: Json) -> None:
+    """What an EdgeModel answers never means something else, as its schema says at an API server. Raises InputError."""
+    if thing.kind != "EdgeModel":
+        return
+    if (was := thing.spec.get("task", _TASK)) != (now := spec.get("task", _TASK)):
+        raise errors.InputError(
+            f"EdgeModel {thing.name}: task is {was} and cannot become {now}: what clients are answered would mean "
+            "something else; make another EdgeModel"
+        )
+    _check_forecast(thing, spec)
+    _check_label_map(thing, spec)
+
+
+def _check_forecast(thing: Object, spec: Json) -> None:
+    before, after = thing.spec.get("forecast"), spec.get("forecast")
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return
+    for field in ("target", "unit", "stepSeconds"):
+        if before.get(field) != after.get(field):
+            raise errors.InputError(
+                f"EdgeModel {thing.name}: forecast.{field} is {before.get(field)!r} and cannot become "
+                f"{after.get(field)!r}: every value would get another meaning; make another EdgeModel"
+            )
+
+
 def _check_label_map(thing: Object, spec: Json) -> None:
-    """As the schema of the EdgeModel says at an API server. Raises InputError."""
     before, after = thing.spec.get("classNames"), spec.get("classNames")
-    if thing.kind != "EdgeModel" or not isinstance(before, list) or not isinstance(after, list):
+    if not isinstance(before, list) or not isinstance(after, list):
         return
     if fault := label_map.fault([str(name) for name in before], [str(name) for name in after]):
         raise errors.InputError(
