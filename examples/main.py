@@ -17,6 +17,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import grpc
+
 from examples import client, energy, loop, plot, results, rows, scenario, spans, traffic, worse
 from examples.results import Row
 from examples.scenario import Scenario
@@ -88,7 +90,7 @@ def _play(
     tell(f"replay {len(cut.replay)}, final {len(cut.final)} of {cut.moments}, left out {dict(cut.left_out)}")
     try:
         played = _turn(example, seed, folder / "state", cut, model, tell, with_worse)
-    except errors.SkerryError as exc:
+    except (errors.SkerryError, grpc.RpcError) as exc:  # an agent that does not answer closes no loop either
         tell(f"broke off; state and logs: {folder}: {exc}")
         return rows.of_broken(example, seed, str(exc)), ()
     made = rows.of_played(example, seed, played, cut, model, hashlib.sha256(packed.read_bytes()).hexdigest())
