@@ -1,10 +1,10 @@
 """A battery that shaves the peaks of a plant's draw, run by forecasts. Pure, and the same control for every forecast,
 so that only the forecasts differ.
 
-Before each step the control chooses what the battery does in it, from the forecast of the coming steps alone; the draw
-then is what it really is. It holds the draw at or below a level: the lowest one that the charge suffices for over the
-forecast steps, and never lower than the highest draw of this month so far, which is paid for already, nor than
-the mean draw until now. While the forecast is below the level it charges up to the level.
+Before each step the control chooses a level, from the forecast of the coming steps alone; within the step the battery
+follows the draw: what is above the level it gives, as far as power and charge go, and below it charges up to the level.
+The level is the lowest one that the charge suffices for over the forecast steps, and never lower than the highest draw
+of this month so far, which is paid for already, nor than the mean draw until now.
 """
 
 from dataclasses import dataclass
@@ -52,13 +52,12 @@ def run(
     for load, ahead, now, mean in steps:
         highest = peaks.setdefault(now, 0.0)
         level = max(highest * step_hours, mean, _level(ahead, charge, most))
-        wanted = float(ahead[0]) - level
-        if wanted > 0:
-            given = min(wanted, most, charge, load)  # nothing is fed into the grid
+        if load > level:
+            given = min(load - level, most, charge)
             charge, moved, drawn = charge - given, moved + given, load - given
         else:
             room = (battery.capacity_kwh - charge) / battery.efficiency
-            taken = min(-wanted, most, room)
+            taken = min(level - load, most, room)
             charge, drawn = charge + taken * battery.efficiency, load + taken
         peaks[now] = max(highest, drawn / step_hours)
     return Shaved(tuple(peaks[now] for now in sorted(peaks)), moved)

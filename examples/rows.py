@@ -77,8 +77,9 @@ def of_played(
     if before is not None:
         made.append(row("mae_of_first_version", before.mae, note="the same moments, asked after a rollback"))
     if played.worse is not None:
-        made.append(row("worse_refused_by_gates", float(bool(played.worse.refusal)), note=played.worse.refusal))
-    if played.worse is not None and played.worse.rollout:
+        made.append(
+            row("worse_refused_by_gates", float(bool(played.worse.refusal)), note=played.worse.refusal or "taken")
+        )
         rolled_back = float(played.worse.phase == "RolledBack")
         made.append(row("worse_rolled_back", rolled_back, note=f"{played.worse.rollout}: {played.worse.why}"))
     return made

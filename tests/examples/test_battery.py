@@ -28,19 +28,20 @@ def test_with_foresight_the_peak_falls_by_what_the_charge_gives_over_the_shift()
     assert shaved.moved_kwh == pytest.approx(40 * 40, rel=0.02), "a whole charge each day"
 
 
-def test_a_forecast_that_comes_a_step_late_shaves_nothing_of_the_first_step() -> None:
+def test_who_expects_nothing_gives_at_once_what_the_end_of_the_shift_would_need() -> None:
     load, month = plant()
-    last_value = np.repeat(np.roll(load, 1)[:, None], 8, axis=1)
-    assert run(load, last_value, month, HOURS, BATTERY).peak_kw == (120.0, 120.0)
+    blind = run(load, np.zeros((len(load), 8)), month, HOURS, BATTERY)
+    assert blind.peak_kw == (120.0, 120.0) and blind.moved_kwh < 0.2 * 40 * 40
 
 
 def test_no_more_is_given_than_power_and_charge_allow_and_nothing_is_fed_into_the_grid() -> None:
-    load, month = np.array([20.0, 20.0, 20.0]), np.zeros(3, dtype=np.int64)
-    weak, strong = Battery(20, 40, 1.0), Battery(900, 4000, 1.0)
-    of_weak, of_strong = (run(load, np.full((3, 1), 1000.0), month, HOURS, one) for one in (weak, strong))
-    assert of_weak.moved_kwh == pytest.approx(20.0), "10 kWh in each of two steps, then it is empty"
-    assert of_weak.peak_kw == (80.0,)
-    assert (of_strong.moved_kwh, of_strong.peak_kw) == (60.0, (0.0,))
+    """The level is the mean draw until then (0, 20, 30), or the highest draw so far."""
+    load, month, nothing = np.array([20.0, 40.0, 60.0]), np.zeros(3, dtype=np.int64), np.zeros((3, 1))
+    weak = run(load, nothing, month, HOURS, Battery(capacity_kwh=20, power_kw=40, efficiency=1.0))
+    assert weak.moved_kwh == pytest.approx(20.0), "10 kWh in each of two steps, then it is empty"
+    assert weak.peak_kw == (240.0,)
+    strong = run(load, nothing, month, HOURS, Battery(capacity_kwh=900, power_kw=4000, efficiency=1.0))
+    assert (strong.moved_kwh, strong.peak_kw) == (pytest.approx(70.0), (120.0,))
 
 
 def test_what_is_lost_in_a_turn_is_drawn_too() -> None:
