@@ -12,6 +12,7 @@ from skerry.agent.capture import capture_queue
 from skerry.agent.feedback_servicer import truth_of
 from skerry.core import errors
 from skerry.core.series_stamp import Stamp
+from skerry.core.tasks import Classification
 from skerry.proto import edge_pb2, fleet_pb2
 
 
@@ -85,6 +86,12 @@ def test_the_truth_of_a_forecast_is_a_number(fields: dict[str, Any], told: str) 
             truth_of(request, LOAD)
     else:
         assert truth_of(request, LOAD) == (3210.5,)
+
+
+def test_a_value_is_no_truth_of_a_classifier() -> None:
+    request = edge_pb2.FeedbackRequest(model="press", request_id="q", values=[3210.5])
+    with pytest.raises(errors.InputError, match="the model answers a class: give the label"):
+        truth_of(request, Classification(("ok", "worn")))
 
 
 async def test_a_truth_and_a_stamp_are_uploaded_as_they_were_given(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from cli_system import StillSystem
 
 from skerry.cli import agent_client, system_file
 from skerry.core import errors, writers
+from skerry.core.tasks import Classification, Forecast, Task
 
 STAMP = {"skerry_series": "plant", "skerry_time": 1_515_121_200_000}
 
@@ -34,6 +35,25 @@ def test_a_time_is_iso_8601_with_its_offset_or_unix_milliseconds(moment: str) ->
 def test_a_series_that_can_be_read_in_two_ways_is_refused(series: str, moment: str, said: str) -> None:
     with pytest.raises(errors.InputError, match=said):
         agent_client.stamp_of(series, moment)
+
+
+LOAD, CLASSES = Forecast("load", "kWh", (100, 500, 900), 3600, horizon=2, steps=2), Classification(("worn", "ok"))
+
+
+@pytest.mark.parametrize(
+    ("task", "truth", "said"),
+    [
+        pytest.param(LOAD, ["about", "3"], "'about 3' is no value, and the model answers a forecast", id="a text"),
+        pytest.param(LOAD, ["worn"], "'worn' is no value", id="a label for a forecaster"),
+        pytest.param(LOAD, ["3.5"], "1 values were given, an answer has 2", id="a step is missing"),
+        pytest.param(LOAD, ["nan", "1"], "a value is not finite", id="no number"),
+        pytest.param(CLASSES, ["3210.5"], "3210.5", id="a value for a classifier"),
+        pytest.param(CLASSES, ["1", "2"], "the model answers a class: give the label", id="values for a classifier"),
+    ],
+)
+def test_a_truth_that_is_none_of_the_models_is_refused(task: Task, truth: list[str], said: str) -> None:
+    with pytest.raises(errors.InputError, match=said):
+        agent_client.truth_of(truth, task)
 
 
 @pytest.fixture

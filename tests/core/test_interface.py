@@ -1,13 +1,14 @@
 """Each row: one thing that clients of a model rely on, and how a version departs from it."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import manifests
 import pytest
 
 from skerry.core import interface, manifest, specs, tensors
-from skerry.core.tasks import Classification
+from skerry.core.tasks import Classification, Forecast
 
 MODEL = specs.parse_edge_model(
     "digits",
@@ -94,3 +95,17 @@ def test_a_further_input_is_compared_with_the_version_before() -> None:
 
 def test_a_version_of_another_model_is_none_of_this_one() -> None:
     assert interface.difference(MODEL, version(model="letters")) == "it is a version of 'letters', not of 'digits'"
+
+
+def test_a_forecaster_of_another_width_unit_or_task_is_none_of_the_models() -> None:
+    load = Forecast("load", "kWh", (100, 500, 900), 3600)
+    wide = version(task=load, outputs=(tensors.Spec("quantiles", "FP32", (12,)),))
+    fits = replace(wide, outputs=(tensors.Spec("quantiles", "FP32", (3,)),))
+    model = replace(MODEL, task=load)
+    assert interface.difference(model, fits) == interface.change(fits, fits) == ""
+    told = "it answers 12 numbers a row, and a forecast of load in kWh takes 3"
+    assert interface.difference(model, wide) == interface.change(fits, wide) == told
+    assert "unit 'kWh', that of the model 'MWh'" in interface.difference(
+        replace(MODEL, task=replace(load, unit="MWh")), fits
+    )
+    assert interface.difference(MODEL, fits) == "its task is Forecast, the model's is Classification"

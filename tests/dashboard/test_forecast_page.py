@@ -37,6 +37,11 @@ def shown(verdict: dict[str, Any] | None, live: MemoryFleetState | None = None, 
     node = {"models": [{"model": "load", "version": 1, "digest": world.STABLE}], "lastSeenUnixMs": world.NOW_MS}
     store.create("EdgeNode", "edge-a", {"labels": {}}, manager="gateway")
     store.patch("EdgeNode", "edge-a", manager="gateway", status=node | {"connected": True})
+    compared = {"name": "canary", "nodes": ["edge-a"], "startedUnixMs": world.NOW_MS, "verdict": world.COMPARED}
+    rollout = {"model": "load", "version": "load-v1", "fleet": "all"}
+    store.create("ModelRollout", "load-v1-auto", rollout, manager="controller")
+    status = {"attempt": 1, "state": "Progressing", "wave": 0, "waves": [compared]}
+    store.patch("ModelRollout", "load-v1-auto", manager="controller", status=status)
     built = app.build(store, live or MemoryFleetState(), max_streams=4, hosts=(), clock=lambda: world.NOW_MS)
     answer = TestClient(built, base_url="http://127.0.0.1").get(path)
     assert answer.status_code == 200
@@ -47,6 +52,10 @@ def test_a_forecaster_says_what_it_forecasts_and_in_what_unit() -> None:
     page = shown(VERDICT)
     assert "a forecast of load in kWh" in page.text
     assert "class" not in page.text.lower()
+
+
+def test_a_verdict_says_what_a_bad_forecast_is() -> None:
+    assert "Bad answers (farther from their truth than the version's bound) by arm" in shown(VERDICT).text
 
 
 def test_a_version_shows_its_error_and_what_its_interval_covers() -> None:

@@ -121,6 +121,12 @@ def test_truths_that_cannot_be_learned_from_are_refused(edit: object, word: str)
         play(world, "run", world.series(train=replace(good, y=edit(good.y))))  # type: ignore[operator]
 
 
+def test_a_dataset_in_another_unit_is_not_trained_on() -> None:
+    world = ForecastWorld(**replace(TASK, unit="MWh").to_json())
+    with pytest.raises(errors.InputError, match="unit 'kWh', that of the model 'MWh': import the data again"):
+        play(world, "run", world.series())
+
+
 @pytest.mark.long
 def test_of_several_students_the_one_is_taken_that_is_best_in_weeks_kept_aside(trained: ForecastWorld) -> None:
     world = ForecastWorld(retrain={"epochs": 1, "students": 2, "augment": "generic"})

@@ -112,7 +112,8 @@ def _print(imported: "dataset.Imported", found: "ForecastRows | None", min_holdo
         document |= {"windows": dict(imported.windows)} if imported.windows else {}
         output.print_json(document | ({} if found is None else series_report.document(found)))
         return
-    output.say(f"dataset {imported.digest} of {manifest.model}")
+    what = "" if found is None else f", for {manifest.task}"
+    output.say(f"dataset {imported.digest} of {manifest.model}{what}")
     if found is None:
         _print_classes(imported, counts)
     else:

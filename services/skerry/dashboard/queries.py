@@ -20,12 +20,13 @@ def fleet(objects: Objects, fleetstate: FleetState, *, now_ms: int) -> views.Fle
     """The whole fleet now. Raises UnavailableError when the objects cannot be read; readings may be unknown."""
     by_kind = {kind: objects.list(kind) for kind in KINDS}
     live, trouble = readings(fleetstate)
+    tasks = nodes.tasks_of(by_kind["EdgeModel"])
     node_views = nodes.view(
         by_kind["EdgeNode"],
         by_kind["EdgeFleet"],
         live,
         now_ms=now_ms,
-        tasks=nodes.tasks_of(by_kind["EdgeModel"]),
+        tasks=tasks,
     )
     things = [thing for kind in KINDS for thing in by_kind[kind]]
     return views.Fleet(
@@ -34,7 +35,7 @@ def fleet(objects: Objects, fleetstate: FleetState, *, now_ms: int) -> views.Fle
         nodes=node_views,
         counts=liveness.tally(node.liveness.state for node in node_views if node.counts),
         models=models(by_kind["EdgeModel"], by_kind["ModelVersion"], node_views, live),
-        rollouts=[rollouts.view(thing) for thing in newest_first(by_kind["ModelRollout"])],
+        rollouts=[rollouts.view(thing, tasks) for thing in newest_first(by_kind["ModelRollout"])],
         runs=runs(by_kind["TrainingRun"]),
         changes=timeline.changes(things),
         trouble=trouble,

@@ -1,15 +1,18 @@
 """A ModelRollout as a ladder of waves: which are done, which one runs, where its nodes stand, what the verdict is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from skerry.adapters.objects import Object
 from skerry.core import conditions, errors, rollout, specs
 from skerry.core.rollout import status as states
+from skerry.core.tasks import Task
 from skerry.dashboard import views
 
+_OFF = "Bad answers (farther from their truth than the version's bound)"
 
-def view(thing: Object) -> views.Rollout:
-    """The rollout as people see it; `fault` when what it holds cannot be read."""
+
+def view(thing: Object, tasks: Mapping[str, Task]) -> views.Rollout:
+    """The rollout as people see it; `fault` when what it holds cannot be read. `tasks`: what each model answers."""
     model, version = str(thing.spec.get("model", "")), str(thing.spec.get("version", ""))
     try:
         spec, status = specs.parse_rollout(thing.name, thing.spec), rollout.from_json(thing.name, thing.status)
@@ -44,6 +47,7 @@ def view(thing: Object) -> views.Rollout:
         deferred=status.deferred,
         failed=(*status.failed, *status.incompatible),
         min_samples=spec.strategy.analysis.min_samples,
+        bad=_OFF if model in tasks and tasks[model].waits_for_truth else "Bad answers",
     )
 
 

@@ -191,7 +191,8 @@ class Wave:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """A ModelRollout. `failed` holds the nodes that refused the version or cannot run it, with their reasons."""
+    """A ModelRollout. `failed` holds the nodes that refused the version or cannot run it, with their reasons. `bad`:
+    what counts as a bad answer of its model."""
 
     name: str
     model: str
@@ -207,6 +208,7 @@ class Rollout:
     failed: Sequence[Failure]
     min_samples: int
     fault: str = ""
+    bad: str = ""
 
 
 @dataclass(frozen=True, slots=True)
