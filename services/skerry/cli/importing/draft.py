@@ -38,6 +38,8 @@ def of(path: Path, golden: Path, wanted: Wanted) -> Draft:
     if wanted.row is not None:
         _check_row(path, file.inputs, wanted.row, is_preprocessed=bool(wanted.steps))
     rows = _golden_rows(golden, file.inputs, bool(wanted.steps))
+    # Callers send a forecaster's one input by the EdgeModel's name, whatever the file calls it.
+    names = {spec.name: spec.name if wanted.row is None else wanted.row.name for spec in file.inputs}
     first = file.inputs[0]
     seen = preprocessing.apply(wanted.steps, rows[first.name])
     ends_in_softmax = output.name in file.softmaxes
@@ -45,7 +47,10 @@ def of(path: Path, golden: Path, wanted: Wanted) -> Draft:
         model=wanted.model,
         runtime=manifest.Runtime(file.ir_version, file.opsets, _MIN_ONNXRUNTIME),
         files={"model": manifest.file_of("model.onnx", file.data)},
-        inputs=tuple(_client_spec(spec, rows[spec.name], bool(wanted.steps and spec is first)) for spec in file.inputs),
+        inputs=tuple(
+            _client_spec(spec, rows[spec.name], names[spec.name], bool(wanted.steps and spec is first))
+            for spec in file.inputs
+        ),
         network_inputs=(
             tensors.Spec(first.name, first.datatype, seen.shape[1:]),
             *(tensors.Spec(spec.name, spec.datatype, rows[spec.name].shape[1:]) for spec in file.inputs[1:]),
@@ -60,7 +65,8 @@ def of(path: Path, golden: Path, wanted: Wanted) -> Draft:
         ),
     )
     passed_over = tuple(other.name for other in file.outputs if other.name != output.name)
-    return Draft(_checked(path, described), file.data, rows, passed_over)
+    by_name = {names[name]: array for name, array in rows.items()}
+    return Draft(_checked(path, described), file.data, by_name, passed_over)
 
 
 def _check_row(path: Path, inputs: Sequence[tensors.Spec], row: tensors.Spec, *, is_preprocessed: bool) -> None:
@@ -74,12 +80,11 @@ def _check_row(path: Path, inputs: Sequence[tensors.Spec], row: tensors.Spec, *,
     fits = len(taken.shape) == len(row.shape) and all(
         size in (tensors.FREE, given) for size, given in zip(taken.shape, row.shape, strict=True)
     )
-    if taken.name != row.name or (not is_preprocessed and not (fits and taken.datatype == row.datatype)):
+    if not is_preprocessed and not (fits and taken.datatype == row.datatype):
         shown = ["any" if size == tensors.FREE else size for size in taken.shape]
         raise errors.InputError(
             f"{path}: its input {taken.name!r} is {taken.datatype} [batch, {', '.join(map(str, shown))}], and that of "
-            f"the EdgeModel is {row.name!r}, {row.datatype} {list(row.shape)}: export it with that input, or change "
-            "spec.input"
+            f"the EdgeModel is {row.datatype} {list(row.shape)}: export it for such rows, or change spec.input"
         )
 
 
@@ -90,10 +95,10 @@ def _checked(path: Path, described: Manifest) -> Manifest:
         raise type(exc)(f"{path}: {exc}") from exc
 
 
-def _client_spec(spec: tensors.Spec, rows: NDArray[Any], is_preprocessed: bool) -> tensors.Spec:
+def _client_spec(spec: tensors.Spec, rows: NDArray[Any], name: str, is_preprocessed: bool) -> tensors.Spec:
     """What callers send: as the golden rows are where preprocessing stands before the network, else what it takes."""
     datatype = tensors.datatype_of(rows.dtype, spec.name) if is_preprocessed else spec.datatype
-    return tensors.Spec(spec.name, datatype, rows.shape[1:])
+    return tensors.Spec(name, datatype, rows.shape[1:])
 
 
 def _golden_rows(path: Path, inputs: Sequence[tensors.Spec], is_preprocessed: bool) -> dict[str, NDArray[Any]]:
