@@ -82,7 +82,7 @@ class Loop:
             self.played.replay.append(self.clock.ask(replay, index, "replay"))
             if index % _LOOK_EVERY == 0 and len(self._stack.look().of("TrainingRun")) > 1:
                 return index + 1
-            if index + 1 == len(replay) * 2 // 3:
+            if index + 1 == len(replay) // 2:
                 break  # the rest is for the canary
         self._agents.settle()
         self._tell(f"the replay waits after {index + 1} answers")

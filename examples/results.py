@@ -9,9 +9,9 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`value` is of the agents' replies whose local digest is `version_digest`; `float_value` is the same where the
-    version that serves was not quantized, and None where it was: its float network answers nobody. `baseline`: the best
-    naive forecast, the version before, or no battery, as the metric has it. `passed` is None where there is no bar.
+    """`value` is of the agents' replies whose local digest is `version_digest`. `float_value` is None: the float
+    network behind a quantized version is not published, and answers nobody. `baseline`: the best naive forecast, or
+    what the interval means to cover. `passed` is None where there is no bar.
     Without a value the data is missing (`passed` is None) or the loop did not close (False)."""
 
     scenario: str
