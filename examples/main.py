@@ -117,7 +117,10 @@ def _turn(
         turn = loop.Loop(stack, agents, model.name, example.model_file, scenario.options(example.choices), tell)
         played = turn.play(cut, seed)
         if with_worse and played.rollout_phase == "Succeeded":
-            played.worse = worse.play(stack, turn.clock, example, model, cut)
+            try:
+                played.worse = worse.play(stack, turn.clock, example, model, cut)
+            except errors.SkerryError as exc:  # what was measured until here counts all the same
+                played.notes.append(f"the worse version was not played to its end: {exc}")
         turn.count()
     return played
 
