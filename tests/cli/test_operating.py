@@ -10,6 +10,8 @@ import pytest
 import seeded_fleet
 from cli_system import StillSystem
 
+from skerry.adapters import fleetstate
+from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.core import rollout, writers
 from skerry.core.rollout.status import Status
 
@@ -179,6 +181,23 @@ def test_a_run_pins_the_imported_dataset_when_the_curator_says_nothing(system: S
     made = next(one for one in system.objects.list("TrainingRun") if one.spec["reason"] == "new lenses")
     assert made.spec["datasetDigest"] == "sha256:" + "da" * 32
     assert made.spec["baseVersion"] == "digits-v2"
+
+
+@pytest.mark.parametrize(("captured", "code"), [(0, 0), (7, 4)], ids=["nothing captured", "rows were captured"])
+def test_a_run_never_leaves_out_what_was_imported_last(
+    system: StillSystem, monkeypatch: pytest.MonkeyPatch, captured: int, code: int
+) -> None:
+    """The curator's dataset was made before the import. With captured rows neither has all: that is said."""
+    end_run(system, "digits-run-4", "False", "GatesFailed")
+    state = MemoryFleetState()
+    reading = {"datasetDigest": "sha256:" + "5e" * 32, "baseDigest": "sha256:" + "0a" * 32, "captured": captured}
+    state.put("curator:digits", json.dumps(reading), ttl_s=30)
+    monkeypatch.setattr(fleetstate, "open_fleetstate", lambda url: state)
+    done = system.run("retrain", "digits", "--reason", "after an import")
+    assert done.exit_code == code, done.output
+    made = [one.spec["datasetDigest"] for one in system.objects.list("TrainingRun") if "import" in one.spec["reason"]]
+    assert made == ([] if code else ["sha256:" + "da" * 32])
+    assert code == 0 or "--dataset sha256:dada" in done.output
 
 
 def test_a_dataset_may_be_named(system: StillSystem) -> None:

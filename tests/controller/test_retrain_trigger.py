@@ -66,6 +66,15 @@ def test_enough_new_examples_start_a_run_on_the_newest_dataset(world: World) -> 
     assert spec["reason"].startswith("EnoughExamples: 600 new labelled examples")
 
 
+def test_a_dataset_without_what_was_imported_last_starts_no_run(world: World) -> None:
+    """A person imports, and the curator has not made a dataset of it yet: a run would not learn what is new."""
+    dataset = world.store_dataset(600)
+    for base, runs in ((digests.sha256(b"imported before"), 0), (world.dataset, 1)):
+        body = {"datasetDigest": dataset, "baseDigest": base, "captured": 600}
+        world.fleetstate.put("curator:digits", json.dumps(body), ttl_s=30)
+        assert len(fired(world)) == runs
+
+
 def test_examples_count_though_a_bound_lets_the_dataset_grow_no_more(world: World) -> None:
     """1,000 rows fit: of 1,600 captured ones the oldest 600 made room."""
     full = curator(world, 1000)

@@ -1,6 +1,7 @@
 """When a training run is worth it: row by row, the sentences of the policy."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -111,3 +112,21 @@ ROWS = [
 def test_policy(model: specs.EdgeModel, facts: Facts, fire: bool, reason: str) -> None:
     decided = retrain.should_retrain(model, facts, now_ms=NOW)
     assert (decided.fire, decided.reason) == (fire, reason) and decided.message
+
+
+@pytest.mark.parametrize(
+    ("reading", "imported", "newest"),
+    [
+        pytest.param({}, "a", "", id="a curator that says nothing"),
+        pytest.param({"datasetDigest": "d", "baseDigest": "a"}, "a", "d", id="made on it"),
+        pytest.param({"datasetDigest": "d", "baseDigest": "a"}, "b", "", id="made before it"),
+        pytest.param({"datasetDigest": "d", "baseDigest": ""}, "b", "", id="made before the first"),
+        pytest.param({"datasetDigest": "d", "baseDigest": ""}, "", "d", id="nothing was imported"),
+        pytest.param({"datasetDigest": "d"}, "b", "d", id="a curator of an earlier release"),
+        pytest.param({"datasetDigest": 4, "baseDigest": ""}, "", "", id="nonsense"),
+    ],
+)
+def test_a_dataset_that_lacks_what_was_imported_last_is_not_the_newest(
+    reading: dict[str, Any], imported: str, newest: str
+) -> None:
+    assert retrain.newest_dataset(reading, imported) == newest

@@ -33,7 +33,7 @@ def retrain(model: str, dataset: str, reason: str, wait: bool, state: Path) -> N
         edge_model.spec,
         [(run.name, run.spec, run.status) for run in store.list("TrainingRun")],
         object_access.suffix(),
-        dataset=dataset or _newest(state, model),
+        dataset=dataset or _newest(state, model, str(edge_model.spec.get("datasetDigest", ""))),
         base=str(edge_model.status.get("stableVersion", "")),
         reason=reason,
     )
@@ -43,20 +43,28 @@ def retrain(model: str, dataset: str, reason: str, wait: bool, state: Path) -> N
         _follow(store, creation.name)
 
 
-def _newest(state: Path, model: str) -> str:
-    """The curator's newest dataset; empty when it names none: then the imported one is used."""
+def _newest(state: Path, model: str, imported: str) -> str:
+    """The curator's newest dataset; empty when it names none: then the imported one is used. Raises UnavailableError
+    while it has rows that were captured and did not join them with what was imported last: neither dataset has all."""
     import json
 
     from skerry.adapters import fleetstate
     from skerry.cli import system_file
-    from skerry.core import contract, errors
+    from skerry.core import contract, errors, retrain
 
     key = contract.curator_reading(model)
     try:
         readings = fleetstate.open_fleetstate(system_file.read(state).redis).get(key)
     except errors.UnavailableError:
         return ""
-    return str(json.loads(readings.get(key, "{}")).get("datasetDigest", ""))
+    reading = json.loads(readings.get(key, "{}"))
+    newest = retrain.newest_dataset(reading, imported)
+    if not newest and reading.get("datasetDigest") and reading.get("captured"):
+        raise errors.UnavailableError(
+            f"the dataset that was imported for {model} is not yet joined with what was captured: try again in a "
+            f"moment, or train on the import alone with --dataset {imported}"
+        )
+    return newest
 
 
 def _follow(store: "Objects", name: str) -> None:

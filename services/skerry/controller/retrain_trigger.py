@@ -90,7 +90,8 @@ class RetrainTrigger:
             if one.spec.get("model") == model.name and not condition_json.is_terminal(one.status)
         ]
         trained_on = {str(run.spec.get("datasetDigest", "")) for run in runs}
-        dataset = self._newest(model.name, _text(curator, "datasetDigest"))
+        named = retrain.newest_dataset(curator, str(model.spec.get("datasetDigest", "")))
+        dataset = self._newest(model.name, named)
         # Counted from the run that knew most: somebody may train on an old dataset, which makes nothing new.
         known = max((self._captured_in(model.name, one) for one in trained_on), default=0)
         # Where there is a bound the dataset grows no more, though new rows come: old ones make room for them.
@@ -204,11 +205,6 @@ def _count(reading: Mapping[str, Any], field: str) -> int:
     """A whole number of a reading; anything else says nothing."""
     value = reading.get(field, 0)
     return value if type(value) is int else 0
-
-
-def _text(reading: Mapping[str, Any], field: str) -> str:
-    value = reading.get(field, "")
-    return value if isinstance(value, str) else ""
 
 
 def _parsed(text: str) -> Mapping[str, Any]:

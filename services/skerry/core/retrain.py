@@ -4,7 +4,9 @@ The dataset is what a run learns from, so the same dataset is not trained on twi
 for new data or for a person. Counting, reading and starting are the controller's.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from skerry.core import drift, truth_delay
 from skerry.core.specs.model import EdgeModel
@@ -40,6 +42,14 @@ class Decision:
     fire: bool
     reason: str
     message: str
+
+
+def newest_dataset(reading: Mapping[str, Any], imported: str) -> str:
+    """The dataset that a curator names in its reading. Empty when it names none, and while that one was not made on
+    what was imported last, EdgeModel.spec.datasetDigest: a run on it would not learn what a person just gave. Curators
+    of earlier releases do not tell what they made it on."""
+    named, base = reading.get("datasetDigest", ""), reading.get("baseDigest", imported)
+    return named if isinstance(named, str) and base == imported else ""
 
 
 def should_retrain(model: EdgeModel, facts: Facts, *, now_ms: int) -> Decision:

@@ -115,6 +115,11 @@ class ModelState:
         return self.captured_rows.changes - self._published_changes + changed
 
     @property
+    def published_base(self) -> str:
+        """The imported dataset that the newest one was made on; empty: none."""
+        return self._published_base or ""
+
+    @property
     def held_parts(self) -> set[str]:
         """Digests of parts that the next dataset may name without storing them again."""
         return self._publisher.held_parts

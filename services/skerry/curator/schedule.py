@@ -143,6 +143,7 @@ class Schedule:
             "exploration": counts.exploration,
             "truths": counts.truths,
             "datasetDigest": published.digest if published else "",
+            "baseDigest": state.published_base,
             "captured": published.captured if published else 0,
             "overBudget": published.over_budget if published else 0,
             "sinceUnixMs": published.since_unix_ms if published else 0,
