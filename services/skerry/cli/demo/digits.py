@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-HOLDOUT, CLEAN = 2_000, 700
+HOLDOUT, CLEAN = 2_000, 1_200
 TAUGHT, REPLAY = 300, 1_000
 _SIZE, _GREYS = 28, 16  # pixels of a side; load_digits counts 0 to 16
 
