@@ -29,8 +29,8 @@ class StuckCamera(traffic.Camera):
 async def test_no_more_images_wait_than_can_be_answered_in_time_and_the_others_are_counted() -> None:
     """When they are answered, images are sent again."""
     camera = StuckCamera()
-    images = digits.Split(np.zeros((1, 28, 28), np.uint8), np.zeros(1, np.int64))
-    scene = traffic.Scene("clean", images, lambda image: image)
+    images = digits.Split("clean", np.zeros((1, 28, 28), np.uint8), np.zeros(1, np.int64))
+    scene = traffic.Scene("clean", images)
     rate = 2000.0
     sent = traffic.Traffic("digits", [camera], scene, rate=rate, started=0.0)
     running = asyncio.create_task(sent.run())
