@@ -5,6 +5,7 @@ cyclonedx-bom reads what the distributions say of themselves, in an environment 
 packages of Debian are added, which it does not see.
 """
 
+import io
 import json
 import re
 import shutil
@@ -81,8 +82,8 @@ def _described(source: str, folder: Path) -> None:
     Python packages has none."""
     command = ["docker", "cp", source, "-"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as copying:
-        assert copying.stdout is not None
-        if not copying.stdout.peek(1):  # type: ignore[attr-defined]  # a pipe is read through a buffer
+        assert isinstance(copying.stdout, io.BufferedReader)
+        if not copying.stdout.peek(1):
             return
         with tarfile.open(fileobj=copying.stdout, mode="r|") as archive:
             for member in archive:

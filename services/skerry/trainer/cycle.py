@@ -138,10 +138,11 @@ def _judge(
     measure, answers = measures.of(resolved.model.task), candidate.answers
     whole = {origin: answered.logits for origin, answered in candidate.unquantized.items()}
     stable_task = resolved.model.task if stable is None else stable.manifest.task
-    holdouts = [
-        measure.holdout(origin, rows, answers[origin].logits, before.get(origin), whole.get(origin), stable_task)
-        for origin, rows in loaded.holdouts.items()
-    ]
+    outputs = {
+        origin: measures.HoldoutOutputs(answers[origin].logits, before.get(origin), whole.get(origin))
+        for origin in loaded.holdouts
+    }
+    holdouts = [measure.holdout(origin, rows, outputs[origin], stable_task) for origin, rows in loaded.holdouts.items()]
     manifest, golden_file, problem = _finish(resolved, loaded, candidate, holdouts)
     if problem:
         failures["self-test"] = problem

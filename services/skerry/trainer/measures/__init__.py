@@ -5,9 +5,9 @@ answers on a holdout become evidence. Everything else of a run is the same; what
 from skerry.core.tasks import Classification, Forecast, Task
 from skerry.trainer.measures.classification import OfClasses
 from skerry.trainer.measures.forecast import OfForecasts
-from skerry.trainer.measures.protocol import Measured, Measures
+from skerry.trainer.measures.protocol import HoldoutOutputs, Measured, Measures
 
-__all__ = ["Measured", "Measures", "of"]
+__all__ = ["HoldoutOutputs", "Measured", "Measures", "of"]
 
 
 def of(task: Task) -> Measures:

@@ -19,7 +19,7 @@ from skerry.nets.training import Objective
 from skerry.nets.worker_group import WorkerGroup
 from skerry.trainer import evaluate
 from skerry.trainer.compress import Loss
-from skerry.trainer.measures.protocol import VALIDATION_ONE_IN, Measured
+from skerry.trainer.measures.protocol import VALIDATION_ONE_IN, HoldoutOutputs, Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +76,14 @@ class OfClasses:
     def incomparable(self, stable: Task) -> str:
         return "" if isinstance(stable, Classification) else f"it answers {stable}"
 
-    def holdout(
-        self,
-        origin: str,
-        rows: Rows,
-        candidate: NDArray[np.float32],
-        baseline: NDArray[np.float32] | None,
-        unquantized: NDArray[np.float32] | None,
-        stable: Task,
-    ) -> Measured:
+    def holdout(self, origin: str, rows: Rows, outputs: HoldoutOutputs, stable: Task) -> Measured:
         held = gates.Holdout(
             origin,
             self.task.class_names,
             rows.targets,
-            self.task.classes(candidate),
-            None if baseline is None else self._in_our_terms(baseline, stable),
-            None if unquantized is None else self.task.classes(unquantized),
+            self.task.classes(outputs.candidate),
+            None if outputs.baseline is None else self._in_our_terms(outputs.baseline, stable),
+            None if outputs.unquantized is None else self.task.classes(outputs.unquantized),
         )
         return Measured(origin, held, _numbers(held))
 

@@ -18,7 +18,7 @@ from skerry.nets.quantile_objective import QuantileObjective
 from skerry.nets.training import Objective
 from skerry.nets.worker_group import WorkerGroup
 from skerry.trainer.compress import Loss
-from skerry.trainer.measures.protocol import VALIDATION_ONE_IN, Measured
+from skerry.trainer.measures.protocol import VALIDATION_ONE_IN, HoldoutOutputs, Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +91,18 @@ class OfForecasts:
     def incomparable(self, stable: Task) -> str:
         return self.task.difference(stable)
 
-    def holdout(
-        self,
-        origin: str,
-        rows: Rows,
-        candidate: NDArray[np.float32],
-        baseline: NDArray[np.float32] | None,
-        unquantized: NDArray[np.float32] | None,
-        stable: Task,
-    ) -> Measured:
+    def holdout(self, origin: str, rows: Rows, outputs: HoldoutOutputs, stable: Task) -> Measured:
         assert rows.naive is not None  # rows of forecasts have it
         block = splitting.day(_places(rows)[1])
         held = forecast_gates.ForecastHoldout(
-            origin, self.task, rows.y, block, rows.naive, candidate, baseline, unquantized
+            origin,
+            self.task,
+            rows.y,
+            block,
+            rows.naive,
+            outputs.candidate,
+            outputs.baseline,
+            outputs.unquantized,
         )
         return Measured(origin, held, held.numbers())
 

@@ -29,6 +29,16 @@ class Measured:
     numbers: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class HoldoutOutputs:
+    """What networks answer on the rows of a holdout, [n, width] each: the candidate, the version before it, and the
+    candidate before int8; None where there is none."""
+
+    candidate: NDArray[np.float32]
+    baseline: NDArray[np.float32] | None
+    unquantized: NDArray[np.float32] | None
+
+
 class Measures(Protocol):
     @property
     def task(self) -> Task: ...
@@ -86,14 +96,6 @@ class Measures(Protocol):
         """Why a version of `stable` cannot be compared with, for people; empty: it can."""
         ...
 
-    def holdout(
-        self,
-        origin: str,
-        rows: Rows,
-        candidate: NDArray[np.float32],
-        baseline: NDArray[np.float32] | None,
-        unquantized: NDArray[np.float32] | None,
-        stable: Task,
-    ) -> Measured:
-        """Answers on one holdout as evidence; `baseline` are those of a version of `stable`."""
+    def holdout(self, origin: str, rows: Rows, outputs: HoldoutOutputs, stable: Task) -> Measured:
+        """Answers on one holdout as evidence; the version before is one of `stable`."""
         ...
