@@ -168,7 +168,7 @@ def test_a_forecaster_that_nobody_described_is_refused(system: StillSystem, tmp_
     assert "there is no EdgeModel heat" in said and "--labels" in said and "`skerry models apply FILE`" in said
 
 
-@pytest.mark.parametrize("words", [("--time-column", "at"), ("--window", "3"), ("--trained-until", "2018-01-01")])
+@pytest.mark.parametrize("words", [("--time-column", "at"), ("--stride", "3"), ("--trained-until", "2018-01-01")])
 def test_what_belongs_to_a_series_is_refused_for_a_classifier(
     system: StillSystem, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
@@ -177,7 +177,36 @@ def test_what_belongs_to_a_series_is_refused_for_a_classifier(
     (tmp_path / "press.onnx").write_bytes(network())
     arguments = ("--name", "press", "--labels", "a,b", "--golden", tmp_path / "golden.npz", *words)
     said = system.bad(2, "models", "import", tmp_path / "press.onnx", *arguments)
-    assert f"{words[0]} is for series, and EdgeModel press has classes, not a forecast (task): leave it out" in said
+    what = "the table of a forecaster's holdout"
+    assert f"{words[0]} is for {what}, and EdgeModel press has classes, not a forecast (task): leave it out" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(("garbage",), "'garbage' is no time: write it as the table does, in ISO 8601", id="a word"),
+        pytest.param(
+            ("20.1.2018", "--time-format", "%Y-%m-%d %H:%M"), "in the form '%Y-%m-%d %H:%M'", id="another form"
+        ),
+        pytest.param(
+            ("2018-03-25 02:30", "--time-zone", "Europe/Berlin"), "an hour that Europe/Berlin left out", id="no hour"
+        ),
+    ],
+)
+def test_an_end_of_the_training_that_is_no_time_is_refused_without_a_word_of_rows(
+    system: StillSystem, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    told = refusal(system, tmp_path, network(), "--trained-until", *words)
+    assert f"--trained-until '{words[0]}' is " in told and said in told
+    assert "row" not in told
+
+
+def test_a_holdout_that_is_no_table_is_refused_without_an_option_that_is_not_there(
+    system: StillSystem, tmp_path: Path
+) -> None:
+    (tmp_path / "held.txt").write_text("at,load\n")
+    said = refusal(system, tmp_path, network(), holdout=tmp_path / "held.txt")
+    assert "a holdout is a table, .csv or .parquet" in said and "--format" not in said
 
 
 # ---- beside the stable version

@@ -90,6 +90,7 @@ async def test_a_question_and_its_late_truth(system: StillSystem, tmp_path: Path
         (("feedback", "digits", "q-1", "7"), "is not a class"),
         (("feedback", "digits", "q-1", "3210.5", "7"), "the model answers a class"),
         (("feedback", "digits", "q-1", "-3.5", "7"), "the model answers a class"),
+        (("feedback", "digits", "q-1", "--tokn=abc", "high"), "No such option"),
     ):
         assert said in await asyncio.to_thread(system.bad, 2, *words)
 

@@ -15,6 +15,7 @@ from skerry.cli import agent_client, system_file
 from skerry.core import errors, writers
 from skerry.core.tasks import Classification, Forecast, Task
 
+NO_TIME = r"--time '\S+' is no time: give 2018-01-31T13:00Z or Unix milliseconds, after 1970"
 STAMP = {"skerry_series": "plant", "skerry_time": 1_515_121_200_000}
 
 
@@ -28,13 +29,19 @@ def test_a_time_is_iso_8601_with_its_offset_or_unix_milliseconds(moment: str) ->
     [
         pytest.param("plant", "2018-01-05T03:00", "says no offset from UTC: add it", id="an hour of some zone"),
         pytest.param("plant", "1515121200", "may be seconds: give Unix milliseconds", id="seconds"),
-        pytest.param("plant", "05/01/2018", "which can be read in more than one way", id="day or month first"),
+        pytest.param("plant", "05/01/2018", NO_TIME, id="day or month first"),
+        pytest.param("plant", "yesterday", NO_TIME, id="a word"),
+        pytest.param("plant", "2018-02-30T03:00Z", NO_TIME, id="a day that is none"),
+        pytest.param("plant", "1969-12-31T23:00Z", NO_TIME, id="before 1970"),
+        pytest.param("plant", "9" * 5000, NO_TIME, id="more digits than python reads"),
+        pytest.param("plant", "9" * 15, NO_TIME, id="a year that no clock shows"),
         pytest.param("pl\u202eant", "", "a series is named by printable text", id="a name that is not shown as it is"),
     ],
 )
 def test_a_series_that_can_be_read_in_two_ways_is_refused(series: str, moment: str, said: str) -> None:
-    with pytest.raises(errors.InputError, match=said):
+    with pytest.raises(errors.InputError, match=said) as refused:
         agent_client.stamp_of(series, moment)
+    assert "row 0" not in str(refused.value) and "--time-format" not in str(refused.value)
 
 
 LOAD, CLASSES = Forecast("load", "kWh", (100, 500, 900), 3600, horizon=2, steps=2), Classification(("worn", "ok"))

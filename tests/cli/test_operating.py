@@ -200,6 +200,32 @@ def test_a_run_never_leaves_out_what_was_imported_last(
     assert code == 0 or "--dataset sha256:dada" in done.output
 
 
+@pytest.mark.parametrize("reading", ["[]", "7", '"x"', "{", "[" * 100_000])
+def test_a_reading_of_the_curator_that_is_no_object_says_nothing(
+    system: StillSystem, monkeypatch: pytest.MonkeyPatch, reading: str
+) -> None:
+    end_run(system, "digits-run-4", "False", "GatesFailed")
+    state = MemoryFleetState()
+    state.put("curator:digits", reading, ttl_s=30)
+    monkeypatch.setattr(fleetstate, "open_fleetstate", lambda url: state)
+    system.good("retrain", "digits", "--reason", "new lenses")
+    made = next(one for one in system.objects.list("TrainingRun") if one.spec["reason"] == "new lenses")
+    assert made.spec["datasetDigest"] == "sha256:" + "da" * 32
+
+
+def test_a_run_without_an_imported_dataset_is_not_told_to_train_on_it(
+    system: StillSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_run(system, "digits-run-4", "False", "GatesFailed")
+    system.objects.patch("EdgeModel", "digits", manager=writers.OPERATOR, spec={"datasetDigest": ""})
+    state = MemoryFleetState()
+    reading = {"datasetDigest": "sha256:" + "5e" * 32, "baseDigest": "sha256:" + "0a" * 32, "captured": 7}
+    state.put("curator:digits", json.dumps(reading), ttl_s=30)
+    monkeypatch.setattr(fleetstate, "open_fleetstate", lambda url: state)
+    said = system.bad(4, "retrain", "digits")
+    assert "try again in a moment" in said and "--dataset" not in said
+
+
 def test_a_dataset_may_be_named(system: StillSystem) -> None:
     end_run(system, "digits-run-4", "False", "GatesFailed")
     system.good("retrain", "digits", "--dataset", "sha256:" + "5e" * 32, "--reason", "older data")

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.core.tasks import Classification, Forecast
-from skerry.dashboard import app
+from skerry.dashboard import app, nodes
 
 TASK = Forecast("load", "kWh", (100, 500, 900), 900, horizon=4, steps=4, naive=(1, 96))
 NUMBERS = {
@@ -86,6 +86,22 @@ def test_a_node_shows_what_its_forecasts_were_off_by(path: str) -> None:
     told = "90 truths lately, mean error 3.9 kWh, 75% in the interval (80% are meant to be)"
     assert told in shown(None, live, path).text
     assert "mean error" not in shown(None, path=path).text
+
+
+def test_an_error_that_a_node_writes_of_a_classifier_is_not_shown() -> None:
+    reading = {"requests": 96, "offloaded": 0, "truths": 90, "absoluteError": 3.9, "coverage": 0.75}
+    store = MemoryObjects()
+    store.create("EdgeNode", "edge-a", {}, manager="gateway")
+    report = {"model": "wear", "version": 1, "digest": world.STABLE}
+    store.patch("EdgeNode", "edge-a", manager="gateway", status={"models": [report]})
+    told = nodes.view(
+        store.list("EdgeNode"),
+        [],
+        {"node:edge-a:wear": reading},
+        now_ms=world.NOW_MS,
+        tasks={"wear": Classification(("worn", "broken"))},
+    )
+    assert [one.accuracy for one in told[0].serving] == [""]
 
 
 def test_a_classifier_says_how_often_it_is_right() -> None:

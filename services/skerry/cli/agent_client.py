@@ -23,7 +23,10 @@ from skerry.core.series import timestamps
 from skerry.proto import edge_pb2
 
 _MAX_JSON_BYTES = 64 << 20
+_MAX_DIGITS = 15  # of Unix milliseconds
 _FIRST_MS = 100_000_000_000  # 1973; a smaller number is of seconds
+_SHOWN = 40
+_NO_TIME = "--time {!r} is no time: give 2018-01-31T13:00Z or Unix milliseconds, after 1970"
 _FEEDBACK = "/skerry.edge.v1.Edge/Feedback"
 _REFUSALS: Mapping[grpc.StatusCode, type[errors.SkerryError]] = {
     grpc.StatusCode.UNAUTHENTICATED: errors.UnauthenticatedError,
@@ -152,14 +155,19 @@ def stamp_of(series: str, moment: str) -> dict[str, Parameter]:
 
 
 def _unix_ms(text: str) -> int:
-    is_number = text.isascii() and text.isdecimal()
+    is_number = text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
     if is_number and int(text) < _FIRST_MS:
-        raise errors.InputError(f"--time {text[:40]} may be seconds: give Unix milliseconds, or 2018-01-31T13:00Z")
+        raise errors.InputError(f"--time {text} may be seconds: give Unix milliseconds, or 2018-01-31T13:00Z")
     form = timestamps.UNIX_MS if is_number else ""
-    stamps = timestamps.parse(np.array([text]), form, "--time")
+    try:
+        stamps = timestamps.parse(np.array([text]), form, "--time")
+    except errors.InputError as exc:  # it speaks of a table's rows, and of options that a table has
+        raise errors.InputError(_NO_TIME.format(text[:_SHOWN])) from exc
     if not stamps.has_offset:
-        raise errors.InputError(f"--time {text[:40]!r} says no offset from UTC: add it, as Z or +01:00")
-    return int(stamps.ms[0])
+        raise errors.InputError(f"--time {text[:_SHOWN]!r} says no offset from UTC: add it, as Z or +01:00")
+    if (ms := int(stamps.ms[0])) <= 0:
+        raise errors.InputError(_NO_TIME.format(text[:_SHOWN]))
+    return ms
 
 
 def answer_document(reply: InferReply, task: tasks.Task, request_id: str, seconds: float) -> dict[str, Any]:

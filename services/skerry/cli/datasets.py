@@ -83,7 +83,7 @@ def import_(
     system = system_file.read(state)
     store = objects.open_objects(system.objects)
     wanted = dataset.target(store.get("EdgeModel", model))
-    kind = sources.guess(path) if kind == "auto" else kind
+    kind = sources.guess(path, "name it with --format") if kind == "auto" else kind
     found: ForecastRows | None = None
     if (forecast := wanted.forecast) is not None:
         series_options.check(kind, of_series, model, label_column or labels)

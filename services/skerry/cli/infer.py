@@ -113,6 +113,9 @@ def feedback(
     from skerry.cli import agent_client, object_access, system_file
     from skerry.core import errors, specs
 
+    for part in (model, *truth):
+        if part.startswith("--"):  # options that are not known arrive as arguments
+            raise click.NoSuchOption(part.partition("=")[0], ctx=click.get_current_context())
     described = specs.parse_edge_model(model, object_access.store_of(state).get("EdgeModel", model).spec)
     told = agent_client.truth_of(truth, described.task)
     system = system_file.read(state)

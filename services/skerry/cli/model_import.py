@@ -162,7 +162,7 @@ def _check_classifier(
             f"there is no EdgeModel {name}: a classifier needs its classes (--labels); a forecaster is described "
             "before, in a file with `task: Forecast` (`skerry models apply FILE`)"
         )
-    series_options.refuse(of_table, name)
+    series_options.refuse(of_table, name, "the table of a forecaster's holdout")
     if not labels or golden is None:
         option = "--golden" if labels else "--labels"
         raise errors.InputError(f"model {name} answers classes: its import needs {option} too")
@@ -199,7 +199,7 @@ def _forecaster(
     from skerry.core.datasets import Input
 
     model, forecast, table = described.model, described.forecast, of_table["holdout"]
-    series_options.check(sources.guess(table), of_table, model.name, None)
+    series_options.check(sources.guess(table, "a holdout is a table, .csv or .parquet"), of_table, model.name, None)
     choices = series_options.choices(of_table, holdout_share=None)
     row = Input(model.input.name, model.input.datatype, model.input.shape)
     found, opened = series.read(table, choices, forecast, row), blobs.open_blobs(system.blobs)

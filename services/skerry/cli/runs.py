@@ -46,23 +46,23 @@ def retrain(model: str, dataset: str, reason: str, wait: bool, state: Path) -> N
 def _newest(state: Path, model: str, imported: str) -> str:
     """The curator's newest dataset; empty when it names none: then the imported one is used. Raises UnavailableError
     while it has rows that were captured and did not join them with what was imported last: neither dataset has all."""
-    import json
-
     from skerry.adapters import fleetstate
     from skerry.cli import system_file
     from skerry.core import contract, errors, retrain
+    from skerry.dashboard import fields
 
     key = contract.curator_reading(model)
     try:
         readings = fleetstate.open_fleetstate(system_file.read(state).redis).get(key)
     except errors.UnavailableError:
         return ""
-    reading = json.loads(readings.get(key, "{}"))
+    reading = fields.mapping(fields.json_of(readings.get(key, "")))
     newest = retrain.newest_dataset(reading, imported)
     if not newest and reading.get("datasetDigest") and reading.get("captured"):
+        alone = f", or train on the import alone with --dataset {imported}" if imported else ""
         raise errors.UnavailableError(
             f"the dataset that was imported for {model} is not yet joined with what was captured: try again in a "
-            f"moment, or train on the import alone with --dataset {imported}"
+            f"moment{alone}"
         )
     return newest
 

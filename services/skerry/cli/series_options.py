@@ -112,12 +112,12 @@ def row_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def refuse(given: Mapping[str, Any], model: str) -> None:
-    """Raises InputError when one of them is given for a model that forecasts nothing."""
+def refuse(given: Mapping[str, Any], model: str, what: str = "series") -> None:
+    """Raises InputError when one of them is given for a model that forecasts nothing; `what` they are for."""
     if named := [name for name, value in given.items() if value and value != _NOT_GIVEN.get(name)]:
         option = _SPELLED.get(named[0], named[0].replace("_", "-"))
         raise errors.InputError(
-            f"--{option} is for series, and EdgeModel {model} has classes, not a forecast (task): leave it out"
+            f"--{option} is for {what}, and EdgeModel {model} has classes, not a forecast (task): leave it out"
         )
 
 

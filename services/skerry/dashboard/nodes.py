@@ -130,7 +130,9 @@ def _serving(node: str, report: specs.ModelReport, live: Readings, tasks: Mappin
 
 
 def _accuracy(reading: views.Reading | None, task: Task | None) -> str:
-    if reading is None or reading.absolute_error is None or reading.coverage is None or task is None:
+    if task is None or not task.waits_for_truth:
+        return ""  # of classes no error is told, whatever a node writes
+    if reading is None or reading.absolute_error is None or reading.coverage is None:
         return ""
     error, meant = task.truth_text((reading.absolute_error,)), f"{task.coverage:.0%} are meant to be"
     return f"{reading.truths} truths lately, mean error {error}, {reading.coverage:.0%} in the interval ({meant})"

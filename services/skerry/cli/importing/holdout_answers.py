@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skerry.cli.importing import child_files
 from skerry.core import errors, manifest, npz
 from skerry.core.manifest import Manifest
 from skerry.trainer.baseline import Baseline
@@ -18,6 +19,7 @@ GOLDEN_ROWS = 16
 _ROWS, _ANSWERS, _TOLD = "asked.npz", "answers.npz", "asked.json"
 _STABLE, _STABLE_MODEL = "stable.json", "stable.onnx"
 _NUMBER_BYTES = 4
+_MAX_FAULT, _MAX_LATENCY_US = 500, 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +81,34 @@ def answer(folder: Path, version: Manifest, model: bytes) -> None:
     (folder / _TOLD).write_text(json.dumps(told))
 
 
-def read(folder: Path, asked: Asked, version: Manifest) -> Answers:
-    """After the child has ended; everything is checked, for it ran what others made. Raises IntegrityError."""
-    told = json.loads((folder / _TOLD).read_text())
-    data = (folder / _ANSWERS).read_bytes()
-    arrays = npz.read(data, "what the network answered", npz.Limits(len(data)), error=errors.IntegrityError)
+def read(folder: Path, asked: Asked, width: int, max_file_bytes: int) -> Answers:
+    """After the child has ended: exactly what was asked, `width` numbers a row, for it ran what others made. Raises
+    IntegrityError that says what it left."""
+    latency_us, stable_fault = _told(folder / _TOLD, asked)
+    names = ["candidate"] if asked.stable is None or stable_fault else ["candidate", "stable"]
+    data = child_files.read(folder / _ANSWERS, max_file_bytes)
+    try:
+        arrays = npz.read(data, "what the network answered", npz.Limits(len(data)), error=errors.IntegrityError)
+    except errors.TooLargeError as exc:
+        raise child_files.fault(f"{_ANSWERS}: {exc}") from exc
+    if sorted(arrays) != names:
+        raise child_files.fault(f"answers of {', '.join(sorted(arrays))[:_MAX_FAULT]!r} where {names} were asked")
     for array in arrays.values():
-        if array.shape != (len(asked.rows), version.task.width) or array.dtype != np.float32:
+        if array.shape != (len(asked.rows), width) or array.dtype != np.float32:
             raise errors.IntegrityError(f"the network answered {array.dtype} {list(array.shape)} to the holdout")
-    latency = told.get("latencyUs")
-    return Answers(
-        arrays["candidate"],
-        arrays.get("stable"),
-        str(told.get("stableFault", "")),
-        None if latency is None else float(latency),
-    )
+    return Answers(arrays["candidate"], arrays.get("stable"), stable_fault, latency_us)
+
+
+def _told(path: Path, asked: Asked) -> tuple[float | None, str]:
+    """(the latency in µs where it was asked for, why the stable version could not be asked: empty when it was)."""
+    told = child_files.read_json(path)
+    needed = {"latencyUs"} if asked.timed else set[str]()
+    allowed = needed if asked.stable is None else needed | {"stableFault"}
+    if not isinstance(told, dict) or not needed <= told.keys() <= allowed:
+        raise child_files.fault(f"{path.name} with {told!r:.80}, of {sorted(allowed)}")
+    latency, stable_fault = told.get("latencyUs", 0), told.get("stableFault", "")
+    if not (type(latency) in (int, float) and 0 <= latency <= _MAX_LATENCY_US):  # NaN is not
+        raise child_files.fault(f"the latency {latency!r:.80}, which is no time in µs")
+    if "stableFault" in told and not (isinstance(stable_fault, str) and stable_fault):
+        raise child_files.fault(f"{stable_fault!r:.80} as why the stable version could not be asked")
+    return (float(latency) if asked.timed else None), stable_fault[:_MAX_FAULT]

@@ -89,9 +89,16 @@ def _splitter(choices: Choices, reading: clock.Reading) -> Splitter:
         return partial(splitting.by_time, share=choices.holdout_share)
     if not choices.trained_until:
         return partial(splitting.after, until_ms=None)
-    where = "--trained-until"
-    stamps = timestamps.parse(np.array([choices.trained_until]), choices.time_format, where)
-    times = clock.read(stamps, reading, where)
+    where, shown = "--trained-until", f"--trained-until {choices.trained_until[:_SHOWN]!r}"
+    try:
+        stamps = timestamps.parse(np.array([choices.trained_until]), choices.time_format, where)
+    except errors.InputError as exc:  # it speaks of a table's rows
+        form = f"in the form {choices.time_format!r}" if choices.time_format else "in ISO 8601 (2018-01-31 13:45)"
+        raise errors.InputError(f"{shown} is no time: write it as the table does, {form} (--time-format)") from exc
+    try:
+        times = clock.read(stamps, reading, where)
+    except errors.InputError as exc:
+        raise errors.InputError(f"{shown} is an hour that {reading.zone} left out: give an hour after it") from exc
     if not times.kept.all():
         raise errors.InputError(f"{where}: the clock showed {choices.trained_until!r} twice: give an hour after it")
     return partial(splitting.after, until_ms=int(times.unix_ms[0]))

@@ -12,9 +12,9 @@ from skerry.core.datasets import Input
 FORMATS = ("npz", "images", "csv", "parquet")
 
 
-def guess(path: Path) -> str:
+def guess(path: Path, advice: str) -> str:
     """The format by what `path` is: a folder of table parts (as Spark writes them) is a table, another one holds images
-    by class. Raises InputError, NotFoundError."""
+    by class. Raises InputError that ends in `advice`, NotFoundError."""
     if not path.exists():
         raise errors.NotFoundError(f"there is no {path}")
     if path.is_dir():
@@ -23,9 +23,7 @@ def guess(path: Path) -> str:
     suffix = path.suffix.lower().removeprefix(".")
     if suffix in FORMATS:
         return suffix
-    raise errors.InputError(
-        f"{path} is none of npz, csv, parquet, or a folder of images by class: name it with --format"
-    )
+    raise errors.InputError(f"{path} is none of npz, csv, parquet, or a folder of images by class: {advice}")
 
 
 def read_npz(path: Path) -> LabeledRows:

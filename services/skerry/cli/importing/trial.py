@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skerry.adapters import child_process
-from skerry.cli.importing import holdout_answers, wanted
+from skerry.cli.importing import child_files, holdout_answers, wanted
 from skerry.cli.importing.holdout_answers import Answers, Asked
 from skerry.cli.importing.wanted import Wanted
 from skerry.core import confidence, errors, manifest, tolerance
@@ -32,6 +32,7 @@ TIMEOUT_S = 300.0
 ROW_CPU_S = 20.0  # of the processor, for the first row: no node could serve what takes longer
 _MEMORY_BYTES, _MEMORY_PER_MODEL_BYTE = 4 << 30, 6
 _FILE_BYTES = 128 << 20
+_MANIFEST, _GOLDEN, _PASSED_OVER = "manifest.json", "golden.npz", "passed-over.json"
 _LARGEST_BYTES = 1 << 30  # a larger file is refused before it is read
 _FAULTS = {
     kind.__name__: kind
@@ -75,10 +76,22 @@ def run(path: Path, golden: Path | None, said: Wanted, asked: Asked | None = Non
             raise errors.IntegrityError(f"{path}: the process that tried it {ended.how}")
         if fault := ended.answer.get("fault"):
             raise _FAULTS.get(str(ended.answer.get("kind")), errors.IntegrityError)(str(fault))
-        whole = manifest.from_json((folder / "manifest.json").read_bytes())
-        passed_over = tuple(map(str, json.loads((folder / "passed-over.json").read_bytes())))
-        answers = None if asked is None else holdout_answers.read(folder, asked, whole)
-        return Tried(whole, (folder / "golden.npz").read_bytes(), passed_over, answers)
+        return _left(folder, said, asked)
+
+
+def _left(folder: Path, said: Wanted, asked: Asked | None) -> Tried:
+    """What the child wrote. Raises IntegrityError for anything that it could not have written as it was told to."""
+    try:
+        whole = manifest.from_json(child_files.read(folder / _MANIFEST, manifest.MAX_BYTES))
+    except errors.InputError as exc:
+        raise child_files.fault(f"{_MANIFEST} that is none: {exc}") from exc
+    if (whole.model, whole.task) != (said.model, said.task):
+        raise child_files.fault(f"the manifest of {whole.model} ({whole.task}), asked was {said.model} ({said.task})")
+    passed_over = child_files.read_json(folder / _PASSED_OVER)
+    if not isinstance(passed_over, list) or not all(isinstance(name, str) for name in passed_over):
+        raise child_files.fault(f"{_PASSED_OVER} with {passed_over!r:.80}, which is no list of names")
+    answers = None if asked is None else holdout_answers.read(folder, asked, said.task.width, _FILE_BYTES)
+    return Tried(whole, child_files.read(folder / _GOLDEN, _FILE_BYTES), tuple(passed_over), answers)
 
 
 def _work(job: child_process.Line, say: child_process.Say) -> child_process.Line:
@@ -95,9 +108,9 @@ def _work(job: child_process.Line, say: child_process.Say) -> child_process.Line
         return {"fault": str(exc), "kind": type(exc).__name__}
     except OSError as exc:
         return {"fault": f"{exc.filename} cannot be read: {exc.strerror}", "kind": errors.InputError.__name__}
-    (folder / "golden.npz").write_bytes(golden)
-    (folder / "manifest.json").write_bytes(whole.to_json())
-    (folder / "passed-over.json").write_text(json.dumps(drafted.passed_over))
+    (folder / _GOLDEN).write_bytes(golden)
+    (folder / _MANIFEST).write_bytes(whole.to_json())
+    (folder / _PASSED_OVER).write_text(json.dumps(drafted.passed_over))
     return {"fault": ""}
 
 
