@@ -104,7 +104,7 @@ async def test_a_truth_of_what_nobody_remembers_is_told_and_counted_nowhere(edge
 async def test_what_the_memory_forgot_is_recorded_all_the_same(edge: Edge) -> None:
     """As after a restart: the spool remembers its requests, the memory no answer."""
     token = await edge.ask("q1", 10)
-    edge.node.residuals.settle("digits", "q1", feedback_name(token), (5.0,))
+    edge.node.residuals.settle("digits", "q1", feedback_name(token), (5.0,), LOAD.digest)
     assert (await edge.tell("q1", 50.0, token), edge.truths()) == (RECORDED, 1)
 
 

@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import agent_fakes
@@ -35,6 +35,15 @@ async def test_a_folder_that_somebody_laid_beside_the_models_hinders_nothing(tmp
     (slot, _) = node.versions.whole_slots()
     shutil.copytree(slot.folder, slot.folder.parent.parent / "a copy of mine" / "1")
     assert [found.version for found in node.versions.whole_slots()] == [1, 2]
+
+
+async def test_an_error_of_whoever_goes_through_the_slots_is_no_unreadable_slot(tmp_path: Path) -> None:
+    await updated(tmp_path)
+    slots = Node(tmp_path, Fetch()).versions.whole_slots()
+    next(slots)
+    assert isinstance(slots, Generator)
+    with pytest.raises(OSError, match="of the caller"):
+        slots.throw(OSError("of the caller"))
 
 
 @pytest.mark.parametrize("lose", LOSSES.values(), ids=LOSSES.keys())

@@ -22,7 +22,7 @@ async def ask(node: agent_cascade.Node, request_id: str, hour: int = 0, series: 
 
 
 def tell(node: agent_cascade.Node, request_id: str, truth: tuple[float, ...]) -> None:
-    node.residuals.settle("digits", request_id, f"answer to {request_id}", truth)
+    node.residuals.settle("digits", request_id, f"answer to {request_id}", truth, LOAD.digest)
 
 
 def route(reply: InferReply) -> tuple[str, bool]:
@@ -86,7 +86,7 @@ async def test_rows_of_one_request_are_told_apart(tmp_path: Path) -> None:
     node = await forecaster(tmp_path)
     await node.ask(NARROW, [0.0, 0.0, 0.0, 2.0], id="q")
     for row, truth in (("q#1", (10.0,)), ("q#0", (5.0,))):
-        node.residuals.settle("digits", row, "answer to q", truth)
+        node.residuals.settle("digits", row, "answer to q", truth, LOAD.digest)
     (reading,) = node.load.read()
     assert (reading.truths, reading.absolute_error) == (2, 0.0)
 
@@ -97,10 +97,10 @@ async def test_an_id_that_several_answers_have_tells_none_without_the_answers_na
     node.name = lambda model, request_id: (next(names), "")  # type: ignore[method-assign]
     await ask(node, "q")
     await ask(node, "q")
-    node.residuals.settle("digits", "q", None, FAR)
+    node.residuals.settle("digits", "q", None, FAR, LOAD.digest)
     assert node.residuals.awaited == 2
-    node.residuals.settle("digits", "q", "b", FAR)
-    node.residuals.settle("digits", "q", None, NEAR)
+    node.residuals.settle("digits", "q", "b", FAR, LOAD.digest)
+    node.residuals.settle("digits", "q", None, NEAR, LOAD.digest)
     assert node.residuals.awaited == 0 and node.load.read()[0].truths == 2
 
 
@@ -110,7 +110,7 @@ async def test_classes_are_not_waited_for(tmp_path: Path) -> None:
     assert len(node.kept) == 1 and node.residuals.awaited == 0 and not node.residuals.knows_sources
 
 
-async def test_what_waits_is_bounded_in_answers_bytes_and_sources(tmp_path: Path) -> None:
+async def test_what_waits_is_bounded_in_bytes_and_sources(tmp_path: Path) -> None:
     node = await forecaster(tmp_path)
     await ask(node, "q", 1, "plant-1")
     (row,) = node.kept
@@ -123,10 +123,9 @@ async def test_what_waits_is_bounded_in_answers_bytes_and_sources(tmp_path: Path
             memory.remember(replace(row, request_id=f"q{number}", stamp=stamp), LOAD)
         return memory
 
-    assert filled(max_answers=7).awaited == 7
-    assert filled(max_bytes=10_000).awaited == 10
-    assert filled("ö" * 100, max_bytes=10_000).awaited == 7, "names weigh"
+    assert (filled(max_bytes=10_000).awaited, filled(max_bytes=10_000).not_awaited) == (8, 32)
+    assert filled("ö" * 100, max_bytes=10_000).awaited == 6, "names weigh"
     memory = filled(max_sources=3)
     for number in range(40):
-        memory.settle("digits", f"q{number}", row.answer, FAR)
+        memory.settle("digits", f"q{number}", row.answer, FAR, LOAD.digest)
     assert (memory.awaited, len(memory._sources), len(told)) == (0, 3, 40)

@@ -96,6 +96,12 @@ def test_a_backlog_is_read_as_it_was_told() -> None:
     assert label_backlog.from_json({"labeled": 3, **told.to_json()}) == told
 
 
+def test_counts_that_count_nothing_are_no_reason_for_anything() -> None:
+    reading = Backlog().to_json() | {"refused": {"noSeries": 0, "other": -3}, "setAside": {"ReaderDied": -1}}
+    told = label_backlog.from_json(reading)
+    assert told == Backlog() and judged(told) == ("True", "Current", "no example waits for long")
+
+
 def test_a_backlog_of_the_release_before_is_read_without_what_it_did_not_tell() -> None:
     before = {key: value for key, value in Backlog(5).to_json().items() if key not in ("refused", "untold")}
     assert label_backlog.from_json(before) == Backlog(5)

@@ -50,7 +50,15 @@ def test_it_holds_for_the_next_answers_of_that_version_until_a_horizon_after_the
 
 
 def test_the_truth_of_the_later_answer_counts_in_whatever_order_they_come() -> None:
-    early, late = Newest(V1, 90.0, AT), Newest(V1, 1.0, Moment(0, 101 * HOUR))
+    early, late = Newest(V1, 90.0, AT), Newest(V1, 1.0, Moment(1, 101 * HOUR))
     assert residuals.newest(residuals.newest(None, early), late) is late
     assert residuals.newest(residuals.newest(None, late), early) is late
     assert residuals.newest(early, Newest(V1, 2.0, AT)).error == 2.0, "of one moment the one told last"
+
+
+def test_an_answer_that_its_caller_stamps_in_the_future_silences_its_source_until_the_next_one_alone() -> None:
+    poison, honest = Newest(V1, 0.0, Moment(10, 9000 * HOUR)), Newest(V1, 90.0, Moment(20, 100 * HOUR))
+    known = residuals.newest(poison, honest)
+    assert known is honest
+    asked = Moment(30, 101 * HOUR)
+    assert residuals.confidence(known, V1, asked, bound=30.0, threshold=0.1, horizon_ms=HOUR) < 0.1

@@ -27,6 +27,8 @@ STORM = drift.Window((500, 400, 100), 1000, 400)
 ENOUGH = Facts(new_examples=600, dataset="new", last_dataset="old", last_run_ms=NOW - 61_000, reference=CALM)
 
 FORECASTER = replace(MODEL, task=Forecast("load", "kWh", (100, 500, 900), 900))
+# Of answers, 10 % by the interval's width, and of the rest 10 % since the one before them was bad.
+OFTEN_HARD = replace(FORECASTER, retrain=replace(MODEL.retrain, offload_rise_permille=50))
 A_DAY_AHEAD = replace(MODEL, task=Forecast("load", "kWh", (100, 500, 900), 3600, horizon=24))
 FEW = replace(ENOUGH, new_examples=300)
 
@@ -72,6 +74,27 @@ ROWS = [
         True,
         "OffloadRise",
         id="more hard answers fire too",
+    ),
+    pytest.param(
+        OFTEN_HARD,
+        replace(FEW, window=drift.Window((0, 2000, 18_000), 20_000, 3800)),
+        False,
+        "Waiting",
+        id="answers after bad ones are hard in a world that is as it was",
+    ),
+    pytest.param(
+        OFTEN_HARD,
+        replace(FEW, window=drift.Window((0, 2000, 18_000), 20_000, 5400)),
+        True,
+        "OffloadRise",
+        id="many more are too many",
+    ),
+    pytest.param(
+        replace(OFTEN_HARD, task=MODEL.task),
+        replace(FEW, window=drift.Window((0, 2000, 18_000), 20_000, 3800)),
+        True,
+        "OffloadRise",
+        id="as many are too many where a truth makes none hard",
     ),
     pytest.param(
         MODEL,

@@ -1,6 +1,7 @@
 """What a model answers: classes and forecasts behind one table, each refusing what belongs to the other."""
 
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -159,7 +160,14 @@ def test_an_answer_is_off_by_the_mean_over_its_steps() -> None:
     (row,) = forecasts((90, 100, 110, 80, 100, 120))
     assert TRAFFIC.residual(row, (104.0, 140.0)) == (22.0, 0.5)
     assert TRAFFIC.residual(row, (110.0, 80.0)) == (15.0, 1.0), "the ends of the interval belong to it"
+    assert TRAFFIC.residual(np.full_like(row, math.inf), (110.0, 80.0)) is None, "an error is a number"
     assert CLASSES.residual(row, 1) is None and CLASSES.horizon_ms == CLASSES.coverage == 0
+
+
+def test_a_truth_at_the_end_of_the_interval_is_covered_as_float32_writes_both() -> None:
+    one_step = Forecast("load", "kW", (100, 500, 900), 60)
+    for truth in (0.1, 0.7, 1e-3, 16_777_217.0):
+        assert one_step.residual(np.full(3, truth, dtype=np.float32), (truth,)) == (0.0, 1.0)
 
 
 def test_a_forecast_is_told_as_values_with_their_unit() -> None:

@@ -23,7 +23,7 @@ LOAD = Forecast("load", "kWh", (100, 500, 900), 3600, horizon=24)
 def test_of_classes_everything_is_as_long_as_it_was() -> None:
     assert truth_delay.of(CLASSES) == AT_ONCE
     assert (AT_ONCE.lifetime_ms, AT_ONCE.max_age_ms, AT_ONCE.patience_ms(200)) == (DAY_MS, 900_000, 0)
-    assert AT_ONCE.overlap == 1
+    assert AT_ONCE.overlap == 1 and not AT_ONCE.is_late
     assert evidence_counters.counters_of("m", DIGEST, "a", 12_345, AT_ONCE) == (
         f"evidence:m:{digests.hex_of(DIGEST)}:a:2",
     )
@@ -31,7 +31,7 @@ def test_of_classes_everything_is_as_long_as_it_was() -> None:
 
 def test_of_forecasts_everything_lasts_longer_than_their_horizon() -> None:
     delay = truth_delay.of(LOAD)
-    assert delay == HOURLY
+    assert delay == HOURLY and delay.is_late
     assert delay.lifetime_ms > delay.window_ms == 31 * DAY_MS
     assert delay.max_age_ms == 26 * HOUR_MS + 15 * MINUTE_MS
     assert delay.patience_ms(200) == 224 * HOUR_MS
@@ -108,6 +108,14 @@ def test_an_answer_is_not_old_before_its_truth_was_due(delay: TruthDelay, newest
 def test_a_verdict_without_any_truth_says_when_the_truth_is_due() -> None:
     found = evidence.verdict(Evidence(read_ms=NOW_MS), Analysis(), now_ms=NOW_MS, delay=TruthDelay(5_400_000, 900_000))
     assert found.reason == "nothing was measured on the canary yet: the truth of an answer is due 1 h 30 min after it"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, ""), (1, "1 s"), (59, "59 s"), (60, "1 min"), (1800, "30 min"), (3600, "1 h"), (90 * 60, "1 h 30 min")],
+)
+def test_a_delay_is_told_in_units_that_are_not_zero(seconds: int, text: str) -> None:
+    assert TruthDelay(1000 * seconds, 1000).told() == text
 
 
 @pytest.mark.parametrize(

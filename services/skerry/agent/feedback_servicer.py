@@ -77,7 +77,7 @@ class FeedbackServicer:
         truth = truth_of(request, task)
         if not await self._queue.feedback(request.model, request.request_id, truth, task.digest, answer):
             return edge_pb2.FeedbackReply.NOT_CAPTURED
-        self._residuals.settle(request.model, request.request_id, answer, truth)
+        self._residuals.settle(request.model, request.request_id, answer, truth, task.digest)
         return edge_pb2.FeedbackReply.RECORDED
 
     def _horizon_ms(self, model: str) -> int:

@@ -4,16 +4,22 @@ from skerry.adapters.telemetry.metrics import Metrics
 from skerry.agent import membership
 from skerry.agent.capture import capture_queue
 from skerry.agent.capture.spool_thread import SpoolThread
+from skerry.agent.residual_memory import ResidualMemory
 from skerry.agent.sync import stream
 from skerry.agent.sync.load_window import LoadWindow
 from skerry.agent.update import updater
+from skerry.proto import fleet_pb2
 
 
-def register_capture(metrics: Metrics, queue: capture_queue.CaptureQueue) -> None:
+def register_capture(metrics: Metrics, queue: capture_queue.CaptureQueue, residual_memory: ResidualMemory) -> None:
     """The gauges of an agent that need no state folder."""
     metrics.gauge(
         "skerry_capture_refused", "Answers that found no room in queue or disk since the start.", (),
         lambda: {(): queue.refused},
+    )  # fmt: skip
+    metrics.gauge(
+        "skerry_forecasts_not_awaited", "Forecasts without room to wait for their truth since the start.", (),
+        lambda: {(): residual_memory.not_awaited},
     )  # fmt: skip
     metrics.gauge(
         "skerry_standing_by", "1: another agent holds the state folder, this one serves beside it.", (),
@@ -29,6 +35,7 @@ def register(
     updates: updater.Updater,
 ) -> None:
     """The gauges of an agent that holds its state folder and is linked to its gateway."""
+    register_load(metrics, load)
     metrics.gauge(
         "skerry_spool", "The spool, exact and over restarts.", ("what",),
         lambda: {
@@ -47,28 +54,38 @@ def register(
         lambda: {(): float(sync.has_name_conflict)},
     )  # fmt: skip
     metrics.gauge(
+        "skerry_target_state", "1: how the assigned version stands.", ("model", "state"),
+        lambda: {(model, target.shown.state): 1.0 for model, target in updates.targets.items()},
+    )  # fmt: skip
+
+
+def register_load(metrics: Metrics, load: LoadWindow) -> None:
+    """The gauges of what was asked lately, from one reading of it."""
+    readings: list[fleet_pb2.Reading] = []
+
+    def refresh() -> None:
+        readings[:] = load.read()
+
+    metrics.before_render(refresh)
+    metrics.gauge(
         "skerry_routes", "Requests of the last seconds by what became of them.", ("model", "what"),
         lambda: {
             (reading.model, what): float(getattr(reading, what))
-            for reading in load.read()
+            for reading in readings
             for what in ("requests", "offloaded", "degraded", "failed", "refused")
         },
     )  # fmt: skip
     metrics.gauge(
         "skerry_forecast_truths", "Truths of the version's forecasts that came lately.", ("model", "digest"),
-        lambda: {(one.model, one.digest): float(one.truths) for one in load.read() if one.truths},
+        lambda: {(one.model, one.digest): float(one.truths) for one in readings if one.truths},
     )  # fmt: skip
     metrics.gauge(
         "skerry_forecast_error", "Mean absolute error against them, in the target's unit.", ("model", "digest"),
-        lambda: {(one.model, one.digest): one.absolute_error for one in load.read() if one.truths},
+        lambda: {(one.model, one.digest): one.absolute_error for one in readings if one.truths},
     )  # fmt: skip
     metrics.gauge(
         "skerry_forecast_coverage", "Share of them that lay in their interval.", ("model", "digest"),
-        lambda: {(one.model, one.digest): one.coverage for one in load.read() if one.truths},
-    )  # fmt: skip
-    metrics.gauge(
-        "skerry_target_state", "1: how the assigned version stands.", ("model", "state"),
-        lambda: {(model, target.shown.state): 1.0 for model, target in updates.targets.items()},
+        lambda: {(one.model, one.digest): one.coverage for one in readings if one.truths},
     )  # fmt: skip
 
 

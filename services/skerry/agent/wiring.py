@@ -89,10 +89,10 @@ def open_serving(settings: Settings) -> Serving:
     spool_file = settings.state / "spool" / "spool.db"
     spool_thread = SpoolThread(spool_file, spool_limits, lambda: time.strftime("%Y%m%dT%H%M%S"))
     queue = capture_queue.CaptureQueue(spool_thread, capture_queue.Source(settings.node, boot_id))
-    metrics.register_capture(instruments.metrics, queue)
     load = LoadWindow(loop.time)
     access, names = _feedback(settings)
     residual_memory = ResidualMemory(loop.time, load.settled)
+    metrics.register_capture(instruments.metrics, queue, residual_memory)
     sample = sampler.Sampler(
         queue, random.Random().random, lambda: time.time_ns() // 1_000_000, names, residual_memory.remember
     )

@@ -43,7 +43,7 @@ def count(
         return _count(fleetstate, spans, model, _without(arm, excluded), now_ms)
 
     def requests(arm: Arm) -> tuple[arms.Count, ...]:
-        limit = _RECENT_REQUEST_BUCKETS if delay.step_ms else _REQUEST_BUCKETS
+        limit = _RECENT_REQUEST_BUCKETS if delay.is_late else _REQUEST_BUCKETS
         return _count(fleetstate, _request_spans(arm.since_ms, now_ms, limit), model, arm, now_ms)
 
     try:

@@ -181,7 +181,7 @@ class Rollouts:
     ) -> evidence.Evidence:
         """Counted again when the last count is old: a long soak is many counters."""
         last = self._answers.get(spec.name)
-        fresh_ms = _LATE_EVIDENCE_MS if delay.step_ms else _EVIDENCE_MS
+        fresh_ms = _LATE_EVIDENCE_MS if delay.is_late else _EVIDENCE_MS
         if last is not None and last[0] == question and 0 <= now_ms - last[1].read_ms < fresh_ms:
             return last[1]
         canary = observe.Arm(question.canary_digest, question.canary_nodes, question.since_ms)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from skerry.core import arms
 from skerry.core.specs.model import RetrainSpec
+from skerry.core.tasks import Task, forecast
 
 MIN_ANSWERS = 100  # below this no test is asked
 COVERAGE_FALL = 0.1  # below the nominal coverage
@@ -68,9 +69,15 @@ class Verdict:
     p_value: float = 1.0
 
 
-def judge(reference: Sequence[int], window: Window, target_rate: float, policy: RetrainSpec) -> Verdict:
-    """Drift when either test finds it. `reference`: counts on the holdout, from the version's manifest; `target_rate`
-    (0..1): the offload rate that the threshold was set for."""
+def expected_hard_share(task: Task, target_rate: float) -> float:
+    """Of answers in a world like the holdout's, those that are hard. Where truths come late, each one that shows a bad
+    answer makes the next one hard (`core.residuals`), on top of those that the threshold was set for."""
+    return target_rate + forecast.BAD_SHARE * (1 - target_rate) if task.waits_for_truth else target_rate
+
+
+def judge(reference: Sequence[int], window: Window, hard_share: float, policy: RetrainSpec) -> Verdict:
+    """Drift when either test finds it. `reference`: counts on the holdout, from the version's manifest; `hard_share`
+    (0..1): of answers in a world like the holdout's."""
     if not usable(window.confidence_counts) or not 0 <= window.hard <= window.requests:
         return Verdict(
             Outcome.INCONCLUSIVE, "BadCounts", "the nodes' counts cannot be: negative, or more hard than all"
@@ -88,9 +95,9 @@ def judge(reference: Sequence[int], window: Window, target_rate: float, policy: 
         return Verdict(Outcome.DRIFT, "ConfidenceShift", shift, distance, p_value)
     rise = policy.offload_rise_permille / 1000
     low, _ = arms.bounds(arms.Arm(window.requests, window.hard), alpha)
-    if low > target_rate + rise:
+    if low > hard_share + rise:
         rate = window.hard / window.requests
-        reason = f"{rate:.0%} of answers are hard, the version was set for {target_rate:.0%}"
+        reason = f"{rate:.0%} of answers are hard, of this version {hard_share:.0%} should be"
         return Verdict(Outcome.DRIFT, "OffloadRise", reason, distance, p_value)
     return Verdict(Outcome.NO_DRIFT, "AsExpected", shift, distance, p_value)
 
@@ -101,8 +108,7 @@ def judge_coverage(truths: Truths, nominal: float, overlap: int, policy: Retrain
     if not nominal or truths.told < MIN_ANSWERS:
         reason = f"{truths.told} recent truths, {MIN_ANSWERS} are needed"
         return Verdict(Outcome.INCONCLUSIVE, "TooFewTruths", reason)
-    alone = 1 / overlap
-    missed = arms.Arm(round(alone * truths.told), round(alone * (truths.told - truths.covered)))
+    missed = arms.Arm(round(truths.told / overlap), round((truths.told - truths.covered) / overlap))
     covers = f"the interval covers {truths.covered / truths.told:.0%} of {truths.told} recent truths, not {nominal:.0%}"
     low, _ = arms.bounds(missed, policy.drift_alpha_ppm / 1e6)
     if low > 1 - nominal + COVERAGE_FALL:

@@ -39,7 +39,7 @@ def counters_of(model: str, digest: str, node: str, answered_unix_ms: int, delay
     """What an answer is counted in. Raises InputError for what is no digest."""
     narrow, wide = bucket_widths_ms(delay)
     counter = contract.evidence_counter(model, digest, node, answered_unix_ms // narrow)
-    if not delay.step_ms:
+    if not delay.is_late:
         return (counter,)
     return counter, contract.wide_evidence_counter(model, digest, node, answered_unix_ms // wide)
 
@@ -49,7 +49,7 @@ def spans_since(since_ms: int, now_ms: int, delay: TruthDelay) -> tuple[Span, ..
     before the swap."""
     narrow, wide = bucket_widths_ms(delay)
     first, last = -(-since_ms // narrow), now_ms // narrow
-    if not delay.step_ms:
+    if not delay.is_late:
         first = max(first, last - MAX_NARROW + 1)
         return (Span(narrow, first, last + 1, contract.evidence_counter),)
     first = max(first, -(-(now_ms - delay.window_ms) // narrow))

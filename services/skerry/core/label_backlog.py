@@ -65,7 +65,9 @@ def from_json(reading: Mapping[str, Any]) -> Backlog | None:
 
 
 def _counts(value: object) -> Mapping[str, int]:
-    return {str(key): count for key, count in value.items() if type(count) is int} if isinstance(value, dict) else {}
+    if not isinstance(value, dict):
+        return {}
+    return {str(key): count for key, count in value.items() if type(count) is int and count > 0}
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ class Residual(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """When something was answered: by the node's monotonic clock, and by the series' own (Unix ms; 0: not given)."""
+    """When something was answered: by the node's monotonic clock, and by the series' own (Unix ms; 0: not given), which
+    is its caller's word."""
 
     node_ms: int
     series_ms: int = 0
@@ -46,8 +47,9 @@ class Newest:
 
 
 def newest(known: Newest | None, told: Newest) -> Newest:
-    """Truths may come in any order: the one about the later answer counts."""
-    return told if known is None or told.answered.since(known.answered) >= 0 else known
+    """Truths may come in any order: the one about the later answer counts, by the node's clock. By the series' own time
+    a single answer of the far future would silence its source for good."""
+    return told if known is None or told.answered.node_ms >= known.answered.node_ms else known
 
 
 def confidence(

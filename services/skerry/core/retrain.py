@@ -59,7 +59,8 @@ def should_retrain(model: EdgeModel, facts: Facts, *, now_ms: int) -> Decision:
     policy, new = model.retrain, facts.new_examples
     if new >= policy.min_new_examples:
         return Decision(True, "EnoughExamples", f"{new} new labelled examples, {policy.min_new_examples} are asked for")
-    judged = drift.judge(facts.reference, facts.window, model.offload.target_rate_permille / 1000, policy)
+    expected = drift.expected_hard_share(model.task, model.offload.target_rate_permille / 1000)
+    judged = drift.judge(facts.reference, facts.window, expected, policy)
     if judged.outcome is not drift.Outcome.DRIFT:
         overlap = truth_delay.of(model.task).overlap
         covered = drift.judge_coverage(facts.truths, model.task.coverage, overlap, policy)

@@ -14,7 +14,8 @@ from skerry.core.tasks import Task, Truth
 
 STALE_SAMPLE_MS = 900_000  # the newest answer of an arm must not have been due longer ago
 _MISSED_STEPS = 2  # an answer a step, and one that fails to come is no silence yet
-_HOUR_MS = 3_600_000
+_MINUTE_MS = 60_000
+_HOUR_MS = 60 * _MINUTE_MS
 _DAY_MS = 24 * _HOUR_MS
 _LONGEST_COMPARISON_MS = 30 * _DAY_MS  # a wave may wait so long (`core.specs.strategy.MAX_SECONDS`)
 
@@ -28,14 +29,19 @@ class TruthDelay:
     step_ms: int = 0
 
     @property
+    def is_late(self) -> bool:
+        """Does only time tell the truth?"""
+        return self.step_ms > 0
+
+    @property
     def window_ms(self) -> int:
         """Older answers do not count."""
-        return self.horizon_ms + _LONGEST_COMPARISON_MS if self.step_ms else 6 * _HOUR_MS
+        return self.horizon_ms + _LONGEST_COMPARISON_MS if self.is_late else 6 * _HOUR_MS
 
     @property
     def lifetime_ms(self) -> int:
         """Of a counter, from the last truth that it counted."""
-        return self.window_ms + _DAY_MS if self.step_ms else _DAY_MS
+        return self.window_ms + _DAY_MS if self.is_late else _DAY_MS
 
     @property
     def max_age_ms(self) -> int:
@@ -45,17 +51,19 @@ class TruthDelay:
     @property
     def overlap(self) -> int:
         """So many answers of one series in a row wait for their truth at a time, and err together."""
-        return max(1, self.horizon_ms // self.step_ms) if self.step_ms else 1
+        return max(1, self.horizon_ms // self.step_ms) if self.is_late else 1
 
     def patience_ms(self, samples: int) -> int:
         """What one node that answers once a step needs until the truth of so many of its answers is due; no longer than
         answers count."""
-        return min(self.window_ms, self.horizon_ms + samples * self.step_ms) if self.step_ms else 0
+        return min(self.window_ms, self.horizon_ms + samples * self.step_ms) if self.is_late else 0
 
     def told(self) -> str:
         """For people: after how long the truth is due; empty: at once."""
-        hours, minutes = divmod(self.horizon_ms // 60_000, 60)
-        return (f"{hours} h" if not minutes else f"{hours} h {minutes} min") if self.horizon_ms else ""
+        if self.horizon_ms < _MINUTE_MS:
+            return f"{self.horizon_ms // 1000} s" if self.horizon_ms else ""
+        hours, minutes = divmod(self.horizon_ms // _MINUTE_MS, 60)
+        return " ".join(f"{count} {unit}" for count, unit in ((hours, "h"), (minutes, "min")) if count)
 
 
 AT_ONCE = TruthDelay()

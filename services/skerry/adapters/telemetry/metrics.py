@@ -99,6 +99,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._families: dict[str, Counter | Gauge | Histogram] = {}
+        self._refreshes: list[Callable[[], None]] = []
 
     def counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
         family = self._families.setdefault(name, Counter(name, text, labels))
@@ -113,7 +114,13 @@ class Metrics:
     def gauge(self, name: str, text: str, labels: Sequence[str], read: Callable[[], dict[Labels, float]]) -> None:
         self._families[name] = Gauge(name, text, labels, read)
 
+    def before_render(self, refresh: Callable[[], None]) -> None:
+        """Called once each time that all is read: for what several gauges tell of."""
+        self._refreshes.append(refresh)
+
     def render(self) -> bytes:
+        for refresh in self._refreshes:
+            refresh()
         lines: list[str] = []
         for family in self._families.values():
             lines += (f"# HELP {family.name} {family.text}", f"# TYPE {family.name} {family.kind}", *family.lines())

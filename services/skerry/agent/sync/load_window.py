@@ -2,7 +2,7 @@
 
 A window of whole seconds slides over the counts, so that a reading says how it is now; totals by version rise while the
 process lives, so that whoever hears them now and then misses none. Truths of forecasts come late and seldom: of each
-version its newest ones are told, whenever they came. Kept in memory only.
+version its newest ones are told, whenever they came; of many versions fewer each. Kept in memory only.
 """
 
 import collections
@@ -16,7 +16,8 @@ from skerry.proto import fleet_pb2
 
 _MAX_LATENCIES = 256  # per second; more are not needed for a percentile
 _MAX_VERSIONS = 256  # whose totals are kept; those counted last
-_MAX_TRUE_VERSIONS = 32  # whose truths are kept; those told of last
+_MAX_TRUE_VERSIONS = 512  # whose truths are kept; those told of last: two of each model that a gateway takes
+_MAX_TRUTHS = 16_000  # of all versions together
 
 
 @dataclass(slots=True)
@@ -93,6 +94,8 @@ class LoadWindow:
         self._truths[model, digest] = truths
         while len(self._truths) > _MAX_TRUE_VERSIONS:
             self._truths.pop(next(iter(self._truths)))
+        if sum(map(len, self._truths.values())) > _MAX_TRUTHS:
+            max(self._truths.values(), key=len).popleft()
 
     def read(self) -> list[fleet_pb2.Reading]:
         """The newest window of every model that was asked for anything since its version began to serve."""

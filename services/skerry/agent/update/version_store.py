@@ -83,10 +83,12 @@ class VersionStore:
     def whole_slots(self) -> Iterator[Slot]:
         """Every slot whose bytes can be read and are as its own manifest says, by model and from the oldest on."""
         for model, version, folder in self._all():
+            slot = None
             with contextlib.suppress(OSError, errors.InputError):  # InputError: a folder that is no name of a model
                 digest = _manifest_digest(folder)
-                if digest is not None and self.find(model, version, digest):
-                    yield Slot(model, version, digest, folder)
+                slot = self.find(model, version, digest) if digest is not None else None
+            if slot is not None:
+                yield slot
 
     def remove(self, slot: Slot) -> None:
         """Take a slot away at once; the bytes go after it."""

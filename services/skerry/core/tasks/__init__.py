@@ -98,7 +98,8 @@ class Task(Protocol):
         ...
 
     def residual(self, outputs: NDArray[Any], truth: Truth) -> Residual | None:
-        """By how much one answer [width] is off its truth, which can be one; None where that is no number."""
+        """By how much one answer, float32 [width], is off its truth, which can be one; None where that is no finite
+        number."""
         ...
 
     def no_truth(self, rows: int) -> NDArray[Any]:

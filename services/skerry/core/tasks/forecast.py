@@ -179,9 +179,10 @@ class Forecast:
         """Is the error above the bound that the first version's holdout set?"""
         return np.asarray(self.errors(outputs, truth) > bound)
 
-    def residual(self, outputs: NDArray[Any], truth: int | tuple[float, ...]) -> Residual:
-        row, values = outputs.reshape(1, -1), np.asarray(truth, dtype=np.float64).reshape(1, -1)
-        return Residual(float(self.errors(row, values)[0]), float(self.covered(row, values)[0]))
+    def residual(self, outputs: NDArray[Any], truth: int | tuple[float, ...]) -> Residual | None:
+        row, values = outputs.reshape(1, -1), np.asarray(truth, dtype=np.float32).reshape(1, -1)  # as answers are
+        error = float(self.errors(row, values)[0])
+        return Residual(error, float(self.covered(row, values)[0])) if math.isfinite(error) else None
 
     def no_truth(self, rows: int) -> NDArray[Any]:
         return np.full((rows, self.steps), np.nan, dtype=np.float32)
