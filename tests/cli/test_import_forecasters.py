@@ -79,6 +79,36 @@ def test_the_same_file_a_second_time_is_no_second_version(system: StillSystem, t
     assert (again["version"], again["isNew"]) == ("load-v1", False)
 
 
+def publish(system: StillSystem, *names: str) -> None:
+    condition = {"type": "Available", "status": "True", "reason": "Published", "message": "", "lastTransitionTime": ""}
+    for name in names:
+        system.objects.patch("ModelVersion", name, manager=writers.CONTROLLER, status={"conditions": [condition]})
+
+
+def test_a_file_is_known_again_whatever_is_the_stable_version_now(system: StillSystem, tmp_path: Path) -> None:
+    """The stable version's bound goes into a manifest: the same file would be a third version."""
+    first, second = network(), network(level=100.5)
+    assert told(system, tmp_path, first)["version"] == "load-v1"
+    assert told(system, tmp_path, second)["version"] == "load-v2"
+    assert version(system).confidence.bound != version(system, "load-v2").confidence.bound
+    publish(system, "load-v1", "load-v2")
+    stable(system, "load-v2")
+    again = told(system, tmp_path, first)
+    assert (again["version"], again["isNew"], again["bound"]) == ("load-v1", False, version(system).confidence.bound)
+    [rollout] = system.objects.list("ModelRollout")
+    assert (rollout.name, rollout.spec["version"], rollout.spec["rollback"]) == (again["rollout"], "load-v1", True)
+    said = system.good(*given.words(tmp_path, second))
+    assert "load-v2 was imported before" in said and "nothing is rolled out: load-v2 is this very network" in said
+    assert "with a forecast of load in kWh" in said and "the holdout is not looked at again" in said
+
+
+@pytest.mark.long
+def test_a_file_of_which_something_else_is_said_is_another_version(system: StillSystem, tmp_path: Path) -> None:
+    told(system, tmp_path, network())
+    assert told(system, tmp_path, network(), "--threshold", "0.7")["version"] == "load-v2"
+    assert told(system, tmp_path, network(), "--threshold", "0.7")["version"] == "load-v2"
+
+
 # ---- what is refused
 
 

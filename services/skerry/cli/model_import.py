@@ -14,12 +14,10 @@ from skerry.core import errors
 
 if TYPE_CHECKING:
     from skerry.adapters.objects.protocol import Object, Objects
-    from skerry.cli.importing.forecaster import JudgedVersion
-    from skerry.cli.importing.network import PreparedVersion
+    from skerry.cli.importing.forecaster import Described
+    from skerry.cli.importing.wanted import Wanted
     from skerry.cli.system_file import Description
-    from skerry.core import specs
-    from skerry.core.preprocessing import Step
-    from skerry.core.tasks import Forecast
+    from skerry.core.manifest import Manifest
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -89,26 +87,23 @@ def import_(
     A classifier needs --labels and --golden. A forecaster needs its EdgeModel (`skerry models apply`, task: Forecast)
     and --holdout: it is refused unless it passes the gates there, as a version that is trained.
 
-    The same file a second time makes no second version: it is rolled out again, or rolled back to when it is older than
-    the stable one.
+    The same file a second time, described alike, makes no second version: it is rolled out again, or rolled back to
+    when it is older than the stable one. A forecaster is not judged again then, whatever its --holdout.
     """
     from skerry.cli import object_access, system_file
-    from skerry.cli.importing import network, publish, wanted
-    from skerry.core.gates import Verdict
+    from skerry.cli.importing import forecaster, network, publish, wanted
     from skerry.core.tasks import Classification, Forecast
 
     system, store = system_file.read(state), object_access.store_of(state)
     model, steps = publish.edge_model(store, name), network.steps(preprocess)
-    told: Mapping[str, Any]
-    verdict: Verdict | None = None
     if model is not None and isinstance(model.task, Forecast):
         _check_forecaster(model.name, labels, temperature, are_probabilities, of_table["holdout"])
-        described = _Described(path, golden, model, model.task, steps, threshold, output_name)
-        judged, told = _forecaster(described, system, store, of_table)
-        prepared, verdict = judged.prepared, judged.verdict
+        described = forecaster.Described(path, golden, model, model.task, steps, threshold, output_name)
+        imported = _forecaster(described, system, store, of_table)
     else:
         _check_classifier(name, labels, golden, of_table, is_new=model is None)
         assert golden is not None  # as checked
+        outputs = "" if are_probabilities is None else "probabilities" if are_probabilities else "logits"
         names = network.labels(labels)
         said = wanted.Wanted(
             model=name,
@@ -118,39 +113,37 @@ def import_(
             threshold=threshold or 0.0,
             steps=steps,
             output=output_name,
-            outputs="" if are_probabilities is None else "probabilities" if are_probabilities else "logits",
+            outputs=outputs,
         )
-        prepared = network.prepare(path, golden, said)
-        told = {"classes": list(names), "answers": prepared.manifest.confidence.outputs.value}
-    published = publish.publish(system, store, prepared, verdict)
-    version = published.version
-    rollout, why_not = ("", "") if published.is_new else _roll_out_again(store, version)
-    result: Mapping[str, Any] = {
-        "version": version.name,
-        "digest": version.spec["digest"],
-        "output": prepared.manifest.outputs[0].name,
-        **told,
-        "isNew": published.is_new,
-        "rollout": rollout,
-        "whyNot": why_not,
-    }
+        imported = _classifier(path, golden, said, system, store)
+    rollout, why_not = ("", "") if imported.is_new else _roll_out_again(store, imported.version)
+    result = imported.result | {"rollout": rollout, "whyNot": why_not}
     if as_json:
         output.print_json(result)
     else:
-        _say(result, version, prepared)
+        _say(result, imported)
 
 
 @dataclass(frozen=True, slots=True)
-class _Described:
-    """A forecaster as its EdgeModel and the options describe it. `threshold` None: it is measured."""
+class _Imported:
+    """A version, new or there before. `told`: what is said of a model of its task; `passed_over`: outputs that are not
+    served."""
 
-    path: Path
-    golden: Path | None
-    model: "specs.EdgeModel"
-    forecast: "Forecast"
-    steps: tuple["Step", ...]
-    threshold: float | None
-    output: str
+    version: "Object"
+    is_new: bool
+    manifest: "Manifest"
+    told: Mapping[str, Any]
+    passed_over: tuple[str, ...] = ()
+
+    @property
+    def result(self) -> dict[str, Any]:
+        return {
+            "version": self.version.name,
+            "digest": self.version.spec["digest"],
+            "output": self.manifest.outputs[0].name,
+            **self.told,
+            "isNew": self.is_new,
+        }
 
 
 def _check_classifier(
@@ -189,48 +182,54 @@ def _check_forecaster(
         )
 
 
+def _classifier(path: Path, golden: Path, said: "Wanted", system: "Description", store: "Objects") -> _Imported:
+    from skerry.cli.importing import network, publish
+
+    prepared = network.prepare(path, golden, said)
+    published, version = publish.publish(system, store, prepared), prepared.manifest
+    told = {"classes": list(version.class_names), "answers": version.confidence.outputs.value}
+    return _Imported(published.version, published.is_new, version, told, prepared.passed_over)
+
+
 def _forecaster(
-    described: _Described, system: "Description", store: "Objects", of_table: Mapping[str, Any]
-) -> tuple["JudgedVersion", dict[str, Any]]:
-    """(the version, what is told of it). Raises RejectedError when it does not pass the gates; one that is known by its
-    digest has passed them."""
+    described: "Described", system: "Description", store: "Objects", of_table: Mapping[str, Any]
+) -> _Imported:
+    """Raises RejectedError when it does not pass the gates; a version that is there already has passed them."""
     from skerry.adapters import blobs
-    from skerry.cli.importing import forecaster, publish, series, sources
+    from skerry.cli.importing import earlier, forecaster, publish, series, sources
     from skerry.core.datasets import Input
 
     model, forecast, table = described.model, described.forecast, of_table["holdout"]
     series_options.check(sources.guess(table, "a holdout is a table, .csv or .parquet"), of_table, model.name, None)
     choices = series_options.choices(of_table, holdout_share=None)
-    row = Input(model.input.name, model.input.datatype, model.input.shape)
-    found, opened = series.read(table, choices, forecast, row), blobs.open_blobs(system.blobs)
-    said = forecaster.wanted(model, forecast, described.steps, described.threshold, described.output)
-    judged = forecaster.prepare(
-        described.path,
-        described.golden,
-        said,
-        forecaster.held_out(found),
-        model,
-        publish.stable(store, opened, model.name),
-        described.threshold,
-    )
-    version = judged.prepared.manifest
-    publish.check_interface(store, opened, version)
-    if publish.known(store, model.name, version.digest) is None:
-        forecaster.check(judged, described.path, table)
-    return judged, {"answers": "forecasts", **series_report.judged(found, forecast, judged)}
+    opened, answers = blobs.open_blobs(system.blobs), {"answers": "forecasts"}
+    if before := earlier.find(store, opened, described.path, described.wanted, described.threshold):
+        publish.check_interface(store, opened, before.manifest)
+        told = answers | series_report.earlier(before.manifest)
+        return _Imported(before.version, False, before.manifest, told)
+    found = series.read(table, choices, forecast, Input(model.input.name, model.input.datatype, model.input.shape))
+    stable = publish.stable(store, opened, model.name)
+    judged = forecaster.prepare(described, forecaster.held_out(found), stable)
+    forecaster.check(judged, described.path, table)
+    prepared = judged.prepared
+    published = publish.publish(system, store, prepared, judged.verdict)
+    told = answers | series_report.judged(found, forecast, judged)
+    return _Imported(published.version, published.is_new, prepared.manifest, told, prepared.passed_over)
 
 
-def _say(result: Mapping[str, Any], version: "Object", prepared: "PreparedVersion") -> None:
+def _say(result: Mapping[str, Any], imported: _Imported) -> None:
+    version, passed_over = imported.version, imported.passed_over
     signed = "is signed" if result["isNew"] else "was imported before"
     output.say(
         f"{version.name} {signed} ({output.short(version.spec['digest'])}, {output.size(version.spec['sizeBytes'])})"
     )
-    passed_over = prepared.passed_over
     others = f" (not {', '.join(passed_over)}; --output chooses)" if passed_over else ""
-    answers = prepared.manifest.task if "holdout" in result else result["answers"]
+    answers = result["answers"] if imported.manifest.class_names else imported.manifest.task
     output.say(f"output {result['output']!r} answers{others}, with {answers}")
     if "holdout" in result:
         series_report.show_judged(result)
+    elif not imported.manifest.class_names:
+        output.say("it was judged when it was imported first: the holdout is not looked at again")
     if result["isNew"]:
         output.say("the controller publishes it and rolls it out: `skerry rollout list`, `skerry nodes`")
     elif result["rollout"]:

@@ -1,16 +1,12 @@
 """`skerry models`: list what is served, describe a model that learns, import a finished network."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from skerry.cli import listing, model_import, output
 from skerry.cli.up import state_option
-
-if TYPE_CHECKING:
-    from skerry.adapters.objects.protocol import Object
-    from skerry.core.tasks import Task
 
 
 @click.group(cls=listing.ListingGroup)
@@ -34,14 +30,16 @@ def list_(as_json: bool, state: Path) -> None:
 def _list(as_json: bool, state: Path) -> None:
     from skerry.cli import object_access
     from skerry.core import label_backlog
-    from skerry.dashboard import queries
+    from skerry.dashboard import edge_models, queries
 
     store = object_access.store_of(state)
     nodes, now, rows = store.list("EdgeNode"), object_access.now_ms(), []
     versions = store.list("ModelVersion")
     notes = []
-    for model in store.list("EdgeModel"):
-        task = _task(model)
+    described = store.list("EdgeModel")
+    tasks = edge_models.tasks(described)
+    for model in described:
+        task = tasks.get(model.name)  # None where its spec cannot be read, as its condition says
         stable = model.status.get("stableVersion", "")
         labels = object_access.condition(model, label_backlog.CONDITION)
         if labels.get("status") == "False" or labels.get("reason") in label_backlog.TOLD:
@@ -81,16 +79,6 @@ def _list(as_json: bool, state: Path) -> None:
     )
     for note in () if as_json else notes:
         output.say(note)
-
-
-def _task(model: "Object") -> "Task | None":
-    """What it answers; None where its spec cannot be read, as its condition says."""
-    from skerry.core import errors, specs
-
-    try:
-        return specs.parse_edge_model(model.name, model.spec).task
-    except errors.InputError:
-        return None
 
 
 def _table(rows: Any, now: int) -> None:

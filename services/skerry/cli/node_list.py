@@ -10,7 +10,7 @@ from skerry.adapters import fleetstate
 from skerry.adapters.objects.protocol import Object
 from skerry.cli import object_access, output, system_file
 from skerry.core import contract, errors
-from skerry.dashboard import fields, nodes, views
+from skerry.dashboard import edge_models, fields, nodes, views
 
 _STATE_STYLES = {"Online": "green", "Stale": "yellow", "Offline": "red", "Unknown": "dim"}
 
@@ -35,7 +35,7 @@ def show_one(name: str, as_json: bool, state: Path) -> None:
     store = object_access.store_of(state)
     thing = store.get("EdgeNode", name)
     live = {key: fields.mapping(fields.json_of(text)) for key, text in _readings(system.redis).items()}
-    tasks = nodes.tasks_of(store.list("EdgeModel"))
+    tasks = edge_models.tasks(store.list("EdgeModel"))
     seen = nodes.view(store.list("EdgeNode"), store.list("EdgeFleet"), live, now_ms=now, tasks=tasks)
     node = next((one for one in seen if one.name == name), None)
     if node is None:

@@ -7,6 +7,7 @@ from skerry.cli import output
 
 if TYPE_CHECKING:
     from skerry.cli.importing.forecaster import JudgedVersion
+    from skerry.core.manifest import Manifest
     from skerry.core.series.conversion import ForecastRows
     from skerry.core.tasks import Forecast
 
@@ -78,6 +79,12 @@ def judged(found: "ForecastRows", forecast: "Forecast", version: "JudgedVersion"
         "bound": confidence.bound,
         "gates": version.verdict.to_json()["gates"],
     }
+
+
+def earlier(version: "Manifest") -> dict[str, Any]:
+    """JSON of a forecaster that was imported before: its holdout is not looked at again."""
+    confidence = version.confidence
+    return {**version.task.to_json(), "threshold": confidence.threshold, "bound": confidence.bound}
 
 
 def show_judged(told: Mapping[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """EdgeNodes with their live readings as people see them: does each live, does it count, what does it serve."""
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -104,15 +103,6 @@ def _refusals(status: Mapping[str, Any], now_ms: int) -> views.Refusals | None:
     if not note and uploads.Fault.CLOCK_OFF in counts:
         note = "its clock is wrong"
     return views.Refusals(told, str(status.get("message", "")), at_ms, note if now_ms - at_ms < _RECENT_MS else "")
-
-
-def tasks_of(models: Sequence[Object]) -> Mapping[str, Task]:
-    """What each EdgeModel answers; those that cannot be read are left out, their condition says why."""
-    found: dict[str, Task] = {}
-    for model in models:
-        with contextlib.suppress(errors.InputError):
-            found[model.name] = specs.parse_edge_model(model.name, model.spec).task
-    return found
 
 
 def _serving(node: str, report: specs.ModelReport, live: Readings, tasks: Mapping[str, Task]) -> views.Serving:

@@ -8,10 +8,10 @@ from typing import Any
 
 from skerry.adapters.fleetstate import FleetState
 from skerry.adapters.objects import Object, Objects
-from skerry.core import conditions, contract, errors, label_backlog, liveness, specs
+from skerry.core import conditions, contract, errors, label_backlog, liveness
 from skerry.core.conditions import Condition
 from skerry.core.tasks import Task
-from skerry.dashboard import fields, nodes, rollouts, timeline, views
+from skerry.dashboard import edge_models, fields, nodes, rollouts, timeline, views
 
 KINDS = ("EdgeFleet", "EdgeModel", "EdgeNode", "ModelRollout", "ModelVersion", "TrainingRun")
 
@@ -20,7 +20,7 @@ def fleet(objects: Objects, fleetstate: FleetState, *, now_ms: int) -> views.Fle
     """The whole fleet now. Raises UnavailableError when the objects cannot be read; readings may be unknown."""
     by_kind = {kind: objects.list(kind) for kind in KINDS}
     live, trouble = readings(fleetstate)
-    tasks = nodes.tasks_of(by_kind["EdgeModel"])
+    tasks = edge_models.tasks(by_kind["EdgeModel"])
     node_views = nodes.view(
         by_kind["EdgeNode"],
         by_kind["EdgeFleet"],
@@ -45,7 +45,7 @@ def fleet(objects: Objects, fleetstate: FleetState, *, now_ms: int) -> views.Fle
 def node(objects: Objects, fleetstate: FleetState, name: str, *, now_ms: int) -> views.Node | None:
     """One node now; None when there is none of that name. Raises UnavailableError as `fleet` does."""
     live, _ = readings(fleetstate)
-    tasks = nodes.tasks_of(objects.list("EdgeModel"))
+    tasks = edge_models.tasks(objects.list("EdgeModel"))
     seen = nodes.view(objects.list("EdgeNode"), objects.list("EdgeFleet"), live, now_ms=now_ms, tasks=tasks)
     return next((one for one in seen if one.name == name), None)
 
@@ -65,18 +65,18 @@ def readings(fleetstate: FleetState) -> tuple[nodes.Readings, Sequence[str]]:
 
 
 def models(
-    edge_models: Sequence[Object], versions: Sequence[Object], nodes_found: Sequence[views.Node], live: nodes.Readings
+    found: Sequence[Object], versions: Sequence[Object], nodes_found: Sequence[views.Node], live: nodes.Readings
 ) -> Sequence[views.Model]:
     """Every EdgeModel by name, with its versions."""
     listed = []
-    for model in edge_models:
+    for model in found:
         stable = str(model.status.get("stableVersion", ""))
+        parsed = edge_models.parsed(model)
         fault, retrains, task = "", False, None
-        try:
-            parsed = specs.parse_edge_model(model.name, model.spec)
+        if isinstance(parsed, str):
+            fault = parsed
+        else:
             retrains, task = parsed.network is not None and parsed.retrain.enabled, parsed.task
-        except errors.InputError as exc:
-            fault = str(exc)
         of_model = [
             _version(version, stable, nodes_found, task)
             for version in versions

@@ -39,6 +39,29 @@ def held_out(found: ForecastRows) -> Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Described:
+    """A forecaster as its EdgeModel and who imports it describe it. `golden` None: rows of its holdout; `threshold`
+    None: it is measured; `output` empty: the first that can answer."""
+
+    path: Path
+    golden: Path | None
+    model: specs.EdgeModel
+    forecast: Forecast
+    steps: tuple[Step, ...]
+    threshold: float | None
+    output: str
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is said of its network."""
+        forecast, taken = self.forecast, self.model.input
+        width = f"the model forecasts {forecast.steps} steps in {len(forecast.quantiles_permille)} quantiles"
+        row = tensors.Spec(taken.name, taken.datatype, taken.shape)
+        threshold = self.threshold or 0.0
+        return Wanted(self.model.name, forecast, width, 1.0, threshold, self.steps, self.output, "logits", row)
+
+
+@dataclass(frozen=True, slots=True)
 class JudgedVersion:
     """`numbers` as `ForecastHoldout.numbers` tells them."""
 
@@ -47,32 +70,16 @@ class JudgedVersion:
     numbers: dict[str, object]
 
 
-def wanted(
-    model: specs.EdgeModel, forecast: Forecast, steps: tuple[Step, ...], threshold: float | None, output: str
-) -> Wanted:
-    """What the EdgeModel says of its networks."""
-    width = f"the model forecasts {forecast.steps} steps in {len(forecast.quantiles_permille)} quantiles"
-    row = tensors.Spec(model.input.name, model.input.datatype, model.input.shape)
-    return Wanted(model.name, forecast, width, 1.0, threshold or 0.0, steps, output, "logits", row)
-
-
-def prepare(
-    path: Path,
-    golden: Path | None,
-    said: Wanted,
-    held: Held,
-    model: specs.EdgeModel,
-    stable: Baseline | str | None,
-    threshold: float | None,
-) -> JudgedVersion:
+def prepare(described: Described, held: Held, stable: Baseline | str | None) -> JudgedVersion:
     """Run the network on every row of the holdout, calibrate, and judge it beside the stable version (a text: why it
     cannot be had). Raises as `network.prepare`."""
-    forecast, before = said.task, stable if isinstance(stable, Baseline) else None
-    assert isinstance(forecast, Forecast)
+    model, forecast, said = described.model, described.forecast, described.wanted
+    before = stable if isinstance(stable, Baseline) else None
     failures = {"baseline": stable} if isinstance(stable, str) else {}
     if before is not None and (fault := _incomparable(said, before)):
         failures["baseline"], before = f"the stable version {before.name} cannot be compared with: {fault}", None
-    prepared = network.prepare(path, golden, said, Asked(held.x, before, timed=bool(model.gates.max_latency_us)))
+    asked = Asked(held.x, before, timed=bool(model.gates.max_latency_us))
+    prepared = network.prepare(described.path, described.golden, said, asked)
     answers = prepared.answers
     assert answers is not None  # to what was asked
     if answers.stable_fault:
@@ -81,12 +88,12 @@ def prepare(
     verdict = gates.judge(
         model.gates, gates.Measurements([measured], len(prepared.model), answers.latency_us, failures)
     )
-    # Of the network alone: the same file makes the same version, whatever is the stable one.
+    # Of the network alone: what it was compared with is told by its verdict.
     numbers = replace(measured, baseline=None).numbers()
     rate = model.offload.target_rate_permille / 1000
     confidence = forecast.calibrate(answers.candidate, held.y, rate, said.outputs)
-    if threshold is not None:
-        confidence = replace(confidence, threshold=threshold)
+    if described.threshold is not None:
+        confidence = replace(confidence, threshold=described.threshold)
     if before is not None and (bound := before.manifest.confidence.bound):
         confidence = replace(confidence, bound=bound)  # what is bad stays so: no version loosens its own measure
     whole = manifest.check(replace(prepared.manifest, confidence=confidence, metrics={ORIGIN: numbers}))
