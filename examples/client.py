@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skerry.adapters import proxies
-from skerry.core import feedback, series_stamp
+from skerry.core import errors, feedback, series_stamp
 from skerry.proto import edge_pb2, open_inference_pb2
 
-DEADLINE_S, LATER_S = 10.0, 0.5
+DEADLINE_S, LATER_S, PATIENCE = 10.0, 0.5, 240  # so often is a truth told again
 MAX_UNDERWAY = 100  # truths that no agent has answered yet
 _INFER, _FEEDBACK = "/inference.GRPCInferenceService/ModelInfer", "/skerry.edge.v1.Edge/Feedback"
 
@@ -47,34 +47,25 @@ class Agents:
         self._channels = {
             node: grpc.insecure_channel(address, proxies.grpc_options(address)) for node, address in addresses.items()
         }
-        self._infer = {
-            node: channel.unary_unary(
-                _INFER,
-                request_serializer=open_inference_pb2.ModelInferRequest.SerializeToString,
-                response_deserializer=open_inference_pb2.ModelInferResponse.FromString,
-            )
-            for node, channel in self._channels.items()
-        }
-        self._feedback = {
-            node: channel.unary_unary(
-                _FEEDBACK,
-                request_serializer=edge_pb2.FeedbackRequest.SerializeToString,
-                response_deserializer=edge_pb2.FeedbackReply.FromString,
-            )
-            for node, channel in self._channels.items()
-        }
+        infer = open_inference_pb2.ModelInferRequest, open_inference_pb2.ModelInferResponse
+        self._infer = {node: _call(channel, _INFER, *infer) for node, channel in self._channels.items()}
+        told = edge_pb2.FeedbackRequest, edge_pb2.FeedbackReply
+        self._feedback = {node: _call(channel, _FEEDBACK, *told) for node, channel in self._channels.items()}
         self._underway: deque[tuple[str, edge_pb2.FeedbackRequest, Any]] = deque()
         self.told: Counter[tuple[str, str]] = Counter()  # (node, outcome) of the truths that were answered
 
     def ask(self, index: int, request_id: str, window: NDArray[np.float32], unix_ms: int) -> Answer:
-        """The forecast for the window [steps, features] that ends at `unix_ms`. Raises grpc.RpcError."""
+        """The forecast for the window [steps, features] that ends at `unix_ms`. Raises UnavailableError."""
         node = self._nodes[index % len(self._nodes)]
         request = open_inference_pb2.ModelInferRequest(model_name=self._model, id=request_id)
         request.inputs.add(name="window", datatype="FP32", shape=[1, *window.shape])
         request.raw_input_contents.append(np.ascontiguousarray(window, dtype="<f4").tobytes())
         request.parameters[series_stamp.SERIES].string_param = self._series
         request.parameters[series_stamp.TIME].int64_param = unix_ms
-        said = self._infer[node](request, timeout=DEADLINE_S).parameters
+        try:
+            said = self._infer[node](request, timeout=DEADLINE_S).parameters
+        except grpc.RpcError as exc:
+            raise _unavailable(node, exc) from exc
         value, low, high = (_numbers(said[f"skerry_{name}"].string_param) for name in ("value", "low", "high"))
         return Answer(
             index,
@@ -89,7 +80,7 @@ class Agents:
         )
 
     def tell(self, answer: Answer, truth: Sequence[float]) -> None:
-        """Send the truth of an answer to the node that gave it. Raises grpc.RpcError, also of an earlier one."""
+        """Send the truth of an answer to the node that gave it. Raises UnavailableError, also of an earlier one."""
         if not answer.token:
             self.told[answer.node, "NOT_KEPT"] += 1
             return
@@ -100,7 +91,7 @@ class Agents:
             self._settle()
 
     def settle(self) -> None:
-        """Wait until every truth is answered. Raises grpc.RpcError."""
+        """Wait until every truth is answered. Raises UnavailableError."""
         while self._underway:
             self._settle()
 
@@ -109,17 +100,18 @@ class Agents:
 
     def _settle(self) -> None:
         node, request, sent = self._underway.popleft()
-        while True:
+        for _ in range(PATIENCE):
             try:
                 outcome = sent.result().outcome
             except grpc.RpcError as exc:
                 if exc.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
-                    raise
+                    raise _unavailable(node, exc) from exc
                 time.sleep(LATER_S)
                 sent = self._send(node, request)
             else:
                 self.told[node, edge_pb2.FeedbackReply.Outcome.Name(outcome)] += 1
                 return
+        raise errors.UnavailableError(f"{node} took no truth of {request.request_id} in {PATIENCE * LATER_S:.0f} s")
 
     def __enter__(self) -> "Agents":
         return self
@@ -131,3 +123,13 @@ class Agents:
 
 def _numbers(text: str) -> tuple[float, ...]:
     return tuple(map(float, text.split(",")))
+
+
+def _call(channel: grpc.Channel, method: str, request: Any, reply: Any) -> Any:
+    return channel.unary_unary(
+        method, request_serializer=request.SerializeToString, response_deserializer=reply.FromString
+    )
+
+
+def _unavailable(node: str, exc: grpc.RpcError) -> errors.UnavailableError:
+    return errors.UnavailableError(f"{node} did not answer: {exc.code().name}: {exc.details()}")

@@ -26,10 +26,9 @@ _LOOK_EVERY = 25  # answers
 
 @dataclass(slots=True)
 class Played:
-    """What came of it. `versions`: digest by name; `run` is the one that the policy started and `rollout` that of its
+    """What came of it. `run` is the one that the policy started and `rollout` that of its
     version (empty: none); `before` are the final's answers by the first version, asked again after a rollback."""
 
-    versions: Mapping[str, str] = field(default_factory=dict)
     run: str = ""
     run_why: str = ""
     rollout: str = ""
@@ -120,6 +119,8 @@ class Loop:
             self._promote()
         rollout = event_log.newest(self._stack.look().of("ModelRollout"))[-1]
         self.played.rollout, self.played.rollout_phase = rollout.name, str(rollout.status.get("phase", ""))
+        if self.played.rollout_phase != "Succeeded":
+            self._note(f"{rollout.name} ended {self.played.rollout_phase}: the first version answered the final")
         while index < len(replay):  # what the canary did not need is replayed all the same: nodes know its truths
             self.played.replay.append(self.clock.ask(replay, index, "replay"))
             index += 1
@@ -136,7 +137,6 @@ class Loop:
 
     def _final(self, final: Asked) -> None:
         """Every answer is in before any of its truths is told."""
-        self.played.versions = _versions(self._stack.look())
         self.played.final = self._ask_all(final, "final")
         if self.played.rollout_phase == "Succeeded":
             self._stack.skerry("rollout", "rollback", self._model)
@@ -173,7 +173,3 @@ class Loop:
 
 def _runs(seen: Snapshot) -> Sequence[Object]:
     return event_log.newest(seen.of("TrainingRun"))
-
-
-def _versions(seen: Snapshot) -> dict[str, str]:
-    return {name: str(version.spec["digest"]) for name, version in sorted(seen.of("ModelVersion").items())}

@@ -6,6 +6,7 @@ Data sets lie in SKERRY_DATA, gzipped. One that is missing gives a row that says
 """
 
 import argparse
+import contextlib
 import gzip
 import hashlib
 import os
@@ -14,10 +15,10 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-import grpc
 
 from examples import client, energy, loop, plot, results, rows, scenario, spans, traffic, worse
 from examples.results import Row
@@ -30,19 +31,21 @@ from skerry.core.tasks import Forecast
 RESULTS = Path(__file__).parent / "results.json"
 SCENARIOS = {one.name: one for one in (traffic.SCENARIO, energy.SCENARIO)}
 NODES = 2
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 def main() -> int:
     given = _arguments()
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):  # the system's processes have sessions of their own
+    for number in _SIGNALS:  # the system's processes have sessions of their own
         signal.signal(number, _interrupted)
     began, made, known, wrong = time.monotonic(), list[Row](), results.read(RESULTS), list[str]()
-    for name in given.only.split(","):
-        for seed in map(int, given.seeds.split(",")):
+    for name in given.only:
+        for seed in given.seeds:
             with_worse = not any(row.scenario == name for row in made)  # once is enough
-            new, unlike = _play(SCENARIOS[name], seed, Path(given.keep) if given.keep else None, began, with_worse)
-            made, wrong = [*made, *new], [*wrong, *unlike]
-            results.write(results.merged(known, made), RESULTS)
+            with _place(given.keep, f"{name}-{seed}") as place:
+                new, unlike = _play(SCENARIOS[name], seed, place, began, with_worse)
+                made, wrong = [*made, *new], [*wrong, *unlike]
+                results.write(results.merged(known, made), RESULTS)
     print(results.table(results.merged(known, made)))
     wrong += results.failures(made, allow_missing=given.allow_missing)
     for text in wrong:
@@ -51,56 +54,121 @@ def main() -> int:
 
 
 def _interrupted(number: int, frame: object) -> None:
+    for each in _SIGNALS:  # a second one would leave processes behind
+        signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="examples", description=__doc__)
-    parser.add_argument("--only", default=",".join(SCENARIOS), help="scenarios, separated by commas")
-    parser.add_argument("--seeds", default="0,1,2", help="seeds of the training, separated by commas")
+    every = ",".join(SCENARIOS)
+    parser.add_argument("--only", type=_names, default=every, help="scenarios, separated by commas")
+    parser.add_argument("--seeds", type=_numbers, default="0,1,2", help="seeds of the training, separated by commas")
     parser.add_argument("--allow-missing", action="store_true", help="a data set that is not there is no failure")
-    parser.add_argument("--keep", help="keep state and logs in this folder")
-    given = parser.parse_args()
-    if unknown := set(given.only.split(",")) - set(SCENARIOS):
-        parser.error(f"there is no example {min(unknown)!r}: choose of {', '.join(SCENARIOS)}")
-    return given
+    parser.add_argument("--keep", type=Path, help="keep state and logs in this folder")
+    return parser.parse_args()
+
+
+def _names(text: str) -> list[str]:
+    if unknown := set(names := text.split(",")) - set(SCENARIOS):
+        raise argparse.ArgumentTypeError(f"there is no example {min(unknown)!r}: choose of {', '.join(SCENARIOS)}")
+    return names
+
+
+def _numbers(text: str) -> list[int]:
+    if not all(part.isdecimal() and len(part) <= 9 for part in text.split(",")):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of whole numbers such as 0,1,2")
+    return [int(part) for part in text.split(",")]
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where one example is played; `stays`: somebody will want to look at it."""
+
+    folder: Path
+    stays: bool = False
+
+
+@contextlib.contextmanager
+def _place(keep: Path | None, name: str) -> Iterator[_Place]:
+    """In `keep`, or in a folder that goes with it. What broke off stays, and is named."""
+    if keep is not None:
+        folder = keep.absolute() / name
+        if folder.exists():
+            raise errors.InputError(f"{folder} is there already: name another folder with --keep")
+        folder.mkdir(parents=True)
+        yield _Place(folder, stays=True)
+        return
+    place = _Place(Path(tempfile.mkdtemp(prefix="skerry-example-")))
+    try:
+        yield place
+    except Exception:
+        place.stays = True
+        raise
+    finally:
+        if place.stays:
+            print(f"state and logs: {place.folder}", file=sys.stderr)
+        else:
+            shutil.rmtree(place.folder, ignore_errors=True)
 
 
 def _play(
-    example: Scenario, seed: int, keep: Path | None, began: float, with_worse: bool
+    example: Scenario, seed: int, place: _Place, began: float, with_worse: bool
 ) -> tuple[Sequence[Row], Sequence[str]]:
-    """The rows, and where the agents' own counts are not ours."""
+    """The rows, and where the agents' own counts are not ours. Raises InputError for a table that cannot be read."""
 
     def tell(text: str) -> None:
         print(f"{time.monotonic() - began:6.1f} s  {example.name}/{seed}  {text}", file=sys.stderr, flush=True)
 
-    packed = Path(os.environ.get("SKERRY_DATA", "")) / f"{example.data}.gz"
-    if not packed.is_file():
-        tell(f"{packed.name} is not there")
+    data = os.environ.get("SKERRY_DATA")
+    packed = Path(data or "SKERRY_DATA") / f"{example.data}.gz"
+    if not data or not packed.is_file():
+        tell(f"{packed} is not there")
         return rows.of_missing(example, seed), ()
-    folder = keep / f"{example.name}-{seed}" if keep else Path(tempfile.mkdtemp(prefix="skerry-example-"))
-    stage = folder / "stage"
-    stage.mkdir(parents=True)
+    stage = place.folder / "stage"
+    stage.mkdir()
     table = stage / example.data
-    with gzip.open(packed) as source, table.open("wb") as out:
-        shutil.copyfileobj(source, out)
+    sha256 = _unpack(packed, table)
     name, spec = model_file.read(example.model_file)
     model = specs.parse_edge_model(name, spec)
     cut = spans.cut(example, table, model, stage)
     tell(f"replay {len(cut.replay)}, final {len(cut.final)} of {cut.moments}, left out {dict(cut.left_out)}")
     try:
-        played = _turn(example, seed, folder / "state", cut, model, tell, with_worse)
-    except (errors.SkerryError, grpc.RpcError) as exc:  # an agent that does not answer closes no loop either
-        tell(f"broke off; state and logs: {folder}: {exc}")
+        played = _turn(example, seed, place.folder / "state", cut, model, tell, with_worse)
+        if not played.final:
+            raise errors.UnavailableError("no moment of the final was answered")
+    except errors.SkerryError as exc:
+        tell(f"broke off: {exc}")
+        place.stays = True
         return rows.of_broken(example, seed, str(exc)), ()
-    made = rows.of_played(example, seed, played, cut, model, hashlib.sha256(packed.read_bytes()).hexdigest())
+    _draw(example, seed, played, cut, model, tell)
+    return rows.of_played(example, seed, played, cut, model, sha256), rows.disagreements(played)
+
+
+def _unpack(packed: Path, table: Path) -> str:
+    """SHA-256 of the table."""
+    digest = hashlib.sha256()
+    try:
+        with gzip.open(packed) as source, table.open("wb") as out:
+            while piece := source.read(1 << 20):
+                digest.update(piece)
+                out.write(piece)
+    except (OSError, EOFError, zlib.error) as exc:
+        raise errors.InputError(f"{packed} cannot be unpacked: {exc}") from exc
+    return digest.hexdigest()
+
+
+def _draw(
+    example: Scenario, seed: int, played: loop.Played, cut: spans.Spans, model: specs.EdgeModel, tell: Tell
+) -> None:
+    """A picture that cannot be drawn costs no figure."""
     assert isinstance(model.task, Forecast)  # `spans` has said so
     drawn = example.folder / f"final-{seed}.svg"
-    plot.write(drawn, f"{example.name}: the last week of the final", played.final, cut.final, model.task)
-    tell(f"drawn: {drawn}")
-    if not keep:
-        shutil.rmtree(folder)
-    return made, rows.disagreements(played)
+    try:
+        plot.write(drawn, f"{example.name}: the last week of the final", played.final, cut.final, model.task)
+        tell(f"drawn: {drawn}")
+    except OSError as exc:
+        tell(f"{drawn} cannot be written: {exc}")
 
 
 def _turn(
@@ -117,8 +185,9 @@ def _turn(
         turn = loop.Loop(stack, agents, model.name, example.model_file, scenario.options(example.choices), tell)
         played = turn.play(cut, seed)
         if with_worse and played.rollout_phase == "Succeeded":
+            played.worse = worse.Worse()
             try:
-                played.worse = worse.play(stack, turn.clock, example, model, cut)
+                worse.play(stack, turn.clock, example, model, cut, played.worse)
             except errors.SkerryError as exc:  # what was measured until here counts all the same
                 played.notes.append(f"the worse version was not played to its end: {exc}")
         turn.count()
@@ -131,3 +200,6 @@ if __name__ == "__main__":
     except errors.SkerryError as exc:
         print(exc, file=sys.stderr)
         raise SystemExit(4) from None
+    except KeyboardInterrupt:
+        print("ended; nothing is left running", file=sys.stderr)
+        raise SystemExit(130) from None

@@ -6,10 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from skerry.adapters import files
+from skerry.core import errors
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`value` is of the agents' replies whose local digest is `version_digest`. `float_value` is None: the float
+    """`value` is of the agents' replies whose local digest is `version_digest` (empty: of no version's), `n` of them,
+    counted by node in `answered_by`. `float_value` is None: the float
     network behind a quantized version is not published, and answers nobody. `baseline`: the best naive forecast, or
     what the interval means to cover. `passed` is None where there is no bar.
     Without a value the data is missing (`passed` is None) or the loop did not close (False)."""
@@ -38,20 +42,27 @@ class Row:
 
 
 def read(path: Path) -> list[Row]:
+    """Raises InputError naming the file when it holds anything else."""
     if not path.exists():
         return []
-    return [Row(**{**row, "seeds": tuple(row["seeds"])}) for row in json.loads(path.read_text())["rows"]]
+    try:
+        return [Row(**{**row, "seeds": tuple(row["seeds"])}) for row in json.loads(path.read_text())["rows"]]
+    except (ValueError, KeyError, TypeError) as exc:
+        raise errors.InputError(f"{path} holds no rows of results ({exc}): restore it, or delete it") from exc
 
 
 def merged(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
-    """`new` takes the place of all rows of its scenarios and seeds."""
-    made = {(row.scenario, row.seeds) for row in new}
+    """`new` takes the place of all rows of its scenarios and seeds; of what could not be measured only where nothing
+    was measured before."""
+    measured = {(row.scenario, row.seeds) for row in old if row.value is not None}
+    taken = [row for row in new if row.value is not None or (row.scenario, row.seeds) not in measured]
+    made = {(row.scenario, row.seeds) for row in taken}
     kept = [row for row in old if (row.scenario, row.seeds) not in made]
-    return sorted([*kept, *new], key=lambda row: (row.scenario, row.seeds))
+    return sorted([*kept, *taken], key=lambda row: (row.scenario, row.seeds))
 
 
 def write(rows: Sequence[Row], path: Path) -> None:
-    path.write_text(json.dumps({"rows": [asdict(row) for row in rows]}, indent=1) + "\n")
+    files.write(path, (json.dumps({"rows": [asdict(row) for row in rows]}, indent=1) + "\n").encode())
 
 
 def failures(rows: Iterable[Row], *, allow_missing: bool) -> list[str]:

@@ -1,11 +1,14 @@
 """From what was played to the rows of results.json, and what is held against the system's own counts."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from examples import battery, score
 from examples.battery import Battery
+from examples.client import Answer
 from examples.loop import Played
 from examples.results import Row
 from examples.scenario import Scenario
@@ -32,17 +35,17 @@ def of_broken(example: Scenario, seed: int, why: str) -> list[Row]:
 def of_played(
     example: Scenario, seed: int, played: Played, cut: Spans, model: specs.EdgeModel, sha256: str
 ) -> list[Row]:
+    """Of at least one answer in the final. A row says whose answers it is of: naive forecasts are no version's."""
     task = model.task
     assert isinstance(task, Forecast)
     digests = {answer.digest for answer in played.final}
     digest = played.final[-1].digest
     scores = score.of(played.final, cut.final, digest, task.naive)
     assert scores is not None
-    before = score.of(played.before, cut.final, played.before[0].digest, task.naive) if played.before else None
     left_out = ", ".join(f"{reason} {count}" for reason, count in cut.left_out.items())
     notes = [*played.notes, *([f"{len(digests)} versions answered the final"] if len(digests) > 1 else [])]
 
-    def row(metric: str, value: float, baseline: float | None = None, note: str = "") -> Row:
+    def row(metric: str, value: float, whose: _Whose, baseline: float | None = None, note: str = "") -> Row:
         bar = example.bars.get(metric)
         return Row(
             scenario=example.name,
@@ -53,60 +56,88 @@ def of_played(
             seeds=(seed,),
             data=example.data,
             baseline=None if baseline is None else round(baseline, 6),
-            n=scores.n,
+            n=sum(whose.by_node.values()),
             data_sha256=sha256,
-            version_digest=digest,
-            answered_by=scores.answered_by,
+            version_digest=whose.digest,
+            answered_by=whose.by_node if whose.digest else {},
             run=played.run,
             rollout=played.rollout,
             cpu_s=round(played.cpu_s, 1),
             note="; ".join([note, *notes] if note else notes),
         )
 
+    mine = _whose(played.final, digest)
+    nobodys = _Whose("", mine.by_node)
     made = [
-        row("mae", scores.mae, min(scores.naive.values())),
-        *(row(f"mae_naive_{season}", error) for season, error in scores.naive.items()),
-        row("coverage", scores.coverage, task.coverage),
-        row("hardest_tenth_ratio", scores.hardest_tenth_ratio),
-        row("answered", scores.n, cut.moments, f"left out: {left_out}" if left_out else ""),
+        row("mae", scores.mae, mine, min(scores.naive.values(), default=None)),
+        *(row(f"mae_naive_{season}", error, nobodys) for season, error in scores.naive.items()),
+        row("coverage", scores.coverage, mine, task.coverage),
+        row("hardest_tenth_ratio", scores.hardest_tenth_ratio, mine),
+        row("answered", scores.n, mine, cut.moments, f"left out: {left_out}" if left_out else ""),
     ]
     if example.battery is not None:
         made += [
-            row(name, value, note=note) for name, value, note in _shaving(example.battery, played, cut, digest, task)
+            row(name, value, mine if is_ours else nobodys, note=note)
+            for name, value, is_ours, note in _shaving(example, example.battery, played, cut, digest, task)
         ]
-    if before is not None:
-        made.append(row("mae_of_first_version", before.mae, note="the same moments, asked after a rollback"))
+    if played.before:
+        first = played.before[0].digest
+        before = score.of(played.before, cut.final, first, task.naive)
+        assert before is not None
+        note = "the same moments, asked after a rollback"
+        made.append(row("mae_of_first_version", before.mae, _whose(played.before, first), note=note))
     if played.worse is not None:
-        made.append(
-            row("worse_refused_by_gates", float(bool(played.worse.refusal)), note=played.worse.refusal or "taken")
-        )
-        rolled_back = float(played.worse.phase == "RolledBack")
-        made.append(row("worse_rolled_back", rolled_back, note=f"{played.worse.rollout}: {played.worse.why}"))
+        tried = played.worse
+        bad = _whose(tried.answers, tried.answers[-1].digest if tried.answers else "")
+        made.append(row("worse_refused_by_gates", float(bool(tried.refusal)), bad, note=tried.refusal or "taken"))
+        made.append(row("worse_rolled_back", float(tried.is_found), bad, note=f"{tried.rollout}: {tried.why}"))
     return made
 
 
+@dataclass(frozen=True, slots=True)
+class _Whose:
+    """Answers of which version (empty: of none), counted by node."""
+
+    digest: str
+    by_node: Mapping[str, int]
+
+
+def _whose(answers: Sequence[Answer], digest: str) -> _Whose:
+    counted = Counter(answer.node for answer in answers if answer.digest == digest)
+    return _Whose(digest, dict(sorted(counted.items())))
+
+
 def _shaving(
-    wanted: Battery, played: Played, cut: Spans, digest: str, task: Forecast
-) -> Iterator[tuple[str, float, str]]:
-    """(metric, value, note): mean of the monthly peaks in kW and kWh moved, by whose forecasts ran the battery."""
+    example: Scenario, wanted: Battery, played: Played, cut: Spans, digest: str, task: Forecast
+) -> Iterator[tuple[str, float, bool, str]]:
+    """(metric, value, is it of the version's answers, note): mean of the monthly peaks in kW and kWh moved, by whose
+    forecasts ran the battery. `no_forecast` expects nothing: what it shaves is the control's, and no forecast's."""
     mine = [answer for answer in played.final if answer.digest == digest]
     at, hours = np.array([answer.index for answer in mine]), task.step_seconds / 3600
     truth = cut.final.y[at].astype(np.float64)
-    moment = cut.final.time[at] + (task.horizon - task.steps + 1) * task.step_seconds * 1000
+    stamped_at_end = example.choices.midnight == "end-of-day"
+    first = task.horizon - task.steps + (0 if stamped_at_end else 1)  # the step begins then
+    moment = cut.final.time[at] + first * task.step_seconds * 1000
     month = moment.astype("datetime64[ms]").astype("datetime64[M]").astype(np.int64)
     forecasts = {
         "forecast": np.array([answer.value for answer in mine]),
         "upper_end": np.array([answer.high for answer in mine]),
-        "last_value": cut.final.naive[at, task.naive.index(1)].astype(np.float64),
         "perfect_foresight": truth,
+        "no_forecast": np.zeros_like(truth),
+    }
+    seasonal = cut.final.naive[at].astype(np.float64)
+    forecasts |= {
+        f"naive_{season}": seasonal[:, which]
+        for which, season in enumerate(task.naive)
+        if np.isfinite(seasonal[:, which]).all()
     }
     plain = battery.without(truth[:, 0], month, hours)
     said = f"{wanted.capacity_kwh:g} kWh, {wanted.power_kw:g} kW, efficiency {wanted.efficiency:g}"
-    yield "peak_kw_no_battery", plain.mean_peak_kw, _months(plain)
+    yield "peak_kw_no_battery", plain.mean_peak_kw, False, _months(plain)
     for name, forecast in forecasts.items():
-        shaved = battery.run(truth[:, 0], forecast, month, hours, wanted)
-        yield f"peak_kw_{name}", shaved.mean_peak_kw, f"battery of {said}; {_months(shaved)}"
-        yield f"moved_kwh_{name}", shaved.moved_kwh, f"battery of {said}"
+        shaved, is_ours = battery.run(truth[:, 0], forecast, month, hours, wanted), name in ("forecast", "upper_end")
+        yield f"peak_kw_{name}", shaved.mean_peak_kw, is_ours, f"battery of {said}; {_months(shaved)}"
+        yield f"moved_kwh_{name}", shaved.moved_kwh, is_ours, f"battery of {said}"
 
 
 def _months(shaved: battery.Shaved) -> str:

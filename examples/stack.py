@@ -22,6 +22,7 @@ from skerry.cli.system.supervisor import System
 from skerry.core import errors
 
 _LOOK_S = 0.25
+_REJECTED = 3  # the exit code of a policy's no
 _METRIC = re.compile(r"^([a-z_]+)(?:\{(.*)\})? (\S+)$")
 Tell = Callable[[str], None]
 
@@ -36,10 +37,10 @@ class Stack:
     def __enter__(self) -> "Stack":
         try:
             self.system.start()
+            fleet.introduce(self.system, self._objects)
         except BaseException:
             self.system.stop()
             raise
-        fleet.introduce(self.system, self._objects)
         self._tell(f"{len(self.system.processes)} processes are up")
         return self
 
@@ -71,7 +72,8 @@ class Stack:
         return seen
 
     def skerry(self, *arguments: str) -> str:
-        """Run a `skerry` command against this system. Raises UnavailableError with what it printed."""
+        """Run a `skerry` command against this system. Raises, with what it printed, RejectedError where a policy (gates
+        are one) said no, and UnavailableError otherwise."""
         done = subprocess.run(
             [sys.executable, "-m", "skerry.cli.main", *arguments],
             env={**os.environ, "SKERRY_STATE_DIR": str(self.system.layout.root)},
@@ -82,18 +84,22 @@ class Stack:
         )
         if done.returncode:
             said = (done.stderr or done.stdout).strip()
-            raise errors.UnavailableError(f"`skerry {' '.join(arguments)}` ended with {done.returncode}: {said}")
+            kind = errors.RejectedError if done.returncode == _REJECTED else errors.UnavailableError
+            raise kind(f"`skerry {' '.join(arguments)}` ended with {done.returncode}: {said}")
         return done.stdout
 
     def skerry_json(self, *arguments: str) -> Any:
         return json.loads(self.skerry(*arguments, "--json"))
 
     def metrics(self, node: str) -> dict[str, float]:
-        """What an agent counts itself, by `name{labels}`."""
+        """What an agent counts itself, by `name{labels}`. Raises UnavailableError."""
         port = self.system.ports.agents[node][1]
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
-            lines = reply.read(1 << 20).decode().splitlines()
+        try:
+            with opener.open(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
+                lines = reply.read(1 << 20).decode().splitlines()
+        except OSError as exc:
+            raise errors.UnavailableError(f"{node} does not tell its metrics: {exc}") from exc
         found = (_METRIC.match(line) for line in lines)
         return {f"{one[1]}{{{one[2] or ''}}}": float(one[3]) for one in found if one}
 

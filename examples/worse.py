@@ -1,6 +1,7 @@
 """What becomes of a worse version, published as an operator would: the gates refuse it by the series' own table, and
 the canary where it was judged by a table that does not fit the field."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from examples.client import Answer
 from examples.scenario import Scenario, options
 from examples.series_clock import SeriesClock
 from examples.spans import Spans
-from examples.stack import Stack, moving
+from examples.stack import Stack, has_ended, moving
 from skerry.adapters import blobs
 from skerry.cli.demo import event_log
 from skerry.core import errors, manifest, specs
@@ -21,35 +22,37 @@ _LOOK_EVERY, _VERDICT_S = 25, 90.0
 
 @dataclass(slots=True)
 class Worse:
-    """`refusal` by the gates (empty: they took it); the phase that its rollout came to otherwise, and why."""
+    """`refusal` by the gates (empty: they took it); otherwise `is_found`: did a verdict take its rollout back, and
+    `why`."""
 
     refusal: str = ""
     rollout: str = ""
-    phase: str = ""
+    is_found: bool = False
     why: str = ""
     answers: list[Answer] = field(default_factory=list)
 
 
-def play(stack: Stack, clock: SeriesClock, example: Scenario, model: specs.EdgeModel, cut: Spans) -> Worse:
-    """Import it twice, and ask the final's moments again while its canary is judged."""
-    stage, found = cut.base.parent, Worse()
+def play(stack: Stack, clock: SeriesClock, example: Scenario, model: specs.EdgeModel, cut: Spans, found: Worse) -> None:
+    """Import it twice, and ask the final's moments again while its canary is judged. Fills `found`, as far as it comes.
+    Raises SkerryError."""
+    stage, held = cut.base.parent, cut.between
     onnx_file = stage / "other-sensor.onnx"
     onnx_file.write_bytes(_network(stack, example, model))
-    held = cut.between
+    command = ("models", "import", str(onnx_file), "--name", model.name)
     try:
-        stack.skerry("models", "import", str(onnx_file), "--name", model.name, *_holdout(held, example))
-    except errors.UnavailableError as exc:
+        stack.skerry(*command, *_holdout(held, example))
+    except errors.RejectedError as exc:
         found.refusal = str(exc)
     else:
-        return found
+        return
     target = model.task.to_json()["forecast"]["target"]
     scaled = faulty.table(held, target, FACTOR, stage / "other-sensor.csv")
     before = len(stack.look().of("ModelRollout"))
     try:
-        stack.skerry("models", "import", str(onnx_file), "--name", model.name, *_holdout(scaled, example))
-    except errors.UnavailableError as exc:
+        stack.skerry(*command, *_holdout(scaled, example))
+    except errors.RejectedError as exc:
         found.why = f"the gates refuse it by the other sensor's table too: {exc}"
-        return found
+        return
     stack.until("the worse version is rolled out", lambda seen: len(seen.of("ModelRollout")) > before, _VERDICT_S)
     for index in range(len(cut.final)):
         found.answers.append(clock.ask(cut.final, index, "worse"))
@@ -57,20 +60,21 @@ def play(stack: Stack, clock: SeriesClock, example: Scenario, model: specs.EdgeM
             break
     clock.run_out()
     _verdict(stack, found)
-    return found
 
 
 def _verdict(stack: Stack, found: Worse) -> None:
-    try:
+    """Of the canary; a rollout that was ended by hand or by a failing node is not found."""
+    with contextlib.suppress(errors.UnavailableError):
         stack.until("the worse version has its verdict", lambda seen: not moving(seen), _VERDICT_S)
-    except errors.UnavailableError:
-        newest = event_log.newest(stack.look().of("ModelRollout"))[-1]
-        stack.skerry("rollout", "abort", newest.name)
-        found.why = "no verdict; aborted by hand: "
     rollout = event_log.newest(stack.look().of("ModelRollout"))[-1]
-    found.rollout, found.phase = rollout.name, str(rollout.status.get("phase", ""))
-    verdicts = [str((wave.get("verdict") or {}).get("reason", "")) for wave in rollout.status.get("waves", [])]
-    found.why += "; ".join(filter(None, verdicts))
+    verdicts = [wave.get("verdict") or {} for wave in rollout.status.get("waves", [])]
+    failed = any(verdict.get("result") == "Fail" for verdict in verdicts)
+    found.rollout = rollout.name
+    found.is_found = failed and has_ended(rollout) and rollout.status.get("phase") == "RolledBack"
+    found.why = "; ".join(filter(None, (str(verdict.get("reason", "")) for verdict in verdicts))) or "no verdict"
+    if not has_ended(rollout):
+        stack.skerry("rollout", "abort", rollout.name)
+        found.why += "; aborted by hand"
 
 
 def _holdout(table: Path, example: Scenario) -> Sequence[str]:

@@ -45,9 +45,26 @@ def test_no_more_is_given_than_power_and_charge_allow_and_nothing_is_fed_into_th
 
 
 def test_what_is_lost_in_a_turn_is_drawn_too() -> None:
-    load, month = plant(days=2)
-    whole, lossy = (
-        run(load, ahead(load), month, HOURS, Battery(capacity_kwh=40, power_kw=60, efficiency=share))
-        for share in (1.0, 0.5)
-    )
-    assert lossy.moved_kwh <= whole.moved_kwh and lossy.mean_peak_kw >= whole.mean_peak_kw - 1e-6
+    """10 kWh are given at once. Below the peak of 30 another 6 are drawn, of which half are there to be given; and a
+    month begins with no peak, so that they are given below 30."""
+    load, nothing = np.array([20.0, 20.0, 30.0, 24.0, 28.0]), np.zeros((5, 1))
+    battery = Battery(capacity_kwh=10, power_kw=4000, efficiency=0.5)
+    shaved = run(load, nothing, np.array([0, 0, 0, 0, 1]), HOURS, battery)
+    assert shaved.moved_kwh == pytest.approx(10 + 3)
+    assert shaved.peak_kw == pytest.approx((30 / HOURS, 25 / HOURS))
+
+
+def test_a_full_battery_draws_no_more_than_it_can_hold() -> None:
+    """After 20 kWh were given, 20 come back by drawing 40."""
+    load, nothing = np.array([20.0, 60.0, 60.0, 10.0, 10.0]), np.zeros((5, 1))
+    shaved = run(load, nothing, np.zeros(5, dtype=np.int64), HOURS, Battery(20, 4000, 0.5))
+    again = run(np.append(load, 100.0), np.zeros((6, 1)), np.zeros(6, dtype=np.int64), HOURS, Battery(20, 4000, 0.5))
+    assert again.moved_kwh - shaved.moved_kwh == pytest.approx(20.0)
+
+
+def test_a_level_is_not_chosen_for_which_the_power_does_not_suffice() -> None:
+    """The charge would do to hold both steps at 5; of the second one 20 can be given: 40 is drawn in any case, and
+    nothing is spent on the first."""
+    load, month = np.array([10.0, 60.0]), np.zeros(2, dtype=np.int64)
+    shaved = run(load, np.array([[10.0, 60.0], [60.0, 10.0]]), month, HOURS, Battery(60, 80, 1.0))
+    assert shaved.peak_kw == pytest.approx((160.0,)) and shaved.moved_kwh == pytest.approx(20.0, abs=1e-3)

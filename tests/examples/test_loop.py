@@ -1,5 +1,6 @@
 """The order of an example: truths when their time has come, one run, and a final whose truths are told last."""
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,15 @@ class World:
     """Two nodes and a cloud: the policy fires after `fires_after` truths, and its run ends as `run_ends`. `seen` has
     all that was asked and told, in order."""
 
-    def __init__(self, fires_after: int = 30, run_ends: str = "True", rollout_ends: bool = True) -> None:
+    def __init__(
+        self, fires_after: int = 30, run_ends: str = "True", rollout_ends: bool = True, phase: str = "Succeeded"
+    ) -> None:
         self.seen: list[tuple[str, str, float]] = []
         self.commands: list[tuple[str, ...]] = []
         self.told: Counter[tuple[str, str]] = Counter()
         self.nodes = {"edge-1": "", "edge-2": ""}
         self._fires_after, self._run_ends, self._rollout_ends = fires_after, run_ends, rollout_ends
+        self._phase = phase
         self._runs = self._version = 0
 
     # the agents
@@ -55,6 +59,8 @@ class World:
     # the system
     def skerry(self, *arguments: str) -> str:
         self.commands.append(arguments)
+        if arguments[:2] == ("models", "apply"):
+            self.seen.append(("apply", Path(arguments[2]).read_text() if "change" in arguments[2] else "", 0.0))
         if arguments[0] == "retrain":
             self._runs += 1
             self._version = self._runs
@@ -70,7 +76,7 @@ class World:
     def look(self) -> Snapshot:
         rollouts = self._runs if self._run_ends == "True" else 1
         moving = rollouts == 2 and not self._rollout_ends
-        last = {"phase": "Progressing", "waves": [{}]} if moving else ended() | {"phase": "Succeeded"}
+        last = {"phase": "Progressing", "waves": [{}]} if moving else ended() | {"phase": self._phase}
         things = [
             *(thing("TrainingRun", f"run-{n + 1}", {"reason": "E"}, n, **self._ended(n)) for n in range(self._runs)),
             *(thing("ModelRollout", f"out-{n + 1}", {}, n, **(last if n else ended())) for n in range(rollouts)),
@@ -154,3 +160,20 @@ def test_what_was_done_by_hand_is_said(tmp_path: Path, monkeypatch: pytest.Monke
     played = play(world, tmp_path, monkeypatch)
     assert played.notes[0] == "the policy did not fire; the second run was asked for by hand"
     assert "promoted by hand" in played.notes[1] and ("rollout", "promote", "out-2") in world.commands
+
+
+def test_nothing_trains_on_the_final_and_every_truth_of_the_replay_is_told_before_it(
+    closed: tuple[World, loop.Played],
+) -> None:
+    seen = closed[0].seen
+    first = next(at for at, (_, request, _) in enumerate(seen) if request.startswith("final"))
+    told = [request for what, request, _ in seen[:first] if what == "tell"]
+    assert len(told) == 300 and all(request.startswith("replay") for request in told)
+    changes = [json.loads(text)["spec"] for what, text, _ in seen[:first] if what == "apply" and text]
+    assert changes == [{"retrain": {"seed": 7}}, {"retrain": {"enabled": False}}]
+
+
+def test_a_version_that_was_taken_back_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(phase="RolledBack")
+    played = play(world, tmp_path, monkeypatch)
+    assert played.notes == ["out-2 ended RolledBack: the first version answered the final"] and not played.before

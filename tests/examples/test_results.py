@@ -1,20 +1,35 @@
 """Rows of an example: what is kept of earlier runs, what a missing data set does, and where counts disagree."""
 
+import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from examples import main, results, rows, score
+from examples import energy, main, results, rows, score
+from examples.battery import Battery
 from examples.client import Answer
 from examples.loop import Played
 from examples.results import Row
 from examples.scenario import Bar
-from examples.spans import Asked
+from examples.spans import Asked, Spans
 from examples.traffic import SCENARIO
+from examples.worse import Worse
+from skerry.core import errors, specs
+from skerry.core.tasks import Forecast
 
 ROW = Row("traffic", "mae", 131.0, "≤ 150", True, (0,), "metro.csv", baseline=302.0, n=4457)
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """`main` takes them for itself."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def answer(index: int, value: float = 10.0, *, node: str = "edge-1", digest: str = "b", sure: float = 0.5) -> Answer:
@@ -25,6 +40,29 @@ def asked(truth: list[float]) -> Asked:
     y = np.array(truth, dtype=np.float32)[:, None]
     naive = np.stack([y + 4, np.where(y > 12, np.nan, y + 2)], axis=1)
     return Asked(np.zeros((len(y), 2, 1), np.float32), y, naive, np.arange(len(y), dtype=np.int64), 1)
+
+
+def loads(truth: list[float]) -> Asked:
+    """Two steps of a quarter of an hour from the same moment on; the last value was 25."""
+    y = np.array([truth, truth], dtype=np.float32).T
+    naive = np.full((len(y), 1, 2), 25.0, dtype=np.float32)
+    return Asked(np.zeros((len(y), 2, 1), np.float32), y, naive, np.arange(len(y), dtype=np.int64), 1)
+
+
+def plan(index: int, value: float, *, node: str = "edge-1", digest: str = "b") -> Answer:
+    made = answer(index, value, node=node, digest=digest)
+    return replace(made, value=made.value * 2, low=made.low * 2, high=made.high * 2)
+
+
+MODEL = specs.parse_edge_model(
+    "plant",
+    {
+        "task": "Forecast",
+        **Forecast("load", "kWh", (100, 500, 900), 900, horizon=2, steps=2, naive=(1,)).to_json(),
+        "input": {"name": "window", "datatype": "FP32", "shape": [2, 1]},
+    },
+)
+PLANT = replace(energy.SCENARIO, battery=Battery(capacity_kwh=10, power_kw=400, efficiency=1.0))
 
 
 def test_figures_come_from_the_replies_of_one_version_alone() -> None:
@@ -52,6 +90,45 @@ def test_rows_of_other_scenarios_and_seeds_stay_and_those_of_the_same_make_room(
         ("traffic", "mae", (0,), 140.0),
         ("traffic", "mae", (1,), 131.0),
     ]
+
+
+@pytest.mark.parametrize("passed", [None, False], ids=["no data", "broke off"])
+def test_what_could_not_be_measured_takes_no_measured_rows_place(passed: bool | None) -> None:
+    empty = replace(ROW, value=None, passed=passed)
+    assert results.merged([ROW], [empty]) == [ROW]
+    assert results.merged([replace(empty, note="before")], [empty]) == [empty]
+
+
+def test_a_torn_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text('{"rows": [')
+    with pytest.raises(errors.InputError, match=r"results\.json holds no rows of results"):
+        results.read(tmp_path / "results.json")
+
+
+def test_a_row_says_whose_answers_it_is_of() -> None:
+    """Two answers by the new version, one by the first, one by the worse: naive forecasts are nobody's."""
+    played = Played(
+        run="run-2",
+        rollout="out-2",
+        final=[plan(0, 30.0), plan(1, 30.0, node="edge-2")],
+        before=[plan(0, 20.0, digest="a")],
+        worse=Worse(refusal="no", rollout="out-3", is_found=True, why="worse", answers=[plan(1, 50.0, digest="w")]),
+    )
+    cut = Spans(Path("base.csv"), Path("between.csv"), loads([]), loads([30.0, 40.0]), 2, {"gap": 1})
+    made = {row.metric: row for row in rows.of_played(PLANT, 3, played, cut, MODEL, "sum")}
+    whose = {metric: (row.version_digest, row.n, dict(row.answered_by)) for metric, row in made.items()}
+    both = {"edge-1": 1, "edge-2": 1}
+    assert whose["mae"] == whose["peak_kw_forecast"] == ("b", 2, both)
+    assert whose["mae_of_first_version"] == ("a", 1, {"edge-1": 1})
+    assert whose["worse_refused_by_gates"] == whose["worse_rolled_back"] == ("w", 1, {"edge-1": 1})
+    for name in ("mae_naive_1", "peak_kw_no_battery", "peak_kw_no_forecast", "peak_kw_naive_1"):
+        assert whose[name] == ("", 2, {}), name
+    assert (made["mae"].value, made["mae_of_first_version"].value) == (5.0, 10.0)
+    assert made["worse_rolled_back"].passed is True and made["answered"].note == "left out: gap 1"
+    assert made["peak_kw_no_battery"].value == 160.0
+    played.worse = Worse(rollout="out-3", why="no verdict; aborted by hand", answers=played.worse.answers)
+    again = {row.metric: row.passed for row in rows.of_played(PLANT, 3, played, cut, MODEL, "sum")}
+    assert (again["worse_refused_by_gates"], again["worse_rolled_back"]) == (False, False)
 
 
 def test_the_table_shows_mean_and_worst_and_one_missed_bar_is_a_missed_bar() -> None:
@@ -104,3 +181,56 @@ def test_a_loop_that_did_not_close_fails_the_command_and_says_why() -> None:
         "traffic, seed 1: broke off: GatesInconclusive: imported-coverage"
     ]
     assert "no data" in results.table(made)
+
+
+def test_counts_that_disagree_fail_the_command_and_rows_of_earlier_runs_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(main, "RESULTS", tmp_path / "results.json")
+    monkeypatch.setattr(main, "_play", lambda example, seed, *_: ([replace(ROW, seeds=(seed,))], ["edge-1: 2, not 3"]))
+    results.write([replace(ROW, scenario="energy")], tmp_path / "results.json")
+    monkeypatch.setattr("sys.argv", ["examples", "--only", "traffic", "--seeds", "4,5"])
+    assert main.main() == 1
+    assert capsys.readouterr().err.count("edge-1: 2, not 3") == 2
+    found = results.read(tmp_path / "results.json")
+    assert [(row.scenario, row.seeds) for row in found] == [("energy", (0,)), ("traffic", (4,)), ("traffic", (5,))]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        pytest.param(["--seeds", "a"], "no list of whole numbers", id="seeds that are none"),
+        pytest.param(["--seeds", ","], "no list of whole numbers", id="no seeds"),
+        pytest.param(["--only", "weather"], "choose of traffic, energy", id="no such example"),
+    ],
+)
+def test_arguments_that_cannot_be_are_told(
+    words: list[str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["examples", *words])
+    with pytest.raises(SystemExit, match="2"):
+        main.main()
+    assert told in capsys.readouterr().err
+
+
+def test_what_cannot_be_unpacked_is_named_and_what_broke_off_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SKERRY_DATA", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(main.tempfile, "tempdir", None)
+    monkeypatch.setattr(main, "RESULTS", tmp_path / "results.json")
+    (tmp_path / f"{SCENARIO.data}.gz").write_bytes(b"no gzip")
+    monkeypatch.setattr("sys.argv", ["examples", "--only", "traffic", "--seeds", "0"])
+    with pytest.raises(errors.InputError, match=r"traffic_volume\.csv\.gz cannot be unpacked"):
+        main.main()
+    (folder,) = tmp_path.glob("skerry-example-*")
+    assert f"state and logs: {folder}" in capsys.readouterr().err
+    monkeypatch.setattr(main, "_play", _interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        main.main()
+    assert list(tmp_path.glob("skerry-example-*")) == [folder], "whoever ends it wants nothing kept"
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
