@@ -14,7 +14,7 @@ three and more, the one that surely lies apart from all the others together can 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 PRIOR = 0.5
@@ -66,12 +66,23 @@ def median_n(counts: Sequence[Count]) -> float:
 def capped(counts: Sequence[Count], limit: float | None = None) -> Arm:
     """The sum over nodes, none weighing more than `limit` (None: twice the median of these)."""
     limit = 2 * median_n(counts) if limit is None else limit
-    n = bad = 0
-    for count in counts:
-        taken = min(count.n, limit)
-        n += round(taken)
-        bad += round(count.bad * taken / count.n) if count.n else 0
-    return Arm(n, min(n, bad))
+    shares = [_share(count, limit) for count in counts]
+    n = sum(answers for answers, _ in shares)
+    return Arm(n, min(n, sum(bad for _, bad in shares)))
+
+
+def rates_without_one(counts: Sequence[Count], limit: float | None = None) -> Iterator[float]:
+    """The rate of `capped` when one node is left out, for each that counted anything, in O(n log n): without one of
+    them the median is one of two numbers."""
+    counted = sorted((count for count in counts if count.n > 0), key=lambda count: count.n)
+    if len(counted) < 2:
+        return
+    middle = (len(counted) - 2) // 2  # of what is left; the first `middle` + 1 make way for the next one
+    for left_out, median in ((slice(middle + 1), counted[middle + 1].n), (slice(middle + 1, None), counted[middle].n)):
+        shares = [_share(count, 2 * median if limit is None else limit) for count in counted]
+        n, bad = sum(answers for answers, _ in shares), sum(bad for _, bad in shares)
+        for own_n, own_bad in shares[left_out]:
+            yield Arm(n - own_n, min(n - own_n, bad - own_bad)).rate
 
 
 def outlier(counts: Sequence[Count], limit: float, *, alpha: float, gap: float) -> Count | None:
@@ -92,6 +103,12 @@ def outlier(counts: Sequence[Count], limit: float, *, alpha: float, gap: float) 
         if apart > gap:
             gap, farthest = apart, count
     return farthest
+
+
+def _share(count: Count, limit: float) -> tuple[int, int]:
+    """(answers, bad ones) that a node weighs."""
+    taken = min(count.n, limit)
+    return round(taken), round(count.bad * taken / count.n) if count.n else 0
 
 
 def _roughly_apart(count: Count, whole: Arm) -> float:

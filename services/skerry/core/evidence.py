@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from skerry.core.arms import NO_ARM, Arm, Count, bounds, capped, median_n, outlier
+from skerry.core.arms import NO_ARM, Arm, Count, bounds, capped, median_n, outlier, rates_without_one
 from skerry.core.gates import Outcome
 from skerry.core.specs.strategy import Analysis
 from skerry.core.truth_delay import AT_ONCE, TruthDelay
@@ -184,12 +184,9 @@ def _naming(plain: Verdict, aside: Sequence[Count]) -> Verdict:
 def _alone(canary: _Side, baseline: _Side, turned: Callable[[float], bool]) -> bool:
     """Does leaving out one node of an arm that has several turn the observed difference?"""
     for side, other, sign in ((canary, baseline, 1), (baseline, canary, -1)):
-        counted = [count for count in side.counts if count.n > 0]
         rest = capped(other.counts, other.limit).rate
-        for left_out in counted if len(counted) > 1 else ():
-            rate = capped([count for count in counted if count is not left_out], side.limit).rate
-            if turned(sign * (rate - rest)):
-                return True
+        if any(turned(sign * (rate - rest)) for rate in rates_without_one(side.counts, side.limit)):
+            return True
     return False
 
 
