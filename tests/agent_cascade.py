@@ -10,7 +10,7 @@ import models
 import numpy as np
 
 from skerry.adapters.telemetry import metrics
-from skerry.agent import cascade, residual_memory
+from skerry.agent import cascade, residual_memory, warning_watch
 from skerry.agent.capture import capture_queue, sampler
 from skerry.agent.sync import load_window
 from skerry.agent.update import activation, version_store
@@ -76,11 +76,14 @@ class Node:
         self.kept: list[capture_queue.CapturedRow] = []
         self.load = load_window.LoadWindow(asyncio.get_running_loop().time)
         self.u, self.has_room = u, True
-        self.residuals = residual_memory.ResidualMemory(lambda: self.now_s, self.load.settled)
         self.now_s = 1000.0
+        self.watch = warning_watch.WarningWatch(lambda: int(1000 * self.now_s))
+        self.residuals = residual_memory.ResidualMemory(lambda: self.now_s, self.load.settled, self.watch)
         sample = sampler.Sampler(self, lambda: self.u, lambda: 1_700_000_000_000, self, self.residuals.remember)  # type: ignore[arg-type]
         remote = self.teacher if has_teacher else None
-        self.cascade = cascade.Cascade(DataPlane(self.registry, instruments), remote, sample, self.load, self.residuals)
+        self.cascade = cascade.Cascade(
+            DataPlane(self.registry, instruments), remote, sample, self.load, self.residuals, self.watch
+        )
         self.loader = activation.RegistryLoader(self.registry, self.cascade)
 
     def offer(self, answered: capture_queue.CapturedRow) -> bool:

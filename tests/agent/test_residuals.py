@@ -10,6 +10,7 @@ import pytest
 from agent_forecaster import HOUR_MS, LOAD, NARROW, forecaster, served
 
 from skerry.agent.residual_memory import ResidualMemory
+from skerry.agent.warning_watch import WarningWatch
 from skerry.core import residuals
 from skerry.core.inference import InferReply
 
@@ -117,7 +118,8 @@ async def test_what_waits_is_bounded_in_bytes_and_sources(tmp_path: Path) -> Non
     told: list[residuals.Residual] = []
 
     def filled(series: str = "s", **limits: int) -> ResidualMemory:
-        memory = ResidualMemory(lambda: 0.0, lambda model, digest, residual: told.append(residual), **limits)
+        watch = WarningWatch(lambda: 0)
+        memory = ResidualMemory(lambda: 0.0, lambda model, digest, residual: told.append(residual), watch, **limits)
         for number in range(40):
             stamp = row.stamp._replace(series=f"{series}{number}")
             memory.remember(replace(row, request_id=f"q{number}", stamp=stamp), LOAD)

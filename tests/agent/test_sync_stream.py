@@ -10,6 +10,7 @@ import agent_fakes
 import pytest
 from agent_world import Fetch, Node, Version, bring_up, desired
 
+from skerry.agent import warning_watch
 from skerry.agent.sync import desired_state, load_window, node_report, stream
 from skerry.agent.update import ledger
 from skerry.core import errors
@@ -146,7 +147,12 @@ def reporter(node: Node, tmp_path: Path) -> node_report.Reporter:
     counted = load_window.LoadWindow(lambda: 100.0)
     counted.answered("digits", "d", [0.99, 0.5], 0.002, offloaded=True, degraded=False)
     return node_report.Reporter(
-        me, node.updater, agent_fakes.make_spool_thread(tmp_path), counted.read, first_sequence=500
+        me,
+        node.updater,
+        agent_fakes.make_spool_thread(tmp_path),
+        counted.read,
+        warning_watch.WarningWatch(lambda: 0),
+        first_sequence=500,
     )
 
 

@@ -64,6 +64,22 @@ def test_an_assignment_goes_out_with_its_permit_and_its_models_policy() -> None:
     assert specs.parse_offload({"targetRatePermille": 50}).target_rate_permille == 50
 
 
+def test_nodes_are_told_of_which_residuals_to_warn_and_that_they_are_not_to_any_more() -> None:
+    world = World()
+    world.assign(ASSIGNMENT)
+    world.look()
+    assert world.view.desired("north").assignments[0].warn_json == b""
+    world.objects.patch("EdgeModel", "digits", spec={"warn": {"residualAbove": 3}}, manager="operator")
+    assert world.look() is None, "it concerns all nodes"
+    assert world.view.desired("north").assignments[0].warn_json == b'{"residualAbove":3}'
+    world.objects.patch("EdgeModel", "digits", spec={"warn": {"residualAbove": "hot"}}, manager="operator")
+    world.look()
+    assert world.view.desired("north").assignments[0].warn_json == b'{"residualAbove":3}', "it cannot be read"
+    world.objects.patch("EdgeModel", "digits", spec={"warn": None}, manager="operator")
+    world.look()
+    assert world.view.desired("north").assignments[0].warn_json == b""
+
+
 def test_without_a_permit_a_node_only_stages() -> None:
     world = World()
     world.assign(ASSIGNMENT | {"permit": None})

@@ -2,12 +2,14 @@
 
 import asyncio
 
+import pytest
 from sessions_world import ASSIGNMENT, DIGEST, Gateway, report, settled
 
 from skerry.adapters.objects.memory import MemoryObjects
-from skerry.core import specs
+from skerry.core import errors, specs
+from skerry.dashboard import nodes
 from skerry.gateway import reports
-from skerry.proto import fleet_pb2
+from skerry.proto import edge_pb2, fleet_pb2
 from skerry.rpc.methods import Status
 
 
@@ -35,6 +37,39 @@ async def test_the_desired_state_comes_at_once_and_when_it_changes() -> None:
         call.say(report(2))
         await gateway.sessions.written()
         assert call.states.empty()
+
+
+async def test_what_a_node_warns_of_is_written_as_long_as_it_does() -> None:
+    gateway = Gateway(MemoryObjects())
+    warning = edge_pb2.Warning(model="digits", series="press-4", since_unix_ms=5, text="3 forecasts in a row are off")
+    async with gateway.stream(report(warnings=[warning])) as call:
+        gateway.look()
+        (seen,) = nodes.view([gateway.node], [], {}, now_ms=gateway.now_ms)
+        assert [(one.subject, one.since_ms, one.message) for one in seen.warnings] == [
+            ("digits, press-4", 5, "3 forecasts in a row are off")
+        ]
+        assert seen.notes == ["warns of digits"]
+        call.say(report(2))
+        await gateway.sessions.written()
+        assert "warnings" not in gateway.node.status
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"model": "No!"}, "EdgeModel"),
+        ({"series": "x" * 200}, "a series is named by"),
+        ({"series_unix_ms": -1}, "the time of a series"),
+        ({"since_unix_ms": 1 << 62}, "cannot be"),
+        ({"text": "x" * 2000}, "cannot be"),
+    ],
+)
+def test_a_warning_that_cannot_be_is_refused(fields: dict[str, object], told: str) -> None:
+    warning = edge_pb2.Warning(**{"model": "digits", **fields})  # type: ignore[arg-type]
+    with pytest.raises(errors.InputError, match=told):
+        reports.check(report(warnings=[warning]))
+    with pytest.raises(errors.TooLargeError, match="more than 16 warnings"):
+        reports.check(report(warnings=[edge_pb2.Warning(model="digits")] * 17))
 
 
 async def test_a_steady_fleet_writes_a_sign_of_life_every_five_seconds_and_nothing_else() -> None:

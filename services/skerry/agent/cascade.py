@@ -18,9 +18,11 @@ from skerry.agent.capture import sampler
 from skerry.agent.local_answer import LocalAnswer, Step
 from skerry.agent.residual_memory import ResidualMemory
 from skerry.agent.sync.load_window import LoadWindow
+from skerry.agent.warning_watch import WarningWatch
 from skerry.core import errors, feedback, offload, refusals, sampling, series_stamp, specs
 from skerry.core.inference import InferReply, InferRequest
 from skerry.core.manifest import Manifest
+from skerry.core.warnings import WarnPolicy
 from skerry.serving.predictor import Answer, Job, Predictor
 from skerry.serving.windows import Window
 
@@ -56,9 +58,10 @@ class Cascade:
         sample: sampler.Sample,
         load: LoadWindow,
         residual_memory: ResidualMemory,
+        watch: WarningWatch,
     ) -> None:
         self._local, self._remote, self._sample, self._load = local, remote, sample, load
-        self._residuals = residual_memory
+        self._residuals, self._watch = residual_memory, watch
         self._clock = asyncio.get_running_loop().time  # to ask for the running loop each time is a system call
         self._models: dict[str, _Model] = {}
         self._versions: dict[str, Manifest] = {}
@@ -85,6 +88,10 @@ class Cascade:
         current.state = current.state.under(spec.policy, now_s)
         current.cap = sampling.start(spec.capture, now_s)
 
+    def set_warn_policy(self, model: str, policy: WarnPolicy | None) -> None:
+        """Take over EdgeModel.spec.warn."""
+        self._watch.set_policy(model, policy)
+
     def submit(self, jobs: Sequence[Job]) -> None:
         now_s = self._clock()
         good = [job for job in jobs if not job.request.parameters or _is_stamped_well(job)]
@@ -105,6 +112,8 @@ class Cascade:
         calibration = manifest.confidence
         confidences = manifest.task.confidences(outputs, calibration)
         local = LocalAnswer(job, answer, outputs, manifest.task, calibration, confidences, confidences, started_s)
+        if self._watch.watches:
+            self._watch.answered(manifest, answer.digest, job.request, outputs)
         if self._residuals.knows_sources:
             most = self._residuals.confidence(answer.digest, manifest, job.request.parameters)
             local.sure = [min(sure, most) for sure in confidences] if most < 1 else confidences

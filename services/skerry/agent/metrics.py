@@ -8,6 +8,7 @@ from skerry.agent.residual_memory import ResidualMemory
 from skerry.agent.sync import stream
 from skerry.agent.sync.load_window import LoadWindow
 from skerry.agent.update import updater
+from skerry.agent.warning_watch import WarningWatch
 from skerry.proto import fleet_pb2
 
 
@@ -24,6 +25,24 @@ def register_capture(metrics: Metrics, queue: capture_queue.CaptureQueue, residu
     metrics.gauge(
         "skerry_standing_by", "1: another agent holds the state folder, this one serves beside it.", (),
         lambda: {(): float(queue.is_standing_by)},
+    )  # fmt: skip
+
+
+def register_warnings(metrics: Metrics, watch: WarningWatch) -> None:
+    """The gauges of what is warned of, with and without a cloud."""
+
+    def raised() -> dict[tuple[str, ...], float]:
+        now = [one.model for one in watch.raised()]
+        return {(model,): float(now.count(model)) for model in watch.models}
+
+    metrics.gauge("skerry_warnings", "Series of the model that are warned of now.", ("model",), raised)
+    metrics.gauge(
+        "skerry_warnings_raised", "Warnings raised since the start.", ("model",),
+        lambda: {(model,): float(watch.totals[model]) for model in watch.models},
+    )  # fmt: skip
+    metrics.gauge(
+        "skerry_warnings_not_kept", "Warnings beyond the bound, which nothing else tells of, since the start.", (),
+        lambda: {(): float(watch.not_kept)},
     )  # fmt: skip
 
 

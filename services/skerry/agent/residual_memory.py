@@ -16,11 +16,12 @@ from typing import NamedTuple
 import numpy as np
 
 from skerry.agent.capture.capture_queue import CapturedRow
+from skerry.agent.warning_watch import WarningWatch
 from skerry.core import residuals, series_stamp
 from skerry.core.inference import Parameter
 from skerry.core.manifest import Manifest
 from skerry.core.residuals import Moment, Newest, Residual
-from skerry.core.tasks import Task, Truth, forecast
+from skerry.core.tasks import Forecast, Task, Truth, forecast
 
 _ENTRY_BYTES = 1100  # beside its texts and numbers
 _CHAR_BYTES = 4  # at most
@@ -50,20 +51,21 @@ class _Held:
 
 class ResidualMemory:
     """Used on the loop's thread. `clock()` is monotonic seconds; `count(model, digest, residual)` is told by how much a
-    version was off. `knows_sources`: is anything known of any? Where nothing is, an answer costs nothing more.
-    `not_awaited`: answers for which there was no room."""
+    version was off, `watch` of which series. `knows_sources`: is anything known of any? Where nothing is, an answer
+    costs nothing more. `not_awaited`: answers for which there was no room."""
 
     def __init__(
         self,
         clock: Callable[[], float],
         count: Callable[[str, str, Residual], None],
+        watch: WarningWatch,
         *,
         max_bytes: int = 8 << 20,
         max_sources: int = 4_096,
     ) -> None:
         self.knows_sources = False
         self.not_awaited = 0
-        self._clock, self._count = clock, count
+        self._clock, self._count, self._watch = clock, count, watch
         self._max_bytes, self._max_sources = max_bytes, max_sources
         self._awaited: dict[_Key, _Awaited] = {}
         self._held: dict[tuple[str, str], _Held] = {}  # by source
@@ -118,6 +120,10 @@ class ResidualMemory:
             self._sources.popitem(last=False)
         self.knows_sources = True
         self._count(model, awaited.digest, residual)
+        if self._watch.watches:
+            unit = awaited.task.unit if isinstance(awaited.task, Forecast) else ""
+            at_ms = awaited.answered.series_ms
+            self._watch.settled(model, awaited.digest, awaited.series, residual, at_ms, unit)
 
     def confidence(self, digest: str, manifest: Manifest, parameters: Mapping[str, Parameter]) -> float:
         """At most how sure an answer of this version is to a request with these parameters, asked for now."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.telemetry import logs
 from skerry.adapters.telemetry import metrics as telemetry
-from skerry.agent import feedback_access, feedback_servicer, feedback_tokens, membership, metrics
+from skerry.agent import feedback_access, feedback_servicer, feedback_tokens, membership, metrics, warning_servicer
 from skerry.agent.capture import capture_queue, sampler, spool
 from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.agent.capture.uploader import Uploader
@@ -23,6 +23,7 @@ from skerry.agent.sync.load_window import LoadWindow
 from skerry.agent.update import activation, compatibility, fetcher, version_store
 from skerry.agent.update.ledger import Ledger
 from skerry.agent.update.updater import Limits, Updater
+from skerry.agent.warning_watch import WarningWatch
 from skerry.core import feedback
 from skerry.core.sequences import SequencePolicy
 from skerry.proto import edge_pb2, fleet_pb2
@@ -53,11 +54,12 @@ class Serving:
     load: LoadWindow
     loader: activation.RegistryLoader
     feedback: feedback_servicer.FeedbackServicer
+    watch: WarningWatch
     boot_id: str
 
     def methods(self) -> Methods:
         table = server.build_methods(self.cascade, self.registry, self.instruments, services=[edge_pb2.DESCRIPTOR])
-        return {**table, **self.feedback.methods()}
+        return {**table, **self.feedback.methods(), **warning_servicer.methods(self.watch)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,10 @@ def open_serving(settings: Settings) -> Serving:
     queue = capture_queue.CaptureQueue(spool_thread, capture_queue.Source(settings.node, boot_id))
     load = LoadWindow(loop.time)
     access, names = _feedback(settings)
-    residual_memory = ResidualMemory(loop.time, load.settled)
+    watch = WarningWatch(lambda: time.time_ns() // 1_000_000)
+    residual_memory = ResidualMemory(loop.time, load.settled, watch)
     metrics.register_capture(instruments.metrics, queue, residual_memory)
+    metrics.register_warnings(instruments.metrics, watch)
     sample = sampler.Sampler(
         queue, random.Random().random, lambda: time.time_ns() // 1_000_000, names, residual_memory.remember
     )
@@ -103,9 +107,11 @@ def open_serving(settings: Settings) -> Serving:
     identity = _identity(settings)
     credentials = identity.credentials if identity is not None else None
     remote = RemoteModel(settings.teacher, credentials=credentials) if settings.teacher else None
-    cascade = Cascade(DataPlane(registry, instruments), remote, sample, load, residual_memory)
+    cascade = Cascade(DataPlane(registry, instruments), remote, sample, load, residual_memory, watch)
     loader = activation.RegistryLoader(registry, cascade)
-    return Serving(instruments, memory, registry, remote, cascade, spool_thread, queue, load, loader, edge, boot_id)
+    return Serving(
+        instruments, memory, registry, remote, cascade, spool_thread, queue, load, loader, edge, watch, boot_id
+    )
 
 
 def open_state(settings: Settings, *, read_only: bool = False) -> State:
@@ -140,7 +146,7 @@ def open_link(settings: Settings, serving: Serving, state: State, limits: compat
     facts = node_report.NodeFacts(settings.node, servicer.release(), serving.boot_id, runtime_facts, address)
     # Differs per boot, so that a permit for a request of an earlier boot fits none of this one.
     reporter = node_report.Reporter(
-        facts, updater, serving.spool_thread, serving.load.read, first_sequence=random.randrange(1 << 40)
+        facts, updater, serving.spool_thread, serving.load.read, serving.watch, first_sequence=random.randrange(1 << 40)
     )
     applier = desired_state.Applier(updater, serving.cascade)
     uploader = Uploader(serving.spool_thread, settings.node, gateway.upload, draw)

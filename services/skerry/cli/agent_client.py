@@ -27,7 +27,7 @@ _MAX_DIGITS = 15  # of Unix milliseconds
 _FIRST_MS = 100_000_000_000  # 1973; a smaller number is of seconds
 _SHOWN = 40
 _NO_TIME = "--time {!r} is no time: give 2018-01-31T13:00Z or Unix milliseconds, after 1970"
-_FEEDBACK = "/skerry.edge.v1.Edge/Feedback"
+_FEEDBACK, _WARNINGS = "/skerry.edge.v1.Edge/Feedback", "/skerry.edge.v1.Edge/Warnings"
 _REFUSALS: Mapping[grpc.StatusCode, type[errors.SkerryError]] = {
     grpc.StatusCode.UNAUTHENTICATED: errors.UnauthenticatedError,
     grpc.StatusCode.PERMISSION_DENIED: errors.ForbiddenError,
@@ -241,6 +241,42 @@ def give_feedback(address: str, truth: Truth, timeout_s: float) -> bool:
             return False
         kind = _REFUSALS.get(exc.code(), errors.UnavailableError)
         raise kind(f"the agent at {address} did not take the feedback: {exc.details()}") from exc
+
+
+def warnings_of(address: str, timeout_s: float) -> dict[str, Any]:
+    """What an agent warns of now. Raises UnavailableError when it does not say so."""
+
+    async def call() -> edge_pb2.WarningList:
+        async with grpc.aio.insecure_channel(address, proxies.grpc_options(address)) as channel:
+            method = channel.unary_unary(
+                _WARNINGS,
+                request_serializer=edge_pb2.WarningsRequest.SerializeToString,
+                response_deserializer=edge_pb2.WarningList.FromString,
+            )
+            reply: edge_pb2.WarningList = await method(edge_pb2.WarningsRequest(), timeout=timeout_s)
+            return reply
+
+    try:
+        told = asyncio.run(call())
+    except grpc.RpcError as exc:
+        raise errors.UnavailableError(f"the agent at {address} does not say what it warns of: {exc.details()}") from exc
+    return {
+        "agent": address,
+        "startedUnixMs": told.started_unix_ms,
+        "raised": told.raised,
+        "notKept": told.not_kept,
+        "warnings": [
+            {
+                "model": one.model,
+                "series": one.series,
+                "sinceUnixMs": one.since_unix_ms,
+                "seriesUnixMs": one.series_unix_ms or None,
+                "digest": one.digest,
+                "message": one.text,
+            }
+            for one in told.warnings
+        ],
+    }
 
 
 def give_feedback_to_any(addresses: Sequence[str], truth: Truth, timeout_s: float) -> bool:

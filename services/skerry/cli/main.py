@@ -26,6 +26,7 @@ COMMANDS = {
     "backup": Entry("skerry.cli.backup.command:backup", "Save what must not be lost, also of a running system."),
     "restore": Entry("skerry.cli.backup.command:restore", "Put a backup back, or check one."),
     "keys": Entry("skerry.cli.keys.command:keys", "Secrets of an installation; renew and rotate signing keys."),
+    "warnings": Entry("skerry.cli.warnings:warnings", "List what nodes warn of, also without a cloud."),
     "fleets": Entry("skerry.cli.fleets:fleets", "List fleets of nodes and make them."),
     "nodes": Entry("skerry.cli.nodes:nodes", "List edge nodes; admit them and keep them out."),
 }

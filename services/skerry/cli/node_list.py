@@ -80,6 +80,9 @@ def _print_one(row: Mapping[str, Any], node: views.Node, now: int) -> None:
         (f"serves {one.model}", f"v{one.version} {output.short(one.digest)}") for one in node.serving if one.digest
     ]
     facts += [(f"forecasts of {one['model']}", one["text"]) for one in row["forecasts"]]
+    facts += [
+        (f"warns of {one.subject}", f"for {output.age(one.since_ms, now)}: {one.message}") for one in node.warnings
+    ]
     facts += [(one.type, f"{one.status}: {one.message or one.reason}") for one in node.conditions]
     if node.refusals is not None:
         facts += [("not taken", f"{count} {words}") for words, count in node.refusals.counts]
@@ -131,6 +134,7 @@ def _row(node: views.Node, thing: Object, address: str, spools: Mapping[str, str
         "notes": list(node.notes),
         "fault": node.fault,
         "models": thing.status.get("models", []),
+        "warnings": thing.status.get("warnings") or [],
         "spool": json.loads(spools.get(contract.spool_reading(node.name), "null")),
     }
 

@@ -28,6 +28,7 @@ IN_HAND_FOLDER = "labeling"  # of the blobs in which curators write down what th
 
 # Live readings: gateway and curator to controller, dashboard and cli. Whoever writes one again sooner keeps it alive.
 READING_TTL_S = 30.0
+MAX_NODE_WARNINGS = 16  # that a node's report names, the newest
 MAX_READING_TRUTHS = 500  # of one version on one node; older ones are told no more
 NODE_READINGS, SPOOL_READINGS, CURATOR_READINGS = "node:", "spool:", "curator:"
 

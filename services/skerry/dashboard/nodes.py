@@ -89,7 +89,21 @@ def _node(
         labels=node.labels,
         conditions=conditions.from_json(thing.status.get("conditions")),
         refusals=_refusals(fields.mapping(thing.status.get("refusals")), now_ms),
+        warnings=_warnings(thing.status.get("warnings")),
     )
+
+
+def _warnings(told: object) -> list[views.Warning]:
+    found = map(fields.mapping, told if isinstance(told, list) else [])
+    return [
+        views.Warning(
+            str(one.get("model", "")),
+            str(one.get("series", "")),
+            fields.whole(one.get("sinceUnixMs")),
+            str(one.get("message", "")),
+        )
+        for one in found
+    ]
 
 
 def _refusals(status: Mapping[str, Any], now_ms: int) -> views.Refusals | None:

@@ -77,6 +77,20 @@ class Refusals:
 
 
 @dataclass(frozen=True, slots=True)
+class Warning:
+    """What a node warns of: a series whose forecasts are off."""
+
+    model: str
+    series: str
+    since_ms: int
+    message: str
+
+    @property
+    def subject(self) -> str:
+        return f"{self.model}, {self.series}" if self.series else self.model
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """`fault` tells why the node's object cannot be read; its state is Unknown then. `waiting_key`: the key that waits
     for approval, `approved_key`: the one that may speak for it, empty when there is none. `certificate_ms`: when its
@@ -98,6 +112,7 @@ class Node:
     labels: Mapping[str, str] = field(default_factory=dict)
     conditions: Sequence[Condition] = ()
     refusals: Refusals | None = None
+    warnings: Sequence[Warning] = ()
 
     @property
     def counts(self) -> bool:
@@ -116,6 +131,7 @@ class Node:
             notes.append("two agents have this name")
         if self.refusals is not None and self.refusals.note:
             notes.append(self.refusals.note)
+        notes += [f"warns of {model}" for model in sorted({one.model for one in self.warnings})]
         return notes
 
     @property

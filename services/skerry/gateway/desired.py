@@ -1,4 +1,4 @@
-"""What a node shall run, from custom resources: its assignments, and each model's offload policy beside them.
+"""What a node shall run, from custom resources: its assignments, and each model's policies for nodes beside them.
 
 A view is what the watch last saw. A desired state is whole, so a node that misses one misses nothing.
 """
@@ -44,6 +44,14 @@ class WrittenStatus:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Policies:
+    """What a model's nodes are told beside its version, as JSON; empty: nothing."""
+
+    offload: bytes = b""
+    warn: bytes = b""
+
+
 def fingerprint(status: Mapping[str, Any]) -> bytes:
     """Of what a node's report and certificate say in EdgeNode.status."""
     said = {key: value for key, value in status.items() if key not in _NOT_SAID and value is not None}
@@ -58,7 +66,7 @@ class View:
         self.epoch = 0
         self._nodes: dict[str, specs.EdgeNode] = {}
         self._statuses_by_node: dict[str, WrittenStatus] = {}
-        self._offload: dict[str, bytes] = {}
+        self._policies: dict[str, _Policies] = {}
 
     def apply(self, changes: Iterable[Change], revision: int) -> frozenset[str] | None:
         """Take in what changed; returns the nodes whose desired state may differ now, None for all of them."""
@@ -109,7 +117,7 @@ class View:
             revision=self.revision,
             epoch=self.epoch,
             assignments=[
-                _assignment(assignment, self._offload.get(assignment.model, b"")) for assignment in assignments
+                _assignment(assignment, self._policies.get(assignment.model, _Policies())) for assignment in assignments
             ],
         )
 
@@ -135,17 +143,18 @@ class View:
 
     def _apply_model(self, change: Change) -> bool:
         thing = change.object
-        before = self._offload.get(thing.name)
+        before = self._policies.get(thing.name)
         if change.deleted:
-            self._offload.pop(thing.name, None)
+            self._policies.pop(thing.name, None)
             return before is not None
         try:
             offload = specs.offload_for_nodes(thing.name, thing.spec)
+            warn = specs.warn_for_nodes(thing.name, thing.spec)
         except errors.InputError as exc:  # nodes keep the policy that they have
             _log.error("offload_policy_unreadable", model=thing.name, message=str(exc))
             return False
-        self._offload[thing.name] = json.dumps(offload, sort_keys=True, separators=(",", ":")).encode()
-        return self._offload[thing.name] != before
+        self._policies[thing.name] = _Policies(_json(offload), _json(warn) if warn else b"")
+        return self._policies[thing.name] != before
 
     def _raise_epoch(self, epoch: object) -> bool:
         """Desired states carry the highest epoch that any object names: it never falls while this process lives."""
@@ -155,12 +164,16 @@ class View:
         return True
 
 
+def _json(fields: Mapping[str, Any]) -> bytes:
+    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+
+
 def _concerns_node(node: specs.EdgeNode) -> tuple[object, ...]:
     """What of its object the node itself must hear of."""
     return node.assignments, node.approved_key, node.revoked
 
 
-def _assignment(assignment: specs.Assignment, offload_json: bytes) -> fleet_pb2.Assignment:
+def _assignment(assignment: specs.Assignment, policies: _Policies) -> fleet_pb2.Assignment:
     message = fleet_pb2.Assignment(
         model=assignment.model,
         digest=assignment.digest,
@@ -169,7 +182,8 @@ def _assignment(assignment: specs.Assignment, offload_json: bytes) -> fleet_pb2.
         rollout=assignment.rollout,
         attempt=assignment.attempt,
         rollback=assignment.rollback,
-        offload_json=offload_json,
+        offload_json=policies.offload,
+        warn_json=policies.warn,
     )
     if assignment.permit is not None:
         permit = assignment.permit

@@ -8,9 +8,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from skerry.core import contract, digests, errors, names
+from skerry.core import contract, digests, errors, names, series_stamp
 from skerry.core.specs import TargetState
-from skerry.proto import fleet_pb2
+from skerry.proto import edge_pb2, fleet_pb2
 
 MAX_MODELS = 256
 MAX_TEXT_CHARS = 256
@@ -49,6 +49,10 @@ def check(report: fleet_pb2.NodeReport) -> None:
         _check_model(model, where)
     for reading in report.readings:
         _check_reading(reading, where)
+    if len(report.warnings) > contract.MAX_NODE_WARNINGS:
+        raise errors.TooLargeError(f"{where}: more than {contract.MAX_NODE_WARNINGS} warnings")
+    for warning in report.warnings:
+        _check_warning(warning, where)
 
 
 def _check_model(model: fleet_pb2.ModelReport, where: str) -> None:
@@ -75,6 +79,14 @@ def _check_reading(reading: fleet_pb2.Reading, where: str) -> None:
         raise errors.TooLargeError(f"{where}: digest in the reading of model {reading.model} is too long")
 
 
+def _check_warning(warning: edge_pb2.Warning, where: str) -> None:
+    names.check("EdgeModel", warning.model)
+    if fault := series_stamp.fault(warning.series, warning.series_unix_ms):
+        raise errors.InputError(f"{where}: a warning of model {warning.model}: {fault}")
+    if not 0 <= warning.since_unix_ms <= series_stamp.MAX_UNIX_MS or len(warning.text) > MAX_REASON_CHARS:
+        raise errors.InputError(f"{where}: a warning of model {warning.model} cannot be: its time, or a text too long")
+
+
 def status(report: fleet_pb2.NodeReport) -> dict[str, Any]:
     """EdgeNode.status as the report says it, but for `lastSeenUnixMs`."""
     runtime = report.runtime
@@ -91,6 +103,17 @@ def status(report: fleet_pb2.NodeReport) -> dict[str, Any]:
             "maxOpset": runtime.max_opset,
         },
         "models": [_model(model) for model in sorted(report.models, key=lambda one: one.model)],
+        "warnings": [_warning(warning) for warning in report.warnings] or None,
+    }
+
+
+def _warning(warning: edge_pb2.Warning) -> dict[str, Any]:
+    return {
+        "model": warning.model,
+        "series": warning.series,
+        "sinceUnixMs": warning.since_unix_ms,
+        "seriesUnixMs": warning.series_unix_ms,
+        "message": warning.text,
     }
 
 

@@ -147,7 +147,7 @@ class Reading(_message.Message):
     def __init__(self, model: _Optional[str] = ..., digest: _Optional[str] = ..., window_s: _Optional[float] = ..., requests: _Optional[int] = ..., offloaded: _Optional[int] = ..., degraded: _Optional[int] = ..., failed: _Optional[int] = ..., confidence_counts: _Optional[_Iterable[int]] = ..., p50_ms: _Optional[float] = ..., p99_ms: _Optional[float] = ..., refused: _Optional[int] = ..., requests_total: _Optional[int] = ..., failed_total: _Optional[int] = ..., refused_total: _Optional[int] = ..., truths: _Optional[int] = ..., absolute_error: _Optional[float] = ..., coverage: _Optional[float] = ...) -> None: ...
 
 class NodeReport(_message.Message):
-    __slots__ = ("node", "agent_version", "boot_id", "sequence", "runtime", "models", "readings", "spool", "serving_address", "name_conflicts")
+    __slots__ = ("node", "agent_version", "boot_id", "sequence", "runtime", "models", "readings", "spool", "serving_address", "name_conflicts", "warnings")
     NODE_FIELD_NUMBER: _ClassVar[int]
     AGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -158,6 +158,7 @@ class NodeReport(_message.Message):
     SPOOL_FIELD_NUMBER: _ClassVar[int]
     SERVING_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     NAME_CONFLICTS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     node: str
     agent_version: str
     boot_id: str
@@ -168,7 +169,8 @@ class NodeReport(_message.Message):
     spool: _edge_pb2.SpoolState
     serving_address: str
     name_conflicts: int
-    def __init__(self, node: _Optional[str] = ..., agent_version: _Optional[str] = ..., boot_id: _Optional[str] = ..., sequence: _Optional[int] = ..., runtime: _Optional[_Union[Runtime, _Mapping]] = ..., models: _Optional[_Iterable[_Union[ModelReport, _Mapping]]] = ..., readings: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ..., spool: _Optional[_Union[_edge_pb2.SpoolState, _Mapping]] = ..., serving_address: _Optional[str] = ..., name_conflicts: _Optional[int] = ...) -> None: ...
+    warnings: _containers.RepeatedCompositeFieldContainer[_edge_pb2.Warning]
+    def __init__(self, node: _Optional[str] = ..., agent_version: _Optional[str] = ..., boot_id: _Optional[str] = ..., sequence: _Optional[int] = ..., runtime: _Optional[_Union[Runtime, _Mapping]] = ..., models: _Optional[_Iterable[_Union[ModelReport, _Mapping]]] = ..., readings: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ..., spool: _Optional[_Union[_edge_pb2.SpoolState, _Mapping]] = ..., serving_address: _Optional[str] = ..., name_conflicts: _Optional[int] = ..., warnings: _Optional[_Iterable[_Union[_edge_pb2.Warning, _Mapping]]] = ...) -> None: ...
 
 class Permit(_message.Message):
     __slots__ = ("number", "ttl_ms", "request", "epoch")
@@ -183,7 +185,7 @@ class Permit(_message.Message):
     def __init__(self, number: _Optional[int] = ..., ttl_ms: _Optional[int] = ..., request: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = ("model", "digest", "version", "target_path", "rollout", "attempt", "permit", "rollback", "offload_json")
+    __slots__ = ("model", "digest", "version", "target_path", "rollout", "attempt", "permit", "rollback", "offload_json", "warn_json")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -193,6 +195,7 @@ class Assignment(_message.Message):
     PERMIT_FIELD_NUMBER: _ClassVar[int]
     ROLLBACK_FIELD_NUMBER: _ClassVar[int]
     OFFLOAD_JSON_FIELD_NUMBER: _ClassVar[int]
+    WARN_JSON_FIELD_NUMBER: _ClassVar[int]
     model: str
     digest: str
     version: int
@@ -202,7 +205,8 @@ class Assignment(_message.Message):
     permit: Permit
     rollback: bool
     offload_json: bytes
-    def __init__(self, model: _Optional[str] = ..., digest: _Optional[str] = ..., version: _Optional[int] = ..., target_path: _Optional[str] = ..., rollout: _Optional[str] = ..., attempt: _Optional[int] = ..., permit: _Optional[_Union[Permit, _Mapping]] = ..., rollback: _Optional[bool] = ..., offload_json: _Optional[bytes] = ...) -> None: ...
+    warn_json: bytes
+    def __init__(self, model: _Optional[str] = ..., digest: _Optional[str] = ..., version: _Optional[int] = ..., target_path: _Optional[str] = ..., rollout: _Optional[str] = ..., attempt: _Optional[int] = ..., permit: _Optional[_Union[Permit, _Mapping]] = ..., rollback: _Optional[bool] = ..., offload_json: _Optional[bytes] = ..., warn_json: _Optional[bytes] = ...) -> None: ...
 
 class DesiredState(_message.Message):
     __slots__ = ("revision", "epoch", "assignments")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.agent.update import progress, updater
 from skerry.agent.update.states import State
+from skerry.agent.warning_watch import Raised, WarningWatch
+from skerry.core import contract
 from skerry.proto import edge_pb2, fleet_pb2
 
 _MAX_REQUESTS = 64
@@ -35,11 +37,13 @@ class Reporter:
         updates: updater.Updater,
         spool_thread: SpoolThread,
         readings: Callable[[], Sequence[fleet_pb2.Reading]],
+        watch: WarningWatch,
         *,
         first_sequence: int,
         request_refresh_s: float = 10.0,
     ) -> None:
         self._facts, self._updater, self._spool_thread, self._readings = facts, updates, spool_thread, readings
+        self._watch = watch
         self._sequence, self._refresh_s = first_sequence, request_refresh_s
 
     def report(self, now_s: float) -> fleet_pb2.NodeReport:
@@ -57,6 +61,7 @@ class Reporter:
             readings=self._readings(),
             spool=spool_state(self._spool_thread),
             serving_address=facts.serving_address,
+            warnings=[warning_message(one) for one in self._watch.raised()[-contract.MAX_NODE_WARNINGS :]],
         )
 
     def _models(self, requests: Mapping[str, int]) -> list[fleet_pb2.ModelReport]:
@@ -117,4 +122,15 @@ def spool_state(spool_thread: SpoolThread) -> edge_pb2.SpoolState:
         captured=counts.captured,
         dropped=counts.dropped,
         uploaded=counts.uploaded,
+    )
+
+
+def warning_message(raised: Raised) -> edge_pb2.Warning:
+    return edge_pb2.Warning(
+        model=raised.model,
+        series=raised.series,
+        since_unix_ms=raised.since_unix_ms,
+        series_unix_ms=raised.series_unix_ms,
+        digest=raised.digest,
+        text=raised.text,
     )

@@ -76,6 +76,7 @@ class Ledger:
         self._refusals: dict[Key, Refusal] = {}
         self._pointers: dict[str, Pointers] = {}
         self._policies: dict[str, str] = {}
+        self._warns: dict[str, str] = {}
         self._tries: dict[Key, int] = {}
         self._permit = self._epoch = 0
         self._lines = 0
@@ -110,6 +111,10 @@ class Ledger:
     def policy(self, model: str) -> str | None:
         """The offload policy last assigned (JSON), so that a cold start without the cloud decides as before."""
         return self._policies.get(model)
+
+    def warn(self, model: str) -> str:
+        """Of which residuals to warn (JSON), as last assigned; empty: of none."""
+        return self._warns.get(model, "")
 
     def refusal(self, key: Key) -> Refusal | None:
         return self._refusals.get(key)
@@ -153,6 +158,10 @@ class Ledger:
     def set_policy(self, model: str, policy: str) -> None:
         if self._policies.get(model) != policy:
             self._append({"policy": {"model": model, "json": policy}})
+
+    def set_warn(self, model: str, policy: str) -> None:
+        if self.warn(model) != policy:
+            self._append({"warn": {"model": model, "json": policy}})
 
     def _append(self, entry: dict[str, Any]) -> None:
         if self._read_only:
@@ -225,6 +234,8 @@ class Ledger:
                         self._tries.pop(key)
             case {"policy": fields}:
                 self._policies[str(fields["model"])] = str(fields["json"])
+            case {"warn": fields}:
+                self._warns[str(fields["model"])] = str(fields["json"])
             case _:
                 raise ValueError("unknown entry")
 
@@ -232,6 +243,7 @@ class Ledger:
         entries: list[dict[str, Any]] = [{"permit": self._permit}, {"epoch": self._epoch}]
         entries += [{"slots": {"model": model} | asdict(pointers)} for model, pointers in self._pointers.items()]
         entries += [{"policy": {"model": model, "json": policy}} for model, policy in self._policies.items()]
+        entries += [{"warn": {"model": model, "json": policy}} for model, policy in self._warns.items() if policy]
         entries += [{"refused": asdict(key) | asdict(refusal)} for key, refusal in self._refusals.items()]
         entries += [{"trying": asdict(key) | {"times": times}} for key, times in self._tries.items()]
         files.write(self._path, b"".join(map(_line, entries)))

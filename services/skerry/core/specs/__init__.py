@@ -32,6 +32,7 @@ from skerry.core.specs.reader import Amount
 from skerry.core.specs.strategy import Analysis, ModelRollout, RolloutStrategy, WaveSpec, parse_rollout
 from skerry.core.specs.template import JobTemplate, Toleration
 from skerry.core.specs.versions import ModelVersion, TrainingRun, parse_model_version, parse_training_run
+from skerry.core.specs.warn import parse_warn, warn_for_nodes
 
 __all__ = [
     "Amount",
@@ -66,4 +67,6 @@ __all__ = [
     "parse_retrain",
     "parse_rollout",
     "parse_training_run",
+    "parse_warn",
+    "warn_for_nodes",
 ]

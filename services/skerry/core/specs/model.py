@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from skerry.core import errors, gates, offload, preprocessing, sampling
-from skerry.core.specs import task
+from skerry.core.specs import task, warn
 from skerry.core.specs.reader import Reader, read
 from skerry.core.specs.strategy import RolloutStrategy, strategy
 from skerry.core.specs.template import JobTemplate, template_fields
 from skerry.core.tasks import Task
+from skerry.core.warnings import WarnPolicy
 
 DATATYPES = (
     "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BF16",
@@ -116,6 +117,7 @@ class EdgeModel:
     gates: gates.GatePolicy
     rollout: RolloutStrategy
     retention: int = 3
+    warn: WarnPolicy | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -155,13 +157,14 @@ def _edge_model(name: str, reader: Reader) -> EdgeModel:
     except errors.InputError as exc:
         raise reader.fault("preprocessing", f"is not usable: {exc}") from exc
     answered = task.task(reader, "Classification")
+    row = reader.inner("input", _input)
     unset = OffloadSpec(exploration_permille=EXPLORATION_PERMILLE[answered.name])
     return EdgeModel(
         name=name,
         task=answered,
         network=reader.inner("network", _network) if reader.has("network") else None,
         teacher=reader.inner("teacher", _network) if reader.has("teacher") else None,
-        input=reader.inner("input", _input),
+        input=row,
         preprocessing=tuple(steps),
         dataset_digest=reader.digest("datasetDigest", ""),
         offload=reader.inner("offload", lambda inner: _offload(inner, unset)),
@@ -169,6 +172,7 @@ def _edge_model(name: str, reader: Reader) -> EdgeModel:
         gates=reader.inner("gates", lambda inner: _gates(inner, answered)),
         rollout=reader.inner("rollout", strategy),
         retention=reader.integer("retention", 3, 2, 20),
+        warn=warn.warn_of(reader, answered, row.shape),
     )
 
 
