@@ -33,6 +33,9 @@ FORECAST = {"target": "load", "unit": "kWh", "stepSeconds": 900, "naive": [1]}
         ({"forecast": {"unit": "MWh"}}, "forecast.unit is 'kWh' and cannot become 'MWh': every value"),
         ({"forecast": {"target": "heat"}}, "forecast.target is 'load' and cannot become 'heat'"),
         ({"forecast": {"stepSeconds": 3600}}, "forecast.stepSeconds is 900 and cannot become 3600"),
+        ({"forecast": {"horizon": 4}}, "forecast.horizon is 1 and cannot become 4: every answer would mean"),
+        ({"forecast": {"horizon": 4, "steps": 4}}, "forecast.horizon is 1 and cannot become 4"),
+        ({"forecast": {"quantilesPermille": [50, 500, 950]}}, "quantilesPermille is .100, 500, 900. and cannot become"),
         ({"task": "Classification", "forecast": None, "classNames": ["a", "b"]}, "task is Forecast and cannot become"),
         ({"task": None}, "task is Forecast and cannot become Classification"),
     ],
@@ -43,5 +46,6 @@ def test_what_a_model_forecasts_never_means_something_else(change: dict[str, obj
     store.create("EdgeModel", "m", {"task": "Forecast", "forecast": FORECAST}, manager=writers.OPERATOR)
     with pytest.raises(errors.InputError, match=told):
         store.patch("EdgeModel", "m", manager=writers.OPERATOR, spec=change)
-    store.patch("EdgeModel", "m", manager=writers.OPERATOR, spec={"forecast": {"naive": [1, 96]}})
-    assert store.get("EdgeModel", "m").spec["forecast"] == FORECAST | {"naive": [1, 96]}
+    said = {"naive": [1, 96], "horizon": 1, "steps": 1, "quantilesPermille": [100, 500, 900]}
+    store.patch("EdgeModel", "m", manager=writers.OPERATOR, spec={"forecast": said})  # what held unsaid is no change
+    assert store.get("EdgeModel", "m").spec["forecast"] == FORECAST | said

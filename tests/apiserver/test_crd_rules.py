@@ -82,6 +82,8 @@ def test_fields_of_two_tasks_do_not_go_together(api: Api, spec: Json, message: s
     ("patch", "message"),
     [
         ({"forecast": {"unit": "MWh"}}, "target, unit and stepSeconds cannot be changed"),
+        ({"forecast": {"horizon": 9}}, "quantilesPermille, horizon and steps cannot be changed"),
+        ({"forecast": {"quantilesPermille": [50, 500, 950]}}, "quantilesPermille, horizon and steps cannot be"),
         (CLASSES | {"task": "Classification", "forecast": None}, "task cannot be changed"),
     ],
 )
@@ -90,7 +92,8 @@ def test_a_forecaster_keeps_what_its_values_mean(api: Api, patch: Json, message:
     api.create(path, made("EdgeModel", FORECASTER, "forecaster"))
     with pytest.raises(errors.InputError, match=message):
         api.patch(f"{path}/forecaster", {"spec": patch})
-    api.patch(f"{path}/forecaster", {"spec": {"forecast": {"naive": [1, 96]}}})
+    said = {"naive": [1, 96], "quantilesPermille": LOAD.get("quantilesPermille", [100, 500, 900])}
+    api.patch(f"{path}/forecaster", {"spec": {"forecast": said}})
     api.delete(f"{path}/forecaster")
 
 

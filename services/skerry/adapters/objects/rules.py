@@ -9,6 +9,10 @@ from skerry.core import errors, label_map, merging, names, writers
 
 MAX_OBJECT_BYTES = 512 * 1024  # of spec and status together, as JSON
 _TASK = "Classification"  # where a spec does not say it
+# What an answer of a forecast consists of, with what holds where a spec does not say it: truths and rows that were kept
+# have one number per step, and versions answer all quantiles.
+_ANSWER_SHAPE: Mapping[str, object] = {"quantilesPermille": [100, 500, 900], "horizon": 1, "steps": 1}
+_EVERY_VALUE = "every value would get another meaning"
 IMMUTABLE_SPECS = frozenset({"ModelVersion", "Exclusion"})
 
 
@@ -88,11 +92,13 @@ def _check_forecast(thing: Object, spec: Json) -> None:
     before, after = thing.spec.get("forecast"), spec.get("forecast")
     if not isinstance(before, dict) or not isinstance(after, dict):
         return
-    for field in ("target", "unit", "stepSeconds"):
-        if before.get(field) != after.get(field):
+    for field in ("target", "unit", "stepSeconds", *_ANSWER_SHAPE):
+        was, now = (given.get(field, _ANSWER_SHAPE.get(field)) for given in (before, after))
+        if was != now:
+            meaning = "every answer would mean something else" if field in _ANSWER_SHAPE else _EVERY_VALUE
             raise errors.InputError(
-                f"EdgeModel {thing.name}: forecast.{field} is {before.get(field)!r} and cannot become "
-                f"{after.get(field)!r}: every value would get another meaning; make another EdgeModel"
+                f"EdgeModel {thing.name}: forecast.{field} is {was!r} and cannot become {now!r}: {meaning}; make "
+                "another EdgeModel"
             )
 
 
