@@ -40,10 +40,10 @@ class Answer:
 
 
 class Agents:
-    """Asks the nodes in turn, each for every n-th moment of the one series. Use as a context manager."""
+    """Asks the nodes in turn, each for every n-th moment of `series`. Use as a context manager."""
 
     def __init__(self, model: str, series: str, addresses: Mapping[str, str]) -> None:
-        self._model, self._series, self._nodes = model, series, list(addresses)
+        self.series, self._model, self._nodes = series, model, list(addresses)
         self._channels = {
             node: grpc.insecure_channel(address, proxies.grpc_options(address)) for node, address in addresses.items()
         }
@@ -60,7 +60,7 @@ class Agents:
         request = open_inference_pb2.ModelInferRequest(model_name=self._model, id=request_id)
         request.inputs.add(name="window", datatype="FP32", shape=[1, *window.shape])
         request.raw_input_contents.append(np.ascontiguousarray(window, dtype="<f4").tobytes())
-        request.parameters[series_stamp.SERIES].string_param = self._series
+        request.parameters[series_stamp.SERIES].string_param = self.series
         request.parameters[series_stamp.TIME].int64_param = unix_ms
         try:
             said = self._infer[node](request, timeout=DEADLINE_S).parameters

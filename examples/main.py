@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from examples import client, energy, loop, plot, results, rows, scenario, spans, traffic, worse
+from examples import change, client, energy, loop, plot, results, rows, scenario, spans, traffic, worse
 from examples.results import Row
 from examples.scenario import Scenario
 from examples.stack import Stack, Tell
@@ -186,12 +186,26 @@ def _turn(
         played = turn.play(cut, seed)
         if with_worse and played.rollout_phase == "Succeeded":
             played.worse = worse.Worse()
-            try:
+            with _counting_all_the_same("worse version", played):
                 worse.play(stack, turn.clock, example, model, cut, played.worse)
-            except errors.SkerryError as exc:  # what was measured until here counts all the same
-                played.notes.append(f"the worse version was not played to its end: {exc}")
+        in_worse = len(played.worse.answers) if played.worse else 0
+        played.changed = change.begin(example, cut, in_worse, tell)
+        if played.changed is not None:
+            untaught = len(played.replay) - played.asked_before_run + in_worse
+            with _counting_all_the_same("change", played):
+                change.play(stack, agents, example, model, cut, untaught, played.changed)
+        turn.end(cut.final)
         turn.count()
     return played
+
+
+@contextlib.contextmanager
+def _counting_all_the_same(what: str, played: loop.Played) -> Iterator[None]:
+    """What was measured until it broke off counts."""
+    try:
+        yield
+    except errors.SkerryError as exc:
+        played.notes.append(f"the {what} was not played to its end: {exc}")
 
 
 if __name__ == "__main__":

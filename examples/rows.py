@@ -45,7 +45,14 @@ def of_played(
     left_out = ", ".join(f"{reason} {count}" for reason, count in cut.left_out.items())
     notes = [*played.notes, *([f"{len(digests)} versions answered the final"] if len(digests) > 1 else [])]
 
-    def row(metric: str, value: float, whose: _Whose, baseline: float | None = None, note: str = "") -> Row:
+    def row(
+        metric: str,
+        value: float,
+        whose: _Whose,
+        baseline: float | None = None,
+        note: str = "",
+        made_by: tuple[str, str] = (played.run, played.rollout),
+    ) -> Row:
         bar = example.bars.get(metric)
         return Row(
             scenario=example.name,
@@ -60,8 +67,8 @@ def of_played(
             data_sha256=sha256,
             version_digest=whose.digest,
             answered_by=whose.by_node if whose.digest else {},
-            run=played.run,
-            rollout=played.rollout,
+            run=made_by[0],
+            rollout=made_by[1],
             cpu_s=round(played.cpu_s, 1),
             note="; ".join([note, *notes] if note else notes),
         )
@@ -91,7 +98,38 @@ def of_played(
         bad = _whose(tried.answers, tried.answers[-1].digest if tried.answers else "")
         made.append(row("worse_refused_by_gates", float(bool(tried.refusal)), bad, note=tried.refusal or "taken"))
         made.append(row("worse_rolled_back", float(tried.is_found), bad, note=f"{tried.rollout}: {tried.why}"))
+    if played.changed is not None and played.changed.turned:
+        changed = played.changed
+        made_by = (changed.run, changed.rollout)
+        made += [
+            row(name, value, whose, note=note, made_by=made_by) for name, value, whose, note in _won_back(played, cut)
+        ]
     return made
+
+
+def _won_back(played: Played, cut: Spans) -> Iterator[tuple[str, float, "_Whose", str]]:
+    """(metric, value, whose, note). Errors are told as the sensor read before: over the factor."""
+    changed = played.changed
+    assert changed is not None
+    y = cut.final.y[:, 0].astype(np.float64)
+    digest = played.final[-1].digest
+    judged = [answer for answer in played.final if answer.index in changed.judged]
+
+    def error(answers: Sequence[Answer], factor: float) -> float:
+        return float(np.mean([abs(answer.value[0] / factor - y[answer.index]) for answer in answers]))
+
+    def whose(answers: Sequence[Answer]) -> _Whose:
+        return _whose(answers, answers[-1].digest)
+
+    before, after = error(judged, 1.0), error(changed.after, changed.factor)
+    turned = error(changed.turned, changed.factor)
+    span = f"the sensor reads {changed.factor:g} times as much, {changed.judged.start} rows of the final before these"
+    note = "; ".join([span, *changed.notes])
+    yield "mae_before_change", before, _whose(judged, digest), note
+    yield "mae_after_change", after, whose(changed.after), note
+    yield "mae_after_one_turn", turned, whose(changed.turned), note
+    if after > before:
+        yield "won_back", (after - turned) / (after - before), whose(changed.turned), note
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +186,8 @@ def disagreements(played: Played) -> Sequence[str]:
     """Where the agents' own counts are not ours, for people."""
     wrong = []
     of_worse = played.worse.answers if played.worse else []
-    answers = [*played.replay, *played.final, *played.before, *of_worse]
+    of_change = [*played.changed.asked, *played.changed.after, *played.changed.turned] if played.changed else []
+    answers = [*played.replay, *played.final, *played.before, *of_worse, *of_change]
     for node, metrics in played.metrics.items():
         kept = sum(bool(answer.token) for answer in answers if answer.node == node)
         told = {outcome: n for (where, outcome), n in played.told.items() if where == node and outcome != "NOT_KEPT"}

@@ -33,7 +33,8 @@ class Scenario:
     """`data` is the name of a table in the folder of data sets, gzipped there. `choices`: how its rows are meant.
     `first`: earlier rows, by the text of their time, are left out. `base_share` of the times is imported and trains the
     first version; the last `final_share` is for the bars alone; what lies between is replayed. `bars` by metric.
-    `battery`: what the forecasts run, where the target is a load."""
+    `battery`: what the forecasts run, where the target is a load. `change_factor`: after the final the sensor reads so
+    many times as much; 1: nothing changes."""
 
     name: str
     data: str
@@ -44,6 +45,7 @@ class Scenario:
     base_share: float = 0.6
     final_share: float = 0.2
     battery: Battery | None = None
+    change_factor: float = 1.0
 
     @property
     def model_file(self) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from examples import faulty
+from examples import change, faulty
 from examples.client import Answer
 from examples.scenario import Scenario, options
 from examples.series_clock import SeriesClock
@@ -91,6 +91,5 @@ def _network(stack: Stack, example: Scenario, model: specs.EdgeModel) -> bytes:
     digest = str(seen.of("ModelVersion")[stable].spec["digest"])
     described = manifest.from_json(blobs.fetch(store, digest, manifest.MAX_BYTES))
     served = blobs.fetch(store, described.files["model"].digest, manifest.MAX_FILE_BYTES)
-    features, lags = model.input.shape[1], len(example.choices.lags) * model.task.to_json()["forecast"]["steps"]
-    columns = [0, *range(features - lags, features)]
-    return faulty.network(served, FACTOR, columns, features, model.input.name)
+    columns = change.columns(example, model)
+    return faulty.network(served, FACTOR, columns, model.input.shape[1], model.input.name)

@@ -17,7 +17,9 @@ SCENARIO = Scenario(
         "answered": Bar(low=4300),
         "worse_refused_by_gates": Bar(low=1),
         "worse_rolled_back": Bar(low=1),
+        "won_back": Bar(low=0.5),
     },
     first="2016",
     base_share=0.65,
+    change_factor=0.8,
 )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from examples import loop
+from examples import turn as one_turn
 from examples.client import Answer
 from examples.spans import Asked, Spans
 from skerry.adapters.objects.protocol import Object
@@ -109,10 +110,11 @@ def span(first: int, rows: int) -> Asked:
 
 
 def play(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> loop.Played:
-    monkeypatch.setattr(loop.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(one_turn.time, "sleep", lambda seconds: None)
     spans = Spans(tmp_path / "base.csv", tmp_path / "between.csv", span(1000, 300), span(2000, 40), 40, {})
     turn = loop.Loop(world, world, "m", tmp_path / "model.yaml", ["--lag", "1"], lambda text: None)
     turn.play(spans, 7)
+    turn.end(spans.final)
     turn.count()
     return turn.played
 
@@ -158,7 +160,7 @@ def test_a_run_that_made_no_version_leaves_the_first_one_to_the_final(
 def test_what_was_done_by_hand_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(fires_after=10_000, rollout_ends=False)
     played = play(world, tmp_path, monkeypatch)
-    assert played.notes[0] == "the policy did not fire; the second run was asked for by hand"
+    assert played.notes[0] == "the policy did not fire; the run was asked for by hand"
     assert "promoted by hand" in played.notes[1] and ("rollout", "promote", "out-2") in world.commands
 
 

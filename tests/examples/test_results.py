@@ -141,7 +141,15 @@ def test_the_table_shows_mean_and_worst_and_one_missed_bar_is_a_missed_bar() -> 
 
 def test_a_bar_has_two_ends() -> None:
     assert Bar(0.75, 0.85).holds(0.85) and not Bar(0.75, 0.85).holds(0.86) and not Bar(low=1.6).holds(1.59)
-    assert [str(bar) for bar in SCENARIO.bars.values()] == ["≤ 150", "0.75–0.85", "≥ 1.6", "≥ 4300", "≥ 1", "≥ 1"]
+    assert [str(bar) for bar in SCENARIO.bars.values()] == [
+        "≤ 150",
+        "0.75–0.85",
+        "≥ 1.6",
+        "≥ 4300",
+        "≥ 1",
+        "≥ 1",
+        "≥ 0.5",
+    ]
 
 
 def test_a_missing_data_set_is_named_and_fails_the_command_unless_it_may_be_missing(
