@@ -78,3 +78,17 @@ def test_parameters_name_the_sequence(parameters: dict[str, bool | int | str], a
 def test_a_request_that_names_no_sequence_is_refused(parameters: dict[str, bool | int | float | str]) -> None:
     with pytest.raises(errors.InputError):
         sequences.read(parameters, "digits")
+
+
+@pytest.mark.parametrize(
+    ("step_ms", "idle_s"),
+    [(0, 10.0), (1_000, 10.0), (300_000, 900.0), (30 * 86_400_000, 86_400.0)],
+    ids=[
+        "of classes as ever",
+        "of a fast series as ever",
+        "two readings of five minutes may be missing",
+        "at most a day",
+    ],
+)
+def test_a_sequence_of_a_series_outlives_its_step(step_ms: int, idle_s: float) -> None:
+    assert sequences.for_series(POLICY, step_ms) == SequencePolicy(capacity=2, idle_s=idle_s)

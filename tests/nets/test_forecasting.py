@@ -93,3 +93,13 @@ def test_it_exports_as_one_recurrent_node_and_answers_as_torch_does(options: dic
 def test_what_is_no_forecaster_is_refused_in_words(options: dict[str, object], word: str) -> None:
     with pytest.raises(errors.InputError, match=word):
         network(**options)
+
+
+def test_a_streaming_one_answers_piece_by_piece_what_it_answers_to_the_whole() -> None:
+    made, x = network(steps=2, streaming=True), series(5)
+    exported = export.export(made, series(2), output="forecast")
+    assert (exported.output, [state.input for state in exported.states]) == ("forecast", ["h1"])
+    state = np.zeros((5, 5), np.float32)
+    for piece in np.split(x, [1, 7], axis=1):
+        answer, state = export.run(exported.data, {export.INPUT: piece, "h1": state})
+    np.testing.assert_allclose(answer, training.predict(made, x), rtol=1e-5)

@@ -7,13 +7,14 @@ held is refused with the reason. The table itself is `serving.states`; `now_s` i
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from skerry.core import errors
 from skerry.core.inference import Parameter
 
 Key = int | str
 MAX_KEY_CHARS = 128
+LONGEST_IDLE_S = 86_400.0  # where the series asks for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,12 @@ class SequencePolicy:
     capacity: int = 4096
     idle_s: float = 60.0
     window_bytes: int = 64 << 20
+
+
+def for_series(policy: SequencePolicy, step_ms: int) -> SequencePolicy:
+    """The policy for a forecaster of a series with a value every `step_ms` (0: no forecaster): a sequence outlives two
+    readings that did not come, though no more than a day."""
+    return replace(policy, idle_s=max(policy.idle_s, min(3 * step_ms / 1000, LONGEST_IDLE_S)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from skerry.core import errors, row_independence, tensors
-from skerry.nets.rnn import Recurrent, Step
+from skerry.nets.forecasting import Forecaster
+from skerry.nets.rnn import Recurrent
 from skerry.serving import runtime
 
 OPSET = 17
@@ -62,8 +63,8 @@ def export(network: nn.Module, example: NDArray[Any], *, in_pieces: bool = True,
     influence one another.
     """
     network = network.eval()
-    if in_pieces and isinstance(network, Recurrent) and network.streaming:
-        return export_step(network, example)
+    if in_pieces and isinstance(network, Recurrent | Forecaster) and network.streaming:
+        return export_step(network, example, output=output)
     free = (1,) if isinstance(network, Recurrent) else ()
     x = _repeat(example, 2)
     axes = {INPUT: {0: "batch", **{axis: f"axis{axis}" for axis in free}}, output: {0: "batch"}}
@@ -75,13 +76,13 @@ def export(network: nn.Module, example: NDArray[Any], *, in_pieces: bool = True,
     return Exported(data, _input(example, free), output=output)
 
 
-def export_step(network: Recurrent, example: NDArray[Any]) -> Exported:
-    """ONNX of one streaming step of `network`: inputs `input` and a state per layer, outputs `logits` and the states
-    after it. Proved on a sequence that is fed in two pieces of different length. Raises InputError as `export`."""
-    step = Step(network).eval()
+def export_step(network: Recurrent | Forecaster, example: NDArray[Any], *, output: str = OUTPUT) -> Exported:
+    """ONNX of one streaming step of `network`: inputs `input` and a state per layer, `output` and the states after it.
+    Proved on a sequence that is fed in two pieces of different length. Raises InputError as `export`."""
+    step = network.as_step().eval()
     names = step.state_names
     states = [State(name, f"{name}_next", network.hidden) for name in names]
-    outputs = [OUTPUT, *(state.output for state in states)]
+    outputs = [output, *(state.output for state in states)]
     x = _repeat(example, 2)
     zeros = tuple(torch.zeros(2, network.hidden) for _ in names)
     axes: dict[str, dict[int, str]] = {name: {0: "batch"} for name in (*names, *outputs)}
@@ -96,7 +97,7 @@ def export_step(network: Recurrent, example: NDArray[Any]) -> Exported:
             carried = _compare(data, feeds, expected, f"batch {batch}, piece {list(piece.shape)}")[1:]
     zeros_fed = {name: np.zeros((len(example), network.hidden), dtype=np.float32) for name in names}
     _check_rows(data, {INPUT: example, **zeros_fed}, outputs)
-    return Exported(data, _input(example, (1,)), states)
+    return Exported(data, _input(example, (1,)), states, output=output)
 
 
 def _trace(
@@ -165,7 +166,7 @@ def _forward(module: nn.Module, x: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(module(torch.from_numpy(x)).numpy())
 
 
-def _forward_all(step: Step, x: NDArray[Any], states: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+def _forward_all(step: nn.Module, x: NDArray[Any], states: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     with torch.inference_mode():
         outputs = step(torch.from_numpy(x), *(torch.from_numpy(state) for state in states))
     return [output.numpy() for output in outputs]

@@ -34,13 +34,20 @@ class Forecaster(nn.Module):
     reads = "series"
 
     def __init__(
-        self, features: int, *, steps: int, quantiles_permille: Sequence[int], hidden: int, dense: int
+        self,
+        features: int,
+        *,
+        steps: int,
+        quantiles_permille: Sequence[int],
+        hidden: int,
+        dense: int,
+        streaming: bool = False,
     ) -> None:
         super().__init__()
         quantiles = tuple(quantiles_permille)
         _check(features, steps, quantiles, hidden, dense)
         self.quantiles_permille, self.steps = quantiles, steps
-        self.below = quantiles.index(MEDIAN)
+        self.below, self.hidden, self.streaming = quantiles.index(MEDIAN), hidden, streaming
         self.recurrence = nn.GRU(features, hidden, batch_first=True)
         self.dense = nn.Linear(hidden + features, dense)
         self.head = nn.Linear(dense, steps * len(quantiles))
@@ -65,12 +72,21 @@ class Forecaster(nn.Module):
             getattr(self, f"{name}_spread").copy_(torch.as_tensor(np.asarray(kept, np.float32)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        answer, _ = self.go_on(x, None)
+        return answer
+
+    def go_on(self, x: torch.Tensor, state: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """The answer after a piece [N, t, features], from the hidden state [N, hidden] before it (None: zeros), and the
+        state after it."""
         scaled = ((x - self.input_mean) / self.input_spread).clamp(-FARTHEST, FARTHEST)
-        states, _ = self.recurrence(scaled)
+        states, after = self.recurrence(scaled, None if state is None else state.unsqueeze(0))
         seen = torch.cat([states[:, -1], scaled[:, -1]], dim=1)
         raw = self.head(functional.relu(self.dense(seen)))
         ordered = self._ordered(raw.reshape(-1, self.steps, len(self.quantiles_permille)))
-        return (self.target_mean + self.target_spread * ordered).flatten(1)
+        return (self.target_mean + self.target_spread * ordered).flatten(1), after.squeeze(0)
+
+    def as_step(self) -> "ForecastStep":
+        return ForecastStep(self)
 
     def _ordered(self, raw: torch.Tensor) -> torch.Tensor:
         """Any numbers [N, steps, quantiles] as quantiles that do not cross."""
@@ -80,15 +96,37 @@ class Forecaster(nn.Module):
         return torch.cat([median - down, median, median + up], dim=2)
 
 
+class ForecastStep(nn.Module):
+    """The same network fed piece by piece: the caller keeps the hidden state between two pieces."""
+
+    state_names = ("h1",)
+
+    def __init__(self, network: Forecaster) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.network.go_on(x, state)
+
+
 def gru(
     features: int,
     steps: int = 1,
     quantiles_permille: Sequence[int] = (100, 500, 900),
     hidden: int = 48,
     dense: int = 64,
+    streaming: bool = False,
 ) -> nn.Module:
-    """For windows of a series [N, T, features]; 13,507 parameters for 14 features and one step of three quantiles."""
-    return Forecaster(features, steps=steps, quantiles_permille=quantiles_permille, hidden=hidden, dense=dense)
+    """For windows of a series [N, T, features]; 13,507 parameters for 14 features and one step of three quantiles. A
+    `streaming` one learns from windows too, and callers send it the series piece by piece."""
+    return Forecaster(
+        features,
+        steps=steps,
+        quantiles_permille=quantiles_permille,
+        hidden=hidden,
+        dense=dense,
+        streaming=streaming,
+    )
 
 
 def _check(features: int, steps: int, quantiles: tuple[int, ...], hidden: int, dense: int) -> None:

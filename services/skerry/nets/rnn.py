@@ -45,6 +45,9 @@ class Recurrent(nn.Module):
         logits: torch.Tensor = self.head(steps[:, -1])
         return logits
 
+    def as_step(self) -> "Step":
+        return Step(self)
+
 
 class Step(nn.Module):
     """The same network fed piece by piece: the caller keeps the hidden state between two pieces.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from skerry.adapters.telemetry import logs
-from skerry.core import digests, errors
+from skerry.core import digests, errors, sequences
 from skerry.core import manifest as manifests
 from skerry.core.manifest import Manifest
 from skerry.core.sequences import SequencePolicy
@@ -124,12 +124,13 @@ def open_version(
 
 
 def _states(manifest: Manifest, options: Options) -> SequenceStates:
+    policy = sequences.for_series(options.sequences, manifest.task.step_ms)
     if not (manifest.window and options.keeps_windows):
-        return SequenceStates(options.sequences)
-    max_bytes = options.sequences.window_bytes
+        return SequenceStates(policy)
+    max_bytes = policy.window_bytes
     if why := windows.fault(manifest, max_bytes):
         log.warning("windows_not_kept", model=manifest.model, message=f"{why}: it is served and captures nothing")
-    return SequenceStates(options.sequences, windows.WindowRoom(manifest, max_bytes))
+    return SequenceStates(policy, windows.WindowRoom(manifest, max_bytes))
 
 
 def _pace(manifest: Manifest, timed: selftest.Result, policy: BatchPolicy) -> Pace:
