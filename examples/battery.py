@@ -7,12 +7,12 @@ The level is the lowest one that the charge suffices for over the forecast steps
 of this month so far, which is paid for already, nor than the mean draw until now.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
-
-_HALVINGS = 30  # of the search for the level
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def run(
     charge, moved, peaks = battery.capacity_kwh, 0.0, dict[int, float]()
     most = battery.power_kw * step_hours
     means = np.concatenate([[0.0], np.cumsum(load_kwh)[:-1] / np.arange(1, len(load_kwh))])  # of the draw until then
-    steps = zip(load_kwh.tolist(), forecast_kwh, month.tolist(), means.tolist(), strict=True)
+    steps = zip(load_kwh.tolist(), forecast_kwh.tolist(), month.tolist(), means.tolist(), strict=True)
     for load, ahead, now, mean in steps:
         highest = peaks.setdefault(now, 0.0)
         level = max(highest * step_hours, mean, _level(ahead, charge, most))
@@ -68,14 +68,9 @@ def without(load_kwh: NDArray[np.float64], month: NDArray[np.int64], step_hours:
     return Shaved(tuple(float(load_kwh[month == now].max()) / step_hours for now in np.unique(month)), 0.0)
 
 
-def _level(ahead: NDArray[np.float64], charge: float, most: float) -> float:
-    """The lowest draw in kWh a step that the charge suffices for over the steps `ahead`, each within the power."""
-    low, high = 0.0, float(ahead.max())
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        over = np.maximum(ahead - middle, 0.0)
-        if over.sum() <= charge and over.max() <= most:
-            high = middle
-        else:
-            low = middle
-    return high
+def _level(ahead: Sequence[float], charge: float, most: float) -> float:
+    """The lowest draw in kWh a step that the charge suffices for over the steps `ahead`, each within the power. What is
+    above a level, over the steps that are, is the most that any number of the highest steps has above it."""
+    highest = sorted(ahead, reverse=True)
+    by_charge = max((total - charge) / count for count, total in enumerate(accumulate(highest), 1))
+    return max(0.0, highest[0] - most, by_charge)

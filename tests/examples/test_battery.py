@@ -68,3 +68,15 @@ def test_a_level_is_not_chosen_for_which_the_power_does_not_suffice() -> None:
     load, month = np.array([10.0, 60.0]), np.zeros(2, dtype=np.int64)
     shaved = run(load, np.array([[10.0, 60.0], [60.0, 10.0]]), month, HOURS, Battery(60, 80, 1.0))
     assert shaved.peak_kw == pytest.approx((160.0,)) and shaved.moved_kwh == pytest.approx(20.0, abs=1e-3)
+
+
+def test_the_level_is_the_lowest_that_charge_and_power_suffice_for() -> None:
+    rng = np.random.default_rng(0)
+    for ahead_kwh in rng.uniform(0, 40, (50, 4)):
+        battery = Battery(float(rng.uniform(1, 60)), float(rng.uniform(20, 160)), 1.0)
+        most = battery.power_kw * HOURS
+        levels = np.linspace(0, 40, 4001)
+        above = np.maximum(ahead_kwh[None] - levels[:, None], 0)
+        fits = levels[(above.sum(axis=1) <= battery.capacity_kwh) & (above.max(axis=1) <= most)]
+        shaved = run(ahead_kwh[:1], ahead_kwh[None], np.zeros(1, dtype=np.int64), HOURS, battery)
+        assert shaved.moved_kwh == pytest.approx(max(ahead_kwh[0] - fits[0], 0.0), abs=0.011)
