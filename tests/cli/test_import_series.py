@@ -197,6 +197,7 @@ PLAIN: Mapping[str, Sequence[object]] = {"temp": range(300)}
         pytest.param(["--valid", "temp=0:1"], "neither the target nor a --feature", id="a range of an unused column"),
         pytest.param(["--time-zone", "Mars/Olympus"], "is no zone that this machine knows", id="a zone of Mars"),
         pytest.param(["--calendar", "moon"], "calendar 'moon' is none of hour, weekday, yearday", id="the moon"),
+        pytest.param(["--calendar", "hour:13"], "harmonics are a number from 1 to 12", id="too many harmonics"),
         pytest.param(["--calendar", "hour"], "a row has 4 steps of 3 features (load, hour_sin, hour_cos)", id="shape"),
         pytest.param(["--window", "8"], "a row has 8 steps of 1 features", id="another window than the model's"),
         pytest.param(["--label-column", "load"], "has no classes: leave --labels and --label-column out", id="labels"),

@@ -84,7 +84,8 @@ _OPTIONS = (
     click.option(
         "--calendar",
         default="",
-        help="Series: features of the time that is forecast, of hour, weekday and yearday (comma separated).",
+        help="Series: features of the time that is forecast, of hour, weekday and yearday (comma separated). "
+        "hour:6 has six harmonics of the day, for what changes within it.",
     ),
     click.option(
         "--known-later",

@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skerry.core import errors, tensors
-from skerry.core.series import clock
+from skerry.core.series import calendar, clock
 from skerry.core.series.grid import Grid
 
 MAX_VALUES = 1 << 28
 MAX_SEASONS = 16
-_YEAR_DAYS = 365.2425
 # In what was dropped, with what it means to people.
 REASONS: Mapping[str, str] = {
     "offStep": "rows beside the steps of the series",
@@ -26,18 +25,12 @@ REASONS: Mapping[str, str] = {
     "noTruth": "windows whose forecast has a missing step",
     "noSeason": "windows without a value a season ago (--lag)",
 }
-# Columns that each part of the calendar gives, of the last step of the forecast.
-CALENDAR: Mapping[str, tuple[str, ...]] = {
-    "hour": ("hour_sin", "hour_cos"),
-    "weekday": ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
-    "yearday": ("yearday_sin", "yearday_cos"),
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How rows are cut, everything in steps of the series. `naive`: seasons of the naive forecasts; `lags`: seasons
-    whose values are columns; `calendar`: keys of CALENDAR, in the zone where the series' clock stands."""
+    whose values are columns; `calendar`: parts as `calendar` has them, in the zone where the series' clock stands."""
 
     window: int
     horizon: int
@@ -50,9 +43,8 @@ class Recipe:
 
     def columns(self, columns: Sequence[str]) -> tuple[str, ...]:
         """The names of a row's features: the series' own columns, the calendar, the values a season before."""
-        parts = [name for part in self.calendar for name in CALENDAR[part]]
         lagged = [f"lag_{lag}+{lead}" for lag in self.lags for lead in self.leads.tolist()]
-        return (*columns, *parts, *lagged)
+        return (*columns, *calendar.columns(self.calendar), *lagged)
 
     @property
     def leads(self) -> NDArray[np.int64]:
@@ -70,8 +62,7 @@ class Recipe:
             raise errors.InputError(f"season {wrong[0]} must be at least 1 step")
         if max(len(self.naive), len(self.lags)) > MAX_SEASONS:
             raise errors.InputError(f"at most {MAX_SEASONS} seasons and {MAX_SEASONS} lags are taken")
-        if unknown := [part for part in self.calendar if part not in CALENDAR]:
-            raise errors.InputError(f"calendar {unknown[0]!r} is none of {', '.join(CALENDAR)}")
+        calendar.check(self.calendar)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +121,7 @@ def _seasonal(
 def _inputs(
     grid: Grid, recipe: Recipe, ends: NDArray[np.int64], lagged: NDArray[np.float64], where: str
 ) -> NDArray[np.float32]:
-    ahead = _calendar(clock.wall_ms(grid.times(ends + recipe.horizon), recipe.zone), recipe.calendar)
+    ahead = calendar.values(clock.wall_ms(grid.times(ends + recipe.horizon), recipe.zone), recipe.calendar)
     known = np.concatenate([ahead, lagged], axis=1)
     own = grid.values.shape[1]
     shape = (len(ends), recipe.window, own + known.shape[1])
@@ -144,22 +135,3 @@ def _inputs(
     x[:, :, :own] = view[ends - recipe.window + 1].swapaxes(1, 2)
     x[:, :, own:] = tensors.cast(known, "FP32", where)[:, None, :]
     return x
-
-
-def _calendar(wall_ms: NDArray[np.int64], parts: Sequence[str]) -> NDArray[np.float64]:
-    """[n, columns] in the order of `parts`."""
-    days = wall_ms // clock.DAY_MS
-    columns: list[NDArray[np.float64]] = []
-    for part in parts:
-        if part == "weekday":
-            columns += list(np.eye(7)[(days + 3) % 7].T)  # 1970-01-01 was a Thursday
-        elif part == "hour":
-            columns += _circle(wall_ms % clock.DAY_MS / clock.DAY_MS)
-        else:
-            year = wall_ms.astype("datetime64[ms]").astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
-            columns += _circle((days - year) / _YEAR_DAYS)
-    return np.stack(columns, axis=1) if columns else np.empty((len(wall_ms), 0))
-
-
-def _circle(turn: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    return [np.sin(2 * np.pi * turn), np.cos(2 * np.pi * turn)]
