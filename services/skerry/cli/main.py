@@ -29,6 +29,7 @@ COMMANDS = {
     "warnings": Entry("skerry.cli.warnings:warnings", "List what nodes warn of, also without a cloud."),
     "fleets": Entry("skerry.cli.fleets:fleets", "List fleets of nodes and make them."),
     "nodes": Entry("skerry.cli.nodes:nodes", "List edge nodes; admit them and keep them out."),
+    "lineage": Entry("skerry.cli.lineage.command:lineage", "Show what came of what, and verify it."),
 }
 
 

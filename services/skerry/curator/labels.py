@@ -1,10 +1,12 @@
 """The label of an example (a class, or the values that were forecast), its source, and which source wins: ground truth
 over the teacher, whichever came first.
 
-A label is a small JSON blob beside the example; a label that another replaced stays inside it.
+A label is a small JSON blob beside the example; a label that another replaced stays inside it: the teacher's below a
+truth as `superseded`, truths that were corrected as `corrected`.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,6 +18,7 @@ from skerry.core.tasks import Task, Truth
 from skerry.core.tasks.classification import NO_CLASS
 
 MAX_LABEL_BYTES = 1 << 20
+MAX_CORRECTED = 8  # truths that are kept beside the one that corrected them; older ones go
 Source = Literal["Teacher", "GroundTruth", "Operator"]
 _RANK: dict[str, int] = {"Teacher": 0, "Operator": 1, "GroundTruth": 2}
 
@@ -24,7 +27,8 @@ _RANK: dict[str, int] = {"Teacher": 0, "Operator": 1, "GroundTruth": 2}
 class Label:
     """`label` is a class index, -1 where `values` say what was true, one number per step of a forecast. `soft` are
     probabilities by class, empty when there are none; `by` says who, for people; `label_map` is the digest of what the
-    label counts in, empty in labels of a release that did not say."""
+    label counts in, empty in labels of a release that did not say. `corrected`: truths that it took the place of,
+    newest first."""
 
     label: int
     soft: tuple[float, ...]
@@ -34,6 +38,7 @@ class Label:
     superseded: "Label | None" = None
     label_map: str = ""
     values: tuple[float, ...] = ()
+    corrected: "tuple[Label, ...]" = ()
 
     @property
     def truth(self) -> Truth:
@@ -81,6 +86,8 @@ class Label:
             document["values"] = list(self.values)
         if self.superseded:
             document["superseded"] = self.superseded._document()
+        if self.corrected:
+            document["corrected"] = [label._document() for label in self.corrected]
         return document
 
 
@@ -94,6 +101,10 @@ def from_json(data: bytes, task: Task, what: str) -> Label:
         raise errors.IntegrityError(f"{what} is not a label of {task}: {exc!r:.200}") from exc
 
 
+def _corrected(document: dict[str, Any], parse: Callable[[dict[str, Any]], Label]) -> tuple[Label, ...]:
+    return tuple(parse(label) for label in document.get("corrected", [])[:MAX_CORRECTED])
+
+
 def _values(document: dict[str, Any], task: Task) -> Label:
     """The truth of a forecast: no teacher's label lies below it."""
     values, given, source = (
@@ -105,7 +116,10 @@ def _values(document: dict[str, Any], task: Task) -> Label:
         raise ValueError(f"its values are of {given!r:.80}, which the model does not forecast")
     if (fault := task.truth_fault(values)) or source not in _RANK:
         raise ValueError(fault or f"source {source!r:.20}")
-    return Label(NO_CLASS, (), source, str(document["by"]), int(document["atUnixMs"]), None, str(given), values)
+    corrected = _corrected(document, lambda label: _values(label | {"corrected": []}, task))
+    return Label(
+        NO_CLASS, (), source, str(document["by"]), int(document["atUnixMs"]), None, str(given), values, corrected
+    )
 
 
 def _label(document: dict[str, Any], task: Task, depth: int) -> Label:
@@ -127,8 +141,10 @@ def _label(document: dict[str, Any], task: Task, depth: int) -> Label:
         raise ValueError("soft must be empty or one probability per class")
     before = document.get("superseded")
     superseded = _label(before, task, depth + 1) if before is not None else None
+    corrected = _corrected(document, lambda label: _label(label | {"corrected": []}, task, depth + 1))
     soft += (0.0,) * (len(class_names) - len(soft)) if soft else ()
-    return Label(label, soft, source, str(document["by"]), int(document["atUnixMs"]), superseded, str(given))
+    by, at_unix_ms = str(document["by"]), int(document["atUnixMs"])
+    return Label(label, soft, source, by, at_unix_ms, superseded, str(given), corrected=corrected)
 
 
 def of_teacher(probabilities: NDArray[np.float64], by: str, at_unix_ms: int, labelled_by: str) -> Label:
@@ -140,14 +156,16 @@ def of_teacher(probabilities: NDArray[np.float64], by: str, at_unix_ms: int, lab
 
 def with_truth(before: Label | None, truth: Truth, by: str, at_unix_ms: int, labelled_by: str) -> Label | None:
     """The label after ground truth came, or None when it says nothing new. A correction replaces the truth before it,
-    and what lies below it stays."""
+    is kept as corrected, and what lies below it stays."""
+    corrected: tuple[Label, ...] = ()
     if before is not None and before.source == "GroundTruth":
         if before.truth == truth:
             return None
+        corrected = (replace(before, superseded=None, corrected=()), *before.corrected)[:MAX_CORRECTED]
         before = before.superseded
     if isinstance(truth, int):
-        return Label(truth, (), "GroundTruth", by, at_unix_ms, before, labelled_by)
-    return Label(NO_CLASS, (), "GroundTruth", by, at_unix_ms, before, labelled_by, truth)
+        return Label(truth, (), "GroundTruth", by, at_unix_ms, before, labelled_by, corrected=corrected)
+    return Label(NO_CLASS, (), "GroundTruth", by, at_unix_ms, before, labelled_by, truth, corrected)
 
 
 def with_teacher(truth: Label, teacher: Label) -> Label:
