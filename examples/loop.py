@@ -23,6 +23,7 @@ from skerry.cli.demo.event_log import Snapshot
 class Played:
     """What came of it. `run` is the one that the policy started and `rollout` that of its
     version (empty: none); `before` are the final's answers by the first version, asked again after a rollback;
+    `float_mae`: of the network before it became int8, on the final's rows; None: it could not be had;
     `asked_before_run` counts the answers that the run can know the truth of."""
 
     run: str = ""
@@ -36,6 +37,7 @@ class Played:
     worse: Worse | None = None
     changed: Changed | None = None
     notes: list[str] = field(default_factory=list)
+    float_mae: float | None = None
     told: Mapping[tuple[str, str], int] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     runs: Sequence[str] = ()

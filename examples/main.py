@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from examples import change, client, energy, loop, plot, results, rows, scenario, spans, traffic, worse
+from examples import change, client, energy, float_network, loop, plot, results, rows, scenario, spans, traffic, worse
 from examples.results import Row
 from examples.scenario import Scenario
 from examples.stack import Stack, Tell
@@ -186,15 +186,17 @@ def _turn(
         played = turn.play(cut, seed)
         if with_worse and played.rollout_phase == "Succeeded":
             played.worse = worse.Worse()
-            with _counting_all_the_same("worse version", played):
+            with _counting_all_the_same("the worse version", played):
                 worse.play(stack, turn.clock, example, model, cut, played.worse)
         in_worse = len(played.worse.answers) if played.worse else 0
         played.changed = change.begin(example, cut, in_worse, tell)
         if played.changed is not None:
             untaught = len(played.replay) - played.asked_before_run + in_worse
-            with _counting_all_the_same("change", played):
+            with _counting_all_the_same("the change", played):
                 change.play(stack, agents, example, model, cut, untaught, played.changed)
         turn.end(cut.final)
+        with _counting_all_the_same("the float network", played):
+            played.float_mae = float_network.mean_error(stack, played.final, cut.final, model)
         turn.count()
     return played
 
@@ -205,7 +207,7 @@ def _counting_all_the_same(what: str, played: loop.Played) -> Iterator[None]:
     try:
         yield
     except errors.SkerryError as exc:
-        played.notes.append(f"the {what} was not played to its end: {exc}")
+        played.notes.append(f"{what}: not played to its end: {exc}")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from skerry.core import errors
 @dataclass(frozen=True, slots=True)
 class Row:
     """`value` is of the agents' replies whose local digest is `version_digest` (empty: of no version's), `n` of them,
-    counted by node in `answered_by`. `float_value` is None: the float
-    network behind a quantized version is not published, and answers nobody. `baseline`: the best naive forecast, or
-    what the interval means to cover. `passed` is None where there is no bar.
+    counted by node in `answered_by`. `float_value`: that of the network before it was quantized, asked offline for the
+    same rows, for it serves nobody; None: not measured. `baseline`: the best naive forecast, or what the interval means
+    to cover. `passed` is None where there is no bar.
     Without a value the data is missing (`passed` is None) or the loop did not close (False)."""
 
     scenario: str

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -76,7 +76,7 @@ def of_played(
     mine = _whose(played.final, digest)
     nobodys = _Whose("", mine.by_node)
     made = [
-        row("mae", scores.mae, mine, min(scores.naive.values(), default=None)),
+        replace(row("mae", scores.mae, mine, min(scores.naive.values(), default=None)), float_value=_float(played)),
         *(row(f"mae_naive_{season}", error, nobodys) for season, error in scores.naive.items()),
         row("coverage", scores.coverage, mine, task.coverage),
         row("hardest_tenth_ratio", scores.hardest_tenth_ratio, mine),
@@ -105,6 +105,10 @@ def of_played(
             row(name, value, whose, note=note, made_by=made_by) for name, value, whose, note in _won_back(played, cut)
         ]
     return made
+
+
+def _float(played: Played) -> float | None:
+    return None if played.float_mae is None else round(played.float_mae, 6)
 
 
 def _won_back(played: Played, cut: Spans) -> Iterator[tuple[str, float, "_Whose", str]]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cli_system import StillSystem
 
-from examples import results, rows, scenario, score, spans
+from examples import float_network, results, rows, scenario, score, spans
 from examples.client import Answer
 from examples.loop import Played
 from examples.scenario import Bar, Scenario
@@ -110,11 +110,14 @@ def test_a_version_of_the_base_answers_the_final_within_its_bars(
     assert verdict is not None and verdict.passed, verdict
     version = shipped(system, "first")
     answers = answered(version, model.task, cut.final)
-    played = Played(final=answers, run="first", runs=["first"])
+    before = float_network.network(system.blobs, "first")
+    float_mae = float_network.error(before, answers, cut.final, model)
+    played = Played(final=answers, run="first", runs=["first"], float_mae=float_mae)
     made = rows.of_played(example, 0, played, cut, model, "0" * 64)
     found = {row.metric: row for row in made}
     assert found["mae"].passed and found["coverage"].passed, results.table(made)
     assert found["mae"].value < found["mae"].baseline == min(found["mae_naive_1"].value, found["mae_naive_24"].value)
+    assert found["mae"].float_value == pytest.approx(found["mae"].value, abs=1e-4), "this one is float itself"
     assert found["answered"].value == len(cut.final) and "left out" in found["answered"].note
     assert score.of(answers, cut.final, "another version", model.task.naive) is None
 

@@ -9,10 +9,11 @@ import pytest
 from training_runs import play, proposal, publish, shipped
 from training_world import NAMES, World, rows
 
-from skerry.core import errors, gates
+from skerry.adapters import blobs
+from skerry.core import errors, gates, manifest
 from skerry.core.confidence import Outputs
 from skerry.serving.network import Network
-from skerry.trainer import compress, evaluate
+from skerry.trainer import compress, evaluate, propose
 from skerry.trainer.shipped import Shipped
 
 PASS, FAIL, OPEN, _ = gates.Outcome
@@ -35,6 +36,16 @@ def test_a_users_own_network_becomes_a_proposal_that_passes(trained: World) -> N
     assert made.class_names == NAMES and made.inputs[0].name == "window" and made.outputs[0].shape == (3,)
     assert made.quantization.int8_nodes and sum(made.confidence.reference) == 120
     assert {role: file.digest for role, file in made.files.items()} == found["files"]
+
+
+def test_the_float_network_behind_an_int8_version_stays_beside_the_proposal_and_goes_to_no_node(trained: World) -> None:
+    found, version = proposal(trained, "first"), shipped(trained, "first")
+    held = rows([40] * 3, seed=1)
+    before = blobs.fetch(trained.blobs, found["float"], manifest.MAX_FILE_BYTES)
+    whole = Shipped(propose.as_float(version.manifest, before), before)
+    np.testing.assert_allclose(whole.logits(held.x), version.logits(held.x), atol=2)
+    assert not np.array_equal(whole.logits(held.x), version.logits(held.x))
+    assert found["float"] not in {file.digest for file in version.manifest.files.values()}
 
 
 def test_a_network_that_ends_in_a_softmax_when_it_is_served_says_so_in_its_manifest(trained: World) -> None:

@@ -73,7 +73,7 @@ def run(
         reason=candidate.choice.reason,
         size_bytes=len(candidate.version.model),
     )
-    return _judge(resolved, blobs, loaded, candidate, trained.report)
+    return _judge(resolved, blobs, loaded, candidate, trained.report, exported.data)
 
 
 def _compress(resolved: ResolvedRun, loaded: data.Loaded, whole: export.Exported, inputs: NDArray[Any]) -> _Candidate:
@@ -129,7 +129,12 @@ def _choose(
 
 
 def _judge(
-    resolved: ResolvedRun, blobs: Blobs, loaded: data.Loaded, candidate: _Candidate, training: Mapping[str, Any]
+    resolved: ResolvedRun,
+    blobs: Blobs,
+    loaded: data.Loaded,
+    candidate: _Candidate,
+    training: Mapping[str, Any],
+    float_model: bytes,
 ) -> gates.Verdict:
     """Measure the finished version, judge it, propose it."""
     failures: dict[str, str] = {}
@@ -163,7 +168,8 @@ def _judge(
         "latencyUs": round(latency, 1),
     }
     files = {"model": candidate.version.model, "golden": golden_file}
-    digest = propose.propose(blobs, resolved.run, manifest, files, verdict, report)
+    left = float_model if candidate.choice.int8 else None
+    digest = propose.propose(blobs, resolved.run, manifest, files, verdict, report, left)
     log.info("proposed", run=resolved.run, digest=digest, verdict=verdict.outcome.value, reason=verdict.reason)
     return verdict
 

@@ -72,6 +72,19 @@ def complete(
     )
 
 
+def as_float(version: Manifest, float_model: bytes) -> Manifest:
+    """That of the network before it became int8, to ask it as the version is asked; a draft without a golden set.
+    Raises InputError."""
+    graph = onnx.load_from_string(float_model)
+    opsets = {opset.domain: opset.version for opset in graph.opset_import}
+    return replace(
+        version,
+        files={"model": manifest.file_of(MODEL_FILE, float_model)},
+        runtime=replace(version.runtime, ir_version=graph.ir_version, opsets=opsets),
+        quantization=manifest.Quantization(),
+    )
+
+
 def propose(
     blobs: Blobs,
     run: str,
@@ -79,9 +92,13 @@ def propose(
     files: Mapping[str, bytes],
     verdict: gates.Verdict,
     report: Mapping[str, Any],
+    float_model: bytes | None = None,
 ) -> str:
     """Store the files, then the proposal that names them; returns the version's digest. The same run again writes the
     same place. Raises UnavailableError (storage).
+
+    `float_model`: the network before it became int8. It is kept beside the proposal and is no part of the version: no
+    node gets it, and who wants to know what int8 costs on other rows can ask it.
 
     `report` is for people: {training: {…}, contributorCount, contributors: {node: {…}}, compression: {int8, int8Share,
     reason, floatBytes, sizeBytes}, latencyUs, holdouts: {origin: {n, candidate, baseline, float, perClass}}}, shares
@@ -89,13 +106,15 @@ def propose(
     """
     digest = blob_store.put(blobs, version.to_json())
     stored = {role: blob_store.put(blobs, content) for role, content in files.items()}
-    document = {
+    document: dict[str, Any] = {
         "digest": digest,
         "manifest": digest,
         "files": stored,
         "verdict": verdict.to_json(),
         "report": dict(report),
     }
+    if float_model is not None:
+        document["float"] = blob_store.put(blobs, float_model)
     blobs.write(contract.proposal_path(run), json.dumps(document, sort_keys=True, allow_nan=False).encode())
     return digest
 
