@@ -34,7 +34,7 @@ _SPELLINGS = {
     "MIT License": "MIT",
 }
 # Read in their sources: they are not installed here, or say nothing.
-_LOOKED_UP = {"async-timeout": "Apache-2.0"}
+_LOOKED_UP = {"async-timeout": "Apache-2.0", "torchao": "BSD-3-Clause"}
 
 
 def page() -> str:

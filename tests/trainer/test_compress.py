@@ -6,10 +6,8 @@ import pytest
 import torch
 
 from skerry.core import errors
-from skerry.core.manifest import Layer
-from skerry.core.tasks import Classification
 from skerry.nets import cnn, export, forecasting, rnn, training
-from skerry.trainer import compress, measures
+from skerry.trainer import compress
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -119,60 +117,6 @@ def test_bad_calibration_is_refused(
 ) -> None:
     with pytest.raises(errors.InputError, match=word):
         compress.to_int8(reference[0], calibration)
-
-
-Y = np.arange(1000, dtype=np.int64) % 10
-NODE = Layer("conv", "Conv", 100)
-TEN = measures.of(Classification(tuple("abcdefghijk")))
-
-
-def answers(wrong: int) -> np.ndarray:
-    out = Y.copy()
-    out[:wrong] += 1
-    return out
-
-
-def lost(whole: np.ndarray, small: np.ndarray) -> compress.Loss:
-    """By the classes that float and int8 answer."""
-    logits = np.eye(11, dtype=np.float32)
-    return TEN.loss_of_int8(Y, logits[whole], logits[small])
-
-
-@pytest.mark.parametrize(
-    ("model", "wrong", "kept", "word"),
-    [
-        pytest.param(compress.Model(b"x" * 30, "int8", [NODE], []), 25, True, "0.9750", id="as good as float"),
-        pytest.param(compress.Model(b"x" * 30, "int8", [NODE], []), 33, False, "loses more", id="a point worse"),
-        pytest.param(compress.Model(b"x" * 30, "int8", [], [NODE]), 20, False, "no node", id="nothing became int8"),
-        pytest.param(compress.Model(b"x" * 99, "int8", [NODE], []), 20, False, "99 bytes", id="nothing was saved"),
-    ],
-)
-def test_int8_is_kept_only_where_it_is_worth_it(model: compress.Model, wrong: int, kept: bool, word: str) -> None:
-    choice = compress.choose(lost(answers(20), answers(wrong)), model, max_loss=0.01, float_bytes=99)
-    assert choice.int8 is kept and word in choice.reason
-
-
-def test_int8_of_a_network_whose_weights_are_mostly_float_says_how_much_of_it_is_int8() -> None:
-    gru = Layer("gru", "GRU", 4 * 900)
-    mostly_float = compress.choose(
-        lost(Y, Y), compress.Model(b"", "int8", [NODE], [gru]), max_loss=0.01, float_bytes=99
-    )
-    assert (mostly_float.int8, mostly_float.int8_share) == (True, 0.1)
-    assert mostly_float.reason.startswith("int8 for 10% of the weights, GRU stays float; ")
-    whole = compress.choose(lost(Y, Y), compress.Model(b"", "int8", [NODE], []), max_loss=0.01, float_bytes=99)
-    assert (whole.int8_share, "stays float" in whole.reason) == (1.0, False)
-
-
-def test_a_latency_budget_that_only_float_keeps_decides_for_float() -> None:
-    model = compress.Model(b"x" * 30, "int8", [NODE], [])
-    slower = compress.choose(
-        lost(Y, Y), model, max_loss=0.01, float_bytes=99, latency_us=(40.0, 90.0), max_latency_us=50.0
-    )
-    assert not slower.int8 and "90 µs" in slower.reason
-    both_late = compress.choose(
-        lost(Y, Y), model, max_loss=0.01, float_bytes=99, latency_us=(60.0, 90.0), max_latency_us=50.0
-    )
-    assert both_late.int8  # neither keeps it: the latency gate will say so
 
 
 def test_weights_of_seven_bits_fit_into_seven_bits(

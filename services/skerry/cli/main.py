@@ -17,6 +17,7 @@ COMMANDS = {
     "infer": Entry("skerry.cli.infer:infer", "Ask an edge agent for an answer."),
     "feedback": Entry("skerry.cli.infer:feedback", "Give the truth of an earlier request."),
     "models": Entry("skerry.cli.models:models", "List, import and describe models."),
+    "versions": Entry("skerry.cli.versions:versions", "List versions, and show what became of a network."),
     "labels": Entry("skerry.cli.labels:labels", "See how far labels are, and what was set aside."),
     "datasets": Entry("skerry.cli.datasets:datasets", "Import labelled data."),
     "teach": Entry("skerry.cli.teach:teach", "Train a model's teacher and let it serve."),

@@ -11,16 +11,18 @@ from typing import Any
 
 from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
-from skerry.core import contract, digests, errors, gates, manifest
+from skerry.core import compression_report, contract, digests, errors, gates, manifest
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """`verdict` is `gates.Verdict.to_json()` as the trainer wrote it; `outcome` its outcome."""
+    """`verdict` is `gates.Verdict.to_json()` as the trainer wrote it; `outcome` its outcome. `compression`: what it
+    says became of the network (`core.compression_report`); None when it does not say."""
 
     digest: str
     outcome: gates.Outcome
     verdict: Mapping[str, Any]
+    compression: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,9 @@ def read(blobs: Blobs, run: str) -> Proposal | None:
         if body["manifest"] != digest:
             raise errors.InputError(f"names manifest {body['manifest']!r} but digest {digest}")
         verdict = body["verdict"]
-        return Proposal(digest, gates.Outcome(verdict["outcome"]), verdict)
+        report = body.get("report")
+        told = compression_report.checked(report.get("compression") if isinstance(report, dict) else None)
+        return Proposal(digest, gates.Outcome(verdict["outcome"]), verdict, told)
     except (ValueError, KeyError, TypeError, RecursionError, errors.InputError) as exc:
         raise errors.IntegrityError(f"{path} is not a proposal: {exc!r}") from exc
 

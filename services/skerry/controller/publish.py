@@ -235,6 +235,7 @@ def _version_spec(run: Object, candidate: proposals.Candidate, proposal: proposa
         "sizeBytes": candidate.size_bytes,
         "verdict": dict(proposal.verdict),
         "runtime": candidate.manifest.runtime.fields(),
+        **({} if proposal.compression is None else {"compression": dict(proposal.compression)}),
     }
 
 

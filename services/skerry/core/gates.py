@@ -28,7 +28,7 @@ class Outcome(enum.StrEnum):
 
 
 # The worst outcome of any gate is the verdict's.
-_SEVERITY = (Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL, Outcome.ERROR)
+SEVERITY = (Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL, Outcome.ERROR)
 
 
 # Of few rows one or two are chance and no share: a good network would fail on a small holdout by a single answer.
@@ -119,7 +119,7 @@ def judge(policy: GatePolicy, measured: Measurements, further: Sequence[Gate] = 
     for holdout in measured.holdouts:
         gates += holdout.judge(policy)
     gates += [*_budgets(policy, measured), *further]
-    worst = max((gate.outcome for gate in gates), key=_SEVERITY.index)
+    worst = max((gate.outcome for gate in gates), key=SEVERITY.index)
     deciding = [f"{gate.name}: {gate.reason}" for gate in gates if gate.outcome is worst]
     reason = f"all {len(gates)} gates passed" if worst is Outcome.PASS else "; ".join(deciding)
     return Verdict(worst, reason, tuple(gates))

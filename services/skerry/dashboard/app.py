@@ -73,6 +73,17 @@ def build(
             return HTMLResponse(pages.trouble(text, "../", "No such node"), status_code=404)
         return HTMLResponse(pages.node(seen, now_ms), headers={"Cache-Control": "no-store"})
 
+    async def version(request: Request) -> Response:
+        name = request.path_params["name"]
+        try:
+            seen = await asyncio.to_thread(lambda: queries.version_report_of(objects, name))
+        except errors.UnavailableError as exc:
+            return HTMLResponse(pages.trouble(str(exc), "../"), status_code=503)
+        if seen is None:
+            text = f"There is no version {name[:120]!r}."
+            return HTMLResponse(pages.trouble(text, "../", "No such version"), status_code=404)
+        return HTMLResponse(pages.version(seen), headers={"Cache-Control": "no-store"})
+
     async def events(_: Request) -> Response:
         if feed.full:
             return Response("too many pages follow live already", status_code=503)
@@ -89,6 +100,7 @@ def build(
     routes: list[BaseRoute] = [
         Route("/", overview),
         Route("/nodes/{name}", node),
+        Route("/versions/{name}", version),
         Route("/events", events),
         Route("/healthz", health),
         Mount("/static", StaticFiles(directory=Path(__file__).with_name("static"))),

@@ -1,5 +1,6 @@
 """The dashboard's pages: views in, HTML out. Templates escape everything; nothing is read or decided here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -58,6 +59,16 @@ def overview(fleet: views.Fleet, choice: Choice) -> str:
 def node(seen: views.Node, now_ms: int) -> str:
     """The page of one node, one level below the first page."""
     return _environment.get_template("node.html").render(node=seen, now_ms=now_ms, root="../")
+
+
+def version(told: Mapping[str, Any]) -> str:
+    """The page of one version (`core.version_report`), one level below the first page."""
+    kept = told["compression"]
+    measure = "loss" if any("loss" in one for one in kept["tried"]) else "accuracy"
+    recalls = {key: value or {} for key, value in told["perClass"].items()}
+    return _environment.get_template("version.html").render(
+        told=told, kept=kept, measure=measure, recalls=recalls, root="../"
+    )
 
 
 def trouble(message: str, root: str = "", title: str = "The fleet's state cannot be read") -> str:

@@ -8,11 +8,12 @@ from typing import Any
 
 from skerry.adapters.fleetstate import FleetState
 from skerry.adapters.objects import Object, Objects
-from skerry.core import conditions, contract, errors, label_backlog, liveness
+from skerry.core import conditions, contract, errors, label_backlog, liveness, version_report
 from skerry.core.conditions import Condition
 from skerry.core.tasks import Task
 from skerry.dashboard import edge_models, fields, nodes, rollouts, timeline, views
 
+_NO_STORAGE = "the dashboard reads objects alone"
 KINDS = ("EdgeFleet", "EdgeModel", "EdgeNode", "ModelRollout", "ModelVersion", "TrainingRun")
 
 
@@ -48,6 +49,20 @@ def node(objects: Objects, fleetstate: FleetState, name: str, *, now_ms: int) ->
     tasks = edge_models.tasks(objects.list("EdgeModel"))
     seen = nodes.view(objects.list("EdgeNode"), objects.list("EdgeFleet"), live, now_ms=now_ms, tasks=tasks)
     return next((one for one in seen if one.name == name), None)
+
+
+def version_report_of(objects: Objects, name: str) -> Mapping[str, Any] | None:
+    """One version as `core.version_report` tells it, from the objects alone; None when there is none of that name.
+    Raises UnavailableError when they cannot be read."""
+    found = next((one for one in objects.list("ModelVersion") if one.name == name), None)
+    if found is None:
+        return None
+    run = next((one.spec for one in objects.list("TrainingRun") if one.name == found.spec.get("run")), None)
+    told = version_report.report(name, found.spec, found.status, run, _NO_STORAGE)
+    path = str(found.spec.get("targetPath", ""))
+    note = f"`skerry versions show {name}` checks it: the dashboard has no storage"
+    verdict = _gates(found.spec.get("verdict"))
+    return {**told, "verdict": verdict, "signatures": [version_report.signature(path, None, note)]}
 
 
 def readings(fleetstate: FleetState) -> tuple[nodes.Readings, Sequence[str]]:

@@ -23,6 +23,7 @@ class Cnn(nn.Module):
     """
 
     reads = "images"
+    prune_permille = 0  # units that can go by default: see `reference`
 
     def __init__(
         self,
@@ -96,8 +97,10 @@ class Cnn(nn.Module):
 
 
 def reference(classes: int, channels: int = 1, height: int = 28, width: int = 28) -> nn.Module:
-    """The reference CNN: 93,322 parameters for 10 classes on 28×28×1."""
-    return Cnn(classes, channels=channels, height=height, width=width)
+    """The reference CNN: 93,322 parameters for 10 classes on 28×28×1. A run also tries it without half of its units."""
+    network = Cnn(classes, channels=channels, height=height, width=width)
+    network.prune_permille = 500
+    return network
 
 
 def small(classes: int, channels: int = 1, height: int = 28, width: int = 28) -> nn.Module:

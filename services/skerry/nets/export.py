@@ -72,8 +72,9 @@ def export(network: nn.Module, example: NDArray[Any], *, in_pieces: bool = True,
     for batch in BATCHES:
         for feed in _lengths(_repeat(example, batch), free):
             _compare(data, {INPUT: feed}, [_forward(network, feed)], f"batch {batch}, input {list(feed.shape)}")
-    _check_rows(data, {INPUT: example}, [output])
-    return Exported(data, _input(example, free), output=output)
+    made = Exported(data, _input(example, free), output=output)
+    check_rows(data, example, made)
+    return made
 
 
 def export_step(network: Recurrent | Forecaster, example: NDArray[Any], *, output: str = OUTPUT) -> Exported:
@@ -95,9 +96,9 @@ def export_step(network: Recurrent | Forecaster, example: NDArray[Any], *, outpu
             expected = _forward_all(step, piece, carried)
             feeds = {INPUT: piece, **dict(zip(names, carried, strict=True))}
             carried = _compare(data, feeds, expected, f"batch {batch}, piece {list(piece.shape)}")[1:]
-    zeros_fed = {name: np.zeros((len(example), network.hidden), dtype=np.float32) for name in names}
-    _check_rows(data, {INPUT: example, **zeros_fed}, outputs)
-    return Exported(data, _input(example, (1,)), states, output=output)
+    made = Exported(data, _input(example, (1,)), states, output=output)
+    check_rows(data, example, made)
+    return made
 
 
 def _trace(
@@ -145,11 +146,14 @@ def _compare(data: bytes, feeds: Feeds, expected: Sequence[NDArray[Any]], what: 
     return answers
 
 
-def _check_rows(data: bytes, samples: Feeds, outputs: Sequence[str]) -> None:
-    """Raises InputError when rows influence one another: callers share a run, and would get one another's answers."""
+def check_rows(data: bytes, example: NDArray[Any], described: Exported) -> None:
+    """Raises InputError when rows of `data`, a form of the network `described`, influence one another: callers share a
+    run, and would get one another's answers."""
     session = runtime.Session(data, "the exported network")
+    outputs = [described.output, *(state.output for state in described.states)]
+    zeros = {state.input: np.zeros((len(example), state.size), dtype=np.float32) for state in described.states}
     verdict = row_independence.judge(
-        lambda rows: dict(zip(outputs, session.run(list(outputs), rows), strict=True)), samples
+        lambda rows: dict(zip(outputs, session.run(outputs, rows), strict=True)), {INPUT: example, **zeros}
     )
     if not verdict.passed:
         raise errors.InputError(f"the exported network is not published: {verdict.reason}")

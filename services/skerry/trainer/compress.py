@@ -1,8 +1,8 @@
 """Float ONNX → int8 ONNX (static QDQ, u8 activations, s8 weights, MinMax, per channel), and what really became int8.
 
-The quantizer says nothing about what it left alone: ONNX Runtime has no int8 kernel for RNN and GRU. So the graph that
-the runtime really executes is asked, and nothing is called int8 that is not. Whether int8 is kept is decided from
-answers on the holdout (`choose`), not hoped.
+The quantizer says nothing about what it left alone: ONNX Runtime has no int8 kernel for RNN and GRU, and one for LSTM
+that scales its input anew at every run (`recurrent`). So the graph that the runtime really executes is asked, and
+nothing is called int8 that is not. Which form is shipped is decided from answers on the holdout (`ladder`), not hoped.
 """
 
 import tempfile
@@ -16,6 +16,7 @@ import onnx
 from numpy.typing import NDArray
 
 from skerry.core import errors, tensors
+from skerry.core.compression import FLOAT_SCHEME
 from skerry.core.manifest import Layer
 from skerry.nets import export
 from skerry.serving import runtime
@@ -24,7 +25,7 @@ CALIBRATION_ROWS = 512
 _BATCH = 32
 SCHEME = "static QDQ u8s8 per-channel MinMax"
 REDUCED_SCHEME = f"{SCHEME} 7-bit weights"
-FLOAT_SCHEME = "float32"
+RECURRENT_SCHEME = f"{SCHEME}, dynamic LSTM"
 _LAYERS = frozenset({"Conv", "Gemm", "MatMul"})
 _NO_WEIGHT = frozenset({"QuantizeLinear", "DequantizeLinear", "Shape", "Constant", "Squeeze", "Unsqueeze", "Slice"})
 
@@ -45,26 +46,13 @@ class Model:
         whole = sum(node.bytes for node in self.float_nodes) / np.dtype(np.float32).itemsize
         return small / (small + whole) if small else 0.0
 
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """What int8 loses on holdout rows, in the measure of the task, and a text that says so. `chance`: how much of it
-    means nothing on so few rows."""
-
-    lost: float
-    text: str
-    chance: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Which model is shipped, and why. `retry`: weights of fewer bits may do better. `int8_share`: how many of the
-    shipped weights are int8, 0-1."""
-
-    int8: bool
-    reason: str
-    retry: bool = False
-    int8_share: float = 0.0
+    @property
+    def note(self) -> str:
+        """What is not int8 in a model that is called so; empty where all of it is, or nothing."""
+        if not self.float_nodes or not self.int8_nodes:
+            return ""
+        kinds = ", ".join(sorted({node.op for node in self.float_nodes}))
+        return f"int8 for {self.int8_share:.0%} of the weights, {kinds} stays float"
 
 
 def as_float(data: bytes) -> Model:
@@ -72,13 +60,25 @@ def as_float(data: bytes) -> Model:
     return Model(data, FLOAT_SCHEME, (), tuple(_weighted(onnx.load_from_string(data))))
 
 
+def has_lstm(data: bytes) -> bool:
+    return any(node.op_type == "LSTM" for node in onnx.load_from_string(data).graph.node)
+
+
 def to_int8(
-    whole: export.Exported, calibration: NDArray[Any], *, reduced: bool = False, keep_head: bool = False
+    whole: export.Exported,
+    calibration: NDArray[Any],
+    *,
+    reduced: bool = False,
+    keep_head: bool = False,
+    recurrent: bool = False,
 ) -> Model:
     """Quantize with the activations that `calibration` [n, …] network inputs cause; a network with memory sees each
     sequence in two pieces, so that its state is not always zero. `reduced`: weights of 7 bits, which cannot saturate
     on CPUs that add pairs of 8-bit products in 16 bits (AVX2 without VNNI). `keep_head`: the last layer with weights,
-    and all that is done to its answer, stays float; so does every operation without weights.
+    and all that is done to its answer, stays float; so does every operation without weights. `recurrent`: LSTMs as
+    well, by the kernel that scales what it reads anew at every run. The layers before it are static, so that no
+    caller's row reaches it with more than they saw in calibration: else it would coarsen the answers of the others in
+    its batch.
 
     Raises InputError for an empty or non-finite calibration set, or a network that the quantizer cannot handle.
     """
@@ -86,7 +86,8 @@ def to_int8(
         raise errors.InputError("int8 needs calibration samples and there are none")
     tensors.check_finite(calibration, "the calibration samples")
     with tempfile.TemporaryDirectory(prefix="skerry-int8-") as folder:
-        quantized = _strip_domains(_quantize(whole.data, _feeds(whole, calibration), Path(folder), reduced, keep_head))
+        data = _with_recurrent(whole.data, Path(folder)) if recurrent else whole.data
+        quantized = _strip_domains(_quantize(data, _feeds(whole, calibration), Path(folder), reduced, keep_head))
         executed = _executed(quantized, Path(folder))
     model = onnx.load_from_string(quantized)
     if model.ir_version > export.MAX_IR_VERSION:
@@ -95,47 +96,8 @@ def to_int8(
         )
     weighted = _weighted(model)
     small = [node for node in weighted if _is_int8(node, model, executed)]
-    return Model(
-        quantized, REDUCED_SCHEME if reduced else SCHEME, small, [node for node in weighted if node not in small]
-    )
-
-
-def choose(
-    loss: Loss | None,
-    model: Model,
-    *,
-    max_loss: float,
-    float_bytes: int,
-    latency_us: tuple[float, float] = (0.0, 0.0),
-    max_latency_us: float = 0.0,
-) -> Choice:
-    """Keep int8 unless it gains nothing, loses more than `max_loss`, or misses a latency budget that float keeps.
-    `loss` is what it loses against the float model on the same holdout rows (None: there are none), `latency_us` the
-    times of float and int8 for one row; no budget: 0."""
-    if not model.int8_nodes:
-        return Choice(False, "no node became int8: the float model is kept")
-    if len(model.data) >= float_bytes:
-        return Choice(False, f"int8 takes {len(model.data)} bytes, float {float_bytes}: the float model is kept")
-    if latency_us[0] <= max_latency_us < latency_us[1]:
-        return Choice(
-            False,
-            f"int8 takes {latency_us[1]:.0f} µs a row, float {latency_us[0]:.0f}, {max_latency_us:.0f} are allowed: "
-            "the float model is kept",
-        )
-    if loss is None:
-        return Choice(True, f"{_told_share(model)}no holdout to compare int8 with float", int8_share=model.int8_share)
-    text = f"{_told_share(model)}{loss.text}"
-    if not loss.lost - loss.chance <= max_loss:  # also where it is no number
-        return Choice(False, f"{text}: int8 loses more than {max_loss:.3f}, the float model is kept", retry=True)
-    return Choice(True, text, int8_share=model.int8_share)
-
-
-def _told_share(model: Model) -> str:
-    """What is not int8 in a model that is called so; nothing where all of it is."""
-    if not model.float_nodes:
-        return ""
-    kinds = ", ".join(sorted({node.op for node in model.float_nodes}))
-    return f"int8 for {model.int8_share:.0%} of the weights, {kinds} stays float; "
+    scheme = RECURRENT_SCHEME if recurrent else REDUCED_SCHEME if reduced else SCHEME
+    return Model(quantized, scheme, small, [node for node in weighted if node not in small])
 
 
 def _quantize(data: bytes, feeds: Iterator[export.Feeds], folder: Path, reduced: bool, keep_head: bool) -> bytes:
@@ -165,6 +127,21 @@ def _quantize(data: bytes, feeds: Iterator[export.Feeds], folder: Path, reduced:
         )
     except (ValueError, RuntimeError, TypeError, KeyError, AttributeError, NotImplementedError) as exc:
         raise errors.InputError(f"this network cannot be quantized: {exc}") from exc
+    return done.read_bytes()
+
+
+def _with_recurrent(data: bytes, folder: Path) -> bytes:
+    """LSTMs alone in int8, before anything else is: once other layers are, it would leave some of them to float."""
+    from onnxruntime import quantization
+
+    before, done = folder / "whole.onnx", folder / "recurrent.onnx"
+    before.write_bytes(data)
+    try:
+        quantization.quantize_dynamic(
+            before, done, op_types_to_quantize=["LSTM"], weight_type=quantization.QuantType.QInt8
+        )
+    except (ValueError, RuntimeError, TypeError, KeyError, AttributeError, NotImplementedError) as exc:
+        raise errors.InputError(f"the LSTM of this network cannot be quantized: {exc}") from exc
     return done.read_bytes()
 
 
@@ -244,7 +221,7 @@ def _weighted(model: onnx.ModelProto) -> list[Layer]:
 def _is_int8(node: Layer, model: onnx.ModelProto, executed: Mapping[str, str]) -> bool:
     """The runtime runs it by a kernel for quantized numbers, or only looks int8 weights up."""
     operation = executed.get(node.name, "")
-    if operation.startswith("Q"):  # QLinearConv, QLinearMatMul, QGemm, …
+    if operation.startswith(("Q", "DynamicQuantize")):  # QLinearConv, QLinearMatMul, QGemm, …, DynamicQuantizeLSTM
         return True
     if operation != "Gather":
         return False

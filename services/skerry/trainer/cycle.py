@@ -1,11 +1,10 @@
-"""The order of a run: data → train → export → compress → evaluate what is shipped → judge → propose. No step twice.
+"""The order of a run: data → train → export → compress and judge each form → finish the chosen one → propose.
 
 Each step is another module's; this file only hands results on and gathers the report. It reads no environment and
 starts nothing: `main` brings the stores, the teacher and the run.
 """
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,9 +18,9 @@ from skerry.core.confidence import Calibration
 from skerry.core.manifest import Manifest
 from skerry.nets import export
 from skerry.nets.worker_group import SINGLE, WorkerGroup
-from skerry.trainer import baseline, compress, contributors, data, evaluate, golden, measures, propose, train, trial
-from skerry.trainer.compress import Choice, Model
+from skerry.trainer import baseline, contributors, data, evaluate, golden, ladder, measures, propose, train, trial
 from skerry.trainer.evaluate import Answers
+from skerry.trainer.ladder import Climbed, Form
 from skerry.trainer.shipped import Shipped
 from skerry.trainer.train import SoftLabeler
 
@@ -43,14 +42,12 @@ class ResolvedRun:
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
-    """The model that is shipped, why it is that one, and the float model's answers when it is int8."""
+class _Compared:
+    """The stable version, what it answers on the holdouts, and what was in the way of asking it."""
 
-    version: Shipped
-    choice: Choice
-    answers: Mapping[str, Answers]
-    unquantized: Mapping[str, Answers]
-    float_bytes: int
+    stable: Shipped | None
+    answers: Mapping[str, NDArray[np.float32]]
+    failures: Mapping[str, str]
 
 
 def run(
@@ -65,123 +62,130 @@ def run(
     trained = train.train(resolved.model, resolved.retrain, loaded, labeler, owner, workers)
     if workers.rank:
         return None
-    exported = export.export(trained.network, trained.inputs[:8], output=measures.of(resolved.model.task).output)
-    candidate = _compress(resolved, loaded, exported, trained.inputs)
+    exported = export.export(trained.network, trained.samples.x[:8], output=measures.of(resolved.model.task).output)
+    compared = _compare(resolved, loaded, propose.described(resolved.model, exported))
+
+    def judge(
+        version: Shipped, answers: Mapping[str, Answers], whole: Mapping[str, Answers], latency_us: float
+    ) -> gates.Verdict:
+        holdouts = _measured(resolved, loaded, compared, answers, whole)
+        return _verdict(resolved, holdouts, len(version.model), latency_us, compared.failures)
+
+    climbed = ladder.climb(resolved.model, loaded, trained, exported, judge)
     log.info(
         "compressed",
-        int8=candidate.choice.int8,
-        reason=candidate.choice.reason,
-        size_bytes=len(candidate.version.model),
+        scheme=climbed.chosen.candidate.scheme,
+        reason=climbed.decision.reason,
+        size_bytes=len(climbed.chosen.version.model),
     )
-    return _judge(resolved, blobs, loaded, candidate, trained.report, exported.data)
+    return _judge(resolved, blobs, loaded, climbed, compared, trained.report)
 
 
-def _compress(resolved: ResolvedRun, loaded: data.Loaded, whole: export.Exported, inputs: NDArray[Any]) -> _Candidate:
-    """int8 when it holds what float promises on the holdout, else float with the reason."""
-    float_bytes = len(whole.data)
-    float_version = _ship(resolved, compress.as_float(whole.data), whole)
-    float_answers = evaluate.answer(float_version, loaded.holdouts)
-    kept, reasons = _Candidate(float_version, Choice(False, ""), float_answers, {}, float_bytes), []
-    for reduced in (False, True):
-        try:
-            drawn = _calibration(inputs, resolved.retrain.seed)
-            keep_head = measures.of(resolved.model.task).keeps_head
-            small = compress.to_int8(whole, drawn, reduced=reduced, keep_head=keep_head)
-        except errors.InputError as exc:
-            reasons.append(f"the float model is kept: {exc}")
-            break
-        version = _ship(resolved, small, whole)
-        answers = evaluate.answer(version, loaded.holdouts)
-        choice = _choose(resolved, loaded, kept, small, version, answers)
-        if choice.int8:
-            return _Candidate(version, choice, answers, float_answers, float_bytes)
-        reasons.append(choice.reason)
-        if not choice.retry:
-            break
-    return replace(kept, choice=Choice(False, "; with 7-bit weights: ".join(reasons)))
+def _compare(resolved: ResolvedRun, loaded: data.Loaded, candidate: Manifest) -> _Compared:
+    failures: dict[str, str] = {}
+    stable = _stable(resolved, candidate, failures)
+    return _Compared(stable, _baseline_answers(loaded, stable), failures)
 
 
-def _choose(
+def _measured(
     resolved: ResolvedRun,
     loaded: data.Loaded,
-    kept: _Candidate,
-    small: Model,
-    version: Shipped,
+    compared: _Compared,
     answers: Mapping[str, Answers],
-) -> Choice:
-    policy = resolved.model.gates
-    timed = (kept.version, version) if policy.max_latency_us else ()
-    before, after = (evaluate.latency_us(model, _first_row(loaded)) for model in timed) if timed else (0.0, 0.0)
+    whole: Mapping[str, Answers],
+) -> list[measures.Measured]:
+    """One version's answers on each holdout, beside those of the stable version and of the float network behind it."""
     measure = measures.of(resolved.model.task)
-    losses = [  # as the gates will look at it: each holdout by itself
-        measure.loss_of_int8(rows.targets, kept.answers[origin].logits, answers[origin].logits)
-        for origin, rows in loaded.holdouts.items()
-        if len(rows)
-    ]
-    return compress.choose(
-        max(losses, key=_more_than_chance, default=None),
-        small,
-        max_loss=policy.max_int8_loss_permille / 1000,
-        float_bytes=kept.float_bytes,
-        latency_us=(before, after),
-        max_latency_us=policy.max_latency_us,
-    )
+    stable_task = resolved.model.task if compared.stable is None else compared.stable.manifest.task
+    found = []
+    for origin, rows in loaded.holdouts.items():
+        unquantized = whole[origin].logits if origin in whole else None
+        outputs = measures.HoldoutOutputs(answers[origin].logits, compared.answers.get(origin), unquantized)
+        found.append(measure.holdout(origin, rows, outputs, stable_task))
+    return found
+
+
+def _verdict(
+    resolved: ResolvedRun,
+    holdouts: list[measures.Measured],
+    size_bytes: int,
+    latency_us: float,
+    failures: Mapping[str, str],
+    further: Sequence[gates.Gate] = (),
+) -> gates.Verdict:
+    measured = gates.Measurements([one.judged for one in holdouts], size_bytes, latency_us, failures)
+    return gates.judge(resolved.model.gates, measured, further)
 
 
 def _judge(
     resolved: ResolvedRun,
     blobs: Blobs,
     loaded: data.Loaded,
-    candidate: _Candidate,
+    climbed: Climbed,
+    compared: _Compared,
     training: Mapping[str, Any],
-    float_model: bytes,
 ) -> gates.Verdict:
-    """Measure the finished version, judge it, propose it."""
-    failures: dict[str, str] = {}
-    stable = _stable(resolved, candidate.version, failures)
-    before = _baseline_answers(loaded, stable)
-    measure, answers = measures.of(resolved.model.task), candidate.answers
-    whole = {origin: answered.logits for origin, answered in candidate.unquantized.items()}
-    stable_task = resolved.model.task if stable is None else stable.manifest.task
-    outputs = {
-        origin: measures.HoldoutOutputs(answers[origin].logits, before.get(origin), whole.get(origin))
-        for origin in loaded.holdouts
-    }
-    holdouts = [measure.holdout(origin, rows, outputs[origin], stable_task) for origin, rows in loaded.holdouts.items()]
-    manifest, golden_file, problem = _finish(resolved, loaded, candidate, holdouts)
-    if problem:
-        failures["self-test"] = problem
-    latency = evaluate.latency_us(candidate.version, _first_row(loaded))
-    measured = gates.Measurements([one.judged for one in holdouts], len(candidate.version.model), latency, failures)
-    verdict = gates.judge(resolved.model.gates, measured, contributors.gates_of(loaded, candidate.version, stable))
+    """Finish the chosen form, judge it as a whole, propose it."""
+    chosen = climbed.chosen
+    holdouts = _measured(resolved, loaded, compared, chosen.answers, climbed.unquantized)
+    manifest, golden_file, problem = _finish(resolved, loaded, chosen, holdouts)
+    failures = {**compared.failures, **({"self-test": problem} if problem else {})}
+    latency_us = chosen.candidate.latency_us or 0.0
+    contributing = contributors.gates_of(loaded, chosen.version, compared.stable)
+    verdict = _verdict(resolved, holdouts, len(chosen.version.model), latency_us, failures, contributing)
     report = {
         "training": training,
         **contributors.report_of(loaded.manifest.nodes),
-        "compression": {
-            "int8": candidate.choice.int8,
-            "int8Share": round(candidate.choice.int8_share, 3),
-            "reason": candidate.choice.reason,
-            "floatBytes": candidate.float_bytes,
-            "sizeBytes": len(candidate.version.model),
-        },
+        "compression": _told(climbed, holdouts, golden_file, manifest),
         "holdouts": {one.origin: one.numbers for one in holdouts},
-        "latencyUs": round(latency, 1),
+        "latencyUs": round(latency_us, 1),
     }
-    files = {"model": candidate.version.model, "golden": golden_file}
-    left = float_model if candidate.choice.int8 else None
+    files = {"model": chosen.version.model, "golden": golden_file}
+    left = None if climbed.chosen is climbed.whole else climbed.whole.version.model
     digest = propose.propose(blobs, resolved.run, manifest, files, verdict, report, left)
     log.info("proposed", run=resolved.run, digest=digest, verdict=verdict.outcome.value, reason=verdict.reason)
     return verdict
 
 
+def _told(
+    climbed: Climbed, holdouts: list[measures.Measured], golden_file: bytes, manifest: Manifest
+) -> dict[str, Any]:
+    """What became of the network, for people: `core.compression_report` reads it."""
+    chosen, is_float = climbed.chosen, climbed.chosen is climbed.whole
+    judged: Mapping[str, Any] = next((one.numbers for one in holdouts if one.origin == JUDGING), {})
+    shipped, whole = judged.get("perClass"), judged.get("perClassFloat")
+    names = manifest.class_names
+    return {
+        "scheme": chosen.candidate.scheme,
+        "int8": bool(chosen.int8_share),
+        "int8Share": round(chosen.int8_share, 3),
+        "reason": climbed.decision.reason,
+        "floatBytes": climbed.whole.candidate.bytes,
+        "sizeBytes": len(chosen.version.model),
+        **ladder.sizes(chosen.version, golden_file, manifest.to_json()),
+        "tried": list(climbed.tried),
+        "nodes": ladder.nodes_of(chosen.version),
+        "perClass": {
+            "float": _by_name(names, shipped if is_float else whole),
+            "int8": None if is_float else _by_name(names, shipped),
+        },
+    }
+
+
+def _by_name(names: Sequence[str], recalls: Sequence[float | None] | None) -> dict[str, float | None] | None:
+    return None if recalls is None else dict(zip(names, recalls, strict=False))
+
+
 def _finish(
-    resolved: ResolvedRun, loaded: data.Loaded, candidate: _Candidate, holdouts: list[measures.Measured]
+    resolved: ResolvedRun, loaded: data.Loaded, candidate: Form, holdouts: list[measures.Measured]
 ) -> tuple[Manifest, bytes, str]:
     """The complete manifest, the golden set, and what its self-test found wrong (empty: nothing)."""
     policy = resolved.model.gates
     judged = loaded.holdouts.get(JUDGING)
     confidence = Calibration(
-        outputs=measures.of(resolved.model.task).kind_of(candidate.version.logits(_some_rows(loaded)[: golden.ROWS]))
+        outputs=measures.of(resolved.model.task).kind_of(
+            candidate.version.logits(data.some_rows(loaded)[: golden.ROWS])
+        )
     )
     if judged is not None and len(judged):
         rate = resolved.model.offload.target_rate_permille / 1000
@@ -189,7 +193,7 @@ def _finish(
         confidence = task.calibrate(answers, judged.targets, rate, confidence.outputs)
     if isinstance(resolved.baseline, baseline.Baseline) and (bound := resolved.baseline.manifest.confidence.bound):
         confidence = replace(confidence, bound=bound)  # what is bad stays so: no version loosens its own measure
-    tested = golden.build(candidate.version, _some_rows(loaded))
+    tested = golden.build(candidate.version, data.some_rows(loaded))
     manifest = propose.complete(
         candidate.version.manifest,
         golden=tested.data,
@@ -203,7 +207,7 @@ def _finish(
     return manifest, tested.data, trial.fault(manifest, candidate.version.model, tested.data)
 
 
-def _stable(resolved: ResolvedRun, candidate: Shipped, failures: dict[str, str]) -> Shipped | None:
+def _stable(resolved: ResolvedRun, candidate: Manifest, failures: dict[str, str]) -> Shipped | None:
     """The stable version; what is in the way of asking it goes into `failures`."""
     if isinstance(resolved.baseline, str):
         failures["baseline"] = resolved.baseline
@@ -211,7 +215,7 @@ def _stable(resolved: ResolvedRun, candidate: Shipped, failures: dict[str, str])
         return None
     stable = resolved.baseline
     try:
-        evaluate.check_same_input(candidate.manifest, stable.manifest)
+        evaluate.check_same_input(candidate, stable.manifest)
         if fault := measures.of(resolved.model.task).incomparable(stable.manifest.task):
             raise errors.InputError(fault)
         return Shipped(stable.manifest, stable.model)
@@ -225,32 +229,6 @@ def _baseline_answers(loaded: data.Loaded, stable: Shipped | None) -> dict[str, 
     if stable is None:
         return {}
     return {origin: answers.logits for origin, answers in evaluate.answer(stable, loaded.holdouts).items()}
-
-
-def _ship(resolved: ResolvedRun, model: Model, exported: export.Exported) -> Shipped:
-    assert resolved.model.network is not None  # train.train refused otherwise
-    return Shipped(propose.draft(resolved.model, resolved.model.network, model, exported), model.data)
-
-
-def _calibration(inputs: NDArray[Any], seed: int) -> NDArray[Any]:
-    """Training inputs, drawn once by the run's seed."""
-    order = np.random.default_rng(seed).permutation(len(inputs))[: compress.CALIBRATION_ROWS]
-    return np.asarray(inputs[order])
-
-
-def _more_than_chance(loss: compress.Loss) -> float:
-    """What is lost; a loss that is no number is the greatest."""
-    return math.inf if math.isnan(loss.lost) else loss.lost - loss.chance
-
-
-def _some_rows(loaded: data.Loaded) -> NDArray[Any]:
-    """Rows for the golden set: holdout rows when there are any, so that nothing of the training is shipped."""
-    held = [rows.x for rows in loaded.holdouts.values() if len(rows)]
-    return held[0] if held else next(rows.x for rows in loaded.train.values() if len(rows))
-
-
-def _first_row(loaded: data.Loaded) -> NDArray[Any]:
-    return _some_rows(loaded)[:1]
 
 
 def _log_data(resolved: ResolvedRun, loaded: data.Loaded, workers: WorkerGroup) -> None:

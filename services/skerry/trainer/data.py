@@ -7,8 +7,10 @@ holdout is never trained on, whatever part it came in.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skerry.adapters import dataset_store
 from skerry.adapters.blobs.protocol import Blobs
@@ -59,6 +61,12 @@ def load(blobs: Blobs, model: specs.EdgeModel, digest: str, workers: WorkerGroup
     _check_learnable(manifest, train, dropped, workers)
     present: dict[str, Rows] = {origin: holdouts[origin] for origin in ORIGINS if manifest.select("holdout", origin)}
     return Loaded(manifest, train, present, {reason: dropped[reason] for reason in _REASONS})
+
+
+def some_rows(loaded: Loaded) -> NDArray[Any]:
+    """Inputs as callers send them: of a holdout where there is one, so that nothing of the training is shipped."""
+    held = [rows.x for rows in loaded.holdouts.values() if len(rows)]
+    return held[0] if held else next(rows.x for rows in loaded.train.values() if len(rows))
 
 
 def read_manifest(blobs: Blobs, model: specs.EdgeModel, digest: str) -> DatasetManifest:

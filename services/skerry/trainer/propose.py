@@ -16,7 +16,7 @@ from skerry.core import contract, errors, gates, manifest, preprocessing, specs,
 from skerry.core.confidence import Calibration
 from skerry.core.manifest import Manifest
 from skerry.nets import export
-from skerry.trainer import train
+from skerry.trainer import compress, train
 from skerry.trainer.compress import Model
 
 MODEL_FILE, GOLDEN_FILE = "model.onnx", "golden.npz"
@@ -45,6 +45,12 @@ def draft(model: specs.EdgeModel, network: specs.Network, compressed: Model, exp
             ),
         )
     )
+
+
+def described(model: specs.EdgeModel, exported: export.Exported) -> Manifest:
+    """As `draft`, of the network in float."""
+    assert model.network is not None  # train.train refused otherwise
+    return draft(model, model.network, compress.as_float(exported.data), exported)
 
 
 def complete(
@@ -97,12 +103,13 @@ def propose(
     """Store the files, then the proposal that names them; returns the version's digest. The same run again writes the
     same place. Raises UnavailableError (storage).
 
-    `float_model`: the network before it became int8. It is kept beside the proposal and is no part of the version: no
-    node gets it, and who wants to know what int8 costs on other rows can ask it.
+    `float_model`: the network as it was trained, before anything became int8 or was pruned. It is kept beside the
+    proposal and is no part of the version: no node gets it, and who wants to know what was lost on other rows can ask
+    it.
 
-    `report` is for people: {training: {…}, contributorCount, contributors: {node: {…}}, compression: {int8, int8Share,
-    reason, floatBytes, sizeBytes}, latencyUs, holdouts: {origin: {n, candidate, baseline, float, perClass}}}, shares
-    0–1 and null where there is none.
+    `report` is for people: {training: {…}, contributorCount, contributors: {node: {…}}, compression: {…} (as
+    `core.compression_report` reads it), latencyUs, holdouts: {origin: {n, candidate, baseline, float, perClass,
+    perClassFloat}}}, shares 0–1 and null where there is none.
     """
     digest = blob_store.put(blobs, version.to_json())
     stored = {role: blob_store.put(blobs, content) for role, content in files.items()}

@@ -1,10 +1,9 @@
-"""Structured pruning: a network without its weakest units, trained on with what the whole network answers.
+"""Structured pruning: a network without its weakest units, trained on with the labels that the whole one learned from.
 
-Only a network that can make itself narrower (`slimmed(share) -> Module`, as our CNNs do) is pruned; a file full of
-zeros would be no smaller and no faster.
+Among those are the teacher's soft labels where there is a teacher: it is the one to learn from, and what the whole
+network says is only a worse copy of it. Only a network that can make itself narrower (`slimmed(share) -> Module`, as
+our CNNs do) is pruned; a file full of zeros would be no smaller and no faster.
 """
-
-from dataclasses import replace
 
 from torch import nn
 
@@ -13,6 +12,13 @@ from skerry.nets import training
 from skerry.nets.training import OnEpoch, Recipe, Samples
 from skerry.nets.worker_group import SINGLE, WorkerGroup
 from skerry.trainer import measures
+
+
+def share_of(asked_permille: int | None, network: nn.Module) -> float:
+    """How much of the network goes, 0–1: what is asked, or where nothing is what the network's attribute
+    `prune_permille` says; without one nothing goes."""
+    permille = getattr(network, "prune_permille", 0) if asked_permille is None else asked_permille
+    return float(permille) / 1000
 
 
 def prune(
@@ -24,7 +30,7 @@ def prune(
     measure: measures.Measures,
     workers: WorkerGroup = SINGLE,
 ) -> nn.Module:
-    """`network` without `share` (0–1) of its units, fine-tuned for half the epochs on its own soft answers.
+    """`network` without `share` (0–1) of its units, trained on for as many epochs as the whole one: they are shorter.
 
     Raises InputError when the network does not know how to become narrower.
     """
@@ -34,6 +40,4 @@ def prune(
             f"retrain.prunePermille is set, but {type(network).__name__} has no method slimmed(share): "
             "write one that returns a narrower copy, or set prunePermille to 0"
         )
-    soft = measure.soft_of(training.predict(network, samples.x))
-    fine = replace(recipe, epochs=max(1, recipe.epochs // 2))
-    return training.train(slim(share), replace(samples, soft=soft), fine, on_epoch, measure.objective, workers)
+    return training.train(slim(share), samples, recipe, on_epoch, measure.objective, workers)

@@ -30,11 +30,15 @@ SoftLabeler = Callable[[NDArray[Any]], NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """The network in evaluation mode, the network inputs [n, …] it was trained on, and what was used."""
+    """The network in evaluation mode, what it was trained on and how, and a report of it. `slim` is the same without
+    the share `pruned` (0–1) of its units; None: nothing was pruned."""
 
     network: nn.Module
-    inputs: NDArray[Any]
+    samples: Samples
+    recipe: Recipe
     report: Mapping[str, Any]
+    slim: nn.Module | None = None
+    pruned: float = 0.0
 
 
 def train(
@@ -55,10 +59,9 @@ def train(
     recipe = recipe_of(retrain)
     aside = measures.of(model.task).kept_aside(rows) if retrain.students > 1 else None
     best, seed = _best_student(model.network, samples, recipe, retrain.students, aside, model.task, owner, workers)
-    if retrain.prune_permille:
-        recipe = replace(recipe, seed=seed)
-        share = retrain.prune_permille / 1000
-        best = prune.prune(best, samples, recipe, share, log_epoch(seed), measures.of(model.task), workers)
+    recipe, slim = replace(recipe, seed=seed), None
+    if share := prune.share_of(retrain.prune_permille, best):
+        slim = prune.prune(best, samples, recipe, share, log_epoch(seed), measures.of(model.task), workers)
     report = {
         "trainedOn": _together({origin: len(part) for origin, part in loaded.train.items()}, workers),
         "workers": [int(count) for count in worker_group.by_worker(workers, len(rows))],
@@ -68,10 +71,15 @@ def train(
         "seed": seed,
         "epochs": recipe.epochs,
         "augment": recipe.augment,
-        "prunePermille": retrain.prune_permille,
-        "parameters": sum(weight.numel() for weight in best.parameters()),
+        "prunePermille": round(1000 * share),
+        "parameters": _parameters(best),
+        "prunedParameters": None if slim is None else _parameters(slim),
     }
-    return Trained(best, samples.x, report)
+    return Trained(best, samples, recipe, report, slim, share)
+
+
+def _parameters(network: nn.Module) -> int:
+    return sum(weight.numel() for weight in network.parameters())
 
 
 def training_rows(loaded: data.Loaded) -> Rows:

@@ -108,6 +108,10 @@ class Repository:
         """Target paths of all versions the newest metadata of `role` lists."""
         return {path.rpartition("/")[0] for path in self._targets(role).targets}
 
+    def keys_of(self, role: str) -> tuple[str, ...]:
+        """Ids of the keys that signed the newest metadata of `role`, which is verified. Raises IntegrityError."""
+        return tuple(sorted(self.store.verified(Targets, role, self.store.newest(role))[0].signatures))
+
     def read_target(self, version: SignedVersion, name: str) -> bytes:
         """A file of a signed version, its hash checked. Raises NotFoundError, IntegrityError."""
         hexdigest, size = version.files[name]

@@ -13,7 +13,7 @@ _NETWORKS = {
     "rnn": {"factory": "skerry.nets.rnn:rows", "options": {"classes": 10, "cell": "gru"}},
 }
 _TRAINING = {
-    "cnn": {"epochs": 16, "learningRatePpm": 3_000, "augment": "generic", "prunePermille": 500},
+    "cnn": {"epochs": 16, "learningRatePpm": 3_000, "augment": "generic"},
     "rnn": {
         "epochs": 20,
         "learningRatePpm": 4_000,

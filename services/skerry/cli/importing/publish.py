@@ -14,7 +14,7 @@ from skerry.adapters.objects.protocol import Object, Objects
 from skerry.adapters.trust import keys, repository, store
 from skerry.cli import system_file
 from skerry.cli.importing.network import PreparedVersion
-from skerry.core import errors, interface, label_map, manifest, specs, writers
+from skerry.core import compression_report, errors, interface, label_map, manifest, specs, writers
 from skerry.core.gates import Verdict
 from skerry.trainer import baseline
 
@@ -62,6 +62,7 @@ def publish(
             "source": "Imported",
             "sizeBytes": sum(len(content) for content in prepared.contents.values()),
             "runtime": described.runtime.fields(),
+            "compression": compression_report.of_manifest(described, len(described.to_json()), imported=True),
             **({} if verdict is None else {"verdict": verdict.to_json()}),
         }
         with contextlib.suppress(errors.ConflictError):

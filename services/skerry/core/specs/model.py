@@ -94,7 +94,7 @@ class RetrainSpec:
     augment: str = "generic"
     balance: str = "draws"
     learning_rate_ppm: int = 2000
-    prune_permille: int = 0
+    prune_permille: int | None = None  # as the network has it
     students: int = 1
     seed: int = 0
     timeout_s: int = 900
@@ -224,7 +224,7 @@ def retrain_fields(reader: Reader) -> RetrainSpec:
         augment=reader.text("augment", default.augment, among=AUGMENTS),
         balance=reader.text("balance", default.balance, among=BALANCES),
         learning_rate_ppm=reader.integer("learningRatePpm", default.learning_rate_ppm, 1, 10**6),
-        prune_permille=reader.integer("prunePermille", default.prune_permille, 0, 900),
+        prune_permille=reader.integer("prunePermille", None, 0, 900) if reader.has("prunePermille") else None,
         students=reader.integer("students", default.students, 1, 16),
         seed=reader.integer("seed", default.seed, 0, 2**31 - 1),
         timeout_s=reader.integer("timeoutSeconds", default.timeout_s, 1, 30 * 86_400),

@@ -61,6 +61,7 @@ def parse_training_run(name: str, spec: Mapping[str, Any]) -> TrainingRun:
 def _version(name: str, reader: Reader) -> ModelVersion:
     reader.mapping("verdict", {})
     reader.mapping("runtime", {})
+    reader.mapping("compression", {})
     return ModelVersion(
         name=name,
         model=reader.name("model"),

@@ -1,6 +1,6 @@
 """Classes: a loss over logits, a hash of the row as holdout, accuracy as evidence."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from skerry.core import confidence, datasets, gates, paired
+from skerry.core.compression import Loss
 from skerry.core.confidence import Outputs
 from skerry.core.dataset_parts import Rows
 from skerry.core.datasets import Input
@@ -18,7 +19,6 @@ from skerry.nets.class_objective import ClassObjective
 from skerry.nets.training import Objective
 from skerry.nets.worker_group import WorkerGroup
 from skerry.trainer import evaluate
-from skerry.trainer.compress import Loss
 from skerry.trainer.measures.protocol import VALIDATION_ONE_IN, HoldoutOutputs, Measured
 
 
@@ -65,13 +65,16 @@ class OfClasses:
         """Every tenth, by position."""
         return np.asarray(np.arange(len(rows)) % VALIDATION_ONE_IN == 0)
 
-    def loss_of_int8(self, truth: NDArray[Any], whole: NDArray[np.float32], small: NDArray[np.float32]) -> Loss:
+    def loss_of_compression(self, truth: NDArray[Any], whole: NDArray[np.float32], small: NDArray[np.float32]) -> Loss:
         """Of accuracy, 0–1."""
         of_whole, of_small = self.task.classes(whole), self.task.classes(small)
         before, after = float((of_whole == truth).mean()), float((of_small == truth).mean())
         differing = f"other answer on {(of_whole != of_small).mean():.2%}"
-        text = f"float {before:.4f}, int8 {after:.4f} on {len(truth)} rows, {differing}"
+        text = f"float {before:.4f}, this one {after:.4f} on {len(truth)} rows, {differing}"
         return Loss(before - after, text, gates.INT8_CHANCE_ROWS / len(truth))
+
+    def quality(self, truth: NDArray[Any], outputs: NDArray[np.float32]) -> Mapping[str, float]:
+        return {"accuracy": float((self.task.classes(outputs) == truth).mean())}
 
     def incomparable(self, stable: Task) -> str:
         return "" if isinstance(stable, Classification) else f"it answers {stable}"
@@ -92,8 +95,8 @@ class OfClasses:
 
 
 def _numbers(held: gates.Holdout) -> dict[str, Any]:
-    """What people and the demo want to see of a holdout: {n, candidate, baseline, float, perClass}; None where there is
-    none."""
+    """What people and the demo want to see of a holdout: {n, candidate, baseline, float, perClass, and of a compressed
+    one perClassFloat}; None where there is none."""
 
     def accuracy(classes: NDArray[np.int64] | None) -> float | None:
         if classes is None or not len(held.labels):
@@ -101,9 +104,16 @@ def _numbers(held: gates.Holdout) -> dict[str, Any]:
         return round(float((classes == held.labels).mean()), 6)
 
     named = {"candidate": held.candidate, "baseline": held.baseline, "float": held.unquantized}
-    recalls = paired.recalls(held.labels, held.candidate, int(max([*held.labels, 0])) + 1)
+
+    def recalls(classes: NDArray[np.int64] | None) -> list[float | None] | None:
+        if classes is None:
+            return None
+        found = paired.recalls(held.labels, classes, int(max([*held.labels, 0])) + 1)
+        return [None if np.isnan(recall) else round(float(recall), 4) for recall in found]
+
     return {
         "n": len(held.labels),
         **{name: accuracy(classes) for name, classes in named.items()},
-        "perClass": [None if np.isnan(recall) else round(float(recall), 4) for recall in recalls],
+        "perClass": recalls(held.candidate),
+        **({} if held.unquantized is None else {"perClassFloat": recalls(held.unquantized)}),
     }

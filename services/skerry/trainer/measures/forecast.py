@@ -1,6 +1,6 @@
 """Forecasts: the pinball loss, blocks of the series' own time as holdout, losses by day as evidence."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from skerry.core import forecast_gates
+from skerry.core.compression import Loss
 from skerry.core.confidence import Outputs
 from skerry.core.dataset_parts import Rows
 from skerry.core.datasets import Input
@@ -17,7 +18,6 @@ from skerry.core.tasks import Forecast, Task
 from skerry.nets.quantile_objective import QuantileObjective
 from skerry.nets.training import Objective
 from skerry.nets.worker_group import WorkerGroup
-from skerry.trainer.compress import Loss
 from skerry.trainer.measures.protocol import VALIDATION_ONE_IN, HoldoutOutputs, Measured
 
 
@@ -82,11 +82,15 @@ class OfForecasts:
             return np.asarray(time > np.quantile(time, 1 - 1 / VALIDATION_ONE_IN))
         return np.asarray(week % min(VALIDATION_ONE_IN, max(1, len(weeks))) == 0)
 
-    def loss_of_int8(self, truth: NDArray[Any], whole: NDArray[np.float32], small: NDArray[np.float32]) -> Loss:
+    def loss_of_compression(self, truth: NDArray[Any], whole: NDArray[np.float32], small: NDArray[np.float32]) -> Loss:
         """As a share of the float network's loss."""
         before, after = (float(self.task.row_loss(outputs, truth).mean()) for outputs in (whole, small))
-        text = f"loss of float {before:.6g}, of int8 {after:.6g} {self.task.unit} on {len(truth)} rows"
+        text = f"loss of float {before:.6g}, of this one {after:.6g} {self.task.unit} on {len(truth)} rows"
         return Loss((after - before) / before if before > 0 else after - before, text)
+
+    def quality(self, truth: NDArray[Any], outputs: NDArray[np.float32]) -> Mapping[str, float]:
+        loss = float(self.task.row_loss(outputs, truth).mean())
+        return {"loss": loss} if np.isfinite(loss) else {}
 
     def incomparable(self, stable: Task) -> str:
         return self.task.difference(stable)

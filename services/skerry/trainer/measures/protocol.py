@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from skerry.core import gates
+from skerry.core.compression import Loss
 from skerry.core.confidence import Outputs
 from skerry.core.dataset_parts import Rows
 from skerry.core.datasets import Input
 from skerry.core.tasks import Task
 from skerry.nets.training import Objective
 from skerry.nets.worker_group import WorkerGroup
-from skerry.trainer.compress import Loss
 
 VALIDATION_ONE_IN = 10  # rows or, of series, weeks
 
@@ -88,8 +88,12 @@ class Measures(Protocol):
         """Which training rows choose among students instead."""
         ...
 
-    def loss_of_int8(self, truth: NDArray[Any], whole: NDArray[np.float32], small: NDArray[np.float32]) -> Loss:
-        """What int8 loses on n ≥ 1 rows, by the answers of both networks."""
+    def loss_of_compression(self, truth: NDArray[Any], whole: NDArray[np.float32], small: NDArray[np.float32]) -> Loss:
+        """What a compressed form loses on n ≥ 1 rows against the float network, by the answers of both."""
+        ...
+
+    def quality(self, truth: NDArray[Any], outputs: NDArray[np.float32]) -> Mapping[str, float]:
+        """How good the answers to n ≥ 1 rows are, in the task's own measure by its name; empty: not a number."""
         ...
 
     def incomparable(self, stable: Task) -> str:
