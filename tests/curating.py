@@ -155,7 +155,16 @@ class World:
             models, store, evidence, bounds, self.setting_aside, self.clock.unix_ms, self.settings.temperature
         )
         scanning = Scanning(self.labeling, store, self.setting_aside)
-        self.schedule = Schedule(models, scanning, self.objects, self.fleetstate, self.blobs, self.settings, self.clock)
+        self.schedule = Schedule(
+            models,
+            scanning,
+            self.objects,
+            self.fleetstate,
+            self.blobs,
+            self.settings,
+            self.clock,
+            self.clock.unix_ms,
+        )
         self.labeling_loop = LabelingLoop(
             self.labeling,
             scanning,
@@ -223,6 +232,11 @@ class World:
     @property
     def state(self) -> Any:
         return self.labeling.models["digits"]
+
+    def dataset_manifest(self, digest: str) -> datasets.DatasetManifest:
+        return datasets.DatasetManifest.from_json(
+            self.blobs.read(contract.dataset_path("digits", digest), max_bytes=1 << 20)
+        )
 
     def dataset(self, digest: str) -> tuple[datasets.DatasetManifest, dict[str, dataset_parts.Rows]]:
         """The manifest and the captured rows by role."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from skerry.core import exclusions, join_tokens, specs
+from skerry.core import erasures, exclusions, join_tokens, specs
 
 ROOT = Path(__file__).parents[1]
 CRDS = ROOT / "k8s" / "crds"
@@ -18,6 +18,7 @@ PARSERS: Mapping[str, Callable[[str, Json], object]] = {
     "EdgeFleet": specs.parse_fleet,
     "EdgeModel": specs.parse_edge_model,
     "EdgeNode": lambda name, spec: specs.parse_node(name, spec, {}),
+    "Erasure": erasures.parse,
     "Exclusion": exclusions.parse,
     "JoinToken": lambda name, spec: join_tokens.parse_object(name, spec, {}),
     "ModelRollout": specs.parse_rollout,

@@ -9,6 +9,7 @@ from skerry.gateway import desired
 from skerry.gateway.given_versions import GivenVersions
 from skerry.gateway.ingest import Rules
 from skerry.gateway.rates import Rate, Rates
+from skerry.gateway.standing import StandingErasures
 
 PUBLISHED = "sha256:" + "ab" * 32
 NOW_MS = 1_800_000_000_000
@@ -21,6 +22,7 @@ class Known:
     def __init__(self, models: Sequence[str] = ("digits",)) -> None:
         self.objects, self.now_s, self.revision = MemoryObjects(), 0.0, 0
         self.versions = GivenVersions(lambda: self.now_s)
+        self.erasures = StandingErasures()
         self.told: list[tuple[str, Fault]] = []
         for model in models:
             self.objects.create("EdgeModel", model, {}, manager=writers.OPERATOR)
@@ -40,10 +42,14 @@ class Known:
     def watch(self) -> None:
         changes, self.revision = self.objects.changes(self.revision, timeout_s=0, kinds=desired.KINDS)
         self.versions.apply(changes)
+        for change in changes:
+            if change.object.kind == "Erasure":
+                self.erasures.apply(change)
 
     def rules(self, *, records: Rate = ENDLESS, size_bytes: Rate = ENDLESS) -> Rules:
         return Rules(
             self.versions,
+            self.erasures,
             Rates(records, clock=lambda: self.now_s),
             Rates(size_bytes, clock=lambda: self.now_s),
             lambda node, fault, _: self.told.append((node, fault)),

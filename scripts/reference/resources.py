@@ -9,7 +9,7 @@ from unittest import mock
 import markdown
 import yaml
 
-from skerry.core import exclusions, join_tokens, specs
+from skerry.core import erasures, exclusions, join_tokens, specs
 from skerry.core.specs import reader
 
 ROOT = Path(__file__).parents[2]
@@ -19,6 +19,7 @@ PARSERS = {
     "EdgeFleet": specs.parse_fleet,
     "EdgeModel": specs.parse_edge_model,
     "EdgeNode": lambda name, spec: specs.parse_node(name, spec, {}),
+    "Erasure": erasures.parse,
     "Exclusion": exclusions.parse,
     "JoinToken": lambda name, spec: join_tokens.parse_object(name, spec, {}),
     "ModelRollout": specs.parse_rollout,

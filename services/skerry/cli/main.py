@@ -29,6 +29,7 @@ COMMANDS = {
     "keys": Entry("skerry.cli.keys.command:keys", "Secrets of an installation; renew and rotate signing keys."),
     "warnings": Entry("skerry.cli.warnings:warnings", "List what nodes warn of, also without a cloud."),
     "fleets": Entry("skerry.cli.fleets:fleets", "List fleets of nodes and make them."),
+    "erase": Entry("skerry.cli.erase:erase", "Remove what must not be kept, wherever it lies."),
     "nodes": Entry("skerry.cli.nodes:nodes", "List edge nodes; admit them and keep them out."),
     "lineage": Entry("skerry.cli.lineage.command:lineage", "Show what came of what, and verify it."),
 }

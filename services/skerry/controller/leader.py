@@ -20,7 +20,7 @@ log = logs.logger("controller")
 _QUIET_S = 0.05  # shortest time between two ticks: a burst of changes is one tick
 _RETRY_S = 1.0
 # What a tick looks at. Join tokens are none of the controller's business: its role may not even list them.
-KINDS = ("EdgeFleet", "EdgeModel", "EdgeNode", "Exclusion", "ModelRollout", "ModelVersion", "TrainingRun")
+KINDS = ("EdgeFleet", "EdgeModel", "EdgeNode", "Erasure", "Exclusion", "ModelRollout", "ModelVersion", "TrainingRun")
 
 
 @dataclass(frozen=True, slots=True)

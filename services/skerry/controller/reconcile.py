@@ -53,6 +53,7 @@ class Reconciler:
         self._retrain_trigger = retrain_trigger.RetrainTrigger(store, fleetstate, blobs)
         self._labels = label_standings.LabelStandings(fleetstate)
         self._exclusions = exclusions.Exclusions(store, blobs)
+        self._erasures = runs_.erasures
         self._on_change = OnChange()
         self._unfollowed = stopwatch.Stopwatch()
         self.signatures: Sequence[expiry.Signature] = ()
@@ -71,6 +72,7 @@ class Reconciler:
         labels = self._labels.look(now_ms=now_ms, mono_ms=mono_ms)
         self._try("standing", lambda: summaries.step(self._store, now_ms=now_ms, trust=self._trust, labels=labels))
         self._try("exclusions", self._exclusions.step)
+        self._try("erasures", lambda: self._erasures.step(now_ms=now_ms))
         if not 0 <= now_ms - self._housekeeping_ms < _HOUSEKEEPING_MS:
             self._try("model repository", lambda: self._keep_house(now_ms, mono_ms))
             self._try("signatures", lambda: self._look_at_signatures(now_ms))

@@ -13,7 +13,7 @@ from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.objects.protocol import Object
 from skerry.adapters.telemetry import logs
-from skerry.controller import condition_json, publish, run_plan, stopwatch
+from skerry.controller import condition_json, erasures, publish, run_plan, stopwatch
 from skerry.controller.jobs.protocol import Jobs, Order, State
 from skerry.controller.run_plan import Action, Step
 from skerry.controller.store import Store
@@ -46,6 +46,7 @@ class Runs:
         self._publisher = publisher
         self._max_jobs = max_jobs
         self._ends_jobs = ends_jobs
+        self.erasures = erasures.Erasures(store, blobs)
         self._stopwatch = stopwatch.RunStopwatch()
         self._settled: set[str] = set()  # ended runs of which nothing is left, so far as this process knows
         self._failed_starts: dict[str, tuple[int, str]] = {}  # when, and why
@@ -78,6 +79,10 @@ class Runs:
         except (errors.InputError, errors.IntegrityError) as exc:
             self._finish(run, "Invalid", str(exc), now_ms)
             return
+        erased = self.erasures.verdict(order.model, str(run.spec["datasetDigest"]))
+        if erased:
+            self._finish(run, erasures.DATA_ERASED, erased, now_ms)
+            return
         job, stored = self._jobs.poll(run.name), run.status.get("job", {})
         ran_ms = self._stopwatch.ran_ms(run.name, int(stored.get("ranMs", 0))) if run.status.get("startedUnixMs") else 0
         step = run_plan.decide(
@@ -90,6 +95,8 @@ class Runs:
             suspend=order.suspend,
         )
         self._stopwatch.idle(run.name, step.idle)
+        if erased == "" and step.action in (Action.START, Action.COLLECT):
+            step = Step(Action.WAIT, "Erasing", "an erasure is carried out: what it means may be in the dataset", True)
         self._act(run, order, model, step, now_ms, ran_ms)
 
     def interrupt(self, *, now_ms: int) -> None:

@@ -24,6 +24,7 @@ CURATORS = "curator"  # the consumer group
 EXAMPLE, TRUTH = "example", "truth"  # the entry's `kind`, and the record's field in fleet.proto
 
 SET_ASIDE_FOLDER = "aside"
+ERASURES_FOLDER = "erasures"
 IN_HAND_FOLDER = "labeling"  # of the blobs in which curators write down what they work on
 
 # Live readings: gateway and curator to controller, dashboard and cli. Whoever writes one again sooner keeps it alive.
@@ -91,6 +92,21 @@ def set_aside_folder(model: str) -> str:
 def in_hand_path(curator: str) -> str:
     """What a curator works on (`curator.in_hand`), as JSON; gone when it has nothing in hand."""
     return f"{IN_HAND_FOLDER}/{curator}.json"
+
+
+def erasure_path(name: str) -> str:
+    """How far storage is with an erasure (`core.erasure_progress`)."""
+    return f"{ERASURES_FOLDER}/{name}.json"
+
+
+def erased_rows_folder(name: str) -> str:
+    """What an erasure removed and others must know of, until it is complete (`core.erasure_progress`)."""
+    return f"{ERASURES_FOLDER}/{name}"
+
+
+def tombstone_path(part: str) -> str:
+    """In the place of a part of a dataset that was removed. Raises InputError for what is no digest."""
+    return f"erased/{digests.hex_of(part)}.json"
 
 
 def dataset_path(model: str, digest: str) -> str:

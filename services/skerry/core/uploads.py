@@ -19,6 +19,7 @@ class Fault(enum.StrEnum):
     VERSION_NOT_GIVEN = "VersionNotGiven"
     NO_EXAMPLE = "NoExample"
     OTHER_NODES_EXAMPLE = "OtherNodesExample"
+    ERASED = "Erased"
     HELD_BACK = "HeldBack"
     CLOCK_OFF = "ClockOff"
 
@@ -33,6 +34,7 @@ TEXTS = {
     Fault.VERSION_NOT_GIVEN: "of a version that the node was never given",
     Fault.NO_EXAMPLE: "truths without their example",
     Fault.OTHER_NODES_EXAMPLE: "truths about another node's example",
+    Fault.ERASED: "of what was erased",
     Fault.HELD_BACK: "uploads beyond the node's rate, kept there and sent later",
     Fault.CLOCK_OFF: "taken, with a time that cannot be: they count in no verdict",
 }

@@ -30,6 +30,8 @@ WRITERS: dict[tuple[str, str], str] = {
     ("JoinToken", "status"): GATEWAY,
     ("Exclusion", "spec"): OPERATOR,
     ("Exclusion", "status"): CONTROLLER,
+    ("Erasure", "spec"): OPERATOR,
+    ("Erasure", "status"): CONTROLLER,
 }
 
 # Who may create an object of a kind besides its spec's writer: the controller proposes on behalf of a policy that a
@@ -43,6 +45,7 @@ CREATORS: dict[str, frozenset[str]] = {
     "TrainingRun": frozenset({OPERATOR, CONTROLLER}),
     "JoinToken": frozenset({OPERATOR}),
     "Exclusion": frozenset({OPERATOR}),
+    "Erasure": frozenset({OPERATOR}),
 }
 
 

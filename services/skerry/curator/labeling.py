@@ -8,17 +8,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
+from skerry.adapters import example_facts
 from skerry.adapters.telemetry import logs
-from skerry.core import confidence, errors, truth_delay
+from skerry.core import confidence, erasures, errors, truth_delay
 from skerry.curator import examples, field_bounds, labels
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.example_store import ExampleStore
 from skerry.curator.label_task import LabelTask
-from skerry.curator.model_state import EXCLUDED, ModelState
+from skerry.curator.model_state import ERASED, EXCLUDED, ModelState
 from skerry.curator.setting_aside import SettingAside
 from skerry.curator.teaching_queue import Work
+from skerry.proto import fleet_pb2
 
 _log = logs.logger("curator")
 
@@ -203,6 +206,10 @@ class Labeling:
             return None
         if data is None:
             return None
+        if state.erased and (erasure := _erased_by(state.erased, data, name)) is not None:
+            state.refuse(name, ERASED)
+            state.to_erase[name] = erasure
+            return None
         read = examples.read(data, f"sha256:{name}", state.task)
         if isinstance(read, examples.Refused):
             self._refuse(state, name, read.reason, read.message)
@@ -216,6 +223,15 @@ class Labeling:
         if not state.refuses(name):
             _log.warning("capture_refused", model=state.task.model, reason=reason, message=message)
         state.refuse(name, reason)
+
+
+def _erased_by(rules: erasures.Rules, data: bytes, name: str) -> str | None:
+    """The erasure that means the example; what cannot be read is refused elsewhere."""
+    try:
+        example = fleet_pb2.Example.FromString(data)
+    except DecodeError:
+        return None
+    return rules.match(example_facts.of(example, f"sha256:{name}"))
 
 
 def _as_logits(answers: NDArray[np.float64]) -> NDArray[np.float64]:

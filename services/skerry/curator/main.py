@@ -55,7 +55,7 @@ async def serve(settings: Settings) -> None:
     setting_aside = SettingAside(models, in_hand, SetAsideStore(blob_store), _unix_ms, tell)
     labeling = Labeling(models, store, evidence, bounds, setting_aside, _unix_ms, settings.temperature)
     scanning = Scanning(labeling, store, setting_aside)
-    schedule = Schedule(models, scanning, resources, readings, blob_store, settings, time.monotonic)
+    schedule = Schedule(models, scanning, resources, readings, blob_store, settings, time.monotonic, _unix_ms)
     numbers = metrics.families(models, setting_aside, _unix_ms)
     heartbeat = Heartbeat("curator", lambda: objects.silent_s(resources), more=numbers.render)
     with ThreadPoolExecutor(1, thread_name_prefix="labeling") as thread:
@@ -77,7 +77,7 @@ async def serve(settings: Settings) -> None:
                 look_s=settings.rescan_seconds,
             )
             # Followed, models are read from a watch and not asked for in every round; what retention reads is not.
-            followed = ("EdgeModel", "EdgeNode", "Exclusion")
+            followed = ("EdgeModel", "EdgeNode", "Erasure", "Exclusion")
             await run(functools.partial(resources.changes, 0, timeout_s=0.0, kinds=followed))
             await run(schedule.tick)
             ready: dict[str, object] = {"event": "ready", "service": "curator"}

@@ -7,7 +7,7 @@ It holds nothing that the blobs do not say: a restarted curator reads it all aga
 from collections import Counter
 from collections.abc import Iterator
 
-from skerry.core import label_backlog, set_aside
+from skerry.core import erasures, label_backlog, set_aside
 from skerry.core.contributions import Fleet
 from skerry.curator import example_store, examples, labels
 from skerry.curator.backlog import WaitingExamples
@@ -18,8 +18,10 @@ from skerry.curator.teaching_queue import TeachingQueue
 
 _MAX_REMEMBERED = 100_000
 EXCLUDED = "excluded"  # of a node that nothing is learned from
+ERASED = "erased"  # about to be removed
 BY_TEACHER = frozenset({"refusedByTeacher", "teacherNotFinite"})  # another teacher may do better: asked again later
-_NOT_TOLD = BY_TEACHER | {EXCLUDED}  # told elsewhere, or meant so
+NOTHING_ERASED = erasures.Rules()
+_NOT_TOLD = BY_TEACHER | {EXCLUDED, ERASED}  # told elsewhere, or meant so
 
 
 class ModelState:
@@ -33,8 +35,11 @@ class ModelState:
         teaching: TeachingQueue,
         max_captured_bytes: int,
         excluded: frozenset[str] = frozenset(),
+        erased: erasures.Rules = NOTHING_ERASED,
     ) -> None:
         self.task, self._publisher, self.teaching, self.excluded = task, publisher, teaching, excluded
+        self.erased = erased
+        self.to_erase: dict[str, str] = {}  # examples that were met although an erasure means them: its name
         self.captured_rows = CapturedRows(max_captured_bytes)
         self.base_digest: str | None = None
         self.fleet = Fleet(0)

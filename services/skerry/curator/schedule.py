@@ -8,13 +8,13 @@ import contextlib
 import json
 from collections.abc import Callable
 
-from skerry.adapters.blobs.protocol import Blobs
+from skerry.adapters.blobs.protocol import SharedBlobs
 from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.objects.protocol import Object, Objects
 from skerry.adapters.telemetry import logs, on_change
-from skerry.core import contract, contributions, errors, exclusions, membership, specs
-from skerry.curator import dataset_retention, datasets, label_task
-from skerry.curator.model_state import ModelState
+from skerry.core import contract, contributions, erasures, errors, exclusions, membership, specs
+from skerry.curator import dataset_retention, datasets, erasing, label_task
+from skerry.curator.model_state import NOTHING_ERASED, ModelState
 from skerry.curator.scanning import Scanning
 from skerry.curator.settings import Settings
 from skerry.curator.teaching_queue import TeachingQueue
@@ -29,7 +29,7 @@ _log = logs.logger("curator")
 
 
 class Schedule:
-    """`monotonic` gives seconds."""
+    """`monotonic` gives seconds, `clock` Unix milliseconds."""
 
     def __init__(
         self,
@@ -37,15 +37,19 @@ class Schedule:
         scanning: Scanning,
         objects: Objects,
         fleetstate: FleetState,
-        blobs: Blobs,
+        blobs: SharedBlobs,
         settings: Settings,
         monotonic: Callable[[], float],
+        clock: Callable[[], int],
     ) -> None:
         self._models, self._scanning, self._objects = models, scanning, objects
         self._fleetstate, self._blobs = fleetstate, blobs
         self._settings, self._monotonic = settings, monotonic
         self._on_change = on_change.OnChange()
         self._excluded: frozenset[str] = frozenset()
+        self._erasures: dict[str, erasures.Erasure] = {}  # by uid
+        self._rules = NOTHING_ERASED
+        self._erasing = erasing.Erasing(blobs, monotonic, clock)
         self._retention = dataset_retention.DatasetRetention(objects, blobs, monotonic, settings.keep_datasets_seconds)
         self._report_at_s = self._rescan_at_s = self._retry_refused_at_s = self._retention_at_s = float("-inf")
 
@@ -56,6 +60,7 @@ class Schedule:
         if report:
             self._report_at_s = now + _REPORT_S
             self._guard("models", self._follow)
+        self._guard("erasures", self._erase)
         if now >= self._rescan_at_s:
             self._rescan_at_s = now + self._settings.rescan_seconds
             self._guard("scan", self._scan, now)
@@ -89,8 +94,22 @@ class Schedule:
             del self._models[gone]
         fleet = self._fleet()
         self._excluded = exclusions.nodes(one.spec for one in self._objects.list("Exclusion"))
+        self._follow_erasures()
         for name, resource in wanted.items():
             self._guard(f"EdgeModel {name}", self._adopt, name, resource, fleet)
+
+    def _follow_erasures(self) -> None:
+        found = self._objects.list("Erasure")
+        standing = {one.name: one for one in erasures.standing((one.name, one.spec, {}) for one in found)}
+        by_uid = {one.uid: standing[one.name] for one in found if one.name in standing}
+        if by_uid != self._erasures:
+            self._erasures, self._rules = by_uid, erasures.Rules(by_uid.values())
+
+    def _erase(self) -> None:
+        for model, state in self._models.items():
+            found, state.to_erase = state.to_erase, {}
+            self._erasing.late(self._erasures, model, found)
+        self._erasing.step(self._erasures)
 
     def _fleet(self) -> contributions.Fleet:
         """The nodes that count, and those among them that a person trusts."""
@@ -104,10 +123,10 @@ class Schedule:
     def _adopt(self, name: str, resource: Object, fleet: contributions.Fleet) -> None:
         model = specs.parse_edge_model(name, resource.spec)
         task, state = label_task.of(model), self._models.get(name)
-        if state is None or state.task != task or state.excluded != self._excluded:
+        if state is None or state.task != task or state.excluded != self._excluded or state.erased is not self._rules:
             publisher = datasets.Publisher(self._blobs, task)
             queue = TeachingQueue(self._settings.batch_rows)
-            state = ModelState(task, publisher, queue, self._settings.max_captured_bytes, self._excluded)
+            state = ModelState(task, publisher, queue, self._settings.max_captured_bytes, self._excluded, self._rules)
             self._models[name] = state
         state.base_digest = model.dataset_digest or None
         state.fleet = fleet

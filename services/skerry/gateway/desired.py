@@ -12,11 +12,12 @@ from typing import Any
 from skerry.adapters.objects.protocol import Change
 from skerry.adapters.telemetry import logs
 from skerry.core import errors, name_claim, specs
+from skerry.gateway.standing import StandingErasures
 from skerry.proto import fleet_pb2
 
 # What stands in EdgeNode.status and is no word of the node itself.
 _NOT_SAID = frozenset({"lastSeenUnixMs", "waitingKey", "waitingUnixMs", "conditions", "conflictUnixMs", "refusals"})
-KINDS = ("EdgeNode", "EdgeModel", "ModelRollout", "ModelVersion")
+KINDS = ("EdgeNode", "EdgeModel", "Erasure", "ModelRollout", "ModelVersion")
 
 _log = logs.logger("gateway")
 
@@ -67,6 +68,7 @@ class View:
         self._nodes: dict[str, specs.EdgeNode] = {}
         self._statuses_by_node: dict[str, WrittenStatus] = {}
         self._policies: dict[str, _Policies] = {}
+        self.erasures = StandingErasures()
 
     def apply(self, changes: Iterable[Change], revision: int) -> frozenset[str] | None:
         """Take in what changed; returns the nodes whose desired state may differ now, None for all of them."""
@@ -78,6 +80,8 @@ class View:
                 touched |= self._apply_node(change)
             elif thing.kind == "EdgeModel":
                 everyone |= self._apply_model(change)
+            elif thing.kind == "Erasure":
+                everyone |= self.erasures.apply(change)
             elif thing.kind == "ModelRollout":
                 everyone |= self._raise_epoch(thing.status.get("epoch"))
         self.revision = max(self.revision, revision)
@@ -116,6 +120,9 @@ class View:
         return fleet_pb2.DesiredState(
             revision=self.revision,
             epoch=self.epoch,
+            erasures=self.erasures.told(node),
+            erased_up_to=self.erasures.number,
+            retired=self.erasures.retired,
             assignments=[
                 _assignment(assignment, self._policies.get(assignment.model, _Policies())) for assignment in assignments
             ],

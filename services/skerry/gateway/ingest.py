@@ -14,14 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from skerry.adapters import example_facts
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.streams.protocol import Streams
 from skerry.adapters.telemetry import logs
-from skerry.core import contract, datasets, digests, errors, names, series_stamp, uploads
+from skerry.core import contract, datasets, digests, erasures, errors, names, series_stamp, subjects, uploads
 from skerry.core.tasks import forecast
 from skerry.core.uploads import Fault
 from skerry.gateway.given_versions import GivenVersions, NotYetError
 from skerry.gateway.rates import Rates
+from skerry.gateway.standing import StandingErasures
 from skerry.proto import fleet_pb2
 
 MAX_LABEL = 1 << 31
@@ -46,6 +48,7 @@ class Accepted:
     path: str
     data: bytes
     entry: Mapping[str, str]
+    facts: erasures.Facts
     version: str = ""
     at_ms: int = 0
 
@@ -87,10 +90,13 @@ def _example(example_id: str, data: bytes, node: str) -> Accepted:
         raise errors.InputError("the example's logits are not finite")
     if fault := series_stamp.fault(example.series, example.series_unix_ms):
         raise errors.InputError(f"the example's series: {fault}")
+    if example.subject and not subjects.is_hash(example.subject):
+        raise errors.InputError("the example's subject is no keyed hash: 64 hex digits are kept, and no name")
     name = digests.hex_of(example_id)
     entry = contract.stream_entry(example.model, example_id, contract.EXAMPLE)
     path = contract.example_path(example.model, name)
-    return Accepted(path, data, entry, example.digest, example.answered_unix_ms)
+    facts = example_facts.of(example, example_id)
+    return Accepted(path, data, entry, facts, example.digest, example.answered_unix_ms)
 
 
 def _truth(data: bytes, node: str) -> Accepted:
@@ -107,7 +113,7 @@ def _truth(data: bytes, node: str) -> Accepted:
         raise errors.InputError(f"the truth's values are not finite, or more than {forecast.MAX_STEPS}")
     name = digests.hex_of(digests.check(truth.example_id, "example_id of the truth"))
     entry = contract.stream_entry(truth.model, truth.example_id, contract.TRUTH)
-    return Accepted(contract.truth_path(truth.model, name), data, entry)
+    return Accepted(contract.truth_path(truth.model, name), data, entry, example_facts.of_truth(truth))
 
 
 def _check_owner(model: str, owner: str, node: str) -> None:
@@ -138,6 +144,7 @@ class Rules:
     of each node. `tell(node, fault, message)` hears of what was not; `clock` is wall time in Unix ms."""
 
     versions: GivenVersions
+    erasures: StandingErasures
     records: Rates
     size_bytes: Rates
     tell: Callable[[str, Fault, str], None]
@@ -203,6 +210,8 @@ class Ingest:
         """`waiting`: examples of this upload that are not known here yet. Raises InputError (never), NotYetError (not
         known here yet), UnavailableError (storage)."""
         wanted = check(record, node)
+        if (name := self._rules.erasures.rules.match(wanted.facts)) is not None:
+            raise RefusedError(Fault.ERASED, f"what the record is of was erased ({name}): it is not taken again")
         if (fault := self._rules.versions.model_fault(wanted.model)) is not None:
             raise RefusedError(fault, f"there is no EdgeModel {wanted.model}")
         if not wanted.is_example:
@@ -234,7 +243,7 @@ class Ingest:
     def _owner(self, path: str) -> str:
         """The node that captured the example; what was asked lately is remembered."""
         owner = self._owners.get(path)
-        if owner is None:
+        if owner is None or (self._rules.erasures.rules and not self._blobs.exists(path)):  # erased since
             data = self._blobs.read(path, max_bytes=contract.MAX_EXAMPLE_BYTES)
             owner = self._owners[path] = fleet_pb2.Example.FromString(data).node
             if len(self._owners) > _MAX_OWNERS:

@@ -47,6 +47,7 @@ async def serve(settings: Settings) -> None:
     versions, refused = given_versions.GivenVersions(), refusals.Refusals(store, instruments, _now_ms)
     rules = ingest.Rules(
         versions,
+        view.erasures,
         records=rates.Rates(rates.Rate(settings.upload_records_per_second, 10 * settings.upload_records_per_second)),
         size_bytes=rates.Rates(rates.Rate(settings.upload_bytes_per_second, 16 * settings.upload_bytes_per_second)),
         tell=refused.tell,

@@ -87,14 +87,16 @@ def _check_warning(warning: edge_pb2.Warning, where: str) -> None:
         raise errors.InputError(f"{where}: a warning of model {warning.model} cannot be: its time, or a text too long")
 
 
-def status(report: fleet_pb2.NodeReport) -> dict[str, Any]:
-    """EdgeNode.status as the report says it, but for `lastSeenUnixMs`."""
+def status(report: fleet_pb2.NodeReport, erased_up_to: int = 0) -> dict[str, Any]:
+    """EdgeNode.status as the report says it, but for `lastSeenUnixMs`. `erased_up_to`: the highest number of an erasure
+    that any node was told of; more than that cannot have been carried out."""
     runtime = report.runtime
     return {
         "connected": True,
         "agentVersion": report.agent_version,
         "bootId": report.boot_id,
         "servingAddress": report.serving_address,
+        "erasedUpTo": max(0, min(report.erased_up_to, erased_up_to)) or None,
         "runtime": {
             "arch": runtime.arch,
             "cpuClass": runtime.cpu_class,

@@ -223,7 +223,7 @@ class Sessions:
         self._instruments.reports.add()
         now = self._clock()
         self._readings.offer(reports.readings(report, now, connected=True))
-        status = {**reports.status(report), **certificate_status(stream.peer)}
+        status = {**reports.status(report, self._view.erasures.number), **certificate_status(stream.peer)}
         status["earlierBootIds"] = list(stream.earlier) or None
         self._statuses.tell(stream, status, now)
         self._conflicts.heard(stream.node)
@@ -282,10 +282,10 @@ class Sessions:
 
 def _fingerprint(state: fleet_pb2.DesiredState) -> bytes:
     """Of all but the revision."""
-    digest = hashlib.blake2b(str(state.epoch).encode(), digest_size=16)
-    for assignment in state.assignments:
-        digest.update(assignment.SerializeToString(deterministic=True))
-    return digest.digest()
+    said = fleet_pb2.DesiredState()
+    said.CopyFrom(state)
+    said.revision = 0
+    return hashlib.blake2b(said.SerializeToString(deterministic=True), digest_size=16).digest()
 
 
 def _parse(data: bytes) -> fleet_pb2.NodeReport:

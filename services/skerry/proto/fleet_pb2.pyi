@@ -147,7 +147,7 @@ class Reading(_message.Message):
     def __init__(self, model: _Optional[str] = ..., digest: _Optional[str] = ..., window_s: _Optional[float] = ..., requests: _Optional[int] = ..., offloaded: _Optional[int] = ..., degraded: _Optional[int] = ..., failed: _Optional[int] = ..., confidence_counts: _Optional[_Iterable[int]] = ..., p50_ms: _Optional[float] = ..., p99_ms: _Optional[float] = ..., refused: _Optional[int] = ..., requests_total: _Optional[int] = ..., failed_total: _Optional[int] = ..., refused_total: _Optional[int] = ..., truths: _Optional[int] = ..., absolute_error: _Optional[float] = ..., coverage: _Optional[float] = ...) -> None: ...
 
 class NodeReport(_message.Message):
-    __slots__ = ("node", "agent_version", "boot_id", "sequence", "runtime", "models", "readings", "spool", "serving_address", "name_conflicts", "warnings")
+    __slots__ = ("node", "agent_version", "boot_id", "sequence", "runtime", "models", "readings", "spool", "serving_address", "name_conflicts", "erased_up_to", "warnings")
     NODE_FIELD_NUMBER: _ClassVar[int]
     AGENT_VERSION_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -158,6 +158,7 @@ class NodeReport(_message.Message):
     SPOOL_FIELD_NUMBER: _ClassVar[int]
     SERVING_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     NAME_CONFLICTS_FIELD_NUMBER: _ClassVar[int]
+    ERASED_UP_TO_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     node: str
     agent_version: str
@@ -169,8 +170,9 @@ class NodeReport(_message.Message):
     spool: _edge_pb2.SpoolState
     serving_address: str
     name_conflicts: int
+    erased_up_to: int
     warnings: _containers.RepeatedCompositeFieldContainer[_edge_pb2.Warning]
-    def __init__(self, node: _Optional[str] = ..., agent_version: _Optional[str] = ..., boot_id: _Optional[str] = ..., sequence: _Optional[int] = ..., runtime: _Optional[_Union[Runtime, _Mapping]] = ..., models: _Optional[_Iterable[_Union[ModelReport, _Mapping]]] = ..., readings: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ..., spool: _Optional[_Union[_edge_pb2.SpoolState, _Mapping]] = ..., serving_address: _Optional[str] = ..., name_conflicts: _Optional[int] = ..., warnings: _Optional[_Iterable[_Union[_edge_pb2.Warning, _Mapping]]] = ...) -> None: ...
+    def __init__(self, node: _Optional[str] = ..., agent_version: _Optional[str] = ..., boot_id: _Optional[str] = ..., sequence: _Optional[int] = ..., runtime: _Optional[_Union[Runtime, _Mapping]] = ..., models: _Optional[_Iterable[_Union[ModelReport, _Mapping]]] = ..., readings: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ..., spool: _Optional[_Union[_edge_pb2.SpoolState, _Mapping]] = ..., serving_address: _Optional[str] = ..., name_conflicts: _Optional[int] = ..., erased_up_to: _Optional[int] = ..., warnings: _Optional[_Iterable[_Union[_edge_pb2.Warning, _Mapping]]] = ...) -> None: ...
 
 class Permit(_message.Message):
     __slots__ = ("number", "ttl_ms", "request", "epoch")
@@ -208,15 +210,37 @@ class Assignment(_message.Message):
     warn_json: bytes
     def __init__(self, model: _Optional[str] = ..., digest: _Optional[str] = ..., version: _Optional[int] = ..., target_path: _Optional[str] = ..., rollout: _Optional[str] = ..., attempt: _Optional[int] = ..., permit: _Optional[_Union[Permit, _Mapping]] = ..., rollback: _Optional[bool] = ..., offload_json: _Optional[bytes] = ..., warn_json: _Optional[bytes] = ...) -> None: ...
 
+class Erasure(_message.Message):
+    __slots__ = ("model", "node", "example", "before_unix_ms", "request", "subject")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLE_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    node: bool
+    example: str
+    before_unix_ms: int
+    request: str
+    subject: str
+    def __init__(self, model: _Optional[str] = ..., node: _Optional[bool] = ..., example: _Optional[str] = ..., before_unix_ms: _Optional[int] = ..., request: _Optional[str] = ..., subject: _Optional[str] = ...) -> None: ...
+
 class DesiredState(_message.Message):
-    __slots__ = ("revision", "epoch", "assignments")
+    __slots__ = ("revision", "epoch", "assignments", "erasures", "erased_up_to", "retired")
     REVISION_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
+    ERASURES_FIELD_NUMBER: _ClassVar[int]
+    ERASED_UP_TO_FIELD_NUMBER: _ClassVar[int]
+    RETIRED_FIELD_NUMBER: _ClassVar[int]
     revision: int
     epoch: int
     assignments: _containers.RepeatedCompositeFieldContainer[Assignment]
-    def __init__(self, revision: _Optional[int] = ..., epoch: _Optional[int] = ..., assignments: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ...) -> None: ...
+    erasures: _containers.RepeatedCompositeFieldContainer[Erasure]
+    erased_up_to: int
+    retired: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, revision: _Optional[int] = ..., epoch: _Optional[int] = ..., assignments: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., erasures: _Optional[_Iterable[_Union[Erasure, _Mapping]]] = ..., erased_up_to: _Optional[int] = ..., retired: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CapturedTensor(_message.Message):
     __slots__ = ("name", "datatype", "shape", "raw")
@@ -231,7 +255,7 @@ class CapturedTensor(_message.Message):
     def __init__(self, name: _Optional[str] = ..., datatype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., raw: _Optional[bytes] = ...) -> None: ...
 
 class Example(_message.Message):
-    __slots__ = ("model", "node", "request_id", "digest", "kind", "inputs", "local_logits", "confidence", "route", "reason", "answered_unix_ms", "boot_id", "boot_sequence", "label_map", "series", "series_unix_ms")
+    __slots__ = ("model", "node", "request_id", "digest", "kind", "inputs", "local_logits", "confidence", "route", "reason", "answered_unix_ms", "boot_id", "boot_sequence", "label_map", "series", "series_unix_ms", "subject")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -248,6 +272,7 @@ class Example(_message.Message):
     LABEL_MAP_FIELD_NUMBER: _ClassVar[int]
     SERIES_FIELD_NUMBER: _ClassVar[int]
     SERIES_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
     model: str
     node: str
     request_id: str
@@ -264,7 +289,8 @@ class Example(_message.Message):
     label_map: str
     series: str
     series_unix_ms: int
-    def __init__(self, model: _Optional[str] = ..., node: _Optional[str] = ..., request_id: _Optional[str] = ..., digest: _Optional[str] = ..., kind: _Optional[_Union[CaptureKind, str]] = ..., inputs: _Optional[_Iterable[_Union[CapturedTensor, _Mapping]]] = ..., local_logits: _Optional[_Iterable[float]] = ..., confidence: _Optional[float] = ..., route: _Optional[str] = ..., reason: _Optional[str] = ..., answered_unix_ms: _Optional[int] = ..., boot_id: _Optional[str] = ..., boot_sequence: _Optional[int] = ..., label_map: _Optional[str] = ..., series: _Optional[str] = ..., series_unix_ms: _Optional[int] = ...) -> None: ...
+    subject: str
+    def __init__(self, model: _Optional[str] = ..., node: _Optional[str] = ..., request_id: _Optional[str] = ..., digest: _Optional[str] = ..., kind: _Optional[_Union[CaptureKind, str]] = ..., inputs: _Optional[_Iterable[_Union[CapturedTensor, _Mapping]]] = ..., local_logits: _Optional[_Iterable[float]] = ..., confidence: _Optional[float] = ..., route: _Optional[str] = ..., reason: _Optional[str] = ..., answered_unix_ms: _Optional[int] = ..., boot_id: _Optional[str] = ..., boot_sequence: _Optional[int] = ..., label_map: _Optional[str] = ..., series: _Optional[str] = ..., series_unix_ms: _Optional[int] = ..., subject: _Optional[str] = ...) -> None: ...
 
 class Truth(_message.Message):
     __slots__ = ("model", "node", "example_id", "request_id", "label", "label_map", "values")

@@ -13,7 +13,7 @@ _TASK = "Classification"  # where a spec does not say it
 # have one number per step, and versions answer all quantiles.
 _ANSWER_SHAPE: Mapping[str, object] = {"quantilesPermille": [100, 500, 900], "horizon": 1, "steps": 1}
 _EVERY_VALUE = "every value would get another meaning"
-IMMUTABLE_SPECS = frozenset({"ModelVersion", "Exclusion"})
+IMMUTABLE_SPECS = frozenset({"ModelVersion", "Exclusion", "Erasure"})
 
 
 def new_object(

@@ -21,7 +21,17 @@ from skerry.cli.locations import Locations
 from skerry.core import digests, errors, urls
 
 # Who names before who is named; a rollout's writes go from the last of these to the first.
-KINDS = ("Exclusion", "EdgeNode", "JoinToken", "ModelRollout", "TrainingRun", "EdgeModel", "EdgeFleet", "ModelVersion")
+KINDS = (
+    "Erasure",
+    "Exclusion",
+    "EdgeNode",
+    "JoinToken",
+    "ModelRollout",
+    "TrainingRun",
+    "EdgeModel",
+    "EdgeFleet",
+    "ModelVersion",
+)
 PREFIXES = ("labels", "truths", "proposals", "runs", "datasets", "examples", "sha256")
 TIMESTAMP = "metadata/timestamp.json"
 _IN_MEMORY_BYTES = 32 << 20

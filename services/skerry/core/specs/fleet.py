@@ -100,7 +100,7 @@ class ModelReport:
 class EdgeNode:
     """`last_seen_ms` is 0 for a node that was never seen. `approved_key`: digest of the public key that may speak for
     the node; empty where nodes need no certificate. `trusted`: it teaches without a bound. `heartbeat_s`: longest time
-    between heartbeats while connected."""
+    between heartbeats while connected. `erased_up_to`: the highest number of an Erasure that it carried out."""
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -111,6 +111,7 @@ class EdgeNode:
     connected: bool = False
     last_seen_ms: int = 0
     heartbeat_s: int = liveness.HEARTBEAT_S
+    erased_up_to: int = 0
     assignments: tuple[Assignment, ...] = ()
     reports: tuple[ModelReport, ...] = ()
 
@@ -249,6 +250,7 @@ def _node_status(node: EdgeNode, reader: Reader) -> EdgeNode:
         connected=reader.flag("connected", False),
         last_seen_ms=reader.integer("lastSeenUnixMs", 0),
         heartbeat_s=reader.integer("markSeconds", liveness.HEARTBEAT_S, 1, 3600),
+        erased_up_to=reader.integer("erasedUpTo", 0),
         reports=reader.each("models", _report, limit=1000),
     )
 
