@@ -33,7 +33,7 @@ from skerry.controller import condition_json, publish, reconcile, runs
 from skerry.controller.jobs.memory import MemoryJobs
 from skerry.controller.jobs.protocol import State
 from skerry.controller.store import Store
-from skerry.core import contract, datasets, digests, specs, writers
+from skerry.core import comparisons, contract, datasets, digests, evidence_counters, specs, truth_delay, writers
 from skerry.core.tasks import Classification, Task
 
 T0_MS = 1_790_000_000_000
@@ -172,11 +172,19 @@ class World:
                     self.answer(name, report["digest"], 200)
 
     def answer(self, node: str, digest: str, n: int) -> None:
-        key = f"evidence:{MODEL}:{digests.hex_of(digest)}:{node}:{self.now_ms // 5000}"
         bad = n * 3 // 10 if digest in self.bad else n // 100
-        self.fleetstate.add(key, {"n": n, "bad": bad}, ttl_s=1000)
-        met = contract.requests_counter(MODEL, digest, node, contract.requests_bucket(self.now_ms))
-        self.fleetstate.add(met, {"n": 20, "bad": 20 if digest in self.refusing else 0}, ttl_s=1000)
+        self._count(contract.Counted.ANSWERS, node, digest, n, bad, truth_delay.of(self.task))
+        refused = 20 if digest in self.refusing else 0
+        self._count(contract.Counted.REQUESTS, node, digest, 20, refused, truth_delay.AT_ONCE)
+
+    def _count(
+        self, kind: contract.Counted, node: str, digest: str, n: int, bad: int, delay: truth_delay.TruthDelay
+    ) -> None:
+        rollouts = [(one.spec, one.status) for one in self.objects.list("ModelRollout")]
+        since = comparisons.by_model(rollouts).get(MODEL, frozenset())
+        amounts, latest = {node: n, contract.bad_field(node): bad}, {contract.newest_field("test"): self.now_ms}
+        for counter in evidence_counters.counters_of(kind, MODEL, digest, self.now_ms, since, delay):
+            self.fleetstate.add(counter.key, amounts, ttl_s=1000, latest=latest)
 
     def train(self, run: str) -> None:
         """A job that proposes a version of its own and ends well."""

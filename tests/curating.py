@@ -15,7 +15,7 @@ from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.adapters.streams.memory import MemoryStreams
 from skerry.core import contract, dataset_parts, datasets, digests, errors, evidence_counters, truth_delay
-from skerry.core.tasks import Classification
+from skerry.core.tasks import Classification, Task
 from skerry.curator import telling
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.example_store import ExampleStore
@@ -35,6 +35,7 @@ from skerry.curator.work_stream import WorkStream
 from skerry.proto import fleet_pb2
 
 _T = TypeVar("_T")
+Count = tuple[int, int]
 VERSION = "sha256:" + "ab" * 32
 INPUT = datasets.Input("image", "UINT8", (2, 2))
 TASK = LabelTask("digits", Classification(("zero", "one", "two")), INPUT)
@@ -66,9 +67,12 @@ def truth(data: bytes, label: int) -> bytes:
     return bytes(made.SerializeToString(deterministic=True))
 
 
-def counter(model: str, digest: str, node: str, answered_unix_ms: int) -> str:
-    """Where the answers of then are counted, whose truth comes at once."""
-    return evidence_counters.counters_of(model, digest, node, answered_unix_ms, truth_delay.AT_ONCE)[0]
+def counted(world: "World", model: str, digest: str, node: str, at_ms: int, task: Task = TASK.answers) -> list[Count]:
+    """(answers, bad ones) of then, in each bucket of time that holds them."""
+    delay = truth_delay.of(task)
+    buckets = evidence_counters.counters_of(contract.Counted.ANSWERS, model, digest, at_ms, (), delay)
+    found = world.fleetstate.count([bucket.key for bucket in buckets])
+    return [(fields.get(node, 0), fields.get(contract.bad_field(node), 0)) for fields in found]
 
 
 class FakeTeacher:
@@ -142,11 +146,11 @@ class World:
         self.restart()
 
     def restart(self) -> None:
-        evidence, store = EvidenceCounts(self.fleetstate), ExampleStore(self.blobs)
         models: dict[str, ModelState] = {}
         self.lives += 1
         self.is_dead = False
         name, stale_s = f"{self.name}-{self.lives}", self.settings.stale_s
+        evidence, store = EvidenceCounts(self.fleetstate, name), ExampleStore(self.blobs)
         in_hand = InHand(self.blobs, name, self.clock, stale_s, self.has_ended)
         tell = telling.events_of_models(self.objects, self.events)
         self.setting_aside = SettingAside(models, in_hand, SetAsideStore(self.blobs), self.clock.unix_ms, tell)
@@ -160,6 +164,7 @@ class World:
             scanning,
             self.objects,
             self.fleetstate,
+            evidence,
             self.blobs,
             self.settings,
             self.clock,

@@ -4,6 +4,7 @@ The truth goes the curator's way into the counters, and the controller's way out
 clock.
 """
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from rollout_world import World
 
 from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.controller import observe
-from skerry.core import datasets, evidence, rollout, truth_delay
+from skerry.core import comparisons, datasets, evidence, rollout, truth_delay
 from skerry.core.tasks import Forecast
 from skerry.curator import examples
 from skerry.curator.evidence import EvidenceCounts
@@ -40,7 +41,7 @@ class LateTruthWorld(World):
         super().__init__(nodes)
         self.delay, self.bad_every = truth_delay.of(TASK), bad_every
         self.fleetstate = MemoryFleetState(lambda: self.now_ms / 1000)
-        self.counts = EvidenceCounts(self.fleetstate)
+        self.counts = EvidenceCounts(self.fleetstate, "curator")
         self.waiting: list[Answered] = []  # for their truth
         self.answers: Counter[str] = Counter()  # by node
         self.next_answer_ms = self.now_ms
@@ -66,6 +67,8 @@ class LateTruthWorld(World):
                 self.waiting.append(Answered(agent.name, agent.active.digest, self.now_ms, is_bad))
 
     def _tell_truths(self) -> None:
+        stored = [(one.spec, json.loads(one.status)) for one in self.rollouts.values()]
+        self.counts.follow(comparisons.by_model(stored))
         due = [one for one in self.waiting if one.at_ms + TASK.horizon_ms <= self.now_ms]
         self.waiting = self.waiting[len(due) :]
         for one in due:

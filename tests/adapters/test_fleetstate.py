@@ -60,6 +60,17 @@ def test_counters_add_up_per_field(state: FleetState) -> None:
     assert list(state.count([])) == []
 
 
+def test_a_counter_keeps_the_latest_of_what_is_not_added_up(state: FleetState) -> None:
+    state.add("c", {"n": 2}, ttl_s=60, latest={"@a": 7})
+    state.add("c", {"n": 3}, ttl_s=60, latest={"@a": 6, "@b": 1})
+    assert [dict(one) for one in state.count(["c"])] == [{"n": 5, "@a": 6, "@b": 1}]
+
+
+def test_of_a_counter_only_some_fields_can_be_asked_for(state: FleetState) -> None:
+    state.add("c", {"n": 2, "m": 3}, ttl_s=60)
+    assert [dict(one) for one in state.count(["c", "unknown"], ["m", "x"])] == [{"m": 3}, {}]
+
+
 def test_readings_and_counters_do_not_meet(state: FleetState) -> None:
     state.add("x:counter", {"n": 1}, ttl_s=60)
     state.put("x:reading", "1", ttl_s=60)

@@ -12,29 +12,32 @@ LOAD = Forecast("load", "kWh", (100, 500, 900), 3600, horizon=24)
 
 
 class Watched(MemoryFleetState):
-    """Remembers the kinds of counters that were asked for."""
+    """Remembers which answers were asked for: since a comparison began, or the width of their bucket."""
 
     def __init__(self) -> None:
         super().__init__()
         self.asked: set[str] = set()
 
-    def count(self, counters: Sequence[str]) -> Sequence[Mapping[str, int]]:
-        self.asked |= {counter.partition(":")[0] for counter in counters}
-        return super().count(counters)
+    def count(self, counters: Sequence[str], fields: Sequence[str] = ()) -> Sequence[Mapping[str, int]]:
+        parts = [counter.split(":") for counter in counters]
+        self.asked |= {part[3] for part in parts if part[0] == "answered"}
+        return super().count(counters, fields)
 
 
-def test_the_truth_of_forecasts_is_read_from_wide_counters_too(tmp_path: Path) -> None:
+def test_the_past_of_forecasts_is_read_in_buckets_of_hours(tmp_path: Path) -> None:
     world = controlling.World(tmp_path)
     world.import_version(1)
     world.run(25)
-    world.edit_model(rollout={"analysis": {"minSamples": 10_000_000}})
+    analysis = {"minSamples": 10_000_000, "baseline": "Historical"}
+    whole = [{"name": "all", "size": "100%", "soakSeconds": 1}]  # no node is left on the stable version
+    world.edit_model(rollout={"analysis": analysis, "waves": whole})
     world.ask_run("run-1")
     world.run(15)
     world.fleetstate = Watched()
     world.restart()
     world.run(5)
-    assert world.phase("digits-v2-auto") == "Progressing" and world.fleetstate.asked == {"evidence", "requests"}
+    assert world.phase("digits-v2-auto") == "Progressing" and world.fleetstate.asked == {"since", "300000"}
     world.replace_model(task="Forecast", classNames=None, **LOAD.to_json())
     world.now_ms += LOAD.step_ms
     world.run(5)
-    assert world.fleetstate.asked == {"evidence", "evidence-wide", "requests"}
+    assert world.fleetstate.asked == {"since", "300000", str(6 * LOAD.step_ms)}

@@ -23,14 +23,14 @@ HEX = "ab" * 32
         pytest.param(contract.spool_reading("north"), "spool:north", id="a node's spool"),
         pytest.param(contract.curator_reading("m"), "curator:m", id="what the curator says"),
         pytest.param(
-            contract.evidence_counter("m", f"sha256:{HEX}", "north", 12_345 // contract.EVIDENCE_BUCKET_MS),
-            f"evidence:m:{HEX}:north:2",
-            id="a counter of answers, five seconds each",
+            contract.comparison_counter(contract.Counted.ANSWERS, "m", f"sha256:{HEX}", 12_345),
+            f"answered:m:{HEX}:since:12345",
+            id="a counter of answers since a rollout compares",
         ),
         pytest.param(
-            contract.wide_evidence_counter("m", f"sha256:{HEX}", "north", 3),
-            f"evidence-wide:m:{HEX}:north:3",
-            id="a counter of answers whose truth comes late",
+            contract.bucket_counter(contract.Counted.REQUESTS, "m", f"sha256:{HEX}", 300_000, 3),
+            f"requested:m:{HEX}:300000:3",
+            id="a counter of the requests of five minutes",
         ),
         pytest.param(
             contract.stream_entry("m", f"sha256:{HEX}", contract.TRUTH),
@@ -59,7 +59,7 @@ def test_what_is_no_digest_names_nothing(digest: str) -> None:
     with pytest.raises(errors.InputError):
         contract.dataset_path("m", digest)
     with pytest.raises(errors.InputError):
-        contract.evidence_counter("m", digest, "north", 1)
+        contract.comparison_counter(contract.Counted.ANSWERS, "m", digest, 1)
 
 
 def test_a_record_that_fits_an_upload_is_taken_again_from_storage() -> None:

@@ -1,10 +1,8 @@
 """What follows from how long the truth of an answer takes: which counters, which labels count, what is old."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from skerry.core import digests, evidence, evidence_counters, truth_delay
+from skerry.core import evidence, truth_delay
 from skerry.core.arms import Count
 from skerry.core.evidence import Evidence
 from skerry.core.gates import Outcome
@@ -14,7 +12,6 @@ from skerry.core.truth_delay import AT_ONCE, TruthDelay
 
 NOW_MS = 1_790_000_000_000
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
-DIGEST = digests.sha256(b"v")
 HOURLY = TruthDelay(24 * HOUR_MS, HOUR_MS)
 CLASSES = Classification(("no", "yes"))
 LOAD = Forecast("load", "kWh", (100, 500, 900), 3600, horizon=24)
@@ -24,9 +21,6 @@ def test_of_classes_everything_is_as_long_as_it_was() -> None:
     assert truth_delay.of(CLASSES) == AT_ONCE
     assert (AT_ONCE.lifetime_ms, AT_ONCE.max_age_ms, AT_ONCE.patience_ms(200)) == (DAY_MS, 900_000, 0)
     assert AT_ONCE.overlap == 1 and not AT_ONCE.is_late
-    assert evidence_counters.counters_of("m", DIGEST, "a", 12_345, AT_ONCE) == (
-        f"evidence:m:{digests.hex_of(DIGEST)}:a:2",
-    )
 
 
 def test_of_forecasts_everything_lasts_longer_than_their_horizon() -> None:
@@ -55,40 +49,6 @@ def test_by_which_label_an_answer_counts(
     for task, counts in ((CLASSES, of_a_class), (LOAD, of_a_forecast)):
         found = truth_delay.becomes_evidence(task, had_label=had_label, had_truth=had_truth, has_truth=has_truth)
         assert found is counts
-
-
-def written(answered_ms: int, delay: TruthDelay) -> set[str]:
-    return set(evidence_counters.counters_of("m", DIGEST, "a", answered_ms, delay))
-
-
-def read(since_ms: int, delay: TruthDelay) -> list[str]:
-    spans = evidence_counters.spans_since(since_ms, NOW_MS, delay)
-    return [span.key("m", DIGEST, "a", bucket) for span in spans for bucket in range(span.first, span.stop)]
-
-
-@given(
-    horizon_ms=st.integers(1, 400 * DAY_MS),
-    step_ms=st.integers(1000, 366 * DAY_MS),
-    since_ago_ms=st.integers(0, 500 * DAY_MS),
-    share=st.floats(0, 1),
-)
-def test_every_answer_since_a_moment_is_read_once_and_none_of_before(
-    horizon_ms: int, step_ms: int, since_ago_ms: int, share: float
-) -> None:
-    delay = TruthDelay(horizon_ms, step_ms)
-    narrow_ms, wide_ms = evidence_counters.bucket_widths_ms(delay)
-    since_ms = NOW_MS - since_ago_ms
-    reachable_ms = max(since_ms, NOW_MS - delay.window_ms)
-    answered_ms = min(NOW_MS, reachable_ms + narrow_ms + int(share * (NOW_MS - reachable_ms)))
-    keys = read(since_ms, delay)
-    counted = [key for key in keys if key in written(answered_ms, delay)]
-    assert len(counted) == (1 if answered_ms >= -(-reachable_ms // narrow_ms) * narrow_ms else 0)
-    assert not written(since_ms - 1, delay) & set(keys)
-    assert len(keys) == len(set(keys)) <= wide_ms // narrow_ms + delay.window_ms // wide_ms + 2 <= 2162
-
-
-def test_a_day_long_horizon_has_few_counters_though_answers_count_for_a_month() -> None:
-    assert len(read(NOW_MS - 10 * DAY_MS, HOURLY)) <= 720 + 10 * 24 + 1
 
 
 @pytest.mark.parametrize(

@@ -186,4 +186,4 @@ def test_what_the_teacher_answers_about_a_node_that_was_forgotten_meanwhile_is_n
     world.work(8)
     assert teacher.asked == (trouble != "refuses") and world.labels == []
     assert world.state.captured_rows.rows == [] and world.state.dropped == {"excluded": 1}
-    assert world.fleetstate.get("evidence:") == {}
+    assert world.fleetstate.counters == set()

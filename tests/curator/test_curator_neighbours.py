@@ -57,8 +57,7 @@ def test_truths_and_evidence_need_no_teacher() -> None:
         world.upload(truth_of_faces(data, 1), kind="truth", about=data, model="faces")
     world.work(2)
     assert len(world.labels_of("faces")) == 20
-    key = curating.counter("faces", curating.VERSION, "north", 7_000)
-    assert world.fleetstate.count([key]) == [{"n": 20, "bad": 20}]
+    assert curating.counted(world, "faces", curating.VERSION, "north", 7_000) == 2 * [(20, 20)]
 
 
 def test_a_truth_that_came_before_its_example_labels_it_without_a_teacher() -> None:

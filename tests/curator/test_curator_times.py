@@ -25,6 +25,6 @@ def test_what_the_clock_may_be(answered_unix_ms: int, counts: bool) -> None:
     assert world.clock.unix_ms() == NOW_MS
     world.upload(curating.example(1, kind=fleet_pb2.EXPLORATION, answered_unix_ms=answered_unix_ms))
     world.work(3)
-    key = curating.counter("digits", curating.VERSION, "north", answered_unix_ms)
-    assert bool(world.fleetstate.count([key])[0]) is counts
+    counted = curating.counted(world, "digits", curating.VERSION, "north", answered_unix_ms)
+    assert counted == 2 * [(1 if counts else 0, counted[0][1])]
     assert world.state.captured_rows.counts.exploration == 1

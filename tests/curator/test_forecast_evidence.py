@@ -5,13 +5,12 @@ import curating
 import manifests
 import pytest
 
-from skerry.core import digests, evidence_counters, truth_delay
+from skerry.core import digests
 from skerry.core.confidence import Calibration
 from skerry.curator import field_bounds
 from skerry.proto import fleet_pb2
 
 HOUR = 50  # is answered 1, 1
-DELAY = truth_delay.of(forecasts.LOAD)
 IMPORTED = digests.sha256(b"an imported version")
 
 
@@ -42,10 +41,9 @@ def answered(world: curating.World, digest: str, values: list[float], **changes:
     return data
 
 
-def counted(world: curating.World, digest: str, answered_ms: int = 1_000_000 + HOUR) -> list[dict[str, int]]:
-    """In the narrow and the wide counter of the answer."""
-    keys = evidence_counters.counters_of("load", digest, "north", answered_ms, DELAY)
-    return [dict(fields) for fields in world.fleetstate.count(keys)]
+def counted(world: curating.World, digest: str, answered_ms: int = 1_000_000 + HOUR) -> curating.Count:
+    [found] = curating.counted(world, "load", digest, "north", answered_ms, forecasts.LOAD)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -60,7 +58,7 @@ def test_an_answer_is_bad_when_its_error_is_above_the_bound(
 ) -> None:
     digest = version(world, 2, bound=2.5)
     answered(world, digest, values)
-    assert counted(world, digest) == 2 * [{"n": 1, "bad": bad}]
+    assert counted(world, digest) == (1, bad)
 
 
 def test_an_answer_counts_once_though_its_truth_is_corrected_and_the_curator_begins_again(
@@ -73,7 +71,7 @@ def test_an_answer_counts_once_though_its_truth_is_corrected_and_the_curator_beg
     world.restart()
     world.work()
     assert world.labeling.models["load"].captured_rows.rows[0].label.values == (30.0, 40.0)
-    assert counted(world, digest) == 2 * [{"n": 1, "bad": 0}]
+    assert counted(world, digest) == (1, 0)
 
 
 def test_a_truth_that_comes_three_weeks_later_still_counts(world: curating.World) -> None:
@@ -84,13 +82,13 @@ def test_a_truth_that_comes_three_weeks_later_still_counts(world: curating.World
     world.clock.now_s += 21 * 86_400
     world.upload(forecasts.truth(data, [3.0, 4.0]), kind="truth", about=data, model="load")
     world.work()
-    assert counted(world, digest) == 2 * [{"n": 1, "bad": 0}]
+    assert counted(world, digest) == (1, 0)
 
 
 def test_hard_answers_do_not_count(world: curating.World) -> None:
     digest = version(world, 2, bound=2.5)
     answered(world, digest, [3.0, 4.0], kind=fleet_pb2.HARD)
-    assert counted(world, digest) == [{}, {}]
+    assert counted(world, digest) == (0, 0)
 
 
 def test_an_imported_version_is_held_to_the_bound_of_the_newest_trained_one(world: curating.World) -> None:
@@ -99,13 +97,13 @@ def test_an_imported_version_is_held_to_the_bound_of_the_newest_trained_one(worl
     version(world, 2, bound=2.5)
     version(world, 3, bound=2.4)
     answered(world, IMPORTED, [3.0, 4.0])
-    assert counted(world, IMPORTED) == 2 * [{"n": 1, "bad": 1}]
+    assert counted(world, IMPORTED) == (1, 1)
 
 
 def test_without_a_bound_nothing_counts_until_one_is_known(world: curating.World) -> None:
     bounds = field_bounds.FieldBounds(world.blobs, world.objects, world.clock)
     answered(world, IMPORTED, [3.0, 4.0])
-    assert counted(world, IMPORTED) == [{}, {}]
+    assert counted(world, IMPORTED) == (0, 0)
     assert bounds.of("load", IMPORTED) == field_bounds.UNKNOWN
     version(world, 2, bound=2.5)
     assert bounds.of("load", IMPORTED) == field_bounds.UNKNOWN, "it is not asked for with every answer"
@@ -116,4 +114,4 @@ def test_without_a_bound_nothing_counts_until_one_is_known(world: curating.World
 def test_a_manifest_of_another_model_sets_no_bound(world: curating.World) -> None:
     digest = version(world, 2, bound=2.5, model="other")
     answered(world, digest, [3.0, 4.0])
-    assert counted(world, digest) == [{}, {}]
+    assert counted(world, digest) == (0, 0)

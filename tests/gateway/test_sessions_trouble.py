@@ -10,8 +10,11 @@ import pytest
 from sessions_world import DIGEST, FakeCall, Gateway, report, settled
 
 from skerry.adapters.fleetstate.memory import MemoryFleetState
+from skerry.adapters.fleetstate.protocol import NOTHING
 from skerry.adapters.objects.memory import MemoryObjects
-from skerry.core import contract, errors
+from skerry.core import contract, errors, evidence_counters
+from skerry.core.contract import Counted
+from skerry.core.truth_delay import AT_ONCE
 from skerry.gateway import reports
 from skerry.proto import fleet_pb2
 from skerry.rpc.methods import Status
@@ -38,10 +41,10 @@ def met(sequence: int, total: int, refused: int = 0, failed: int = 0, **changes:
     return report(sequence, readings=[reading], **changes)
 
 
-def requests(gateway: Gateway) -> dict[str, int]:
-    key = contract.requests_counter("digits", DIGEST, "north", contract.requests_bucket(gateway.now_ms))
-    (found,) = gateway.fleetstate.count([key])
-    return dict(found)
+def requests(gateway: Gateway, *since: int) -> list[Mapping[str, int]]:
+    """Of this moment, in each counter."""
+    counters = evidence_counters.counters_of(Counted.REQUESTS, "digits", DIGEST, gateway.now_ms, since, AT_ONCE)
+    return list(gateway.fleetstate.count([counter.key for counter in counters]))
 
 
 async def test_requests_are_counted_by_version_as_they_rise_from_report_to_report_and_over_streams() -> None:
@@ -49,14 +52,32 @@ async def test_requests_are_counted_by_version_as_they_rise_from_report_to_repor
     writing = asyncio.create_task(gateway.readings.run())
     async with gateway.stream(met(1, 1000, 7)) as call:  # of before this gateway heard the node: counted by another
         call.say(met(2, 1010, 9, 1))
-        await settled(lambda: requests(gateway) == {"n": 10, "bad": 3})
+        await settled(lambda: requests(gateway) == 2 * [{"north": 10, "north!": 3}])
         call.say(met(2, 2000, 9, 1))  # a report that came twice
         call.say(met(3, 1011, 9, 1))
     async with gateway.stream(met(4, 1031, 9, 1)) as call:
-        await settled(lambda: requests(gateway) == {"n": 31, "bad": 3})
+        await settled(lambda: requests(gateway) == 2 * [{"north": 31, "north!": 3}])
         call.say(met(1, 5, 5, boot_id="b2"))  # the agent was started again: its totals began at zero
-        await settled(lambda: requests(gateway) == {"n": 36, "bad": 8})
+        await settled(lambda: requests(gateway) == 2 * [{"north": 36, "north!": 8}])
     writing.cancel()
+
+
+async def test_requests_count_for_the_comparison_that_goes_on() -> None:
+    gateway = Gateway(MemoryObjects())
+    writing = asyncio.create_task(gateway.readings.run())
+    since = contract.comparison_counter(Counted.REQUESTS, "digits", DIGEST, 7)
+    async with gateway.stream(met(1, 0)) as call:
+        call.say(met(2, 4, 1))
+        await settled(lambda: requests(gateway) == 2 * [{"north": 4, "north!": 1}])
+        gateway.objects.create("ModelRollout", "r", {"model": "digits"}, manager="operator")
+        for sequence, state in ((3, "Progressing"), (4, "Succeeded")):
+            status = {"state": state, "evidenceSinceUnixMs": 7}
+            gateway.objects.patch("ModelRollout", "r", manager="controller", status=status)
+            gateway.look()
+            call.say(met(sequence, 10 * sequence, 1))
+        await settled(lambda: requests(gateway) == 2 * [{"north": 40, "north!": 1}])
+    writing.cancel()
+    assert dict(gateway.fleetstate.count([since])[0]) == {"north": 26}
 
 
 async def test_counts_wait_while_redis_is_away() -> None:
@@ -69,7 +90,7 @@ async def test_counts_wait_while_redis_is_away() -> None:
         call.say(met(3, 10, 2))
         gateway.readings._fleetstate = here
         call.say(met(4, 12, 2))
-        await settled(lambda: requests(gateway) == {"n": 12, "bad": 2})
+        await settled(lambda: requests(gateway) == 2 * [{"north": 12, "north!": 2}])
     writing.cancel()
 
 
@@ -97,7 +118,9 @@ class AwayState(MemoryFleetState):
     def put(self, key: str, value: str, *, ttl_s: float) -> None:
         raise errors.UnavailableError("Redis did not answer")
 
-    def add(self, counter: str, amounts: Mapping[str, int], *, ttl_s: float) -> None:
+    def add(
+        self, counter: str, amounts: Mapping[str, int], *, ttl_s: float, latest: Mapping[str, int] = NOTHING
+    ) -> None:
         raise errors.UnavailableError("Redis did not answer")
 
 

@@ -9,10 +9,7 @@ from dataclasses import dataclass, replace
 
 from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.core import arms, contract, errors, evidence, evidence_counters, truth_delay
-
-_REQUEST_BUCKETS = 4320  # a day and a half; no counter of requests lives as long
-_RECENT_REQUEST_BUCKETS = 720  # six hours, of a rollout that lasts for days: each look reads one of each node
-Spans = Sequence[evidence_counters.Span]
+from skerry.core.contract import Counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +33,26 @@ def count(
     delay: truth_delay.TruthDelay = truth_delay.AT_ONCE,
 ) -> evidence.Evidence:
     """Answers and bad ones of `canary` and `baseline`, but for those of `excluded` nodes, requests and failures of
-    `canary` and `before`, node by node. The truth of an answer takes `delay`."""
+    `canary` and `before`, node by node. The comparison began when `canary` did; an arm since another moment is of the
+    past. The truth of an answer takes `delay`."""
 
-    def answers(arm: Arm) -> tuple[arms.Count, ...]:
-        spans = evidence_counters.spans_since(arm.since_ms, now_ms, delay)
-        return _count(fleetstate, spans, model, _without(arm, excluded), now_ms)
-
-    def requests(arm: Arm) -> tuple[arms.Count, ...]:
-        limit = _RECENT_REQUEST_BUCKETS if delay.is_late else _REQUEST_BUCKETS
-        return _count(fleetstate, _request_spans(arm.since_ms, now_ms, limit), model, arm, now_ms)
+    def read(kind: Counted, arm: Arm, delay: truth_delay.TruthDelay) -> tuple[arms.Count, ...]:
+        if not arm.nodes:
+            return ()
+        if arm.since_ms == canary.since_ms:
+            counters = [contract.comparison_counter(kind, model, arm.digest, arm.since_ms)]
+        else:
+            counters = evidence_counters.past(kind, model, arm.digest, arm.since_ms, now_ms, delay)
+        fields = evidence_counters.fields_of(arm.nodes) if arm is before else ()  # few nodes, of all that there are
+        return evidence_counters.counts(fleetstate.count(counters, fields), arm.nodes, now_ms)
 
     try:
         return evidence.Evidence(
-            canary=answers(canary),
-            baseline=answers(baseline),
+            canary=read(Counted.ANSWERS, _without(canary, excluded), delay),
+            baseline=read(Counted.ANSWERS, _without(baseline, excluded), delay),
             read_ms=now_ms,
-            canary_requests=requests(canary),
-            baseline_requests=requests(before),
+            canary_requests=read(Counted.REQUESTS, canary, truth_delay.AT_ONCE),
+            baseline_requests=read(Counted.REQUESTS, before, truth_delay.AT_ONCE),
         )
     except errors.UnavailableError as exc:
         return evidence.Evidence(read_ms=now_ms, error=str(exc))
@@ -60,26 +60,3 @@ def count(
 
 def _without(arm: Arm, excluded: Collection[str]) -> Arm:
     return replace(arm, nodes=[node for node in arm.nodes if node not in excluded])
-
-
-def _request_spans(since_ms: int, now_ms: int, limit: int) -> Spans:
-    """Buckets of requests are long, and the digest alone says which version they met: the first one counts too."""
-    last = contract.requests_bucket(now_ms)
-    first = max(contract.requests_bucket(since_ms), last - limit + 1)
-    return (evidence_counters.Span(contract.REQUESTS_BUCKET_MS, first, last + 1, contract.requests_counter),)
-
-
-def _count(fleetstate: FleetState, spans: Spans, model: str, arm: Arm, now_ms: int) -> tuple[arms.Count, ...]:
-    buckets = [(span, bucket) for span in spans for bucket in range(span.first, span.stop)]
-    keys = [span.key(model, arm.digest, node, bucket) for node in arm.nodes for span, bucket in buckets]
-    counted = iter(fleetstate.count(keys) if keys else ())
-    counts = []
-    for node in arm.nodes:
-        n = bad = newest_ms = 0
-        for span, bucket in buckets:
-            fields = next(counted)
-            if fields.get(contract.ANSWERS, 0):
-                newest_ms = min(now_ms, (bucket + 1) * span.bucket_ms)
-            n, bad = n + fields.get(contract.ANSWERS, 0), bad + fields.get(contract.BAD_ANSWERS, 0)
-        counts.append(arms.Count(node, n, bad, newest_ms))
-    return tuple(counts)

@@ -5,6 +5,8 @@ What is inside stands elsewhere: `proto/` for messages, `core.datasets`, `core.s
 documents. Content by digest is `core.digests.blob_path`.
 """
 
+from enum import StrEnum
+
 from skerry.core import digests
 
 # The fleet's services, as methods are called.
@@ -33,14 +35,17 @@ MAX_NODE_WARNINGS = 16  # that a node's report names, the newest
 MAX_READING_TRUTHS = 500  # of one version on one node; older ones are told no more
 NODE_READINGS, SPOOL_READINGS, CURATOR_READINGS = "node:", "spool:", "curator:"
 
-# Counters of labelled answers: curator to controller (`core.evidence_counters` says which).
-EVIDENCE_BUCKET_MS = 5000
-ANSWERS, BAD_ANSWERS = "n", "bad"  # fields of a counter; bad: disagrees with the label
+# Counters: of answers whose truth is known, curator to controller; of requests, gateway to controller, where bad ones
+# failed on the node, or were refused there although one of its versions takes requests of that form
+# (`core.evidence_counters` says which counters there are). A field for each node, one for what was bad of it, and one
+# of each writer with the time of the newest. Neither sign can be in a node's name.
+_BAD_SIGN, _NEWEST_SIGN = "!", "@"
 
-# Counters of requests, with the same fields: gateway to controller. Bad: failed on the node, or refused there although
-# one of its versions takes requests of that form.
-REQUESTS_BUCKET_MS = 30_000
-COUNTERS_TTL_S = 86_400.0
+
+class Counted(StrEnum):
+    ANSWERS = "answered"
+    REQUESTS = "requested"
+
 
 # Training jobs: trainer to gateway and controller.
 MAX_CONTENT_BYTES = 320 << 20  # a part of a dataset has up to 256 MiB of rows
@@ -136,20 +141,23 @@ def curator_reading(model: str) -> str:
     return f"{CURATOR_READINGS}{model}"
 
 
-def evidence_counter(model: str, digest: str, node: str, bucket: int) -> str:
-    """The counter of one version's answers on one node. Raises InputError for what is no digest."""
-    return f"evidence:{model}:{digests.hex_of(digest)}:{node}:{bucket}"
+def comparison_counter(kind: Counted, model: str, digest: str, since_ms: int) -> str:
+    """What a version met since a rollout began to compare. Raises InputError for what is no digest."""
+    return f"{kind}:{model}:{digests.hex_of(digest)}:since:{since_ms}"
 
 
-def wide_evidence_counter(model: str, digest: str, node: str, bucket: int) -> str:
-    """The same in wide buckets, of answers whose truth comes late. Raises InputError for what is no digest."""
-    return f"evidence-wide:{model}:{digests.hex_of(digest)}:{node}:{bucket}"
+def bucket_counter(kind: Counted, model: str, digest: str, width_ms: int, bucket: int) -> str:
+    """What a version met in a bucket of time. Raises InputError for what is no digest."""
+    return f"{kind}:{model}:{digests.hex_of(digest)}:{width_ms}:{bucket}"
 
 
-def requests_bucket(unix_ms: int) -> int:
-    return unix_ms // REQUESTS_BUCKET_MS
+def bad_field(node: str) -> str:
+    return node + _BAD_SIGN
 
 
-def requests_counter(model: str, digest: str, node: str, bucket: int) -> str:
-    """The counter of the requests for one version on one node. Raises InputError for what is no digest."""
-    return f"requests:{model}:{digests.hex_of(digest)}:{node}:{bucket}"
+def newest_field(writer: str) -> str:
+    return _NEWEST_SIGN + writer
+
+
+def is_newest_field(field: str) -> bool:
+    return field.startswith(_NEWEST_SIGN)

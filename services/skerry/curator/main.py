@@ -45,9 +45,9 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     blob_store, readings = blobs.open_shared(settings.blobs), fleetstate.open_fleetstate(settings.redis_url)
-    evidence, store = EvidenceCounts(readings), ExampleStore(blob_store)
-    models: dict[str, ModelState] = {}
     name = identity.new()
+    evidence, store = EvidenceCounts(readings, name), ExampleStore(blob_store)
+    models: dict[str, ModelState] = {}
     in_hand = InHand(blob_store, name, time.monotonic, settings.stale_s, identity.has_ended)
     resources = objects.open_objects(settings.objects)
     tell = telling.events_of_models(resources, events.open_events(settings.objects, "skerry-curator"))
@@ -55,7 +55,7 @@ async def serve(settings: Settings) -> None:
     setting_aside = SettingAside(models, in_hand, SetAsideStore(blob_store), _unix_ms, tell)
     labeling = Labeling(models, store, evidence, bounds, setting_aside, _unix_ms, settings.temperature)
     scanning = Scanning(labeling, store, setting_aside)
-    schedule = Schedule(models, scanning, resources, readings, blob_store, settings, time.monotonic, _unix_ms)
+    schedule = Schedule(models, scanning, resources, readings, evidence, blob_store, settings, time.monotonic, _unix_ms)
     numbers = metrics.families(models, setting_aside, _unix_ms)
     heartbeat = Heartbeat("curator", lambda: objects.silent_s(resources), more=numbers.render)
     with ThreadPoolExecutor(1, thread_name_prefix="labeling") as thread:
@@ -77,7 +77,7 @@ async def serve(settings: Settings) -> None:
                 look_s=settings.rescan_seconds,
             )
             # Followed, models are read from a watch and not asked for in every round; what retention reads is not.
-            followed = ("EdgeModel", "EdgeNode", "Erasure", "Exclusion")
+            followed = ("EdgeModel", "EdgeNode", "Erasure", "Exclusion", "ModelRollout")
             await run(functools.partial(resources.changes, 0, timeout_s=0.0, kinds=followed))
             await run(schedule.tick)
             ready: dict[str, object] = {"event": "ready", "service": "curator"}

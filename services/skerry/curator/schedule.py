@@ -12,8 +12,9 @@ from skerry.adapters.blobs.protocol import SharedBlobs
 from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.objects.protocol import Object, Objects
 from skerry.adapters.telemetry import logs, on_change
-from skerry.core import contract, contributions, erasures, errors, exclusions, membership, specs
+from skerry.core import comparisons, contract, contributions, erasures, errors, exclusions, membership, specs
 from skerry.curator import dataset_retention, datasets, erasing, label_task
+from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.model_state import NOTHING_ERASED, ModelState
 from skerry.curator.scanning import Scanning
 from skerry.curator.settings import Settings
@@ -37,13 +38,14 @@ class Schedule:
         scanning: Scanning,
         objects: Objects,
         fleetstate: FleetState,
+        evidence: EvidenceCounts,
         blobs: SharedBlobs,
         settings: Settings,
         monotonic: Callable[[], float],
         clock: Callable[[], int],
     ) -> None:
         self._models, self._scanning, self._objects = models, scanning, objects
-        self._fleetstate, self._blobs = fleetstate, blobs
+        self._fleetstate, self._evidence, self._blobs = fleetstate, evidence, blobs
         self._settings, self._monotonic = settings, monotonic
         self._on_change = on_change.OnChange()
         self._excluded: frozenset[str] = frozenset()
@@ -94,6 +96,8 @@ class Schedule:
             del self._models[gone]
         fleet = self._fleet()
         self._excluded = exclusions.nodes(one.spec for one in self._objects.list("Exclusion"))
+        rollouts = self._objects.list("ModelRollout")
+        self._evidence.follow(comparisons.by_model((one.spec, one.status) for one in rollouts))
         self._follow_erasures()
         for name, resource in wanted.items():
             self._guard(f"EdgeModel {name}", self._adopt, name, resource, fleet)

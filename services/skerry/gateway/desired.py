@@ -11,7 +11,7 @@ from typing import Any
 
 from skerry.adapters.objects.protocol import Change
 from skerry.adapters.telemetry import logs
-from skerry.core import errors, name_claim, specs
+from skerry.core import comparisons, errors, name_claim, specs
 from skerry.gateway.standing import StandingErasures
 from skerry.proto import fleet_pb2
 
@@ -69,6 +69,7 @@ class View:
         self._statuses_by_node: dict[str, WrittenStatus] = {}
         self._policies: dict[str, _Policies] = {}
         self.erasures = StandingErasures()
+        self._comparisons: dict[str, tuple[str, int]] = {}  # model and moment, by rollout
 
     def apply(self, changes: Iterable[Change], revision: int) -> frozenset[str] | None:
         """Take in what changed; returns the nodes whose desired state may differ now, None for all of them."""
@@ -84,8 +85,13 @@ class View:
                 everyone |= self.erasures.apply(change)
             elif thing.kind == "ModelRollout":
                 everyone |= self._raise_epoch(thing.status.get("epoch"))
+                self._apply_comparison(change)
         self.revision = max(self.revision, revision)
         return None if everyone else frozenset(touched)
+
+    def comparisons(self, model: str) -> frozenset[int]:
+        """Since when (Unix ms) rollouts of the model compare now."""
+        return frozenset(since_ms for of, since_ms in self._comparisons.values() if of == model)
 
     def written_status(self, node: str) -> "WrittenStatus | None":
         """What EdgeNode.status said last; None when there is no such node."""
@@ -127,6 +133,14 @@ class View:
                 _assignment(assignment, self._policies.get(assignment.model, _Policies())) for assignment in assignments
             ],
         )
+
+    def _apply_comparison(self, change: Change) -> None:
+        thing = change.object
+        since_ms = None if change.deleted else comparisons.since(thing.status)
+        if since_ms is None:
+            self._comparisons.pop(thing.name, None)
+        else:
+            self._comparisons[thing.name] = str(thing.spec.get("model", "")), since_ms
 
     def _apply_node(self, change: Change) -> set[str]:
         thing = change.object

@@ -2,15 +2,18 @@
 thread."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.telemetry import logs
 from skerry.core import contract, errors
+from skerry.core.evidence_counters import Counter
 from skerry.gateway import request_counts
 
 MAX_WAITING = 100_000
 _PAUSE_S = 0.1
+
+_Counts = dict[Counter, dict[str, request_counts.Totals]]  # by counter and node
 
 _log = logs.logger("gateway")
 
@@ -22,7 +25,8 @@ class ReadingsWriter:
     def __init__(self, fleetstate: FleetState) -> None:
         self._fleetstate = fleetstate
         self._waiting: dict[str, str] = {}
-        self._counts: dict[str, request_counts.Totals] = {}
+        self._counts: _Counts = {}
+        self._counted = 0  # nodes, over all counters
         self._wake = asyncio.Event()
         self._lost = False
 
@@ -32,11 +36,16 @@ class ReadingsWriter:
                 self._waiting[key] = value
         self._wake.set()
 
-    def count(self, counter: str, more: request_counts.Totals) -> None:
-        """Add to a counter of requests."""
-        known = self._counts.get(counter, request_counts.Totals())
-        if counter in self._counts or len(self._counts) < MAX_WAITING:
-            self._counts[counter] = request_counts.Totals(known.requests + more.requests, known.bad + more.bad)
+    def count(self, node: str, counters: Iterable[Counter], more: request_counts.Totals) -> None:
+        """Add what the node met to counters of requests."""
+        for counter in counters:
+            totals = self._counts.setdefault(counter, {})
+            known = totals.get(node)
+            if known is None and self._counted >= MAX_WAITING:
+                continue
+            self._counted += known is None
+            known = known or request_counts.Totals()
+            totals[node] = request_counts.Totals(known.requests + more.requests, known.bad + more.bad)
         self._wake.set()
 
     async def run(self) -> None:
@@ -45,7 +54,7 @@ class ReadingsWriter:
             await self._wake.wait()
             self._wake.clear()
             taken, self._waiting = self._waiting, {}
-            counts, self._counts = self._counts, {}
+            counts, self._counts, self._counted = self._counts, {}, 0
             try:
                 await asyncio.to_thread(self._put, taken, counts)
                 self._lost = False
@@ -53,15 +62,17 @@ class ReadingsWriter:
                 if not self._lost:
                     _log.warning("readings_lost", message=str(exc))
                 self._lost = True
-                for counter, more in counts.items():  # what was not added yet
-                    self.count(counter, more)
+                for counter, totals in counts.items():  # what was not added yet
+                    for node, more in totals.items():
+                        self.count(node, [counter], more)
             await asyncio.sleep(_PAUSE_S)
 
-    def _put(self, readings: Mapping[str, str], counts: dict[str, request_counts.Totals]) -> None:
+    def _put(self, readings: Mapping[str, str], counts: _Counts) -> None:
         """Empties `counts` as it adds them. Raises UnavailableError."""
         for key, value in readings.items():
             self._fleetstate.put(key, value, ttl_s=contract.READING_TTL_S)
-        for counter, more in tuple(counts.items()):
-            amounts = {contract.ANSWERS: more.requests, contract.BAD_ANSWERS: more.bad}
-            self._fleetstate.add(counter, amounts, ttl_s=contract.COUNTERS_TTL_S)
+        for counter, totals in tuple(counts.items()):
+            amounts = {node: more.requests for node, more in totals.items()}
+            bad = {contract.bad_field(node): more.bad for node, more in totals.items() if more.bad}
+            self._fleetstate.add(counter.key, amounts | bad, ttl_s=counter.lifetime_ms / 1000)
             del counts[counter]

@@ -7,7 +7,7 @@ time in its middle, the first totals are only where counting begins: another gat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from skerry.core import contract, errors
+from skerry.core import errors
 from skerry.proto import fleet_pb2
 
 MAX_RISE = 10_000_000  # of one report; a node that says more has counted something else
@@ -46,13 +46,10 @@ def merge(before: NodeTotals, now: NodeTotals) -> NodeTotals:
     return {**before, **now} if len(before) < _MAX_VERSIONS else now
 
 
-def rises(node: str, before: NodeTotals, now: NodeTotals, bucket: int) -> Iterator[tuple[str, Totals]]:
-    """(counter, what is to be added to it) of every version whose totals rose."""
+def rises(before: NodeTotals, now: NodeTotals) -> Iterator[tuple[str, str, Totals]]:
+    """(model, digest, what is to be added) of every version whose totals rose."""
     for (model, digest), totals in now.items():
         known = before.get((model, digest), Totals())
         rise = Totals(totals.requests - known.requests, totals.bad - known.bad)
         if 0 < rise.requests <= MAX_RISE and 0 <= rise.bad <= rise.requests:
-            try:
-                yield contract.requests_counter(model, digest, node, bucket), rise
-            except errors.InputError:
-                continue  # no version serves: nothing can be judged by it
+            yield model, digest, rise

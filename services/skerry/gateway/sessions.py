@@ -14,7 +14,9 @@ from google.protobuf.message import DecodeError
 
 from skerry.adapters.events import Events
 from skerry.adapters.objects.protocol import Change, Objects
-from skerry.core import contract, errors, name_claim
+from skerry.core import errors, evidence_counters, name_claim, truth_delay
+from skerry.core.contract import Counted
+from skerry.core.evidence_counters import Counter
 from skerry.core.identity import Peer
 from skerry.core.liveness import HEARTBEAT_S
 from skerry.gateway import (
@@ -236,10 +238,20 @@ class Sessions:
         if stream.boot_id and stream.boot_id != report.boot_id:
             before = {}
         if before is not None:
-            bucket = contract.requests_bucket(self._clock())
-            for counter, more in request_counts.rises(stream.node, before, now, bucket):
-                self._readings.count(counter, more)
+            for model, digest, more in request_counts.rises(before, now):
+                self._readings.count(stream.node, self._counters(model, digest), more)
         stream.totals = request_counts.merge(before or {}, now)
+
+    def _counters(self, model: str, digest: str) -> list[Counter]:
+        """Of the requests that a version meets now; none where no version serves: nothing can be judged by it."""
+        now_ms, since = self._clock(), self._view.comparisons(model)
+        try:
+            counters = evidence_counters.counters_of(
+                Counted.REQUESTS, model, digest, now_ms, since, truth_delay.AT_ONCE
+            )
+            return list(counters)
+        except errors.InputError:
+            return []
 
     def _watch_silence(self) -> None:
         """One timer for all: for the stream that was heard the longest ago."""

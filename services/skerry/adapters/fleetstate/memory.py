@@ -4,6 +4,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
+from skerry.adapters.fleetstate.protocol import NOTHING
+
 
 class MemoryFleetState:
     """`clock`: seconds; what has an end ends by it."""
@@ -22,18 +24,28 @@ class MemoryFleetState:
             key: value for key, (value, end) in sorted(self._readings.items()) if key.startswith(prefix) and end > now
         }
 
-    def add(self, counter: str, amounts: Mapping[str, int], *, ttl_s: float) -> None:
+    def add(
+        self, counter: str, amounts: Mapping[str, int], *, ttl_s: float, latest: Mapping[str, int] = NOTHING
+    ) -> None:
+        if not amounts:
+            return
         now = self._clock()
         fields, end = self._counters.get(counter, ({}, 0.0))
         total = defaultdict(int, fields if end > now else {})
         for field, amount in amounts.items():
             total[field] += amount
-        self._counters[counter] = (dict(total), now + ttl_s)
+        self._counters[counter] = ({**total, **latest}, now + ttl_s)
 
-    def count(self, counters: Sequence[str]) -> Sequence[Mapping[str, int]]:
+    def count(self, counters: Sequence[str], fields: Sequence[str] = ()) -> Sequence[Mapping[str, int]]:
         now = self._clock()
         kept = (self._counters.get(counter, ({}, 0.0)) for counter in counters)
-        return [dict(fields) if end > now else {} for fields, end in kept]
+        whole = [dict(found) if end > now else {} for found, end in kept]
+        return [{field: found[field] for field in fields if field in found} for found in whole] if fields else whole
+
+    @property
+    def counters(self) -> set[str]:
+        """The names of those that were ever added to, since the last flush."""
+        return set(self._counters)
 
     def flush(self) -> None:
         self._readings.clear()
