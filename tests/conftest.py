@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import apiserver_process
+import apiserver_twin
 import hypothesis
 import permissive_crds
 import pytest
@@ -98,4 +99,11 @@ def permissive_apiserver() -> Iterator[apiserver_process.ApiServer]:
     with apiserver_process.running() as server:
         server.kubectl("apply", "-f", "-", stdin=permissive_crds.text())
         server.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def apiserver_in_memory() -> Iterator[apiserver_twin.TwinServer]:
+    """A twin of it, everywhere."""
+    with apiserver_twin.running() as server:
         yield server

@@ -1,4 +1,4 @@
-"""A namespace for training on a real API server, and jobs in it.
+"""A namespace for training on an API server, and jobs in it.
 
 No node is there and no controller: pods and outcomes are written by hand, as kubelet and job controller would.
 """
@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from apiserver_process import ApiServer
+from apiserver_twin import TwinServer
 
 from skerry.adapters import kubernetes
 from skerry.adapters.kubernetes import Api
@@ -30,11 +31,12 @@ TEMPLATE = specs.JobTemplate(
 
 
 class Place:
-    """A namespace for training that enforces the restricted profile, and jobs in it."""
+    """A namespace for training, which a real API server holds to the restricted profile, and jobs in it."""
 
-    def __init__(self, server: ApiServer) -> None:
-        self.server, self.namespace = server, server.namespace()
-        server.kubectl("label", "namespace", self.namespace, "pod-security.kubernetes.io/enforce=restricted")
+    def __init__(self, server: ApiServer | TwinServer) -> None:
+        self.namespace = server.namespace()
+        if isinstance(server, ApiServer):
+            server.kubectl("label", "namespace", self.namespace, "pod-security.kubernetes.io/enforce=restricted")
         kept, os.environ["KUBECONFIG"] = os.environ.get("KUBECONFIG"), str(server.kubeconfig)
         try:
             self.api: Api = kubernetes.connect(f"kubernetes://{self.namespace}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from apiserver_process import ApiServer, requires_apiserver
+from apiserver_twin import TwinServer
 
 from skerry.adapters import lease
 from skerry.adapters.lease import local, memory, protocol
@@ -16,15 +17,18 @@ from skerry.core import errors
 Opener = Callable[[], protocol.Lease]
 
 
-@pytest.fixture(params=["local", "memory", pytest.param("kubernetes", marks=requires_apiserver)])
+APISERVERS = {"kubernetes": "permissive_apiserver", "kubernetes-twin": "apiserver_in_memory"}
+
+
+@pytest.fixture(params=["local", "memory", "kubernetes-twin", pytest.param("kubernetes", marks=requires_apiserver)])
 def open_one(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[], protocol.Lease]]:
     """Opens another holder's view of one lease; all are released at the end, for who leads renews in the background."""
     board, made = memory.Board(), list[protocol.Lease]()
     url = f"sqlite://{tmp_path}/objects.db"
-    if request.param == "kubernetes":
-        server: ApiServer = request.getfixturevalue("permissive_apiserver")
+    if request.param in APISERVERS:
+        server: ApiServer | TwinServer = request.getfixturevalue(APISERVERS[request.param])
         monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig))
         url = f"kubernetes://{server.namespace()}"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from apiserver_process import ApiServer, requires_apiserver
+from apiserver_twin import TwinServer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,12 +24,15 @@ MAKERS: dict[str, Callable[[Path], Objects]] = {
 }
 
 
-@pytest.fixture(params=[*sorted(MAKERS), pytest.param("kubernetes", marks=requires_apiserver)])
+APISERVERS = {"kubernetes": "permissive_apiserver", "kubernetes-twin": "apiserver_in_memory"}
+
+
+@pytest.fixture(params=[*sorted(MAKERS), "kubernetes-twin", pytest.param("kubernetes", marks=requires_apiserver)])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Objects]:
-    if request.param != "kubernetes":
+    if request.param in MAKERS:
         yield MAKERS[request.param](tmp_path)
         return
-    server: ApiServer = request.getfixturevalue("permissive_apiserver")
+    server: ApiServer | TwinServer = request.getfixturevalue(APISERVERS[request.param])
     monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig))
     found = objects.open_objects(f"kubernetes://{server.namespace()}")
     assert isinstance(found, KubernetesObjects)

@@ -1,7 +1,6 @@
-"""What a training job waits for, how it ended, and why it cannot be: read back from a real Kubernetes API."""
+"""What a training job waits for, how it ended, and why it cannot be: read back from the Kubernetes API."""
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,20 +12,6 @@ from skerry.controller.jobs import manifest
 from skerry.controller.jobs.kubernetes import KubernetesJobs
 from skerry.controller.jobs.protocol import State
 from skerry.core import errors
-
-pytestmark = requires_apiserver
-
-
-@pytest.fixture(scope="module")
-def server(permissive_apiserver: ApiServer) -> ApiServer:
-    return permissive_apiserver
-
-
-@pytest.fixture
-def place(server: ApiServer) -> Iterator[Place]:
-    made = Place(server)
-    yield made
-    made.api.close()
 
 
 def test_why_a_job_waits_is_the_schedulers_and_the_kubelets_own_word(place: Place) -> None:
@@ -66,7 +51,8 @@ def test_how_a_job_ended(place: Place, status: dict[str, Any], reason: str, expe
 
 def test_a_job_that_somebody_deletes_is_absent_and_may_be_started_again(place: Place) -> None:
     place.jobs.start(order())
-    place.server.kubectl("delete", "job", "-n", place.namespace, "run-1", "--cascade=background")
+    jobs = f"/apis/batch/v1/namespaces/{place.namespace}/jobs"
+    place.api.delete(f"{jobs}/run-1", {"propagationPolicy": "Background"})
     assert place.poll().state is State.ABSENT
     place.jobs.start(order())
     assert place.poll().state is State.WAITING
@@ -84,7 +70,7 @@ def test_a_job_that_is_still_going_away_is_waited_for(place: Place) -> None:
     assert place.poll().state is State.WAITING
 
 
-def test_a_namespace_that_is_not_there_is_named(server: ApiServer, place: Place) -> None:
+def test_a_namespace_that_is_not_there_is_named(place: Place) -> None:
     site = manifest.Site("nowhere", "x", {})
     jobs = KubernetesJobs(place.api, site, KEY, lambda: NOW_S, lambda: 0.0)
     assert (list(jobs.names()), jobs.poll("run-1").state) == ([], State.ABSENT)
@@ -93,14 +79,17 @@ def test_a_namespace_that_is_not_there_is_named(server: ApiServer, place: Place)
             jobs.start(wanted)
 
 
-def test_what_the_api_calls_invalid_is_an_error_of_the_order(place: Place) -> None:
+@requires_apiserver
+def test_what_the_api_calls_invalid_is_an_error_of_the_order(real_place: Place) -> None:
     with pytest.raises(errors.InputError, match="must be less than or equal to memory limit"):
-        place.jobs.start(order(requests={"memory": "2Gi"}, limits={"memory": "1Gi"}))
+        real_place.jobs.start(order(requests={"memory": "2Gi"}, limits={"memory": "1Gi"}))
 
 
-def test_a_quota_is_a_refusal_that_an_operator_may_lift(place: Place) -> None:
-    place.server.kubectl("create", "quota", "-n", place.namespace, "none", "--hard=count/jobs.batch=0")
-    place.server.kubectl(
+@requires_apiserver
+def test_a_quota_is_a_refusal_that_an_operator_may_lift(real_place: Place, permissive_apiserver: ApiServer) -> None:
+    place, server = real_place, permissive_apiserver
+    server.kubectl("create", "quota", "-n", place.namespace, "none", "--hard=count/jobs.batch=0")
+    server.kubectl(
         "patch", "quota", "-n", place.namespace, "none", "--subresource=status", "--type=merge", "-p",
         '{"status": {"hard": {"count/jobs.batch": "0"}, "used": {"count/jobs.batch": "0"}}}',
     )  # fmt: skip
@@ -118,7 +107,10 @@ def test_a_long_or_odd_name_of_a_run_comes_back_as_it_was(place: Place) -> None:
 
 
 def test_jobs_of_others_are_none_of_our_business(place: Place) -> None:
-    place.server.kubectl("create", "job", "-n", place.namespace, "theirs", "--image=x")
+    container = {"name": "x", "image": "x"}
+    pod = {"metadata": {}, "spec": {"containers": [container], "restartPolicy": "Never"}}
+    theirs = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "theirs"}, "spec": {"template": pod}}
+    place.api.create(f"/apis/batch/v1/namespaces/{place.namespace}/jobs", theirs)
     place.later()
     assert list(place.jobs.names()) == []
     place.jobs.stop("theirs")
@@ -157,21 +149,23 @@ def test_a_hundred_looks_at_rest_ask_once_in_a_while_and_write_nothing(place: Pl
     assert place.job()["metadata"]["resourceVersion"] == before
 
 
-def test_the_rights_that_are_asked_for_are_enough(place: Place) -> None:
+@requires_apiserver
+def test_the_rights_that_are_asked_for_are_enough(real_place: Place, permissive_apiserver: ApiServer) -> None:
     """The role of the controller in the training namespace, word for word as the chart grants it."""
+    place, server = real_place, permissive_apiserver
     at = ("-n", place.namespace)
-    place.server.kubectl("create", "serviceaccount", *at, "controller")
-    place.server.kubectl("create", "role", *at, "jobs", "--verb=get,list,create,patch,delete", "--resource=jobs.batch")
-    place.server.kubectl("create", "role", *at, "pods", "--verb=get,list", "--resource=pods,pods/log")
-    place.server.kubectl("create", "role", *at, "services", "--verb=get,create", "--resource=services")
+    server.kubectl("create", "serviceaccount", *at, "controller")
+    server.kubectl("create", "role", *at, "jobs", "--verb=get,list,create,patch,delete", "--resource=jobs.batch")
+    server.kubectl("create", "role", *at, "pods", "--verb=get,list", "--resource=pods,pods/log")
+    server.kubectl("create", "role", *at, "services", "--verb=get,create", "--resource=services")
     for role in ("jobs", "pods", "services"):
         binding = ("create", "rolebinding", *at, role, f"--role={role}")
-        place.server.kubectl(*binding, f"--serviceaccount={place.namespace}:controller")
-    text = place.server.kubeconfig.read_text()
+        server.kubectl(*binding, f"--serviceaccount={place.namespace}:controller")
+    text = server.kubeconfig.read_text()
     assert ADMIN_TOKEN in text
-    kept, os.environ["KUBECONFIG"] = os.environ.get("KUBECONFIG"), str(place.server.folder / "controller.kubeconfig")
-    (place.server.folder / "controller.kubeconfig").write_text(
-        text.replace(ADMIN_TOKEN, place.server.token(place.namespace, "controller"))
+    kept, os.environ["KUBECONFIG"] = os.environ.get("KUBECONFIG"), str(server.folder / "controller.kubeconfig")
+    (server.folder / "controller.kubeconfig").write_text(
+        text.replace(ADMIN_TOKEN, server.token(place.namespace, "controller"))
     )
     try:
         place.api = kubernetes.connect(f"kubernetes://{place.namespace}")

@@ -1,29 +1,14 @@
-"""Training jobs before a real Kubernetes API: what it takes, in which words, and who lets a job go on."""
+"""Training jobs before the Kubernetes API: what it takes, in which words, and who lets a job go on."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from apiserver_process import ApiServer, requires_apiserver
+from apiserver_process import requires_apiserver
 from training_place import KEY, NOW_S, TEMPLATE, Place, order, terminated
 
 from skerry.controller.jobs.kubernetes import QUEUE_S
 from skerry.controller.jobs.protocol import Job, Order, State
 from skerry.core import errors, job_tickets
-
-pytestmark = requires_apiserver
-
-
-@pytest.fixture(scope="module")
-def server(permissive_apiserver: ApiServer) -> ApiServer:
-    return permissive_apiserver
-
-
-@pytest.fixture
-def place(server: ApiServer) -> Iterator[Place]:
-    made = Place(server)
-    yield made
-    made.api.close()
 
 
 def test_a_job_is_started_waits_runs_ends_and_is_forgotten(place: Place) -> None:
@@ -92,7 +77,9 @@ def test_several_workers_are_an_indexed_job_with_one_headless_service_for_all_ru
     assert place.poll().state is State.RUNNING
 
 
-def test_a_pod_of_ours_is_let_in_by_the_restricted_profile_and_a_lesser_one_is_not(place: Place) -> None:
+@requires_apiserver
+def test_a_pod_of_ours_is_let_in_by_the_restricted_profile_and_a_lesser_one_is_not(real_place: Place) -> None:
+    place = real_place
     place.jobs.start(Order("run-1", "digits", 900, TEMPLATE))
     spec = place.job()["spec"]["template"]["spec"]
     pods, dry = f"/api/v1/namespaces/{place.namespace}/pods", {"dryRun": "All"}
