@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from skerry.agent import erased
 from skerry.agent.capture import capture_queue, spool, spool_thread
 from skerry.core import errors, sampling, series_stamp
 from skerry.proto import fleet_pb2
@@ -34,6 +35,10 @@ def captured_row(number: int, size: int = 64, request_id: str | None = None) -> 
 
 def make_spool_thread(folder: Path, limits: spool.Limits | None = None) -> spool_thread.SpoolThread:
     return spool_thread.SpoolThread(folder / "spool.db", limits or spool.Limits(), lambda: "x")
+
+
+def nothing_erased(folder: Path) -> erased.Erased:
+    return erased.Erased(folder / "erasures.pb", "edge-1", make_spool_thread(folder))
 
 
 class Cloud:

@@ -5,7 +5,7 @@ import pytest
 
 from skerry.agent.capture import capture_queue, sampler
 from skerry.agent.feedback_tokens import NoTokens
-from skerry.core import offload, sampling, tensors
+from skerry.core import errors, offload, sampling, subjects, tensors
 from skerry.core.inference import InferRequest
 from skerry.core.tasks import Classification, Task
 
@@ -49,3 +49,42 @@ def test_only_what_a_dataset_can_hold_is_captured(inputs: tuple[tensors.Tensor, 
     sample = sampler.Sampler(queue, lambda: 0.0, lambda: 0, NoTokens(), remember)  # type: ignore[arg-type]
     sample(hard, policy, cap, 0.0)
     assert len(queue.kept) == kept
+
+
+@pytest.mark.parametrize(
+    ("subject", "key", "kept"),
+    [
+        ("Jane Doe", b"k" * 32, [subjects.hashed("Jane Doe", b"k" * 32)]),
+        ("Jane Doe", b"", []),
+        ("", b"", [""]),
+    ],
+    ids=[
+        "a subject is kept as a keyed hash",
+        "without a key nothing of a named subject is kept",
+        "no subject, no hash",
+    ],
+)
+def test_whose_a_row_is(subject: str, key: bytes, kept: list[str]) -> None:
+    queue = Queue()
+    given = {subjects.SUBJECT: subject} if subject else {}
+    answered = sampler.AnsweredRequest(
+        InferRequest("digits", (ONE,), id="r-1", parameters=given),
+        "sha256:" + "1" * 64,
+        np.zeros((1, 3), dtype=np.float32),
+        (0.3,),
+        0.8,
+        offload.Decision(offload.Route.LOCAL, offload.Reason.NO_TEACHER),
+        Classification(("cat", "dog", "bird")),
+    )
+    cap = offload.TokenBucket.full(10.0, 10.0, 0.0)
+    sample = sampler.Sampler(queue, lambda: 0.0, lambda: 0, NoTokens(), lambda row, task: None, key)  # type: ignore[arg-type]
+    sample(answered, sampling.CapturePolicy(hard=1.0), cap, 0.0)
+    assert [row.subject for row in queue.kept] == kept
+    assert subjects.hashed("Jane Doe", b"k" * 32) != subjects.hashed("Jane Doe", b"l" * 32)
+
+
+@pytest.mark.parametrize("given", [7, "", "a" * 300, "a\x00b"], ids=["number", "empty", "long", "control"])
+def test_a_subject_that_cannot_be_one_is_refused_and_not_repeated(given: object) -> None:
+    with pytest.raises(errors.InputError, match=r"skerry_subject: must be printable text") as refused:
+        subjects.of({subjects.SUBJECT: given})  # type: ignore[dict-item]
+    assert not given or str(given) not in str(refused.value)

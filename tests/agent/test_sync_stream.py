@@ -152,6 +152,7 @@ def reporter(node: Node, tmp_path: Path) -> node_report.Reporter:
         agent_fakes.make_spool_thread(tmp_path),
         counted.read,
         warning_watch.WarningWatch(lambda: 0),
+        lambda: 7,
         first_sequence=500,
     )
 
@@ -175,7 +176,7 @@ async def test_a_report_says_what_runs_and_never_what_was_sent(tmp_path: Path) -
 
 async def test_an_offload_policy_is_applied_remembered_and_a_broken_one_changes_nothing(tmp_path: Path) -> None:
     node, serving = Node(tmp_path / "a", Fetch(V1)), await agent_cascade.ready(tmp_path / "b")
-    applier = desired_state.Applier(node.updater, serving.cascade)
+    applier = desired_state.Applier(node.updater, serving.cascade, agent_fakes.nothing_erased(tmp_path))
     await applier.apply(desired(V1, offload_json=b'{"burst": 3, "enabled": true}'))
     assert serving.cascade._models["digits"].policy.burst == 3
     for broken in (b"{", b"[]", b'{"burts": 3}', b'{"burst": "x"}', b'{"burst": 3' + b" " * 100_000 + b"}", b"\xff"):

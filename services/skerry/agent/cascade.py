@@ -19,7 +19,7 @@ from skerry.agent.local_answer import LocalAnswer, Step
 from skerry.agent.residual_memory import ResidualMemory
 from skerry.agent.sync.load_window import LoadWindow
 from skerry.agent.warning_watch import WarningWatch
-from skerry.core import errors, feedback, offload, refusals, sampling, series_stamp, specs
+from skerry.core import errors, feedback, offload, refusals, sampling, series_stamp, specs, subjects
 from skerry.core.inference import InferReply, InferRequest
 from skerry.core.manifest import Manifest
 from skerry.core.warnings import WarnPolicy
@@ -229,6 +229,7 @@ def _is_stamped_well(job: Job) -> bool:
     """Is the series that its caller names one? Otherwise it is answered so: a row of another time would be learned."""
     try:
         series_stamp.of(job.request.parameters)
+        subjects.of(job.request.parameters)
     except errors.InputError as exc:
         job.finish(exc)
         return False

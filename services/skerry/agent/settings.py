@@ -44,6 +44,9 @@ class Settings:
     and a day."""
     feedback_secret_file: Path | None = None
     """SKERRY_FEEDBACK_SECRET_FILE: file of the site's secret, at least 16 characters; read at the start."""
+    subject_key_file: Path | None = None
+    """SKERRY_SUBJECT_KEY: file of the key by which `skerry_subject` is hashed, 64 hex digits, the same on all agents
+    and where `skerry erase --subject` runs; not set: nothing of a named subject is captured."""
     tls_listen: tuple[str, int] | None = None
     """SKERRY_TLS_LISTEN: `host:port` of a second gRPC listener, TLS 1.3 for holders of a certificate of the authority
     SKERRY_CLIENT_CA; not set: none."""
@@ -120,6 +123,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         teacher=given.address_text("SKERRY_TEACHER"),
         feedback=_feedback(given),
         feedback_token_s=given.whole("SKERRY_FEEDBACK_TOKEN_SECONDS", 31 * 86_400, low=1),
+        subject_key_file=Path(key_file) if (key_file := given.text("SKERRY_SUBJECT_KEY")) else None,
         feedback_secret_file=Path(secret_file) if secret_file else None,
         tls_listen=tls_listen,
         tls=_tls(given) if tls_listen else None,

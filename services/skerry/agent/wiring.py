@@ -8,6 +8,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from skerry.adapters import files
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.telemetry import logs
 from skerry.adapters.telemetry import metrics as telemetry
@@ -16,6 +17,7 @@ from skerry.agent.capture import capture_queue, sampler, spool
 from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.agent.capture.uploader import Uploader
 from skerry.agent.cascade import Cascade
+from skerry.agent.erased import Erased
 from skerry.agent.residual_memory import ResidualMemory
 from skerry.agent.settings import Settings
 from skerry.agent.sync import desired_state, gateway_client, node_report, stream
@@ -24,7 +26,7 @@ from skerry.agent.update import activation, compatibility, fetcher, version_stor
 from skerry.agent.update.ledger import Ledger
 from skerry.agent.update.updater import Limits, Updater
 from skerry.agent.warning_watch import WarningWatch
-from skerry.core import feedback
+from skerry.core import feedback, subjects
 from skerry.core.sequences import SequencePolicy
 from skerry.proto import edge_pb2, fleet_pb2
 from skerry.rpc.methods import Methods
@@ -55,6 +57,7 @@ class Serving:
     loader: activation.RegistryLoader
     feedback: feedback_servicer.FeedbackServicer
     watch: WarningWatch
+    erased: Erased
     boot_id: str
 
     def methods(self) -> Methods:
@@ -91,6 +94,8 @@ def open_serving(settings: Settings) -> Serving:
     spool_file = settings.state / "spool" / "spool.db"
     spool_thread = SpoolThread(spool_file, spool_limits, lambda: time.strftime("%Y%m%dT%H%M%S"))
     queue = capture_queue.CaptureQueue(spool_thread, capture_queue.Source(settings.node, boot_id))
+    erased = Erased(settings.state / "erasures.pb", settings.node, spool_thread)
+    queue.erased = lambda: erased.rules
     load = LoadWindow(loop.time)
     access, names = _feedback(settings)
     watch = WarningWatch(lambda: time.time_ns() // 1_000_000)
@@ -98,7 +103,12 @@ def open_serving(settings: Settings) -> Serving:
     metrics.register_capture(instruments.metrics, queue, residual_memory)
     metrics.register_warnings(instruments.metrics, watch)
     sample = sampler.Sampler(
-        queue, random.Random().random, lambda: time.time_ns() // 1_000_000, names, residual_memory.remember
+        queue,
+        random.Random().random,
+        lambda: time.time_ns() // 1_000_000,
+        names,
+        residual_memory.remember,
+        _subject_key(settings.subject_key_file),
     )
     budgets = feedback_access.CallerBudgets(loop.time)
     edge = feedback_servicer.FeedbackServicer(
@@ -110,7 +120,7 @@ def open_serving(settings: Settings) -> Serving:
     cascade = Cascade(DataPlane(registry, instruments), remote, sample, load, residual_memory, watch)
     loader = activation.RegistryLoader(registry, cascade)
     return Serving(
-        instruments, memory, registry, remote, cascade, spool_thread, queue, load, loader, edge, watch, boot_id
+        instruments, memory, registry, remote, cascade, spool_thread, queue, load, loader, edge, watch, erased, boot_id
     )
 
 
@@ -146,9 +156,15 @@ def open_link(settings: Settings, serving: Serving, state: State, limits: compat
     facts = node_report.NodeFacts(settings.node, servicer.release(), serving.boot_id, runtime_facts, address)
     # Differs per boot, so that a permit for a request of an earlier boot fits none of this one.
     reporter = node_report.Reporter(
-        facts, updater, serving.spool_thread, serving.load.read, serving.watch, first_sequence=random.randrange(1 << 40)
+        facts,
+        updater,
+        serving.spool_thread,
+        serving.load.read,
+        serving.watch,
+        lambda: serving.erased.up_to,
+        first_sequence=random.randrange(1 << 40),
     )
-    applier = desired_state.Applier(updater, serving.cascade)
+    applier = desired_state.Applier(updater, serving.cascade, serving.erased)
     uploader = Uploader(serving.spool_thread, settings.node, gateway.upload, draw)
     sync = stream.SyncLoop(
         gateway.stream,
@@ -177,6 +193,11 @@ def _feedback(settings: Settings) -> tuple[feedback_access.Access, sampler.Names
     secret = feedback_access.read_secret(settings.feedback_secret_file) if settings.feedback_secret_file else ""
     access = feedback_access.Access(settings.proofs, tokens, secret)
     return access, tokens if feedback.Proof.TOKEN in settings.proofs else feedback_tokens.NoTokens()
+
+
+def _subject_key(path: Path | None) -> bytes:
+    """Raises InputError (no key in it), UnavailableError (it cannot be read)."""
+    return subjects.read_key(files.read(path, max_bytes=4096).decode(errors="replace"), str(path)) if path else b""
 
 
 def _identity(settings: Settings) -> membership.Identity | None:

@@ -7,13 +7,13 @@ captured is `core.sampling`'s decision; sending them on is `uploader`'s.
 
 import asyncio
 import collections
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from skerry.adapters.telemetry import logs
 from skerry.agent.capture import spool
 from skerry.agent.capture.spool_thread import SpoolThread
-from skerry.core import errors, sampling
+from skerry.core import erasures, errors, sampling
 from skerry.core.series_stamp import Stamp
 from skerry.core.tasks import Truth
 from skerry.proto import fleet_pb2
@@ -49,6 +49,7 @@ class CapturedRow:
     label_map: str
     stamp: Stamp
     answer: str  # tells this answer from that to another request with the same id
+    subject: str = ""  # whose it is, hashed; empty: not given
 
     def size_bytes(self) -> int:
         return sum(len(tensor.raw) for tensor in self.inputs) + 512
@@ -94,6 +95,7 @@ class CaptureQueue:
         self._queued_bytes = self._sequence = 0
         self._disk_refuses = False
         self.is_standing_by = False
+        self.erased: Callable[[], erasures.Rules] = erasures.Rules  # what must not be kept, as of now
         self._wake = asyncio.Event()
 
     def stand_by(self) -> None:
@@ -111,6 +113,8 @@ class CaptureQueue:
 
     def offer(self, row: CapturedRow) -> bool:
         """Queue a row without waiting; False when there is no room."""
+        if (rules := self.erased()) and rules.match(self._facts(row)):
+            return False
         size = row.size_bytes()
         if len(self._rows) >= self._max_queued or self._queued_bytes + size > self._max_queued_bytes:
             self.refused += 1
@@ -179,7 +183,9 @@ class CaptureQueue:
 
     async def _write_rows(self, rows: list[tuple[int, CapturedRow]]) -> None:
         def write(opened: spool.Spool) -> int:
-            return opened.append([self._captured(sequence, row) for sequence, row in rows])
+            rules = self.erased()  # now: what was erased while this waited is not kept either
+            kept = [(sequence, row) for sequence, row in rows if not (rules and rules.match(self._facts(row)))]
+            return opened.append([self._captured(sequence, row) for sequence, row in kept])
 
         try:
             self.refused += await self._spool_thread.call(write)
@@ -211,6 +217,10 @@ class CaptureQueue:
         else:
             _settle(truths, outcomes)
 
+    def _facts(self, row: CapturedRow) -> erasures.Facts:
+        node = self._source.node
+        return erasures.Facts(row.model, node, "", row.request_id, row.subject, row.answered_unix_ms)
+
     def _captured(self, sequence: int, captured: CapturedRow) -> spool.Captured:
         example = fleet_pb2.Example(
             model=captured.model,
@@ -232,6 +242,7 @@ class CaptureQueue:
             label_map=captured.label_map,
             series=captured.stamp.series,
             series_unix_ms=captured.stamp.unix_ms,
+            subject=captured.subject,
         )
         row = spool.row(spool.EXAMPLE, example.SerializeToString(deterministic=True))
         return spool.Captured(row, captured.model, captured.request_id, captured.answer)

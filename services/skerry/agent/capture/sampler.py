@@ -9,13 +9,16 @@ from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
+from skerry.adapters.telemetry import logs
 from skerry.agent.capture import capture_queue
-from skerry.core import datasets, offload, sampling, series_stamp, tensors
+from skerry.core import datasets, offload, sampling, series_stamp, subjects, tensors
 from skerry.core.inference import InferRequest
 from skerry.core.tasks import Task
 from skerry.serving.windows import Window
 
 MAX_REQUEST_ID_CHARS = 200
+
+log = logs.logger("agent.sampler")
 
 
 @dataclass(slots=True)  # a value; not frozen, because that triples the cost of making one
@@ -72,9 +75,10 @@ class Sampler:
         clock: Callable[[], int],
         names: Names,
         remember: Callable[[capture_queue.CapturedRow, Task], None],
+        subject_key: bytes = b"",
     ) -> None:
         self._queue, self._draw, self._clock, self._names = queue, draw, clock, names
-        self._remember = remember
+        self._remember, self._subject_key, self._has_told = remember, subject_key, False
 
     def __call__(
         self, answer: AnsweredRequest, policy: sampling.CapturePolicy, cap: offload.TokenBucket, now_s: float
@@ -87,7 +91,7 @@ class Sampler:
             if kind is None:
                 continue
             left = cap.take(1, now_s)
-            if left is None or not _is_usable(answer.request):
+            if left is None or not _is_usable(answer.request) or not self._may_keep(answer.request):
                 break
             cap = left
             if not name and is_nameable(answer.request.id):
@@ -98,6 +102,15 @@ class Sampler:
                 if name and answer.task.horizon_ms:
                     self._remember(cut, answer.task)
         return Sampled(cap, token if is_kept else "")
+
+    def _may_keep(self, request: InferRequest) -> bool:
+        """Of a named subject nothing is kept that could not be erased by its name."""
+        if self._subject_key or not subjects.of(request.parameters):
+            return True
+        if not self._has_told:
+            log.warning("subject_not_kept", message=f"{subjects.SUBJECT} needs SKERRY_SUBJECT_KEY: it is not captured")
+        self._has_told = True
+        return False
 
     def choose_window(
         self, window: Window, steps: int, confidence: float, threshold: float, policy: sampling.CapturePolicy
@@ -116,7 +129,7 @@ class Sampler:
     def _cut(
         self, answer: AnsweredRequest, row: int, sure: float, kind: sampling.Kind, name: str
     ) -> capture_queue.CapturedRow:
-        request = answer.request
+        request, subject = answer.request, subjects.of(answer.request.parameters)
         return capture_queue.CapturedRow(
             model=request.model,
             request_id=request_id(request.id, row, len(answer.confidences)),
@@ -130,6 +143,7 @@ class Sampler:
             answered_unix_ms=self._clock(),
             label_map=answer.task.digest,
             stamp=series_stamp.of(request.parameters),
+            subject=subjects.hashed(subject, self._subject_key) if subject else "",
             answer=name,
         )
 

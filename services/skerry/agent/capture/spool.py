@@ -12,11 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from skerry.agent.capture import spool_schema
-from skerry.core import contract, errors
+from skerry.agent.capture import spool_erasing, spool_schema
+from skerry.core import contract, erasures, errors
 
 EXAMPLE, TRUTH = 1, 2
-_PAGE_BYTES = 4096
 COUNTERS = ("captured", "dropped", "uploaded", "refused", "damaged")
 # "No such table or column" and rows of the wrong type only happen to a file that was changed under us.
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_ERROR})
@@ -85,11 +84,6 @@ def is_whole(row: Row) -> bool:
     return isinstance(row.body, bytes) and row.id == f"sha256:{hashlib.sha256(row.body).hexdigest()}"
 
 
-def _is_whole_pages(size_bytes: int) -> bool:
-    """SQLite writes whole pages, and takes a shorter file for a new one."""
-    return size_bytes > 0 and size_bytes % _PAGE_BYTES == 0
-
-
 class Spool:
     """Raises UnavailableError (disk full, disk error: nothing changed, try again) and DamagedSpoolError."""
 
@@ -99,7 +93,7 @@ class Spool:
         self._pending = self._bytes = 0
         with _translated(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists() and not _is_whole_pages(path.stat().st_size):
+            if path.exists() and not spool_schema.is_whole_pages(path.stat().st_size):
                 raise DamagedSpoolError(f"the spool {path} was cut off: {path.stat().st_size} bytes are no whole pages")
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
             try:
@@ -110,7 +104,8 @@ class Spool:
                 raise
 
     def _prepare(self) -> None:
-        self._db.execute(f"PRAGMA page_size={_PAGE_BYTES}")
+        self._db.execute(f"PRAGMA page_size={spool_schema.PAGE_BYTES}")
+        self._db.execute("PRAGMA secure_delete=ON")  # what is deleted is written over: it shall be gone
         self._db.execute("PRAGMA journal_mode=WAL")
         # One fsync a commit; commits are grouped, so a busy node makes a few per second and an idle one none.
         self._db.execute("PRAGMA synchronous=FULL")
@@ -201,6 +196,15 @@ class Spool:
     def settle(self, accepted: Sequence[str], refused: Sequence[str]) -> tuple[int, int]:
         """Forget rows that the cloud holds, or will never take; returns how many of each were still here."""
         return self._remove(accepted, "uploaded"), self._remove(refused, "refused")
+
+    def erase(self, rules: erasures.Rules, node: str) -> int:
+        """Remove what must not be kept, and its bytes; returns how many records that were."""
+        with self._change():
+            gone = spool_erasing.erase(self._db, rules, node)
+        with _translated(self.path):
+            self._measure()
+            spool_erasing.scrub(self._db)
+        return gone
 
     def counts(self) -> Counts:
         with _translated(self.path):

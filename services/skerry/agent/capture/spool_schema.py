@@ -2,6 +2,8 @@
 
 import sqlite3
 
+PAGE_BYTES = 4096
+
 _RECORDS = (
     "CREATE TABLE records (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind INTEGER NOT NULL, "
     "example_id TEXT NOT NULL, body BLOB NOT NULL)"
@@ -18,6 +20,11 @@ _REQUESTS_BEFORE = (
 _COUNTERS = "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID"
 TABLES = (_RECORDS, _BY_EXAMPLE, _REQUESTS, _COUNTERS)
 TABLES_BEFORE = (_RECORDS, _BY_EXAMPLE, _REQUESTS_BEFORE, _COUNTERS)
+
+
+def is_whole_pages(size_bytes: int) -> bool:
+    """SQLite writes whole pages, and takes a shorter file for a new one."""
+    return size_bytes > 0 and size_bytes % PAGE_BYTES == 0
 
 
 def prepare(db: sqlite3.Connection) -> bool:

@@ -40,6 +40,10 @@ class SpoolThread:
             self.has_pending.clear()
         return result
 
+    def moved_aside(self) -> list[Path]:
+        """Files of damaged spools that were moved aside, for a closer look."""
+        return sorted(self._path.parent.glob(f"{self._path.name}.damaged-*"))
+
     async def close(self) -> None:
         """Wait for the running call and close the file."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)

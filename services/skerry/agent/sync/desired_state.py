@@ -1,10 +1,12 @@
-"""Takes a desired state apart: assignments go to the updater, offload policies to the cascade; both are remembered."""
+"""Takes a desired state apart: assignments go to the updater, offload policies to the cascade, erasures to what carries
+them out; all are remembered."""
 
 import json
 from typing import Any
 
 from skerry.adapters.telemetry import logs
 from skerry.agent.cascade import Cascade
+from skerry.agent.erased import Erased
 from skerry.agent.update import updater
 from skerry.agent.update.ledger import Ledger
 from skerry.core import errors, specs
@@ -15,14 +17,16 @@ _MAX_POLICY_BYTES = 64 << 10
 
 
 class Applier:
-    def __init__(self, updates: updater.Updater, cascade: Cascade) -> None:
-        self._updater, self._cascade = updates, cascade
+    def __init__(self, updates: updater.Updater, cascade: Cascade, erased: Erased) -> None:
+        self._updater, self._cascade, self._erased = updates, cascade, erased
 
     async def apply(self, desired: fleet_pb2.DesiredState) -> None:
         """Act on a desired state; one from a deposed leader (stale epoch) changes nothing. Raises UnavailableError: the
         disk is full."""
         if not await self._updater.assign(desired):
             return
+        if await self._erased.carry_out(desired):
+            self._updater.changed.set()
         for assignment in desired.assignments:
             policy, warn = assignment.offload_json, assignment.warn_json
             if policy and _set_policy(self._cascade, assignment.model, policy):

@@ -38,12 +38,13 @@ class Reporter:
         spool_thread: SpoolThread,
         readings: Callable[[], Sequence[fleet_pb2.Reading]],
         watch: WarningWatch,
+        erased_up_to: Callable[[], int],
         *,
         first_sequence: int,
         request_refresh_s: float = 10.0,
     ) -> None:
         self._facts, self._updater, self._spool_thread, self._readings = facts, updates, spool_thread, readings
-        self._watch = watch
+        self._watch, self._erased_up_to = watch, erased_up_to
         self._sequence, self._refresh_s = first_sequence, request_refresh_s
 
     def report(self, now_s: float) -> fleet_pb2.NodeReport:
@@ -61,6 +62,7 @@ class Reporter:
             readings=self._readings(),
             spool=spool_state(self._spool_thread),
             serving_address=facts.serving_address,
+            erased_up_to=self._erased_up_to(),
             warnings=[warning_message(one) for one in self._watch.raised()[-contract.MAX_NODE_WARNINGS :]],
         )
 
