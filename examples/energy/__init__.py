@@ -25,8 +25,8 @@ SCENARIO = Scenario(
             "Leading_Current_Power_Factor",
         ),
         lags=(96, 672),
-        calendar=("hour", "weekday"),
-        holdout_share=0.2,
+        calendar=("hour:6", "weekday"),
+        holdout_share=0.12,
     ),
     bars={
         "mae": Bar(high=4.35),

@@ -8,6 +8,7 @@ from recurrences import gru, numbers
 
 from skerry.core import errors
 from skerry.nets import export, forecasting, training
+from skerry.nets.quantile_objective import QuantileObjective
 
 FIVE = (50, 250, 500, 750, 950)
 
@@ -41,6 +42,35 @@ def test_it_is_the_formula() -> None:
     np.testing.assert_allclose(training.predict(made, x)[0], 3200 + 800 * np.array(expected), rtol=1e-5)
 
 
+def test_from_the_last_value_a_network_of_nothing_answers_that_value_as_far_as_it_is_believed() -> None:
+    made, x = network(steps=2, from_last=True), series(4)
+    x[3, -1, 0] = 1e9  # a broken sensor: eight spreads from the mean at most
+    with torch.no_grad():
+        for weight in made.head.parameters():
+            weight.zero_()
+    medians = training.predict(made, x).reshape(4, 2, 3)[:, :, 1]
+    np.testing.assert_allclose(medians, np.repeat([*x[:3, -1, 0], 3000 + 8 * 900], 2).reshape(4, 2), rtol=1e-5)
+
+
+def test_a_change_is_learned_in_fewer_steps_when_it_is_told_from_the_last_value() -> None:
+    """A random walk far from 0, two epochs."""
+    rng = np.random.default_rng(0)
+    walk = np.cumsum(rng.normal(size=1400)).astype(np.float32) * 5 + 1000
+    x = np.lib.stride_tricks.sliding_window_view(walk, 12)[:-1, :, None].copy()
+    y = walk[12:, None]
+    of_none = np.full((len(x), 3), np.nan, np.float32)
+    samples = training.Samples(x, y, of_none, np.ones(len(x), np.float32))
+
+    def missed(*, from_last: bool) -> float:
+        training.prepare(0)
+        made = forecasting.gru(1, hidden=8, dense=8, from_last=from_last)
+        recipe = training.Recipe(epochs=2, learning_rate=4e-3)
+        training.train(made, samples, recipe, lambda done: None, QuantileObjective((100, 500, 900), 1))
+        return float(np.abs(training.predict(made, x)[:, 1] - y[:, 0]).mean())
+
+    assert missed(from_last=True) < 0.8 * missed(from_last=False)
+
+
 @pytest.mark.parametrize(
     "scale", [0.0, 1.0, 100.0], ids=["no weights", "as they start", "weights that are far too large"]
 )
@@ -69,7 +99,10 @@ def test_a_column_that_never_varies_does_no_harm() -> None:
     assert np.isfinite(training.predict(made, series(5))).all()
 
 
-@pytest.mark.parametrize("options", [{}, {"steps": 4, "quantiles_permille": FIVE}, {"quantiles_permille": (500,)}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"steps": 4, "quantiles_permille": FIVE}, {"quantiles_permille": (500,)}, {"steps": 2, "from_last": True}],
+)
 def test_it_exports_as_one_recurrent_node_and_answers_as_torch_does(options: dict[str, object]) -> None:
     made, x = network(**options), series(7)
     exported = export.export(made, x)

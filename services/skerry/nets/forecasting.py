@@ -28,7 +28,8 @@ class Forecaster(nn.Module):
     """GRU → its last state beside the last row → Dense ReLU → for each step the median and the distances around it.
 
     The last row goes to the dense layer too: what is known of the target's own time (the calendar, the value a week
-    before) stands there and need not pass through the recurrence.
+    before) stands there and need not pass through the recurrence. `from_last`: the network tells the change from the
+    last value of the first feature, the target's own past, as far as that is believed.
     """
 
     reads = "series"
@@ -42,12 +43,14 @@ class Forecaster(nn.Module):
         hidden: int,
         dense: int,
         streaming: bool = False,
+        from_last: bool = False,
     ) -> None:
         super().__init__()
         quantiles = tuple(quantiles_permille)
         _check(features, steps, quantiles, hidden, dense)
         self.quantiles_permille, self.steps = quantiles, steps
         self.below, self.hidden, self.streaming = quantiles.index(MEDIAN), hidden, streaming
+        self.from_last = from_last
         self.recurrence = nn.GRU(features, hidden, batch_first=True)
         self.dense = nn.Linear(hidden + features, dense)
         self.head = nn.Linear(dense, steps * len(quantiles))
@@ -83,10 +86,16 @@ class Forecaster(nn.Module):
         seen = torch.cat([states[:, -1], scaled[:, -1]], dim=1)
         raw = self.head(functional.relu(self.dense(seen)))
         ordered = self._ordered(raw.reshape(-1, self.steps, len(self.quantiles_permille)))
-        return (self.target_mean + self.target_spread * ordered).flatten(1), after.squeeze(0)
+        return (self._origin(scaled) + self.target_spread * ordered).flatten(1), after.squeeze(0)
 
     def as_step(self) -> "ForecastStep":
         return ForecastStep(self)
+
+    def _origin(self, scaled: torch.Tensor) -> torch.Tensor:
+        """What the answers are told from: the target's mean, or the last value of each row [N, 1, 1]."""
+        if not self.from_last:
+            return self.target_mean
+        return (self.input_mean[0] + self.input_spread[0] * scaled[:, -1, :1]).unsqueeze(2)
 
     def _ordered(self, raw: torch.Tensor) -> torch.Tensor:
         """Any numbers [N, steps, quantiles] as quantiles that do not cross."""
@@ -116,9 +125,11 @@ def gru(
     hidden: int = 48,
     dense: int = 64,
     streaming: bool = False,
+    from_last: bool = False,
 ) -> nn.Module:
     """For windows of a series [N, T, features]; 13,507 parameters for 14 features and one step of three quantiles. A
-    `streaming` one learns from windows too, and callers send it the series piece by piece."""
+    `streaming` one learns from windows too, and callers send it the series piece by piece. `from_last` suits a target
+    that its last value tells much of: what is learned is the change, and a network of nothing is the last value."""
     return Forecaster(
         features,
         steps=steps,
@@ -126,6 +137,7 @@ def gru(
         hidden=hidden,
         dense=dense,
         streaming=streaming,
+        from_last=from_last,
     )
 
 
