@@ -49,7 +49,7 @@ test-arm: .venv/.ready ## the serving path on emulated aarch64 with real wheels:
 test-interop: .venv/.ready ## clients of Triton, KServe, MLServer and grpcio, each in an environment of its own in .cache (about 1 GB)
 	@SKERRY_REQUIRE=interop $(BIN)/python -m pytest tests/interop
 
-examples: .venv/.ready ## forecasts of real series through the whole loop, a table beside naive ones (ONLY=traffic,energy SEEDS=0,1,2 ALLOW_MISSING=1)
+examples: .venv/.ready ## real data through the whole loop, a table beside naive ways (ONLY=traffic,energy,steel_plates,machine_temperature SEEDS=0,1,2 ALLOW_MISSING=1)
 	@$(BIN)/python -m examples.main $(if $(ONLY),--only $(ONLY)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(ALLOW_MISSING),--allow-missing)
 
 bench: .venv/.ready ## ours beside other servers with the same model: CPU per request, latency, memory (15 minutes; peers in .cache)

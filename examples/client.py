@@ -54,18 +54,27 @@ class Agents:
         self._underway: deque[tuple[str, edge_pb2.FeedbackRequest, Any]] = deque()
         self.told: Counter[tuple[str, str]] = Counter()  # (node, outcome) of the truths that were answered
 
-    def ask(self, index: int, request_id: str, window: NDArray[np.float32], unix_ms: int) -> Answer:
-        """The forecast for the window [steps, features] that ends at `unix_ms`. Raises UnavailableError."""
+    def ask(
+        self,
+        index: int,
+        request_id: str,
+        window: NDArray[np.float32],
+        unix_ms: int,
+        sequence: Mapping[str, bool] | None = None,
+    ) -> Answer:
+        """The forecast for the window [steps, features] that ends at `unix_ms`, or for that piece of the series as a
+        `sequence` (its flags). Raises UnavailableError."""
         node = self._nodes[index % len(self._nodes)]
         request = open_inference_pb2.ModelInferRequest(model_name=self._model, id=request_id)
         request.inputs.add(name="window", datatype="FP32", shape=[1, *window.shape])
         request.raw_input_contents.append(np.ascontiguousarray(window, dtype="<f4").tobytes())
         request.parameters[series_stamp.SERIES].string_param = self.series
         request.parameters[series_stamp.TIME].int64_param = unix_ms
-        try:
-            said = self._infer[node](request, timeout=DEADLINE_S).parameters
-        except grpc.RpcError as exc:
-            raise _unavailable(node, exc) from exc
+        if sequence is not None:
+            request.parameters["sequence_id"].string_param = self.series
+            for flag, is_set in sequence.items():
+                request.parameters[flag].bool_param = is_set
+        said = self.infer(node, request).parameters
         value, low, high = (_numbers(said[f"skerry_{name}"].string_param) for name in ("value", "low", "high"))
         return Answer(
             index,
@@ -79,14 +88,25 @@ class Agents:
             said[feedback.PARAMETER].string_param,
         )
 
+    def infer(self, node: str, request: Any) -> Any:
+        """A ModelInferResponse. Raises UnavailableError."""
+        try:
+            return self._infer[node](request, timeout=DEADLINE_S)
+        except grpc.RpcError as exc:
+            raise _unavailable(node, exc) from exc
+
     def tell(self, answer: Answer, truth: Sequence[float]) -> None:
         """Send the truth of an answer to the node that gave it. Raises UnavailableError, also of an earlier one."""
-        if not answer.token:
-            self.told[answer.node, "NOT_KEPT"] += 1
-            return
         request = edge_pb2.FeedbackRequest(model=self._model, request_id=answer.request_id, token=answer.token)
         request.values.extend(truth)
-        self._underway.append((answer.node, request, self._send(answer.node, request)))
+        self.send(answer.node, request)
+
+    def send(self, node: str, request: edge_pb2.FeedbackRequest) -> None:
+        """A truth; without a token its answer was not kept, and it is only counted. Raises as `tell`."""
+        if not request.token:
+            self.told[node, "NOT_KEPT"] += 1
+            return
+        self._underway.append((node, request, self._send(node, request)))
         while len(self._underway) > MAX_UNDERWAY:
             self._settle()
 

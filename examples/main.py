@@ -20,7 +20,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from examples import change, client, energy, float_network, loop, plot, results, rows, scenario, spans, traffic, worse
+from examples import (
+    change,
+    client,
+    energy,
+    float_network,
+    loop,
+    machine_temperature,
+    own,
+    plot,
+    results,
+    rows,
+    scenario,
+    spans,
+    steel_plates,
+    traffic,
+    worse,
+)
 from examples.results import Row
 from examples.scenario import Scenario
 from examples.stack import Stack, Tell
@@ -30,6 +46,7 @@ from skerry.core.tasks import Forecast
 
 RESULTS = Path(__file__).parent / "results.json"
 SCENARIOS = {one.name: one for one in (traffic.SCENARIO, energy.SCENARIO)}
+OWN = {one.name: one for one in (machine_temperature.OWN, steel_plates.OWN)}
 NODES = 2
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -43,7 +60,10 @@ def main() -> int:
         for seed in given.seeds:
             with_worse = not any(row.scenario == name for row in made)  # once is enough
             with _place(given.keep, f"{name}-{seed}") as place:
-                new, unlike = _play(SCENARIOS[name], seed, place, began, with_worse)
+                if name in OWN:
+                    new, unlike = _play_own(OWN[name], seed, place, began)
+                else:
+                    new, unlike = _play(SCENARIOS[name], seed, place, began, with_worse)
                 made, wrong = [*made, *new], [*wrong, *unlike]
                 results.write(results.merged(known, made), RESULTS)
     print(results.table(results.merged(known, made)))
@@ -61,7 +81,7 @@ def _interrupted(number: int, frame: object) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="examples", description=__doc__)
-    every = ",".join(SCENARIOS)
+    every = ",".join([*SCENARIOS, *OWN])
     parser.add_argument("--only", type=_names, default=every, help="scenarios, separated by commas")
     parser.add_argument("--seeds", type=_numbers, default="0,1,2", help="seeds of the training, separated by commas")
     parser.add_argument("--allow-missing", action="store_true", help="a data set that is not there is no failure")
@@ -70,8 +90,9 @@ def _arguments() -> argparse.Namespace:
 
 
 def _names(text: str) -> list[str]:
-    if unknown := set(names := text.split(",")) - set(SCENARIOS):
-        raise argparse.ArgumentTypeError(f"there is no example {min(unknown)!r}: choose of {', '.join(SCENARIOS)}")
+    every = [*SCENARIOS, *OWN]
+    if unknown := set(names := text.split(",")) - set(every):
+        raise argparse.ArgumentTypeError(f"there is no example {min(unknown)!r}: choose of {', '.join(every)}")
     return names
 
 
@@ -143,6 +164,29 @@ def _play(
         return rows.of_broken(example, seed, str(exc)), ()
     _draw(example, seed, played, cut, model, tell)
     return rows.of_played(example, seed, played, cut, model, sha256), rows.disagreements(played)
+
+
+def _play_own(example: own.Own, seed: int, place: _Place, began: float) -> own.Played:
+    """As `_play`. Raises InputError for a table that cannot be read."""
+
+    def tell(text: str) -> None:
+        print(f"{time.monotonic() - began:6.1f} s  {example.name}/{seed}  {text}", file=sys.stderr, flush=True)
+
+    data = os.environ.get("SKERRY_DATA")
+    packed = {name: Path(data or "SKERRY_DATA") / f"{name}.gz" for name in example.files}
+    if not data or not all(path.is_file() for path in packed.values()):
+        tell(f"{', '.join(map(str, packed.values()))}: not all are there")
+        return rows.of_missing(example, seed), ()
+    stage = place.folder / "stage"
+    stage.mkdir()
+    tables = {name: stage / name for name in packed}
+    digests = {name: _unpack(path, tables[name]) for name, path in packed.items()}
+    try:
+        return example.play(own.Place(tables, digests, stage, place.folder / "state", seed, tell))
+    except errors.SkerryError as exc:
+        tell(f"broke off: {exc}")
+        place.stays = True
+        return rows.of_broken(example, seed, str(exc)), ()
 
 
 def _unpack(packed: Path, table: Path) -> str:

@@ -11,20 +11,20 @@ from examples.battery import Battery
 from examples.client import Answer
 from examples.loop import Played
 from examples.results import Row
-from examples.scenario import Scenario
+from examples.scenario import Barred, Scenario
 from examples.spans import Spans
 from skerry.core import specs
 from skerry.core.tasks import Forecast
 
 
-def of_missing(example: Scenario, seed: int) -> list[Row]:
+def of_missing(example: Barred, seed: int) -> list[Row]:
     return [
         Row(example.name, metric, None, str(bar), None, (seed,), example.data, note=f"{example.data}.gz is missing")
         for metric, bar in example.bars.items()
     ]
 
 
-def of_broken(example: Scenario, seed: int, why: str) -> list[Row]:
+def of_broken(example: Barred, seed: int, why: str) -> list[Row]:
     """The loop did not close: no version, no rollout, nothing to measure."""
     return [
         Row(example.name, metric, None, str(bar), False, (seed,), example.data, note=f"broke off: {why}")

@@ -7,6 +7,7 @@ A scenario decides nothing about models: what a version is, when it is retrained
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from examples.battery import Battery
 from skerry.cli.importing.series import Choices
@@ -26,6 +27,19 @@ class Bar:
         if self.low is None:
             return f"≤ {self.high:g}"
         return f"≥ {self.low:g}" if self.high is None else f"{self.low:g}–{self.high:g}"
+
+
+class Barred(Protocol):
+    """What is held to bars: all that a row needs of it when nothing was measured."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def data(self) -> str: ...
+
+    @property
+    def bars(self) -> Mapping[str, Bar]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ series goes on."""
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
-from examples.client import Agents, Answer
+from examples.client import Answer
 from examples.series_clock import SeriesClock
 from examples.spans import Asked
 from examples.stack import Stack, has_ended, moving
@@ -18,6 +19,12 @@ from skerry.core import errors
 RUN_S, ROLLOUT_S, POLICY_S, VERDICT_S = 900.0, 180.0, 60.0, 240.0
 LOOK_EVERY = 25  # answers
 Note = Callable[[str], None]
+
+
+class Settles(Protocol):
+    """Who has told truths that may be underway."""
+
+    def settle(self) -> None: ...
 
 
 def runs(seen: Snapshot) -> Sequence[Object]:
@@ -35,7 +42,7 @@ def change(stack: Stack, folder: Path, model: str, spec: dict[str, object]) -> N
     stack.skerry("models", "apply", str(write_json(folder / "change.json", {"name": model, "spec": spec})))
 
 
-def wait_for_policy(stack: Stack, agents: Agents, model: str, known: int, note: Note) -> None:
+def wait_for_policy(stack: Stack, agents: Settles, model: str, known: int, note: Note) -> None:
     """Until the policy has started a run beside the `known` ones; else one is asked for by hand, and that is noted."""
     agents.settle()
     try:
@@ -69,11 +76,16 @@ def roll_out(
             break
     else:
         clock.run_out()
+    return end_rollout(stack, note), answers
+
+
+def end_rollout(stack: Stack, note: Note) -> Object:
+    """The newest rollout, when it has ended; one that gets no verdict is promoted by hand, and that is noted."""
     try:
         stack.until("the rollout has ended", lambda seen: not moving(seen), VERDICT_S)
     except errors.UnavailableError:
         _promote(stack, note)
-    return rollouts(stack.look())[-1], answers
+    return rollouts(stack.look())[-1]
 
 
 def _promote(stack: Stack, note: Note) -> None:
