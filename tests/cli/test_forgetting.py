@@ -68,3 +68,21 @@ def test_a_person_vouches_for_what_a_node_teaches(system: StillSystem) -> None:
     assert system.objects.get("EdgeNode", "cam-1").spec["trusted"] is True
     system.good("nodes", "trust", "cam-1", "--off")
     assert system.objects.get("EdgeNode", "cam-1").spec["trusted"] is False
+
+
+def test_forgetting_may_be_the_same_act_as_erasing_and_undoing_brings_nothing_back(system: StillSystem) -> None:
+    assert "`skerry erase --node cam-1` removes it for good" in system.good("nodes", "forget", "cam-1")
+    assert system.objects.list("Erasure") == []
+    system.good("nodes", "forget", "cam-1", "--undo")
+    told = system.good("nodes", "forget", "cam-1", "--erase", "--reason", "asked to")
+    assert "node cam-1 is forgotten" in told
+    (erasure,) = system.objects.list("Erasure")
+    assert (erasure.spec["node"], erasure.spec["reason"]) == ("cam-1", "asked to")
+    assert "what it removed stays removed" in system.good("nodes", "forget", "cam-1", "--undo")
+    assert system.objects.list("Erasure") == system.objects.list("Exclusion") == []
+
+
+def test_erasing_a_node_is_to_forget_it_too(system: StillSystem) -> None:
+    system.good("erase", "--node", "cam-1", "--yes", "--wait", "0")
+    assert system.objects.get("Exclusion", "cam-1").spec["node"] == "cam-1"
+    assert "cam-1" in system.good("nodes", "forgotten")

@@ -88,9 +88,17 @@ def begin(state: Path, spec: Mapping[str, Any], shown: str, wait_s: float) -> No
     erasures.check_new(erasure, standing(store))
     _note_unknown(store, erasure)
     store.create("Erasure", name, dict(spec), manager=writers.OPERATOR)
+    if erasure.what == erasures.NODE and not erasure.model and not _is_forgotten(store, str(erasure.value)):
+        exclusion = {"node": erasure.value, "reason": erasure.reason or name, "atUnixMs": erasure.at_unix_ms}
+        store.create("Exclusion", str(erasure.value), exclusion, manager=writers.OPERATOR)
+        output.say(f"nothing of node {erasure.value} is learned from any more, either (`skerry nodes forgotten`)")
     output.say(f"{name}: what is stored of {shown} is being erased; `skerry erase show {name}` says how far it is")
     output.say("backups that were taken before now still hold it: let them go, too")
     _follow(store, name, wait_s)
+
+
+def _is_forgotten(store: "Objects", node: str) -> bool:
+    return any(node in (one.name, one.spec.get("node")) for one in store.list("Exclusion"))
 
 
 def standing(store: "Objects") -> "list[Erasure]":

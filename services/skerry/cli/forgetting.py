@@ -1,11 +1,12 @@
 """`skerry nodes forget`, `forgotten` and `trust`: what a node may teach."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from skerry.cli import output
+from skerry.cli import erase, output
 from skerry.cli.up import state_option
 
 if TYPE_CHECKING:
@@ -15,11 +16,15 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("name")
 @click.option("--reason", default="", help="Kept with the record, for whoever reads it later.")
-@click.option("--undo", is_flag=True, help="Learn from the node again: what it sent is still stored.")
+@click.option("--undo", is_flag=True, help="Learn from the node again; what was erased of it does not come back.")
+@click.option(
+    "--erase/--keep", "erases", default=None, help="Also remove what it sent, for good; without: it is asked."
+)
 @state_option
-def forget(name: str, reason: str, undo: bool, state: Path) -> None:
+def forget(name: str, reason: str, undo: bool, erases: bool | None, state: Path) -> None:
     """Learn nothing from NAME any more: no row, label, truth or answer of it counts in later datasets, runs and
-    verdicts, also after its EdgeNode is deleted. Tells which versions learned from it; those stay as they are."""
+    verdicts, also after its EdgeNode is deleted. Tells which versions learned from it; those stay as they are. With
+    --erase (or a yes) what it sent is removed for good, as by `skerry erase --node NAME`."""
     from skerry.cli import object_access
     from skerry.core import errors
 
@@ -30,9 +35,19 @@ def forget(name: str, reason: str, undo: bool, state: Path) -> None:
             raise errors.NotFoundError(f"node {name} is not forgotten: `skerry nodes forgotten` lists those that are")
         for one in named:
             store.delete("Exclusion", one)
+        for erasure in store.list("Erasure"):
+            if erasure.spec.get("node") == name:
+                store.delete("Erasure", erasure.name)
+                output.say(f"{erasure.name} has ended: what it removed stays removed")
         output.say(f"node {name} may teach again")
         return
+    if erases is None and sys.stdin.isatty():
+        erases = click.confirm(f"Remove for good what node {name} ever sent, too? (no: it is only not learned from)")
     exclude(store, name, reason)
+    if erases:
+        erase.begin(state, {"node": name, "reason": reason}, f"node {name}", 0.0)
+    else:
+        output.say(f"what it sent is still stored: `skerry erase --node {name}` removes it for good")
 
 
 def excluded(store: "Objects") -> frozenset[str]:

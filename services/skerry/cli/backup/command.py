@@ -49,18 +49,31 @@ def backup(locations: Locations, to: str, keys: bool, passphrase_file: Path | No
 @click.argument("source", metavar="FROM", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option("--merge", is_flag=True, help="On top of what is there: replaces objects of the same name, keeps others.")
 @click.option("--check", is_flag=True, help="Only verify the archive.")
+@click.option(
+    "--erasures",
+    "list_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What was erased since the backup, as `skerry erase list --json` wrote it: it is erased again.",
+)
 @passphrase_option
 @output.json_option
 @location_options
 def restore(
-    locations: Locations, source: str, merge: bool, check: bool, passphrase_file: Path | None, as_json: bool
+    locations: Locations,
+    source: str,
+    merge: bool,
+    check: bool,
+    list_file: Path | None,
+    passphrase_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Put the backup FROM (a file, or - for standard input) into an empty system whose controller is stopped.
 
-    Nothing takes effect before the whole archive is verified. After an interruption it is run again, with --merge if it
-    finds something there by then.
+    What was erased is erased again, also what the backup still holds of it: keep `skerry erase list --json` beside your
+    backups for --erasures. Nothing takes effect before the whole archive is verified. After an interruption it is run
+    again, with --merge if it finds something there by then.
     """
-    from skerry.cli.backup import encryption, restoring
+    from skerry.cli.backup import encryption, erased, restoring
 
     passphrase = encryption.read_passphrase(passphrase_file) if passphrase_file is not None else None
     with contextlib.ExitStack() as stack:
@@ -69,10 +82,17 @@ def restore(
         if check:
             _print(restoring.check(opened), as_json, f"{source} is whole", to_stderr=False)
             return
-        done = restoring.restore(locations, opened, merge=merge)
+        listed = erased.read_list(list_file) if list_file is not None else []
+        done = restoring.restore(locations, opened, merge=merge, listed=listed)
     counts = {"objects": done.objects, "blobs": done.blobs, "files": done.files, "keys": done.keys}
     _print(counts, as_json, "restored", to_stderr=False)
     if not as_json:
+        if done.erasures:
+            output.say(f"{done.erasures} erasures stand: what came back of them goes once the system runs")
+        if list_file is None and not merge:
+            output.say(
+                "what was erased after the backup is in it again: --erasures (`skerry erase list --json`) says what"
+            )
         output.say("start the system again; nodes that saw a newer model repository need `skerry keys rotate online`")
 
 

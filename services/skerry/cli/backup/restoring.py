@@ -7,7 +7,7 @@ While objects are written the controller's lease is held, so nobody acts on half
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -16,9 +16,9 @@ from skerry.adapters import files, lease
 from skerry.adapters import objects as object_store
 from skerry.adapters.blobs.protocol import SharedBlobs
 from skerry.adapters.objects.protocol import Object
-from skerry.cli.backup import archive, saving
+from skerry.cli.backup import archive, erased, saving
 from skerry.cli.locations import Locations
-from skerry.core import errors, specs, urls
+from skerry.core import contract, errors, specs, urls
 
 # Nodes obey no leader whose epoch is below the highest they have seen, and there were leaders after the backup.
 EPOCH_STEP = 10_000
@@ -34,6 +34,7 @@ class Restored:
     blobs: int = 0
     files: int = 0
     keys: int = 0
+    erasures: int = 0
 
 
 def check(source: IO[bytes]) -> Mapping[str, Any]:
@@ -44,9 +45,10 @@ def check(source: IO[bytes]) -> Mapping[str, Any]:
     return reader.manifest
 
 
-def restore(locations: Locations, source: IO[bytes], *, merge: bool) -> Restored:
+def restore(locations: Locations, source: IO[bytes], *, merge: bool, listed: Sequence[Object] = ()) -> Restored:
     """Put the backup at `source` into `places`.
 
+    Erasures, also the `listed` ones, stand afterwards and are carried out again: the backup holds what they removed.
     With `merge` objects of the same name are replaced, others stay, and a model repository that is there is kept: it
     is at least as new. Raises RejectedError (something is there, or a controller leads), IntegrityError (the archive;
     nothing counts then), UnavailableError.
@@ -64,7 +66,7 @@ def restore(locations: Locations, source: IO[bytes], *, merge: bool) -> Restored
             raise errors.RejectedError(
                 f"{locations.objects} or {locations.repository} is not empty: empty it, or use --merge"
             )
-        return _restore(locations, source, repository, is_founded)
+        return _restore(locations, source, repository, is_founded, listed)
     finally:
         held.release()
 
@@ -79,7 +81,13 @@ def _counts(thing: Object) -> bool:
         return True
 
 
-def _restore(locations: Locations, source: IO[bytes], repository: SharedBlobs, is_founded: bool) -> Restored:
+def _restore(
+    locations: Locations,
+    source: IO[bytes],
+    repository: SharedBlobs,
+    is_founded: bool,
+    listed: Sequence[Object],
+) -> Restored:
     done, blobs = Restored(), blob_store.open_shared(locations.blobs)
     with tempfile.SpooledTemporaryFile(_HELD_BACK_BYTES) as kept:
         spans = []
@@ -109,7 +117,10 @@ def _restore(locations: Locations, source: IO[bytes], repository: SharedBlobs, i
                 done.files += 1
             elif part == "objects":
                 things.append(_parse(data))
-    done.objects = _put_objects(locations, things)
+    done.objects = _put_objects(locations, things, listed)
+    for thing in object_store.open_objects(locations.objects).list("Erasure"):
+        blobs.delete(contract.erasure_path(thing.name))  # what storage has done of it is to be done again
+        done.erasures += 1
     return done
 
 
@@ -142,10 +153,12 @@ def _parse(data: bytes) -> Object:
         raise errors.InputError(f"the backup holds an object that cannot be read ({exc!r})") from exc
 
 
-def _put_objects(locations: Locations, things: list[Object]) -> int:
+def _put_objects(locations: Locations, saved: list[Object], listed: Sequence[Object]) -> int:
     """Who is named before who names, so that a restore that dies leaves nothing that points nowhere."""
     known = object_store.open_objects(locations.objects)
     present = [thing for kind in saving.KINDS for thing in known.list(kind)]
+    again = erased.begun_again(saved, present, listed)
+    things = [thing for thing in saved if thing.kind != "Erasure"] + again
     epoch = EPOCH_STEP + max((epoch for thing in (*present, *things) for epoch in _epochs(thing)), default=0)
     counters = {
         thing.name: int(thing.status.get("releaseCounter") or 0) for thing in present if thing.kind == "EdgeModel"
