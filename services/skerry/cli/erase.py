@@ -67,7 +67,7 @@ def erase(
             "exactly one of --node, --example, --before, --request and --subject says what to erase"
         )
     ((what, value),) = named.items()
-    spec = {what: _value(what, value, key_file), "model": model, "reason": reason}
+    spec = {what: _value(what, value, key_file or _key_of(state)), "model": model, "reason": reason}
     shown = "a subject" if what == "subject" else f"{what.removesuffix('UnixMs')} {value}"
     if not yes and not click.confirm(f"Remove for good what is stored of {shown}, wherever it lies?"):
         output.say("nothing is erased")
@@ -95,6 +95,14 @@ def begin(state: Path, spec: Mapping[str, Any], shown: str, wait_s: float) -> No
     output.say(f"{name}: what is stored of {shown} is being erased; `skerry erase show {name}` says how far it is")
     output.say("backups that were taken before now still hold it: let them go, too")
     _follow(store, name, wait_s)
+
+
+def _key_of(state: Path) -> Path | None:
+    """Of agents that `skerry up` started."""
+    from skerry.cli.system.layout import Layout
+
+    key = Layout(state).subject_key
+    return key if key.exists() else None
 
 
 def _is_forgotten(store: "Objects", node: str) -> bool:

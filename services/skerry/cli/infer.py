@@ -21,6 +21,7 @@ _TIMEOUT_S = 10.0
 @click.option(
     "--time", "moment", default="", help="Forecasts: the series' own time of the input's last step, 2018-01-31T13:00Z."
 )
+@click.option("--subject", default="", help="Whom the input is of (skerry_subject): kept hashed, for `skerry erase`.")
 @click.option("--print-token", is_flag=True, help="Print the answer to stderr, and only its feedback token to stdout.")
 @output.json_option
 @state_option
@@ -31,6 +32,7 @@ def infer(
     request_id: str,
     series: str,
     moment: str,
+    subject: str,
     print_token: bool,
     as_json: bool,
     state: Path,
@@ -45,7 +47,7 @@ def infer(
     import asyncio
 
     from skerry.cli import agent_client, object_access, system_file
-    from skerry.core import errors, specs
+    from skerry.core import errors, specs, subjects
     from skerry.core.inference import InferRequest
 
     stamp = agent_client.stamp_of(series, moment)
@@ -59,8 +61,9 @@ def infer(
         output.say(f"note: {path} is squeezed to the model's input: its sides are in another ratio", err=True)
     if not described.class_names and len(stamp) < 2:
         output.say("note: nothing is learned from a forecast that names no --series and --time", err=True)
+    whose = {subjects.SUBJECT: subjects.check(subject)} if subject else {}
     used_id = request_id or uuid.uuid4().hex
-    request = InferRequest(model=model, id=used_id, inputs=tensors, parameters=stamp)
+    request = InferRequest(model=model, id=used_id, inputs=tensors, parameters={**stamp, **whose})
     reply, seconds = asyncio.run(agent_client.infer(address, request, _TIMEOUT_S))
     answer = agent_client.answer_document(reply, described.task, used_id, seconds)
     if print_token and not answer["token"]:

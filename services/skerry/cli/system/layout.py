@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,11 @@ class Layout:
         return self.root / "root.json"
 
     @property
+    def subject_key(self) -> Path:
+        """By which agents hash `skerry_subject`, and `skerry erase --subject`; no part of the cloud has it."""
+        return self.root / "subject.key"
+
+    @property
     def jobs(self) -> Path:
         return self.root / "jobs"
 
@@ -101,5 +107,7 @@ class Layout:
         """Create the folders, private to this user."""
         for folder in (self.root, self.valkey, self.logs, self.teacher_models, self.root / "blobs", self.socket.parent):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self.subject_key.exists():
+            files.write(self.subject_key, f"{secrets.token_hex(32)}\n".encode(), mode=0o600)
         if self.storage:
             files.write(self.root / _STORAGE, f"{self.storage}\n".encode())

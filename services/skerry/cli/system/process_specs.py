@@ -111,6 +111,7 @@ def agent(layout: Layout, ports: Ports, node: str, transport: str) -> ProcessSpe
             "SKERRY_NODE": node,
             "SKERRY_STATE": str(layout.agent(node)),
             "SKERRY_TRUST_ROOT": str(layout.trust_root),
+            "SKERRY_SUBJECT_KEY": str(layout.subject_key),
             "SKERRY_GATEWAY": _local(ports.gateway),
             "SKERRY_REPOSITORY_URL": f"http://{_local(ports.gateway_http)}/repository",
             "SKERRY_TEACHER": _local(ports.teacher),
