@@ -34,6 +34,11 @@ REFUSED_CHANGES = [
     ("EdgeModel", {"classNames": [PRESS[1], PRESS[0], *PRESS[2:]]}, "classNames may only be appended to"),
     ("EdgeModel", {"classNames": PRESS[:-1]}, "classNames may only be appended to"),
     ("EdgeModel", {"classNames": [*PRESS[:-1], f"{PRESS[-1]}s"]}, "classNames may only be appended to"),
+    (
+        "EdgeModel",
+        {"classNames": [PRESS[1], PRESS[0], *PRESS[2:]], "classMap": [{"from": PRESS[:-1]}]},
+        "classNames may only be appended to",
+    ),
     ("ModelVersion", {"digest": OTHER}, "the spec of a ModelVersion cannot be changed: make another version"),
     ("ModelVersion", {"sizeBytes": 1}, "the spec of a ModelVersion cannot be changed"),
     ("ModelRollout", {"model": "other"}, "model cannot be changed: make another ModelRollout"),
@@ -54,6 +59,16 @@ def test_what_must_not_change_is_refused_with_what_to_do(api: Api, kind: str, pa
     with pytest.raises(errors.InputError, match=message):
         api.patch(f"{path}/kept", {"spec": patch})
     api.delete(f"{path}/kept")
+
+
+def test_classes_in_another_order_are_taken_with_a_map_that_stays(api: Api) -> None:
+    path = resources.path(api.namespace, "EdgeModel")
+    api.create(path, made("EdgeModel", custom_resources.example("EdgeModel")["spec"], "mapped"))
+    swapped = {"classNames": [PRESS[1], PRESS[0], *PRESS[2:]], "classMap": [{"from": PRESS, "to": {}, "removed": []}]}
+    api.patch(f"{path}/mapped", {"spec": swapped})
+    with pytest.raises(errors.InputError, match="entries of classMap stay"):
+        api.patch(f"{path}/mapped", {"spec": {"classMap": None}})
+    api.delete(f"{path}/mapped")
 
 
 LOAD = {"target": "load", "unit": "kWh", "stepSeconds": 900, "horizon": 4, "steps": 2}

@@ -93,9 +93,9 @@ def test_a_version_that_forecasts_something_else_differs() -> None:
     told = ["unit 'vehicles', that of the model 'vehicles/h'", "[50, 500, 950]", "one of 2 classes, the model"]
     for other, text in zip(others, told, strict=True):
         assert text in TRAFFIC.difference(other)
-        assert TRAFFIC.change(other) and TRAFFIC.length(other.digest) is None
+        assert TRAFFIC.change(other) and TRAFFIC.meanings(other.digest) is None
     assert not TRAFFIC.difference(replace(TRAFFIC, naive=(24,)))
-    assert TRAFFIC.length(replace(TRAFFIC, naive=(24,)).digest) == 6
+    assert TRAFFIC.meanings(replace(TRAFFIC, naive=(24,)).digest) == range(6)
 
 
 def test_the_confidence_of_a_forecast_is_uniform_on_the_holdout_and_falls_with_the_width() -> None:

@@ -11,6 +11,7 @@ from own_networks import press
 from training_world import MODEL, NAMES, spec, windows
 
 from skerry.core import confidence, errors, gates, manifest, specs, tensors
+from skerry.core.class_maps import FormerClasses
 from skerry.core.confidence import Outputs
 from skerry.core.tasks import Classification
 from skerry.nets import export
@@ -127,8 +128,15 @@ def test_rows_that_come_out_as_no_numbers_are_marked_one_by_one(version: Shipped
 
 def test_a_version_with_other_class_names_answers_in_ours() -> None:
     theirs = np.int64([0, 1, 2, -1])
-    found = evaluate.in_terms_of(theirs, ("worn", "gone", "ok"), NAMES)
+    found = evaluate.in_our_terms(theirs, Classification(("worn", "gone", "ok")), Classification(NAMES))
     assert found.tolist() == [1, -1, 0, -1]
+
+
+def test_a_version_of_former_classes_answers_by_the_class_map_and_not_by_names() -> None:
+    swapped = FormerClasses(tuple(NAMES), ((NAMES[0], NAMES[1]), (NAMES[1], NAMES[0])))
+    ours = Classification((NAMES[1], NAMES[0], *NAMES[2:]), (swapped,))
+    found = evaluate.in_our_terms(np.int64([0, 1, 2, -1]), Classification(tuple(NAMES)), ours)
+    assert found.tolist() == [0, 1, 2, -1]
 
 
 def test_the_latency_is_that_of_one_warm_row(version: Shipped) -> None:

@@ -26,7 +26,7 @@ def write_manifest(blobs: Blobs, manifest: DatasetManifest) -> str:
 def read_part(blobs: Blobs, manifest: DatasetManifest, part: Part) -> Rows:
     """The rows of a part, checked. Raises as `read_manifest`."""
     data = blob_store.fetch(blobs, part.digest, dataset_parts.MAX_PART_BYTES)
-    rows = dataset_parts.unpack(data, manifest)
+    rows = dataset_parts.unpack(data, manifest, part.label_map)
     if len(rows) != part.samples:
         raise errors.IntegrityError(
             f"dataset part {part.digest} of {manifest.model} has {len(rows)} rows, its manifest says {part.samples}"

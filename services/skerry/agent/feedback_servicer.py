@@ -9,7 +9,8 @@ from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.agent.feedback_access import Access, CallerBudgets
 from skerry.agent.residual_memory import ResidualMemory
 from skerry.agent.sync import node_report
-from skerry.core import errors, feedback
+from skerry.core import digests, errors, feedback
+from skerry.core.specs.task import MAX_CLASSES
 from skerry.core.tasks import Task, Truth
 from skerry.proto import edge_pb2
 from skerry.rpc import grpc_status
@@ -74,10 +75,10 @@ class FeedbackServicer:
             raise errors.InputError(f"request_id must be 1..{sampler.MAX_REQUEST_ID_CHARS} characters")
         answer = self._access.admit(call, request, horizon_ms=self._horizon_ms(request.model))
         task = self._registry.lookup(request.model).manifest.task
-        truth = truth_of(request, task)
-        if not await self._queue.feedback(request.model, request.request_id, truth, task.digest, answer):
+        truth, counted = truth_of(request, task), request.label_map or task.digest
+        if not await self._queue.feedback(request.model, request.request_id, truth, counted, answer):
             return edge_pb2.FeedbackReply.NOT_CAPTURED
-        self._residuals.settle(request.model, request.request_id, answer, truth, task.digest)
+        self._residuals.settle(request.model, request.request_id, answer, truth, counted)
         return edge_pb2.FeedbackReply.RECORDED
 
     def _horizon_ms(self, model: str) -> int:
@@ -89,8 +90,14 @@ class FeedbackServicer:
 
 
 def truth_of(request: edge_pb2.FeedbackRequest, task: Task) -> Truth:
-    """What its caller says is true. Raises InputError for what the task's answers cannot be."""
+    """What its caller says is true. Raises InputError for what the task's answers cannot be. What counts in another
+    label map is bounded here and understood in the cloud: a node need not know every map that its model ever had."""
     truth: Truth = tuple(request.values) if request.values else request.label
+    if request.label_map and request.label_map != task.digest and task.class_names:
+        digests.check(request.label_map, "label_map")
+        if isinstance(truth, int) and 0 <= truth < MAX_CLASSES:
+            return truth
+        raise errors.InputError(f"the truth of a request to {request.model!r}: label {request.label} is no class")
     if fault := task.truth_fault(truth):
         raise errors.InputError(f"the truth of a request to {request.model!r}: {fault}")
     return truth

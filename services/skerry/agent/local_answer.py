@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.core import errors, offload, sampling
+from skerry.core import errors, offload, sampling, teacher_terms
 from skerry.core.confidence import Calibration
 from skerry.core.inference import InferReply, InferRequest, Parameter
 from skerry.core.manifest import Manifest
@@ -71,7 +71,9 @@ def outputs_of(reply: InferReply, manifest: Manifest | None) -> NDArray[Any] | N
 
 def as_local(reply: InferReply, local: LocalAnswer) -> InferReply:
     """The cloud's answer with the outputs that this model has. Raises UnavailableError when it is none to this request:
-    another shape, or numbers that are not finite."""
+    another shape, another label map, or numbers that are not finite."""
+    if fault := teacher_terms.fault(local.task, reply.parameters):
+        raise errors.UnavailableError(f"the cloud's answer for {reply.model} cannot be read: {fault}")
     mine = local.reply.outputs[0]
     first = reply.outputs[0] if reply.outputs else None
     theirs = next((output for output in reply.outputs if output.name == mine.name), first)
@@ -82,7 +84,8 @@ def as_local(reply: InferReply, local: LocalAnswer) -> InferReply:
         )
     data = local.task.in_terms_of(theirs.data, local.calibration.outputs)
     renamed = Tensor(mine.name, theirs.datatype, theirs.shape, data)
-    return replace(reply, model=local.reply.model, outputs=(renamed, *local.reply.outputs[1:]))
+    told = {name: value for name, value in reply.parameters.items() if name != teacher_terms.PARAMETER}
+    return replace(reply, model=local.reply.model, outputs=(renamed, *local.reply.outputs[1:]), parameters=told)
 
 
 def parameters(local: LocalAnswer, reply: InferReply, decision: offload.Decision) -> dict[str, Parameter]:

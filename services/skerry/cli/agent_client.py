@@ -205,13 +205,15 @@ def truth_of(texts: Sequence[str], task: tasks.Task) -> tasks.Truth:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """The truth of an earlier request, and what lets its caller tell it: the answer's token, or the site's secret."""
+    """The truth of an earlier request, and what lets its caller tell it: the answer's token, or the site's secret. A
+    class counts in `label_map`; empty: in that of the version that serves."""
 
     model: str
     request_id: str
     truth: tasks.Truth
     token: str = ""
     secret: str = ""
+    label_map: str = ""
 
 
 def give_feedback(address: str, truth: Truth, timeout_s: float) -> bool:
@@ -227,7 +229,7 @@ def give_feedback(address: str, truth: Truth, timeout_s: float) -> bool:
             )
             request = edge_pb2.FeedbackRequest(model=truth.model, request_id=truth.request_id, token=truth.token)
             if isinstance(truth.truth, int):
-                request.label = truth.truth
+                request.label, request.label_map = truth.truth, truth.label_map
             else:
                 request.values.extend(truth.truth)
             metadata = [("authorization", f"Bearer {truth.secret}")] if truth.secret else []

@@ -46,7 +46,7 @@ def infer(
     """
     import asyncio
 
-    from skerry.cli import agent_client, object_access, system_file
+    from skerry.cli import agent_client, answering_task, object_access, system_file
     from skerry.core import errors, specs, subjects
     from skerry.core.inference import InferRequest
 
@@ -65,7 +65,8 @@ def infer(
     used_id = request_id or uuid.uuid4().hex
     request = InferRequest(model=model, id=used_id, inputs=tensors, parameters={**stamp, **whose})
     reply, seconds = asyncio.run(agent_client.infer(address, request, _TIMEOUT_S))
-    answer = agent_client.answer_document(reply, described.task, used_id, seconds)
+    answering = answering_task.task_of(system, described.task, str(reply.parameters.get("skerry_digest", "")))
+    answer = agent_client.answer_document(reply, answering, used_id, seconds)
     if print_token and not answer["token"]:
         raise errors.RejectedError(
             f"the answer came without a token: it was not captured, or tokens are not taken there. "
@@ -124,7 +125,7 @@ def feedback(
     system = system_file.read(state)
     addresses = [agent_client.address_of(system, node)] if node else [agent.address for agent in system.agents]
     secret = files.read(secret_file, max_bytes=4096).decode(errors="replace").strip() if secret_file else ""
-    given = agent_client.Truth(model, request_id, told, token, secret)
+    given = agent_client.Truth(model, request_id, told, token, secret, described.task.digest)
     if not agent_client.give_feedback_to_any(addresses, given, _TIMEOUT_S):
         what = "label" if described.class_names else "compare with what was forecast"
         raise errors.NotFoundError(

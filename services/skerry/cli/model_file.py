@@ -1,12 +1,14 @@
 """An EdgeModel from a file: bounded, checked as a whole before anything is written, merged into what is there."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 from skerry.adapters.objects import resources
 from skerry.adapters.objects.protocol import Objects
 from skerry.cli import text_file
-from skerry.core import class_labels, errors, merging, specs, writers
+from skerry.core import class_labels, class_maps, errors, merging, specs, writers
+from skerry.core.tasks import Classification
 
 _MAX_BYTES = 1 << 20
 
@@ -28,6 +30,32 @@ def read(path: Path) -> tuple[str, dict[str, Any]]:
     if isinstance(names, list) and all(isinstance(name, str) for name in names):
         spec = spec | {"classNames": list(class_labels.check_names(names, f"{path}: spec.classNames"))}
     return document["name"], spec
+
+
+def _check_classes(name: str, before: specs.EdgeModel, after: specs.EdgeModel) -> None:
+    """Raises InputError that shows the entry of classMap that a change of classes needs."""
+    was, now = before.task, after.task
+    if not isinstance(was, Classification) or not isinstance(now, Classification):
+        return
+    fault = class_maps.change_fault((was.former, was.class_names), (now.former, now.class_names))
+    if not fault or len(now.former) > len(was.former):
+        return  # what is wrong with an entry that was given, the store says
+    entry, missing = class_maps.draft(was.class_names, now.class_names)
+    lines = [f"- {line}" if not at else f"  {line}" for at, line in enumerate(_entry_lines(entry, missing))]
+    kept = f" (after the {len(was.former)} that are there)" if was.former else ""
+    raise errors.InputError(
+        f"EdgeModel {name}: {fault}. Labels and datasets count in the classes before: say what became of each, by an "
+        f"entry at the end of spec.classMap{kept}, as this one once it is right:\nclassMap:\n" + "\n".join(lines)
+    )
+
+
+def _entry_lines(entry: class_maps.FormerClasses, missing: tuple[str, ...]) -> list[str]:
+    """YAML; what a person must decide stands beside it."""
+    quoted = [json.dumps(one, ensure_ascii=False) for one in entry.names]
+    gone = ", ".join(json.dumps(one, ensure_ascii=False) for one in missing)
+    to = "to: {}  # old: new, for what was renamed or merged; every other name keeps its meaning, also in another order"
+    removed = f"removed: [{gone}]  # their rows are left out; what was renamed belongs under to instead"
+    return [f"from: [{', '.join(quoted)}]", to, removed if missing else "removed: []"]
 
 
 def _plain(document: Any, path: Path) -> Any:
@@ -52,7 +80,11 @@ def apply(store: Objects, name: str, spec: dict[str, Any]) -> str:
         specs.parse_edge_model(name, merging.merge({}, spec))
         store.create("EdgeModel", name, merging.merge({}, spec), manager=writers.OPERATOR)
         return "created"
-    specs.parse_edge_model(name, merging.merge(known.spec, spec))
+    _check_classes(
+        name,
+        specs.parse_edge_model(name, known.spec),
+        specs.parse_edge_model(name, merging.merge(known.spec, spec)),
+    )
     changed = store.patch(
         "EdgeModel", name, manager=writers.OPERATOR, spec=spec, resource_version=known.resource_version
     )

@@ -2,7 +2,7 @@
 given; a forecaster is described by its EdgeModel, and calibrated and judged on a series that it was not trained on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from skerry.cli.importing.wanted import Wanted
     from skerry.cli.system_file import Description
     from skerry.core.manifest import Manifest
+    from skerry.core.specs import EdgeModel
+    from skerry.core.tasks import Classification
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -92,7 +94,7 @@ def import_(
     """
     from skerry.cli import object_access, system_file
     from skerry.cli.importing import forecaster, network, publish, wanted
-    from skerry.core.tasks import Classification, Forecast
+    from skerry.core.tasks import Forecast
 
     system, store = system_file.read(state), object_access.store_of(state)
     model, steps = publish.edge_model(store, name), network.steps(preprocess)
@@ -107,7 +109,7 @@ def import_(
         names = network.labels(labels)
         said = wanted.Wanted(
             model=name,
-            task=Classification(names),
+            task=_classes_of(model, names),
             width=f"{len(names)} labels are given",
             temperature=1.0 if temperature is None else temperature,
             threshold=threshold or 0.0,
@@ -122,6 +124,18 @@ def import_(
         output.print_json(result)
     else:
         _say(result, imported)
+
+
+def _classes_of(model: "EdgeModel | None", names: tuple[str, ...]) -> "Classification":
+    """The labels that were given; of a model whose classes were mapped with its class map, so that the version can
+    follow one of the former classes."""
+    from skerry.core.tasks import Classification
+
+    known = model.task if model is not None else None
+    given = Classification(names)
+    if not isinstance(known, Classification) or not known.former:
+        return given
+    return replace(given, former=known.former) if not Classification(known.class_names).change(given) else given
 
 
 @dataclass(frozen=True, slots=True)

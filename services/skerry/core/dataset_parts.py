@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.core import digests, errors, names, npz
+from skerry.core import digests, errors, label_map, mapped_rows, names, npz
 from skerry.core.datasets import DatasetManifest, Input, Origin, Part, Role
 from skerry.core.tasks import Classification, ColumnFault, Forecast, Task
 from skerry.core.tasks import columns as columns_of
@@ -129,13 +129,14 @@ def finite_rows(rows: Rows) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(rows.x).all(axis=tuple(range(1, rows.x.ndim))))
 
 
-def check_part(arrays: Mapping[str, NDArray[Any]], manifest: DatasetManifest) -> Rows:
-    """Arrays from outside as Rows of the manifest's task. Raises InputError naming the array, the first bad row and
-    what it should be.
+def check_part(arrays: Mapping[str, NDArray[Any]], manifest: DatasetManifest, counted: str = "") -> Rows:
+    """Arrays from outside as Rows of the manifest's task; `counted` is the part's `label_map`. Raises InputError naming
+    the array, the first bad row and what it should be.
 
     Non-finite numbers in `x` are let through (see `finite_rows`): one broken sensor must not stop a run.
     """
-    packed = _packed_task(arrays, manifest)
+    whole = _whole_task(manifest, counted)
+    packed = _packed_task(arrays, whole)
     wanted = {"x": np.empty((0, *manifest.input.shape), manifest.input.dtype), "y": packed.no_truth(0)}
     wanted |= _empty(0, packed)
     if missing := [name for name in wanted if name not in arrays and name not in _ADDED]:
@@ -153,17 +154,37 @@ def check_part(arrays: Mapping[str, NDArray[Any]], manifest: DatasetManifest) ->
         found = {name: column for name, column in _empty(n, packed).items() if name in _ADDED} | found
     rows = Rows(**found)
     _check_columns(rows, packed, manifest)
-    _check_sources(rows, manifest)
-    return replace(rows, soft=_widened(rows.soft, manifest.task.width))
+    _check_sources(rows, whole, manifest)
+    if not counted:
+        return replace(rows, soft=_widened(rows.soft, manifest.task.width))
+    meanings = manifest.task.meanings(packed.digest) or ()
+    return mapped_rows.in_terms_of(rows, meanings, manifest.task.width, manifest.task.digest)
 
 
-def _packed_task(arrays: Mapping[str, NDArray[Any]], manifest: DatasetManifest) -> Task:
+def gone(rows: Rows, task: Task) -> NDArray[np.bool_]:
+    """bool [n]: rows of a class that was removed since they were labelled. They have no label."""
+    return mapped_rows.gone(rows, label_map.digests(task.class_names)) if task.is_mapped else np.zeros(len(rows), bool)
+
+
+def _whole_task(manifest: DatasetManifest, counted: str) -> Task:
+    """What the part counts in: the manifest's task, or a former one of its classes."""
+    if not isinstance(manifest.task, Classification):
+        return manifest.task
+    whole = manifest.task.counted_in(counted or manifest.task.digest)
+    if whole is None:
+        raise errors.InputError(
+            f"dataset part of {manifest.model} counts in label map {counted}, which is no former one of its classMap"
+        )
+    return whole
+
+
+def _packed_task(arrays: Mapping[str, NDArray[Any]], whole: Task) -> Task:
     """The task as it was when the part was packed: the label map may have grown since."""
     soft = arrays.get("soft")
     width = soft.shape[1] if soft is not None and soft.ndim == 2 else 0
-    if isinstance(manifest.task, Classification) and 0 < width < manifest.task.width:
-        return Classification(manifest.class_names[:width])
-    return manifest.task
+    if isinstance(whole, Classification) and 0 < width < whole.width:
+        return Classification(whole.class_names[:width])
+    return whole
 
 
 def _widened(soft: NDArray[np.float32], classes: int) -> NDArray[np.float32]:
@@ -177,13 +198,13 @@ def _widened(soft: NDArray[np.float32], classes: int) -> NDArray[np.float32]:
     return wide
 
 
-def _check_sources(rows: Rows, manifest: DatasetManifest) -> None:
-    """Every row's node has a name, and its label map is the dataset's or a beginning of it."""
+def _check_sources(rows: Rows, whole: Task, manifest: DatasetManifest) -> None:
+    """Every row's node has a name, and its label map is the part's or a beginning of it."""
     for node in np.unique(rows.node).tolist():
         if node and not names.is_name(node.decode(errors="replace")):
             raise errors.InputError(f"dataset part of {manifest.model}: node {node!r:.80} is no name of a node")
     for one in np.unique(rows.label_map).tolist():
-        if manifest.task.length(one.decode(errors="replace")) is None:
+        if whole.meanings(one.decode(errors="replace")) is None:
             raise errors.InputError(
                 f"dataset part of {manifest.model}: rows were labelled by label map {one!r:.80}, "
                 "which is not a beginning of the dataset's classNames"
@@ -220,9 +241,9 @@ def pack(rows: Rows) -> bytes:
     return out.getvalue()
 
 
-def unpack(data: bytes, manifest: DatasetManifest) -> Rows:
-    """Read `pack`'s bytes from outside, then `check_part`. Raises TooLargeError beyond MAX_PART_BYTES unpacked,
-    IntegrityError for what is no npz of arrays, InputError."""
+def unpack(data: bytes, manifest: DatasetManifest, counted: str = "") -> Rows:
+    """Read `pack`'s bytes from outside, then `check_part`; `counted` is the part's `label_map`. Raises TooLargeError
+    beyond MAX_PART_BYTES unpacked, IntegrityError for what is no npz of arrays, InputError."""
     what = f"dataset part of {manifest.model}"
     limits = npz.Limits(MAX_PART_BYTES)
-    return check_part(npz.read(data, what, limits, only=COLUMNS, error=errors.IntegrityError), manifest)
+    return check_part(npz.read(data, what, limits, only=COLUMNS, error=errors.IntegrityError), manifest, counted)

@@ -58,17 +58,27 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One npz of rows. `per_class` counts the rows by class (hard label, else the likeliest soft one)."""
+    """One npz of rows. `per_class` counts the rows by class (hard label, else the likeliest soft one). `label_map`: the
+    digest of what its labels count in where that is a former map of the dataset's; empty: the dataset's own, or a
+    beginning of it."""
 
     role: Role
     origin: Origin
     digest: str
     samples: int
     per_class: tuple[int, ...]
+    label_map: str = ""
 
-    def widened(self, classes: int) -> "Part":
-        """The same part in a dataset whose label map has grown to `classes`."""
-        return replace(self, per_class=(*self.per_class, *[0] * (classes - len(self.per_class))))
+    def counted_in(self, task: Task, before: Task) -> "Part":
+        """The same part of a dataset of `before` in one of `task`, which can read it. Rows of a class that was removed
+        are in no count."""
+        meanings, counts = task.meanings(before.digest) or (), [0] * len(task.class_names)
+        for rows, index in zip(self.per_class, meanings, strict=False):
+            if index >= 0:
+                counts[index] += rows
+        is_former = list(meanings) != list(range(len(meanings)))
+        label_map = self.label_map or (before.digest if is_former else "")
+        return replace(self, per_class=tuple(counts), label_map=label_map)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +151,7 @@ class DatasetManifest:
                     "digest": part.digest,
                     "samples": part.samples,
                     "perClass": list(part.per_class),
+                    **({"labelMap": part.label_map} if part.label_map else {}),
                 }
                 for part in self.parts
             ],
@@ -185,11 +196,12 @@ class DatasetManifest:
         )
 
     def grown(self, task: Task) -> "DatasetManifest":
-        """The same dataset under the task, whose label map is equal or appended to. Raises InputError for any other."""
-        if fault := task.difference(self.task):
-            may = "; classes may only be added at the end" if task.class_names else ""
+        """The same dataset under the task, whose label map is equal, appended to, or mapped from this one. Raises
+        InputError for any other."""
+        if fault := task.cannot_read(self.task):
+            may = "; classes may only be added at the end, or mapped by classMap" if task.class_names else ""
             raise errors.InputError(f"dataset of {self.model}: {fault}{may}: import the data again")
-        parts = tuple(part.widened(len(task.class_names)) for part in self.parts)
+        parts = tuple(part.counted_in(task, self.task) for part in self.parts)
         return replace(self, task=task, parts=parts)
 
     def select(self, role: Role, origin: Origin | None = None) -> tuple[Part, ...]:
@@ -226,7 +238,7 @@ def _task_json(answered: Task) -> dict[str, Any]:
 
 
 def _task(document: Mapping[str, Any]) -> Task:
-    given = {key: document[key] for key in ("task", "classNames", "forecast") if key in document}
+    given = {key: document[key] for key in ("task", "classNames", "classMap", "forecast") if key in document}
     reader = Reader("dataset manifest", "dataset", given)
     return reader.parsed(lambda read: task.task(read, "Classification", fewest_classes=1))
 
@@ -276,4 +288,5 @@ def _part(read: json_fields.Fields, classes: int) -> Part:
     if len(per_class) != classes or sum(per_class) > samples:
         raise errors.InputError(f"{read.where}: perClass must have {classes} counts that add up to samples at most")
     digest = digests.check(read.text("digest"), f"{read.where}.digest")
-    return Part(role, origin, digest, samples, per_class)  # type: ignore[arg-type]  # both were checked above
+    counted = digests.check(read.text("labelMap"), f"{read.where}.labelMap") if read.has("labelMap") else ""
+    return Part(role, origin, digest, samples, per_class, counted)  # type: ignore[arg-type]  # both were checked above

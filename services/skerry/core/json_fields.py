@@ -20,6 +20,9 @@ class Fields:
             raise errors.InputError(f"{self.where}.{key}: expected {_KINDS[kind]}, got {value!r:.80}")
         return value
 
+    def has(self, key: str) -> bool:
+        return key in self._value
+
     def text(self, key: str) -> str:
         value: str = self._get(key, str)
         if not 0 < len(value) <= 256:

@@ -1,7 +1,7 @@
 """The label map of a model: its class names in their order. An index means a class only together with its map.
 
-Maps only grow: a later one has all names of the earlier one at the same indices, and perhaps more behind them. So the
-maps that a model ever had are the beginnings of the one it has now, and a map's digest says which of them is meant.
+Of itself a map only grows: a later one has all names of the earlier one at the same indices, and perhaps more behind
+them; its digest says which beginning is meant. Any other change needs a map of its own (`core.class_maps`).
 """
 
 import hashlib
@@ -16,13 +16,13 @@ _SHOWN = 80
 
 def digest(names: Sequence[str]) -> str:
     """The digest of the map with these class names, in this order: of their composed forms (NFC) as a JSON list."""
-    return _digests(tuple(names))[-1]
+    return digests(tuple(names))[-1]
 
 
 def length(map_digest: str, names: Sequence[str]) -> int | None:
     """How many of `names`, from the first on, the map with this digest has; None when it is no beginning of them."""
     try:
-        return 1 + _digests(tuple(names)).index(map_digest)
+        return 1 + digests(tuple(names)).index(map_digest)
     except ValueError:
         return None
 
@@ -38,7 +38,7 @@ def fault(before: Sequence[str], after: Sequence[str]) -> str:
 
 
 @lru_cache(maxsize=64)
-def _digests(names: tuple[str, ...]) -> list[str]:
+def digests(names: tuple[str, ...]) -> list[str]:
     """The digest of every beginning of `names`, the shortest first; one empty map when there are none."""
     running = hashlib.sha256(b"[")
     found = []

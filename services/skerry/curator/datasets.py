@@ -126,7 +126,7 @@ def span(at_unix_ms: int, newest_unix_ms: int) -> tuple[int, int]:
 
 def _read_base(blobs: Blobs, task: LabelTask, digest: str) -> _Base:
     manifest = dataset_store.read_manifest(blobs, task.model, digest)
-    if task.answers.difference(manifest.task) or manifest.input != task.input:
+    if task.answers.cannot_read(manifest.task) or manifest.input != task.input:
         raise errors.InputError(
             f"dataset {digest} has other classes or another input than EdgeModel {task.model}: import one that fits"
         )

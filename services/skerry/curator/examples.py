@@ -3,6 +3,7 @@
 Nothing is repaired. What is refused here stays in object storage and is counted by its reason.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,12 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from skerry.core import datasets, digests, series_stamp
+from skerry.core.class_maps import GONE
 from skerry.core.tasks import Truth
 from skerry.curator.label_task import LabelTask
 from skerry.proto import fleet_pb2
+
+CLASS_REMOVED = "classRemoved"  # its truth or label is a class that the model has no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,28 +108,54 @@ def _row(example: fleet_pb2.Example, wanted: datasets.Input) -> NDArray[Any] | s
 
 
 def _answer(example: fleet_pb2.Example, task: LabelTask) -> tuple[float, ...] | None:
-    """What the edge answered. The version may have been of a shorter label map; an agent of an earlier release does not
-    say by which it counts: then it is the one with as many classes as there are logits."""
+    """What the edge answered, in the terms of now. The version may have been of a shorter or a former label map; an
+    agent of an earlier release does not say by which it counts: then it is the one with as many classes as there are
+    logits, and none is known where classes were mapped."""
     answer, longest = tuple(example.local_logits), task.answers.width
-    usual = len(answer) if task.class_names else longest
-    width = task.answers.length(example.label_map) if example.label_map else usual
-    if width is None or not 0 < len(answer) == width <= longest or not np.isfinite(answer).all():
+    usual = range(len(answer) if task.class_names else longest)
+    unsaid = None if task.answers.is_mapped else usual
+    meanings = task.answers.meanings(example.label_map) if example.label_map else unsaid
+    if meanings is None or not 0 < len(answer) == len(meanings) or not np.isfinite(answer).all():
         return None
-    return answer
+    if list(meanings) != list(range(len(answer))):
+        return _in_terms_of_now(answer, meanings, longest)
+    return answer if len(answer) <= longest else None
+
+
+def _in_terms_of_now(answer: tuple[float, ...], meanings: Sequence[int], classes: int) -> tuple[float, ...]:
+    """[classes + 1], the most sure of what became each class; the last is what was removed, which is no class now."""
+    least = min(answer) - 1.0
+    now = [least] * (classes + 1)
+    for value, index in zip(answer, meanings, strict=True):
+        now[index] = max(now[index], value)
+    return tuple(now)
 
 
 def truth_fault(truth: fleet_pb2.Truth, task: LabelTask) -> Refused | None:
     """Why a truth cannot be a label, or None. An agent of an earlier release does not say by which label map it counts:
-    then by the model's."""
-    width = task.answers.length(truth.label_map) if truth.label_map else task.answers.width
-    if width is None:
+    then by the model's, if it never had another."""
+    if not truth.label_map and task.answers.is_mapped:
+        text = f"it does not say by which of its label maps it counts, and {task.model} has had several"
+        return Refused("truthOtherLabelMap", text)
+    meanings = _meanings(truth, task)
+    if meanings is None:
         return Refused("truthOtherLabelMap", f"it counts in {truth.label_map:.80}, as {task.model} never did")
-    if task.class_names and not truth.values and not 0 <= truth.label < width:
-        return Refused("truthOutOfRange", f"label {truth.label} is not in 0..{width - 1}")
-    if fault := task.answers.truth_fault(truth_of(truth)):
+    if task.class_names and not truth.values and not 0 <= truth.label < len(meanings):
+        return Refused("truthOutOfRange", f"label {truth.label} is not in 0..{len(meanings) - 1}")
+    if task.class_names and not truth.values and meanings[truth.label] == GONE:
+        return Refused(CLASS_REMOVED, f"class {truth.label} of label map {truth.label_map:.80} was removed")
+    if fault := task.answers.truth_fault(truth_of(truth, task)):
         return Refused("truthOutOfRange", fault)
     return None
 
 
-def truth_of(truth: fleet_pb2.Truth) -> Truth:
-    return tuple(truth.values) if truth.values else int(truth.label)
+def truth_of(truth: fleet_pb2.Truth, task: LabelTask) -> Truth:
+    """In the terms of now; of a truth that `truth_fault` finds right."""
+    if truth.values or not task.class_names:
+        return tuple(truth.values) if truth.values else int(truth.label)
+    meanings = _meanings(truth, task)
+    return int(truth.label) if meanings is None else meanings[truth.label]
+
+
+def _meanings(truth: fleet_pb2.Truth, task: LabelTask) -> Sequence[int] | None:
+    return task.answers.meanings(truth.label_map or task.label_map)

@@ -73,6 +73,10 @@ class Labeling:
                 captured = self._truth(state, work.name) if work.truth else self._example(state, work.name)
             except errors.UnavailableError:
                 raise
+            except labels.ClassRemovedError as exc:
+                self._refuse(state, work.name, examples.CLASS_REMOVED, str(exc))
+                prepared.finished.append(work)
+                continue
             except Exception as exc:  # noqa: BLE001  # one example must not end the others' round
                 self._setting_aside.failed(work, exc)
                 prepared.failed.append(work)
@@ -116,7 +120,11 @@ class Labeling:
 
     def load(self, state: ModelState, name: str) -> None:
         """Take in a labelled example; nothing when its label is damaged. Raises UnavailableError."""
-        label, captured = self._label(state, name), self._read(state, name)
+        try:
+            label, captured = self._label(state, name), self._read(state, name)
+        except labels.ClassRemovedError as exc:
+            self._refuse(state, name, examples.CLASS_REMOVED, str(exc))
+            return
         if label is not None and captured is not None:
             state.add(captured, label)
 
@@ -155,10 +163,12 @@ class Labeling:
         if truth is None:
             return False
         if fault := examples.truth_fault(truth, state.task):
+            if fault.reason == examples.CLASS_REMOVED:
+                raise labels.ClassRemovedError(f"truth of {captured.id}: {fault.message}")
             self._refuse(state, f"{name}:truth", fault.reason, f"truth of {captured.id}: {fault.message}")
             return False
         label = labels.with_truth(
-            before, examples.truth_of(truth), f"node {truth.node}", self._clock(), state.task.label_map
+            before, examples.truth_of(truth, state.task), f"node {truth.node}", self._clock(), state.task.label_map
         )
         if label is None:
             return False

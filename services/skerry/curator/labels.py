@@ -6,7 +6,7 @@ truth as `superseded`, truths that were corrected as `corrected`.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skerry.core import errors
+from skerry.core.class_maps import GONE
 from skerry.core.tasks import Task, Truth
 from skerry.core.tasks.classification import NO_CLASS
 
@@ -21,6 +22,10 @@ MAX_LABEL_BYTES = 1 << 20
 MAX_CORRECTED = 8  # truths that are kept beside the one that corrected them; older ones go
 Source = Literal["Teacher", "GroundTruth", "Operator"]
 _RANK: dict[str, int] = {"Teacher": 0, "Operator": 1, "GroundTruth": 2}
+
+
+class ClassRemovedError(errors.InputError):
+    """What was labelled is of a class that the model has no more: it is left out, and nobody is asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +97,21 @@ class Label:
 
 
 def from_json(data: bytes, task: Task, what: str) -> Label:
-    """Parse and check; a label of a label map that has grown since comes as one of the map that it has now. Raises
-    IntegrityError naming `what`: only the curator writes labels."""
+    """Parse and check; a label of a label map that has grown or was mapped since comes in the terms of now. Raises
+    ClassRemovedError, and IntegrityError naming `what`: only the curator writes labels."""
     try:
         document = json.loads(data)
-        return _label(document, task, depth=0) if task.class_names else _values(document, task)
+        found = _label(document, task, depth=0) if task.class_names else _values(document, task)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise errors.IntegrityError(f"{what} is not a label of {task}: {exc!r:.200}") from exc
+    if found is None:
+        raise ClassRemovedError(f"{what} is of a class that was removed from the model")
+    return found
 
 
-def _corrected(document: dict[str, Any], parse: Callable[[dict[str, Any]], Label]) -> tuple[Label, ...]:
-    return tuple(parse(label) for label in document.get("corrected", [])[:MAX_CORRECTED])
+def _corrected(document: dict[str, Any], parse: Callable[[dict[str, Any]], Label | None]) -> tuple[Label, ...]:
+    parsed = (parse(label) for label in document.get("corrected", [])[:MAX_CORRECTED])
+    return tuple(label for label in parsed if label is not None)
 
 
 def _values(document: dict[str, Any], task: Task) -> Label:
@@ -112,7 +121,7 @@ def _values(document: dict[str, Any], task: Task) -> Label:
         document["labelMap"],
         document["source"],
     )
-    if task.length(given) is None:
+    if task.meanings(given) is None:
         raise ValueError(f"its values are of {given!r:.80}, which the model does not forecast")
     if (fault := task.truth_fault(values)) or source not in _RANK:
         raise ValueError(fault or f"source {source!r:.20}")
@@ -122,11 +131,14 @@ def _values(document: dict[str, Any], task: Task) -> Label:
     )
 
 
-def _label(document: dict[str, Any], task: Task, depth: int) -> Label:
+def _label(document: dict[str, Any], task: Task, depth: int) -> Label | None:
+    """None: of a class that was removed."""
     given, class_names = document.get("labelMap", ""), task.class_names
-    classes = task.length(given) if given else len(class_names)
-    if classes is None:
+    # What names no map is of a release that knew no other than the first.
+    meanings = task.meanings(given or task.oldest_digest)
+    if meanings is None:
         raise ValueError(f"it was given by label map {given!r:.80}, which the model no longer has")
+    classes = len(meanings)
     label, soft, source = (
         document["label"],
         tuple(float(probability) for probability in document["soft"]),
@@ -142,9 +154,23 @@ def _label(document: dict[str, Any], task: Task, depth: int) -> Label:
     before = document.get("superseded")
     superseded = _label(before, task, depth + 1) if before is not None else None
     corrected = _corrected(document, lambda label: _label(label | {"corrected": []}, task, depth + 1))
-    soft += (0.0,) * (len(class_names) - len(soft)) if soft else ()
     by, at_unix_ms = str(document["by"]), int(document["atUnixMs"])
+    if list(meanings) != list(range(classes)):
+        if (label := meanings[label]) == GONE:
+            return None
+        soft, given = _soft_of_now(soft, meanings, len(class_names)), task.digest
+    soft += (0.0,) * (len(class_names) - len(soft)) if soft else ()
     return Label(label, soft, source, by, at_unix_ms, superseded, str(given), corrected=corrected)
+
+
+def _soft_of_now(soft: tuple[float, ...], meanings: Sequence[int], classes: int) -> tuple[float, ...]:
+    """What became one class adds up; the others share the part of what was removed. Empty where nothing is left."""
+    now = [0.0] * classes
+    for probability, index in zip(soft, meanings, strict=False):
+        if index != GONE:
+            now[index] += probability
+    whole = sum(now)
+    return tuple(probability / whole for probability in now) if whole > 0 else ()
 
 
 def of_teacher(probabilities: NDArray[np.float64], by: str, at_unix_ms: int, labelled_by: str) -> Label:

@@ -21,7 +21,7 @@ EXCLUDED = "excluded"  # of a node that nothing is learned from
 ERASED = "erased"  # about to be removed
 BY_TEACHER = frozenset({"refusedByTeacher", "teacherNotFinite"})  # another teacher may do better: asked again later
 NOTHING_ERASED = erasures.Rules()
-_NOT_TOLD = BY_TEACHER | {EXCLUDED, ERASED}  # told elsewhere, or meant so
+_NOT_TOLD = BY_TEACHER | {EXCLUDED, ERASED, examples.CLASS_REMOVED}  # told elsewhere, or meant so
 
 
 class ModelState:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skerry.adapters.oip.remote import RemoteModel
-from skerry.core import errors, tensors
+from skerry.core import errors, teacher_terms, tensors
 from skerry.core.inference import InferReply, InferRequest
 from skerry.curator.label_task import LabelTask
 
@@ -54,6 +54,8 @@ class RemoteTeacher:
             raise
         except errors.SkerryError as exc:
             raise TeacherError(str(exc)) from exc
+        if fault := teacher_terms.fault(task.answers, reply.parameters):
+            raise TeacherError(f"the teacher of {task.model} cannot label: {fault}")
         version = f" {reply.version}" if reply.version else ""
         return Answer(_outputs(reply, task, len(rows)), f"teacher {task.model}{version}")
 

@@ -52,6 +52,7 @@ def overview(fleet: views.Fleet, choice: Choice) -> str:
         more_rollouts=max(0, len(ordered) - ROLLOUTS_SHOWN),
         runs=fleet.runs[:RUNS_SHOWN],
         versions_shown=VERSIONS_SHOWN,
+        runs_linked={run.name for run in fleet.runs[:RUNS_SHOWN]},
         root="",
     )
 

@@ -8,18 +8,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class FeedbackRequest(_message.Message):
-    __slots__ = ("model", "request_id", "label", "token", "values")
+    __slots__ = ("model", "request_id", "label", "token", "values", "label_map")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
+    LABEL_MAP_FIELD_NUMBER: _ClassVar[int]
     model: str
     request_id: str
     label: int
     token: str
     values: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, model: _Optional[str] = ..., request_id: _Optional[str] = ..., label: _Optional[int] = ..., token: _Optional[str] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...
+    label_map: str
+    def __init__(self, model: _Optional[str] = ..., request_id: _Optional[str] = ..., label: _Optional[int] = ..., token: _Optional[str] = ..., values: _Optional[_Iterable[float]] = ..., label_map: _Optional[str] = ...) -> None: ...
 
 class FeedbackReply(_message.Message):
     __slots__ = ("outcome",)

@@ -27,6 +27,7 @@ from skerry.serving.registry import Registry
 from skerry.serving.request_memory import RequestMemory
 from skerry.serving.version import Options
 from skerry.teacher import settings as settings_module
+from skerry.teacher.label_maps import SaysLabelMap
 from skerry.teacher.settings import Settings
 
 log = logs.logger("teacher")
@@ -38,9 +39,8 @@ async def serve(settings: Settings) -> None:
     instruments = ServingMetrics(metrics.Metrics())
     memory = request_memory.here(settings.memory_limit_bytes)
     registry = Registry(_options(settings, memory), instruments)
-    methods = server.build_methods(
-        DataPlane(registry, instruments), registry, instruments, repository_root=settings.models
-    )
+    plane = SaysLabelMap(DataPlane(registry, instruments), registry)
+    methods = server.build_methods(plane, registry, instruments, repository_root=settings.models)
     places = descriptors.for_connections(descriptors.raise_limit()) - http_pages.MAX_CONNECTIONS
     limits = Limits(unread_bytes=memory.arriving_bytes).sharing(places if settings.tls_listen is None else places // 2)
     listener = rpc.open_server(settings.transport, methods, max_message_bytes=memory.message_bytes, limits=limits)

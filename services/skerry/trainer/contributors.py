@@ -19,16 +19,16 @@ def gates_of(loaded: data.Loaded, candidate: Shipped, stable: Shipped | None) ->
     rows = _rows(loaded)
     if stable is None or not fleet.is_bounded or not len(rows) or not loaded.manifest.class_names:
         return []
-    theirs, ours = stable.manifest.class_names, candidate.manifest.class_names
+    theirs, ours = stable.manifest.task, candidate.manifest.task
     nodes, node = np.unique(rows.node, return_inverse=True)
     answers = contributor_gates.Answers(
         [name.decode() for name in nodes.tolist()],
         np.asarray(node, dtype=np.int64),
         evaluate.Answers(candidate.logits(rows.x)).classes,
-        evaluate.in_terms_of(evaluate.Answers(stable.logits(rows.x)).classes, theirs, ours),
+        evaluate.in_our_terms(evaluate.Answers(stable.logits(rows.x)).classes, theirs, ours),
         np.where(rows.has_soft, np.nan_to_num(rows.soft, nan=-1.0).argmax(axis=1), dataset_parts.NO_LABEL),
     )
-    return [*contributor_gates.judge(ours, answers, fleet), *waiting(loaded.manifest.nodes)]
+    return [*contributor_gates.judge(ours.class_names, answers, fleet), *waiting(loaded.manifest.nodes)]
 
 
 def report_of(nodes: Mapping[str, datasets.NodeRows]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from skerry.trainer import measures
 
 MAX_TOTAL_BYTES = 4 << 30
 ORIGINS: tuple[Origin, ...] = ("imported", "captured")
-_REASONS = ("non-finite", "unlabelled", "in-holdout")  # for which a row is left out
+_REASONS = ("non-finite", "unlabelled", "removed-class", "in-holdout")  # for which a row is left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +85,12 @@ def read_manifest(blobs: Blobs, model: specs.EdgeModel, digest: str) -> DatasetM
 
 def _difference(manifest: DatasetManifest, model: specs.EdgeModel) -> str:
     """How the dataset's rows and classes are not the model's, for people; empty: they are. A class index means what the
-    order of names says, so another order is another dataset; the model may have classes more since."""
+    order of names says, so another order is another dataset, unless classMap says what became of each class; the model
+    may have classes more since."""
     if manifest.model != model.name:
         return f"it is of {manifest.model}"
-    for index, (theirs, ours) in enumerate(zip(manifest.class_names, model.class_names, strict=False)):
-        if theirs != ours:
-            return f"its class {index} is {theirs!r}, that of the model {ours!r}"
-    if len(manifest.class_names) > len(model.class_names):
-        return f"it has {len(manifest.class_names)} classes, the model has {len(model.class_names)}"
+    if model.class_names and (fault := model.task.cannot_read(manifest.task)):
+        return fault
     row, wanted = manifest.input, model.input
     if row.name != wanted.name:
         return f"its input is named {row.name!r}, that of the model {wanted.name!r}"
@@ -118,7 +116,9 @@ def _usable(parts: Sequence[Rows], manifest: DatasetManifest, dropped: Counter[s
     finite, labelled = dataset_parts.finite_rows(rows), manifest.task.has_truth(rows.targets)
     labelled = labelled | rows.has_soft if taught else labelled
     dropped["non-finite"] += int((~finite).sum())
-    dropped["unlabelled"] += int((finite & ~labelled).sum())
+    removed = dataset_parts.gone(rows, manifest.task) & ~labelled
+    dropped["removed-class"] += int((finite & removed).sum())
+    dropped["unlabelled"] += int((finite & ~labelled & ~removed).sum())
     return rows.take(finite & labelled)
 
 

@@ -4,7 +4,7 @@ Measures only: answers, confidence, golden set, latency. What follows from them 
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ from skerry.core import confidence, errors
 from skerry.core.confidence import Outputs
 from skerry.core.dataset_parts import Rows
 from skerry.core.manifest import Manifest
+from skerry.core.tasks import Task
+from skerry.core.tasks.classification import NO_CLASS
 from skerry.trainer.shipped import Shipped
 
 LATENCY_RUNS = 200
@@ -45,9 +47,14 @@ def kind_of(answers: NDArray[np.float32]) -> Outputs:
     return Outputs.PROBABILITIES if confidence.are_probabilities(usable) else Outputs.LOGITS
 
 
-def in_terms_of(classes: NDArray[np.int64], theirs: Sequence[str], ours: Sequence[str]) -> NDArray[np.int64]:
-    """Class indices of a version with other class names as ours; a class that we do not have becomes -1."""
-    table = np.array([*(ours.index(name) if name in ours else -1 for name in theirs), -1], dtype=np.int64)
+def in_our_terms(classes: NDArray[np.int64], theirs: Task, ours: Task) -> NDArray[np.int64]:
+    """Class indices of a version of another label map as ours, by the class map, else by names; a class that we do not
+    have becomes -1."""
+    meanings = ours.meanings(theirs.digest)
+    if meanings is None:
+        position = {name: index for index, name in enumerate(ours.class_names)}
+        meanings = [position.get(name, NO_CLASS) for name in theirs.class_names]
+    table = np.array([*meanings, NO_CLASS], dtype=np.int64)
     return np.asarray(table[classes])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skerry.adapters.oip.remote import RemoteModel
-from skerry.core import errors, specs
+from skerry.core import errors, specs, teacher_terms
 from skerry.core.inference import InferRequest
 from skerry.core.tensors import Tensor
 from skerry.trainer import measures
@@ -43,6 +43,8 @@ async def _label(address: str, model: specs.EdgeModel, x: NDArray[Any]) -> NDArr
 async def _ask(remote: RemoteModel, address: str, model: specs.EdgeModel, x: NDArray[Any]) -> NDArray[np.float32]:
     tensor = Tensor(model.input.name, model.input.datatype, x.shape, x)
     reply = await remote.infer(InferRequest(model.name, (tensor,)), TIMEOUT_S)
+    if fault := teacher_terms.fault(model.task, reply.parameters):
+        raise errors.UnavailableError(f"the teacher at {address} cannot label {model.name}: {fault}")
     wanted = (len(x), model.task.width)
     logits = next(
         (output.data for output in reply.outputs if output.shape == wanted and output.data.dtype.kind == "f"), None

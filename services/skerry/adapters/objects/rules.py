@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from skerry.adapters.objects.protocol import Json, Object
-from skerry.core import errors, label_map, merging, names, writers
+from skerry.core import class_maps, errors, merging, names, writers
+from skerry.core.specs import task
+from skerry.core.specs.reader import Reader
+from skerry.core.tasks import Classification
 
 MAX_OBJECT_BYTES = 512 * 1024  # of spec and status together, as JSON
 _TASK = "Classification"  # where a spec does not say it
@@ -106,11 +109,22 @@ def _check_label_map(thing: Object, spec: Json) -> None:
     before, after = thing.spec.get("classNames"), spec.get("classNames")
     if not isinstance(before, list) or not isinstance(after, list):
         return
-    if fault := label_map.fault([str(name) for name in before], [str(name) for name in after]):
+    was, now = (_classes(thing.name, names, whole) for names, whole in ((before, thing.spec), (after, spec)))
+    if fault := class_maps.change_fault((was.former, was.class_names), (now.former, now.class_names)):
         raise errors.InputError(
-            f"EdgeModel {thing.name}: {fault}; classNames may only be appended to: another order would give every "
-            "label another meaning (other classes are another model)"
+            f"EdgeModel {thing.name}: {fault}; classNames may only be appended to, since another order would give "
+            "every label another meaning: say in spec.classMap what became of each class (other classes are another "
+            "model)"
         )
+
+
+def _classes(model: str, names: list[object], spec: Json) -> Classification:
+    """The classes of a spec; of one that was stored before anybody checked it the names alone."""
+    given = {"classNames": names} | ({"classMap": spec["classMap"]} if spec.get("classMap") else {})
+    reader = Reader(f"EdgeModel {model}", "spec", given)
+    found = reader.parsed(lambda read: task.task(read, "Classification", fewest_classes=0))
+    assert isinstance(found, Classification)
+    return found
 
 
 def _check_size(thing: Object) -> None:

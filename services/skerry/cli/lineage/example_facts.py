@@ -81,7 +81,7 @@ def _text(document: Mapping[str, Any], answers: Task | None) -> str:
         return ", ".join(f"{float(value):g}" for value in values)
     index, given = int(document["label"]), str(document.get("labelMap", ""))
     names = answers.class_names if answers is not None else ()
-    is_known = answers is not None and (not given or answers.length(given) is not None)
+    is_known = answers is not None and (not given or answers.meanings(given) is not None)
     if is_known and 0 <= index < len(names):
         return names[index]
     return f"class {index}" + (f" of label map {given[:19]}" if given else "")

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Mapping
 
+from skerry.core import class_maps
 from skerry.core.specs.reader import Reader
 from skerry.core.tasks import Classification, Forecast, Task, forecast
 
@@ -29,10 +30,25 @@ def _classification(reader: Reader, fewest: int, longest: int) -> Task:
     names = reader.texts("classNames", None, longest)
     if not fewest <= len(names) <= MAX_CLASSES or len(set(names)) != len(names):
         raise reader.fault("classNames", f"must be {fewest}..{MAX_CLASSES} names, each once; there are {len(names)}")
-    return Classification(names)
+    former = reader.each("classMap", lambda entry: _former(entry, longest), class_maps.MAX_FORMER)
+    if former and (fault := class_maps.fault(former, names)):
+        raise reader.fault(f"classMap[{fault[0]}]", fault[1])
+    return Classification(names, former)
+
+
+def _former(reader: Reader, longest: int) -> class_maps.FormerClasses:
+    names, to = reader.texts("from", None, longest), reader.mapping("to", {})
+    if not 1 <= len(names) <= MAX_CLASSES:
+        raise reader.fault("from", f"must be the 1..{MAX_CLASSES} classes before the change, in their order")
+    for old, new in to.items():
+        if not isinstance(new, str) or len(new) > longest:
+            raise reader.fault(f"to.{old:.80}", "must be the name of a class; what is none any more goes under removed")
+    return class_maps.FormerClasses(names, tuple(sorted(to.items())), reader.texts("removed", (), longest))
 
 
 def _forecast(reader: Reader, fewest: int, longest: int) -> Task:
+    if reader.has("classMap"):
+        raise reader.fault("classMap", "is of classes, and the task is Forecast: leave it out")
     if not reader.has("forecast"):
         raise reader.fault("forecast", "is missing: a Forecast says what is forecast, in what unit and how far ahead")
     return reader.inner("forecast", _forecast_fields)

@@ -68,8 +68,23 @@ class Task(Protocol):
         """Its fields in manifests and resources, without `task` itself."""
         ...
 
-    def length(self, digest: str) -> int | None:
-        """The width of the task, this one or one that it has grown from, that has this digest; None: it is none."""
+    def meanings(self, digest: str) -> Sequence[int] | None:
+        """What each number of an answer or label of the task with this digest is in this one's, -1 for nothing any
+        more; None: it is neither this task, nor one that it grew from or that is mapped to it."""
+        ...
+
+    @property
+    def is_mapped(self) -> bool:
+        """Were its classes once others than a beginning of these?"""
+        ...
+
+    @property
+    def oldest_digest(self) -> str:
+        """The digest of the first task that this one came from; its own where it is the first."""
+        ...
+
+    def cannot_read(self, data: "Task") -> str:
+        """Why what counts in `data` cannot be read in this task's terms, for people; empty: it can."""
         ...
 
     def difference(self, version: "Task") -> str:

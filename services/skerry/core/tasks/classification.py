@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.core import class_labels, confidence, label_map
+from skerry.core import class_labels, class_maps, confidence, label_map
 from skerry.core.confidence import Calibration, Outputs
 from skerry.core.inference import Parameter
 from skerry.core.tasks import columns
@@ -19,7 +19,10 @@ _SOFT_SUM_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Classification:
+    """`former`: the classes that the model had before, and what became of them; the oldest first."""
+
     class_names: tuple[str, ...] = ()
+    former: class_maps.Former = ()
 
     @property
     def name(self) -> str:
@@ -52,14 +55,37 @@ class Classification:
         return False
 
     def to_json(self) -> dict[str, Any]:
-        return {"classNames": list(self.class_names)}
+        named: dict[str, Any] = {"classNames": list(self.class_names)}
+        return named | ({"classMap": [entry.to_json() for entry in self.former]} if self.former else {})
 
-    def length(self, digest: str) -> int | None:
-        return label_map.length(digest, self.class_names)
+    def meanings(self, digest: str) -> tuple[int, ...] | None:
+        return class_maps.table(self.former, self.class_names, digest)
+
+    @property
+    def is_mapped(self) -> bool:
+        return bool(self.former)
+
+    def counted_in(self, digest: str) -> "Classification | None":
+        """The classes of the label map with this digest: these, former ones, or a beginning of either."""
+        for names in (self.class_names, *(entry.names for entry in self.former)):
+            if (length := label_map.length(digest, names)) is not None:
+                return Classification(names[:length])
+        return None
+
+    @property
+    def oldest_digest(self) -> str:
+        return label_map.digest(self.former[0].names if self.former else self.class_names)
+
+    def cannot_read(self, data: object) -> str:
+        if isinstance(data, Classification) and self.meanings(data.digest) is not None:
+            return ""
+        return self.difference(data)
 
     def difference(self, version: object) -> str:
         if not isinstance(version, Classification):
             return f"it answers {version}, not one of the model's classes"
+        if version.former != self.former[: len(version.former)]:
+            return "its classMap is not that of the model"
         if label_map.fault(version.class_names, self.class_names):
             return f"its classes are no beginning of the model's: {self._departs(version.class_names)}"
         return ""
@@ -68,7 +94,9 @@ class Classification:
         if not isinstance(after, Classification):
             return f"it answers {after}, the version before it {self}"
         fault = label_map.fault(self.class_names, after.class_names)
-        return f"classes may only be added to those of the version before it: {fault}" if fault else ""
+        if not fault or after.meanings(self.digest) is not None:
+            return ""
+        return f"classes may only be added to those of the version before it, or mapped by classMap: {fault}"
 
     def confidences(self, outputs: NDArray[Any], calibration: Calibration) -> Sequence[float]:
         kind, temperature = calibration.outputs, calibration.temperature

@@ -97,8 +97,19 @@ class Forecast:
             }
         }
 
-    def length(self, digest: str) -> int | None:
-        return self.width if digest == self.digest else None
+    def meanings(self, digest: str) -> Sequence[int] | None:
+        return range(self.width) if digest == self.digest else None
+
+    @property
+    def is_mapped(self) -> bool:
+        return False
+
+    @property
+    def oldest_digest(self) -> str:
+        return self.digest
+
+    def cannot_read(self, data: object) -> str:
+        return self.difference(data)
 
     def difference(self, version: object) -> str:
         return self._departs(version, "the model")

@@ -91,7 +91,7 @@ class OfClasses:
         return Measured(origin, held, _numbers(held))
 
     def _in_our_terms(self, outputs: NDArray[np.float32], stable: Task) -> NDArray[np.int64]:
-        return evaluate.in_terms_of(self.task.classes(outputs), stable.class_names, self.task.class_names)
+        return evaluate.in_our_terms(self.task.classes(outputs), stable, self.task)
 
 
 def _numbers(held: gates.Holdout) -> dict[str, Any]:
