@@ -1,9 +1,9 @@
 """The captured rows of one model that a dataset may hold, in memory and bounded: one row per distinct input.
 
 Of equal inputs the best labelled one stays (rank, then the first label, then the id). Beyond the bound the node that
-takes most makes room, with its oldest rows: a node that floods pushes out its own, in a fleet of any size. The same
-examples and labels give the same rows in whatever order they came; where there is no room for all of them, as long as
-their inputs differ and they are of one size.
+takes most makes room, with the oldest rows of the class that it has most of: a node that floods pushes out its own, in
+a fleet of any size, and rare classes stay. The same examples and labels give the same rows in whatever order they came;
+where there is no room for all of them, as long as their inputs differ and they are of one size.
 """
 
 import heapq
@@ -52,9 +52,10 @@ class CapturedRows:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._rows: dict[str, Row] = {}
-        self._oldest: dict[str, list[tuple[int, str, str]]] = defaultdict(list)  # heaps, by node
+        self._oldest: dict[_Group, list[tuple[int, str, str]]] = defaultdict(list)  # heaps
         self._known: dict[int, int] = {}
         self._bytes: Counter[str] = Counter()  # by node
+        self._class_bytes: dict[str, Counter[int]] = defaultdict(Counter)  # of each node
         self._total_bytes = 0
         self._largest: list[tuple[int, str]] = []  # heap of (-bytes, node); what is not in `_bytes` any more is stale
         self._exploration = self._truths = self._left_out = 0
@@ -111,36 +112,44 @@ class CapturedRows:
         self.changes += 1
         self._rows[row.input_digest] = row
         if held:
-            self._weigh(held.node, -_size(held))
-        self._weigh(row.node, _size(row))
-        heapq.heappush(self._oldest[row.node], (row.label.first_unix_ms, row.hex, row.input_digest))
+            self._weigh(held, -_size(held))
+        self._weigh(row, _size(row))
+        heapq.heappush(self._oldest[_group(row)], (row.label.first_unix_ms, row.hex, row.input_digest))
 
     def _evict(self) -> None:
         while self._total_bytes > self._max_bytes:
-            first_unix_ms, name, input_digest = heapq.heappop(self._oldest[self._largest_node()])
+            group = self._largest_group()
+            first_unix_ms, name, input_digest = heapq.heappop(self._oldest[group])
             row = self._rows.get(input_digest)
-            if row is None or row.hex != name or row.label.first_unix_ms != first_unix_ms:
+            if row is None or row.hex != name or row.label.first_unix_ms != first_unix_ms or _group(row) != group:
                 continue  # another row took its place
             del self._rows[input_digest]
-            self._weigh(row.node, -_size(row))
+            self._weigh(row, -_size(row))
             self._flag(name, _LEFT_OUT)
 
-    def _weigh(self, node: str, more_bytes: int) -> None:
+    def _weigh(self, row: Row, more_bytes: int) -> None:
+        node, label = group = _group(row)
         self._total_bytes += more_bytes
         self._bytes[node] += more_bytes
+        self._class_bytes[node][label] += more_bytes
+        if not self._class_bytes[node][label]:
+            del self._class_bytes[node][label]
+            self._oldest.pop(group, None)
         if not self._bytes[node]:
-            del self._bytes[node], self._oldest[node]
+            del self._bytes[node], self._class_bytes[node]
             return
         heapq.heappush(self._largest, (-self._bytes[node], node))
         if len(self._largest) > 4 * len(self._bytes) + 64:
             self._largest = [(-held_bytes, holder) for holder, held_bytes in self._bytes.items()]
             heapq.heapify(self._largest)
 
-    def _largest_node(self) -> str:
-        """The node whose rows take most bytes; of equal ones the first by name."""
+    def _largest_group(self) -> "_Group":
+        """The node whose rows take most bytes, and its class that does; of equal ones the first."""
         while -self._largest[0][0] != self._bytes.get(self._largest[0][1]):
             heapq.heappop(self._largest)
-        return self._largest[0][1]
+        node = self._largest[0][1]
+        sizes = self._class_bytes[node]
+        return node, min(sizes, key=lambda label: (-sizes[label], label))
 
     def _flag(self, name: str, flags: int) -> None:
         """Set flags of an example, and keep the counts of each right."""
@@ -151,6 +160,13 @@ class CapturedRows:
         self._truths += bool(new & _TRUTH)
         self._left_out += bool(new & _LEFT_OUT)
         self._known[key] = before | flags
+
+
+_Group = tuple[str, int]  # a node's rows of one class
+
+
+def _group(row: Row) -> _Group:
+    return row.node, row.label.label
 
 
 def _size(row: Row) -> int:

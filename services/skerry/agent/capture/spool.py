@@ -1,8 +1,8 @@
 """The node's durable, bounded store of captured examples and late truths until the cloud has them: one SQLite file.
 
-Every row is named by the sha256 of its bytes, so a damaged row is found whatever damaged it. The bound drops the oldest
-unsent examples (and their truths) and counts them exactly. Blocking and for one thread only: batching, the thread and
-what happens when this raises are `capture_queue`'s; moving a damaged file aside is `spool_recovery`'s.
+Every row is named by the sha256 of its bytes, so a damaged row is found whatever damaged it. The bound drops unsent
+examples (and their truths), which ones says `spool_shares`, and counts them exactly. Blocking and for one thread only:
+batching, thread and failures are `capture_queue`'s; moving a damaged file aside is `spool_recovery`'s.
 """
 
 import contextlib
@@ -12,15 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from skerry.agent.capture import spool_erasing, spool_schema
+from skerry.agent.capture import spool_erasing, spool_schema, spool_shares
 from skerry.core import contract, erasures, errors
 
 EXAMPLE, TRUTH = 1, 2
-COUNTERS = ("captured", "dropped", "uploaded", "refused", "damaged")
+COUNTERS = ("captured", "dropped", "uploaded", "refused", "damaged", "held_back")
 # "No such table or column" and rows of the wrong type only happen to a file that was changed under us.
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_ERROR})
-
-
 Request = tuple[str, str, str, str]  # model, request id, answer, example id
 
 
@@ -47,18 +45,19 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Captured:
     """A new example, and the request id by which a truth may name it later (empty: none can). `answer` tells it from
-    another request that was given the same id."""
+    another request that was given the same id. `group`: whose share of the room it counts to."""
 
     row: Row
     model: str
     request_id: str
     answer: str = ""
+    group: str = spool_shares.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """All are exact and survive restarts. `pending` counts rows on disk, `captured` and `dropped` examples, `uploaded`
-    and `refused` (by the cloud, for ever) records."""
+    """All are exact and survive restarts. `pending` counts rows on disk, `captured` and `dropped` examples, the others
+    records: `refused` by the cloud, for ever, `held_back` and deleted, for privacy became stricter."""
 
     pending: int = 0
     pending_bytes: int = 0
@@ -67,6 +66,7 @@ class Counts:
     uploaded: int = 0
     refused: int = 0
     damaged: int = 0
+    held_back: int = 0
 
 
 class DamagedSpoolError(errors.IntegrityError):
@@ -96,6 +96,7 @@ class Spool:
             if path.exists() and not spool_schema.is_whole_pages(path.stat().st_size):
                 raise DamagedSpoolError(f"the spool {path} was cut off: {path.stat().st_size} bytes are no whole pages")
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+            self._shares = spool_shares.Shares(self._db)
             try:
                 self._prepare()
                 self._measure()
@@ -122,6 +123,7 @@ class Spool:
     def _measure(self) -> None:
         totals = self._db.execute("SELECT count(*), coalesce(sum(length(body)), 0) FROM records").fetchone()
         self._pending, self._bytes = int(totals[0]), int(totals[1])
+        self._shares.load()
 
     def close(self) -> None:
         self._db.close()
@@ -129,14 +131,11 @@ class Spool:
     def append(self, captured: Iterable[Captured]) -> int:
         """Store examples in one commit and apply the bound; returns how many were too large to keep."""
         batch = list(captured)
-        fitting = [
-            example
-            for example in batch
-            if len(example.row.body) <= min(self._limits.max_record_bytes, self._limits.max_bytes)
-        ]
+        most = min(self._limits.max_record_bytes, self._limits.max_bytes)
+        fitting = [example for example in batch if len(example.row.body) <= most]
         with self._change():
             for example in fitting:
-                self._insert(example.row)
+                self._insert(example.row, example.group)
                 if example.request_id:
                     self._remember([(example.model, example.request_id, example.answer, example.row.id)])
             self._bump("captured", len(fitting))
@@ -177,9 +176,7 @@ class Spool:
 
     def next_batch(self, max_records: int, max_bytes: int) -> Sequence[Row]:
         """The oldest rows that fit, in order; at least one when there is any. Damaged rows are removed and counted."""
-        batch: list[Row] = []
-        damaged: list[Row] = []
-        size = 0
+        batch, damaged, size = list[Row](), list[Row](), 0
         with _translated(self.path):
             for found in self._db.execute("SELECT id, kind, example_id, body FROM records ORDER BY seq"):
                 candidate = Row(*found)
@@ -193,8 +190,10 @@ class Spool:
         self._remove([one.id for one in damaged], "damaged")
         return batch
 
-    def settle(self, accepted: Sequence[str], refused: Sequence[str]) -> tuple[int, int]:
-        """Forget rows that the cloud holds, or will never take; returns how many of each were still here."""
+    def settle(self, accepted: Sequence[str], refused: Sequence[str], held: Sequence[str] = ()) -> tuple[int, int]:
+        """Forget rows that the cloud holds, or will never take; returns how many of each were still here. And `held`:
+        those that may not leave any more."""
+        self._remove(held, "held_back")
         return self._remove(accepted, "uploaded"), self._remove(refused, "refused")
 
     def erase(self, rules: erasures.Rules, node: str) -> int:
@@ -224,7 +223,7 @@ class Spool:
     @contextlib.contextmanager
     def _change(self) -> Iterator[None]:
         """All or nothing: one transaction, one fsync."""
-        before = self._pending, self._bytes
+        before, shares = (self._pending, self._bytes), self._shares.copy()
         with _translated(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -232,43 +231,41 @@ class Spool:
                 self._db.execute("COMMIT")
             except BaseException:
                 self._pending, self._bytes = before
+                self._shares.roll_back(shares)
                 if self._db.in_transaction:  # SQLite rolls back by itself on some errors
                     self._db.execute("ROLLBACK")
                 raise
 
-    def _insert(self, new: Row) -> None:
+    def _insert(self, new: Row, group: str = spool_shares.UNKNOWN) -> None:
         values = (new.id, new.kind, new.example_id, new.body)
-        query = "INSERT OR IGNORE INTO records (id, kind, example_id, body) VALUES (?, ?, ?, ?)"
-        if self._db.execute(query, values).rowcount:
+        query = "INSERT OR IGNORE INTO records (id, kind, example_id, body) VALUES (?, ?, ?, ?) RETURNING seq"
+        for (seq,) in self._db.execute(query, values).fetchall():
             self._pending, self._bytes = self._pending + 1, self._bytes + len(new.body)
+            if new.kind == EXAMPLE:
+                self._shares.add(seq, group, len(new.body))
 
     def _remember(self, requests: Iterable[Request]) -> None:
-        self._db.executemany(
-            "INSERT OR REPLACE INTO requests (model, request_id, answer, example_id) VALUES (?, ?, ?, ?)", requests
-        )
-        self._db.execute(
-            "DELETE FROM requests WHERE seq <= (SELECT max(seq) FROM requests) - ?", (self._limits.max_requests,)
-        )
+        query = "INSERT OR REPLACE INTO requests (model, request_id, answer, example_id) VALUES (?, ?, ?, ?)"
+        self._db.executemany(query, requests)
+        oldest = "DELETE FROM requests WHERE seq <= (SELECT max(seq) FROM requests) - ?"
+        self._db.execute(oldest, (self._limits.max_requests,))
 
     def _over(self) -> bool:
         return self._pending > self._limits.max_rows or self._bytes > self._limits.max_bytes
 
     def _apply_bound(self) -> int:
-        """Drop oldest examples, each with the truths about it, until the bound holds; returns how many."""
+        """Drop examples, each with the truths about it, until the bound holds; returns how many."""
         dropped = 0
-        while self._over():
-            query = "SELECT id FROM records WHERE kind = ? ORDER BY seq LIMIT 1"
-            oldest = self._db.execute(query, (EXAMPLE,)).fetchone()
-            if oldest is None:
-                break
-            self._delete_where("example_id = ?", oldest[0])
-            self._db.execute("DELETE FROM requests WHERE example_id = ?", oldest)
+        while self._over() and (example_id := self._shares.next_to_go()) is not None:
+            self._delete_where("example_id = ?", example_id)
+            self._db.execute("DELETE FROM requests WHERE example_id = ?", (example_id,))
             dropped += 1
         return dropped
 
     def _delete_where(self, condition: str, *values: str | int) -> int:
-        gone = self._db.execute(f"DELETE FROM records WHERE {condition} RETURNING length(body)", values).fetchall()
-        self._pending, self._bytes = self._pending - len(gone), self._bytes - sum(size for (size,) in gone)
+        gone = self._db.execute(f"DELETE FROM records WHERE {condition} RETURNING seq, length(body)", values).fetchall()
+        self._pending, self._bytes = self._pending - len(gone), self._bytes - sum(size for _, size in gone)
+        self._shares.remove(gone)
         return len(gone)
 
     def _remove(self, ids: Sequence[str], counter: str) -> int:

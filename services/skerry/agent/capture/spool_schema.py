@@ -18,8 +18,12 @@ _REQUESTS_BEFORE = (
     "example_id TEXT NOT NULL, UNIQUE (model, request_id))"
 )
 _COUNTERS = "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID"
-TABLES = (_RECORDS, _BY_EXAMPLE, _REQUESTS, _COUNTERS)
+# Of each example, by its place in `records`: whose share of the room it counts to (`spool_shares`).
+_GROUPS = "CREATE TABLE groups (seq INTEGER PRIMARY KEY, name TEXT NOT NULL)"
+_BY_GROUP = "CREATE INDEX groups_by_name ON groups (name, seq)"
+TABLES = (_RECORDS, _BY_EXAMPLE, _REQUESTS, _COUNTERS, _GROUPS, _BY_GROUP)
 TABLES_BEFORE = (_RECORDS, _BY_EXAMPLE, _REQUESTS_BEFORE, _COUNTERS)
+_WITHOUT_GROUPS = (_RECORDS, _BY_EXAMPLE, _REQUESTS, _COUNTERS)
 
 
 def is_whole_pages(size_bytes: int) -> bool:
@@ -40,6 +44,15 @@ def prepare(db: sqlite3.Connection) -> bool:
         db.execute("DROP TABLE requests")
         db.execute(_REQUESTS)
         db.executemany(f"INSERT INTO requests ({columns}) VALUES (?, ?, ?, ?, ?)", rows)
+        _add_groups(db)
+    elif found == set(_WITHOUT_GROUPS):
+        _add_groups(db)
     else:
         return found == set(TABLES)
     return True
+
+
+def _add_groups(db: sqlite3.Connection) -> None:
+    db.execute(_GROUPS)
+    db.execute(_BY_GROUP)
+    db.execute("INSERT INTO groups (seq, name) SELECT seq, '' FROM records WHERE kind = 1")
