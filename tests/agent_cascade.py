@@ -14,7 +14,7 @@ from skerry.agent import cascade, residual_memory, warning_watch
 from skerry.agent.capture import capture_queue, sampler
 from skerry.agent.sync import load_window
 from skerry.agent.update import activation, version_store
-from skerry.core import confidence, specs
+from skerry.core import confidence, privacy, specs
 from skerry.core.confidence import Outputs
 from skerry.core.inference import InferReply, InferRequest
 from skerry.core.tensors import Tensor
@@ -69,7 +69,15 @@ class Teacher:
 class Node:
     """The serving half of an agent: registry, cascade, and a list of what it would keep."""
 
-    def __init__(self, root: Path, *, has_teacher: bool = True, u: float = 0.5, serving: Options | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        has_teacher: bool = True,
+        u: float = 0.5,
+        serving: Options | None = None,
+        floor: privacy.Floor = privacy.NO_FLOOR,
+    ) -> None:
         instruments = ServingMetrics(metrics.Metrics())
         self.root, self.teacher = root, Teacher()
         self.registry = Registry(serving or Options(), instruments)
@@ -82,7 +90,7 @@ class Node:
         sample = sampler.Sampler(self, lambda: self.u, lambda: 1_700_000_000_000, self, self.residuals.remember)  # type: ignore[arg-type]
         remote = self.teacher if has_teacher else None
         self.cascade = cascade.Cascade(
-            DataPlane(self.registry, instruments), remote, sample, self.load, self.residuals, self.watch
+            DataPlane(self.registry, instruments), remote, sample, self.load, self.residuals, self.watch, floor
         )
         self.loader = activation.RegistryLoader(self.registry, self.cascade)
 

@@ -115,3 +115,21 @@ def test_a_change_of_spec_alone_moves_the_observed_generation(objects: MemoryObj
     look(objects)
     found = objects.get("ModelRollout", "r")
     assert found.status["observedGeneration"] == found.generation == 2
+
+
+def test_a_privacy_that_forbids_what_offload_asks_is_said_of_its_model_alone(
+    objects: MemoryObjects,
+) -> None:
+    objects.create("EdgeModel", "plain", MODEL, manager="operator")
+    private = MODEL | {"privacy": {"keep": "Nothing", "leave": "Never"}}
+    objects.create("EdgeModel", "digits", private, manager="operator")
+    look(objects)
+    plain, digits = (objects.get("EdgeModel", name).status["conditions"] for name in ("plain", "digits"))
+    assert "OffloadPermitted" not in [one["type"] for one in plain]
+    (said,) = [one for one in digits if one["type"] == "OffloadPermitted"]
+    assert (said["status"], said["reason"]) == ("False", "PrivacyForbids")
+    assert "privacy.leave is Never" in said["message"] and "privacy.keep is Nothing" in said["message"]
+    objects.patch("EdgeModel", "digits", spec={"privacy": {"keep": "Full", "leave": "Cloud"}}, manager="operator")
+    look(objects)
+    digits = objects.get("EdgeModel", "digits").status["conditions"]
+    assert [one["status"] for one in digits if one["type"] == "OffloadPermitted"] == ["True"]

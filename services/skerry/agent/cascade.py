@@ -7,7 +7,7 @@ degraded. Budget, breaker and policy are per model. Loading versions is the regi
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -19,8 +19,8 @@ from skerry.agent.local_answer import LocalAnswer, Step
 from skerry.agent.residual_memory import ResidualMemory
 from skerry.agent.sync.load_window import LoadWindow
 from skerry.agent.warning_watch import WarningWatch
-from skerry.core import errors, feedback, offload, refusals, sampling, series_stamp, specs, subjects
-from skerry.core.inference import InferReply, InferRequest
+from skerry.core import errors, offload, privacy, redaction, refusals, sampling, series_stamp, specs, subjects
+from skerry.core.inference import InferReply, InferRequest, Parameter
 from skerry.core.manifest import Manifest
 from skerry.core.warnings import WarnPolicy
 from skerry.serving.predictor import Answer, Job, Predictor
@@ -46,10 +46,13 @@ class _Model:
     capture: sampling.CapturePolicy
     state: offload.State
     cap: offload.TokenBucket
+    privacy: privacy.Privacy
+    told_fault: str = ""  # of redaction, in the log
 
 
 class Cascade:
-    """Made and used on the loop's thread. `remote` None: no larger model is known."""
+    """Made and used on the loop's thread. `remote` None: no larger model is known. `floor`: what the node itself asks
+    of its privacy, whatever is asked of it."""
 
     def __init__(
         self,
@@ -59,9 +62,10 @@ class Cascade:
         load: LoadWindow,
         residual_memory: ResidualMemory,
         watch: WarningWatch,
+        floor: privacy.Floor = privacy.NO_FLOOR,
     ) -> None:
         self._local, self._remote, self._sample, self._load = local, remote, sample, load
-        self._residuals, self._watch = residual_memory, watch
+        self._residuals, self._watch, self._floor = residual_memory, watch, floor
         self._clock = asyncio.get_running_loop().time  # to ask for the running loop each time is a system call
         self._models: dict[str, _Model] = {}
         self._versions: dict[str, Manifest] = {}
@@ -79,14 +83,32 @@ class Cascade:
         while len(self._versions) > _MAX_VERSIONS:
             self._versions.pop(next(iter(self._versions)))
 
-    def set_policy(self, model: str, spec: specs.OffloadSpec) -> None:
-        """Take over EdgeModel.spec.offload. A spent budget stays spent, an open circuit open."""
+    def set_policy(self, model: str, spec: specs.OffloadSpec, asked: privacy.Privacy = privacy.OPEN) -> None:
+        """Take over EdgeModel.spec.offload and spec.privacy, as far as the floor lets. A spent budget stays spent, an
+        open circuit open."""
         current, now_s = self._model(model), self._clock()
-        if (current.policy, current.capture) == (spec.policy, spec.capture):
+        current.privacy, policy, capture = self._bounded(model, spec, asked)
+        if (current.policy, current.capture) == (policy, capture):
             return
-        current.policy, current.capture = spec.policy, spec.capture
-        current.state = current.state.under(spec.policy, now_s)
-        current.cap = sampling.start(spec.capture, now_s)
+        current.policy, current.capture = policy, capture
+        current.state = current.state.under(policy, now_s)
+        current.cap = sampling.start(capture, now_s)
+
+    def _bounded(
+        self, model: str, spec: specs.OffloadSpec, asked: privacy.Privacy
+    ) -> tuple[privacy.Privacy, offload.OffloadPolicy, sampling.CapturePolicy]:
+        held = self._floor.bound(model, asked)
+        return held, privacy.of_offload(spec.policy, held), privacy.of_capture(spec.capture, held)
+
+    @property
+    def holds_back(self) -> bool:
+        """Is there a model of which not everything may leave?"""
+        return self._floor != privacy.NO_FLOOR or any(one.privacy != privacy.OPEN for one in self._models.values())
+
+    def privacy_of(self, model: str) -> privacy.Privacy:
+        """What holds now, the floor's word included."""
+        known = self._models.get(model)
+        return self._floor.bound(model, privacy.OPEN) if known is None else known.privacy
 
     def set_warn_policy(self, model: str, policy: WarnPolicy | None) -> None:
         """Take over EdgeModel.spec.warn."""
@@ -164,17 +186,27 @@ class Cascade:
         """The cloud's answer, or the local one when it does not come, is an error, or is no answer to this request."""
         context = local.job.context
         asked = replace(local_answer.teachable(local), version="", outputs=(), parameters={}, form=None)
+        if redact := model.capture.redact:
+            if fault := redaction.fault(redact, asked.inputs):
+                if fault != model.told_fault:
+                    log.warning("redaction_does_not_fit", model=asked.model, message=f"{fault}; such rows stay here")
+                    model.told_fault = fault
+                self._finish(local, local.reply, offload.PRIVATE)
+                return
+            asked = replace(asked, inputs=tuple(redaction.apply(redact, tensor) for tensor in asked.inputs))
         try:
             async with asyncio.timeout(decision.timeout_s):
                 reply = await remote.infer(
                     asked, decision.timeout_s, traceparent=context.traceparent, tracestate=context.tracestate
                 )
-            reply = local_answer.as_local(reply, local)
+            reply = local_answer.as_local(reply, local, redaction.told(redact))
         except (errors.SkerryError, TimeoutError) as exc:
             before = model.state.breaker.circuit
             decision, model.state = offload.unanswered(model.policy, model.state, now_s=self._clock())
             if model.state.breaker.circuit is not before:
-                log.warning("circuit_opened", model=local.reply.model, message=str(exc))
+                # What the teacher says may quote the row.
+                said = str(exc) if model.privacy == privacy.OPEN else type(exc).__name__
+                log.warning("circuit_opened", model=local.reply.model, message=said)
             self._finish(local, local.reply, decision)
             return
         if model.state.breaker.circuit is offload.Circuit.HALF_OPEN:
@@ -186,8 +218,8 @@ class Cascade:
         """Perhaps keep what is answered, answer the caller, and count it."""
         parameters = {**reply.parameters, **local_answer.parameters(local, reply, decision)}
         is_kept = local.step is None or local.step.kind is not None
-        if is_kept and (token := self._captured(local, decision)):
-            parameters[feedback.PARAMETER] = token
+        if is_kept and (told := self._captured(local, decision)):
+            parameters.update(told)
         local.job.finish(
             InferReply(reply.model, reply.version, reply.outputs, reply.id, parameters, reply.digest, reply.form)
         )
@@ -200,8 +232,8 @@ class Cascade:
             degraded=decision.degraded,
         )
 
-    def _captured(self, local: LocalAnswer, decision: offload.Decision) -> str:
-        """The token of an answer that is kept; empty when it is not, or has none."""
+    def _captured(self, local: LocalAnswer, decision: offload.Decision) -> Mapping[str, Parameter]:
+        """Perhaps keep it; what its caller is told then."""
         model = self._model(local.reply.model)
         answered = sampler.AnsweredRequest(
             local_answer.teachable(local),
@@ -213,15 +245,16 @@ class Cascade:
             local.task,
             None if local.step is None else local.step.kind,
         )
-        model.cap, token = self._sample(answered, model.capture, model.cap, self._clock())
-        return token
+        model.cap, told = self._sample(answered, model.capture, model.cap, self._clock())
+        return told
 
     def _model(self, name: str) -> _Model:
         model = self._models.get(name)
         if model is None:
             now_s, spec = self._clock(), specs.OffloadSpec()
-            state, cap = offload.State.start(spec.policy, now_s), sampling.start(spec.capture, now_s)
-            model = self._models[name] = _Model(spec.policy, spec.capture, state, cap)
+            held, policy, capture = self._bounded(name, spec, privacy.OPEN)
+            state, cap = offload.State.start(policy, now_s), sampling.start(capture, now_s)
+            model = self._models[name] = _Model(policy, capture, state, cap, held)
         return model
 
 

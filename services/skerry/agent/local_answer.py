@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.core import errors, offload, sampling, teacher_terms
+from skerry.core import errors, offload, redaction, sampling, teacher_terms
 from skerry.core.confidence import Calibration
 from skerry.core.inference import InferReply, InferRequest, Parameter
 from skerry.core.manifest import Manifest
@@ -69,9 +69,10 @@ def outputs_of(reply: InferReply, manifest: Manifest | None) -> NDArray[Any] | N
     return None
 
 
-def as_local(reply: InferReply, local: LocalAnswer) -> InferReply:
+def as_local(reply: InferReply, local: LocalAnswer, redacted: str = "") -> InferReply:
     """The cloud's answer with the outputs that this model has. Raises UnavailableError when it is none to this request:
-    another shape, another label map, or numbers that are not finite."""
+    another shape, another label map, or numbers that are not finite. `redacted`: what was taken out of what it was
+    asked."""
     if fault := teacher_terms.fault(local.task, reply.parameters):
         raise errors.UnavailableError(f"the cloud's answer for {reply.model} cannot be read: {fault}")
     mine = local.reply.outputs[0]
@@ -85,6 +86,8 @@ def as_local(reply: InferReply, local: LocalAnswer) -> InferReply:
     data = local.task.in_terms_of(theirs.data, local.calibration.outputs)
     renamed = Tensor(mine.name, theirs.datatype, theirs.shape, data)
     told = {name: value for name, value in reply.parameters.items() if name != teacher_terms.PARAMETER}
+    if redacted:
+        told |= {redaction.PARAMETER: redacted, redaction.ANSWER: True}
     return replace(reply, model=local.reply.model, outputs=(renamed, *local.reply.outputs[1:]), parameters=told)
 
 

@@ -85,6 +85,9 @@ class Settings:
     there is another server."""
     grace_s: float = 20.0
     """SKERRY_GRACE_SECONDS: how long SIGTERM waits for running calls; below the 30 s that Kubernetes gives."""
+    privacy: Path | None = None
+    """SKERRY_PRIVACY: YAML file of what this node asks of its privacy, whatever the cloud asks: by model, and `"*"` for
+    all others. An agent whose file cannot be read, or is not right, does not start; not set: no floor."""
     log_level: str = "INFO"
     """SKERRY_LOG_LEVEL: the least serious log lines that are written: DEBUG, INFO, WARNING or ERROR."""
 
@@ -109,6 +112,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
     node = _node_name(given.required("SKERRY_NODE", "the node's name"))
     state = Path(given.required("SKERRY_STATE", "the folder that this agent keeps"))
     enrol = given.address_text("SKERRY_ENROL")
+    privacy = given.text("SKERRY_PRIVACY")
     token_file, secret_file = given.text("SKERRY_JOIN_TOKEN_FILE"), given.text("SKERRY_FEEDBACK_SECRET_FILE")
     tls_listen = given.address("SKERRY_TLS_LISTEN")
     return Settings(
@@ -141,6 +145,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         notice_s=given.number("SKERRY_NOTICE_SECONDS", 0.0),
         linger_s=given.number("SKERRY_LINGER_SECONDS", 0.0),
         grace_s=given.number("SKERRY_GRACE_SECONDS", 20.0),
+        privacy=Path(privacy) if privacy else None,
         log_level=given.text("SKERRY_LOG_LEVEL", "INFO"),
     )
 

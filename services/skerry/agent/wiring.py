@@ -12,7 +12,15 @@ from skerry.adapters import files
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.telemetry import logs
 from skerry.adapters.telemetry import metrics as telemetry
-from skerry.agent import feedback_access, feedback_servicer, feedback_tokens, membership, metrics, warning_servicer
+from skerry.agent import (
+    feedback_access,
+    feedback_servicer,
+    feedback_tokens,
+    membership,
+    metrics,
+    privacy_floor,
+    warning_servicer,
+)
 from skerry.agent.capture import capture_queue, sampler, spool
 from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.agent.capture.uploader import Uploader
@@ -26,7 +34,7 @@ from skerry.agent.update import activation, compatibility, fetcher, version_stor
 from skerry.agent.update.ledger import Ledger
 from skerry.agent.update.updater import Limits, Updater
 from skerry.agent.warning_watch import WarningWatch
-from skerry.core import feedback, subjects
+from skerry.core import feedback, privacy, subjects
 from skerry.core.sequences import SequencePolicy
 from skerry.proto import edge_pb2, fleet_pb2
 from skerry.rpc.methods import Methods
@@ -85,7 +93,8 @@ class Link:
 
 
 def open_serving(settings: Settings) -> Serving:
-    """Raises InputError (no such execution provider, a secret that is too short) and UnavailableError (no secret)."""
+    """Raises InputError (no such execution provider, a secret that is too short, a floor of privacy that is
+    not right) and UnavailableError (no secret, no floor where one is named)."""
     loop, boot_id = asyncio.get_running_loop(), uuid.uuid4().hex
     instruments = ServingMetrics(telemetry.Metrics())
     memory = request_memory.here(settings.memory_limit_bytes)
@@ -117,7 +126,8 @@ def open_serving(settings: Settings) -> Serving:
     identity = _identity(settings)
     credentials = identity.credentials if identity is not None else None
     remote = RemoteModel(settings.teacher, credentials=credentials) if settings.teacher else None
-    cascade = Cascade(DataPlane(registry, instruments), remote, sample, load, residual_memory, watch)
+    floor = privacy_floor.read(settings.privacy) if settings.privacy else privacy.NO_FLOOR
+    cascade = Cascade(DataPlane(registry, instruments), remote, sample, load, residual_memory, watch, floor)
     loader = activation.RegistryLoader(registry, cascade)
     return Serving(
         instruments, memory, registry, remote, cascade, spool_thread, queue, load, loader, edge, watch, erased, boot_id
@@ -165,7 +175,7 @@ def open_link(settings: Settings, serving: Serving, state: State, limits: compat
         first_sequence=random.randrange(1 << 40),
     )
     applier = desired_state.Applier(updater, serving.cascade, serving.erased)
-    uploader = Uploader(serving.spool_thread, settings.node, gateway.upload, draw)
+    uploader = Uploader(serving.spool_thread, settings.node, gateway.upload, draw, privacies=serving.cascade)
     sync = stream.SyncLoop(
         gateway.stream,
         reporter.report,

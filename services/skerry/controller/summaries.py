@@ -10,7 +10,7 @@ from typing import Any
 from skerry.adapters.objects.protocol import Json, Object
 from skerry.controller import condition_json, signatures
 from skerry.controller.store import Store
-from skerry.core import conditions, errors, label_backlog, liveness, membership, specs
+from skerry.core import conditions, errors, label_backlog, liveness, membership, privacy, specs
 
 _STAMPED = ("EdgeModel", "ModelVersion", "ModelRollout", "TrainingRun")
 
@@ -31,6 +31,7 @@ def step(
             fleets.add(thing.name)
     for thing in store.list("EdgeModel"):
         status = trusted(model_status(thing, fleets, now_ms=now_ms), trust, now_ms)
+        status = permitted(status, thing, now_ms=now_ms)
         if labels is not None:
             status = labelled(status, labels.get(thing.name), now_ms)
         store.put_status(thing, status)
@@ -80,6 +81,21 @@ def trusted(status: Json, trust: signatures.TrustStatus | None, now_ms: int) -> 
     return condition_json.with_condition(
         status, signatures.CONDITION, trust.status, trust.reason, trust.message, now_ms
     )
+
+
+def permitted(status: Json, thing: Object, *, now_ms: int) -> Json:
+    """EdgeModel.status with whether its privacy permits what its offload policy asks; nothing of a model that never
+    named a privacy."""
+    try:
+        model = specs.parse_edge_model(thing.name, thing.spec)
+    except errors.InputError:
+        return status  # Ready tells
+    known = conditions.find(conditions.from_json(status.get("conditions")), privacy.CONDITION)
+    if model.privacy == privacy.OPEN and known is None:
+        return status
+    found = privacy.conflicts(model.privacy, model.offload.policy, model.offload.capture)
+    told = ("False", privacy.FORBIDS, "; ".join(found)) if found else ("True", privacy.PERMITS, privacy.ALL)
+    return condition_json.with_condition(status, privacy.CONDITION, *told, now_ms)
 
 
 def labelled(status: Json, standing: label_backlog.Standing | None, now_ms: int) -> Json:

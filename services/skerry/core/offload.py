@@ -20,6 +20,7 @@ class Route(enum.StrEnum):  # text, as it stands in replies
 class Reason(enum.StrEnum):
     CONFIDENT = "Confident"  # the edge is sure enough
     LOW_CONFIDENCE = "LowConfidence"  # below the threshold: the cloud is asked
+    PRIVATE = "Private"  # the privacy of the model, or of the node, keeps the row on the node
     OFFLOAD_DISABLED = "OffloadDisabled"  # the model's policy keeps every request on the node
     STATEFUL = "Stateful"  # a step of a sequence: what stands behind it is on the node, and no whole window
     NO_TEACHER = "NoTeacher"  # no larger model is known to this node
@@ -41,6 +42,7 @@ class OffloadPolicy:
     timeout_s: float = 0.3
     breaker_failures: int = 5
     breaker_open_s: float = 2.0
+    is_private: bool = False  # by `core.privacy`: no row may be asked about
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,7 @@ class Decision:
 
 
 _CONFIDENT = Decision(Route.LOCAL, Reason.CONFIDENT)  # most answers; made once
+PRIVATE = Decision(Route.LOCAL, Reason.PRIVATE)
 
 
 def decide(question: Question, policy: OffloadPolicy, state: State, *, now_s: float) -> tuple[Decision, State]:
@@ -163,6 +166,8 @@ def decide(question: Question, policy: OffloadPolicy, state: State, *, now_s: fl
     def local(reason: Reason, *, degraded: bool = True) -> tuple[Decision, State]:
         return Decision(Route.LOCAL, reason, degraded), state
 
+    if policy.is_private:
+        return PRIVATE, state
     if not policy.enabled:
         return local(Reason.OFFLOAD_DISABLED, degraded=False)
     if question.is_step:

@@ -13,7 +13,7 @@ what was hard must not decide what is explored. In any other one a hard step is 
 import enum
 from dataclasses import dataclass
 
-from skerry.core import offload
+from skerry.core import offload, redaction
 
 
 class Kind(enum.Enum):
@@ -23,11 +23,14 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class CapturePolicy:
-    """The capture part of `EdgeModel.spec.offload`. `exploration` and `hard` are shares in 0..1."""
+    """The capture part of `EdgeModel.spec.offload`. `exploration` and `hard` are shares in 0..1. The rest is of
+    `core.privacy`: does a kept answer hold its row, and what is taken out of the row before."""
 
     exploration: float = 0.1
     hard: float = 1.0
     per_s: float = 200.0
+    has_row: bool = True
+    redact: redaction.Steps = ()
 
 
 def choose(*, confidence: float, threshold: float, policy: CapturePolicy, u: float) -> Kind | None:

@@ -22,7 +22,8 @@ CLASS_REMOVED = "classRemoved"  # its truth or label is a class that the model h
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """`row` [*shape] as the caller sent it; `answer`: the numbers that the edge answered, None if nothing sane.
+    """`row` [*shape] as the caller sent it, but for what was redacted; empty without `has_row`, where privacy keeps
+    none: then only its truth says anything. `answer`: the numbers that the edge answered, None if nothing sane.
     `series` and `series_unix_ms` are the row's own, which its caller named; of a forecast both are known."""
 
     id: str
@@ -35,6 +36,7 @@ class Captured:
     answered_unix_ms: int
     series: str = ""
     series_unix_ms: int = 0
+    has_row: bool = True
 
     @property
     def name(self) -> str:
@@ -60,7 +62,7 @@ def read(data: bytes, example_id: str, task: LabelTask) -> Captured | Refused:
         return Refused("malformed", f"example {example_id} is not an Example: {exc}")
     if example.model != task.model:
         return Refused("otherModel", f"example {example_id} is of model {example.model!r:.80}, not {task.model}")
-    row = _row(example, task.input)
+    row = _row(example, task.input) if example.inputs else np.empty(0, dtype=task.input.dtype)
     if isinstance(row, str):
         return Refused("wrongInput", f"example {example_id} of {task.model}: {row}")
     if row.dtype.kind == "f" and not np.isfinite(row).all():
@@ -71,7 +73,7 @@ def read(data: bytes, example_id: str, task: LabelTask) -> Captured | Refused:
     return Captured(
         example_id,
         row,
-        _identity(row, example, task),
+        _identity(row, example, task) if example.inputs else "",
         example.kind == fleet_pb2.EXPLORATION,
         example.node,
         example.digest,
@@ -79,6 +81,7 @@ def read(data: bytes, example_id: str, task: LabelTask) -> Captured | Refused:
         example.answered_unix_ms,
         example.series,
         example.series_unix_ms,
+        bool(example.inputs),
     )
 
 

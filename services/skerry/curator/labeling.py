@@ -18,7 +18,7 @@ from skerry.curator import examples, field_bounds, labels
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.example_store import ExampleStore
 from skerry.curator.label_task import LabelTask
-from skerry.curator.model_state import ERASED, EXCLUDED, ModelState
+from skerry.curator.model_state import ERASED, EXCLUDED, NO_ROW, ModelState
 from skerry.curator.setting_aside import SettingAside
 from skerry.curator.teaching_queue import Work
 from skerry.proto import fleet_pb2
@@ -138,7 +138,7 @@ class Labeling:
             state.add(captured, label)
             return captured if rows.lacks_opinion(name) else None
         self._apply_truth(state, captured, None)
-        return captured
+        return self._teachable(state, captured)
 
     def _truth(self, state: ModelState, name: str) -> examples.Captured | None:
         """As `_example`. A truth without its example waits in storage until the example comes."""
@@ -148,9 +148,16 @@ class Labeling:
         before = self._label(state, name)
         if not self._apply_truth(state, captured, before):
             if before is None:
-                return captured
+                return self._teachable(state, captured)
             state.add(captured, before)
         return captured if state.captured_rows.lacks_opinion(name) else None
+
+    def _teachable(self, state: ModelState, captured: examples.Captured) -> examples.Captured | None:
+        """None where there is no row to show to the teacher: only a truth may still say something of it."""
+        if captured.has_row:
+            return captured
+        state.refuse(captured.name, NO_ROW)
+        return None
 
     def _apply_truth(self, state: ModelState, captured: examples.Captured, before: labels.Label | None) -> bool:
         """Write the label that ground truth gives, if there is any that says something new."""

@@ -21,7 +21,8 @@ EXCLUDED = "excluded"  # of a node that nothing is learned from
 ERASED = "erased"  # about to be removed
 BY_TEACHER = frozenset({"refusedByTeacher", "teacherNotFinite"})  # another teacher may do better: asked again later
 NOTHING_ERASED = erasures.Rules()
-_NOT_TOLD = BY_TEACHER | {EXCLUDED, ERASED, examples.CLASS_REMOVED}  # told elsewhere, or meant so
+NO_ROW = "noRow"  # of an example that privacy keeps without its row: only its truth counts, and for rollouts alone
+_NOT_TOLD = BY_TEACHER | {EXCLUDED, ERASED, NO_ROW, examples.CLASS_REMOVED}  # told elsewhere, or meant so
 
 
 class ModelState:
@@ -60,6 +61,9 @@ class ModelState:
 
     def add(self, captured: examples.Captured, label: labels.Label) -> None:
         """Take in a labelled example, or its better label."""
+        if not captured.has_row:
+            self.refuse(captured.name, NO_ROW)
+            return
         self._refused.pop(captured.name, None)
         self.waiting.labelled(captured.name)
         self.captured_rows.add(captured, label)

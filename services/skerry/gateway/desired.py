@@ -51,6 +51,7 @@ class _Policies:
 
     offload: bytes = b""
     warn: bytes = b""
+    policy: bytes = b""
 
 
 def fingerprint(status: Mapping[str, Any]) -> bytes:
@@ -169,12 +170,13 @@ class View:
             self._policies.pop(thing.name, None)
             return before is not None
         try:
-            offload = specs.offload_for_nodes(thing.name, thing.spec)
+            told = specs.policy_for_nodes(thing.name, thing.spec)
             warn = specs.warn_for_nodes(thing.name, thing.spec)
         except errors.InputError as exc:  # nodes keep the policy that they have
             _log.error("offload_policy_unreadable", model=thing.name, message=str(exc))
             return False
-        self._policies[thing.name] = _Policies(_json(offload), _json(warn) if warn else b"")
+        policy = _json(told.policy) if told.policy is not None else b""
+        self._policies[thing.name] = _Policies(_json(told.offload), _json(warn) if warn else b"", policy)
         return self._policies[thing.name] != before
 
     def _raise_epoch(self, epoch: object) -> bool:
@@ -205,6 +207,7 @@ def _assignment(assignment: specs.Assignment, policies: _Policies) -> fleet_pb2.
         rollback=assignment.rollback,
         offload_json=policies.offload,
         warn_json=policies.warn,
+        policy_json=policies.policy,
     )
     if assignment.permit is not None:
         permit = assignment.permit

@@ -18,7 +18,7 @@ from skerry.adapters import example_facts
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.streams.protocol import Streams
 from skerry.adapters.telemetry import logs
-from skerry.core import contract, datasets, digests, erasures, errors, names, series_stamp, subjects, uploads
+from skerry.core import contract, datasets, digests, erasures, errors, names, redaction, series_stamp, subjects, uploads
 from skerry.core.tasks import forecast
 from skerry.core.uploads import Fault
 from skerry.gateway.given_versions import GivenVersions, NotYetError
@@ -29,6 +29,7 @@ from skerry.proto import fleet_pb2
 MAX_LABEL = 1 << 31
 _MAX_TEXT_CHARS = 256
 _MAX_OWNERS = 20_000
+_MAX_REDACTED = 2 * redaction.MAX_STEPS  # those of the model and of the node
 
 _log = logs.logger("gateway")
 
@@ -82,8 +83,10 @@ def _example(example_id: str, data: bytes, node: str) -> Accepted:
     if len(example.request_id) > _MAX_TEXT_CHARS or len(example.reason) > _MAX_TEXT_CHARS:
         raise errors.TooLargeError(f"a text of the example has more than {_MAX_TEXT_CHARS} characters")
     digests.check(example.digest, "digest of the version that answered the example")
-    if not example.inputs:
-        raise errors.InputError("the example has no inputs")
+    if not example.inputs and not example.local_logits:  # without inputs: its model's privacy keeps no row
+        raise errors.InputError("the example has neither inputs nor outputs")
+    if len(example.redacted) > _MAX_REDACTED or any(len(step) > _MAX_TEXT_CHARS for step in example.redacted):
+        raise errors.TooLargeError(f"the example names more than {_MAX_REDACTED} steps of redaction, or a longer one")
     for tensor in example.inputs:
         _check_tensor(tensor)
     if not np.isfinite(np.asarray(example.local_logits, dtype=np.float64)).all():

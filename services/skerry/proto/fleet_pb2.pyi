@@ -187,7 +187,7 @@ class Permit(_message.Message):
     def __init__(self, number: _Optional[int] = ..., ttl_ms: _Optional[int] = ..., request: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = ("model", "digest", "version", "target_path", "rollout", "attempt", "permit", "rollback", "offload_json", "warn_json")
+    __slots__ = ("model", "digest", "version", "target_path", "rollout", "attempt", "permit", "rollback", "offload_json", "policy_json", "warn_json")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -197,6 +197,7 @@ class Assignment(_message.Message):
     PERMIT_FIELD_NUMBER: _ClassVar[int]
     ROLLBACK_FIELD_NUMBER: _ClassVar[int]
     OFFLOAD_JSON_FIELD_NUMBER: _ClassVar[int]
+    POLICY_JSON_FIELD_NUMBER: _ClassVar[int]
     WARN_JSON_FIELD_NUMBER: _ClassVar[int]
     model: str
     digest: str
@@ -207,8 +208,9 @@ class Assignment(_message.Message):
     permit: Permit
     rollback: bool
     offload_json: bytes
+    policy_json: bytes
     warn_json: bytes
-    def __init__(self, model: _Optional[str] = ..., digest: _Optional[str] = ..., version: _Optional[int] = ..., target_path: _Optional[str] = ..., rollout: _Optional[str] = ..., attempt: _Optional[int] = ..., permit: _Optional[_Union[Permit, _Mapping]] = ..., rollback: _Optional[bool] = ..., offload_json: _Optional[bytes] = ..., warn_json: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., digest: _Optional[str] = ..., version: _Optional[int] = ..., target_path: _Optional[str] = ..., rollout: _Optional[str] = ..., attempt: _Optional[int] = ..., permit: _Optional[_Union[Permit, _Mapping]] = ..., rollback: _Optional[bool] = ..., offload_json: _Optional[bytes] = ..., policy_json: _Optional[bytes] = ..., warn_json: _Optional[bytes] = ...) -> None: ...
 
 class Erasure(_message.Message):
     __slots__ = ("model", "node", "example", "before_unix_ms", "request", "subject")
@@ -255,7 +257,7 @@ class CapturedTensor(_message.Message):
     def __init__(self, name: _Optional[str] = ..., datatype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., raw: _Optional[bytes] = ...) -> None: ...
 
 class Example(_message.Message):
-    __slots__ = ("model", "node", "request_id", "digest", "kind", "inputs", "local_logits", "confidence", "route", "reason", "answered_unix_ms", "boot_id", "boot_sequence", "label_map", "series", "series_unix_ms", "subject")
+    __slots__ = ("model", "node", "request_id", "digest", "kind", "inputs", "local_logits", "confidence", "route", "reason", "answered_unix_ms", "boot_id", "boot_sequence", "label_map", "series", "series_unix_ms", "subject", "redacted")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -273,6 +275,7 @@ class Example(_message.Message):
     SERIES_FIELD_NUMBER: _ClassVar[int]
     SERIES_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    REDACTED_FIELD_NUMBER: _ClassVar[int]
     model: str
     node: str
     request_id: str
@@ -290,7 +293,8 @@ class Example(_message.Message):
     series: str
     series_unix_ms: int
     subject: str
-    def __init__(self, model: _Optional[str] = ..., node: _Optional[str] = ..., request_id: _Optional[str] = ..., digest: _Optional[str] = ..., kind: _Optional[_Union[CaptureKind, str]] = ..., inputs: _Optional[_Iterable[_Union[CapturedTensor, _Mapping]]] = ..., local_logits: _Optional[_Iterable[float]] = ..., confidence: _Optional[float] = ..., route: _Optional[str] = ..., reason: _Optional[str] = ..., answered_unix_ms: _Optional[int] = ..., boot_id: _Optional[str] = ..., boot_sequence: _Optional[int] = ..., label_map: _Optional[str] = ..., series: _Optional[str] = ..., series_unix_ms: _Optional[int] = ..., subject: _Optional[str] = ...) -> None: ...
+    redacted: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, model: _Optional[str] = ..., node: _Optional[str] = ..., request_id: _Optional[str] = ..., digest: _Optional[str] = ..., kind: _Optional[_Union[CaptureKind, str]] = ..., inputs: _Optional[_Iterable[_Union[CapturedTensor, _Mapping]]] = ..., local_logits: _Optional[_Iterable[float]] = ..., confidence: _Optional[float] = ..., route: _Optional[str] = ..., reason: _Optional[str] = ..., answered_unix_ms: _Optional[int] = ..., boot_id: _Optional[str] = ..., boot_sequence: _Optional[int] = ..., label_map: _Optional[str] = ..., series: _Optional[str] = ..., series_unix_ms: _Optional[int] = ..., subject: _Optional[str] = ..., redacted: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Truth(_message.Message):
     __slots__ = ("model", "node", "example_id", "request_id", "label", "label_map", "values")

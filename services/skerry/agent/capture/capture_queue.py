@@ -34,7 +34,8 @@ class CapturedTensor:
 
 @dataclass(frozen=True, slots=True)
 class CapturedRow:
-    """One answered row worth sampler. `answered_unix_ms` is the node's wall clock: for people and coarse grouping."""
+    """One answered row worth sampler. `answered_unix_ms` is the node's wall clock: for people and coarse grouping.
+    `inputs` are redacted already, `redacted` says how; there are none where privacy keeps no row."""
 
     model: str
     request_id: str
@@ -50,6 +51,7 @@ class CapturedRow:
     stamp: Stamp
     answer: str  # tells this answer from that to another request with the same id
     subject: str = ""  # whose it is, hashed; empty: not given
+    redacted: tuple[str, ...] = ()
 
     def size_bytes(self) -> int:
         return sum(len(tensor.raw) for tensor in self.inputs) + 512
@@ -243,9 +245,11 @@ class CaptureQueue:
             series=captured.stamp.series,
             series_unix_ms=captured.stamp.unix_ms,
             subject=captured.subject,
+            redacted=captured.redacted,
         )
         row = spool.row(spool.EXAMPLE, example.SerializeToString(deterministic=True))
-        return spool.Captured(row, captured.model, captured.request_id, captured.answer)
+        answered = max(range(len(captured.local_logits)), key=captured.local_logits.__getitem__, default=0)
+        return spool.Captured(row, captured.model, captured.request_id, captured.answer, f"{captured.model} {answered}")
 
     def _truth(self, truth: _Truth, example_id: str) -> spool.Row:
         message = fleet_pb2.Truth(

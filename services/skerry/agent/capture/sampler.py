@@ -3,16 +3,17 @@
 Only numbers are kept, and only rows that a training run could use. Nothing here waits: the queue takes or refuses.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from skerry.adapters.telemetry import logs
 from skerry.agent.capture import capture_queue
-from skerry.core import datasets, offload, sampling, series_stamp, subjects, tensors
-from skerry.core.inference import InferRequest
+from skerry.core import datasets, feedback, offload, redaction, sampling, series_stamp, subjects, tensors
+from skerry.core.inference import InferRequest, Parameter
 from skerry.core.tasks import Task
 from skerry.serving.windows import Window
 
@@ -44,10 +45,11 @@ class Names(Protocol):
 
 
 class Sampled(NamedTuple):
-    """What is left of the cap, and the token of an answer that was captured."""
+    """What is left of the cap, and what the caller of an answer that was captured is told: its token, and what was
+    taken out of its rows before they were."""
 
     left: offload.TokenBucket
-    token: str = ""
+    told: Mapping[str, Parameter] = {}
 
 
 class Sample(Protocol):
@@ -91,20 +93,23 @@ class Sampler:
             if kind is None:
                 continue
             left = cap.take(1, now_s)
-            if left is None or not _is_usable(answer.request) or not self._may_keep(answer.request):
+            if left is None or not self._may_keep(answer.request, policy):
                 break
             cap = left
             if not name and is_nameable(answer.request.id):
                 name, token = self._names.name(answer.request.model, answer.request.id)
-            cut = self._cut(answer, row, sure, kind, name)
+            cut = self._cut(answer, row, sure, kind, name, policy)
             if self._queue.offer(cut):
                 is_kept = True
                 if name and answer.task.horizon_ms:
                     self._remember(cut, answer.task)
-        return Sampled(cap, token if is_kept else "")
+        return Sampled(cap, _told(token, policy)) if is_kept else Sampled(cap)
 
-    def _may_keep(self, request: InferRequest) -> bool:
-        """Of a named subject nothing is kept that could not be erased by its name."""
+    def _may_keep(self, request: InferRequest, policy: sampling.CapturePolicy) -> bool:
+        """Only what can be learned from, and redacted as it must be; of a named subject nothing that could not be
+        erased by its name."""
+        if not _is_usable(request) or redaction.fault(policy.redact, request.inputs):
+            return False
         if self._subject_key or not subjects.of(request.parameters):
             return True
         if not self._has_told:
@@ -127,15 +132,22 @@ class Sampler:
         return kind
 
     def _cut(
-        self, answer: AnsweredRequest, row: int, sure: float, kind: sampling.Kind, name: str
+        self,
+        answer: AnsweredRequest,
+        row: int,
+        sure: float,
+        kind: sampling.Kind,
+        name: str,
+        policy: sampling.CapturePolicy,
     ) -> capture_queue.CapturedRow:
         request, subject = answer.request, subjects.of(answer.request.parameters)
+        inputs = request.inputs if policy.has_row else ()
         return capture_queue.CapturedRow(
             model=request.model,
             request_id=request_id(request.id, row, len(answer.confidences)),
             digest=answer.digest,
             kind=kind,
-            inputs=tuple(_row(tensor, row) for tensor in request.inputs),
+            inputs=tuple(_row(tensor, row, policy.redact) for tensor in inputs),
             local_logits=tuple(float(logit) for logit in answer.outputs[row]),
             confidence=sure,
             route=answer.decision.route.value,
@@ -145,6 +157,7 @@ class Sampler:
             stamp=series_stamp.of(request.parameters),
             subject=subjects.hashed(subject, self._subject_key) if subject else "",
             answer=name,
+            redacted=tuple(map(str, policy.redact)) if inputs else (),
         )
 
 
@@ -168,7 +181,16 @@ def _is_usable(request: InferRequest) -> bool:
     )
 
 
-def _row(tensor: tensors.Tensor, row: int) -> capture_queue.CapturedTensor:
+def _told(token: str, policy: sampling.CapturePolicy) -> Mapping[str, Parameter]:
+    told: dict[str, Parameter] = {feedback.PARAMETER: token} if token else {}
+    if policy.redact and policy.has_row:
+        told[redaction.PARAMETER] = redaction.told(policy.redact)
+    return told
+
+
+def _row(tensor: tensors.Tensor, row: int, redact: redaction.Steps) -> capture_queue.CapturedTensor:
     data = tensor.data[row]
+    for step in redact:
+        data = step.apply(data[np.newaxis])[0]
     cut = tensors.Tensor(tensor.name, tensor.datatype, data.shape, data)
     return capture_queue.CapturedTensor(tensor.name, tensor.datatype, data.shape, tensors.to_raw(cut))

@@ -1,17 +1,20 @@
 """Drains the spool to the cloud, in order and at least once: a row is forgotten only when the cloud says it holds it.
 
 Rows are named by content, so sending one twice changes nothing. A row that the cloud will never take is dropped,
-counted and logged; one bad row does not hold up the others. How bytes travel is the `Send` it is given.
+counted and logged; one bad row does not hold up the others. Nor does what was captured before privacy became stricter:
+it is deleted instead of sent. How bytes travel is the `Send` it is given.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from skerry.adapters.telemetry import logs
 from skerry.agent.capture import spool
 from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.core import backoff, contract, errors
+from skerry.core.privacy import Privacy
 from skerry.proto import fleet_pb2
 
 _FRAMING_BYTES = 96  # id and tags of one record
@@ -21,8 +24,19 @@ log = logs.logger("agent.upload")
 Send = Callable[[fleet_pb2.UploadRequest], Awaitable[fleet_pb2.UploadReply]]
 
 
+class Privacies(Protocol):
+    """What holds on this node now."""
+
+    @property
+    def holds_back(self) -> bool:
+        """Is there a model of which not everything may leave?"""
+        ...
+
+    def privacy_of(self, model: str) -> Privacy: ...
+
+
 class Uploader:
-    """`draw()` gives uniform numbers in [0, 1) for jitter."""
+    """`draw()` gives uniform numbers in [0, 1) for jitter. `privacies` None: everything may leave."""
 
     def __init__(
         self,
@@ -31,9 +45,11 @@ class Uploader:
         send: Send,
         draw: Callable[[], float],
         *,
+        privacies: Privacies | None = None,
         base_s: float = 0.5,
         cap_s: float = 30.0,
     ) -> None:
+        self._privacies = privacies
         self._spool_thread, self._node, self._send, self._draw = spool_thread, node, send, draw
         self._base_s, self._cap_s = base_s, cap_s
         self._max_records = contract.MAX_UPLOAD_RECORDS
@@ -78,6 +94,10 @@ class Uploader:
         batch = await self._spool_thread.call(lambda opened: opened.next_batch(limit, room))
         if not batch:
             return True
+        if held := self._held_back(batch):
+            await self._spool_thread.call(lambda opened: opened.settle([], [], held))
+            log.warning("records_held_back", message="privacy is stricter now: they are deleted", records=len(held))
+            return True
         try:
             reply = await self._send(_request(self._node, batch))
         except errors.InputError as exc:
@@ -91,6 +111,12 @@ class Uploader:
             log.error("records_refused", message="the cloud will never take these; they are dropped", refused=refused)
         return uploaded + dropped > 0
 
+    def _held_back(self, batch: Sequence[spool.Row]) -> Sequence[str]:
+        """Ids of those that may not leave any more."""
+        if self._privacies is None or not self._privacies.holds_back:
+            return ()
+        return [row.id for row in batch if not _may_leave(row, self._privacies)]
+
     async def _narrow(self, batch: Sequence[spool.Row], exc: errors.InputError) -> bool:
         """The cloud refused the request itself: halve it until the row at fault stands alone, then drop that one."""
         if len(batch) > 1:
@@ -100,6 +126,13 @@ class Uploader:
         await self._spool_thread.call(lambda opened: opened.settle([], [batch[0].id]))
         self._max_records = contract.MAX_UPLOAD_RECORDS
         return True
+
+
+def _may_leave(row: spool.Row, privacies: Privacies) -> bool:
+    if row.kind == spool.TRUTH:
+        return privacies.privacy_of(fleet_pb2.Truth.FromString(row.body).model).may_upload
+    example = fleet_pb2.Example.FromString(row.body)
+    return privacies.privacy_of(example.model).holds_for(tuple(example.redacted), has_row=bool(example.inputs))
 
 
 def _request(node: str, batch: Sequence[spool.Row]) -> fleet_pb2.UploadRequest:

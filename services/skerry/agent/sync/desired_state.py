@@ -1,5 +1,5 @@
-"""Takes a desired state apart: assignments go to the updater, offload policies to the cascade, erasures to what carries
-them out; all are remembered."""
+"""Takes a desired state apart: assignments go to the updater, policies to the cascade, erasures to what carries them
+out; all are remembered."""
 
 import json
 from typing import Any
@@ -9,11 +9,12 @@ from skerry.agent.cascade import Cascade
 from skerry.agent.erased import Erased
 from skerry.agent.update import updater
 from skerry.agent.update.ledger import Ledger
-from skerry.core import errors, specs
+from skerry.core import errors, privacy, specs
 from skerry.proto import fleet_pb2
 
 log = logs.logger("agent.intake")
 _MAX_POLICY_BYTES = 64 << 10
+_CLOSED = json.dumps({"privacy": {"keep": privacy.CLOSED.keep, "leave": privacy.CLOSED.leave}})
 
 
 class Applier:
@@ -25,14 +26,22 @@ class Applier:
         disk is full."""
         if not await self._updater.assign(desired):
             return
+        # All at once, before anything is waited for: no row is answered under the policy of before.
+        taken = {
+            one.model: _set_policy(
+                self._cascade, one.model, one.policy_json or one.offload_json, is_private=bool(one.policy_json)
+            )
+            for one in desired.assignments
+            if one.policy_json or one.offload_json
+        }
         if await self._erased.carry_out(desired):
             self._updater.changed.set()
-        for assignment in desired.assignments:
-            policy, warn = assignment.offload_json, assignment.warn_json
-            if policy and _set_policy(self._cascade, assignment.model, policy):
-                await self._updater.write(self._updater.ledger.set_policy, assignment.model, policy.decode())
-            if _set_warn(self._cascade, assignment.model, warn):
-                await self._updater.write(self._updater.ledger.set_warn, assignment.model, warn.decode())
+        for model, policy in taken.items():
+            if policy:
+                await self._updater.write(self._updater.ledger.set_policy, model, policy)
+        for one in desired.assignments:
+            if _set_warn(self._cascade, one.model, one.warn_json):
+                await self._updater.write(self._updater.ledger.set_warn, one.model, one.warn_json.decode())
 
 
 def restore(ledger: Ledger, cascade: Cascade) -> None:
@@ -40,18 +49,24 @@ def restore(ledger: Ledger, cascade: Cascade) -> None:
     for model in ledger.models():
         policy = ledger.policy(model)
         if policy is not None:
-            _set_policy(cascade, model, policy.encode())
+            _set_policy(cascade, model, policy.encode(), is_private='"privacy"' in policy)
         _set_warn(cascade, model, ledger.warn(model).encode())
 
 
-def _set_policy(cascade: Cascade, model: str, policy: bytes) -> bool:
-    """A policy that cannot be read leaves the one before in force."""
+def _set_policy(cascade: Cascade, model: str, policy: bytes, *, is_private: bool) -> str:
+    """What is to be remembered of it. Of a policy that cannot be read nothing is, and the one before stays in force;
+    one that names a privacy (`is_private`) is then taken for the strictest."""
     try:
-        cascade.set_policy(model, specs.parse_offload(_fields(policy), model))
+        read = specs.parse_node_policy(_fields(policy), model)
     except (ValueError, RecursionError, errors.InputError) as exc:
+        if is_private:
+            cascade.set_policy(model, specs.OffloadSpec(), privacy.CLOSED)
+            log.error("privacy_unreadable", model=model, message=f"{exc}; nothing is kept and nothing leaves")
+            return _CLOSED
         log.error("offload_policy_unreadable", model=model, message=f"{exc}; the policy before stays in force")
-        return False
-    return True
+        return ""
+    cascade.set_policy(model, read.offload, read.privacy)
+    return policy.decode()
 
 
 def _set_warn(cascade: Cascade, model: str, policy: bytes) -> bool:
@@ -68,7 +83,7 @@ def _fields(policy: bytes) -> dict[str, Any]:
     """Raises InputError and ValueError."""
     if len(policy) > _MAX_POLICY_BYTES:
         raise errors.TooLargeError(f"it has {len(policy)} bytes, at most {_MAX_POLICY_BYTES} are read")
-    fields = json.loads(policy)
+    fields = json.loads(policy.decode())
     if not isinstance(fields, dict):
         raise errors.InputError("it is no JSON object")
     return fields

@@ -28,6 +28,8 @@ from skerry.core.specs.model import (
     parse_offload,
     parse_retrain,
 )
+from skerry.core.specs.node_policy import NodePolicy, parse_node_policy, policy_for_nodes
+from skerry.core.specs.privacy import parse_floor
 from skerry.core.specs.reader import Amount
 from skerry.core.specs.strategy import Analysis, ModelRollout, RolloutStrategy, WaveSpec, parse_rollout
 from skerry.core.specs.template import JobTemplate, Toleration
@@ -48,6 +50,7 @@ __all__ = [
     "ModelRollout",
     "ModelVersion",
     "Network",
+    "NodePolicy",
     "OffloadSpec",
     "PermitGrant",
     "RetrainSpec",
@@ -61,12 +64,15 @@ __all__ = [
     "offload_for_nodes",
     "parse_edge_model",
     "parse_fleet",
+    "parse_floor",
     "parse_model_version",
     "parse_node",
+    "parse_node_policy",
     "parse_offload",
     "parse_retrain",
     "parse_rollout",
     "parse_training_run",
     "parse_warn",
+    "policy_for_nodes",
     "warn_for_nodes",
 ]

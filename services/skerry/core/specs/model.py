@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from skerry.core import errors, gates, offload, preprocessing, sampling
+from skerry.core.privacy import OPEN, Privacy
 from skerry.core.specs import task, warn
+from skerry.core.specs.privacy import privacy_fields
 from skerry.core.specs.reader import Reader, read
 from skerry.core.specs.strategy import RolloutStrategy, strategy
 from skerry.core.specs.template import JobTemplate, template_fields
@@ -118,6 +120,7 @@ class EdgeModel:
     rollout: RolloutStrategy
     retention: int = 3
     warn: WarnPolicy | None = None
+    privacy: Privacy = OPEN
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -173,6 +176,7 @@ def _edge_model(name: str, reader: Reader) -> EdgeModel:
         rollout=reader.inner("rollout", strategy),
         retention=reader.integer("retention", 3, 2, 20),
         warn=warn.warn_of(reader, answered, row.shape),
+        privacy=_privacy(reader, row),
     )
 
 
@@ -190,6 +194,16 @@ def _input(reader: Reader) -> Input:
         raise reader.fault("shape", f"must have 1..8 dimensions (the batch axis is not one), not {len(shape)}")
     datatype = reader.text("datatype", None, among=DATATYPES)
     return Input(reader.text("name", None, limit=120), datatype, shape)
+
+
+def _privacy(reader: Reader, row: Input) -> Privacy:
+    if not reader.has("privacy"):
+        return OPEN
+    given = reader.inner("privacy", privacy_fields)
+    for index, step in enumerate(given.redact):
+        if fault := step.fault(row.shape, row.datatype):
+            raise reader.fault(f"privacy.redact[{index}]", f"does not fit input {row.name!r}: {step}: {fault}")
+    return given
 
 
 def _offload(reader: Reader, default: OffloadSpec) -> OffloadSpec:
