@@ -2,7 +2,6 @@
 
 import curating
 
-from skerry.core import contract
 from skerry.proto import fleet_pb2
 
 
@@ -25,6 +24,6 @@ def test_without_a_row_the_teacher_is_not_asked_and_the_truth_is_evidence_once()
     world.work(8)
     assert world.teacher.asked == 0 and world.state.captured_rows.rows == []
     answered = fleet_pb2.Example.FromString(data)
-    key = curating.counter("digits", curating.VERSION, "north", answered.answered_unix_ms)
-    assert world.fleetstate.count([key])[0] == {contract.ANSWERS: 1, contract.BAD_ANSWERS: 1}
+    counted = curating.counted(world, "digits", curating.VERSION, "north", answered.answered_unix_ms)
+    assert set(counted) == {(1, 1)}
     assert world.state.dropped == {"noRow": 1} and world.state.backlog.refused == {}

@@ -3,6 +3,7 @@ names it as its base."""
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,11 @@ def datasets() -> None:
 @series_options.series_options
 @click.option("--resize", is_flag=True, help="Images: scale to the model's input.")
 @click.option("--drop-nonfinite", is_flag=True, help="Leave out rows with NaN or infinity instead of refusing.")
+@click.option(
+    "--may-leave",
+    is_flag=True,
+    help="Rows of PATH may go to every node, in the self-test of a version, though the model's privacy keeps rows in.",
+)
 @output.json_option
 @state_option
 def import_(
@@ -63,6 +69,7 @@ def import_(
     group: str,
     resize: bool,
     drop_nonfinite: bool,
+    may_leave: bool,
     as_json: bool,
     state: Path,
     **of_series: Any,
@@ -98,6 +105,7 @@ def import_(
         classes = [name.strip() for name in labels.split(",") if name.strip()]
         prepared = dataset.prepare(data, wanted, dataset.Choices(classes, holdout, drop_nonfinite))
     blob_store, now_unix_ms = blobs.open_blobs(system.blobs), int(time.time() * 1000)
+    prepared = replace(prepared, may_leave=may_leave)
     imported = dataset.store(prepared, wanted, blob_store=blob_store, objects=store, now_unix_ms=now_unix_ms)
     for note in imported.notes:
         output.say(f"note: {note}", err=True)

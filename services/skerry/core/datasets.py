@@ -60,7 +60,7 @@ class Input:
 class Part:
     """One npz of rows. `per_class` counts the rows by class (hard label, else the likeliest soft one). `label_map`: the
     digest of what its labels count in where that is a former map of the dataset's; empty: the dataset's own, or a
-    beginning of it."""
+    beginning of it. `may_leave`: who imported its rows said that they may go to nodes, whatever the model's privacy."""
 
     role: Role
     origin: Origin
@@ -68,6 +68,7 @@ class Part:
     samples: int
     per_class: tuple[int, ...]
     label_map: str = ""
+    may_leave: bool = False
 
     def counted_in(self, task: Task, before: Task) -> "Part":
         """The same part of a dataset of `before` in one of `task`, which can read it. Rows of a class that was removed
@@ -152,6 +153,7 @@ class DatasetManifest:
                     "samples": part.samples,
                     "perClass": list(part.per_class),
                     **({"labelMap": part.label_map} if part.label_map else {}),
+                    **({"mayLeave": True} if part.may_leave else {}),
                 }
                 for part in self.parts
             ],
@@ -289,4 +291,7 @@ def _part(read: json_fields.Fields, classes: int) -> Part:
         raise errors.InputError(f"{read.where}: perClass must have {classes} counts that add up to samples at most")
     digest = digests.check(read.text("digest"), f"{read.where}.digest")
     counted = digests.check(read.text("labelMap"), f"{read.where}.labelMap") if read.has("labelMap") else ""
-    return Part(role, origin, digest, samples, per_class, counted)  # type: ignore[arg-type]  # both were checked above
+    may_leave = read.has("mayLeave") and read.flag("mayLeave")
+    if may_leave and origin != "imported":
+        raise errors.InputError(f"{read.where}: mayLeave is of imported rows")
+    return Part(role, origin, digest, samples, per_class, counted, may_leave)  # type: ignore[arg-type]  # were checked

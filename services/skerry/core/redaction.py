@@ -108,7 +108,7 @@ class Round:
         if datatype == "BOOL":
             return "true and false cannot be rounded"
         dtype = tensors.DTYPES[datatype]
-        if dtype.kind in "iu" and not (self.to.is_integer() and 1 <= self.to <= np.iinfo(dtype).max):
+        if dtype.kind in "iu" and not (float(self.to).is_integer() and 1 <= self.to <= np.iinfo(dtype).max):
             return f"{datatype} can be rounded to whole numbers in 1..{np.iinfo(dtype).max} only, not to {self.to:g}"
         return ""
 

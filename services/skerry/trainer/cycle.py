@@ -139,6 +139,7 @@ def _judge(
         "compression": _told(climbed, holdouts, golden_file, manifest),
         "holdouts": {one.origin: one.numbers for one in holdouts},
         "latencyUs": round(latency_us, 1),
+        "goldenRows": golden.rows_for(resolved.model.privacy, loaded)[1],
     }
     files = {"model": chosen.version.model, "golden": golden_file}
     left = None if climbed.chosen is climbed.whole else climbed.whole.version.model
@@ -193,7 +194,7 @@ def _finish(
         confidence = task.calibrate(answers, judged.targets, rate, confidence.outputs)
     if isinstance(resolved.baseline, baseline.Baseline) and (bound := resolved.baseline.manifest.confidence.bound):
         confidence = replace(confidence, bound=bound)  # what is bad stays so: no version loosens its own measure
-    tested = golden.build(candidate.version, data.some_rows(loaded))
+    tested = golden.build(candidate.version, golden.rows_for(resolved.model.privacy, loaded)[0])
     manifest = propose.complete(
         candidate.version.manifest,
         golden=tested.data,

@@ -63,6 +63,7 @@ class Prepared:
     dropped: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     windows: Mapping[str, int] = field(default_factory=dict)
+    may_leave: bool = False  # to nodes, whatever the privacy of the model
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ def store(data: Prepared, wanted: Target, *, blob_store: Blobs, objects: Objects
     """Store the parts, then the manifest, then name it in EdgeModel.spec.datasetDigest: what is named is there."""
     roles: tuple[tuple[Role, NDArray[np.bool_]], ...] = (("train", data.train), ("holdout", data.holdout))
     stored = [part for role, which in roles for part in _parts(data.rows.take(which), role, wanted, blob_store)]
+    stored = [replace(part, may_leave=data.may_leave) for part in stored]
     manifest = DatasetManifest(wanted.model, wanted.task, wanted.row, tuple(stored), (), now_unix_ms, data.dropped)
     digest = dataset_store.write_manifest(blob_store, manifest)
     objects.patch("EdgeModel", wanted.model, manager=writers.OPERATOR, spec={"datasetDigest": digest})

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skerry.cli.importing import network
-from skerry.cli.importing.holdout_answers import Answers, Asked
+from skerry.cli.importing.holdout_answers import GOLDEN_ROWS, Answers, Asked
 from skerry.cli.importing.network import PreparedVersion
 from skerry.cli.importing.wanted import Wanted
-from skerry.core import errors, gates, manifest, specs, tensors
+from skerry.core import errors, gates, manifest, specs, synthetic_rows, tensors
 from skerry.core.forecast_gates import ForecastHoldout
 from skerry.core.gates import Verdict
 from skerry.core.preprocessing import Step
+from skerry.core.privacy import Leave
 from skerry.core.series import splitting
 from skerry.core.series.conversion import ForecastRows
 from skerry.core.tasks import Forecast
@@ -78,7 +79,9 @@ def prepare(described: Described, held: Held, stable: Baseline | str | None) -> 
     failures = {"baseline": stable} if isinstance(stable, str) else {}
     if before is not None and (fault := _incomparable(said, before)):
         failures["baseline"], before = f"the stable version {before.name} cannot be compared with: {fault}", None
-    asked = Asked(held.x, before, timed=bool(model.gates.max_latency_us))
+    # The self-test goes to every node: real rows are in it only where the model's may leave.
+    golden = None if model.privacy.leave is Leave.CLOUD else synthetic_rows.like(held.x, GOLDEN_ROWS)
+    asked = Asked(held.x, before, timed=bool(model.gates.max_latency_us), golden=golden)
     prepared = network.prepare(described.path, described.golden, said, asked)
     answers = prepared.answers
     assert answers is not None  # to what was asked

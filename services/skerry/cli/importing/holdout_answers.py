@@ -25,11 +25,12 @@ _MAX_FAULT, _MAX_LATENCY_US = 500, 1e12
 @dataclass(frozen=True, slots=True)
 class Asked:
     """`rows` [n ≥ 1, …] as callers send them; `stable`: the version to compare with; `timed`: also how long a row
-    takes."""
+    takes; `golden`: rows for the self-test that goes to every node (None: some of these)."""
 
     rows: NDArray[Any]
     stable: Baseline | None = None
     timed: bool = False
+    golden: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ def write(folder: Path, asked: Asked, width: int, max_file_bytes: int) -> None:
         )
     (folder / _ROWS).write_bytes(npz.pack({"rows": asked.rows}))
     spread = np.unique(np.linspace(0, len(asked.rows) - 1, GOLDEN_ROWS).astype(np.int64))
-    (folder / GOLDEN).write_bytes(npz.pack({"rows": asked.rows[spread]}))
+    golden = asked.rows[spread] if asked.golden is None else asked.golden
+    (folder / GOLDEN).write_bytes(npz.pack({"rows": golden}))
     (folder / _TOLD).write_text(json.dumps({"timed": asked.timed}))
     if asked.stable is not None:
         (folder / _STABLE).write_bytes(asked.stable.manifest.to_json())
