@@ -60,7 +60,7 @@ def version_report_of(objects: Objects, name: str) -> Mapping[str, Any] | None:
     run = next((one.spec for one in objects.list("TrainingRun") if one.name == found.spec.get("run")), None)
     told = version_report.report(name, found.spec, found.status, run, _NO_STORAGE)
     path = str(found.spec.get("targetPath", ""))
-    note = f"`skerry versions show {name}` checks it: the dashboard has no storage"
+    note = f"not checked here, without storage: skerry versions show {name}"
     verdict = _gates(found.spec.get("verdict"))
     return {**told, "verdict": verdict, "signatures": [version_report.signature(path, None, note)]}
 
