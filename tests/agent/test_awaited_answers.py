@@ -11,6 +11,7 @@ from skerry.adapters.telemetry import metrics as telemetry
 from skerry.agent import metrics
 from skerry.agent.capture.capture_queue import CapturedRow
 from skerry.agent.residual_memory import ResidualMemory
+from skerry.agent.warning_watch import WarningWatch
 from skerry.core import sampling, series_stamp
 from skerry.core.residuals import Residual
 from skerry.core.tasks import Forecast
@@ -23,7 +24,12 @@ FLOAT32_MAX = 3.4028234663852886e38
 class Memory(ResidualMemory):
     def __init__(self, max_bytes: int = ROOM_FOR_TEN) -> None:
         self.now_s, self.told = 1000.0, list[Residual]()
-        super().__init__(lambda: self.now_s, lambda model, digest, one: self.told.append(one), max_bytes=max_bytes)
+        super().__init__(
+            lambda: self.now_s,
+            lambda model, digest, one: self.told.append(one),
+            WarningWatch(lambda: 0),
+            max_bytes=max_bytes,
+        )
 
     def answer(
         self, request_id: str, series: str = "s", outputs: tuple[float, ...] = (1.0, 2.0, 3.0), unix_ms: int = 0
