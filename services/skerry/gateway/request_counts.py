@@ -4,10 +4,12 @@ Pure. Totals are a process's own: with another boot they begin at zero. Of a boo
 time in its middle, the first totals are only where counting begins: another gateway may have counted them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from skerry.core import errors
+from skerry.core import errors, evidence_counters, truth_delay
+from skerry.core.contract import Counted
+from skerry.core.evidence_counters import Counter
 from skerry.proto import fleet_pb2
 
 MAX_RISE = 10_000_000  # of one report; a node that says more has counted something else
@@ -53,3 +55,13 @@ def rises(before: NodeTotals, now: NodeTotals) -> Iterator[tuple[str, str, Total
         rise = Totals(totals.requests - known.requests, totals.bad - known.bad)
         if 0 < rise.requests <= MAX_RISE and 0 <= rise.bad <= rise.requests:
             yield model, digest, rise
+
+
+def counters_of(model: str, digest: str, now_ms: int, comparisons: Iterable[int]) -> Sequence[Counter]:
+    """What the requests that a version meets now count in; nothing where no version serves: nothing can be judged."""
+    try:
+        return list(
+            evidence_counters.counters_of(Counted.REQUESTS, model, digest, now_ms, comparisons, truth_delay.AT_ONCE)
+        )
+    except errors.InputError:
+        return ()

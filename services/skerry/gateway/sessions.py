@@ -14,9 +14,7 @@ from google.protobuf.message import DecodeError
 
 from skerry.adapters.events import Events
 from skerry.adapters.objects.protocol import Change, Objects
-from skerry.core import errors, evidence_counters, name_claim, truth_delay
-from skerry.core.contract import Counted
-from skerry.core.evidence_counters import Counter
+from skerry.core import errors, name_claim
 from skerry.core.identity import Peer
 from skerry.core.liveness import HEARTBEAT_S
 from skerry.gateway import (
@@ -239,19 +237,9 @@ class Sessions:
             before = {}
         if before is not None:
             for model, digest, more in request_counts.rises(before, now):
-                self._readings.count(stream.node, self._counters(model, digest), more)
+                counters = request_counts.counters_of(model, digest, self._clock(), self._view.comparisons(model))
+                self._readings.count(stream.node, counters, more)
         stream.totals = request_counts.merge(before or {}, now)
-
-    def _counters(self, model: str, digest: str) -> list[Counter]:
-        """Of the requests that a version meets now; none where no version serves: nothing can be judged by it."""
-        now_ms, since = self._clock(), self._view.comparisons(model)
-        try:
-            counters = evidence_counters.counters_of(
-                Counted.REQUESTS, model, digest, now_ms, since, truth_delay.AT_ONCE
-            )
-            return list(counters)
-        except errors.InputError:
-            return []
 
     def _watch_silence(self) -> None:
         """One timer for all: for the stream that was heard the longest ago."""
