@@ -166,6 +166,14 @@ def test_runs_tell_why_and_what_came_of_them(system: StillSystem) -> None:
     assert "digits-v3 passed its gates" in shown
 
 
+def test_one_run_tells_every_gate(system: StillSystem) -> None:
+    row = json.loads(system.good("runs", "show", "digits-run-3", "--json"))
+    assert row["version"] == "digits-v3" and [gate["outcome"] for gate in row["gates"]] == ["Pass", "Pass"]
+    shown = system.good("runs", "show", "digits-run-3")
+    assert all(gate["name"] in shown for gate in row["gates"]) and "balance" in shown
+    assert "digits-run-9" in system.bad(2, "runs", "show", "digits-run-9")
+
+
 def end_run(system: StillSystem, name: str, status: str, reason: str) -> None:
     found = {"conditions": [seeded_fleet.mark("Succeeded", status, reason, "as told", 1_000)]}
     system.objects.patch("TrainingRun", name, manager=writers.CONTROLLER, status=found)

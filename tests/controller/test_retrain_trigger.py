@@ -103,6 +103,24 @@ def test_fewer_and_drift_start_one(world: World) -> None:
     assert len(fired(world)) == 1
 
 
+@pytest.mark.parametrize(
+    ("changes", "runs"),
+    [
+        pytest.param({"inputRows": 160, "inputSums": [8.0, -120.0]}, 1, id="a feature moved"),
+        pytest.param({"inputRows": 160, "inputSums": [8.0, -12.0]}, 0, id="none moved"),
+        pytest.param({"inputRows": 20, "inputSums": [8.0, -20.0]}, 0, id="few rows"),
+        pytest.param({"inputRows": 10**9, "inputSums": [10.0**9]}, 0, id="more rows than a node looks at"),
+        pytest.param({"inputRows": 160, "inputSums": [1e30]}, 0, id="sums that cannot be"),
+        pytest.param({"inputRows": 160, "inputSums": ["far"]}, 0, id="no numbers"),
+        pytest.param({"inputRows": "many", "inputSums": 7}, 0, id="no list"),
+    ],
+)
+def test_inputs_that_moved_and_fewer_examples_start_one(world: World, changes: dict[str, Any], runs: int) -> None:
+    curator(world, 300)
+    readings(world, AS_EXPECTED, **changes)
+    assert len(fired(world)) == runs
+
+
 def test_no_drift_starts_none(world: World) -> None:
     curator(world, 300)
     readings(world, AS_EXPECTED)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skerry.core import gates, paired
-from skerry.core.gates import GatePolicy, Holdout, Measurements, Outcome
+from skerry.core.class_gates import Holdout
+from skerry.core.gates import GatePolicy, Measurements, Outcome
 
 NAMES = ("a", "b", "c", "d")
 PASS, FAIL, OPEN, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR

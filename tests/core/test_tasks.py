@@ -57,6 +57,10 @@ def test_a_forecaster_is_read_with_its_target_and_quantiles() -> None:
         ({"task": "Forecast", "forecast": FORECAST | {"stepSeconds": 0}}, "stepSeconds must be in 1.."),
         ({"task": "Forecast", "forecast": FORECAST | {"lags": [1]}}, "lags is not a known field"),
         ({"task": "Forecast", "forecast": FORECAST, "gates": {"minAccuracyPermille": 9}}, "minAccuracyPermille is of"),
+        (
+            {"task": "Forecast", "forecast": FORECAST, "gates": {"maxLabelErrorPermille": 9}},
+            "maxLabelErrorPermille is of",
+        ),
     ],
 )
 def test_fields_that_do_not_go_together_are_refused_by_name(spec: dict[str, Any], told: str) -> None:

@@ -171,6 +171,12 @@ BAD_REPORTS: dict[str, Any] = {
     "a reading that is not finite": report(readings=[fleet_pb2.Reading(model="digits", p99_ms=float("nan"))]),
     "an error that is not finite": report(readings=[fleet_pb2.Reading(model="m", truths=1, absolute_error=math.inf)]),
     "an error below nothing": report(readings=[fleet_pb2.Reading(model="m", truths=1, absolute_error=-1)]),
+    "more rows of input than a node looks at": report(readings=[fleet_pb2.Reading(model="m", input_rows=10**6)]),
+    "more features than a version has": report(readings=[fleet_pb2.Reading(model="m", input_sums=[0.0] * 33)]),
+    "inputs that cannot be": report(readings=[fleet_pb2.Reading(model="m", input_rows=2, input_sums=[1e9])]),
+    "inputs that are no numbers": report(
+        readings=[fleet_pb2.Reading(model="m", input_rows=2, input_sums=[float("nan")])]
+    ),
     "more truths covered than came": report(readings=[fleet_pb2.Reading(model="m", truths=1, coverage=1.01)]),
     "fewer truths than none": report(readings=[fleet_pb2.Reading(model="m", truths=-1)]),
     "more truths than are told": report(readings=[fleet_pb2.Reading(model="m", truths=501)]),

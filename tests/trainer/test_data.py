@@ -160,3 +160,12 @@ def test_an_altered_manifest_is_damage() -> None:
     with pytest.raises(errors.IntegrityError):
         data.load(altered, model(world), digest)
     assert NAMES[0] == "ok"
+
+
+def test_a_huge_finite_row_is_left_out_and_counted() -> None:
+    world = World()
+    poisoned, held = rows([60, 60, 60]), rows([40] * 3, seed=1)
+    poisoned.x[4, 2, 1], held.x[9, 0, 0] = 1e30, -1e30
+    loaded = load(world, world.dataset({("train", "imported"): poisoned, ("holdout", "imported"): held}))
+    assert loaded.dropped["impossible"] == 2
+    assert np.abs(loaded.train["imported"].x).max() < 100 and np.abs(loaded.holdouts["imported"].x).max() < 100

@@ -10,7 +10,7 @@ import torch
 from own_networks import press
 from training_world import MODEL, NAMES, spec, windows
 
-from skerry.core import confidence, errors, gates, manifest, specs, tensors
+from skerry.core import class_gates, confidence, errors, gates, manifest, specs, tensors
 from skerry.core.class_maps import FormerClasses
 from skerry.core.confidence import Outputs
 from skerry.core.tasks import Classification
@@ -99,7 +99,7 @@ def test_zeroed_weights_are_refused_by_the_self_test_and_by_the_gates(
     zeroed = model.SerializeToString()
     assert not selftest.check(finished[0], zeroed, finished[1]).passed
     answers = evaluate.Answers(Shipped(version.manifest, zeroed).logits(X))
-    held = gates.Holdout("imported", NAMES, Y, answers.classes)
+    held = class_gates.Holdout("imported", NAMES, Y, answers.classes)
     verdict = gates.judge(gates.GatePolicy(min_holdout=60), gates.Measurements([held]))
     assert verdict.outcome is gates.Outcome.FAIL and "no better than chance" in verdict.reason
 

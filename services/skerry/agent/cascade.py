@@ -19,7 +19,18 @@ from skerry.agent.local_answer import LocalAnswer, Step
 from skerry.agent.residual_memory import ResidualMemory
 from skerry.agent.sync.load_window import LoadWindow
 from skerry.agent.warning_watch import WarningWatch
-from skerry.core import errors, offload, privacy, redaction, refusals, sampling, series_stamp, specs, subjects
+from skerry.core import (
+    errors,
+    input_sketch,
+    offload,
+    privacy,
+    redaction,
+    refusals,
+    sampling,
+    series_stamp,
+    specs,
+    subjects,
+)
 from skerry.core.inference import InferReply, InferRequest, Parameter
 from skerry.core.manifest import Manifest
 from skerry.core.warnings import WarnPolicy
@@ -80,6 +91,7 @@ class Cascade:
         if (serving := self._latest.get(manifest.model, digest)) != digest:
             self._before[manifest.model] = serving
         self._latest[manifest.model] = digest
+        self._load.inputs.watch(manifest.model, digest, input_sketch.of_metrics(manifest.metrics))
         while len(self._versions) > _MAX_VERSIONS:
             self._versions.pop(next(iter(self._versions)))
 
@@ -132,6 +144,8 @@ class Cascade:
             self._load.answered(answer.model, answer.digest, (), latency_s, offloaded=False, degraded=False)
             return
         calibration = manifest.confidence
+        if self.privacy_of(answer.model) is privacy.OPEN:  # a sum tells of its rows
+            self._load.inputs.see(answer.model, answer.digest, job.request.inputs[0].data, started_s)
         confidences = manifest.task.confidences(outputs, calibration)
         local = LocalAnswer(job, answer, outputs, manifest.task, calibration, confidences, confidences, started_s)
         if self._watch.watches:

@@ -1,18 +1,20 @@
 """`skerry retrain` and `skerry runs`: ask for training runs, and see what became of them."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from skerry.cli import output
+from skerry.cli import listing, output
 from skerry.cli.up import state_option
 
 if TYPE_CHECKING:
     from skerry.adapters.objects.protocol import Object, Objects
 
 _WAIT_S = 3600.0
+_MOST_NUMBERS = 12  # of a gate
 
 
 @click.command()
@@ -84,11 +86,48 @@ def _follow(store: "Objects", name: str) -> None:
     raise SystemExit(1)
 
 
-@click.command()
+@click.group(cls=listing.ListingGroup)
 @output.json_option
 @state_option
-def runs(as_json: bool, state: Path) -> None:
-    """List training runs, newest last."""
+@click.pass_context
+def runs(context: click.Context, as_json: bool, state: Path) -> None:
+    """List training runs, newest last; `show` tells all of one."""
+    if context.invoked_subcommand is None:
+        _list(as_json, state)
+
+
+@runs.command("show")
+@click.argument("name")
+@output.json_option
+@state_option
+def show_run(name: str, as_json: bool, state: Path) -> None:
+    """Show all of NAME: why it ran, on which data, what it did about rare classes and what that brought, and every
+    gate with its reason and numbers."""
+    from skerry.cli import object_access
+
+    row = _row(object_access.store_of(state).get("TrainingRun", name))
+    output.print_json(row) if as_json else _tell(row)
+
+
+def _tell(row: dict[str, Any]) -> None:
+    output.say(f"{row['name']} of {row['model']}: {row['state']}: {row['message']}")
+    for label in ("why", "dataset", "version"):
+        output.say(f"  {label:8} {row[label] or output.DASH}")
+    balance = next((gate["reason"] for gate in row["gates"] if gate.get("name") == "balance"), "")
+    output.say(f"  {'balance':8} {balance or output.DASH}")
+    output.print_table(
+        "gates",
+        ["gate", "outcome", "reason", "numbers"],
+        ([gate.get("name"), gate.get("outcome"), gate.get("reason"), _numbers(gate)] for gate in row["gates"]),
+    )
+
+
+def _numbers(gate: Mapping[str, Any]) -> str:
+    found = gate.get("numbers") or {}
+    return ", ".join(f"{name} {value:.4g}" for name, value in list(found.items())[:_MOST_NUMBERS])
+
+
+def _list(as_json: bool, state: Path) -> None:
     from skerry.cli import object_access
 
     runs_found = object_access.oldest_first(object_access.store_of(state).list("TrainingRun"))

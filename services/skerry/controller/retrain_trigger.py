@@ -16,7 +16,19 @@ from skerry.adapters.telemetry import logs
 from skerry.adapters.telemetry.on_change import OnChange
 from skerry.controller import condition_json, stopwatch
 from skerry.controller.store import Store
-from skerry.core import contract, datasets, digests, drift, errors, exclusions, intents, manifest, retrain, specs
+from skerry.core import (
+    contract,
+    datasets,
+    digests,
+    drift,
+    errors,
+    exclusions,
+    input_sketch,
+    intents,
+    manifest,
+    retrain,
+    specs,
+)
 
 log = logs.logger("controller")
 
@@ -108,6 +120,7 @@ class RetrainTrigger:
             reference=reference,
             window=_window(fresh),
             truths=_truths(fresh),
+            inputs=_inputs(fresh),
         )
 
     def _last_run_ms(self, model: str, runs: Sequence[Object], now_ms: int) -> int:
@@ -188,6 +201,19 @@ def _window(readings: Sequence[Mapping[str, Any]]) -> drift.Window:
         if isinstance(counts, list) and all(type(one) is int for one in counts):
             hard = _count(reading, "offloaded") + _count(reading, "degraded")
             total = total.plus(drift.Window(tuple(counts), _count(reading, "requests"), hard))
+    return total
+
+
+def _inputs(readings: Sequence[Mapping[str, Any]]) -> drift.Inputs:
+    """Recent inputs of all these nodes. What cannot be says nothing."""
+    total = drift.Inputs()
+    for reading in readings:
+        rows, sums = _count(reading, "inputRows"), reading.get("inputSums")
+        if not isinstance(sums, list) or not 0 < rows <= input_sketch.MAX_ROWS or len(sums) > input_sketch.MAX_FEATURES:
+            continue
+        farthest = 1.001 * input_sketch.FARTHEST * rows
+        if all(isinstance(one, int | float) and abs(one) <= farthest for one in sums):
+            total = total.plus(rows, tuple(float(one) for one in sums))
     return total
 
 

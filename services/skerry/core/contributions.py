@@ -158,6 +158,8 @@ def exceeds(k: int, n: int, p: float) -> float:
     """P(at least `k` of `n` | each with probability `p`): the upper tail of the binomial, by its largest terms."""
     if k <= n * p:
         return 1.0
+    if p <= 0:
+        return 0.0
     log_term = (
         math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * math.log(p) + (n - k) * math.log1p(-p)
     )

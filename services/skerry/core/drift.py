@@ -1,11 +1,15 @@
-"""Has the world changed? The confidence of recent answers against the version's own holdout, the offload rate, and of
-forecasts how many truths their interval covered.
+"""Has the world changed? The confidence of recent answers against the version's own holdout, the offload rate, what
+the inputs are like, and of forecasts how many truths their interval covered.
 
 Confidence: the two-sample Kolmogorov-Smirnov test on equal bins. Binning can only lower the distance, so it makes the
 test later, never wrong. The p-value is the asymptotic one with Stephens' correction for small samples (M. A. Stephens,
 "Use of the Kolmogorov-Smirnov, Cramér-von Mises and related statistics without extensive tables", Journal of the Royal
 Statistical Society B 32, 1970). With many answers any difference is significant, so a least distance is asked for too.
 What follows from drift is `core.retrain`'s business.
+
+Inputs: the mean of each feature (`core.input_sketch`) over recent rows, in spreads of the holdout. Of n rows it has a
+standard error of 1/√n, so the least shift that is asked for, half a spread, is five of them at the fewest rows; a
+z-test shared among the features guards what is asked below that.
 
 Coverage: the truths that an interval missed, bounded by a confidence sequence (`core.arms`), against its nominal share
 and ten points more. Errors of answers whose horizons overlap go together: of answers a horizon of h steps ahead only
@@ -47,6 +51,22 @@ class Window:
         if not mine or not theirs:
             counts = mine or theirs
         return Window(counts, self.requests + other.requests, self.hard + other.hard)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Recent rows of all nodes with one version, and of each feature the sum of their distances from the holdout's
+    mean, in its spreads."""
+
+    rows: int = 0
+    sums: tuple[float, ...] = ()
+
+    def plus(self, rows: int, sums: tuple[float, ...]) -> "Inputs":
+        """Both together; sums of other features are not added."""
+        if self.rows and len(sums) != len(self.sums):
+            return self
+        added = tuple(a + b for a, b in zip(self.sums, sums, strict=True)) if self.rows else sums
+        return Inputs(self.rows + rows, added)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +120,24 @@ def judge(reference: Sequence[int], window: Window, hard_share: float, policy: R
         reason = f"{rate:.0%} of answers are hard, of this version {hard_share:.0%} should be"
         return Verdict(Outcome.DRIFT, "OffloadRise", reason, distance, p_value)
     return Verdict(Outcome.NO_DRIFT, "AsExpected", shift, distance, p_value)
+
+
+def judge_inputs(inputs: Inputs, policy: RetrainSpec) -> Verdict:
+    """Drift when some feature's mean surely moved, and by `input_shift_permille` of a spread (0: not asked)."""
+    if not policy.input_shift_permille or inputs.rows < MIN_ANSWERS or not inputs.sums:
+        reason = f"{inputs.rows} recent inputs were looked at, {MIN_ANSWERS} are needed"
+        return Verdict(Outcome.INCONCLUSIVE, "TooFewInputs", reason)
+    shifts = [total / inputs.rows for total in inputs.sums]
+    index = max(range(len(shifts)), key=lambda at: abs(shifts[at]))
+    far = abs(shifts[index])
+    p_value = min(1.0, len(shifts) * math.erfc(far * math.sqrt(inputs.rows / 2)))
+    reason = (
+        f"feature {index} of the inputs is {shifts[index]:+.2f} spreads away from the holdout's (p {p_value:.1g}, "
+        f"{inputs.rows} rows)"
+    )
+    if far >= policy.input_shift_permille / 1000 and p_value < policy.drift_alpha_ppm / 1e6:
+        return Verdict(Outcome.DRIFT, "InputShift", reason, far, p_value)
+    return Verdict(Outcome.NO_DRIFT, "AsExpected", reason, far, p_value)
 
 
 def judge_coverage(truths: Truths, nominal: float, overlap: int, policy: RetrainSpec) -> Verdict:

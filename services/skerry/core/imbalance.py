@@ -61,6 +61,15 @@ def sampling_weights(
     return np.asarray(own * share[labels])
 
 
+def class_weights(by_class: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What a row of each class counts in the loss, [classes], so that every present class counts as much as another,
+    and all rows together as much as before. `by_class`: the `mass` of all rows."""
+    present = by_class > 0
+    weights = np.zeros(len(by_class))
+    weights[present] = by_class[present].sum() / (present.sum() * by_class[present])
+    return weights
+
+
 def logit_adjustment(per_class: Counts, tau: float = 1.0) -> NDArray[np.float32]:
     """τ·log(prior) to add to the logits while training on unequal classes (Menon et al., "Long-tail learning via
     logit adjustment", ICLR 2021, eq. 10). Counts are smoothed by 1/2, so an absent class stays finite. [classes]."""

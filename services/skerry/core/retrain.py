@@ -11,7 +11,7 @@ from typing import Any
 from skerry.core import drift, truth_delay
 from skerry.core.specs.model import EdgeModel
 
-NOTHING, NO_TRUTHS = drift.Window(), drift.Truths()
+NOTHING, NO_TRUTHS, NO_INPUTS = drift.Window(), drift.Truths(), drift.Inputs()
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class Facts:
 
     `new_examples`: labelled since the dataset of the last run; `dataset`, `last_dataset`: digests of the newest dataset
     and of the last run's; `last_run_ms`: when the last run ended, 0 for none; `active_run`, `active_rollout`: names, or
-    empty; `reference`: confidence counts of the stable version's holdout, empty when not known; `window`, `truths`:
-    what the nodes that serve the stable version read lately.
+    empty; `reference`: confidence counts of the stable version's holdout, empty when not known; `window`, `truths`,
+    `inputs`: what the nodes that serve the stable version read lately.
     """
 
     new_examples: int = 0
@@ -33,6 +33,7 @@ class Facts:
     reference: tuple[int, ...] = ()
     window: drift.Window = NOTHING
     truths: drift.Truths = NO_TRUTHS
+    inputs: drift.Inputs = NO_INPUTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,9 @@ def should_retrain(model: EdgeModel, facts: Facts, *, now_ms: int) -> Decision:
         return Decision(True, "EnoughExamples", f"{new} new labelled examples, {policy.min_new_examples} are asked for")
     expected = drift.expected_hard_share(model.task, model.offload.target_rate_permille / 1000)
     judged = drift.judge(facts.reference, facts.window, expected, policy)
+    if judged.outcome is not drift.Outcome.DRIFT:
+        moved = drift.judge_inputs(facts.inputs, policy)
+        judged = moved if moved.outcome is drift.Outcome.DRIFT else judged
     if judged.outcome is not drift.Outcome.DRIFT:
         overlap = truth_delay.of(model.task).overlap
         covered = drift.judge_coverage(facts.truths, model.task.coverage, overlap, policy)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from skerry.core import contract, digests, errors, names, series_stamp
+from skerry.core import contract, digests, errors, input_sketch, names, series_stamp
 from skerry.core.specs import TargetState
 from skerry.proto import edge_pb2, fleet_pb2
 
@@ -75,6 +75,11 @@ def _check_reading(reading: fleet_pb2.Reading, where: str) -> None:
         raise errors.InputError(f"{where}: the reading of model {reading.model} tells truths that cannot be")
     if reading.coverage > 1:
         raise errors.InputError(f"{where}: the reading of model {reading.model} covers more truths than came")
+    farthest = input_sketch.FARTHEST * reading.input_rows
+    if not 0 <= reading.input_rows <= input_sketch.MAX_ROWS or len(reading.input_sums) > input_sketch.MAX_FEATURES:
+        raise errors.InputError(f"{where}: the reading of model {reading.model} tells too much of its inputs")
+    if not all(abs(one) <= farthest * 1.001 for one in reading.input_sums):  # NaN is not
+        raise errors.InputError(f"{where}: the reading of model {reading.model} sums up inputs that cannot be")
     if len(reading.digest) > MAX_TEXT_CHARS:
         raise errors.TooLargeError(f"{where}: digest in the reading of model {reading.model} is too long")
 

@@ -36,12 +36,14 @@ def resolve(name: str, network: nn.Module, x: NDArray[Any], reads: str = "") -> 
 
     `generic` means what suits the input: the task may say so by `reads` ("series": a window whose last row is now), or
     the network by an attribute `reads` ("images" or "sequence"); else two axes are a window [T, features], three an
-    image [channels, height, width], and anything else (token ids, plain features) is left alone. Raises InputError for
-    an unknown name, or shifting what has no place.
+    image [channels, height, width], one of whole numbers token ids; plain features are left alone. Raises InputError
+    for an unknown name, or shifting what has no place.
     """
     reals = x.dtype.kind == "f"
     kind = reads or getattr(network, "reads", None) or {3: "sequence", 4: "images"}.get(x.ndim, "")
-    if name == "none" or (name == "generic" and not (reals and kind in LISTS)):
+    if not reals:
+        kind = "tokens" if x.ndim == 2 else ""
+    if name == "none" or (name == "generic" and kind not in LISTS):
         return ()
     if name == "generic":
         return LISTS[kind]
@@ -183,6 +185,26 @@ def _delay(x: torch.Tensor, limits: Range, generator: torch.Generator) -> torch.
     return x[torch.arange(len(x))[:, None], at]
 
 
+def _forget(x: torch.Tensor, limits: Range, generator: torch.Generator) -> torch.Tensor:
+    """Up to a fifth of the tokens become unknown (id 1); padding (id 0) stays, and so does a word of each text."""
+    share = torch.rand(len(x), 1, generator=generator) / 5
+    gone = (torch.rand(x.shape, generator=generator) < share) & (x > 1)
+    gone &= ~(gone | (x <= 1)).all(dim=1, keepdim=True)
+    return torch.where(gone, torch.ones_like(x), x)
+
+
+def _exchange(x: torch.Tensor, limits: Range, generator: torch.Generator) -> torch.Tensor:
+    """Two neighbouring tokens change places (Wei & Zou, "EDA", EMNLP 2019, swap at random), where both are words."""
+    if x.shape[1] < 2:
+        return x
+    length = (x > 0).sum(dim=1)  # behind the padding
+    at = (torch.rand(len(x), generator=generator) * (length - 1).clamp(min=1)).long() + (x > 0).long().argmax(dim=1)
+    rows, out = torch.arange(len(x)), x.clone()
+    both = length >= 2
+    out[rows[both], at[both]], out[rows[both], at[both] + 1] = x[rows[both], at[both] + 1], x[rows[both], at[both]]
+    return out
+
+
 def _each(values: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """One value per sample, shaped to multiply `x`."""
     return values.reshape(-1, *[1] * (x.dim() - 1))
@@ -191,5 +213,6 @@ def _each(values: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 LISTS: Mapping[str, tuple[Operation, ...]] = {
     "images": (_shift, _rotate, _scale, _shear, _invert, _contrast, _noise, _blur, _erase),
     "sequence": (_jitter, _amplify, _delay),
+    "tokens": (_forget, _exchange),
     "series": (_jitter,),  # what is forecast follows the level and the moment of the window: neither may move alone
 }

@@ -40,6 +40,7 @@ class ClassGoal:
     augmented: torch.Tensor
     shift: torch.Tensor  # [classes] added to the logits while training
     draws: Sequence[int]
+    mixes: bool = False
 
     @classmethod
     def of(cls, samples: Samples, classes: int, recipe: Recipe, workers: WorkerGroup) -> "ClassGoal":
@@ -52,21 +53,28 @@ class ClassGoal:
             )
         held = worker_group.held(workers, len(target))
         skewed = imbalance.is_skewed(per_class)
-        drawn, shifted = skewed and recipe.balance == "draws", skewed and recipe.balance == "logits"
+        way = recipe.balance if skewed else "none"
+        drawn, mixed = way in ("draws", "mixup"), way == "mixup"
         whole = workers.total(imbalance.mass(target, classes, samples.weight))
         draw = imbalance.sampling_weights(target, classes, samples.weight, whole) if drawn else None
-        rare = imbalance.minorities(per_class)[target] if drawn else np.ones(len(target), dtype=np.bool_)
+        # Ids have no small changes: what is done to them is a price that only rare classes pay.
+        only_rare = way == "draws" or samples.x.dtype.kind != "f"
+        rare = imbalance.minorities(per_class)[target]
+        augmented = rare if only_rare else np.ones(len(target), dtype=np.bool_)
         mean = float(samples.weight.mean()) if workers.size == 1 else float(whole.sum() / per_class.sum())
         weight = np.ones_like(samples.weight) if drawn else samples.weight / max(mean, 1e-12)
+        if way == "weights":
+            weight = weight * imbalance.class_weights(whole)[target].astype(np.float32)
         shares = held if draw is None else worker_group.by_worker(workers, float(draw.sum()))
         return cls(
             torch.from_numpy(target),
             torch.from_numpy(truth),
             torch.from_numpy(weight),
             None if draw is None else torch.from_numpy(draw),
-            torch.from_numpy(rare),
-            torch.from_numpy(imbalance.logit_adjustment(per_class)) if shifted else torch.zeros(classes),
+            torch.from_numpy(augmented),
+            torch.from_numpy(imbalance.logit_adjustment(per_class)) if way == "logits" else torch.zeros(classes),
             worker_group.dealt(int(per_class.sum()), shares),
+            mixed,
         )
 
     def loss(self, outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:

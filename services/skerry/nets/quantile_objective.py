@@ -84,6 +84,7 @@ class QuantileGoal:
     augmented: torch.Tensor
     draws: Sequence[int]
     chances: torch.Tensor | None = None
+    mixes: bool = False
 
     def loss(self, outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """The pinball loss (Koenker & Bassett, "Regression quantiles", Econometrica 1978), max(q·d, (q − 1)·d) with d

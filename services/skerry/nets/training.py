@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from skerry.core import errors
+from skerry.core import errors, extremes
 from skerry.nets import augment
 from skerry.nets.worker_group import SINGLE, WorkerGroup
 
@@ -38,8 +38,7 @@ class Samples:
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How to train. `soft_share` is the teacher's part of the loss where a row has both kinds of label. `balance` is
-    what unequal classes lead to: "draws" (rare classes are drawn more often, and only they are augmented), "logits"
-    (the loss is shifted by the log of each class's share), or "none"."""
+    what unequal classes lead to, one of core.balancing.WAYS; rows that are made ("synthetic") come with the samples."""
 
     epochs: int = 8
     learning_rate: float = 2e-3
@@ -81,6 +80,11 @@ class Goal(Protocol):
     @property
     def augmented(self) -> torch.Tensor:
         """[n] bool: which rows may be augmented."""
+        ...
+
+    @property
+    def mixes(self) -> bool:
+        """Are rows blended in pairs?"""
         ...
 
     def loss(self, outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
@@ -149,8 +153,7 @@ def train(
         for rows, share in data.batches(order, steps, workers):
             optimizer.zero_grad()
             if len(rows):
-                outputs = network(data.inputs(rows, generator))
-                loss = data.goal.loss(outputs, rows)
+                outputs, loss = data.step(network, rows, generator)
                 (loss if share == 1 else loss * share).backward()  # type: ignore[no-untyped-call]  # untyped in torch
                 total_loss += float(loss.detach()) * len(rows)
                 right += data.goal.right(outputs.detach(), rows)
@@ -205,7 +208,8 @@ class _Data:
 
     @classmethod
     def of(cls, samples: Samples, goal: Goal, operations: Sequence[augment.Operation], workers: WorkerGroup) -> "_Data":
-        limits = augment.Range(*workers.extremes(float(samples.x.min()), float(samples.x.max())))
+        usual = samples.x[~extremes.unusual(samples.x)]
+        limits = augment.Range(*workers.extremes(float(usual.min()), float(usual.max())))
         return cls(torch.from_numpy(samples.x), goal, limits, operations)
 
     @property
@@ -229,6 +233,20 @@ class _Data:
             sizes = [draws // steps + (step < draws % steps) for draws in self.goal.draws]
             # Batch normalization needs two rows: a single one stands for itself twice, and counts once.
             yield rows.repeat(2) if len(rows) == 1 else rows, sizes[workers.rank] / sum(sizes)
+
+    def step(
+        self, network: nn.Module, rows: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """(outputs, loss). Blended in pairs: both labels count as much as their rows do (Zhang et al., "mixup: Beyond
+        empirical risk minimization", ICLR 2018); one share a step, even in 0–1 as of their Beta(1, 1)."""
+        x = self.inputs(rows, generator)
+        if not self.goal.mixes:
+            outputs = network(x)
+            return outputs, self.goal.loss(outputs, rows)
+        order = torch.randperm(len(rows), generator=generator)
+        share = float(torch.rand(1, generator=generator))
+        outputs = network(share * x + (1 - share) * x[order])
+        return outputs, share * self.goal.loss(outputs, rows) + (1 - share) * self.goal.loss(outputs, rows[order])
 
     def inputs(self, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         x = self.x[rows]

@@ -109,7 +109,7 @@ class ModelReport(_message.Message):
     def __init__(self, model: _Optional[str] = ..., digest: _Optional[str] = ..., version: _Optional[int] = ..., target_digest: _Optional[str] = ..., target_rollout: _Optional[str] = ..., target_attempt: _Optional[int] = ..., target_state: _Optional[_Union[ModelState, str]] = ..., reason: _Optional[str] = ..., highest_permit: _Optional[int] = ..., last_known_good: _Optional[str] = ..., permit_request: _Optional[int] = ...) -> None: ...
 
 class Reading(_message.Message):
-    __slots__ = ("model", "digest", "window_s", "requests", "offloaded", "degraded", "failed", "confidence_counts", "p50_ms", "p99_ms", "refused", "requests_total", "failed_total", "refused_total", "truths", "absolute_error", "coverage")
+    __slots__ = ("model", "digest", "window_s", "requests", "offloaded", "degraded", "failed", "confidence_counts", "p50_ms", "p99_ms", "refused", "requests_total", "failed_total", "refused_total", "truths", "absolute_error", "coverage", "input_rows", "input_sums")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     WINDOW_S_FIELD_NUMBER: _ClassVar[int]
@@ -127,6 +127,8 @@ class Reading(_message.Message):
     TRUTHS_FIELD_NUMBER: _ClassVar[int]
     ABSOLUTE_ERROR_FIELD_NUMBER: _ClassVar[int]
     COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    INPUT_ROWS_FIELD_NUMBER: _ClassVar[int]
+    INPUT_SUMS_FIELD_NUMBER: _ClassVar[int]
     model: str
     digest: str
     window_s: float
@@ -144,7 +146,9 @@ class Reading(_message.Message):
     truths: int
     absolute_error: float
     coverage: float
-    def __init__(self, model: _Optional[str] = ..., digest: _Optional[str] = ..., window_s: _Optional[float] = ..., requests: _Optional[int] = ..., offloaded: _Optional[int] = ..., degraded: _Optional[int] = ..., failed: _Optional[int] = ..., confidence_counts: _Optional[_Iterable[int]] = ..., p50_ms: _Optional[float] = ..., p99_ms: _Optional[float] = ..., refused: _Optional[int] = ..., requests_total: _Optional[int] = ..., failed_total: _Optional[int] = ..., refused_total: _Optional[int] = ..., truths: _Optional[int] = ..., absolute_error: _Optional[float] = ..., coverage: _Optional[float] = ...) -> None: ...
+    input_rows: int
+    input_sums: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, model: _Optional[str] = ..., digest: _Optional[str] = ..., window_s: _Optional[float] = ..., requests: _Optional[int] = ..., offloaded: _Optional[int] = ..., degraded: _Optional[int] = ..., failed: _Optional[int] = ..., confidence_counts: _Optional[_Iterable[int]] = ..., p50_ms: _Optional[float] = ..., p99_ms: _Optional[float] = ..., refused: _Optional[int] = ..., requests_total: _Optional[int] = ..., failed_total: _Optional[int] = ..., refused_total: _Optional[int] = ..., truths: _Optional[int] = ..., absolute_error: _Optional[float] = ..., coverage: _Optional[float] = ..., input_rows: _Optional[int] = ..., input_sums: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class NodeReport(_message.Message):
     __slots__ = ("node", "agent_version", "boot_id", "sequence", "runtime", "models", "readings", "spool", "serving_address", "name_conflicts", "erased_up_to", "warnings")

@@ -18,7 +18,20 @@ from skerry.core.confidence import Calibration
 from skerry.core.manifest import Manifest
 from skerry.nets import export
 from skerry.nets.worker_group import SINGLE, WorkerGroup
-from skerry.trainer import baseline, contributors, data, evaluate, golden, ladder, measures, propose, train, trial
+from skerry.trainer import (
+    balance,
+    baseline,
+    contributors,
+    data,
+    evaluate,
+    golden,
+    ladder,
+    measures,
+    propose,
+    quality,
+    train,
+    trial,
+)
 from skerry.trainer.evaluate import Answers
 from skerry.trainer.ladder import Climbed, Form
 from skerry.trainer.shipped import Shipped
@@ -59,7 +72,8 @@ def run(
     owner = f"EdgeModel {resolved.model.name} spec.network"
     loaded = data.load(blobs, resolved.model, resolved.dataset, workers)
     _log_data(resolved, loaded, workers)
-    trained = train.train(resolved.model, resolved.retrain, loaded, labeler, owner, workers)
+    is_first = resolved.baseline is None
+    trained = train.train(resolved.model, resolved.retrain, loaded, labeler, owner, workers, is_first=is_first)
     if workers.rank:
         return None
     exported = export.export(trained.network, trained.samples.x[:8], output=measures.of(resolved.model.task).output)
@@ -68,7 +82,8 @@ def run(
     def judge(
         version: Shipped, answers: Mapping[str, Answers], whole: Mapping[str, Answers], latency_us: float
     ) -> gates.Verdict:
-        holdouts = _measured(resolved, loaded, compared, answers, whole)
+        calibration = _calibrated(resolved, loaded, version, answers)
+        holdouts = _measured(resolved, loaded, compared, answers, whole, calibration)
         return _verdict(resolved, holdouts, len(version.model), latency_us, compared.failures)
 
     climbed = ladder.climb(resolved.model, loaded, trained, exported, judge)
@@ -78,7 +93,7 @@ def run(
         reason=climbed.decision.reason,
         size_bytes=len(climbed.chosen.version.model),
     )
-    return _judge(resolved, blobs, loaded, climbed, compared, trained.report)
+    return _judge(resolved, blobs, loaded, climbed, compared, trained)
 
 
 def _compare(resolved: ResolvedRun, loaded: data.Loaded, candidate: Manifest) -> _Compared:
@@ -93,6 +108,7 @@ def _measured(
     compared: _Compared,
     answers: Mapping[str, Answers],
     whole: Mapping[str, Answers],
+    calibration: Calibration,
 ) -> list[measures.Measured]:
     """One version's answers on each holdout, beside those of the stable version and of the float network behind it."""
     measure = measures.of(resolved.model.task)
@@ -101,7 +117,7 @@ def _measured(
     for origin, rows in loaded.holdouts.items():
         unquantized = whole[origin].logits if origin in whole else None
         outputs = measures.HoldoutOutputs(answers[origin].logits, compared.answers.get(origin), unquantized)
-        found.append(measure.holdout(origin, rows, outputs, stable_task))
+        found.append(measure.holdout(origin, rows, outputs, stable_task, calibration))
     return found
 
 
@@ -123,18 +139,21 @@ def _judge(
     loaded: data.Loaded,
     climbed: Climbed,
     compared: _Compared,
-    training: Mapping[str, Any],
+    trained: train.Trained,
 ) -> gates.Verdict:
     """Finish the chosen form, judge it as a whole, propose it."""
     chosen = climbed.chosen
-    holdouts = _measured(resolved, loaded, compared, chosen.answers, climbed.unquantized)
-    manifest, golden_file, problem = _finish(resolved, loaded, chosen, holdouts)
+    calibration = _calibrated(resolved, loaded, chosen.version, chosen.answers)
+    holdouts = _measured(resolved, loaded, compared, chosen.answers, climbed.unquantized, calibration)
+    manifest, golden_file, problem = _finish(resolved, loaded, chosen, holdouts, calibration)
     failures = {**compared.failures, **({"self-test": problem} if problem else {})}
     latency_us = chosen.candidate.latency_us or 0.0
-    contributing = contributors.gates_of(loaded, chosen.version, compared.stable)
-    verdict = _verdict(resolved, holdouts, len(chosen.version.model), latency_us, failures, contributing)
+    further = contributors.gates_of(loaded, chosen.version, compared.stable)
+    further += quality.gates_of(resolved.model, loaded, chosen.version, chosen.answers, calibration)
+    further += balance.told(trained.balance, holdouts)
+    verdict = _verdict(resolved, holdouts, len(chosen.version.model), latency_us, failures, further)
     report = {
-        "training": training,
+        "training": trained.report,
         **contributors.report_of(loaded.manifest.nodes),
         "compression": _told(climbed, holdouts, golden_file, manifest),
         "holdouts": {one.origin: one.numbers for one in holdouts},
@@ -177,23 +196,29 @@ def _by_name(names: Sequence[str], recalls: Sequence[float | None] | None) -> di
     return None if recalls is None else dict(zip(names, recalls, strict=False))
 
 
+def _calibrated(
+    resolved: ResolvedRun, loaded: data.Loaded, version: Shipped, answers: Mapping[str, Answers]
+) -> Calibration:
+    """How sure a form is, by the holdout that judges it."""
+    judged, task = loaded.holdouts.get(JUDGING), resolved.model.task
+    confidence = Calibration(outputs=measures.of(task).kind_of(version.logits(data.some_rows(loaded)[: golden.ROWS])))
+    if judged is not None and len(judged):
+        rate = resolved.model.offload.target_rate_permille / 1000
+        confidence = task.calibrate(answers[JUDGING].logits, judged.targets, rate, confidence.outputs)
+    if isinstance(resolved.baseline, baseline.Baseline) and (bound := resolved.baseline.manifest.confidence.bound):
+        confidence = replace(confidence, bound=bound)  # what is bad stays so: no version loosens its own measure
+    return confidence
+
+
 def _finish(
-    resolved: ResolvedRun, loaded: data.Loaded, candidate: Form, holdouts: list[measures.Measured]
+    resolved: ResolvedRun,
+    loaded: data.Loaded,
+    candidate: Form,
+    holdouts: list[measures.Measured],
+    confidence: Calibration,
 ) -> tuple[Manifest, bytes, str]:
     """The complete manifest, the golden set, and what its self-test found wrong (empty: nothing)."""
     policy = resolved.model.gates
-    judged = loaded.holdouts.get(JUDGING)
-    confidence = Calibration(
-        outputs=measures.of(resolved.model.task).kind_of(
-            candidate.version.logits(data.some_rows(loaded)[: golden.ROWS])
-        )
-    )
-    if judged is not None and len(judged):
-        rate = resolved.model.offload.target_rate_permille / 1000
-        task, answers = resolved.model.task, candidate.answers[JUDGING].logits
-        confidence = task.calibrate(answers, judged.targets, rate, confidence.outputs)
-    if isinstance(resolved.baseline, baseline.Baseline) and (bound := resolved.baseline.manifest.confidence.bound):
-        confidence = replace(confidence, bound=bound)  # what is bad stays so: no version loosens its own measure
     tested = golden.build(candidate.version, golden.rows_for(resolved.model.privacy, loaded)[0])
     manifest = propose.complete(
         candidate.version.manifest,
@@ -203,7 +228,7 @@ def _finish(
         latency_cap_ms=policy.max_latency_us / 1000,
         dataset=resolved.dataset,
         parents=(resolved.baseline.digest,) if isinstance(resolved.baseline, baseline.Baseline) else (),
-        metrics={one.origin: one.numbers for one in holdouts},
+        metrics={one.origin: one.numbers for one in holdouts} | quality.inputs_of(loaded, candidate.version),
     )
     return manifest, tested.data, trial.fault(manifest, candidate.version.model, tested.data)
 

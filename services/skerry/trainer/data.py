@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from skerry.adapters import dataset_store
 from skerry.adapters.blobs.protocol import Blobs
-from skerry.core import dataset_parts, datasets, errors, sharding, specs
+from skerry.core import dataset_parts, datasets, errors, extremes, sharding, specs
 from skerry.core.dataset_parts import Rows
 from skerry.core.datasets import DatasetManifest, Origin
 from skerry.nets.worker_group import SINGLE, WorkerGroup
@@ -22,7 +22,7 @@ from skerry.trainer import measures
 
 MAX_TOTAL_BYTES = 4 << 30
 ORIGINS: tuple[Origin, ...] = ("imported", "captured")
-_REASONS = ("non-finite", "unlabelled", "removed-class", "in-holdout")  # for which a row is left out
+_REASONS = ("non-finite", "impossible", "unlabelled", "removed-class", "in-holdout")  # for which a row is left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +111,18 @@ def _my_parts(blobs: Blobs, manifest: DatasetManifest, workers: WorkerGroup) -> 
 
 
 def _usable(parts: Sequence[Rows], manifest: DatasetManifest, dropped: Counter[str], *, taught: bool = False) -> Rows:
-    """The rows that are finite and labelled; counts the others. `taught`: what a teacher says is a label too."""
+    """The rows that are finite, possible and labelled; counts the others. `taught`: what a teacher says is a label
+    too."""
     rows = dataset_parts.concatenate(parts, manifest.input, manifest.task)
     finite, labelled = dataset_parts.finite_rows(rows), manifest.task.has_truth(rows.targets)
     labelled = labelled | rows.has_soft if taught else labelled
     dropped["non-finite"] += int((~finite).sum())
+    possible = finite & ~extremes.impossible(rows.x)
+    dropped["impossible"] += int((finite & ~possible).sum())
     removed = dataset_parts.gone(rows, manifest.task) & ~labelled
-    dropped["removed-class"] += int((finite & removed).sum())
-    dropped["unlabelled"] += int((finite & ~labelled & ~removed).sum())
-    return rows.take(finite & labelled)
+    dropped["removed-class"] += int((possible & removed).sum())
+    dropped["unlabelled"] += int((possible & ~labelled & ~removed).sum())
+    return rows.take(possible & labelled)
 
 
 def _without(

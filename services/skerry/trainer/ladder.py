@@ -13,7 +13,7 @@ import numpy as np
 from torch import nn
 
 from skerry.adapters.telemetry import logs
-from skerry.core import compression, errors, gates, specs
+from skerry.core import compression, errors, extremes, gates, specs
 from skerry.core.compression import Candidate, Decision, Loss, Refused
 from skerry.nets import export
 from skerry.trainer import compress, data, evaluate, measures, propose, qat, train
@@ -86,6 +86,7 @@ class _Ladder:
         self._model, self._loaded, self._trained, self._judge = model, loaded, trained, judge
         self._measure = measures.of(model.task)
         order = np.random.default_rng(trained.recipe.seed).permutation(len(trained.samples.x))
+        order = order[~extremes.unusual(trained.samples.x)[order]]  # a huge number would leave few levels to all others
         self._calibration = np.asarray(trained.samples.x[order[: compress.CALIBRATION_ROWS]])
         self._forms: list[Form] = []
         self._refused: list[Refused] = []

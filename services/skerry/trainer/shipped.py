@@ -18,6 +18,11 @@ class Shipped:
         self.manifest, self.model = manifest, model
         self._network = Network.load(manifest, model)
 
+    @property
+    def takes_ids(self) -> bool:
+        """Does the network look its inputs up instead of computing with them?"""
+        return self.manifest.network_inputs[0].datatype not in ("FP16", "FP32", "FP64", "BF16")
+
     def logits(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """What the version answers, [n, width], for `x` [n, …]; a row of NaN where the network gives no usable answer.
         Raises InputError when the rows do not fit the network."""

@@ -5,6 +5,7 @@ teacher; its report says what it used. With several students the one that is bes
 aside, is taken: no holdout row is looked at here.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +21,8 @@ from skerry.core.tasks import Task
 from skerry.nets import training, worker_group
 from skerry.nets.training import Epoch, Recipe, Samples
 from skerry.nets.worker_group import SINGLE, WorkerGroup
-from skerry.trainer import data, factories, measures, prune
+from skerry.trainer import balance, data, factories, measures, prune
+from skerry.trainer.balance import Balance
 
 log = logs.logger("trainer")
 
@@ -37,6 +39,7 @@ class Trained:
     samples: Samples
     recipe: Recipe
     report: Mapping[str, Any]
+    balance: Balance
     slim: nn.Module | None = None
     pruned: float = 0.0
 
@@ -48,18 +51,27 @@ def train(
     labeler: SoftLabeler | None,
     owner: str,
     workers: WorkerGroup = SINGLE,
+    *,
+    is_first: bool = False,
 ) -> Trained:
-    """Train `model.network` by `retrain` on the training rows of `loaded`, which are this worker's own. Raises
-    InputError (network, data, loss)."""
+    """Train `model.network` by `retrain` on the training rows of `loaded`, which are this worker's own. `is_first`:
+    there is no version before it to tell what balance brought. Raises InputError (network, data, loss)."""
     if model.network is None:
         raise errors.InputError(f"EdgeModel {model.name} names no network: it is served and cannot be retrained")
     rows = training_rows(loaded)
     rows, soft_note = with_soft_labels(rows, labeler)
     samples = to_samples(rows, model)
-    recipe = recipe_of(retrain)
+    choice = balance.choose(model, retrain, rows, samples, owner, workers)
+    recipe = replace(recipe_of(retrain), balance=choice.way)
+    began_s = time.monotonic()
     aside = measures.of(model.task).kept_aside(rows) if retrain.students > 1 else None
     best, seed = _best_student(model.network, samples, recipe, retrain.students, aside, model.task, owner, workers)
     recipe, slim = replace(recipe, seed=seed), None
+    balanced = Balance(choice)
+    if is_first:
+        spent_s = time.monotonic() - began_s
+        balanced = balance.without(model, samples, recipe, loaded, choice, spent_s, retrain.timeout_s, owner, workers)
+    samples = balance.taught(samples, recipe, model.task.width)
     if share := prune.share_of(retrain.prune_permille, best):
         slim = prune.prune(best, samples, recipe, share, log_epoch(seed), measures.of(model.task), workers)
     report = {
@@ -71,11 +83,12 @@ def train(
         "seed": seed,
         "epochs": recipe.epochs,
         "augment": recipe.augment,
+        "balance": {"way": choice.way, "reason": choice.reason},
         "prunePermille": round(1000 * share),
         "parameters": _parameters(best),
         "prunedParameters": None if slim is None else _parameters(slim),
     }
-    return Trained(best, samples, recipe, report, slim, share)
+    return Trained(best, samples, recipe, report, balanced, slim, share)
 
 
 def _parameters(network: nn.Module) -> int:
@@ -152,6 +165,7 @@ def _best_student(
 ) -> tuple[nn.Module, int]:
     """The best of `students` seeds on the rows `aside`; with one student every row is trained on."""
     fit, kept = (samples, None) if aside is None else (_take(samples, ~aside), _take(samples, aside))
+    fit = balance.taught(fit, recipe, task.width)
     measure = measures.of(task)
     scored: list[tuple[float, int, nn.Module]] = []
     for seed in range(recipe.seed, recipe.seed + students):

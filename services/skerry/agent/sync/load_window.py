@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from skerry.agent.sync import input_window
 from skerry.core import confidence, contract
 from skerry.core.residuals import Residual
 from skerry.proto import fleet_pb2
@@ -44,6 +45,7 @@ class LoadWindow:
 
     def __init__(self, clock: Callable[[], float], *, window_s: int = 10) -> None:
         self._clock, self._window_s = clock, window_s
+        self.inputs = input_window.InputWindow(window_s)
         self._models: dict[str, tuple[str, collections.deque[_Second]]] = {}
         self._totals: dict[tuple[str, str], _Total] = {}
         self._truths: dict[tuple[str, str], collections.deque[Residual]] = {}
@@ -128,6 +130,7 @@ class LoadWindow:
         self._slide(seconds, int(self._clock()))
         total = self._totals.get((model, digest), _Total())
         truths = self._truths.get((model, digest), ())
+        input_rows, input_sums = self.inputs.read(model, digest, self._clock())
         latencies_ms = sorted(latency for second in seconds for latency in second.latencies_ms)
         return fleet_pb2.Reading(
             model=model,
@@ -148,6 +151,8 @@ class LoadWindow:
             truths=len(truths),
             absolute_error=_mean([one.error for one in truths]),
             coverage=_mean([one.covered for one in truths]),
+            input_rows=input_rows,
+            input_sums=input_sums,
         )
 
 

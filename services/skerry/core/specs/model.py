@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from skerry.core import errors, gates, offload, preprocessing, sampling
+from skerry.core import balancing, errors, gates, offload, preprocessing, sampling
 from skerry.core.privacy import OPEN, Privacy
 from skerry.core.specs import task, warn
 from skerry.core.specs.privacy import privacy_fields
@@ -19,7 +19,7 @@ DATATYPES = (
     "BYTES",
 )  # fmt: skip
 AUGMENTS = ("generic", "none", "shift")
-BALANCES = ("draws", "logits", "none")
+BALANCES = (balancing.AUTO, *balancing.WAYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +91,11 @@ class RetrainSpec:
     drift_alpha_ppm: int = 1000
     drift_distance_permille: int = 100
     offload_rise_permille: int = 100
+    input_shift_permille: int = 500
     cooldown_s: int = 60
     epochs: int = 8
     augment: str = "generic"
-    balance: str = "draws"
+    balance: str = balancing.AUTO
     learning_rate_ppm: int = 2000
     prune_permille: int | None = None  # as the network has it
     students: int = 1
@@ -233,6 +234,7 @@ def retrain_fields(reader: Reader) -> RetrainSpec:
         drift_alpha_ppm=reader.integer("driftAlphaPpm", default.drift_alpha_ppm, 1, 500_000),
         drift_distance_permille=reader.integer("driftDistancePermille", default.drift_distance_permille, 0, 1000),
         offload_rise_permille=reader.integer("offloadRisePermille", default.offload_rise_permille, 1, 1000),
+        input_shift_permille=reader.integer("inputShiftPermille", default.input_shift_permille, 0, 10_000),
         cooldown_s=reader.integer("cooldownSeconds", default.cooldown_s, 0, 366 * 86_400),
         epochs=reader.integer("epochs", default.epochs, 1, 10_000),
         augment=reader.text("augment", default.augment, among=AUGMENTS),
@@ -248,15 +250,28 @@ def retrain_fields(reader: Reader) -> RetrainSpec:
 
 def _gates(reader: Reader, answered: Task) -> gates.GatePolicy:
     default = gates.DEFAULTS[answered.name]
-    accuracy = reader.integer("minAccuracyPermille", default.min_accuracy_permille, 0, 1000)
-    if accuracy and not answered.class_names:
-        raise reader.fault("minAccuracyPermille", f"is of classes, and the model answers {answered}: leave it out")
+    of_classes = {
+        "minAccuracyPermille": default.min_accuracy_permille,
+        "minClassRecallPermille": default.min_class_recall_permille,
+        "maxCalibrationErrorPermille": default.max_calibration_error_permille,
+        "maxLabelErrorPermille": default.max_label_error_permille,
+        "nodeMarginPermille": default.node_margin_permille,
+    }
+    permille = {name: reader.integer(name, usual, 0, 1000) for name, usual in of_classes.items()}
+    for name, asked in permille.items():
+        if asked and not answered.class_names:
+            raise reader.fault(name, f"is of classes, and the model answers {answered}: leave it out")
     return gates.GatePolicy(
         margin_permille=reader.integer("marginPermille", default.margin_permille, 0, 1000),
         class_margin_permille=reader.integer("classMarginPermille", default.class_margin_permille, 0, 1000),
         min_holdout=reader.integer("minHoldout", default.min_holdout, 1, 10**9),
-        min_accuracy_permille=accuracy,
+        min_accuracy_permille=permille["minAccuracyPermille"],
         max_size_bytes=reader.integer("maxSizeBytes", default.max_size_bytes),
         max_latency_us=reader.integer("maxLatencyUs", default.max_latency_us),
         max_int8_loss_permille=reader.integer("maxInt8LossPermille", default.max_int8_loss_permille, 0, 1000),
+        max_fragile_permille=reader.integer("maxFragilePermille", default.max_fragile_permille, 0, 1000),
+        min_class_recall_permille=permille["minClassRecallPermille"],
+        max_calibration_error_permille=permille["maxCalibrationErrorPermille"],
+        max_label_error_permille=permille["maxLabelErrorPermille"],
+        node_margin_permille=permille["nodeMarginPermille"],
     )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skerry.core import class_labels, class_maps, confidence, label_map
+from skerry.core import class_labels, class_maps, confidence, extremes, label_map
 from skerry.core.confidence import Calibration, Outputs
 from skerry.core.inference import Parameter
 from skerry.core.tasks import columns
@@ -110,6 +110,7 @@ class Classification:
         usable = np.isfinite(outputs).all(axis=1)
         if not usable.any():
             return Calibration(outputs=Outputs(kind))
+        usable[usable] = ~extremes.unusual(outputs[usable])  # one huge logit would be the whole likelihood
         logits = confidence.as_logits(outputs[usable], kind)
         temperature = confidence.fit_temperature(logits, truth[usable])
         sure = confidence.max_softmax(logits, temperature)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from skerry.core import confidence, datasets, gates, paired
+from skerry.core import class_gates, confidence, datasets, paired
 from skerry.core.compression import Loss
-from skerry.core.confidence import Outputs
+from skerry.core.confidence import Calibration, Outputs
 from skerry.core.dataset_parts import Rows
 from skerry.core.datasets import Input
 from skerry.core.tasks import Classification, Task
@@ -71,7 +71,7 @@ class OfClasses:
         before, after = float((of_whole == truth).mean()), float((of_small == truth).mean())
         differing = f"other answer on {(of_whole != of_small).mean():.2%}"
         text = f"float {before:.4f}, this one {after:.4f} on {len(truth)} rows, {differing}"
-        return Loss(before - after, text, gates.INT8_CHANCE_ROWS / len(truth))
+        return Loss(before - after, text, class_gates.INT8_CHANCE_ROWS / len(truth))
 
     def quality(self, truth: NDArray[Any], outputs: NDArray[np.float32]) -> Mapping[str, float]:
         return {"accuracy": float((self.task.classes(outputs) == truth).mean())}
@@ -79,14 +79,19 @@ class OfClasses:
     def incomparable(self, stable: Task) -> str:
         return "" if isinstance(stable, Classification) else f"it answers {stable}"
 
-    def holdout(self, origin: str, rows: Rows, outputs: HoldoutOutputs, stable: Task) -> Measured:
-        held = gates.Holdout(
+    def holdout(
+        self, origin: str, rows: Rows, outputs: HoldoutOutputs, stable: Task, calibration: Calibration
+    ) -> Measured:
+        held = class_gates.Holdout(
             origin,
             self.task.class_names,
             rows.targets,
             self.task.classes(outputs.candidate),
             None if outputs.baseline is None else self._in_our_terms(outputs.baseline, stable),
             None if outputs.unquantized is None else self.task.classes(outputs.unquantized),
+            distinct=len({datasets.input_digest(row) for row in rows.x}),
+            sure=np.asarray(self.task.confidences(outputs.candidate, calibration)) if len(rows) else None,
+            node=rows.node,
         )
         return Measured(origin, held, _numbers(held))
 
@@ -94,7 +99,7 @@ class OfClasses:
         return evaluate.in_our_terms(self.task.classes(outputs), stable, self.task)
 
 
-def _numbers(held: gates.Holdout) -> dict[str, Any]:
+def _numbers(held: class_gates.Holdout) -> dict[str, Any]:
     """What people and the demo want to see of a holdout: {n, candidate, baseline, float, perClass, and of a compressed
     one perClassFloat}; None where there is none."""
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from skerry.core import forecast_gates
 from skerry.core.compression import Loss
-from skerry.core.confidence import Outputs
+from skerry.core.confidence import Calibration, Outputs
 from skerry.core.dataset_parts import Rows
 from skerry.core.datasets import Input
 from skerry.core.series import splitting
@@ -95,7 +95,9 @@ class OfForecasts:
     def incomparable(self, stable: Task) -> str:
         return self.task.difference(stable)
 
-    def holdout(self, origin: str, rows: Rows, outputs: HoldoutOutputs, stable: Task) -> Measured:
+    def holdout(
+        self, origin: str, rows: Rows, outputs: HoldoutOutputs, stable: Task, calibration: Calibration
+    ) -> Measured:
         assert rows.naive is not None  # rows of forecasts have it
         block = splitting.day(_places(rows)[1])
         held = forecast_gates.ForecastHoldout(

@@ -10,7 +10,7 @@ from torch import nn
 
 from skerry.core import gates
 from skerry.core.compression import Loss
-from skerry.core.confidence import Outputs
+from skerry.core.confidence import Calibration, Outputs
 from skerry.core.dataset_parts import Rows
 from skerry.core.datasets import Input
 from skerry.core.tasks import Task
@@ -100,6 +100,9 @@ class Measures(Protocol):
         """Why a version of `stable` cannot be compared with, for people; empty: it can."""
         ...
 
-    def holdout(self, origin: str, rows: Rows, outputs: HoldoutOutputs, stable: Task) -> Measured:
-        """Answers on one holdout as evidence; the version before is one of `stable`."""
+    def holdout(
+        self, origin: str, rows: Rows, outputs: HoldoutOutputs, stable: Task, calibration: Calibration
+    ) -> Measured:
+        """Answers on one holdout as evidence; the version before is one of `stable`, and `calibration` says how sure
+        the candidate is."""
         ...
