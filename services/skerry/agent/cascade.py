@@ -144,7 +144,8 @@ class Cascade:
             self._load.answered(answer.model, answer.digest, (), latency_s, offloaded=False, degraded=False)
             return
         calibration = manifest.confidence
-        if self.privacy_of(answer.model) is privacy.OPEN:  # a sum tells of its rows
+        held = self.privacy_of(answer.model)
+        if held.leave is privacy.Leave.CLOUD and not held.redact:  # a sum tells of its rows
             self._load.inputs.see(answer.model, answer.digest, job.request.inputs[0].data, started_s)
         confidences = manifest.task.confidences(outputs, calibration)
         local = LocalAnswer(job, answer, outputs, manifest.task, calibration, confidences, confidences, started_s)

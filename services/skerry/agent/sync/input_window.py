@@ -1,6 +1,6 @@
 """What a node's inputs were like lately, per model: sums over the newest seconds, of few rows of each second, so that
-the path of a request hardly notices; of fewer rows than `input_sketch.MIN_ROWS` nothing is told, for a sum over one row is that row.
-The features are `core.input_sketch`'s."""
+the path of a request hardly notices. Of fewer rows than `input_sketch.MIN_ROWS` nothing is told: a sum over one row is
+that row. The features are `core.input_sketch`'s."""
 
 import collections
 from dataclasses import dataclass
