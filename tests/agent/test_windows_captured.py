@@ -17,6 +17,7 @@ from skerry.agent.update import version_store
 from skerry.core import errors, feedback, manifest, sampling, specs
 from skerry.core.inference import InferReply, InferRequest
 from skerry.core.sequences import SequencePolicy
+from skerry.core.tasks import Forecast
 from skerry.serving.predictor import Context, predict
 from skerry.serving.version import Options
 
@@ -82,6 +83,21 @@ async def test_a_hard_step_is_captured_once_with_its_window_bit_for_bit(tmp_path
     assert (row.kind, len(row.local_logits)) == (sampling.Kind.HARD, models.CLASSES)
     tokens = [reply.parameters.get(feedback.PARAMETER) for reply in replies]
     assert tokens == [None] * 4 + ["token of r4", None], "a truth can be told of what was captured"
+
+
+async def test_a_streaming_forecaster_keeps_every_answer_that_has_its_window(tmp_path: Path) -> None:
+    """Before: one for each window, so that of a sequence of twelve two were learned from, and two judged."""
+    node = await serving(tmp_path, has_teacher=False)
+    load = Forecast("load", "kWh", (100, 500, 900), 3600)
+    await node.loader.swap(streaming_models.write_forecaster(node.root, "load", 1, load))
+    node.cascade.set_policy("load", ALWAYS)
+    steps = [sure() for _ in range(12)]
+    for at, step in enumerate(steps):
+        parameters = {"sequence_id": 5, "sequence_start": at == 0}
+        tensor = models.tensor([np.stack([step])])
+        await predict(node.cascade, InferRequest("load", (tensor,), id=f"r{at}", parameters=parameters), Context())
+    assert kept(node) == [np.stack(steps[at - 4 : at]).tobytes() for at in range(4, 13)]
+    assert {row.kind for row in node.kept} == {sampling.Kind.EXPLORATION}
 
 
 async def test_a_sequence_gives_its_next_hard_window_when_none_of_its_steps_was_captured(tmp_path: Path) -> None:

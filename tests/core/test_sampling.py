@@ -98,6 +98,27 @@ def test_windows_of_a_sequence(answers: str, draws: list[float], expected: list[
     assert kept([answer == "S" for answer in answers], draws, 4, POLICY) == expected
 
 
+def test_of_windows_that_may_overlap_every_full_one_is_chosen_by_itself() -> None:
+    """Before: of 48 answers of a streaming forecaster that keeps every answer two were kept."""
+    policy, stretch, kinds = CapturePolicy(exploration=1.0), sampling.Stretch(0.9), []
+    for _ in range(48):
+        kind, stretch = sampling.choose_window(
+            stretch, 1, 24, confidence=0.9, threshold=0.5, policy=policy, next_u=0.9, may_overlap=True
+        )
+        kinds.append(kind)
+    assert kinds == [None] * 23 + [Kind.EXPLORATION] * 25
+
+
+def test_of_windows_that_may_overlap_a_share_is_explored_and_hard_ones_are_kept() -> None:
+    policy, stretch, kinds = CapturePolicy(exploration=0.5), sampling.Stretch(0.0, 0, 4), []
+    for next_u, sure in ((0.7, 0.9), (0.7, 0.9), (0.2, 0.1), (0.7, 0.1)):
+        kind, stretch = sampling.choose_window(
+            stretch, 1, 4, confidence=sure, threshold=0.5, policy=policy, next_u=next_u, may_overlap=True
+        )
+        kinds.append(kind)
+    assert kinds == [Kind.EXPLORATION, None, Kind.HARD, Kind.EXPLORATION]
+
+
 @given(
     st.lists(st.booleans(), min_size=1, max_size=60),
     st.lists(st.sampled_from([0.0, 0.5]), min_size=1, max_size=9),

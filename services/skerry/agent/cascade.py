@@ -165,7 +165,8 @@ class Cascade:
             return Step(0 if size else None)
         new, policy = local.job.request.inputs[0].shape[1], self._model(local.reply.model).capture
         sure, threshold = local.sure[0], local.calibration.threshold
-        kind = self._sample.choose_window(window, new, sure, threshold, policy)
+        overlap = local.task.waits_for_truth  # its holdout goes by time, with an embargo
+        kind = self._sample.choose_window(window, new, sure, threshold, policy, may_overlap=overlap)
         is_wanted = window.is_full and (kind is not None or sure < threshold)
         return Step(len(window), window.is_full, window.tensor() if is_wanted else None, kind)
 

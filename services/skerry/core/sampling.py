@@ -8,6 +8,8 @@ Steps of a sequence are kept with the window of steps that ends with them. Windo
 into the training rows and into the holdout, so each step is kept once at most: a sequence is cut into stretches of a
 window's length, each drawn once, whatever comes. An explored stretch is kept whole, at its end, and no hard step in it:
 what was hard must not decide what is explored. In any other one a hard step is kept as soon as its window is free.
+Where the holdout goes by time, with an embargo (forecasts), windows may overlap: each step is drawn by itself, as a
+request that brings its whole window is.
 """
 
 import enum
@@ -70,9 +72,15 @@ def choose_window(
     threshold: float,
     policy: CapturePolicy,
     next_u: float,
+    may_overlap: bool = False,
 ) -> tuple[Kind | None, Stretch]:
     """Why the window that ends with these new `steps` is kept, or None, and where the sequence then stands. A stretch
     is over with `window` steps; the next one is drawn by `next_u`, uniform in [0, 1)."""
+    if may_overlap:
+        free = min(window, stretch.free + steps)
+        full = free == window
+        kind = choose(confidence=confidence, threshold=threshold, policy=policy, u=stretch.u) if full else None
+        return kind, Stretch(next_u, 0, free)
     steps, free = stretch.steps + steps, stretch.free + steps
     is_over, is_explored = steps >= window, stretch.u < policy.exploration
     kind = None

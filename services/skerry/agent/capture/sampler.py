@@ -60,7 +60,14 @@ class Sample(Protocol):
         ...
 
     def choose_window(
-        self, window: Window, steps: int, confidence: float, threshold: float, policy: sampling.CapturePolicy
+        self,
+        window: Window,
+        steps: int,
+        confidence: float,
+        threshold: float,
+        policy: sampling.CapturePolicy,
+        *,
+        may_overlap: bool,
     ) -> sampling.Kind | None:
         """Why the window is kept that ends with these new `steps`, or None. Once for each answer, in their order."""
         ...
@@ -118,7 +125,14 @@ class Sampler:
         return False
 
     def choose_window(
-        self, window: Window, steps: int, confidence: float, threshold: float, policy: sampling.CapturePolicy
+        self,
+        window: Window,
+        steps: int,
+        confidence: float,
+        threshold: float,
+        policy: sampling.CapturePolicy,
+        *,
+        may_overlap: bool,
     ) -> sampling.Kind | None:
         kind, window.stretch = sampling.choose_window(
             window.stretch or sampling.Stretch(self._draw()),
@@ -128,6 +142,7 @@ class Sampler:
             threshold=threshold,
             policy=policy,
             next_u=self._draw(),
+            may_overlap=may_overlap,
         )
         return kind
 
