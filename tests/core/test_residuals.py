@@ -49,6 +49,26 @@ def test_it_holds_for_the_next_answers_of_that_version_until_a_horizon_after_the
     assert (confidence(90.0, asked, digest=digest, bound=bound) < 0.1) is is_limited
 
 
+@pytest.mark.parametrize(("late_ms", "is_limited"), [(50, True), (HOUR // 2, True), (HOUR // 2 + 1, False)])
+def test_a_caller_that_asks_once_a_step_is_never_quite_in_time(late_ms: int, is_limited: bool) -> None:
+    """One step ahead the answer of two steps later is the only one that can be hard, and it comes a little late.
+    Before: it was sure."""
+    known = Newest(V1, 90.0, Moment(0))
+    asked = Moment(2 * HOUR + late_ms)
+    sure = residuals.confidence(known, V1, asked, bound=30.0, threshold=0.1, horizon_ms=HOUR, step_ms=HOUR)
+    assert (sure < 0.1) is is_limited
+    stamped = residuals.confidence(
+        Newest(V1, 90.0, AT),
+        V1,
+        Moment(0, 102 * HOUR + 1),
+        bound=30.0,
+        threshold=0.1,
+        horizon_ms=HOUR,
+        step_ms=HOUR,
+    )
+    assert stamped == 1.0, "the series' own time is exact"
+
+
 def test_the_truth_of_the_later_answer_counts_in_whatever_order_they_come() -> None:
     early, late = Newest(V1, 90.0, AT), Newest(V1, 1.0, Moment(1, 101 * HOUR))
     assert residuals.newest(residuals.newest(None, early), late) is late

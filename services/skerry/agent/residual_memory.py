@@ -131,14 +131,15 @@ class ResidualMemory:
         known = self._sources.get((manifest.model, stamp.series))
         if known is None:
             return 1.0
-        calibration, horizon_ms = manifest.confidence, manifest.task.horizon_ms
+        calibration, task = manifest.confidence, manifest.task
         return residuals.confidence(
             known,
             digest,
             self._moment(stamp),
             bound=calibration.bound,
             threshold=calibration.threshold,
-            horizon_ms=horizon_ms,
+            horizon_ms=task.horizon_ms,
+            step_ms=task.step_ms,
         )
 
     def _moment(self, stamp: series_stamp.Stamp) -> Moment:

@@ -7,8 +7,9 @@ source was off by bounds how sure its next answers are:
 
 1 where there was no error, the threshold where the error was the bound of a bad forecast, so that an answer after a bad
 one is hard whatever share of answers the threshold was set for. At the default rate it is 1 - F(error) of exponential
-errors of which a tenth lie above the bound. It holds for answers until one horizon after the truth was due. Keeping
-answers until their truth comes is the agent's.
+errors of which a tenth lie above the bound. It holds for answers until one horizon after the truth was due; by the
+node's clock half a step longer, for a caller that asks once a step is never quite in time, and one step ahead the last
+such answer is the only one. Keeping answers until their truth comes is the agent's.
 """
 
 from dataclasses import dataclass
@@ -53,12 +54,21 @@ def newest(known: Newest | None, told: Newest) -> Newest:
 
 
 def confidence(
-    known: Newest | None, digest: str, asked: Moment, *, bound: float, threshold: float, horizon_ms: int
+    known: Newest | None,
+    digest: str,
+    asked: Moment,
+    *,
+    bound: float,
+    threshold: float,
+    horizon_ms: int,
+    step_ms: int = 0,
 ) -> float:
     """At most how sure an answer of the version `digest` is that is asked for now, in [0, 1]. 1 where nothing recent is
     known of that version, and where it has no bound."""
     if known is None or known.digest != digest or bound <= 0 or threshold >= 1:
         return 1.0
-    if not 0 <= asked.since(known.answered) <= 2 * horizon_ms:
+    by_series = bool(asked.series_ms and known.answered.series_ms)
+    lasts_ms = 2 * horizon_ms + (0 if by_series else step_ms // 2)
+    if not 0 <= asked.since(known.answered) <= lasts_ms:
         return 1.0
     return float(threshold ** (known.error / bound))
