@@ -1,7 +1,11 @@
 """When a person is told that labels are behind, and that telling it changes seldom."""
 
+import re
+from pathlib import Path
+
 import pytest
 
+import skerry
 from skerry.core import label_backlog
 from skerry.core.label_backlog import Backlog
 
@@ -61,7 +65,7 @@ ROWS = {
         "True",
         "Refused",
         "no example waits for long; at least 20 cannot be learned from (requests name no skerry_series and skerry_time)"
-        "; 1 cannot be learned from (truthOutOfRange)",
+        "; 1 cannot be learned from (their truth is none that the model could answer: look at who sends it)",
     ),
     "some are set aside": (
         Backlog(0, 0, set_aside={"ReaderDied": 2, "TeacherFailed": 1}),
@@ -114,3 +118,11 @@ def test_a_backlog_of_the_release_before_is_read_without_what_it_did_not_tell() 
 )
 def test_a_reading_that_says_nothing_of_it_is_none(reading: dict[str, object]) -> None:
     assert label_backlog.from_json(reading) is None
+
+
+def test_every_reason_for_which_the_curator_refuses_is_explained_in_words() -> None:
+    """Before: of noSeries alone."""
+    words = set[str]()
+    for file in (Path(skerry.__file__).parent / "curator").glob("*.py"):
+        words |= set(re.findall(r"(?:Refused\(|_refuse\(state, [^,]+, )\"([a-zA-Z]+)\"", file.read_text()))
+    assert words == set(label_backlog.HINTS)

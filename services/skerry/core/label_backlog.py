@@ -14,8 +14,19 @@ FAILING_MS = 60_000  # a teacher that was restarted answers again before
 ANSWERING, FAILING, MISSING = "Answering", "Failing", "Missing"  # how the teacher stands
 
 TOLD = frozenset({"SetAside", "Refused"})  # reasons that a person should know of although nothing is behind
-# What can be done about examples that are refused; other reasons speak for themselves.
-_HINTS = {"noSeries": "requests name no skerry_series and skerry_time"}
+# Why examples and truths are refused, by the word that the curator counts them by: what is wrong, and what can be done.
+HINTS = {
+    "damaged": "what is stored is not what the node sent: look at the object storage",
+    "malformed": "they are no examples: some node runs another program, or a much newer one",
+    "otherModel": "they are of another model than the place where they lie",
+    "wrongInput": "their input is not spec.input of the EdgeModel: was it changed since they were captured?",
+    "notFinite": "they hold NaN or infinity: look at what the callers send",
+    "noSeries": "requests name no skerry_series and skerry_time",
+    "tooLarge": "they are larger than an example may be",
+    "truthDamaged": "their truth cannot be read: look at the object storage",
+    "truthOtherLabelMap": "their truth counts in classes, or a unit, that the model never had",
+    "truthOutOfRange": "their truth is none that the model could answer: look at who sends it",
+}
 
 _STEPS_MS = tuple(minutes * 60_000 for minutes in (1, 5, 10, 30, 60, 120, 360, 720, 1440, 2880, 10_080, 43_200))
 _MAX_TROUBLE_CHARS = 300
@@ -87,7 +98,7 @@ def judge(model: str, backlog: Backlog, *, now_ms: int) -> Standing:
     aside = sum(backlog.set_aside.values())
     more = f"; {aside} set aside: `skerry labels aside`" if aside else ""
     for refused, count in sorted(backlog.refused.items()):
-        more += f"; {about(count)} cannot be learned from ({_HINTS.get(refused, refused)})"
+        more += f"; {about(count)} cannot be learned from ({HINTS.get(refused, refused)})"
     age_ms = now_ms - backlog.oldest_unix_ms if backlog.oldest_unix_ms else 0
     patience_ms = {MISSING: 0, FAILING: FAILING_MS}.get(backlog.teacher, BEHIND_MS)
     if not backlog.waiting or age_ms < patience_ms:
