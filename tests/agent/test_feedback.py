@@ -78,6 +78,9 @@ async def test_a_token_is_good_after_a_power_cut_until_its_time_is_over(world: W
     assert await world.feedback("part-17", 2, token) == RECORDED
     assert await world.feedback("part-17#1", 2, token) == NOT_CAPTURED
     key = (world.tmp / "state" / "feedback.key").read_bytes()
+    away = feedback.issue(key, "away", "part-17", bytes(feedback.ANSWER_BYTES), int(time.time()) - 32 * 86_400)
+    code, text = await refused(world, model="away", token=away)
+    assert code == grpc.StatusCode.NOT_FOUND and "days old" not in text, "how long its truth takes is not known now"
     old = feedback.issue(key, "digits", "part-17", bytes(feedback.ANSWER_BYTES), int(time.time()) - 32 * 86_400)
     code, text = await refused(world, token=old)
     assert (code, "days old and was good for 31.0" in text) == (grpc.StatusCode.PERMISSION_DENIED, True), text

@@ -20,6 +20,7 @@ from skerry.serving.registry import Registry
 
 SERVICE = "skerry.edge.v1.Edge"
 _MAX_ROW_CHARS = 12  # of "#<row>"
+_FOREVER_MS = 1 << 62
 _OUTCOMES = {edge_pb2.FeedbackReply.RECORDED: "recorded", edge_pb2.FeedbackReply.NOT_CAPTURED: "not_captured"}
 
 
@@ -82,11 +83,12 @@ class FeedbackServicer:
         return edge_pb2.FeedbackReply.RECORDED
 
     def _horizon_ms(self, model: str) -> int:
-        """0 for a model that is not served: who may not be told so hears first that it needs a proof."""
+        """Of a model that is not served nobody knows it: no token is too old then. Who may not be told that it is not
+        served hears first that it needs a proof, and who has one is told that, and not that it came too late."""
         try:
             return self._registry.lookup(model).manifest.task.horizon_ms
         except errors.SkerryError:
-            return 0
+            return _FOREVER_MS
 
 
 def truth_of(request: edge_pb2.FeedbackRequest, task: Task) -> Truth:
