@@ -14,9 +14,10 @@ from cli_system import StillSystem
 from onnx import TensorProto, helper, numpy_helper
 from onnx_imports import PRODUCT, ROWS, SCORES, W, X, file, manifest_of, refusal, told, value, words
 
-from skerry.adapters import blobs
+from skerry.adapters import blobs, child_process
 from skerry.adapters.trust import ceremony
 from skerry.cli.importing import onnx_file, trial
+from skerry.cli.importing.holdout_answers import Asked
 
 
 @pytest.fixture
@@ -158,6 +159,16 @@ def test_a_loop_without_an_end_ends_with_the_childs_time(
     assert "did not end in 3 s" in refusal(
         system, tmp_path, slow_networks.looping(models.weights(1.0)), golden={"x": rows}, code=5
     )
+
+
+@pytest.mark.parametrize(("rows", "code", "names"), [(5000, None, True), (1000, None, False), (5000, -9, False)])
+def test_a_child_whose_time_was_over_names_what_makes_it_shorter_where_it_had_many_rows(
+    rows: int, code: int | None, names: bool
+) -> None:
+    ended = child_process.Ended((), code, "", child_process.Limits(300, 1 << 30, 1 << 20))
+    said = trial.fewer_rows(ended, Asked(np.zeros((rows, 1))))
+    assert (said == ", and it was asked about 5,000 rows: take a larger --stride, or a holdout of less time") is names
+    assert bool(said) is names and trial.fewer_rows(ended, None) == ""
 
 
 def test_a_row_that_loops_without_an_end_ends_long_before(

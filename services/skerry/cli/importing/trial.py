@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 COMMAND = child_process.command("skerry.cli.importing.trial")
 TIMEOUT_S = 300.0
 ROW_CPU_S = 20.0  # of the processor, for the first row: no node could serve what takes longer
+FEW_ROWS = 1000  # so few are not why time ran out
 _MEMORY_BYTES, _MEMORY_PER_MODEL_BYTE = 4 << 30, 6
 _FILE_BYTES = 128 << 20
 _MANIFEST, _GOLDEN, _PASSED_OVER = "manifest.json", "golden.npz", "passed-over.json"
@@ -73,10 +74,17 @@ def run(path: Path, golden: Path | None, said: Wanted, asked: Asked | None = Non
         }
         ended = asyncio.run(child_process.run(COMMAND, job, limits))
         if ended.answer is None:
-            raise errors.IntegrityError(f"{path}: the process that tried it {ended.how}")
+            raise errors.IntegrityError(f"{path}: the process that tried it {ended.how}{fewer_rows(ended, asked)}")
         if fault := ended.answer.get("fault"):
             raise _FAULTS.get(str(ended.answer.get("kind")), errors.IntegrityError)(str(fault))
         return _left(folder, said, asked)
+
+
+def fewer_rows(ended: child_process.Ended, asked: Asked | None) -> str:
+    """What to do where time ran out over many rows."""
+    if ended.code is not None or asked is None or len(asked.rows) <= FEW_ROWS:
+        return ""
+    return f", and it was asked about {len(asked.rows):,} rows: take a larger --stride, or a holdout of less time"
 
 
 def _left(folder: Path, said: Wanted, asked: Asked | None) -> Tried:
