@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import controlling
+import pytest
 
 from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.core.tasks import Forecast
@@ -24,7 +26,14 @@ class Watched(MemoryFleetState):
         return super().count(counters, fields)
 
 
-def test_the_past_of_forecasts_is_read_in_buckets_of_hours(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({}, id="as it is"),
+        pytest.param({"retrain": {"epochs": -1}}, id="a field that cannot be read takes the horizon from no rollout"),
+    ],
+)
+def test_the_past_of_forecasts_is_read_in_buckets_of_hours(more: dict[str, Any], tmp_path: Path) -> None:
     world = controlling.World(tmp_path)
     world.import_version(1)
     world.run(25)
@@ -37,7 +46,7 @@ def test_the_past_of_forecasts_is_read_in_buckets_of_hours(tmp_path: Path) -> No
     world.restart()
     world.run(5)
     assert world.phase("digits-v2-auto") == "Progressing" and world.fleetstate.asked == {"since", "300000"}
-    world.replace_model(task="Forecast", classNames=None, **LOAD.to_json())
+    world.replace_model(task="Forecast", classNames=None, **LOAD.to_json(), **more)
     world.now_ms += LOAD.step_ms
     world.run(5)
     assert world.fleetstate.asked == {"since", "300000", str(6 * LOAD.step_ms)}

@@ -166,15 +166,17 @@ class Rollouts:
         return set(plan.assignments)
 
     def _delay(self, model: Object | None) -> truth_delay.TruthDelay:
-        """Of a model that is gone, or cannot be read any more, as of one whose truth comes at once: its rollout goes
-        on, as it did before."""
+        """Of a model of which something else cannot be read by what it answers, all the same: its rollout goes on as
+        it did before. Of one that is gone, or answers what cannot be read, as where the truth comes at once."""
         if model is None:
             return truth_delay.AT_ONCE
         try:
             return truth_delay.of(specs.parse_edge_model(model.name, model.spec).task)
         except errors.InputError as exc:
             _unreadable(self._on_change, model, exc)
-            return truth_delay.AT_ONCE
+        with contextlib.suppress(errors.InputError):
+            return truth_delay.of(specs.parse_task(model.name, model.spec))
+        return truth_delay.AT_ONCE
 
     def _answer(
         self, spec: specs.ModelRollout, question: rollout.Question, delay: truth_delay.TruthDelay, now_ms: int

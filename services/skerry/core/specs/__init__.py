@@ -27,6 +27,7 @@ from skerry.core.specs.model import (
     parse_edge_model,
     parse_offload,
     parse_retrain,
+    parse_task,
 )
 from skerry.core.specs.node_policy import NodePolicy, parse_node_policy, policy_for_nodes
 from skerry.core.specs.privacy import parse_floor
@@ -71,6 +72,7 @@ __all__ = [
     "parse_offload",
     "parse_retrain",
     "parse_rollout",
+    "parse_task",
     "parse_training_run",
     "parse_warn",
     "policy_for_nodes",

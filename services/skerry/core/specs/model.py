@@ -138,6 +138,11 @@ def parse_offload(spec: Mapping[str, Any], owner: str = "given") -> OffloadSpec:
     return read("EdgeModel", owner, "spec.offload", spec, lambda reader: _offload(reader, OffloadSpec()))
 
 
+def parse_task(name: str, spec: Mapping[str, Any]) -> Task:
+    """What an EdgeModel answers, of the rest of its spec nothing is asked. Raises InputError."""
+    return read("EdgeModel", name, "spec", spec, lambda reader: task.task(reader, "Classification"), is_open=True)
+
+
 def offload_for_nodes(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     """EdgeModel.spec.offload, with what a node cannot know filled in: there `parse_offload` is told no task. Of the
     rest of the spec nothing is asked. Raises InputError."""
