@@ -255,3 +255,17 @@ def test_options_of_series_are_not_for_a_model_with_classes(system: StillSystem,
     path = write(tmp_path / "t.csv", range(300))
     said = system.bad(2, "datasets", "import", path, "--model", "m", "--label-column", "load", "--season", "24")
     assert "--season is for series, and EdgeModel m has classes" in said
+
+
+def test_values_that_the_model_says_cannot_be_are_refused_by_row_until_an_option_leaves_them_out(
+    system: StillSystem, tmp_path: Path
+) -> None:
+    model(system, min=0, max=500)
+    hours = list(range(200))
+    loads = [*range(70), 9999.0, -1.0, *range(72, 200)]
+    table = write(tmp_path / "t.csv", hours, load=loads)
+    said = refusal(system, table, "--holdout", "0.2")
+    assert "2 rows, the first is row 71: 9999 kWh cannot be: load is at least 0 (forecast.min) and at most 500" in said
+    assert "--valid load=LOW:HIGH" in said
+    told = import_(system, table, "--holdout", "0.2", "--valid", "load=0:500")
+    assert told["dropped"]["outOfRange"] == 2

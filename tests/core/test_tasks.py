@@ -16,6 +16,7 @@ from skerry.core.confidence import Calibration, Outputs
 from skerry.core.tasks import Classification, Forecast, Task
 
 TRAFFIC = Forecast("traffic_volume", "vehicles/h", (100, 500, 900), 3600, horizon=3, steps=2, naive=(1, 168))
+RANGED = replace(TRAFFIC, least=0.0, most=7000.1)
 CLASSES = Classification(("ok", "worn"))
 FORECAST = TRAFFIC.to_json()["forecast"]
 MODEL: dict[str, Any] = {"input": {"name": "window", "datatype": "FP32", "shape": [24, 3]}}
@@ -56,6 +57,9 @@ def test_a_forecaster_is_read_with_its_target_and_quantiles() -> None:
         ({"task": "Forecast", "forecast": FORECAST | {"unit": " "}}, "forecast.unit must be a printable text"),
         ({"task": "Forecast", "forecast": FORECAST | {"stepSeconds": 0}}, "stepSeconds must be in 1.."),
         ({"task": "Forecast", "forecast": FORECAST | {"lags": [1]}}, "lags is not a known field"),
+        ({"task": "Forecast", "forecast": FORECAST | {"min": 5, "max": 5}}, "forecast.max must be above min, 5"),
+        ({"task": "Forecast", "forecast": FORECAST | {"min": "0"}}, "forecast.min must be a number"),
+        ({"task": "Forecast", "forecast": FORECAST | {"max": float("nan")}}, "forecast.max must be a number"),
         ({"task": "Forecast", "forecast": FORECAST, "gates": {"minAccuracyPermille": 9}}, "minAccuracyPermille is of"),
         (
             {"task": "Forecast", "forecast": FORECAST, "gates": {"maxLabelErrorPermille": 9}},
@@ -153,11 +157,38 @@ def test_classes_are_lost_or_not() -> None:
         (TRAFFIC, (1.0, float("inf")), "not finite"),
         (TRAFFIC, (1.0, -3.5e38), "beyond 3.403e+38"),
         (TRAFFIC, (1.0, -3.4e38), ""),
+        (RANGED, (0.0, 7000.1), ""),
+        (
+            RANGED,
+            (1.0, 7000.2),
+            "cannot be: traffic_volume is at least 0 (forecast.min) and at most 7000.1",
+        ),
+        (RANGED, (-1e-6, 1.0), "-1e-06 vehicles/h cannot be"),
+        (replace(TRAFFIC, most=10.0), (11.0, 1.0), "traffic_volume is at most 10 (forecast.max)"),
+        (replace(TRAFFIC, most=10.0), (-1e30, 1.0), ""),
     ],
 )
 def test_a_truth_must_be_of_the_models_kind(task: Task, truth: Any, told: str) -> None:
     fault = task.truth_fault(truth)
     assert told in fault if told else not fault
+
+
+def test_which_values_can_be_may_change_and_changes_no_meaning() -> None:
+    assert RANGED.digest == TRAFFIC.digest and TRAFFIC.difference(RANGED) == "" == RANGED.change(TRAFFIC)
+    assert RANGED.to_json()["forecast"] == FORECAST | {"min": 0.0, "max": 7000.1}
+    assert model(task="Forecast", **RANGED.to_json()).task == RANGED
+    made = forecaster()
+    ranged = replace(made, task=RANGED)
+    assert manifest.from_json(ranged.to_json()).task == RANGED
+
+
+def test_a_series_that_is_forecast_without_an_error_has_a_bound_all_the_same() -> None:
+    """Before: 0, which says that none is known, and no rollout of the model ever got a verdict."""
+    answers = np.tile(np.array([[90, 100, 110, 90, 100, 110]], dtype=np.float32), (50, 1))
+    truth = np.full((50, 2), 100, dtype=np.float32)
+    bound = TRAFFIC.calibrate(answers, truth, 0.1, "").bound
+    assert 0 < bound < 1e-30
+    assert not TRAFFIC.is_bad(answers, truth, bound).any() and TRAFFIC.is_bad(answers, truth + 1, bound).all()
 
 
 def test_an_answer_is_off_by_the_mean_over_its_steps() -> None:

@@ -56,6 +56,25 @@ def test_a_forecast_waits_for_its_truth_and_for_no_teacher(world: curating.World
     assert world.labeling.models["load"].captured_rows.rows[0].label == label
 
 
+def test_a_truth_that_cannot_be_is_not_learned_from_and_told_also_where_it_was_learned_before(
+    world: curating.World,
+) -> None:
+    """The attack: somebody who has tokens sends 1e9 kWh, and the holdout that versions are judged on is spoilt."""
+    honest, hostile = example(50), example(56)
+    for data, values in ((honest, [1.5, 2.5]), (hostile, [1e9, 2.5])):
+        world.upload(data, model="load")
+        world.upload(truth(data, values), kind="truth", about=data, model="load")
+    world.work()
+    assert len(world.labeling.models["load"].captured_rows.rows) == 2, "nothing is said of what can be"
+    possible = {"forecast": {"min": 0, "max": 1000}}
+    world.objects.patch("EdgeModel", "load", manager="operator", spec=possible)
+    world.restart()
+    world.work()
+    state = world.labeling.models["load"]
+    assert [row.label.values for row in state.captured_rows.rows] == [(1.5, 2.5)]
+    assert state.backlog.refused == {"truthOutOfRange": 1}
+
+
 def test_a_dataset_holds_truths_naive_forecasts_and_blocks_that_do_not_touch(world: curating.World) -> None:
     hours = [*range(0, 24 * 7 * 12, 6), *range(1, 24 * 7 * 12, 6)]
     for hour in hours:

@@ -71,6 +71,7 @@ def read(path: Path, choices: Choices, forecast: Forecast, row: Input) -> Foreca
             "with --time-zone (UTC, Europe/Berlin, …)"
         )
     values = _numbers(path, table, names)
+    _check_possible(path, values[:, 0], forecast, rules)
     found, size = list[conversion.Converted](), 0
     for name, rows in _groups(path, table, choices.group):
         of_series = Stamps(stamps.ms[rows], stamps.has_offset)
@@ -82,6 +83,18 @@ def read(path: Path, choices: Choices, forecast: Forecast, row: Input) -> Foreca
                 "or import fewer series"
             )
     return conversion.together(found, names, rules, _splitter(choices, rules.reading), str(path))
+
+
+def _check_possible(path: Path, target: NDArray[np.float64], forecast: Forecast, rules: Rules) -> None:
+    """Raises InputError for values that the model says cannot be, unless --valid leaves them out."""
+    low, high = rules.ranges.get(forecast.target, (-np.inf, np.inf))
+    meant = np.isfinite(target) & (target >= low) & (target <= high)
+    wrong = [at for at in np.flatnonzero(meant).tolist() if forecast.impossible(target[at])]
+    if wrong:
+        raise errors.InputError(
+            f"{path}: {len(wrong):,} rows, the first is row {wrong[0] + 1:,}: {forecast.impossible(target[wrong[0]])}; "
+            f"leave such rows out with --valid {forecast.target}=LOW:HIGH, or say in the EdgeModel what can be"
+        )
 
 
 def _splitter(choices: Choices, reading: clock.Reading) -> Splitter:

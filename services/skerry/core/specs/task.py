@@ -72,6 +72,12 @@ def _forecast_fields(reader: Reader) -> Forecast:
     distinct = len(set(naive)) == len(naive) and all(season <= MAX_SEASON for season in naive)
     if not (distinct and 1 <= len(naive) <= forecast.MAX_NAIVE):
         raise reader.fault("naive", f"must be 1..{forecast.MAX_NAIVE} seasons in steps, each once, not {naive!s:.80}")
+    lowest, highest = (
+        reader.number(end, None, -forecast.MAX_VALUE, forecast.MAX_VALUE) if reader.has(end) else None
+        for end in ("min", "max")
+    )
+    if lowest is not None and highest is not None and lowest >= highest:
+        raise reader.fault("max", f"must be above min, {lowest:g}, and is {highest:g}: no value would be possible")
     return Forecast(
         target=_word(reader, "target"),
         unit=_word(reader, "unit"),
@@ -80,6 +86,8 @@ def _forecast_fields(reader: Reader) -> Forecast:
         horizon=horizon,
         steps=steps,
         naive=naive,
+        least=lowest,
+        most=highest,
     )
 
 

@@ -22,7 +22,7 @@ from skerry.core import confidence, errors
 from skerry.core.confidence import Calibration, Outputs
 from skerry.core.inference import Parameter
 from skerry.core.residuals import Residual
-from skerry.core.tasks import columns
+from skerry.core.tasks import columns, possible
 
 MEDIAN = 500
 MIN_QUANTILES, MAX_QUANTILES = 3, 9
@@ -31,6 +31,8 @@ MAX_NAIVE = 8
 WIDTHS = 21  # quantiles of the holdout's widths, 0, .05 … 1
 MAX_VALUE = float(np.finfo(np.float32).max)  # rows keep truths as float32
 BAD_SHARE = 0.1  # of the first version's holdout lies above the bound
+_LEAST_BOUND = float(f"{np.finfo(np.float32).tiny:.7g}")  # of a series that is forecast without an error
+_MAY_CHANGE = ("naive", "min", "max")  # no answer means something else by it
 _SHOWN = 6  # significant digits of a value that is told
 
 
@@ -38,7 +40,8 @@ _SHOWN = 6  # significant digits of a value that is told
 class Forecast:
     """`target` in `unit`, of a series with a value every `step_seconds`: the last `steps` values of the next `horizon`
     ones. `quantiles_permille` increase and hold the median; the outermost two are the interval. `naive`: the seasons,
-    in steps, of the seasonal naive forecasts that a version must beat; 1 is the last value."""
+    in steps, of the seasonal naive forecasts that a version must beat; 1 is the last value. No truth lies below
+    `least` or above `most`; None: nothing is known of that."""
 
     target: str
     unit: str
@@ -47,6 +50,8 @@ class Forecast:
     horizon: int = 1
     steps: int = 1
     naive: tuple[int, ...] = (1,)
+    least: float | None = None
+    most: float | None = None
 
     @property
     def name(self) -> str:
@@ -79,12 +84,14 @@ class Forecast:
 
     @cached_property
     def digest(self) -> str:
-        """What numbers mean: target, unit, steps and quantiles. Which naive forecasts it must beat is no part of it."""
-        meaning = {key: value for key, value in asdict(self).items() if key != "naive"}
+        """What numbers mean: target, unit, steps and quantiles. Which naive forecasts it must beat and how large truths
+        may be is no part of it."""
+        meaning = {key: value for key, value in asdict(self).items() if key not in ("naive", "least", "most")}
         text = json.dumps({"forecast": meaning}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return "sha256:" + hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
+        ends = {"min": self.least, "max": self.most}
         return {
             "forecast": {
                 "target": self.target,
@@ -94,6 +101,7 @@ class Forecast:
                 "horizon": self.horizon,
                 "steps": self.steps,
                 "naive": list(self.naive),
+                **{end: value for end, value in ends.items() if value is not None},
             }
         }
 
@@ -162,6 +170,7 @@ class Forecast:
         calibration = Calibration(widths=tuple(float(f"{wide:.7g}") for wide in np.maximum.accumulate(at)))
         sure = np.asarray(self.confidences(answered, calibration))
         bound = float(f"{np.quantile(self.errors(answered, truth[known]), 1 - BAD_SHARE):.7g}")
+        bound = max(bound, _LEAST_BOUND)  # 0 would say that none is known, and no verdict would ever come
         threshold = round(confidence.threshold_for_rate(sure, rate), 6)
         return Calibration(
             threshold=threshold, reference=confidence.histogram(sure), widths=calibration.widths, bound=bound
@@ -217,7 +226,13 @@ class Forecast:
             return f"{len(truth)} values were given, an answer has {self.steps}: give one per step, in order"
         if not all(abs(value) <= MAX_VALUE for value in truth):  # NaN is not
             return f"a value is not finite, or beyond {MAX_VALUE:.4g}, the largest number that a dataset holds"
-        return ""
+        return next(filter(None, map(self.impossible, truth)), "")
+
+    def impossible(self, value: float) -> str:
+        """Why no truth is this finite value, for people; empty: it can be."""
+        if possible.is_possible(value, self.least, self.most):
+            return ""
+        return f"{_number(value)} {self.unit} cannot be: {possible.told(self.target, self.least, self.most)}"
 
     def in_terms_of(self, outputs: NDArray[Any], kind: Outputs | str) -> NDArray[Any]:
         return outputs
@@ -262,7 +277,7 @@ class Forecast:
             return f"it answers {version}, {owner} {self}"
         mine, theirs = self.to_json()["forecast"], version.to_json()["forecast"]
         for name in mine:
-            if name != "naive" and mine[name] != theirs[name]:
+            if name not in _MAY_CHANGE and mine[name] != theirs[name]:
                 return f"its forecast has {name} {theirs[name]!r}, that of {owner} {mine[name]!r}"
         return ""
 
