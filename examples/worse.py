@@ -42,7 +42,7 @@ def play(stack: Stack, clock: SeriesClock, example: Scenario, model: specs.EdgeM
     try:
         stack.skerry(*command, *_holdout(held, example))
     except errors.RejectedError as exc:
-        found.refusal = str(exc)
+        found.refusal = str(exc).replace(f"{stage}/", "")
     else:
         return
     target = model.task.to_json()["forecast"]["target"]
