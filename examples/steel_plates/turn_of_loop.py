@@ -27,9 +27,19 @@ def play(place: Place) -> Played:
     parts = plates.split(every)
     final, replay = parts["final"], plates.behind_furnace(parts["replay"])
     place.tell(f"{len(every)} plates: {', '.join(f'{name} {len(part)}' for name, part in parts.items())}")
+    name, spec = model_file.read(_FILE)
+    with offline.beside(every, specs.parse_edge_model(name, spec), place.seed) as validating:
+        played = _play(place, parts["base"], replay, final)
+        for one in validating:
+            played.offline.append(validated := one.result())
+            place.tell(f"offline, {validated.way}: macro-recall {validated.recalls.mean():.4f}")
+    return report.rows(place, played), report.disagreements(played)
+
+
+def _play(place: Place, base: Plates, replay: Plates, final: Plates) -> report.Played:
     played = report.Played(final=final, furnace=plates.behind_furnace(final))
     with Stack(place.state, NODES, place.tell) as stack, Inspection(MODEL, stack.nodes) as inspection:
-        _first_version(stack, place, parts["base"])
+        _first_version(stack, place, base)
         played.deployed = _ask_all(inspection, final, "final")
         played.before = _ask_all(inspection, played.furnace, "before")
         index = _until_the_policy_fires(stack, inspection, replay, played)
@@ -44,11 +54,7 @@ def play(place: Place) -> Played:
         played.cpu_s = stack.cpu_s()
     for note in played.notes:
         place.tell(note)
-    name, spec = model_file.read(_FILE)
-    for validated in offline.validate(every, specs.parse_edge_model(name, spec), place.seed):
-        place.tell(f"offline, {validated.way}: macro-recall {validated.recalls.mean():.4f}")
-        played.offline.append(validated)
-    return report.rows(place, played), report.disagreements(played)
+    return played
 
 
 def _first_version(stack: Stack, place: Place, base: Plates) -> None:
