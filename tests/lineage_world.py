@@ -18,6 +18,7 @@ from skerry.core.tasks import Classification
 from skerry.curator import labels
 
 TASK = Classification(("zero", "one", "two"))
+PRESS = "sha256:" + "cd" * 32
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 GONE = "older than the newest 3 versions and in use nowhere; its files are gone"
 
@@ -44,7 +45,8 @@ def played(folder: Path, rows_of_import: int = 4) -> Played:
     version = _version(system, grown)
     for node in ("north", "west"):
         system.objects.create("EdgeNode", node, {}, manager=writers.GATEWAY)
-        report = {"models": [{"model": "digits", "digest": version, "version": 2}], "lastSeenUnixMs": 1000}
+        runs = [{"model": "digits", "digest": version, "version": 2}, {"model": "press", "digest": PRESS, "version": 1}]
+        report = {"models": runs, "lastSeenUnixMs": 1000}
         system.objects.patch("EdgeNode", node, manager=writers.GATEWAY, status=report)
     return Played(system, examples, base, grown, version)
 
@@ -111,6 +113,8 @@ def _version(system: StillSystem, dataset: str) -> str:
     system.objects.create("ModelVersion", "digits-v2", spec | {"run": "digits-a"}, manager=writers.CONTROLLER)
     brought = spec | {"version": 1, "digest": curating.VERSION, "targetPath": "imported/digits/1", "source": "Imported"}
     system.objects.create("ModelVersion", "digits-v1", brought, manager=writers.OPERATOR)
+    press = brought | {"model": "press", "digest": PRESS, "targetPath": "imported/press/1"}
+    system.objects.create("ModelVersion", "press-v1", press, manager=writers.OPERATOR)
     old = manifests.digits(dataset=dataset, metrics={"of": "an earlier run"})
     blobs.put(system.blobs, old.to_json())
     lost = spec | {"version": 3, "digest": old.digest, "targetPath": "retrained/digits/3", "run": "digits-lost"}

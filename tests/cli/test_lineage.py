@@ -66,6 +66,12 @@ def test_whatever_runs_leads_back_to_the_import(
         assert set(names(found, "before", "examples")) == set(world.examples)
 
 
+def test_another_model_on_the_same_node_is_no_part_of_it_and_no_riddle(world: Played) -> None:
+    found = told(world, "version", "digits-v2")
+    assert found["unknown"] == [] and names(found, "after", "versions") == []
+    assert set(names(told(world, "node", "west"), "before", "versions")) == {"digits-v2", "press-v1"}
+
+
 def test_an_import_leads_to_all_that_was_made_on_it(world: Played) -> None:
     found = told(world, "dataset", world.base)
     assert names(found, "after", "datasets") == [world.grown]

@@ -200,7 +200,7 @@ def test_the_page_holds_nothing_that_its_own_policy_refuses() -> None:
         assert tag != "style"
         assert not [name for name in attributes if name == "style" or name.startswith("on")]
         for name in ("src", "href"):
-            assert (attributes.get(name) or "./").startswith(("static/", "nodes/", "./", "#"))
+            assert (attributes.get(name) or "./").startswith(("static/", "nodes/", "versions/", "./", "#"))
 
 
 def test_tables_have_names_and_heads_for_those_who_do_not_see_them() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 from skerry.adapters.objects import resources
 from skerry.adapters.objects.protocol import Objects
 from skerry.cli import text_file
-from skerry.core import class_labels, class_maps, errors, merging, specs, writers
-from skerry.core.tasks import Classification
+from skerry.core import class_labels, class_maps, errors, label_map, merging, specs, writers
+from skerry.core.tasks import Classification, Task
 
 _MAX_BYTES = 1 << 20
 
@@ -32,21 +32,30 @@ def read(path: Path) -> tuple[str, dict[str, Any]]:
     return document["name"], spec
 
 
-def _check_classes(name: str, before: specs.EdgeModel, after: specs.EdgeModel) -> None:
-    """Raises InputError that shows the entry of classMap that a change of classes needs."""
-    was, now = before.task, after.task
-    if not isinstance(was, Classification) or not isinstance(now, Classification):
+def _check_classes(name: str, was: Task | None, after: dict[str, Any]) -> None:
+    """Raises InputError that shows the entry of classMap that a change of classes to those of the spec `after` needs.
+    What is wrong with entries that were given, the spec's reader and the store say."""
+    names, entries = after.get("classNames"), after.get("classMap", [])
+    if not isinstance(was, Classification) or not isinstance(names, list) or not isinstance(entries, list):
         return
-    fault = class_maps.change_fault((was.former, was.class_names), (now.former, now.class_names))
-    if not fault or len(now.former) > len(was.former):
-        return  # what is wrong with an entry that was given, the store says
-    entry, missing = class_maps.draft(was.class_names, now.class_names)
+    fault = label_map.fault(was.class_names, [str(one) for one in names])
+    if not fault or len(names) < 2 or len(entries) > len(was.former):
+        return
+    entry, missing = class_maps.draft(was.class_names, [str(one) for one in names])
     lines = [f"- {line}" if not at else f"  {line}" for at, line in enumerate(_entry_lines(entry, missing))]
     kept = f" (after the {len(was.former)} that are there)" if was.former else ""
     raise errors.InputError(
         f"EdgeModel {name}: {fault}. Labels and datasets count in the classes before: say what became of each, by an "
         f"entry at the end of spec.classMap{kept}, as this one once it is right:\nclassMap:\n" + "\n".join(lines)
     )
+
+
+def _task_of(name: str, spec: dict[str, Any]) -> Task | None:
+    """None of a spec that cannot be read: what is applied may be what mends it."""
+    try:
+        return specs.parse_edge_model(name, spec).task
+    except errors.InputError:
+        return None
 
 
 def _entry_lines(entry: class_maps.FormerClasses, missing: tuple[str, ...]) -> list[str]:
@@ -80,11 +89,9 @@ def apply(store: Objects, name: str, spec: dict[str, Any]) -> str:
         specs.parse_edge_model(name, merging.merge({}, spec))
         store.create("EdgeModel", name, merging.merge({}, spec), manager=writers.OPERATOR)
         return "created"
-    _check_classes(
-        name,
-        specs.parse_edge_model(name, known.spec),
-        specs.parse_edge_model(name, merging.merge(known.spec, spec)),
-    )
+    after = merging.merge(known.spec, spec)
+    _check_classes(name, _task_of(name, known.spec), after)
+    specs.parse_edge_model(name, after)
     changed = store.patch(
         "EdgeModel", name, manager=writers.OPERATOR, spec=spec, resource_version=known.resource_version
     )

@@ -109,7 +109,11 @@ def _check_label_map(thing: Object, spec: Json) -> None:
     before, after = thing.spec.get("classNames"), spec.get("classNames")
     if not isinstance(before, list) or not isinstance(after, list):
         return
-    was, now = (_classes(thing.name, names, whole) for names, whole in ((before, thing.spec), (after, spec)))
+    now = _classes(thing.name, after, spec)
+    try:
+        was = _classes(thing.name, before, thing.spec)
+    except errors.InputError:  # it was stored before anybody read it: this patch may be what mends it
+        was = Classification(tuple(str(name) for name in before))
     if fault := class_maps.change_fault((was.former, was.class_names), (now.former, now.class_names)):
         raise errors.InputError(
             f"EdgeModel {thing.name}: {fault}; classNames may only be appended to, since another order would give "
@@ -119,7 +123,7 @@ def _check_label_map(thing: Object, spec: Json) -> None:
 
 
 def _classes(model: str, names: list[object], spec: Json) -> Classification:
-    """The classes of a spec; of one that was stored before anybody checked it the names alone."""
+    """The classes of a spec. Raises InputError."""
     given = {"classNames": names} | ({"classMap": spec["classMap"]} if spec.get("classMap") else {})
     reader = Reader(f"EdgeModel {model}", "spec", given)
     found = reader.parsed(lambda read: task.task(read, "Classification", fewest_classes=0))

@@ -36,7 +36,9 @@ def _version(reading: Reading, asked: str) -> Found:
         matching = [one for one in reading.versions if one.digest.removeprefix("sha256:").startswith(text)]
         if matching:
             return _only("version", asked, [(one.model, one.name) for one in matching])
-    return _named("ModelVersion", asked, [(one.model, one.name) for one in reading.versions], "`skerry models` lists")
+    return _named(
+        "ModelVersion", asked, [(one.model, one.name) for one in reading.versions], "`skerry versions` lists them"
+    )
 
 
 def _named(what: str, asked: str, known: Sequence[Found], where: str) -> Found:

@@ -19,9 +19,8 @@ def _gathered(reading: Reading, kind: lineage.Kind, found: tuple[str, str], exam
     model, name = found
     if kind == "node":
         return _of_node(reading, name)
-    runs = tuple(run for run in reading.runs if run.model == model)
-    versions = tuple(one for one in reading.versions if one.model == model)
-    facts = lineage.Facts((), _datasets(reading, [model]), runs, versions, reading.nodes)
+    # Versions of all models: a node on the way runs others, too.
+    facts = lineage.Facts((), _datasets(reading, [model]), reading.runs, reading.versions, reading.nodes)
     if kind == "example":
         subject = reading.example(model, name, reading.holders(model, name))
         return lineage.join(_with_examples(facts, (subject,)), kind, name)

@@ -1,6 +1,6 @@
 """A lineage as lines for people: the subject first, then what it came from, what came of it, and what is not known."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from skerry.cli import output
 from skerry.cli.lineage.verifying import Verified
@@ -8,6 +8,7 @@ from skerry.core import lineage
 
 _TITLES = {"before": "came from", "after": "what came of it"}
 _NODES_SHOWN = 12
+_IDLE_SHOWN = 2  # datasets that nothing was trained on
 
 
 def lines(found: lineage.Lineage, now_ms: int) -> Iterator[str]:
@@ -15,11 +16,29 @@ def lines(found: lineage.Lineage, now_ms: int) -> Iterator[str]:
     yield from (f"  {line}" for line in _details(found.subject, now_ms))
     for side, facts in (("before", found.before), ("after", found.after)):
         yield f"{_TITLES[side]}:"
-        told = [line for kind in lineage.KINDS for fact in facts[kind] for line in _entry(kind, fact, now_ms)]
+        shown, others = _shown(facts)
+        told = [line for kind in lineage.KINDS for fact in shown[kind] for line in _entry(kind, fact, now_ms)]
+        if others:
+            told.append(f"and {others} more datasets that nothing here was trained on (--json names them)")
         yield from (f"  {line}" for line in told or ["nothing that is known"])
     if found.unknown:
         yield "not known:"
         yield from (f"  {one.why}" + (f" ({one.kind} {one.name})" if one.name else "") for one in found.unknown)
+
+
+def _shown(
+    facts: Mapping[lineage.Kind, tuple[lineage.Fact, ...]],
+) -> tuple[dict[lineage.Kind, list[lineage.Fact]], int]:
+    """The facts that a person wants to see, and how many datasets were left out: a curator makes one every minute or
+    so, and of those that nothing was trained on the newest few are enough."""
+    trained = {
+        one.dataset for one in (*facts["run"], *facts["version"]) if isinstance(one, lineage.Run | lineage.Version)
+    }
+    datasets = [fact for fact in facts["dataset"] if isinstance(fact, lineage.Dataset)]
+    idle = sorted((one for one in datasets if one.name not in trained), key=lambda one: -one.created_unix_ms)
+    kept: list[lineage.Fact] = [one for one in datasets if one.name in trained or one in idle[:_IDLE_SHOWN]]
+    shown = {kind: kept if kind == "dataset" else list(facts[kind]) for kind in lineage.KINDS}
+    return shown, len(datasets) - len(kept)
 
 
 def verdict(verified: Verified) -> Iterator[str]:
