@@ -8,7 +8,7 @@ from pathlib import Path
 import agent_fakes
 import pytest
 
-from skerry.agent.capture import capture_queue, spool, spool_recovery
+from skerry.agent.capture import capture_queue, spool, spool_damage, spool_recovery
 from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.core import errors
 from skerry.proto import fleet_pb2
@@ -175,7 +175,7 @@ async def test_damage_found_while_running_is_moved_aside_and_capture_goes_on(tmp
         if len(calls) == 1:
             opened.close()
             (tmp_path / "spool.db").write_bytes(b"rubbish" * 1000)
-            raise spool.DamagedSpoolError("found by SQLite")
+            raise spool_damage.DamagedSpoolError("found by SQLite")
         return opened.counts().pending
 
     assert await spool_thread.call(damaged_once) == 0

@@ -114,6 +114,16 @@ async def test_what_was_uploaded_already_is_written_over_at_once(node: Node) -> 
     assert node.places() == set()
 
 
+@pytest.mark.parametrize("what", [{"before_unix_ms": 6}, {"subject": SUBJECT}], ids=lambda what: " ".join(what))
+async def test_of_what_was_uploaded_the_callers_id_is_forgotten_too(node: Node, what: dict[str, Any]) -> None:
+    await node.capture(row(), row(request_id="other", subject="", answered_unix_ms=9, answer="two"))
+    found = await node.thread.call(lambda opened: [one.id for one in opened.next_batch(9, 9999)])
+    await node.thread.call(lambda opened: opened.settle(found, []))
+    await node.erased.carry_out(told(**what))
+    assert node.places(b"visit#1") == set()
+    assert await node.thread.call(lambda opened: opened.example_of("digits", "other"))
+
+
 async def test_pages_that_an_earlier_release_freed_are_given_back(node: Node) -> None:
     import contextlib
     import sqlite3

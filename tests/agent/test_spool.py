@@ -144,14 +144,20 @@ def test_the_latest_truth_of_an_example_replaces_those_not_sent_yet(path: Path) 
     assert store.counts().captured == 1
 
 
-def test_a_spool_of_the_release_before_goes_on_with_all_that_it_holds(path: Path) -> None:
+@pytest.mark.parametrize("before", spool_schema.TABLES_BEFORE, ids=["with answers", "without answers", "with groups"])
+def test_a_spool_of_an_earlier_release_goes_on_with_all_that_it_holds(path: Path, before: tuple[str, ...]) -> None:
     path.parent.mkdir()
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        for statement in spool_schema.TABLES_BEFORE:
+        for statement in before:
             db.execute(statement)
         old = captured(1).row
         db.execute("INSERT INTO records VALUES (7, ?, ?, ?, ?)", (old.id, old.kind, old.example_id, old.body))
-        db.execute("INSERT INTO requests VALUES (3, 'digits', 'r1', ?)", (old.id,))
+        db.execute(
+            "INSERT INTO requests (seq, model, request_id, example_id) VALUES (3, 'digits', 'r1', ?)"
+            if "answer" not in before[2]
+            else "INSERT INTO requests VALUES (3, 'digits', 'r1', '', ?)",
+            (old.id,),
+        )
         db.execute("INSERT INTO counters VALUES ('captured', 12)")
     store = spool.Spool(path, SMALL)
     assert store.example_of("digits", "r1") == old.id

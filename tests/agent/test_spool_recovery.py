@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from spooled import SMALL, captured, drain
 
-from skerry.agent.capture import spool, spool_recovery
+from skerry.agent.capture import spool, spool_damage, spool_recovery, spool_shares
 from skerry.core import errors
 
 
@@ -88,7 +88,8 @@ def test_a_row_that_its_index_lost_is_damage_and_not_sent_for_ever(path: Path) -
     opened = object.__new__(spool.Spool)
     opened.path, opened._limits, opened._pending, opened._bytes = path, SMALL, 2, 200
     opened._db = sqlite3.connect(path, isolation_level=None)
-    with pytest.raises(spool.DamagedSpoolError, match="index"):
+    opened._shares = spool_shares.Shares(opened._db)
+    with pytest.raises(spool_damage.DamagedSpoolError, match="index"):
         opened.settle([captured(1).row.id], [])
     opened.close()
     assert len(drain(spool_recovery.open_spool(path, SMALL, moved_suffix="x"))) == 2

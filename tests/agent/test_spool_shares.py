@@ -62,7 +62,7 @@ def test_shares_are_right_after_a_restart_an_upload_and_a_commit_that_failed(
 
 def test_a_file_of_the_release_before_is_read_and_its_rows_make_room_like_a_class(path: Path) -> None:
     with sqlite3.connect(path) as db:
-        for statement in spool_schema._WITHOUT_GROUPS:
+        for statement in spool_schema.TABLES_BEFORE[0]:
             db.execute(statement)
         for number in range(80):
             row = captured(number, "old").row

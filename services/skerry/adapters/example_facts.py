@@ -11,11 +11,6 @@ def of_truth(truth: fleet_pb2.Truth) -> Facts:
     return Facts(truth.model, truth.node, truth.example_id, truth.request_id, "", _NO_TIME)
 
 
-def of_request(model: str, request_id: str, example_id: str, node: str) -> Facts:
-    """Of the example that was captured from a request, as far as the request's id says."""
-    return Facts(model, node, example_id, request_id, "", _NO_TIME)
-
-
 def of(example: fleet_pb2.Example, example_id: str, stored_unix_ms: int = 0) -> Facts:
     return Facts(
         example.model,

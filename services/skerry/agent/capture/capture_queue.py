@@ -249,7 +249,15 @@ class CaptureQueue:
         )
         row = spool.row(spool.EXAMPLE, example.SerializeToString(deterministic=True))
         answered = max(range(len(captured.local_logits)), key=captured.local_logits.__getitem__, default=0)
-        return spool.Captured(row, captured.model, captured.request_id, captured.answer, f"{captured.model} {answered}")
+        return spool.Captured(
+            row,
+            captured.model,
+            captured.request_id,
+            captured.answer,
+            f"{captured.model} {answered}",
+            captured.subject,
+            captured.answered_unix_ms,
+        )
 
     def _truth(self, truth: _Truth, example_id: str) -> spool.Row:
         message = fleet_pb2.Truth(

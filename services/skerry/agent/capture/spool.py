@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skerry.agent.capture import spool_erasing, spool_schema, spool_shares
+from skerry.agent.capture.spool_damage import DamagedSpoolError, translated
 from skerry.core import contract, erasures, errors
 
 EXAMPLE, TRUTH = 1, 2
 COUNTERS = ("captured", "dropped", "uploaded", "refused", "damaged", "held_back")
-# "No such table or column" and rows of the wrong type only happen to a file that was changed under us.
-_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_ERROR})
-Request = tuple[str, str, str, str]  # model, request id, answer, example id
+# model, request id, answer, example id, subject, answered_unix_ms (0: an earlier release did not say)
+Request = tuple[str, str, str, str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ class Captured:
     request_id: str
     answer: str = ""
     group: str = spool_shares.UNKNOWN
+    subject: str = ""
+    answered_unix_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,6 @@ class Counts:
     refused: int = 0
     damaged: int = 0
     held_back: int = 0
-
-
-class DamagedSpoolError(errors.IntegrityError):
-    """The file is not a whole spool; `spool_recovery` moves it aside."""
 
 
 def row(kind: int, body: bytes, example_id: str = "") -> Row:
@@ -91,7 +89,7 @@ class Spool:
         """Open or create `path`. Raises DamagedSpoolError when any page, index or table is not as it must be."""
         self.path, self._limits = path, limits
         self._pending = self._bytes = 0
-        with _translated(path):
+        with translated(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists() and not spool_schema.is_whole_pages(path.stat().st_size):
                 raise DamagedSpoolError(f"the spool {path} was cut off: {path.stat().st_size} bytes are no whole pages")
@@ -137,7 +135,7 @@ class Spool:
             for example in fitting:
                 self._insert(example.row, example.group)
                 if example.request_id:
-                    self._remember([(example.model, example.request_id, example.answer, example.row.id)])
+                    self._remember([_request(example)])
             self._bump("captured", len(fitting))
             self._bump("dropped", self._apply_bound())
         return len(batch) - len(fitting)
@@ -151,7 +149,7 @@ class Spool:
         )
         if answer is not None:
             query, names = f"{query} AND answer = ?", [*names, answer]
-        with _translated(self.path):
+        with translated(self.path):
             found = self._db.execute(f"{query} LIMIT 2", names).fetchall()
         if len(found) > 1:
             raise errors.RejectedError(
@@ -177,7 +175,7 @@ class Spool:
     def next_batch(self, max_records: int, max_bytes: int) -> Sequence[Row]:
         """The oldest rows that fit, in order; at least one when there is any. Damaged rows are removed and counted."""
         batch, damaged, size = list[Row](), list[Row](), 0
-        with _translated(self.path):
+        with translated(self.path):
             for found in self._db.execute("SELECT id, kind, example_id, body FROM records ORDER BY seq"):
                 candidate = Row(*found)
                 if not is_whole(candidate):
@@ -200,13 +198,13 @@ class Spool:
         """Remove what must not be kept, and its bytes; returns how many records that were."""
         with self._change():
             gone = spool_erasing.erase(self._db, rules, node)
-        with _translated(self.path):
+        with translated(self.path):
             self._measure()
             spool_erasing.scrub(self._db)
         return gone
 
     def counts(self) -> Counts:
-        with _translated(self.path):
+        with translated(self.path):
             stored = dict(self._db.execute("SELECT name, value FROM counters"))
         return Counts(self._pending, self._bytes, **{name: int(stored.get(name, 0)) for name in COUNTERS})
 
@@ -224,7 +222,7 @@ class Spool:
     def _change(self) -> Iterator[None]:
         """All or nothing: one transaction, one fsync."""
         before, shares = (self._pending, self._bytes), self._shares.copy()
-        with _translated(self.path):
+        with translated(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -245,8 +243,8 @@ class Spool:
                 self._shares.add(seq, group, len(new.body))
 
     def _remember(self, requests: Iterable[Request]) -> None:
-        query = "INSERT OR REPLACE INTO requests (model, request_id, answer, example_id) VALUES (?, ?, ?, ?)"
-        self._db.executemany(query, requests)
+        columns = "model, request_id, answer, example_id, subject, answered_unix_ms"
+        self._db.executemany(f"INSERT OR REPLACE INTO requests ({columns}) VALUES (?, ?, ?, ?, ?, ?)", requests)
         oldest = "DELETE FROM requests WHERE seq <= (SELECT max(seq) FROM requests) - ?"
         self._db.execute(oldest, (self._limits.max_requests,))
 
@@ -286,14 +284,5 @@ class Spool:
             self._db.execute(query, (counter, by))
 
 
-@contextlib.contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as exc:
-        code = getattr(exc, "sqlite_errorcode", None)  # none: text that is not UTF-8
-        if code is None or code & 0xFF in _DAMAGE:
-            raise DamagedSpoolError(f"the spool {path} is damaged: {exc}") from exc
-        raise errors.UnavailableError(f"the spool {path} cannot be used now: {exc}; free space") from exc
-    except OSError as exc:
-        raise errors.UnavailableError(f"the spool {path} cannot be used now: {exc.strerror}") from exc
+def _request(one: Captured) -> Request:
+    return one.model, one.request_id, one.answer, one.row.id, one.subject, one.answered_unix_ms

@@ -20,10 +20,11 @@ def erase(db: sqlite3.Connection, rules: erasures.Rules, node: str) -> int:
             gone.append(row_id)
             if kind == _EXAMPLE:
                 examples.add(example_id)
+    named = db.execute("SELECT seq, model, request_id, example_id, subject, answered_unix_ms FROM requests")
     requests = [
         seq
-        for seq, model, request_id, example_id in db.execute("SELECT seq, model, request_id, example_id FROM requests")
-        if example_id in examples or rules.match(example_facts.of_request(model, request_id, example_id, node))
+        for seq, model, request_id, example_id, subject, at_ms in named
+        if example_id in examples or rules.match(erasures.Facts(model, node, example_id, request_id, subject, at_ms))
     ]
     db.executemany("DELETE FROM records WHERE id = ?", [(row_id,) for row_id in gone])
     db.executemany("DELETE FROM requests WHERE seq = ?", [(seq,) for seq in requests])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from skerry.adapters.telemetry import logs
 from skerry.agent.capture import spool
+from skerry.agent.capture.spool_damage import DamagedSpoolError
 
 _MAX_GAPS = 2_000  # unreadable rows in a row before the rest is given up
 log = logs.logger("agent.salvage")
@@ -23,7 +24,7 @@ def open_spool(path: Path, limits: spool.Limits, *, moved_suffix: str) -> spool.
     """
     try:
         return spool.Spool(path, limits)
-    except spool.DamagedSpoolError as damage:
+    except DamagedSpoolError as damage:
         moved = path.with_name(f"{path.name}.damaged-{moved_suffix}")
         _rename(path, moved)
         try:
@@ -94,9 +95,11 @@ def _rows(db: sqlite3.Connection) -> Iterator[spool.Row]:
 def _requests(db: sqlite3.Connection) -> Iterator[spool.Request]:
     with contextlib.suppress(sqlite3.Error):
         columns = [name for (name,) in db.execute("SELECT name FROM pragma_table_info('requests')")]
-        answer = "answer" if "answer" in columns else "''"  # a file of the release before
-        for values in db.execute(f"SELECT model, request_id, {answer}, example_id FROM requests ORDER BY seq"):
-            if all(isinstance(text, str) for text in values):
+        lacking = {"answer": "''", "subject": "''", "answered_unix_ms": "0"}  # in a file of an earlier release
+        answer, subject, at = (name if name in columns else none for name, none in lacking.items())
+        query = f"SELECT model, request_id, {answer}, example_id, {subject}, {at} FROM requests ORDER BY seq"
+        for values in db.execute(query):
+            if all(isinstance(text, str) for text in values[:5]) and isinstance(values[5], int):
                 yield values
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from skerry.agent.capture import spool, spool_recovery
+from skerry.agent.capture.spool_damage import DamagedSpoolError
 
 T = TypeVar("T")
 
@@ -53,7 +54,7 @@ class SpoolThread:
         try:
             opened = self._open()
             return use(opened), opened.counts()
-        except spool.DamagedSpoolError:
+        except DamagedSpoolError:
             self._close()
             opened = self._open()
             return use(opened), opened.counts()
