@@ -29,6 +29,7 @@ _STEP_S = 0.1  # of a pass at a time, for the thread has other work
 _AGAIN_S = 2.0  # until the pass that is to find nothing any more
 _MENDED_S = 60.0  # until what could not be searched is tried again
 _ROWS_AT_ONCE = 256
+_RETENTION = "retention"  # in the place of an Erasure's uid
 
 _log = logs.logger("curator")
 
@@ -90,6 +91,21 @@ class Erasing:
         for name, erasure in list(found.items()):
             if erasure in by_name:
                 self._remove([_Meant(model, name, [self._work(*by_name[erasure])])])
+
+    def retire(self, model: str, names: Sequence[str]) -> int:
+        """Remove examples that are kept no longer, and every part that holds one, also of a call that was broken off;
+        returns how many examples and parts that were. Raises UnavailableError."""
+        kept = Erasure(f"retention-{model}", erasures.REQUEST, "", model)
+        work = self._work(_RETENTION, kept)
+        for at in range(0, len(names), _ROWS_AT_ONCE):
+            self._remove([_Meant(model, name, [work]) for name in names[at : at + _ROWS_AT_ONCE]])
+        if not work.ids:
+            return 0
+        for _ in self._parts([work]):
+            pass
+        self._store.forget_rows(kept.name)
+        self._blobs.delete(contract.erasure_path(kept.name))
+        return work.progress.examples + work.progress.parts
 
     def _run(self, running: Sequence[tuple[str, Erasure]]) -> Iterator[None]:
         works = [self._work(uid, erasure) for uid, erasure in running]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from skerry.core import erasures, label_backlog, set_aside
 from skerry.core.contributions import Fleet
+from skerry.core.example_retention import KeepExamples
 from skerry.curator import example_store, examples, labels
 from skerry.curator.backlog import WaitingExamples
 from skerry.curator.captured_rows import CapturedRows
@@ -44,6 +45,7 @@ class ModelState:
         self.captured_rows = CapturedRows(max_captured_bytes)
         self.base_digest: str | None = None
         self.fleet = Fleet(0)
+        self.keep_examples = KeepExamples()
         self.loaded = False  # the first scan is over: counts are whole
         self.scan_wanted = True
         self.scan: Iterator[example_store.StoredExample] | None = None

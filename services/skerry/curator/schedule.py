@@ -12,7 +12,17 @@ from skerry.adapters.blobs.protocol import SharedBlobs
 from skerry.adapters.fleetstate.protocol import FleetState
 from skerry.adapters.objects.protocol import Object, Objects
 from skerry.adapters.telemetry import logs, on_change
-from skerry.core import comparisons, contract, contributions, erasures, errors, exclusions, membership, specs
+from skerry.core import (
+    comparisons,
+    contract,
+    contributions,
+    erasures,
+    errors,
+    example_retention,
+    exclusions,
+    membership,
+    specs,
+)
 from skerry.curator import dataset_retention, datasets, erasing, label_task
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.model_state import NOTHING_ERASED, ModelState
@@ -51,7 +61,7 @@ class Schedule:
         self._excluded: frozenset[str] = frozenset()
         self._erasures: dict[str, erasures.Erasure] = {}  # by uid
         self._rules = NOTHING_ERASED
-        self._erasing = erasing.Erasing(blobs, monotonic, clock)
+        self._erasing, self._clock = erasing.Erasing(blobs, monotonic, clock), clock
         self._retention = dataset_retention.DatasetRetention(objects, blobs, monotonic, settings.keep_datasets_seconds)
         self._report_at_s = self._rescan_at_s = self._retry_refused_at_s = self._retention_at_s = float("-inf")
 
@@ -72,8 +82,9 @@ class Schedule:
                 self._guard("reading", self._report, state)
         if now >= self._retention_at_s:
             self._retention_at_s = now + min(_RETENTION_S, self._settings.keep_datasets_seconds / 2)
-            for model, state in self._models.items():
+            for model, state in list(self._models.items()):
                 self._guard(f"old datasets of {model}", self._remove_old_datasets, state)
+                self._guard(f"old examples of {model}", self._remove_old_examples, state)
 
     def publish_now(self) -> None:
         """Publish what changed, whether due or not: before the process ends."""
@@ -133,7 +144,7 @@ class Schedule:
             state = ModelState(task, publisher, queue, self._settings.max_captured_bytes, self._excluded, self._rules)
             self._models[name] = state
         state.base_digest = model.dataset_digest or None
-        state.fleet = fleet
+        state.fleet, state.keep_examples = fleet, model.keep_examples
 
     def _scan(self, now: float) -> None:
         if now >= self._retry_refused_at_s:
@@ -157,6 +168,18 @@ class Schedule:
         """Not before it is known what the newest dataset is."""
         if state.published is not None:
             self._retention.sweep(state.task.model, state.published.digest, state.held_parts)
+
+    def _remove_old_examples(self, state: ModelState) -> None:
+        """What the model knows of its rows is read again when any went."""
+        model, folder = state.task.model, contract.examples_folder(state.task.model)
+        if not state.keep_examples:
+            return
+        stored = [
+            example_retention.Stored(entry.path.rpartition("/")[2], entry.size_bytes, int(1000 * entry.modified_unix_s))
+            for entry in self._blobs.entries(folder)
+        ]
+        if self._erasing.retire(model, example_retention.due(stored, state.keep_examples, self._clock())):
+            del self._models[model]
 
     def _report(self, state: ModelState) -> None:
         counts, published = state.captured_rows.counts, state.published

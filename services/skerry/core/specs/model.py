@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from skerry.core import balancing, errors, gates, offload, preprocessing, sampling
+from skerry.core.example_retention import FOR_EVER, KeepExamples
 from skerry.core.privacy import OPEN, Privacy
 from skerry.core.specs import task, warn
 from skerry.core.specs.privacy import privacy_fields
@@ -120,6 +121,7 @@ class EdgeModel:
     gates: gates.GatePolicy
     rollout: RolloutStrategy
     retention: int = 3
+    keep_examples: KeepExamples = FOR_EVER
     warn: WarnPolicy | None = None
     privacy: Privacy = OPEN
 
@@ -181,6 +183,7 @@ def _edge_model(name: str, reader: Reader) -> EdgeModel:
         gates=reader.inner("gates", lambda inner: _gates(inner, answered)),
         rollout=reader.inner("rollout", strategy),
         retention=reader.integer("retention", 3, 2, 20),
+        keep_examples=reader.inner("keepExamples", _keep_examples),
         warn=warn.warn_of(reader, answered, row.shape),
         privacy=_privacy(reader, row),
     )
@@ -251,6 +254,10 @@ def retrain_fields(reader: Reader) -> RetrainSpec:
         timeout_s=reader.integer("timeoutSeconds", default.timeout_s, 1, 30 * 86_400),
         template=reader.inner("template", template_fields),
     )
+
+
+def _keep_examples(reader: Reader) -> KeepExamples:
+    return KeepExamples(reader.integer("days", 0, 0, 36_500), reader.integer("bytes", 0, 0, 2**50))
 
 
 def _gates(reader: Reader, answered: Task) -> gates.GatePolicy:
