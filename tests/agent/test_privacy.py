@@ -15,10 +15,13 @@ import pytest
 from agent_cascade import OPEN_POLICY, SURE, UNSURE
 from agent_world import Fetch, Node, Version, bring_up, desired
 
+from skerry.agent import warning_watch
 from skerry.agent.sync import desired_state
 from skerry.agent.update import ledger
 from skerry.core import errors, feedback, offload, privacy, redaction, specs
 from skerry.core.privacy import Keep, Leave, Privacy
+from skerry.core.residuals import Residual
+from skerry.core.warnings import TruthSource, WarnPolicy
 from skerry.serving.predictor import Context, predict
 
 V1 = Version(1)
@@ -191,3 +194,17 @@ def test_a_private_decision_is_no_failure_of_the_link() -> None:
     question = offload.Question(confidence=0.1, threshold=0.5, rows=1, remaining_s=None, has_teacher=True)
     state = offload.State.start(policy, 0.0)
     assert offload.decide(question, policy, state, now_s=1.0) == (offload.PRIVATE, state)
+
+
+def test_warnings_of_a_private_model_are_shown_on_the_node_and_told_to_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    watch = warning_watch.WarningWatch(lambda: 1_000_000)
+    watch.may_leave = lambda model: model != "private"
+    with caplog.at_level(logging.INFO):
+        for model in ("private", "open"):
+            watch.set_policy(model, WarnPolicy(above=2.0, over_at=1.0, readings=3, truth=TruthSource.FEEDBACK))
+            for _ in range(3):
+                watch.settled(model, "sha256:1", "plant", Residual(9.125, 0.0), 0, "kWh")
+    assert {one.model for one in watch.raised()} == {"private", "open"}
+    assert [one.model for one in watch.tellable()] == ["open"]
+    told = {record.__dict__["fields"]["model"]: str(record.__dict__) for record in caplog.records}
+    assert "kWh" in told["open"] and "kWh" not in told["private"]

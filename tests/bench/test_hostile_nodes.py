@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from bench import hostile_nodes
-from skerry.core import datasets, digests, gates
+from skerry.adapters import dataset_store
+from skerry.core import contributions, datasets, digests, gates
 from skerry.trainer import baseline
 
 pytestmark = pytest.mark.long
@@ -49,3 +50,19 @@ def test_a_flood_of_flipped_truths_is_set_aside_and_its_share_is_bounded(world: 
     assert verdict.outcome is not gates.Outcome.FAIL, verdict.reason
     assert told.set_aside > 1400 and told.train + told.holdout < 400
     assert world.accuracy(version) > 0.93
+
+
+def test_of_no_class_the_hostile_node_gives_more_than_its_share_and_honest_rare_rows_stay(
+    world: hostile_nodes.World,
+) -> None:
+    """Most of its flood says one class: in the rows to train on it has a quarter of each at most."""
+    *others, last = world.honest
+    hostile = hostile_nodes.one_class(last, others, np.random.default_rng(0))
+    dataset = world.publish([*others, hostile])
+    parts = [dataset_store.read_part(world.blobs, dataset, part) for part in dataset.select("train")]
+    label = np.concatenate([np.where(rows.y >= 0, rows.y, rows.soft.argmax(axis=1)) for rows in parts])
+    mine = np.concatenate([rows.node for rows in parts]) == hostile_nodes.HOSTILE.encode()
+    for one in range(len(hostile_nodes.NAMES)):
+        given, whole = int((mine & (label == one)).sum()), int((label == one).sum())
+        assert given <= max(contributions.FLOOR, contributions.SHARE * whole), hostile_nodes.NAMES[one]
+    assert not any(rows.left_out for node, rows in dataset.nodes.items() if node != hostile_nodes.HOSTILE)

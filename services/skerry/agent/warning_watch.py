@@ -59,6 +59,7 @@ class WarningWatch:
         self.watches = False
         self.not_kept = 0
         self.totals: collections.Counter[str] = collections.Counter()  # raised, by model
+        self.may_leave: Callable[[str], bool] = lambda model: True  # may what is said of a model's rows leave the node?
         self._policies: dict[str, WarnPolicy] = {}
         self._quiet: collections.OrderedDict[Key, _Series] = collections.OrderedDict()
         self._raised: dict[Key, _Series] = {}
@@ -88,6 +89,10 @@ class WarningWatch:
         for key in [key for key, series in self._raised.items() if series.heard_unix_ms < silent_ms]:
             del self._raised[key]
         return [series.raised for series in self._raised.values() if series.raised is not None]
+
+    def tellable(self) -> Sequence[Raised]:
+        """Of these what the cloud may hear of."""
+        return [one for one in self.raised() if self.may_leave(one.model)]
 
     def answered(self, manifest: Manifest, digest: str, request: InferRequest, outputs: NDArray[Any]) -> None:
         """One local answer, before it is given: what it reads is the truth of the one before it."""
@@ -161,6 +166,8 @@ class WarningWatch:
         self._budget = left
         tell = log.warning if change is Change.RAISED else log.info
         event = "warning_raised" if change is Change.RAISED else "warning_over"
+        if not self.may_leave(key[0]):
+            text = "privacy keeps the numbers on the node: `skerry warnings` shows them there"
         tell(event, model=key[0], series=key[1], series_unix_ms=series_ms, digest=digest, message=text)
 
 

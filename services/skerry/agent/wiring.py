@@ -128,6 +128,7 @@ def open_serving(settings: Settings) -> Serving:
     remote = RemoteModel(settings.teacher, credentials=credentials) if settings.teacher else None
     floor = privacy_floor.read(settings.privacy) if settings.privacy else privacy.NO_FLOOR
     cascade = Cascade(DataPlane(registry, instruments), remote, sample, load, residual_memory, watch, floor)
+    watch.may_leave = lambda model: cascade.privacy_of(model).leave is privacy.Leave.CLOUD
     loader = activation.RegistryLoader(registry, cascade)
     return Serving(
         instruments, memory, registry, remote, cascade, spool_thread, queue, load, loader, edge, watch, erased, boot_id

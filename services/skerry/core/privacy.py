@@ -113,8 +113,8 @@ def conflicts(privacy: Privacy, policy: offload.OffloadPolicy, capture: sampling
         found.append("privacy.keep is Nothing, so no node keeps what offload's shares ask for, and nothing is learned")
     elif wants_rows and privacy.leave is not Leave.CLOUD:
         found.append(
-            f"privacy.leave is {privacy.leave}, so what offload's shares ask for stays on its node, and no run learns "
-            "from it"
+            f"privacy.leave is {privacy.leave}, so no node keeps what offload's shares ask for, and no run learns "
+            "from nodes"
         )
     elif wants_rows and privacy.keep is Keep.FEATURES:
         found.append("privacy.keep is Features, so truths count for rollouts, and no run learns from nodes")

@@ -63,7 +63,7 @@ class Reporter:
             spool=spool_state(self._spool_thread),
             serving_address=facts.serving_address,
             erased_up_to=self._erased_up_to(),
-            warnings=[warning_message(one) for one in self._watch.raised()[-contract.MAX_NODE_WARNINGS :]],
+            warnings=[warning_message(one) for one in self._watch.tellable()[-contract.MAX_NODE_WARNINGS :]],
         )
 
     def _models(self, requests: Mapping[str, int]) -> list[fleet_pb2.ModelReport]:
