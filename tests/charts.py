@@ -135,13 +135,14 @@ SETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             "nodeName": "press-7",
             "clientAccess": "loadBalancer",
             "feedback": {"accept": "Token,Secret", "existingSecret": "site"},
+            "privacy": {"configMap": "site-privacy"},
             "persistence": {"storageClass": "-"},
         },
     ),
     "edge-nulls": (
         "skerry-edge",
         EDGE
-        | dict.fromkeys([*_NULLS, "resources", "agent", "service", "persistence", "joined", "teacher", "token", "nodeName", "offload"]),  # noqa: E501
+        | dict.fromkeys([*_NULLS, "resources", "agent", "service", "persistence", "joined", "teacher", "token", "nodeName", "offload", "privacy"]),  # noqa: E501
     ),
 }  # fmt: skip
 

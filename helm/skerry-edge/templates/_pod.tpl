@@ -60,6 +60,9 @@
 {{- if $feedback.existingSecret }}
 - {name: SKERRY_FEEDBACK_SECRET_FILE, value: /etc/skerry/feedback/secret}
 {{- end }}
+{{- if (.Values.privacy | default dict).configMap }}
+- {name: SKERRY_PRIVACY, value: /etc/skerry/privacy/privacy.yaml}
+{{- end }}
 - {name: SKERRY_LOG_LEVEL, value: {{ .Values.logLevel | default "INFO" | quote }}}
 {{- with .Values.proxy }}
 {{- if or .http .https }}
@@ -176,6 +179,9 @@ spec:
       volumeMounts:
         - {name: tmp, mountPath: /tmp}
         - {name: join, mountPath: /etc/skerry/join, readOnly: true}
+        {{- if (.Values.privacy | default dict).configMap }}
+        - {name: privacy, mountPath: /etc/skerry/privacy, readOnly: true}
+        {{- end }}
         {{- if (.Values.feedback | default dict).existingSecret }}
         - {name: feedback, mountPath: /etc/skerry/feedback, readOnly: true}
         {{- end }}
@@ -193,6 +199,10 @@ spec:
     # A node that has its certificate needs no token any more: the Secret may be taken away.
     - name: join
       secret: {secretName: {{ include "edge.tokenSecret" . }}, optional: true, defaultMode: 0440}
+    {{- with (.Values.privacy | default dict).configMap }}
+    - name: privacy
+      configMap: {name: {{ . }}}
+    {{- end }}
     {{- with (.Values.feedback | default dict).existingSecret }}
     - name: feedback
       secret: {secretName: {{ . }}, items: [{key: secret, path: secret}], defaultMode: 0440}
