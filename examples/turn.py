@@ -16,7 +16,7 @@ from skerry.cli.demo.event_log import Snapshot
 from skerry.cli.demo.session import write_json
 from skerry.core import errors
 
-RUN_S, ROLLOUT_S, POLICY_S, VERDICT_S = 900.0, 180.0, 60.0, 240.0
+RUN_S, ROLLOUT_S, POLICY_S, VERDICT_S = 3600.0, 180.0, 60.0, 240.0
 LOOK_EVERY = 25  # answers
 Note = Callable[[str], None]
 
