@@ -1,26 +1,19 @@
-"""The short form of the examples, for everybody: no data set and no process. On a synthetic series (a day's sine with
-noise, named as such) the base is imported by the command, a version is trained, judged and shipped by the trainer's own
-cycle, and its file answers the final through the serving runtime."""
+"""The short form of the examples on a synthetic series with gaps (a day's sine with noise): what is left out is
+counted, what is asked has the form of what was imported, and rows say what they are of."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import short_form
 from cli_system import StillSystem
 
-from examples import float_network, results, rows, scenario, score, spans
-from examples.client import Answer
+from examples import float_network, results, rows, score, spans
 from examples.loop import Played
 from examples.scenario import Bar, Scenario
-from skerry.adapters import blobs as blob_store
-from skerry.cli import model_file
 from skerry.cli.importing.series import Choices
-from skerry.core import contract, manifest, specs
 from skerry.core.tasks import Forecast
-from skerry.trainer import cycle
-from skerry.trainer.shipped import Shipped
 
 NOISE, DAYS = 6.0, 90
 MODEL = """
@@ -58,11 +51,9 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Scenario:
 
 @pytest.fixture(scope="module")
 def cut(example: Scenario, tmp_path_factory: pytest.TempPathFactory) -> spans.Spans:
-    return spans.cut(example, example.folder / "sine.csv", model_of(example), tmp_path_factory.mktemp("spans"))
-
-
-def model_of(example: Scenario) -> specs.EdgeModel:
-    return specs.parse_edge_model(*model_file.read(example.model_file))
+    return spans.cut(
+        example, example.folder / "sine.csv", short_form.model_of(example), tmp_path_factory.mktemp("spans")
+    )
 
 
 def test_spans_share_no_moment_and_what_is_left_out_of_the_final_is_counted(
@@ -82,8 +73,7 @@ def test_spans_share_no_moment_and_what_is_left_out_of_the_final_is_counted(
 def system(tmp_path_factory: pytest.TempPathFactory, example: Scenario, cut: spans.Spans) -> StillSystem:
     state = tmp_path_factory.mktemp("state")
     made = StillSystem(state)
-    made.good("models", "apply", example.model_file)
-    made.good("datasets", "import", cut.base, "--model", "sine", *scenario.options(example.choices))
+    short_form.imported(made, example, cut)
     return made
 
 
@@ -94,7 +84,7 @@ def test_what_is_asked_has_the_form_of_what_was_imported(
     imported = np.concatenate([rows.x for rows in system.dataset("sine")[1].values()])
     times = np.concatenate([rows.time for rows in system.dataset("sine")[1].values()])
     early = Scenario(**{**fields(example), "base_share": 0.05, "final_share": 0.5})
-    asked = spans.cut(early, example.folder / "sine.csv", model_of(example), tmp_path).replay
+    asked = spans.cut(early, example.folder / "sine.csv", short_form.model_of(example), tmp_path).replay
     _, ours, theirs = np.intersect1d(asked.time, times, return_indices=True)
     assert len(ours) > 600
     np.testing.assert_array_equal(asked.x[ours], imported[theirs])
@@ -103,13 +93,12 @@ def test_what_is_asked_has_the_form_of_what_was_imported(
 def test_a_version_of_the_base_answers_the_final_within_its_bars(
     system: StillSystem, example: Scenario, cut: spans.Spans
 ) -> None:
-    model = model_of(example)
+    model = short_form.model_of(example)
     assert isinstance(model.task, Forecast)
-    digest = system.objects.get("EdgeModel", "sine").spec["datasetDigest"]
-    verdict = cycle.run(cycle.ResolvedRun("first", model, model.retrain, digest, None), system.blobs, None)
-    assert verdict is not None and verdict.passed, verdict
-    version = shipped(system, "first")
-    answers = answered(version, model.task, cut.final)
+    verdict = short_form.trained(system, model, "first")
+    assert verdict.passed, verdict
+    version = short_form.shipped(system, "first")
+    answers = short_form.answered(version, model.task, cut.final)
     before = float_network.network(system.blobs, "first")
     float_mae = float_network.error(before, answers, cut.final, model)
     played = Played(final=answers, run="first", runs=["first"], float_mae=float_mae)
@@ -124,21 +113,3 @@ def test_a_version_of_the_base_answers_the_final_within_its_bars(
 
 def fields(example: Scenario) -> dict[str, Any]:
     return {name: getattr(example, name) for name in example.__dataclass_fields__}
-
-
-def shipped(system: StillSystem, run: str) -> Shipped:
-    proposal = system.blobs.read(contract.proposal_path(run), max_bytes=1 << 20)
-    made = manifest.from_json(blob_store.fetch(system.blobs, json.loads(proposal)["digest"], 1 << 20))
-    return Shipped(made, blob_store.fetch(system.blobs, made.files["model"].digest, 1 << 20))
-
-
-def answered(version: Shipped, task: Forecast, asked: spans.Asked) -> list[Answer]:
-    """As an agent tells them."""
-    outputs = version.logits(asked.x)
-    low, high = task.interval(outputs)
-    sure = task.confidences(outputs, version.manifest.confidence)
-    steps = zip(task.medians(outputs).tolist(), low.tolist(), high.tolist(), sure, strict=True)
-    return [
-        Answer(index, f"final-{index}", "edge-1", "b", certain, tuple(value), tuple(below), tuple(above), "token")
-        for index, (value, below, above, certain) in enumerate(steps)
-    ]
