@@ -89,6 +89,7 @@ def test_a_row_that_its_index_lost_is_damage_and_not_sent_for_ever(path: Path) -
     opened.path, opened._limits, opened._pending, opened._bytes = path, SMALL, 2, 200
     opened._db = sqlite3.connect(path, isolation_level=None)
     opened._shares = spool_shares.Shares(opened._db)
+    opened._shares = spool_shares.Shares(opened._db)
     with pytest.raises(spool_damage.DamagedSpoolError, match="index"):
         opened.settle([captured(1).row.id], [])
     opened.close()
