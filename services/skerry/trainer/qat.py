@@ -9,7 +9,6 @@ per channel). Only the weights are taken over: the copy leaves by the same expor
 import copy
 import logging
 import warnings
-from dataclasses import replace
 
 import torch
 from torch import nn
@@ -18,23 +17,17 @@ from skerry.core import errors
 from skerry.nets import training
 from skerry.nets.training import Objective, OnEpoch, Recipe, Samples
 
-SHARE_OF_EPOCHS, SHARE_OF_PACE = 0.5, 0.2  # of what the network was trained with: it is nearly there
-
 
 def train(
     network: nn.Module, samples: Samples, recipe: Recipe, on_epoch: OnEpoch, objective: Objective, *, keep_head: bool
 ) -> nn.Module:
-    """A copy of `network` that was trained on with rounded weights and activations, itself in float. `keep_head`: its
-    last dense layer is not rounded. Raises InputError when the network cannot be captured as a graph."""
+    """A copy of `network` that was trained on, as long and at the same pace as before, with rounded weights and
+    activations, itself in float. `keep_head`: its last dense layer is not rounded. Raises InputError when the network
+    cannot be captured as a graph."""
     refined = copy.deepcopy(network)
-    careful = replace(
-        recipe,
-        epochs=max(1, round(recipe.epochs * SHARE_OF_EPOCHS)),
-        learning_rate=recipe.learning_rate * SHARE_OF_PACE,
-    )
     training.prepare(recipe.seed)
     rounding = _with_rounding(refined, samples, keep_head=keep_head)
-    training.train(rounding, samples, careful, on_epoch, objective)
+    training.train(rounding, samples, recipe, on_epoch, objective)
     learned = rounding.state_dict()
     own = {name: learned[name] for name in refined.state_dict() if name in learned}
     if len(own) != len(refined.state_dict()):
