@@ -233,3 +233,20 @@ async def test_while_another_one_holds_the_name_the_metric_says_so() -> None:
     async with agent_fakes.running(link.sync.run()):
         await agent_fakes.until(lambda: link.sync.has_name_conflict)
         assert not link.sync.is_connected
+
+
+async def test_a_version_whose_golden_set_was_erased_is_not_kept_beside_the_one_that_serves(tmp_path: Path) -> None:
+    node, serving = Node(tmp_path / "a", Fetch(V1, V2)), await agent_cascade.ready(tmp_path / "b")
+    async with agent_fakes.running(node.updater.run()):
+        await bring_up(node, V1, 1)
+        await bring_up(node, V2, 2)
+    applier = desired_state.Applier(node.updater, serving.cascade, agent_fakes.nothing_erased(tmp_path))
+    before = node.updater.ledger.pointers("digits")
+    assert before.last_known_good is not None and before.last_known_good.digest == V1.digest
+    told = desired(V2)
+    told.retired.extend([V1.digest, V2.digest])
+    await applier.apply(told)
+    pointers = node.updater.ledger.pointers("digits")
+    assert pointers.last_known_good is None
+    assert pointers.active is not None and pointers.active.digest == V2.digest  # what serves goes on
+    assert [slot.digest for slot in node.updater._versions.whole_slots()] == [V2.digest]

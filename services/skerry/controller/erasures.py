@@ -24,8 +24,8 @@ DATA_ERASED = "DataErased"  # why a run ended
 class Erasures:
     """Remembers what never changes: documents of erasures that storage is done with, and datasets of versions."""
 
-    def __init__(self, store: Store, blobs: Blobs) -> None:
-        self._store, self._blobs = store, blobs
+    def __init__(self, store: Store, blobs: Blobs, golden: golden_sets.GoldenSets) -> None:
+        self._store, self._blobs, self._golden_sets = store, blobs, golden
         self._done: dict[str, Progress] = {}  # by uid
         self._trained_on: dict[str, str] = {}  # dataset, by name of a version
 
@@ -71,7 +71,7 @@ class Erasures:
             status["versions"] = self._learned(progress)
         waiting = self._waiting(erasure, _number(thing))
         status |= {"waiting": len(waiting), "waitingNodes": waiting[:MAX_NODES]}
-        told = [_storage(progress), self._golden(thing, erasure, progress, status), _nodes(waiting)]
+        told = [_storage(progress), self._golden(thing, erasure, progress, status, now_ms), _nodes(waiting)]
         for kind, is_true, reason, message in told:
             status = condition_json.with_condition(status, kind, _word(is_true), reason, message, now_ms)
         is_complete = all(is_true for _, is_true, _, _ in told)
@@ -81,12 +81,17 @@ class Erasures:
             condition_json.with_condition(status, erasures.COMPLETE, _word(is_complete), reason, message, now_ms),
         )
 
-    def _golden(self, thing: Object, erasure: Erasure, progress: Progress | None, status: dict[str, Any]) -> "_Told":
+    def _golden(
+        self, thing: Object, erasure: Erasure, progress: Progress | None, status: dict[str, Any], now_ms: int
+    ) -> "_Told":
         """Once storage is done: which versions' golden sets hold an erased row."""
         if progress is None or not progress.is_done:
             return erasures.GOLDEN, False, "Waiting", "storage is searched first"
         inputs = golden_sets.erased_inputs(self._blobs, thing.name)
-        held = golden_sets.search(self._blobs, self._store.list("ModelVersion"), inputs, erasure.model)
+        held = self._golden_sets.search(inputs, erasure.model)
+        if held:
+            self._golden_sets.retire(held, now_ms=now_ms)
+            held = self._golden_sets.search(inputs, erasure.model)
         status["goldenSets"] = [
             {"version": one.version, "digest": one.digest, "rows": one.rows, "message": _holds(one)} for one in held
         ]
@@ -173,7 +178,7 @@ def _word(is_true: bool) -> str:
     return "True" if is_true else "False"
 
 
-_REPLACE = "retrain and roll out a version without them; they go with the last node that keeps the old one"
+_REPLACE = "roll out another version (`skerry retrain`; an import anew); they go when nothing uses the old one"
 
 
 def _holds(one: golden_sets.Held) -> str:

@@ -48,7 +48,7 @@ class Publisher:
     def __init__(self, store: Store, blobs: Blobs, repository: trust.Repository) -> None:
         self._store = store
         self._blobs = blobs
-        self._repository = repository
+        self.repository = repository
 
     def publish_run(self, run: Object, *, now_ms: int) -> Outcome:
         """Publish the proposal of `run` if its gates passed. Raises IntegrityError or InputError when it is not what it
@@ -74,7 +74,7 @@ class Publisher:
             _check_names(spec)
             model = self._store.get("EdgeModel", spec.model)
             specs.parse_edge_model(model.name, model.spec)
-            signed = self._repository.find_version(spec.target_path)
+            signed = self.repository.find_version(spec.target_path)
             self._check_interface(model, self._check_signed(version, signed))
         except errors.NotFoundError as exc:
             self._refuse(version, "NotReady", str(exc), now_ms)
@@ -83,7 +83,7 @@ class Publisher:
         except (errors.IntegrityError, errors.InputError) as exc:
             self._refuse(version, "NotTrusted", str(exc), now_ms)
         else:
-            self._repository.publish(now=_time(now_ms))
+            self.repository.publish(now=_time(now_ms))
             self.make_available(version, now_ms=now_ms)
 
     def make_available(self, version: Object, *, now_ms: int) -> None:
@@ -119,7 +119,7 @@ class Publisher:
         while True:
             number = 1 + max(
                 int(self._store.get("EdgeModel", model).status.get("releaseCounter", 0)),
-                self._repository.highest_version(model),
+                self.repository.highest_version(model),
                 *(_number(version) for version in versions),
                 0,
             )
@@ -133,7 +133,7 @@ class Publisher:
                 ]
 
     def _sign(self, version: Object, candidate: proposals.Candidate, now_ms: int) -> None:
-        self._repository.add_version(
+        self.repository.add_version(
             trust_store.RETRAINED,
             version.spec["model"],
             int(version.spec["version"]),
@@ -141,7 +141,7 @@ class Publisher:
             candidate.contents,
             now=_time(now_ms),
         )
-        self._repository.publish(now=_time(now_ms))
+        self.repository.publish(now=_time(now_ms))
 
     def _check_interface(self, model: Object, version: manifest.Manifest) -> None:
         """A version fits its EdgeModel and the stable version, which may be older than an edit of the EdgeModel: either
@@ -163,8 +163,8 @@ class Publisher:
         if known is None:
             return None
         try:
-            signed = self._repository.find_version(str(known.spec["targetPath"]))
-            return manifest.from_json(self._repository.read_target(signed, trust.MANIFEST))
+            signed = self.repository.find_version(str(known.spec["targetPath"]))
+            return manifest.from_json(self.repository.read_target(signed, trust.MANIFEST))
         except errors.NotFoundError:
             log.warning("stable_version_has_no_files", name=version)
             return None
@@ -176,7 +176,7 @@ class Publisher:
             raise errors.IntegrityError(
                 f"{version.name} says {spec['digest']}, but {signed.target_path} is signed as {signed.digest}"
             )
-        data = self._repository.read_target(signed, trust.MANIFEST)
+        data = self.repository.read_target(signed, trust.MANIFEST)
         parsed = manifest.from_json(data)
         if parsed.model != spec["model"] or manifest.digest_of(data) != spec["digest"]:
             raise errors.IntegrityError(f"the signed manifest of {version.name} is of model {parsed.model!r}")
@@ -185,7 +185,7 @@ class Publisher:
                 raise errors.IntegrityError(f"{signed.target_path}/{file.name} is named by its manifest and not signed")
             if f"sha256:{signed.files[file.name][0]}" != file.digest:
                 raise errors.IntegrityError(f"{signed.target_path}/{file.name} is signed with another digest")
-            self._repository.read_target(signed, file.name)
+            self.repository.read_target(signed, file.name)
         return parsed
 
     def _refuse(self, version: Object, reason: str, message: str, now_ms: int) -> None:

@@ -17,6 +17,7 @@ from skerry.core import errors, specs
 log = logs.logger("controller")
 
 RETIRED = "Retired"
+ERASED = "Erased"  # its golden set held what was erased
 
 
 def surplus(versions: Sequence[Object], in_use: set[str], keep: int) -> list[Object]:
@@ -69,7 +70,8 @@ def retire(store: Store, repository: trust.Repository, *, now_ms: int, now: date
     retired = {
         str(version.spec["targetPath"])
         for version in store.list("ModelVersion")
-        if condition_json.has(version.status, "Available", "False", RETIRED) and version.spec.get("source") == "Trained"
+        if any(condition_json.has(version.status, "Available", "False", why) for why in (RETIRED, ERASED))
+        and version.spec.get("source") == "Trained"
     }
     if listed := retired & repository.listed("retrained"):
         repository.retire(listed, now=now)

@@ -13,7 +13,7 @@ from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.objects.protocol import Object
 from skerry.adapters.telemetry import logs
-from skerry.controller import condition_json, erasures, publish, run_plan, stopwatch
+from skerry.controller import condition_json, erasures, golden_sets, publish, run_plan, stopwatch
 from skerry.controller.jobs.protocol import Jobs, Order, State
 from skerry.controller.run_plan import Action, Step
 from skerry.controller.store import Store
@@ -46,7 +46,7 @@ class Runs:
         self._publisher = publisher
         self._max_jobs = max_jobs
         self._ends_jobs = ends_jobs
-        self.erasures = erasures.Erasures(store, blobs)
+        self.erasures = erasures.Erasures(store, blobs, golden_sets.GoldenSets(store, blobs, publisher.repository))
         self._stopwatch = stopwatch.RunStopwatch()
         self._settled: set[str] = set()  # ended runs of which nothing is left, so far as this process knows
         self._failed_starts: dict[str, tuple[int, str]] = {}  # when, and why

@@ -8,7 +8,7 @@ from skerry.adapters.telemetry import logs
 from skerry.agent.cascade import Cascade
 from skerry.agent.erased import Erased
 from skerry.agent.update import updater
-from skerry.agent.update.ledger import Ledger
+from skerry.agent.update.ledger import Ledger, Pointers
 from skerry.core import errors, privacy, specs
 from skerry.proto import fleet_pb2
 
@@ -36,12 +36,24 @@ class Applier:
         }
         if await self._erased.carry_out(desired):
             self._updater.changed.set()
+        if desired.retired:
+            await self._forget(frozenset(desired.retired))
         for model, policy in taken.items():
             if policy:
                 await self._updater.write(self._updater.ledger.set_policy, model, policy)
         for one in desired.assignments:
             if _set_warn(self._cascade, one.model, one.warn_json):
                 await self._updater.write(self._updater.ledger.set_warn, one.model, one.warn_json.decode())
+
+    async def _forget(self, retired: frozenset[str]) -> None:
+        """Their golden sets hold erased rows: none is kept beside the version that serves. What serves goes on."""
+        ledger = self._updater.ledger
+        for model in ledger.models():
+            pointers = ledger.pointers(model)
+            if pointers.last_known_good is not None and pointers.last_known_good.digest in retired:
+                await self._updater.write(ledger.point, model, Pointers(pointers.active))
+                await self._updater.prune()
+                self._updater.changed.set()
 
 
 def restore(ledger: Ledger, cascade: Cascade) -> None:

@@ -116,6 +116,10 @@ class Updater:
                     group.create_task(self._work(model))
                     started.add(model)
 
+    async def prune(self) -> None:
+        """Remove the slots that nothing needs."""
+        await asyncio.to_thread(self._versions.prune, self._slots_to_keep())
+
     async def write(self, entry: Callable[..., T], *values: object) -> T:
         """One ledger entry at a time, its fsync off the event loop."""
         async with self._writing:
