@@ -152,3 +152,21 @@ def test_an_erasure_that_cannot_be_read_says_so_and_holds_nothing_up(world: Worl
     world.run(30)
     assert said(world, erasures.COMPLETE) == ("False", "Invalid")
     assert run_reason(world, "run-1") == "Published"
+
+
+def test_killed_before_any_write_the_next_controller_completes_the_erasure(tmp_path: Path) -> None:
+    world = World(tmp_path / "world", nodes=0)
+    erase(world, request="visit")
+
+    def scenario(one: World) -> None:
+        one.run(2)
+        storage(one, examples=1)
+        one.run(3)
+
+    writes = 0
+    for writes, one in enumerate(world.deaths(scenario, tmp_path), 1):
+        storage(one, examples=1)
+        one.run(3)
+        assert said(one, erasures.COMPLETE) == ("True", "Erased"), f"killed before write {writes}"
+        assert one.get("Erasure", "e1").status["number"] > 0
+    assert writes >= 3
