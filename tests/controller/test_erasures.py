@@ -136,7 +136,7 @@ def test_a_golden_set_with_an_erased_row_is_named_and_goes_when_nothing_uses_its
     assert (held["version"], held["rows"]) == ("digits-v1", 1)  # it serves: it stays until another does
     assert list((world.tmp / "repository" / "targets").rglob(f"{hexdigest}.*"))
     monkeypatch.setattr(retention, "in_use", lambda *_: set())
-    world.run(3)
+    world.run(15)
     assert said(world, erasures.GOLDEN) == ("True", "Erased")
     assert not list((world.tmp / "repository" / "targets").rglob(f"{hexdigest}.*"))
     assert not world.blobs.exists(digests.blob_path(digests.sha256(golden)))

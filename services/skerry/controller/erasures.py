@@ -18,6 +18,7 @@ from skerry.core.erasures import Erasure
 
 MAX_VERSIONS = 1000
 MAX_NODES = 100
+_SEARCH_AGAIN_MS = 10_000
 DATA_ERASED = "DataErased"  # why a run ended
 
 
@@ -27,6 +28,7 @@ class Erasures:
     def __init__(self, store: Store, blobs: Blobs, golden: golden_sets.GoldenSets) -> None:
         self._store, self._blobs, self._golden_sets = store, blobs, golden
         self._done: dict[str, Progress] = {}  # by uid
+        self._searched: dict[str, tuple[int, Sequence[golden_sets.Held] | None]] = {}  # by uid: when, what was found
         self._trained_on: dict[str, str] = {}  # dataset, by name of a version
 
     def verdict(self, model: str, dataset: str) -> str | None:
@@ -51,6 +53,7 @@ class Erasures:
         """Write how far each is. Raises UnavailableError."""
         found = sorted(self._store.list("Erasure"), key=lambda one: (one.created_unix_ms, one.name))
         self._done = {one.uid: self._done[one.uid] for one in found if one.uid in self._done}
+        self._searched = {one.uid: self._searched[one.uid] for one in found if one.uid in self._searched}
         highest = max((_number(one) for one in found), default=0)
         for thing in found:
             erasure = _parsed(thing)
@@ -87,11 +90,7 @@ class Erasures:
         """Once storage is done: which versions' golden sets hold an erased row."""
         if progress is None or not progress.is_done:
             return erasures.GOLDEN, False, "Waiting", "storage is searched first"
-        inputs = golden_sets.erased_inputs(self._blobs, thing.name)
-        held = self._golden_sets.search(inputs, erasure.model)
-        if held:
-            self._golden_sets.retire(held, now_ms=now_ms)
-            held = self._golden_sets.search(inputs, erasure.model)
+        held = self._held(thing, erasure, now_ms)
         status["goldenSets"] = [
             {"version": one.version, "digest": one.digest, "rows": one.rows, "message": _holds(one)} for one in held
         ]
@@ -99,6 +98,20 @@ class Erasures:
             return erasures.GOLDEN, True, "Erased", ""
         names = ", ".join(one.version for one in held)
         return erasures.GOLDEN, False, "HoldsRow", f"the golden sets of {names} hold erased rows: {_REPLACE}"
+
+    def _held(self, thing: Object, erasure: Erasure, now_ms: int) -> Sequence[golden_sets.Held]:
+        """Asked again only while there are any, and seldom then: what is trained later has none of it, and a node may
+        be waited for for a month."""
+        searched_ms, held = self._searched.get(thing.uid, (0, None))
+        if held is not None and (not held or 0 <= now_ms - searched_ms < _SEARCH_AGAIN_MS):
+            return held
+        inputs = golden_sets.erased_inputs(self._blobs, thing.name)
+        held = self._golden_sets.search(inputs, erasure.model)
+        if held:
+            self._golden_sets.retire(held, now_ms=now_ms)
+            held = self._golden_sets.search(inputs, erasure.model)
+        self._searched[thing.uid] = now_ms, held
+        return held
 
     def _refuse(self, thing: Object, now_ms: int) -> None:
         try:
