@@ -12,7 +12,7 @@ from skerry.cli.demo import digits
 from skerry.core import preprocessing, specs
 from skerry.nets import export, training
 from skerry.nets.class_objective import ClassObjective
-from skerry.trainer import compress, factories, golden, propose, train
+from skerry.trainer import compress, factories, golden, inputs, propose
 from skerry.trainer.shipped import Shipped
 
 _TRAIN_ROWS, _ROWS = 1_000, 300
@@ -55,7 +55,7 @@ def _write(root: Path, name: str, data: digits.Digits) -> Made:
         },
     )
     assert model.network is not None
-    x = np.asarray(preprocessing.apply(train.steps_of(model), data.train.x[:_TRAIN_ROWS]), dtype=np.float32)
+    x = np.asarray(preprocessing.apply(inputs.steps_of(model), data.train.x[:_TRAIN_ROWS]), dtype=np.float32)
     y, ones = data.train.y[:_TRAIN_ROWS], np.ones(_TRAIN_ROWS, dtype=np.float32)
     samples = training.Samples(x, y, np.full((_TRAIN_ROWS, 10), np.nan, dtype=np.float32), ones)
     training.prepare(0)

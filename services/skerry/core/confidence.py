@@ -10,6 +10,7 @@ Modern Neural Networks", section 4.2); it never changes which class wins. What i
 
 import enum
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -183,3 +184,16 @@ def histogram(confidences: ArrayLike, bins: int = BINS) -> tuple[int, ...]:
     values = np.nan_to_num(np.asarray(confidences, dtype=np.float64).ravel(), nan=0.0, posinf=1.0, neginf=0.0)
     index = np.minimum((np.clip(values, 0.0, 1.0) * bins).astype(np.int64), bins - 1)
     return tuple(int(count) for count in np.bincount(index, minlength=bins))
+
+
+def share_wider(wide: float, widths: Sequence[float]) -> float:
+    """1 - F(wide), F of interval widths from its quantiles at equal distances; 0 where there are none."""
+    if not widths or not math.isfinite(wide):
+        return 0.0
+    above = bisect_right(widths, wide)
+    if above == len(widths):
+        return 0.0
+    if above == 0:
+        return 1.0
+    below, to = widths[above - 1], widths[above]
+    return 1.0 - (above - 1 + (wide - below) / (to - below)) / (len(widths) - 1)

@@ -20,7 +20,7 @@ from skerry.core.paired import Classes
 from skerry.nets import augment, training
 from skerry.nets.training import Recipe, Samples
 from skerry.nets.worker_group import SINGLE, WorkerGroup
-from skerry.trainer import data, factories, measures, synthetic
+from skerry.trainer import data, factories, inputs, measures, synthetic
 
 NAME = "balance"  # of what the verdict tells of it
 STABLE = "the stable version"
@@ -74,8 +74,6 @@ def without(
     workers: WorkerGroup = SINGLE,
 ) -> Balance:
     """What the same training without balance comes to; `spent_s` is how long the training took."""
-    from skerry.trainer import train  # which calls this module
-
     held = loaded.holdouts.get("imported")
     if choice.way == "none" or model.network is None or held is None or not len(held):
         return Balance(choice, note="there is nothing to compare with")
@@ -85,8 +83,8 @@ def without(
     training.prepare(recipe.seed)
     network = factories.build(model.network, owner)
     plain = replace(recipe, balance="none")
-    training.train(network, samples, plain, train.log_epoch(recipe.seed), measures.of(model.task).objective, workers)
-    outputs = training.predict(network, train.to_samples(held, model).x)
+    training.train(network, samples, plain, inputs.log_epoch(recipe.seed), measures.of(model.task).objective, workers)
+    outputs = training.predict(network, inputs.to_samples(held, model).x)
     return Balance(choice, np.asarray(outputs.argmax(axis=1), dtype=np.int64))
 
 

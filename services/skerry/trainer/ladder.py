@@ -16,7 +16,7 @@ from skerry.adapters.telemetry import logs
 from skerry.core import compression, errors, extremes, gates, specs
 from skerry.core.compression import Candidate, Decision, Loss, Refused
 from skerry.nets import export
-from skerry.trainer import compress, data, evaluate, measures, propose, qat, train
+from skerry.trainer import compress, data, evaluate, inputs, measures, propose, qat
 from skerry.trainer.evaluate import Answers
 from skerry.trainer.shipped import Shipped
 from skerry.trainer.train import Trained
@@ -127,7 +127,7 @@ class _Ladder:
                 network.module,
                 trained.samples,
                 trained.recipe,
-                train.log_epoch(trained.recipe.seed),
+                inputs.log_epoch(trained.recipe.seed),
                 self._measure.objective,
                 keep_head=self._measure.keeps_head,
             )

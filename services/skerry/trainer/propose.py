@@ -16,7 +16,7 @@ from skerry.core import contract, errors, gates, manifest, preprocessing, specs,
 from skerry.core.confidence import Calibration
 from skerry.core.manifest import Manifest
 from skerry.nets import export
-from skerry.trainer import compress, train
+from skerry.trainer import compress, inputs
 from skerry.trainer.compress import Model
 
 MODEL_FILE, GOLDEN_FILE = "model.onnx", "golden.npz"
@@ -24,7 +24,7 @@ MODEL_FILE, GOLDEN_FILE = "model.onnx", "golden.npz"
 
 def draft(model: specs.EdgeModel, network: specs.Network, compressed: Model, exported: export.Exported) -> Manifest:
     """The manifest without what only measuring can tell. Raises InputError naming the field."""
-    steps = train.steps_of(model)
+    steps = inputs.steps_of(model)
     graph = onnx.load_from_string(compressed.data)
     return manifest.check(
         Manifest(
@@ -138,7 +138,7 @@ def _client_shape(model: specs.EdgeModel, exported: export.Exported) -> tuple[in
     if not exported.states:
         return model.input.shape
     whole = (preprocessing.Reshape, preprocessing.Vocabulary)
-    if len(model.input.shape) != len(exported.input.shape) or any(isinstance(s, whole) for s in train.steps_of(model)):
+    if len(model.input.shape) != len(exported.input.shape) or any(isinstance(s, whole) for s in inputs.steps_of(model)):
         raise errors.InputError(
             f"EdgeModel {model.name}: a streaming network needs its time axis where callers send it, and a "
             "preprocessing that treats a piece as the whole: do without a reshape or a vocabulary"

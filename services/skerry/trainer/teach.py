@@ -20,7 +20,7 @@ from skerry.core import errors, manifest, specs
 from skerry.core.confidence import Calibration
 from skerry.nets import export, training
 from skerry.nets.training import Recipe
-from skerry.trainer import compress, data, factories, golden, measures, propose, settings, train
+from skerry.trainer import compress, data, factories, golden, inputs, measures, propose, settings
 from skerry.trainer.shipped import Shipped
 
 log = logs.logger("trainer")
@@ -38,14 +38,14 @@ def teach(model: specs.EdgeModel, blobs: Blobs, seed: int) -> dict[str, bytes]:
         raise errors.InputError(f"EdgeModel {model.name} has no dataset: import one with `skerry datasets import`")
     owner = f"EdgeModel {model.name} spec.teacher"
     loaded = data.load(blobs, model, model.dataset_digest)
-    samples = train.to_samples(loaded.train["imported"], model)
+    samples = inputs.to_samples(loaded.train["imported"], model)
     steps = math.ceil(len(samples.y) / training.batch_size(len(samples.y)))
     recipe = Recipe(max(MIN_EPOCHS, STEPS // steps), LEARNING_RATE, seed=seed, augment="generic")
     training.prepare(seed)
     network = factories.build(model.teacher, owner)
     measure = measures.of(model.task)
     factories.check_fit(network, samples.x, measure, owner)
-    training.train(network, samples, recipe, train.log_epoch(seed), measure.objective)
+    training.train(network, samples, recipe, inputs.log_epoch(seed), measure.objective)
     # It is asked about windows, which are whole.
     exported = export.export(network, samples.x[:8], in_pieces=False, output=measure.output)
     drafted = propose.draft(model, model.teacher, compress.as_float(exported.data), exported)

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from skerry.adapters.telemetry import logs
-from skerry.core import dataset_parts, errors, preprocessing, specs, tensors
+from skerry.core import dataset_parts, errors, specs
 from skerry.core.dataset_parts import Rows
 from skerry.core.tasks import Task
 from skerry.nets import training, worker_group
-from skerry.nets.training import Epoch, Recipe, Samples
+from skerry.nets.training import Recipe, Samples
 from skerry.nets.worker_group import SINGLE, WorkerGroup
-from skerry.trainer import balance, data, factories, measures, prune
+from skerry.trainer import balance, data, factories, inputs, measures, prune
 from skerry.trainer.balance import Balance
 
 log = logs.logger("trainer")
@@ -60,7 +60,7 @@ def train(
         raise errors.InputError(f"EdgeModel {model.name} names no network: it is served and cannot be retrained")
     rows = training_rows(loaded)
     rows, soft_note = with_soft_labels(rows, labeler)
-    samples = to_samples(rows, model)
+    samples = inputs.to_samples(rows, model)
     choice = balance.choose(model, retrain, rows, samples, owner, workers)
     recipe = replace(recipe_of(retrain), balance=choice.way)
     began_s = time.monotonic()
@@ -73,7 +73,7 @@ def train(
         balanced = balance.without(model, samples, recipe, loaded, choice, spent_s, retrain.timeout_s, owner, workers)
     samples = balance.taught(samples, recipe, model.task.width)
     if share := prune.share_of(retrain.prune_permille, best):
-        slim = prune.prune(best, samples, recipe, share, log_epoch(seed), measures.of(model.task), workers)
+        slim = prune.prune(best, samples, recipe, share, inputs.log_epoch(seed), measures.of(model.task), workers)
     report = {
         "trainedOn": _together({origin: len(part) for origin, part in loaded.train.items()}, workers),
         "workers": [int(count) for count in worker_group.by_worker(workers, len(rows))],
@@ -132,27 +132,6 @@ def with_soft_labels(rows: Rows, labeler: SoftLabeler | None) -> tuple[Rows, str
     return replace(rows, soft=soft), f"the teacher labelled {int(missing.sum())} rows"
 
 
-def to_samples(rows: Rows, model: specs.EdgeModel) -> Samples:
-    """Rows as network inputs with their labels. Raises InputError when the preprocessing makes no numbers of them."""
-    x = np.ascontiguousarray(preprocessing.apply(steps_of(model), rows.x))
-    return Samples(x, rows.y, rows.soft, rows.weight)
-
-
-def steps_of(model: specs.EdgeModel) -> tuple[preprocessing.Step, ...]:
-    """The EdgeModel's preprocessing, with a last cast where it leaves real numbers that are not float32."""
-    steps = preprocessing.parse(list(model.preprocessing))
-    row = np.zeros((1, *model.input.shape), dtype=tensors.DTYPES[model.input.datatype])
-    dtype = preprocessing.apply(steps, row).dtype
-    if dtype in (np.float32, np.int64):
-        return steps
-    if dtype.kind == "f":
-        return (*steps, preprocessing.Cast("FP32"))
-    raise errors.InputError(
-        f"EdgeModel {model.name}: the preprocessing makes {dtype}; networks take real numbers or int64 ids: "
-        'add a step like {"op": "affine", "factor": 0.0039} or {"op": "cast", "datatype": "INT64"}'
-    )
-
-
 def _best_student(
     network: specs.Network,
     samples: Samples,
@@ -172,7 +151,7 @@ def _best_student(
         training.prepare(seed)
         student = factories.build(network, owner)
         factories.check_fit(student, samples.x, measure, owner)
-        training.train(student, fit, replace(recipe, seed=seed), log_epoch(seed), measure.objective, workers)
+        training.train(student, fit, replace(recipe, seed=seed), inputs.log_epoch(seed), measure.objective, workers)
         score = 0.0 if kept is None else -_loss(student, kept, task, workers)
         scored.append((score, -seed, student))
     score, seed, best = max(scored, key=lambda entry: entry[:2])
@@ -192,19 +171,3 @@ def _loss(student: nn.Module, kept: Samples, task: Task, workers: WorkerGroup) -
     lost = task.row_loss(training.predict(student, kept.x[known]), y[known]) if known.any() else np.empty(0)
     total, rows = workers.total(np.array([lost.sum(), len(lost)], dtype=np.float64)).tolist()
     return float(total / rows) if rows else 0.0
-
-
-def log_epoch(seed: int) -> training.OnEpoch:
-    """Log each epoch as an event, for people who watch the run."""
-
-    def log_one(done: Epoch) -> None:
-        log.info(
-            "epoch",
-            epoch=done.epoch,
-            epochs=done.epochs,
-            loss=round(done.loss, 5),
-            seed=seed,
-            **{done.measure: round(done.right, 4)},
-        )
-
-    return log_one

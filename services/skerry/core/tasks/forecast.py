@@ -9,7 +9,6 @@ for classes.
 import hashlib
 import json
 import math
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -158,7 +157,7 @@ class Forecast:
 
     def confidences(self, outputs: NDArray[Any], calibration: Calibration) -> Sequence[float]:
         """0 throughout where no holdout's widths are known: then the threshold is 0 too, and nothing is hard."""
-        return [_rank(wide, calibration.widths) for wide in self.widths(outputs).tolist()]
+        return [confidence.share_wider(wide, calibration.widths) for wide in self.widths(outputs).tolist()]
 
     def calibrate(self, outputs: NDArray[Any], truth: NDArray[Any], rate: float, kind: Outputs | str) -> Calibration:
         """Without a usable row: the neutral calibration. The bound is that of a first version."""
@@ -284,19 +283,6 @@ class Forecast:
     @cached_property
     def _median(self) -> int:
         return self.quantiles_permille.index(MEDIAN)
-
-
-def _rank(wide: float, widths: tuple[float, ...]) -> float:
-    """1 - F(wide), F from its quantiles at equal distances."""
-    if not widths or not math.isfinite(wide):
-        return 0.0
-    above = bisect_right(widths, wide)
-    if above == len(widths):
-        return 0.0
-    if above == 0:
-        return 1.0
-    below, to = widths[above - 1], widths[above]
-    return 1.0 - (above - 1 + (wide - below) / (to - below)) / (len(widths) - 1)
 
 
 def _values(numbers: NDArray[Any]) -> str:
