@@ -9,6 +9,7 @@ import pytest
 from apiserver_twin import TwinServer
 
 from skerry.adapters import events, kubernetes, objects
+from skerry.adapters.events import kubernetes as event_sender
 from skerry.adapters.events.kubernetes import KubernetesEvents
 from skerry.adapters.kubernetes.reflector import Reflector
 from skerry.adapters.objects.kubernetes import KubernetesObjects
@@ -48,10 +49,11 @@ def test_events_are_told_of_their_object(
     assert len(told["message"]) == 1_024 and told["source"] == {"component": "skerry-test"}
 
 
-def test_events_that_are_refused_stop_nobody(store: KubernetesObjects) -> None:
+def test_events_that_are_refused_stop_nobody(store: KubernetesObjects, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_sender, "_MAX_WAITING", 3)
     fleet = store.create("EdgeFleet", "all", {}, manager="operator")
     teller = events.open_events("kubernetes://nowhere", "skerry-test")
-    for number in range(600):
+    for number in range(30):
         teller.tell(fleet, "Seen", f"{number}")
     assert isinstance(teller, KubernetesEvents)
     soon(teller._waiting.empty)

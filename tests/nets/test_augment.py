@@ -9,7 +9,7 @@ from skerry.core import errors
 from skerry.nets import augment, cnn, rnn
 
 LIMITS = augment.Range(0.0, 1.0)
-IMAGES, SEQUENCE = augment.LISTS["images"], augment.LISTS["sequence"]
+IMAGES, SEQUENCE, TOKENS = (augment.LISTS[name] for name in ("images", "sequence", "tokens"))
 SHIFT = augment.resolve("shift", nn.Identity(), np.zeros((1, 1, 8, 8), np.float32))
 
 
@@ -74,7 +74,7 @@ def test_outside_of_a_shifted_image_it_is_dark() -> None:
         pytest.param(nn.Identity(), np.zeros((2, 1, 8, 8), np.float32), IMAGES, id="three axes are an image"),
         pytest.param(nn.Identity(), np.zeros((2, 32, 4), np.float32), SEQUENCE, id="two axes are a window"),
         pytest.param(nn.Identity(), np.zeros((2, 8), np.float32), (), id="plain features are left alone"),
-        pytest.param(rnn.tokens(2), np.zeros((2, 8), np.int64), (), id="token ids are left alone"),
+        pytest.param(rnn.tokens(2), np.zeros((2, 8), np.int64), TOKENS, id="token ids are words"),
         pytest.param(rnn.rows(2), np.zeros((2, 28, 28), np.float32), SEQUENCE, id="a recurrent network reads windows"),
         pytest.param(cnn.small(2), np.zeros((2, 28, 28), np.float32), IMAGES, id="a CNN reads images"),
     ],
