@@ -7,7 +7,7 @@ from skerry.core.specs.reader import Reader, read
 from skerry.core.tasks import Forecast, Task
 from skerry.core.warnings import TruthSource, WarnPolicy
 
-MAX_RESIDUAL = 1e30
+MAX_RESIDUAL = 1e15
 MAX_READINGS = 10_000
 MAX_COLUMN = 1_000_000
 
