@@ -55,7 +55,7 @@ def test_a_rollout_reads_like_a_story(cluster: Cluster) -> None:
     node = columns(cluster.kubectl("get", "en", "edge-1"))
     assert (node["CONNECTED"], node["MODELS"], node["SERVES"], node["STATE"]) == ("true", MODEL, "1", "Serving")
     everything = cluster.kubectl("get", "skerry")
-    here = [kind for kind in KINDS if kind not in ("TrainingRun", "Exclusion")]
+    here = [kind for kind in KINDS if kind not in ("TrainingRun", "Exclusion", "Erasure")]
     assert all(f"{kind.lower()}.skerry.dev/" in everything for kind in here)
 
 
