@@ -92,7 +92,7 @@ def test_one_source_does_not_crowd_out_the_others() -> None:
 
 def test_what_was_not_kept_is_told_as_a_metric() -> None:
     memory, families = Memory(), telemetry.Metrics()
-    metrics.register_capture(families, None, memory)  # type: ignore[arg-type]
+    metrics.register_capture(families, None, memory)  # type: ignore[arg-type]  # no queue is asked here
     memory.not_awaited = 7
     gauge = families._families["skerry_forecasts_not_awaited"]
     assert list(gauge.lines()) == ["skerry_forecasts_not_awaited 7"]

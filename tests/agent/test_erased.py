@@ -169,11 +169,11 @@ async def test_it_is_remembered_without_a_gateway_and_an_end_lets_it_be_captured
 
 async def test_a_disk_that_refuses_confirms_nothing_and_it_is_done_when_it_is_told_again(node: Node) -> None:
     await node.capture(row())
-    real, node.thread.call = node.thread.call, _refuses  # type: ignore[method-assign, assignment]
-    with pytest.raises(OSError, match="full"):
-        await node.erased.carry_out(told(3, node=True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(node.thread, "call", _refuses)
+        with pytest.raises(OSError, match="full"):
+            await node.erased.carry_out(told(3, node=True))
     assert node.erased.up_to == 0 and node.places()
-    node.thread.call = real  # type: ignore[method-assign]
     assert await node.erased.carry_out(told(3, node=True))
     assert node.places() == set()
 

@@ -168,6 +168,22 @@ async def test_privacy_is_remembered_and_one_that_cannot_be_read_is_the_strictes
             assert one.teacher.asked == [] and one.kept == []
 
 
+async def test_an_erasure_that_the_disk_refuses_leaves_no_privacy_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    updates, node = Node(tmp_path / "a", Fetch(V1)), await agent_cascade.ready(tmp_path / "b")
+    erased = agent_fakes.nothing_erased(tmp_path)
+
+    async def refuses(_: object) -> bool:
+        raise errors.UnavailableError("the disk is full")
+
+    monkeypatch.setattr(erased, "carry_out", refuses)
+    never = b'{"privacy": {"keep": "Full", "leave": "Never"}}'
+    with pytest.raises(errors.UnavailableError):
+        await desired_state.Applier(updates.updater, node.cascade, erased).apply(desired(V1, policy_json=never))
+    assert ledger.Ledger(tmp_path / "a" / "ledger").policy("digits") == never.decode()
+
+
 async def test_a_policy_of_another_model_is_in_force_before_the_first_is_written_down(tmp_path: Path) -> None:
     """The disk is slow: what waits for it must not answer under the privacy of before."""
     updates, node = Node(tmp_path / "a", Fetch(V1)), await agent_cascade.ready(tmp_path / "b")

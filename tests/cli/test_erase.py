@@ -65,6 +65,7 @@ def test_a_date_without_a_time_zone_is_read_as_utc_and_says_so(system: StillSyst
     erase(system, "--before", "2026-11-30T01:00+01:00", "--model", "press")
     assert {one.spec["beforeUnixMs"] for one in system.objects.list("Erasure")} == {1_795_996_800_000}
     assert "in one way" in system.bad(2, "erase", "--before", "02/01/2018", "--yes")
+    assert "is still to come" in system.bad(2, "erase", "--before", "2999-01-01", "--yes")
 
 
 def test_a_subject_is_kept_as_a_keyed_hash_and_needs_the_key(system: StillSystem, tmp_path: Path) -> None:

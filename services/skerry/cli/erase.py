@@ -87,11 +87,12 @@ def begin(state: Path, spec: Mapping[str, Any], shown: str, wait_s: float) -> No
     erasure = erasures.parse(name, spec)
     erasures.check_new(erasure, standing(store))
     _note_unknown(store, erasure)
-    store.create("Erasure", name, dict(spec), manager=writers.OPERATOR)
+    # First, so that a command that dies in between can be given again: the same erasure is refused.
     if erasure.what == erasures.NODE and not erasure.model and not _is_forgotten(store, str(erasure.value)):
         exclusion = {"node": erasure.value, "reason": erasure.reason or name, "atUnixMs": erasure.at_unix_ms}
         store.create("Exclusion", str(erasure.value), exclusion, manager=writers.OPERATOR)
         output.say(f"nothing of node {erasure.value} is learned from any more, either (`skerry nodes forgotten`)")
+    store.create("Erasure", name, dict(spec), manager=writers.OPERATOR)
     output.say(f"{name}: what is stored of {shown} is being erased; `skerry erase show {name}` says how far it is")
     output.say("backups that were taken before now still hold it: let them go, too")
     _follow(store, name, wait_s)
@@ -116,12 +117,17 @@ def standing(store: "Objects") -> "list[Erasure]":
 
 
 def _value(what: str, value: str, key_file: Path | None) -> str | int:
+    from skerry.cli import object_access
     from skerry.core import errors, moments, subjects
 
     if what == "beforeUnixMs":
         at_ms, has_zone = moments.parse(value, "--before")
         if not has_zone:
             output.say(f"note: {value} names no time zone and is read as UTC: before {_utc(at_ms)}", err=True)
+        if at_ms > object_access.now_ms():
+            raise errors.InputError(
+                f"--before {value} is still to come ({_utc(at_ms)}): nodes would capture nothing until then"
+            )
         return at_ms
     if what != "subject":
         return value

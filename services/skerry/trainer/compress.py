@@ -26,6 +26,8 @@ _BATCH = 32
 SCHEME = "static QDQ u8s8 per-channel MinMax"
 REDUCED_SCHEME = f"{SCHEME} 7-bit weights"
 RECURRENT_SCHEME = f"{SCHEME}, dynamic LSTM"
+# What onnxruntime's quantizer raises for a graph that it does not understand: it has no error of its own.
+_REFUSALS = (ValueError, RuntimeError, TypeError, KeyError, AttributeError, NotImplementedError)
 _LAYERS = frozenset({"Conv", "Gemm", "MatMul"})
 _NO_WEIGHT = frozenset({"QuantizeLinear", "DequantizeLinear", "Shape", "Constant", "Squeeze", "Unsqueeze", "Slice"})
 
@@ -125,7 +127,7 @@ def _quantize(data: bytes, feeds: Iterator[export.Feeds], folder: Path, reduced:
             reduce_range=reduced,
             nodes_to_exclude=_but_inner_layers(onnx.load(str(prepared))) if keep_head else [],
         )
-    except (ValueError, RuntimeError, TypeError, KeyError, AttributeError, NotImplementedError) as exc:
+    except _REFUSALS as exc:
         raise errors.InputError(f"this network cannot be quantized: {exc}") from exc
     return done.read_bytes()
 
@@ -140,7 +142,7 @@ def _with_recurrent(data: bytes, folder: Path) -> bytes:
         quantization.quantize_dynamic(
             before, done, op_types_to_quantize=["LSTM"], weight_type=quantization.QuantType.QInt8
         )
-    except (ValueError, RuntimeError, TypeError, KeyError, AttributeError, NotImplementedError) as exc:
+    except _REFUSALS as exc:
         raise errors.InputError(f"the LSTM of this network cannot be quantized: {exc}") from exc
     return done.read_bytes()
 

@@ -1,6 +1,7 @@
 """A blob as a file that seeks: only the ranges that are read leave storage, so one array of a large npz is cheap."""
 
 import io
+from typing import Any
 
 from skerry.adapters.blobs.protocol import SharedBlobs
 
@@ -31,7 +32,7 @@ class _Ranges(io.RawIOBase):
     def tell(self) -> int:
         return self._at
 
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any) -> int:
         wanted = min(len(buffer), max(0, self._size - self._at))
         data = self._blobs.read_part(self._path, self._at, wanted) if wanted else b""
         buffer[: len(data)] = data

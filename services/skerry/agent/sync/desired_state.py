@@ -34,13 +34,15 @@ class Applier:
             for one in desired.assignments
             if one.policy_json or one.offload_json
         }
-        if await self._erased.carry_out(desired):
-            self._updater.changed.set()
+        try:
+            if await self._erased.carry_out(desired):
+                self._updater.changed.set()
+        finally:  # an erasure that is still to be told again leaves no stricter policy forgotten
+            for model, policy in taken.items():
+                if policy:
+                    await self._updater.write(self._updater.ledger.set_policy, model, policy)
         if desired.retired:
             await self._forget(frozenset(desired.retired))
-        for model, policy in taken.items():
-            if policy:
-                await self._updater.write(self._updater.ledger.set_policy, model, policy)
         for one in desired.assignments:
             if _set_warn(self._cascade, one.model, one.warn_json):
                 await self._updater.write(self._updater.ledger.set_warn, one.model, one.warn_json.decode())

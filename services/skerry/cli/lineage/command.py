@@ -1,8 +1,13 @@
 """`skerry lineage KIND X`: one command, both ways."""
 
+from typing import TYPE_CHECKING, cast
+
 import click
 
 from skerry.cli import locations, output
+
+if TYPE_CHECKING:
+    from skerry.core.lineage import Kind
 
 _KINDS = ("example", "dataset", "run", "version", "node")
 
@@ -34,7 +39,8 @@ def lineage(locations: locations.Locations, kind: str, name: str, examples: int,
     from skerry.cli.lineage import finding, gathering, reading, telling, verifying
 
     source = reading.Reading(objects.open_objects(locations.objects), blob_store.open_shared(locations.blobs))
-    found = gathering.gather(source, kind, finding.find(source, kind, name), examples)  # type: ignore[arg-type]
+    asked = cast("Kind", kind)  # click has seen to it
+    found = gathering.gather(source, asked, finding.find(source, asked, name), examples)
     verified = None
     if verify:
         repository = trust.Repository(blob_store.open_shared(locations.repository), {})
