@@ -62,7 +62,7 @@ def robustness(policy: GatePolicy, fragile: int, rows: int, changes: str) -> lis
     limit = policy.max_fragile_permille / 1000
     if not limit or not rows:
         return []
-    text = f"{fragile} of {rows} golden rows are answered otherwise after {changes}, at most {limit:.3f} may be"
+    text = f"{fragile} of {rows} golden rows get another answer after {changes}; at most {limit:.1%} may"
     numbers = {"fragile": fragile / rows, "rows": float(rows), "limit": limit}
     return [Gate("robustness", _beyond(fragile, rows, limit), text, numbers)]
 
@@ -86,8 +86,8 @@ def training_labels(
     more = of_taught - of_held
     low = more - paired.Z_ONE_SIDED_95 * error
     text = (
-        f"{of_taught:.4f} of the labels it was taught are contradicted, {of_held:.4f} of the holdout's: {more:+.4f} "
-        f"(surely {low:+.4f}), at most {limit:.3f} more may be"
+        f"it contradicts {of_taught:.2%} of the labels that it learned and {of_held:.2%} of the holdout's; of those "
+        f"that it learned at most {limit:.1%} more may be (surely {low:+.2%})"
     )
     numbers = {"taught": of_taught, "held": of_held, "low": low, "limit": limit}
     if more <= limit or low <= 0:
@@ -120,8 +120,8 @@ def _calibration(policy: GatePolicy, held: Answered, sure: NDArray[np.float64]) 
     error, beyond_chance, low = calibration_error(held.candidate == held.labels, sure)
     limit, name = policy.max_calibration_error_permille / 1000, f"{held.origin}-calibration"
     text = (
-        f"the confidence is off by {error:.4f}, without chance by {max(0.0, beyond_chance):.4f} (surely "
-        f"{max(0.0, low):.4f}), at most {limit:.3f} is allowed"
+        f"confidence and share of right answers differ by {error:.4f}, by {max(0.0, beyond_chance):.4f} more than "
+        f"chance explains (surely {max(0.0, low):.4f}); at most {limit:.3f} is allowed"
     )
     numbers = {"error": error, "beyondChance": beyond_chance, "low": low, "limit": limit}
     if beyond_chance <= limit:
@@ -135,10 +135,10 @@ def _worst_class(policy: GatePolicy, held: Answered) -> Gate:
     rows = np.bincount(held.labels, minlength=len(recalls))
     worst = int(np.nanargmin(recalls))
     numbers = {"recall": float(recalls[worst]), "rows": float(rows[worst]), "limit": limit}
-    text = f"{held.class_names[worst]} {recalls[worst]:.4f} of {rows[worst]} rows, at least {limit:.3f} is asked for"
+    text = f"class {held.class_names[worst]!r}: {recalls[worst]:.4f} on {rows[worst]} rows; {limit:.3f} is asked for"
     short = [k for k in np.flatnonzero(rows).tolist() if recalls[k] < limit]
     if not short:
-        return Gate(name, Outcome.PASS, f"the worst recall is that of {text}", numbers)
+        return Gate(name, Outcome.PASS, f"the worst recall is of {text}", numbers)
     wrong = {k: round((1 - recalls[k]) * rows[k]) for k in short}
     sure = [k for k in short if contributions.exceeds(wrong[k], int(rows[k]), 1 - limit) < ALPHA / len(recalls)]
     more = f" (and {len(short) - 1} more classes)" if len(short) > 1 else ""
@@ -152,7 +152,7 @@ def _labels(policy: GatePolicy, held: Answered, sure: NDArray[np.float64]) -> Ga
     limit = max(policy.max_label_error_permille / 1000, HARD_SHARE * float(contradicts.mean()))
     surest = np.argsort(-sure, kind="stable")[: max(1, len(sure) // SUREST_ONE_IN)]
     wrong = int(contradicts[surest].sum())
-    text = f"{wrong} of the {len(surest)} answers that it is surest of contradict the label, at most {limit:.3f} may"
+    text = f"of the {len(surest)} answers that it is surest of {wrong} contradict their label; at most {limit:.1%} may"
     numbers = {"contradicted": wrong / len(surest), "rows": float(len(surest)), "limit": limit}
     outcome = _beyond(wrong, len(surest), limit)
     if outcome is Outcome.PASS:
@@ -183,7 +183,8 @@ def _worst_node(policy: GatePolicy, held: Answered) -> list[Gate]:
     if sure:
         return [Gate(name, Outcome.FAIL, f"{len(sure)} nodes fare worse: {text}", numbers)]
     said = "; chance explains it" if short else ""
-    return [Gate(name, Outcome.PASS, f"the node that lost most is {text}{said}", numbers)]
+    fared = "lost most" if delta[worst] < 0 else "gained least"
+    return [Gate(name, Outcome.PASS, f"the node that {fared} is {text}{said}", numbers)]
 
 
 def _beyond(count: int, rows: int, limit: float) -> Outcome:

@@ -15,7 +15,7 @@ from skerry.trainer import data, golden
 from skerry.trainer.evaluate import Answers
 from skerry.trainer.shipped import Shipped
 
-CHANGES = "noise, or 1 % more or less, of 1 % of the inputs' range"
+CHANGES = "a change of 1 % (noise, all more, all less)"
 STRENGTH = 0.01
 _NOISES = 4
 _SEED = 0  # the same version is judged the same
