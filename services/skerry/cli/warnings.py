@@ -27,11 +27,18 @@ def warnings(given: tuple[str, ...], as_json: bool, state: Path) -> None:
     addresses = list(given) or [agent.address for agent in system_file.read(state).agents]
     if not addresses:
         raise errors.NotFoundError("this system runs no agent: name one with --agent HOST:PORT")
-    told = [agent_client.warnings_of(address, _TIMEOUT_S) for address in addresses]
+    told, away = [], []
+    for address in addresses:
+        try:
+            told.append(agent_client.warnings_of(address, _TIMEOUT_S))
+        except errors.UnavailableError as exc:
+            away.append(str(exc))
     if as_json:
         output.print_json(told)
     else:
         _print(told)
+    if away:  # the others have been told
+        raise errors.UnavailableError("; ".join(away))
 
 
 def _print(told: list[dict[str, Any]]) -> None:
