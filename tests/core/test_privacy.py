@@ -87,7 +87,7 @@ def test_at_most_sixteen_steps_are_taken() -> None:
 
 
 def test_without_a_privacy_a_model_keeps_and_sends_as_before() -> None:
-    spec = custom_resources.example("EdgeModel")["spec"]
+    spec = {key: value for key, value in custom_resources.example("EdgeModel")["spec"].items() if key != "privacy"}
     assert specs.parse_edge_model("digits", spec).privacy == privacy.OPEN
     told = specs.policy_for_nodes("digits", spec)
     assert told.policy is None and told.offload == spec.get("offload", {})
