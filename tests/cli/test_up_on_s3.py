@@ -19,7 +19,7 @@ spec:
   classNames: [ok, worn, broken]
   network: {factory: "own_networks:press", options: {width: 16}}
   input: {name: window, datatype: FP32, shape: [32, 4]}
-  retrain: {epochs: 2}
+  retrain: {epochs: 12, learningRatePpm: 10000}
   gates: {minHoldout: 100, minAccuracyPermille: 500}
   offload: {explorationPermille: 1000}
   rollout: {fleet: all, waves: [{name: all, size: "100%", soakSeconds: 0}]}
