@@ -160,11 +160,17 @@ class World:
     # ---- the rest of the system
 
     def agents(self) -> None:
-        """Every node stages what it is assigned, asks, swaps when it may, says what it serves; answers are labelled."""
+        """Every node stages what it is assigned, asks, swaps when it may, says what it serves; answers are labelled.
+        Beside that it keeps no version whose golden set holds an erased row."""
+        held = [one for erasure in self.objects.list("Erasure") for one in erasure.status.get("goldenSets", [])]
+        gone = {one["digest"] for one in held}
         for name in self.nodes:
             node = self.objects.get("EdgeNode", name)
             old = {one["model"]: one for one in node.status.get("models", [])}
             reports = [work(one, old.get(one["model"], {}), self.now_ms) for one in node.spec.get("assignments", [])]
+            for report in reports:
+                if report.get("lastKnownGood") in gone:
+                    report["lastKnownGood"] = ""
             status = {"connected": True, "lastSeenUnixMs": self.now_ms, "models": reports}
             self.objects.patch("EdgeNode", name, manager=writers.GATEWAY, status=status)
             for report in reports:

@@ -3,14 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import controlled_model
 import controlling
-import manifests
-import numpy as np
 import pytest
 
-from skerry.controller import retention
-from skerry.core import conditions, contract, digests, erasure_progress, erasures, manifest, npz, writers
+from skerry.core import conditions, contract, erasure_progress, erasures, writers
 
 World = controlling.World
 
@@ -105,45 +101,6 @@ def test_versions_that_learned_from_it_are_named_and_stay(world: World) -> None:
     (learned,) = world.get("Erasure", "e1").status["versions"]
     assert (learned["model"], learned["rows"]) == ("digits", 4)
     assert world.get("ModelVersion", learned["version"])
-
-
-def test_a_golden_set_with_an_erased_row_is_named_and_goes_when_nothing_uses_its_version(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = np.arange(2 * 28 * 28, dtype=np.int64).astype(np.uint8).reshape(2, 28, 28)
-    golden = npz.pack({"image": rows, "logits": np.zeros((2, 10), dtype=np.float32)})
-    plain = controlled_model.candidate
-
-    def candidate(salt: str, dataset: str, **changes: Any) -> Any:
-        contents, _ = plain(salt, dataset, **changes)
-        files = {"model.onnx": contents["model.onnx"], "golden.npz": golden if salt == "run-1" else b"other"}
-        named = {name.partition(".")[0]: manifest.file_of(name, data) for name, data in files.items()}
-        made = manifests.digits(files=named, dataset=dataset, **changes)
-        return {"manifest.json": made.to_json(), **files}, made
-
-    monkeypatch.setattr(controlling, "candidate", candidate)
-    world.ask_run("run-1")
-    world.run(30)
-    hexdigest = digests.hex_of(digests.sha256(golden))
-    assert list((world.tmp / "repository" / "targets").rglob(f"{hexdigest}.*"))
-    erase(world, request="visit")
-    row = erasure_progress.Row("ab" * 32, erasure_progress.content_digest(rows[1].tobytes()))
-    world.blobs.write(f"{contract.erased_rows_folder('e1')}/{'0' * 64}", erasure_progress.pack_rows([row]))
-    storage(world)
-    world.run(3)
-    assert said(world, erasures.GOLDEN) == ("False", "HoldsRow")
-    (held,) = world.get("Erasure", "e1").status["goldenSets"]
-    assert (held["version"], held["rows"]) == ("digits-v1", 1)  # it serves: it stays until another does
-    assert list((world.tmp / "repository" / "targets").rglob(f"{hexdigest}.*"))
-    monkeypatch.setattr(retention, "in_use", lambda *_: set())
-    world.run(15)
-    assert said(world, erasures.GOLDEN) == ("True", "Erased")
-    assert not list((world.tmp / "repository" / "targets").rglob(f"{hexdigest}.*"))
-    assert not world.blobs.exists(digests.blob_path(digests.sha256(golden)))
-    gone = conditions.find(
-        conditions.from_json(world.get("ModelVersion", "digits-v1").status["conditions"]), "Available"
-    )
-    assert gone is not None and (gone.status, gone.reason) == ("False", "Erased")
 
 
 def test_an_erasure_that_cannot_be_read_says_so_and_holds_nothing_up(world: World) -> None:

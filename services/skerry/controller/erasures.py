@@ -91,13 +91,11 @@ class Erasures:
         if progress is None or not progress.is_done:
             return erasures.GOLDEN, False, "Waiting", "storage is searched first"
         held = self._held(thing, erasure, now_ms)
-        status["goldenSets"] = [
-            {"version": one.version, "digest": one.digest, "rows": one.rows, "message": _holds(one)} for one in held
-        ]
+        status["goldenSets"] = [_golden_row(one) for one in held]
         if not held:
             return erasures.GOLDEN, True, "Erased", ""
-        names = ", ".join(one.version for one in held)
-        return erasures.GOLDEN, False, "HoldsRow", f"the golden sets of {names} hold erased rows: {_REPLACE}"
+        told = "; ".join(f"{one.version}: {one.then}" for one in held)
+        return erasures.GOLDEN, False, "HoldsRow", f"golden sets hold erased rows: {told}"
 
     def _held(self, thing: Object, erasure: Erasure, now_ms: int) -> Sequence[golden_sets.Held]:
         """Asked again only while there are any, and seldom then: what is trained later has none of it, and a node may
@@ -110,6 +108,7 @@ class Erasures:
         if held:
             self._golden_sets.retire(held, now_ms=now_ms)
             held = self._golden_sets.search(inputs, erasure.model)
+            held = self._golden_sets.replace(held, now_ms=now_ms)
         self._searched[thing.uid] = now_ms, held
         return held
 
@@ -191,11 +190,10 @@ def _word(is_true: bool) -> str:
     return "True" if is_true else "False"
 
 
-_REPLACE = "roll out another version (`skerry retrain`; an import anew); they go when nothing uses the old one"
-
-
-def _holds(one: golden_sets.Held) -> str:
-    return f"{one.rows} of its {one.of} rows were erased"
+def _golden_row(one: golden_sets.Held) -> dict[str, Any]:
+    message = f"{one.rows} of its {one.of} rows were erased; {one.then}"
+    told = {"version": one.version, "digest": one.digest, "rows": one.rows, "message": message}
+    return told | ({"replacedBy": one.replaced_by} if one.replaced_by else {})
 
 
 _Told = tuple[str, bool, str, str]

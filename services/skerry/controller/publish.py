@@ -5,7 +5,7 @@ against everybody. Then the files are signed and published, then the rollout is 
 the commit. A number is never used twice; a crash may leave a gap.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -62,10 +62,27 @@ class Publisher:
         model, dataset = run.spec["model"], run.spec["datasetDigest"]
         candidate = proposals.fetch(self._blobs, proposal, model, dataset)
         self._check_interface(self._store.get("EdgeModel", model), candidate.manifest)
-        version = self._reserve(run, candidate, proposal, now_ms)
+        version = self._reserve(
+            model, run.name, candidate.digest, lambda number: _version_spec(run, candidate, proposal, number)
+        )
         self._sign(version, candidate, now_ms)
         self.make_available(version, now_ms=now_ms)
         return Outcome(version.name, "Published", f"{version.name} passed its gates and is published", result)
+
+    def publish_again(self, version: Object, candidate: proposals.Candidate, *, now_ms: int) -> Object:
+        """The network of `version`, which was trained here, with other files beside it: a version of its own, reserved,
+        signed and rolled out as any other. Its network was judged already, so no comparison has to hold its rollout
+        up; what speaks against it still ends it. Again, it is the same version. Raises as the repository does."""
+        made = self._reserve(
+            version.spec["model"],
+            version.spec.get("run", ""),
+            candidate.digest,
+            lambda number: _again_spec(version, candidate, number),
+        )
+        if not condition_json.is_true(made.status, "Available"):
+            self._sign(made, candidate, now_ms)
+            self.make_available(made, now_ms=now_ms, compare=False)
+        return made
 
     def check_import(self, version: Object, *, now_ms: int) -> None:
         """Make an imported version available once the publisher's signature over it is found to be right."""
@@ -86,13 +103,14 @@ class Publisher:
             self.repository.publish(now=_time(now_ms))
             self.make_available(version, now_ms=now_ms)
 
-    def make_available(self, version: Object, *, now_ms: int) -> None:
-        """The last steps for a version that is signed and in the published snapshot."""
+    def make_available(self, version: Object, *, now_ms: int, compare: bool = True) -> None:
+        """The last steps for a version that is signed and in the published snapshot. `compare`: its rollout is as the
+        model's policy has it; else it needs no comparison."""
         model = self._store.get("EdgeModel", version.spec["model"])
         number = int(version.spec["version"])
         if int(model.status.get("releaseCounter", 0)) < number:
             self._store.put_status(model, {**model.status, "releaseCounter": number})
-        self._create_rollout(model, version)
+        self._create_rollout(model, version, compare)
         if not condition_json.is_true(version.status, "Available"):
             message = f"signed by role {version.spec['targetPath'].partition('/')[0]} and published"
             self._store.put_status(
@@ -108,13 +126,10 @@ class Publisher:
                 source=version.spec["source"],
             )
 
-    def _reserve(
-        self, run: Object, candidate: proposals.Candidate, proposal: proposals.Proposal, now_ms: int
-    ) -> Object:
-        model = run.spec["model"]
+    def _reserve(self, model: str, run: str, digest: str, spec_of: Callable[[int], Json]) -> Object:
         versions = [version for version in self._store.list("ModelVersion") if version.spec.get("model") == model]
         for known in versions:
-            if known.spec.get("run") == run.name and known.spec.get("digest") == candidate.digest:
+            if known.spec.get("run", "") == run and known.spec.get("digest") == digest:
                 return known
         while True:
             number = 1 + max(
@@ -123,9 +138,8 @@ class Publisher:
                 *(_number(version) for version in versions),
                 0,
             )
-            spec = _version_spec(run, candidate, proposal, number)
             try:
-                return self._store.create("ModelVersion", f"{model}-v{number}", spec)
+                return self._store.create("ModelVersion", f"{model}-v{number}", spec_of(number))
             except errors.ConflictError:
                 # Somebody imported under that number meanwhile.
                 versions = [
@@ -195,16 +209,19 @@ class Publisher:
             version, condition_json.with_condition(version.status, "Available", "False", reason, message, now_ms)
         )
 
-    def _create_rollout(self, model: Object, version: Object) -> None:
+    def _create_rollout(self, model: Object, version: Object, compare: bool) -> None:
         """The automatic rollout of a new version; one name per version, so it comes once."""
         policy = specs.parse_edge_model(model.name, model.spec).rollout
         if not policy.automatic:
             return
+        spec, name = rollout_spec(model, version.name), rollout_name(version.name)
+        if not compare:
+            spec["analysis"] = {**spec.get("analysis", {}), "required": False}
         try:
-            self._store.create("ModelRollout", f"{version.name}-auto", rollout_spec(model, version.name))
+            self._store.create("ModelRollout", name, spec)
         except errors.ConflictError:
             return
-        log.info("rollout_created", rollout=f"{version.name}-auto", model=model.name, version=version.name)
+        log.info("rollout_created", rollout=name, model=model.name, version=version.name)
 
 
 def _check_names(spec: specs.ModelVersion) -> None:
@@ -215,6 +232,11 @@ def _check_names(spec: specs.ModelVersion) -> None:
             f"ModelVersion {spec.name}: an import of {spec.model} number {spec.version} must be named "
             f"{spec.model}-v{spec.version} and lie at {path}, not at {spec.target_path!r}"
         )
+
+
+def rollout_name(version: str) -> str:
+    """Of the rollout that comes by itself with a version."""
+    return f"{version}-auto"
 
 
 def rollout_spec(model: Object, version: str) -> Json:
@@ -236,6 +258,26 @@ def _version_spec(run: Object, candidate: proposals.Candidate, proposal: proposa
         "verdict": dict(proposal.verdict),
         "runtime": candidate.manifest.runtime.fields(),
         **({} if proposal.compression is None else {"compression": dict(proposal.compression)}),
+    }
+
+
+def _again_spec(version: Object, candidate: proposals.Candidate, number: int) -> Json:
+    """What is said of a version, of one with the same network and other files beside it: the sizes are its own."""
+    model = version.spec["model"]
+    sizes = {role: file.size_bytes for role, file in candidate.manifest.files.items()}
+    own = {
+        "goldenBytes": sizes.get("golden", 0),
+        "manifestBytes": len(candidate.contents[trust.MANIFEST]),
+        "wireBytes": candidate.size_bytes,
+    }
+    told = version.spec.get("compression")
+    return {
+        **version.spec,
+        "version": number,
+        "digest": candidate.digest,
+        "targetPath": trust.target_path(trust_store.RETRAINED, model, number),
+        "sizeBytes": candidate.size_bytes,
+        **({"compression": {**told, **own}} if isinstance(told, Mapping) else {}),
     }
 
 

@@ -46,7 +46,7 @@ class Runs:
         self._publisher = publisher
         self._max_jobs = max_jobs
         self._ends_jobs = ends_jobs
-        self.erasures = erasures.Erasures(store, blobs, golden_sets.GoldenSets(store, blobs, publisher.repository))
+        self.erasures = erasures.Erasures(store, blobs, golden_sets.GoldenSets(store, blobs, publisher))
         self._stopwatch = stopwatch.RunStopwatch()
         self._settled: set[str] = set()  # ended runs of which nothing is left, so far as this process knows
         self._failed_starts: dict[str, tuple[int, str]] = {}  # when, and why
