@@ -43,7 +43,7 @@ COMPARED = {
 class NoRedis(MemoryFleetState):
     """Redis that does not answer."""
 
-    def get(self, prefix: str) -> Mapping[str, str]:
+    def get(self, *groups: str) -> Mapping[str, str]:
         raise errors.UnavailableError("Redis did not answer: connection refused")
 
 

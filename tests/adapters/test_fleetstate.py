@@ -28,26 +28,57 @@ def state(request: pytest.FixtureRequest) -> FleetState:
     return fleetstate.open_fleetstate(valkey.url)
 
 
-def test_the_newest_reading_is_got_by_prefix(state: FleetState) -> None:
+def test_the_newest_reading_is_got_with_its_group(state: FleetState) -> None:
     state.put("node:a:m", "1", ttl_s=60)
-    state.put("node:a:m", "2", ttl_s=60)
-    state.put("node:b:m", "3", ttl_s=60)
-    state.put("curator:m", "4", ttl_s=60)
-    assert dict(state.get("node:")) == {"node:a:m": "2", "node:b:m": "3"}
-    assert dict(state.get("nothing")) == {}
+    state.put_all({"node:a:m": "2", "node:b:m": "3", "curator:m": "4"}, ttl_s=60)
+    assert list(state.get("node:").items()) == [("node:a:m", "2"), ("node:b:m", "3")]
+    assert dict(state.get("node:", "curator:", "spool:")) == {"node:a:m": "2", "node:b:m": "3", "curator:m": "4"}
+    assert dict(state.get("nothing:")) == dict(state.get()) == {}
 
 
-def test_a_prefix_is_text_and_no_pattern(state: FleetState) -> None:
-    state.put("a*b", "1", ttl_s=60)
-    state.put("axb", "2", ttl_s=60)
-    assert dict(state.get("a*")) == {"a*b": "1"}
-    assert dict(state.get("[a]")) == {}
+def test_readings_are_found_by_their_keys(state: FleetState) -> None:
+    state.put_all({"node:a:m": "1", "node:b:m": "2"}, ttl_s=60)
+    assert dict(state.find(["node:b:m", "node:c:m", "unknown"])) == {"node:b:m": "2"}
+    assert dict(state.find([])) == {}
+
+
+def test_a_group_is_text_and_no_pattern(state: FleetState) -> None:
+    state.put_all({"a*:b": "1", "ax:b": "2"}, ttl_s=60)
+    assert dict(state.get("a*:")) == {"a*:b": "1"}
+    assert dict(state.get("a")) == dict(state.get("[a]:")) == {}
+
+
+def test_nothing_is_searched_for_whatever_else_the_server_holds(server: Valkey) -> None:
+    server.command("FLUSHALL")
+    state = fleetstate.open_fleetstate(server.url)
+    state.put_all({f"node:edge-{number}:m": "{}" for number in range(2_500)}, ttl_s=60)
+    state.put("curator:m", "{}", ttl_s=60)
+    for number in range(100):
+        state.add(f"answered:m:{number}", {"edge-1": 1}, ttl_s=60)
+    client = redis_link.connect(server.url)
+    client.config_resetstat()
+    assert len(state.get("node:", "curator:")) == 2_501
+    assert len(state.find(["curator:m"])) == 1
+    calls = {name: told["calls"] for name, told in client.info("commandstats").items()}
+    asked = {name: count for name, count in calls.items() if name in {"cmdstat_scan", "cmdstat_keys", "cmdstat_mget"}}
+    assert (asked, calls["cmdstat_zrange"]) == ({"cmdstat_mget": 4}, 2)
+
+
+def test_keys_that_have_ended_leave_their_group(server: Valkey) -> None:
+    server.command("FLUSHALL")
+    state, client = fleetstate.open_fleetstate(server.url), redis_link.connect(server.url)
+    state.put_all({f"node:edge-{number}:m": "{}" for number in range(50)}, ttl_s=0.001)
+    while state.get("node:"):
+        pass
+    state.put("node:edge-1:m", "{}", ttl_s=60)
+    assert client.zrange("skerry:keys-of:node:", 0, -1) == [b"node:edge-1:m"]
+    assert client.pttl("skerry:keys-of:node:") > 60_000
 
 
 def test_a_reading_ends_by_itself(state: FleetState) -> None:
-    state.put("gone", "1", ttl_s=0.02)
+    state.put("node:gone", "1", ttl_s=0.02)
     end = time.monotonic() + 10
-    while state.get("gone"):
+    while state.get("node:"):
         assert time.monotonic() < end
         time.sleep(0.01)
 
@@ -81,7 +112,7 @@ def test_a_flush_loses_readings_and_nothing_else_breaks(server: Valkey) -> None:
     state = fleetstate.open_fleetstate(server.url)
     state.add("c", {"n": 1}, ttl_s=60)
     server.command("FLUSHALL")
-    assert dict(state.get("")) == {}
+    assert dict(state.get("x:")) == {}
     state.add("c", {"n": 1}, ttl_s=60)
     assert dict(state.count(["c"])[0]) == {"n": 1}
 
@@ -89,7 +120,7 @@ def test_a_flush_loses_readings_and_nothing_else_breaks(server: Valkey) -> None:
 def test_a_server_that_is_not_there_is_unavailable() -> None:
     state = fleetstate.open_fleetstate("unix:///nowhere/valkey.sock")
     with pytest.raises(errors.UnavailableError):
-        state.get("x")
+        state.get("x:")
 
 
 def test_the_eviction_policy_is_told(server: Valkey) -> None:

@@ -26,11 +26,11 @@ class Readings(MemoryFleetState):
         super().__init__()
         self.reads, self.is_away = 0, False
 
-    def get(self, prefix: str) -> Any:
+    def get(self, *groups: str) -> Any:
         self.reads += 1
         if self.is_away:
             raise errors.UnavailableError("Redis did not answer")
-        return super().get(prefix)
+        return super().get(*groups)
 
 
 class World:

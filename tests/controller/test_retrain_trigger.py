@@ -203,7 +203,7 @@ def test_a_model_that_is_not_to_be_retrained_is_not(world: World, switch: dict[s
 
 def test_without_redis_nothing_starts_and_nothing_stops(world: World) -> None:
     class Away(FleetState):
-        def get(self, prefix: str) -> dict[str, str]:
+        def get(self, *groups: str) -> dict[str, str]:
             raise errors.UnavailableError("no answer")
 
         def count(self, counters: Any) -> Any:

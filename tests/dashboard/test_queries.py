@@ -16,7 +16,7 @@ NOW = 1_790_000_000_000
 
 
 class GoneFleetState(MemoryFleetState):
-    def get(self, prefix: str) -> Mapping[str, str]:
+    def get(self, *groups: str) -> Mapping[str, str]:
         raise errors.UnavailableError("Redis did not answer")
 
 

@@ -24,8 +24,8 @@ async def test_readings_are_put_with_their_node_and_age_and_once_more_when_it_go
     gateway = Gateway(MemoryObjects())
     writing = asyncio.create_task(gateway.readings.run())
     async with gateway.stream(report()):
-        await settled(lambda: len(gateway.fleetstate.get("")) == 2)
-        found = gateway.fleetstate.get("")
+        await settled(lambda: len(gateway.fleetstate.get("node:", "spool:")) == 2)
+        found = gateway.fleetstate.get("node:", "spool:")
         reading = json.loads(found["node:north:digits"])
         assert reading["requests"] == 5 and reading["windowS"] == 10.0
         assert (reading["node"], reading["atUnixMs"], reading["connected"]) == ("north", 1_000_000, True)
@@ -115,7 +115,7 @@ def test_of_a_report_is_kept_what_its_readings_are_made_of_and_no_more() -> None
 
 
 class AwayState(MemoryFleetState):
-    def put(self, key: str, value: str, *, ttl_s: float) -> None:
+    def put_all(self, readings: Mapping[str, str], *, ttl_s: float) -> None:
         raise errors.UnavailableError("Redis did not answer")
 
     def add(

@@ -55,7 +55,7 @@ def _newest(state: Path, model: str, imported: str) -> str:
 
     key = contract.curator_reading(model)
     try:
-        readings = fleetstate.open_fleetstate(system_file.read(state).redis).get(key)
+        readings = fleetstate.open_fleetstate(system_file.read(state).redis).find([key])
     except errors.UnavailableError:
         return ""
     reading = fields.mapping(fields.json_of(readings.get(key, "")))

@@ -69,11 +69,11 @@ def readings(fleetstate: FleetState) -> tuple[nodes.Readings, Sequence[str]]:
     """Live readings by key, and what could not be read."""
     values: dict[str, Mapping[str, Any]] = {}
     try:
-        for prefix in (contract.NODE_READINGS, contract.SPOOL_READINGS, contract.CURATOR_READINGS):
-            for key, text in fleetstate.get(prefix).items():
-                value = fields.json_of(text)
-                if isinstance(value, dict):
-                    values[key] = value
+        found = fleetstate.get(contract.NODE_READINGS, contract.SPOOL_READINGS, contract.CURATOR_READINGS)
+        for key, text in found.items():
+            value = fields.json_of(text)
+            if isinstance(value, dict):
+                values[key] = value
     except errors.UnavailableError as exc:
         return {}, [f"live readings are not available: {exc}"]
     return values, []

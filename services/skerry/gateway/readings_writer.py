@@ -69,8 +69,8 @@ class ReadingsWriter:
 
     def _put(self, readings: Mapping[str, str], counts: _Counts) -> None:
         """Empties `counts` as it adds them. Raises UnavailableError."""
-        for key, value in readings.items():
-            self._fleetstate.put(key, value, ttl_s=contract.READING_TTL_S)
+        if readings:
+            self._fleetstate.put_all(readings, ttl_s=contract.READING_TTL_S)
         for counter, totals in tuple(counts.items()):
             amounts = {node: more.requests for node, more in totals.items()}
             bad = {contract.bad_field(node): more.bad for node, more in totals.items() if more.bad}

@@ -4,7 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
-from skerry.adapters.fleetstate.protocol import NOTHING
+from skerry.adapters.fleetstate.protocol import NOTHING, group_of
 
 
 class MemoryFleetState:
@@ -12,17 +12,24 @@ class MemoryFleetState:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._readings: dict[str, tuple[str, float]] = {}
+        self._readings: dict[str, dict[str, tuple[str, float]]] = {}  # by group and key
         self._counters: dict[str, tuple[dict[str, int], float]] = {}
 
     def put(self, key: str, value: str, *, ttl_s: float) -> None:
-        self._readings[key] = (value, self._clock() + ttl_s)
+        self.put_all({key: value}, ttl_s=ttl_s)
 
-    def get(self, prefix: str) -> Mapping[str, str]:
+    def put_all(self, readings: Mapping[str, str], *, ttl_s: float) -> None:
+        end = self._clock() + ttl_s
+        for key, value in readings.items():
+            self._readings.setdefault(group_of(key), {})[key] = (value, end)
+
+    def get(self, *groups: str) -> Mapping[str, str]:
+        return self.find(sorted(key for group in groups for key in self._readings.get(group, ())))
+
+    def find(self, keys: Sequence[str]) -> Mapping[str, str]:
         now = self._clock()
-        return {
-            key: value for key, (value, end) in sorted(self._readings.items()) if key.startswith(prefix) and end > now
-        }
+        known = ((key, self._readings.get(group_of(key), {}).get(key)) for key in keys)
+        return {key: reading[0] for key, reading in known if reading is not None and reading[1] > now}
 
     def add(
         self, counter: str, amounts: Mapping[str, int], *, ttl_s: float, latest: Mapping[str, int] = NOTHING

@@ -1,10 +1,19 @@
-"""Live readings and counters (Redis). Anybody may lose them: everything here can be measured or counted again."""
+"""Live readings and counters (Redis). Anybody may lose them: everything here can be measured or counted again.
+
+A reading's group is what its key begins with, up to the first colon and with it: `node:` of `node:north:digits`. Groups
+are read whole, or readings by their keys; nothing is searched for, so that a look costs what it returns.
+"""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
 NOTHING: Mapping[str, int] = MappingProxyType({})
+
+
+def group_of(key: str) -> str:
+    group, colon, _ = key.partition(":")
+    return group + colon
 
 
 class FleetState(Protocol):
@@ -14,8 +23,16 @@ class FleetState(Protocol):
         """Set a reading (JSON text) that disappears by itself."""
         ...
 
-    def get(self, prefix: str) -> Mapping[str, str]:
-        """All readings whose key starts with `prefix`."""
+    def put_all(self, readings: Mapping[str, str], *, ttl_s: float) -> None:
+        """As `put`, many at once."""
+        ...
+
+    def get(self, *groups: str) -> Mapping[str, str]:
+        """All readings of these groups, by key and in the order of keys."""
+        ...
+
+    def find(self, keys: Sequence[str]) -> Mapping[str, str]:
+        """Those of the named readings that there are."""
         ...
 
     def add(

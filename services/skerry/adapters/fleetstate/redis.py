@@ -1,14 +1,23 @@
-"""Live readings on Redis: keys with an end, counter hashes with an end. Everything under the prefix `skerry:`."""
+"""Live readings on Redis: keys with an end, and counter hashes with an end. Everything under the prefix `skerry:`.
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+Each group has a sorted set of the keys in it, by the time at which they end: a server is never searched through. The
+time is the server's, whatever clocks its writers have.
+"""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from skerry.adapters import redis_link
-from skerry.adapters.fleetstate.protocol import NOTHING
+from skerry.adapters.fleetstate.protocol import NOTHING, group_of
 
 _PREFIX = "skerry:"
-_SCAN_COUNT = 500
-_SPECIAL = str.maketrans({sign: f"\\{sign}" for sign in "*?[]^\\"})
+_KEYS_OF = "skerry:keys-of:"  # and the group
+_GROUP_TTL_MS = 86_400_000  # of a group that nobody writes to
+_AT_ONCE = 1_000  # readings: the server answers others in between
+
+_Item = TypeVar("_Item")
 
 
 class RedisFleetState:
@@ -16,18 +25,38 @@ class RedisFleetState:
         self._redis: Any = redis_link.connect(url)
 
     def put(self, key: str, value: str, *, ttl_s: float) -> None:
-        with redis_link.our_errors(self._redis):
-            self._redis.set(_PREFIX + key, value, px=int(ttl_s * 1000))
+        self.put_all({key: value}, ttl_s=ttl_s)
 
-    def get(self, prefix: str) -> Mapping[str, str]:
+    def put_all(self, readings: Mapping[str, str], *, ttl_s: float) -> None:
+        ttl_ms = int(ttl_s * 1000)
         with redis_link.our_errors(self._redis):
-            pattern = (_PREFIX + prefix).translate(_SPECIAL) + "*"
-            keys = sorted(set(self._redis.scan_iter(match=pattern, count=_SCAN_COUNT, _type="STRING")))
-            values = self._redis.mget(keys) if keys else []
-        cut = len(_PREFIX)
-        return {
-            key.decode()[cut:]: value.decode() for key, value in zip(keys, values, strict=True) if value is not None
-        }
+            for batch in _batches(list(readings.items())):
+                seconds, microseconds = self._redis.time()
+                now_ms = 1000 * seconds + microseconds // 1000
+                ends: dict[str, dict[str, int]] = defaultdict(dict)
+                with self._redis.pipeline(transaction=True) as pipe:
+                    for key, value in batch:
+                        pipe.set(_PREFIX + key, value, px=ttl_ms)
+                        ends[_KEYS_OF + group_of(key)][key] = now_ms + ttl_ms
+                    for group, keys in ends.items():
+                        pipe.zadd(group, keys)
+                        pipe.zremrangebyscore(group, "-inf", now_ms)
+                        pipe.pexpire(group, max(ttl_ms, _GROUP_TTL_MS))
+                    pipe.execute()
+
+    def get(self, *groups: str) -> Mapping[str, str]:
+        with redis_link.our_errors(self._redis), self._redis.pipeline(transaction=False) as pipe:
+            for group in groups:
+                pipe.zrange(_KEYS_OF + group, 0, -1)
+            found = pipe.execute()
+        return self.find(sorted(key.decode() for keys in found for key in keys))
+
+    def find(self, keys: Sequence[str]) -> Mapping[str, str]:
+        with redis_link.our_errors(self._redis), self._redis.pipeline(transaction=False) as pipe:
+            for batch in _batches(keys):
+                pipe.mget([_PREFIX + key for key in batch])
+            values = itertools.chain.from_iterable(pipe.execute())
+        return {key: value.decode() for key, value in zip(keys, values, strict=True) if value is not None}
 
     def add(
         self, counter: str, amounts: Mapping[str, int], *, ttl_s: float, latest: Mapping[str, int] = NOTHING
@@ -54,3 +83,7 @@ class RedisFleetState:
             named = [zip(fields, values, strict=True) for values in counters_read]
             return [{field: int(value) for field, value in pairs if value is not None} for pairs in named]
         return [{field.decode(): int(value) for field, value in found.items()} for found in counters_read]
+
+
+def _batches(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    return (items[start : start + _AT_ONCE] for start in range(0, len(items), _AT_ONCE))
