@@ -1,7 +1,8 @@
 """The gates of a forecast on one holdout: it beats every naive forecast, its interval covers what it says, it is not
 worse than the version before it, and in no time block far worse.
 
-Versions are compared on the same rows by what each row loses (pinball loss), in blocks of time (`core.block_means`).
+Versions are compared on the same rows by what each row loses (pinball loss), in blocks of time (`core.block_means`):
+days, or parts of a day where there are few, which are not taken as independent.
 A naive forecast has no interval, so the median's error is compared with it.
 """
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from skerry.core import block_means
 from skerry.core.gates import Gate, GatePolicy, Outcome
+from skerry.core.series.clock import DAY_MS
 from skerry.core.tasks import Forecast
 
 COVERAGE_TOLERANCE = 0.05
@@ -25,9 +27,10 @@ Rows = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class ForecastHoldout:
-    """What was answered on one kind of holdout rows, [n, width] each; `truth` [n, steps], `block` [n], `naive`
-    [n, seasons, steps] (NaN: not known). `baseline` is None when there is no version to compare with; `unquantized` are
-    the answers of the float network behind an int8 candidate, None when the candidate is float."""
+    """What was answered on one kind of holdout rows, [n, width] each; `truth` [n, steps], `block` [n] (blocks of
+    `block_ms`, counted from 1970), `naive` [n, seasons, steps] (NaN: not known). `baseline` is None when there is no
+    version to compare with; `unquantized` are the answers of the float network behind an int8 candidate, None when the
+    candidate is float."""
 
     origin: str
     forecast: Forecast
@@ -37,6 +40,7 @@ class ForecastHoldout:
     candidate: NDArray[Any]
     baseline: NDArray[Any] | None = None
     unquantized: NDArray[Any] | None = None
+    block_ms: int = DAY_MS
 
     def judge(self, policy: GatePolicy) -> list[Gate]:
         """Every gate of this holdout. On the imported one what is asked must be proved; the captured one begins small
@@ -58,6 +62,10 @@ class ForecastHoldout:
         if self.unquantized is not None:
             gates.append(_int8(policy, self, self.unquantized))
         return gates
+
+    def mean(self, values: Rows, where: NDArray[np.bool_] | slice = slice(None)) -> block_means.Mean:
+        """Of the rows `where`, as far as time blocks tell it."""
+        return block_means.mean(values[where], self.block[where], alike=self.block_ms < DAY_MS)
 
     def numbers(self) -> dict[str, Any]:
         """What people want to see of it: {n, mae, coverage, candidate, baseline, float, naive: {season: mae}}, the
@@ -114,9 +122,17 @@ def _enough(policy: GatePolicy, held: ForecastHoldout) -> Gate:
         text = f"{n} rows are too few to judge by: {policy.min_holdout} are asked for (gates.minHoldout)"
         return Gate(name, Outcome.INCONCLUSIVE, text, numbers)
     if blocks < MIN_BLOCKS:
-        text = f"its rows lie in {blocks} time blocks, and {MIN_BLOCKS} are needed to tell how much blocks differ"
-        return Gate(name, Outcome.INCONCLUSIVE, f"{text}: import a longer holdout", numbers)
-    return Gate(name, Outcome.PASS, f"{n} rows in {blocks} time blocks", numbers)
+        text = (
+            f"its rows lie in {blocks} time blocks, and {MIN_BLOCKS} are needed to tell how much blocks differ (a "
+            "block is a day, or a part of one that holds a row's window and horizon): import a longer holdout"
+        )
+        return Gate(name, Outcome.INCONCLUSIVE, text, numbers)
+    return Gate(name, Outcome.PASS, f"{n} rows in {blocks} time blocks of {_length(held.block_ms)}", numbers)
+
+
+def _length(ms: int) -> str:
+    minutes = ms // 60_000
+    return "a day" if ms == DAY_MS else f"{minutes / 60:g} h" if minutes >= 60 else f"{minutes} min"
 
 
 def _naive_errors(held: ForecastHoldout) -> tuple[list[NDArray[np.bool_]], list[Rows]]:
@@ -138,7 +154,7 @@ def _beats_naive(held: ForecastHoldout, *, strict: bool) -> list[Gate]:
                 text = f"no row of the holdout knows {what}: import the series with its season"
                 gates.append(Gate(name, Outcome.INCONCLUSIVE, text))
             continue
-        gain = block_means.mean(theirs[known] - mine[known], held.block[known])
+        gain = held.mean(theirs - mine, known)
         was, now = float(theirs[known].mean()), float(mine[known].mean())
         unit = held.forecast.unit
         text = f"mean error {now:.6g} {unit}, {what} has {was:.6g}, on {gain.n} rows in {gain.blocks} time blocks"
@@ -154,7 +170,7 @@ def _beats_naive(held: ForecastHoldout, *, strict: bool) -> list[Gate]:
 
 def _coverage(held: ForecastHoldout, *, strict: bool) -> Gate:
     """Outside the tolerance is a failure where chance does not explain it; else open on the imported holdout."""
-    covered = block_means.mean(held.forecast.covered(held.candidate, held.truth), held.block)
+    covered = held.mean(held.forecast.covered(held.candidate, held.truth))
     nominal, name = held.forecast.coverage, f"{held.origin}-coverage"
     apart = abs(covered.value - nominal) - COVERAGE_TOLERANCE
     text = (
@@ -176,7 +192,7 @@ def _not_worse(policy: GatePolicy, held: ForecastHoldout, baseline: NDArray[Any]
     now, was = (held.forecast.row_loss(outputs, held.truth) for outputs in (held.candidate, baseline))
     if not np.isfinite(was).all():
         return Gate(name, Outcome.PASS, "the version before it gives answers that are not finite", {})
-    more, margin = block_means.mean(now - was, held.block), policy.margin_permille / 1000
+    more, margin = held.mean(now - was), policy.margin_permille / 1000
     allowed = margin * float(was.mean())
     text = (
         f"loss {was.mean():.6g} before, {now.mean():.6g} now, {held.forecast.unit}, on {more.n} rows in {more.blocks} "
@@ -198,14 +214,15 @@ def _not_worse(policy: GatePolicy, held: ForecastHoldout, baseline: NDArray[Any]
 
 
 def _worst_block(policy: GatePolicy, held: ForecastHoldout, baseline: NDArray[Any]) -> Gate:
-    """No time block may lose twice what it lost before and, by the margin, more than the worst block did: a holiday
-    that is forgotten hides in the mean."""
+    """No day may lose twice what it lost before and, by the margin, more than the worst day did: a holiday that is
+    forgotten hides in the mean."""
     name, margin = f"{held.origin}-worst-block", policy.class_margin_permille / 1000
     now, was = (held.forecast.row_loss(outputs, held.truth) for outputs in (held.candidate, baseline))
     if not np.isfinite(was).all():
         return Gate(name, Outcome.PASS, "the version before it gives answers that are not finite", {})
-    blocks, mine = block_means.of_blocks(now, held.block, _MIN_BLOCK_ROWS)
-    theirs = block_means.of_blocks(was, held.block, _MIN_BLOCK_ROWS)[1]
+    days = held.block * held.block_ms // DAY_MS
+    blocks, mine = block_means.of_blocks(now, days, _MIN_BLOCK_ROWS)
+    theirs = block_means.of_blocks(was, days, _MIN_BLOCK_ROWS)[1]
     if not len(blocks):
         return Gate(name, Outcome.PASS, f"no time block has {_MIN_BLOCK_ROWS} rows to be judged by itself", {})
     limit = (1 + margin) * float(theirs.max())

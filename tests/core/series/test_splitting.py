@@ -87,10 +87,6 @@ def test_of_a_network_trained_elsewhere_every_row_after_its_training_and_the_emb
             splitting.after(rows, reach, "t.csv", until_ms=last)
 
 
-def test_days_are_the_days_of_the_series_own_time() -> None:
-    assert splitting.day(np.array([0, 24 * HOUR - 1, 24 * HOUR, -1])).tolist() == [0, 0, 1, -1]
-
-
 def memory_gain(rows: windows.Windows, train: NDArray[np.bool_], holdout: NDArray[np.bool_]) -> float:
     """How much smaller the error of a forecaster is that only remembers (the truth of the nearest training window)
     than that of the last value, as a share."""

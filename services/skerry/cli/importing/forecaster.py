@@ -12,7 +12,7 @@ from skerry.cli.importing.holdout_answers import GOLDEN_ROWS, Answers, Asked
 from skerry.cli.importing.network import PreparedVersion
 from skerry.cli.importing.wanted import Wanted
 from skerry.core import errors, gates, manifest, specs, synthetic_rows, tensors
-from skerry.core.forecast_gates import ForecastHoldout
+from skerry.core.forecast_gates import MIN_BLOCKS, ForecastHoldout
 from skerry.core.gates import Verdict
 from skerry.core.preprocessing import Step
 from skerry.core.privacy import Leave
@@ -115,14 +115,17 @@ def check(judged: JudgedVersion, path: Path, held: Path) -> None:
 
 
 def _holdout(forecast: Forecast, held: Held, answers: Answers) -> ForecastHoldout:
+    reach = splitting.Reach.of(held.x.shape[1:], forecast)
+    block_ms = splitting.judged_ms(held.time, reach, MIN_BLOCKS)
     return ForecastHoldout(
         ORIGIN,
         forecast,
         held.y,
-        splitting.day(held.time),
+        held.time // block_ms,
         held.naive,
         answers.candidate,
         answers.stable,
+        block_ms=block_ms,
     )
 
 

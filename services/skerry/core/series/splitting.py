@@ -18,6 +18,7 @@ from skerry.core.series.clock import DAY_MS
 from skerry.core.tasks import Forecast
 
 WEEK_MS = 7 * DAY_MS
+_PARTS_OF_A_DAY = (1, 2, 3, 4, 6, 8, 12, 24, 48, 72, 96, 144, 288, 720, 1440)  # each a whole number of minutes
 EMBARGO = "embargo"  # in what was dropped: rows between training and holdout
 
 Place = Literal["train", "holdout", "embargo"]
@@ -109,10 +110,18 @@ def block_ms(reach: Reach) -> int:
     return length
 
 
-def day(time: NDArray[np.int64]) -> NDArray[np.int64]:
-    """[n] the days (since 1970) of a series' own times: the blocks by which losses are averaged when versions are
-    judged, for neighbouring hours are not independent."""
-    return time // DAY_MS
+def judged_ms(time: NDArray[np.int64], reach: Reach, wanted: int) -> int:
+    """The length of the blocks of a series' own time by which losses are averaged when versions are judged, for
+    neighbouring hours are not independent: a day. Where rows at `time` [n] lie in fewer than `wanted` days, the longest
+    even part of a day that gives so many; never one shorter than a row reaches (window and horizon), so that only
+    neighbours share steps. Where there is none: a day."""
+    for parts in _PARTS_OF_A_DAY:
+        length = DAY_MS // parts
+        if parts > 1 and length < reach.embargo_ms:
+            break
+        if len(np.unique(time // length)) >= wanted:
+            return length
+    return DAY_MS
 
 
 def _is_holdout(series: str, block: int) -> bool:

@@ -1,4 +1,4 @@
-"""Forecasts: the pinball loss, blocks of the series' own time as holdout, losses by day as evidence."""
+"""Forecasts: the pinball loss, blocks of the series' own time as holdout, losses by blocks of time as evidence."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -99,16 +99,18 @@ class OfForecasts:
         self, origin: str, rows: Rows, outputs: HoldoutOutputs, stable: Task, calibration: Calibration
     ) -> Measured:
         assert rows.naive is not None  # rows of forecasts have it
-        block = splitting.day(_places(rows)[1])
+        time = _places(rows)[1]
+        block_ms = splitting.judged_ms(time, splitting.Reach.of(rows.x.shape[1:], self.task), forecast_gates.MIN_BLOCKS)
         held = forecast_gates.ForecastHoldout(
             origin,
             self.task,
             rows.y,
-            block,
+            time // block_ms,
             rows.naive,
             outputs.candidate,
             outputs.baseline,
             outputs.unquantized,
+            block_ms,
         )
         return Measured(origin, held, held.numbers())
 
