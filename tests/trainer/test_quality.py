@@ -33,6 +33,16 @@ def test_each_column_of_a_table_changes_by_its_own_range() -> None:
     assert large / small == pytest.approx(1e6, rel=0.3)
 
 
+def test_what_is_rarely_huge_makes_no_large_change_of_the_other_rows() -> None:
+    """Areas of faults: most have some hundred pixels, one in fifty has a hundred thousand."""
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.uniform(100, 300, 500), (rng.random(500) < 0.2) * 1.0], axis=1)
+    x[::50, 0] = 1e5
+    area, mark = quality.spread_of(x)
+    assert 200 < area < 1000, "a hundredth of it is a few pixels"
+    assert mark == 1.0, "a column of marks keeps its range"
+
+
 class Version:
     """Answers by the sign of the sum of a row; `edge` rows lie at the border."""
 
