@@ -6,7 +6,7 @@ import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,11 @@ from examples.steel_plates.plates import CLASSES, Plates, folds, recalls
 from skerry.core import specs
 from skerry.nets import training
 from skerry.nets.class_objective import ClassObjective
-from skerry.trainer import factories, train
+from skerry.trainer import balance, factories, train
 
 FOLDS = 5
-WAYS = ("none", "draws", "logits")
+WAYS = ("none", "draws", "logits", "weights", "mixup", "synthetic")
+_AT_ONCE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Validated:
 @contextlib.contextmanager
 def beside(plates: Plates, model: specs.EdgeModel, seed: int) -> Iterator[Sequence[Future[Validated]]]:
     """Every way, each in a process of its own, while the caller does something else."""
-    with ProcessPoolExecutor(len(WAYS), mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(_AT_ONCE, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
             yield [pool.submit(validate, plates, model, seed, way) for way in WAYS]
         except BaseException:
@@ -60,7 +61,7 @@ def _answers(
     network = factories.build(model.network, "spec.network")
     nobody = np.full((len(known), len(CLASSES)), np.nan, dtype=np.float32)
     samples = training.Samples(known.x, known.y, nobody, np.ones(len(known), dtype=np.float32))
-    recipe = train.recipe_of(model.retrain)
-    recipe = training.Recipe(recipe.epochs, recipe.learning_rate, seed=seed, augment=recipe.augment, balance=way)
+    recipe = replace(train.recipe_of(model.retrain), seed=seed, balance=way)
+    samples = balance.taught(samples, recipe, len(CLASSES))
     training.train(network, samples, recipe, lambda epoch: None, ClassObjective(len(CLASSES)))
     return np.asarray(training.predict(network, asked).argmax(axis=1))

@@ -14,6 +14,7 @@ from examples.steel_plates.offline import FOLDS, Validated
 from examples.steel_plates.plates import CLASSES, FURNACE, SPLIT, Plates, recalls
 
 NAME, TABLE = "steel_plates", "steel_plates_faults.csv"
+CAPTURED = 'skerry_spool{what="captured"}'
 BEST = "draws"  # the way of the model's own file
 BARS = {f"offline_macro_recall_{BEST}": Bar(low=0.8), f"offline_worst_class_{BEST}": Bar(low=0.5)}
 
@@ -120,15 +121,19 @@ def _of_folds(place: Place, validated: Validated) -> list[Row]:
     return made
 
 
+def kept(played: Played) -> Mapping[str, int]:
+    """How many answers each node said it keeps."""
+    answers = [*played.deployed, *played.before, *played.replay, *played.after, *played.after_old]
+    return Counter(answer.node for answer in answers if answer.token)
+
+
 def disagreements(played: Played) -> Sequence[str]:
     """Where the agents' own counts are not ours, for people."""
-    answers = [*played.deployed, *played.before, *played.replay, *played.after, *played.after_old]
     wrong = []
     for node, metrics in played.metrics.items():
-        kept = sum(bool(answer.token) for answer in answers if answer.node == node)
         told = played.told.get((node, "RECORDED"), 0)
         for name, ours in (
-            ('skerry_spool{what="captured"}', kept),
+            (CAPTURED, kept(played).get(node, 0)),
             ('skerry_feedback_total{outcome="recorded"}', told),
         ):
             if metrics.get(name) != ours:

@@ -4,6 +4,8 @@ with the inspector's truths, the run that the policy starts, and the final behin
 No truth of the final is ever told, so nothing trains on it.
 """
 
+import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from examples import turn
@@ -18,6 +20,7 @@ from skerry.cli.demo.event_log import Snapshot
 from skerry.core import errors, specs
 
 MODEL, NODES = "steel-plates", 2
+_DISK_S = 20.0
 _FILE = Path(__file__).parent / "model.yaml"
 
 
@@ -50,7 +53,7 @@ def _play(place: Place, base: Plates, replay: Plates, final: Plates) -> report.P
         played.after = _ask_all(inspection, played.furnace, "after")
         played.after_old = _ask_all(inspection, final, "after-old")
         played.told = dict(inspection.told)
-        played.metrics = {node: stack.metrics(node) for node in stack.nodes}
+        played.metrics = _counted(stack, report.kept(played))
         played.cpu_s = stack.cpu_s()
     for note in played.notes:
         place.tell(note)
@@ -102,6 +105,17 @@ def _inspect(inspection: Inspection, replay: Plates, index: int, played: report.
     graded = inspection.ask(replay, index, "replay")
     inspection.tell(graded, int(replay.y[index]))
     played.replay.append(graded)
+
+
+def _counted(stack: Stack, kept: Mapping[str, int]) -> Mapping[str, Mapping[str, float]]:
+    """The agents' metrics when what they answered last is on their disks, too; as they are where it never is."""
+
+    def on_disk(_: Snapshot) -> bool:
+        return all(stack.metrics(node).get(report.CAPTURED) == count for node, count in kept.items())
+
+    with contextlib.suppress(errors.UnavailableError):
+        stack.until("every answer is on a disk", on_disk, _DISK_S)
+    return {node: stack.metrics(node) for node in stack.nodes}
 
 
 def _ask_all(inspection: Inspection, asked: Plates, name: str) -> list[Graded]:
