@@ -35,8 +35,20 @@ def test_half_of_the_units_can_go() -> None:
     epochs: list[training.Epoch] = []
     slim = prune.prune(whole, data, recipe, 0.5, epochs.append, TWO)
     sizes = [sum(one.numel() for one in network.parameters()) for network in (whole, slim)]
-    assert sizes[1] < 0.4 * sizes[0] and len(epochs) == 6
+    assert sizes[1] < 0.4 * sizes[0] and len(epochs) == 12
     assert accuracy(whole, held) > 0.95 and accuracy(slim, held) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("whole", "pruned"),
+    [
+        pytest.param(1, 2, id="a trial stays short"),
+        pytest.param(8, 14, id="the default is enough"),
+        pytest.param(16, 16, id="never fewer than the whole network"),
+    ],
+)
+def test_a_pruned_network_learns_for_longer_where_the_whole_one_learned_little(whole: int, pruned: int) -> None:
+    assert prune.epochs_of(Recipe(epochs=whole)) == pruned
 
 
 def test_a_network_that_cannot_become_narrower_is_refused() -> None:
