@@ -48,7 +48,8 @@ class Scenario:
     `first`: earlier rows, by the text of their time, are left out. `base_share` of the times is imported and trains the
     first version; the last `final_share` is for the bars alone; what lies between is replayed. `bars` by metric.
     `battery`: what the forecasts run, where the target is a load. `change_factor`: after the final the sensor reads so
-    many times as much; 1: nothing changes."""
+    many times as much; 1: nothing changes. `worse_factor`: so many times as much reads the sensor that the worse version
+    is made for."""
 
     name: str
     data: str
@@ -60,6 +61,7 @@ class Scenario:
     final_share: float = 0.2
     battery: Battery | None = None
     change_factor: float = 1.0
+    worse_factor: float = 0.6
 
     @property
     def model_file(self) -> Path:

@@ -16,7 +16,6 @@ from skerry.adapters import blobs
 from skerry.cli.demo import event_log
 from skerry.core import errors, manifest, specs
 
-FACTOR = 0.6
 _LOOK_EVERY, _VERDICT_S = 25, 90.0
 
 
@@ -46,7 +45,7 @@ def play(stack: Stack, clock: SeriesClock, example: Scenario, model: specs.EdgeM
     else:
         return
     target = model.task.to_json()["forecast"]["target"]
-    scaled = faulty.table(held, target, FACTOR, stage / "other-sensor.csv")
+    scaled = faulty.table(held, target, example.worse_factor, stage / "other-sensor.csv")
     before = len(stack.look().of("ModelRollout"))
     try:
         stack.skerry(*command, *_holdout(scaled, example))
@@ -92,4 +91,4 @@ def _network(stack: Stack, example: Scenario, model: specs.EdgeModel) -> bytes:
     described = manifest.from_json(blobs.fetch(store, digest, manifest.MAX_BYTES))
     served = blobs.fetch(store, described.files["model"].digest, manifest.MAX_FILE_BYTES)
     columns = change.columns(example, model)
-    return faulty.network(served, FACTOR, columns, model.input.shape[1], model.input.name)
+    return faulty.network(served, example.worse_factor, columns, model.input.shape[1], model.input.name)

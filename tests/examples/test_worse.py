@@ -1,5 +1,7 @@
 """What becomes of a worse version is told by what refused it or took it back, and by nothing else."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,7 @@ class World:
     def __init__(self, *imports: errors.SkerryError | None, result: str = "Fail", ended: bool = True) -> None:
         self.imports, self.commands = list(imports), list[tuple[str, ...]]()
         self._result, self._ended, self._rollouts = result, ended, 1
+        self.factors = list[float]()  # of the tables that were written
 
     def skerry(self, *arguments: str) -> str:
         self.commands.append(arguments[:2])
@@ -61,16 +64,23 @@ class World:
 
 
 def play(world: World, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Worse:
+    def table(source: Path, target: str, factor: float, out: Path) -> Path:
+        world.factors.append(factor)
+        return out
+
     monkeypatch.setattr(worse, "_network", lambda stack, example, model: b"network")
-    monkeypatch.setattr(faulty, "table", lambda table, target, factor, out: out)
+    monkeypatch.setattr(faulty, "table", table)
     rows = Asked(np.zeros((3, 2, 1), np.float32), np.zeros((3, 1)), np.zeros((3, 1, 1)), np.arange(3), 1)
     found = Worse()
-    worse.play(world, world, traffic.SCENARIO, MODEL, Spans(tmp_path / "b", tmp_path / "h", rows, rows, 3, {}), found)
+    example = replace(traffic.SCENARIO, worse_factor=0.25)
+    worse.play(world, world, example, MODEL, Spans(tmp_path / "b", tmp_path / "h", rows, rows, 3, {}), found)
     return found
 
 
 def test_refused_by_the_true_table_and_found_at_the_canary(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = play(World(REFUSED, None), tmp_path, monkeypatch)
+    world = World(REFUSED, None)
+    found = play(world, tmp_path, monkeypatch)
+    assert world.factors == [0.25], "the example's own"
     assert (found.refusal, found.rollout, found.is_found, found.why) == ("the gates say no", "out-1", True, "why")
     assert len(found.answers) == 1, "no longer asked once the rollout has ended"
 

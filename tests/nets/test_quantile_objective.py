@@ -140,7 +140,15 @@ def test_of_a_column_with_nearly_always_one_value_everything_is_believed() -> No
 
 def test_a_series_is_never_moved_against_its_truth() -> None:
     x, network = samples(3).x, nn.Identity()
-    assert [one.__name__ for one in augment.resolve("generic", network, x, "series")] == ["_jitter"]
+    assert [one.__name__ for one in augment.resolve("generic", network, x, "series")] == ["_jitter_past"]
     assert augment.resolve("none", network, x, "series") == ()
     with pytest.raises(errors.InputError, match="against its truth"):
         augment.resolve("shift", network, x, "series")
+
+
+def test_noise_leaves_what_a_forecast_starts_from_as_it_was() -> None:
+    x = torch.from_numpy(samples(64).x)
+    operations = augment.resolve("generic", nn.Identity(), x.numpy(), "series")
+    noisy = augment.apply(operations, x.clone(), augment.Range(0.0, 1.0), torch.Generator().manual_seed(0))
+    assert torch.equal(noisy[:, -1], x[:, -1]), "noise here would be learned as uncertainty of the truth"
+    assert float((noisy[:, :-1] != x[:, :-1]).float().mean()) > 0.5

@@ -172,6 +172,12 @@ def _jitter(x: torch.Tensor, limits: Range, generator: torch.Generator) -> torch
     return x + torch.randn(x.shape, generator=generator) * spread * strength
 
 
+def _jitter_past(x: torch.Tensor, limits: Range, generator: torch.Generator) -> torch.Tensor:
+    """`_jitter`, but the last row, which is now, stays: noise in what a forecast starts from would be learned as if the
+    truth were that uncertain, and the interval would come too wide."""
+    return torch.cat([_jitter(x, limits, generator)[:, :-1], x[:, -1:]], dim=1)
+
+
 def _amplify(x: torch.Tensor, limits: Range, generator: torch.Generator) -> torch.Tensor:
     return x * _each(_uniform(len(x), 0.9, 1.1, generator), x)
 
@@ -214,5 +220,5 @@ LISTS: Mapping[str, tuple[Operation, ...]] = {
     "images": (_shift, _rotate, _scale, _shear, _invert, _contrast, _noise, _blur, _erase),
     "sequence": (_jitter, _amplify, _delay),
     "tokens": (_forget, _exchange),
-    "series": (_jitter,),  # what is forecast follows the level and the moment of the window: neither may move alone
+    "series": (_jitter_past,),  # what is forecast follows the level and the moment of the window: neither may move alone
 }
