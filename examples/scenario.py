@@ -48,8 +48,8 @@ class Scenario:
     `first`: earlier rows, by the text of their time, are left out. `base_share` of the times is imported and trains the
     first version; the last `final_share` is for the bars alone; what lies between is replayed. `bars` by metric.
     `battery`: what the forecasts run, where the target is a load. `change_factor`: after the final the sensor reads so
-    many times as much; 1: nothing changes. `worse_factor`: so many times as much reads the sensor that the worse version
-    is made for."""
+    many times as much; 1: nothing changes. `worse_factor`: the worse version is made for a sensor that reads so many
+    times as much."""
 
     name: str
     data: str

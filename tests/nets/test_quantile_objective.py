@@ -151,4 +151,4 @@ def test_noise_leaves_what_a_forecast_starts_from_as_it_was() -> None:
     operations = augment.resolve("generic", nn.Identity(), x.numpy(), "series")
     noisy = augment.apply(operations, x.clone(), augment.Range(0.0, 1.0), torch.Generator().manual_seed(0))
     assert torch.equal(noisy[:, -1], x[:, -1]), "noise here would be learned as uncertainty of the truth"
-    assert float((noisy[:, :-1] != x[:, :-1]).float().mean()) > 0.5
+    assert float((noisy[:, :-1, 0] != x[:, :-1, 0]).float().mean()) > 0.5

@@ -220,5 +220,5 @@ LISTS: Mapping[str, tuple[Operation, ...]] = {
     "images": (_shift, _rotate, _scale, _shear, _invert, _contrast, _noise, _blur, _erase),
     "sequence": (_jitter, _amplify, _delay),
     "tokens": (_forget, _exchange),
-    "series": (_jitter_past,),  # what is forecast follows the level and the moment of the window: neither may move alone
+    "series": (_jitter_past,),  # what is forecast follows level and moment of the window: neither may move alone
 }
