@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rest test-all test-python test-loaded test-helm test-rollout-long check fix stubs reference lock setup examples bench bench-quick test-conformance test-arm test-interop test-apiserver test-cluster test-kind fuzz images images-archive wheel sbom test-images
+.PHONY: help demo test test-rest test-all test-python test-loaded test-helm test-rollout-long check fix stubs reference lock setup examples bench bench-quick scale test-conformance test-arm test-interop test-apiserver test-cluster test-kind fuzz images images-archive wheel sbom test-images
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -38,6 +38,10 @@ test-loaded: .venv/.ready ## `make test` beside four busy processes of stress-ng
 
 test-rollout-long: .venv/.ready ## 20,000 random histories of rollouts instead of a few (about half an hour)
 	@SKERRY_LONG=1 $(BIN)/python -m pytest tests/core/test_rollout_machine.py -k history
+
+NODES ?= 1000
+scale: .venv/.ready ## a whole control plane with NODES simulated agents: what each part costs (NODES=1000 JSON=file; KUBEBUILDER_ASSETS, else SQLite)
+	@$(BIN)/python -m bench.scale.main --nodes $(NODES) --json $(or $(JSON),bench/results/scale-$(NODES).json) $(ARGS)
 
 test-conformance: .venv/.ready ## gRPC, HTTP/2 and TUF by programs of others from the PATH, TUF_CONFORMANCE=<checkout of it>; fails without them
 	@SKERRY_REQUIRE=conformance,nghttp,tuf-conformance $(BIN)/python -m pytest tests/conformance
