@@ -11,7 +11,7 @@ from controlling import World
 
 from skerry.adapters import objects
 from skerry.adapters.objects.kubernetes import KubernetesObjects
-from skerry.controller.leader import KINDS
+from skerry.controller.view import KINDS
 
 
 class Cluster(World):

@@ -33,6 +33,7 @@ from skerry.controller import condition_json, publish, reconcile, runs
 from skerry.controller.jobs.memory import MemoryJobs
 from skerry.controller.jobs.protocol import State
 from skerry.controller.store import Store
+from skerry.controller.view import View
 from skerry.core import comparisons, contract, datasets, digests, evidence_counters, specs, truth_delay, writers
 from skerry.core.tasks import Classification, Task
 
@@ -97,7 +98,8 @@ class World:
         self.reconciler = self.controller(self.lease)
 
     def controller(self, lease: MemoryLease) -> reconcile.Reconciler:
-        store = Store(Counted(self.objects, self._effect, ("create", "patch", "delete")), lease, self.events)
+        objects: Any = Counted(self.objects, self._effect, ("create", "patch", "delete"))
+        store = Store(objects, lease, self.events, View(objects))
         blobs: Any = Counted(self.blobs, self._effect, ("write", "delete"))
         jobs: Any = Counted(self.jobs, self._effect, ("start", "stop"))
         signing = repository.Repository(
@@ -105,7 +107,7 @@ class World:
         )
         publisher = publish.Publisher(store, blobs, signing)
         driven = runs.Runs(store, jobs, blobs, publisher, 1)
-        return reconcile.Reconciler(store, driven, publisher, signing, self.fleetstate, blobs)
+        return reconcile.Reconciler(store, driven, publisher, signing, self.fleetstate, blobs, writers=1)
 
     def tick(self) -> None:
         with self._files_counted():

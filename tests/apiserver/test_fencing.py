@@ -17,8 +17,8 @@ from skerry.adapters import kubernetes, objects
 from skerry.adapters.lease.kubernetes import KubernetesLease
 from skerry.adapters.objects.kubernetes import KubernetesObjects
 from skerry.controller import leader, reconcile
-from skerry.controller.leader import KINDS
 from skerry.controller.store import LeadershipLostError
+from skerry.controller.view import KINDS
 
 pytestmark = requires_apiserver
 
@@ -56,7 +56,7 @@ class Contender:
 
         def run() -> None:
             tick = self.reconciler.tick
-            ours = leader.Leader(self.objects, self.lease, self.name, tick, lambda now_ms: None, 0.1)
+            ours = leader.Leader(self.reconciler.wait, self.lease, self.name, tick, lambda now_ms: None, 0.1)
             self.code = ours.run(self.stop)
 
         self.thread = threading.Thread(target=run, daemon=True)

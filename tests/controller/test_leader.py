@@ -8,7 +8,7 @@ import pytest
 
 from skerry.adapters.lease import memory as lease_memory
 from skerry.adapters.objects import memory as objects_memory
-from skerry.controller import leader, store
+from skerry.controller import leader, store, view
 from skerry.core import errors, writers
 
 
@@ -27,17 +27,21 @@ class Running:
     ticked: threading.Condition = field(default_factory=threading.Condition)
 
     def start(self) -> "Running":
+        self.watched = view.View(self.objects)
+
         def tick(epoch: int, now_ms: int, mono_ms: int) -> None:
             with self.ticked:
                 self.ticks.append(epoch)
                 self.ticked.notify_all()
+            self.watched.refresh(mono_ms)
+            self.watched.news()
             self.tick(epoch)
 
         def drain(now_ms: int) -> None:
             self.drained += 1
 
         def run() -> None:
-            self.code = leader.Leader(self.objects, self.lease, "test", tick, drain, self.tick_s).run(self.stop)
+            self.code = leader.Leader(self.watched.wait, self.lease, "test", tick, drain, self.tick_s).run(self.stop)
 
         self.thread = threading.Thread(target=run, daemon=True)
         self.thread.start()

@@ -49,8 +49,9 @@ class Erasures:
                 answer = ""
         return answer
 
-    def step(self, *, now_ms: int) -> None:
-        """Write how far each is. Raises UnavailableError."""
+    def step(self, *, now_ms: int) -> bool:
+        """Write how far each is. Returns whether all are complete. Raises UnavailableError."""
+        are_complete = True
         found = sorted(self._store.list("Erasure"), key=lambda one: (one.created_unix_ms, one.name))
         self._done = {one.uid: self._done[one.uid] for one in found if one.uid in self._done}
         self._searched = {one.uid: self._searched[one.uid] for one in found if one.uid in self._searched}
@@ -65,6 +66,8 @@ class Erasures:
                 thing = self._store.put_status(thing, {**thing.status, "number": highest})
             if not condition_json.is_true(thing.status, erasures.COMPLETE):
                 self._follow(thing, erasure, now_ms)
+                are_complete = False
+        return are_complete
 
     def _follow(self, thing: Object, erasure: Erasure, now_ms: int) -> None:
         progress = self._progress(thing)

@@ -21,19 +21,20 @@ class Exclusions:
         self._store, self._blobs = store, blobs
         self._trained_on: dict[str, tuple[str, DatasetManifest] | None] = {}  # by version
 
-    def step(self) -> None:
-        """Look at some more versions, and write what they learned once all are known. Raises UnavailableError."""
+    def step(self) -> bool:
+        """Look at some more versions, and write what they learned once all are known: True. Raises UnavailableError."""
         found = self._store.list("Exclusion")
         if not found:
-            return
+            return True
         versions = [one for one in self._store.list("ModelVersion") if one.spec.get("source") == "Trained"]
         unread = [one for one in versions if one.name not in self._trained_on]
         for version in unread[:MAX_READ]:
             self._trained_on[version.name] = self._read(version)
         if len(unread) > MAX_READ:
-            return
+            return False
         for thing in found:
             self._store.put_status(thing, {**thing.status, **self._status(thing, versions)})
+        return True
 
     def _status(self, thing: Object, versions: Sequence[Object]) -> dict[str, object]:
         node, learned, unknown = str(thing.spec.get("node", "")), [], []

@@ -67,7 +67,7 @@ class GoldenSets:
         """Those that were trained here and serve nowhere any more: first it is said, then their golden sets go; the
         rest of their files goes with the others that are retired."""
         try:
-            used = retention.in_use(*(self._store.list(kind) for kind in ("EdgeModel", "EdgeNode", "ModelRollout")))
+            used = retention.in_use(self._store)
         except errors.InputError:
             return  # told of where nodes are read
         for one in held:

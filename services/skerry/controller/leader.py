@@ -1,7 +1,7 @@
-"""The controller's outer loop: wait for the lease, look at everything again and again while it is held, stop when told.
+"""The controller's outer loop: wait for the lease, tick again and again while it is held, stop when told.
 
-A tick follows every change of an object, and time passing; it is level-triggered, so a tick too many does nothing.
-What a tick does is `reconcile`'s.
+A tick follows every change that may concern it, and time passing; it is level-triggered, so a tick too many does
+nothing. What a tick does is `reconcile`'s.
 """
 
 import threading
@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from skerry.adapters.lease.protocol import Lease
-from skerry.adapters.objects.protocol import Objects
 from skerry.adapters.telemetry import logs
 from skerry.controller.store import LeadershipLostError
 from skerry.core import errors
@@ -18,18 +17,17 @@ from skerry.core import errors
 log = logs.logger("controller")
 
 _QUIET_S = 0.05  # shortest time between two ticks: a burst of changes is one tick
+_LONGEST_QUIET_S = 2.0
 _RETRY_S = 1.0
-# What a tick looks at. Join tokens are none of the controller's business: its role may not even list them.
-KINDS = ("EdgeFleet", "EdgeModel", "EdgeNode", "Erasure", "Exclusion", "ModelRollout", "ModelVersion", "TrainingRun")
 
 
 @dataclass(frozen=True, slots=True)
 class Leader:
     """`tick(epoch, now_ms, mono_ms)` does one round, `drain(now_ms)` ends what must not outlive a leader that was
-    told to stop. `tick_s` is the longest time between two rounds. `beat` marks the begin of each, and waiting to
-    lead."""
+    told to stop, `wait(timeout_s)` ends with a change that concerns a round. `tick_s` is the longest time between two
+    rounds. `beat` marks the begin of each, and waiting to lead."""
 
-    objects: Objects
+    wait: Callable[[float], None]
     lease: Lease
     holder: str
     tick: Callable[[int, int, int], None]
@@ -58,15 +56,15 @@ class Leader:
 
     def _lead(self, epoch: int, stop: threading.Event) -> int:
         log.info("leading", holder=self.holder, epoch=epoch)
-        since = 0
         try:
             while not stop.is_set():
                 self.beat()
                 if not self.lease.renew():
                     raise LeadershipLostError(f"{self.holder} lost the lease of epoch {epoch}")
+                began_s = time.monotonic()
                 self._tick(epoch, stop)
-                stop.wait(_QUIET_S)
-                since = self._wait(since)
+                stop.wait(quiet_s(time.monotonic() - began_s))
+                self._wait()
             self.drain(_now_ms())
         except LeadershipLostError as exc:
             log.error("leadership_lost", epoch=epoch, error=str(exc))
@@ -88,13 +86,17 @@ class Leader:
             log.exception("tick_broken")
             stop.wait(_RETRY_S)
 
-    def _wait(self, since: int) -> int:
+    def _wait(self) -> None:
         """Until something changed or `tick_s` passed."""
         try:
-            return self.objects.changes(since, timeout_s=self.tick_s, kinds=KINDS)[1]
+            self.wait(self.tick_s)
         except errors.UnavailableError as exc:
             log.warning("watch_failed", error=str(exc))
-            return since
+
+
+def quiet_s(tick_s: float) -> float:
+    """How long nothing is done after a tick that took `tick_s`: changes without end take half of a core at most."""
+    return min(max(_QUIET_S, tick_s), _LONGEST_QUIET_S)
 
 
 def _now_ms() -> int:

@@ -19,6 +19,7 @@ from skerry.adapters.trust import ceremony
 from skerry.controller import leader, publish, reconcile, runs, settings, signatures
 from skerry.controller.jobs import opening
 from skerry.controller.store import Store
+from skerry.controller.view import View
 from skerry.core import errors
 
 log = logs.logger("controller")
@@ -48,7 +49,8 @@ def _run(given: settings.Settings, stop: threading.Event) -> int:
         blobs.open_shared(given.repository), given.keys, now=datetime.now(UTC), seed=given.trust_seed
     )
     jobs = opening.open_jobs(given)
-    store = Store(store_of_objects, held, events.open_events(given.objects, "skerry-controller"))
+    told = events.open_events(given.objects, "skerry-controller")
+    store = Store(store_of_objects, held, told, View(store_of_objects))
     publisher = publish.Publisher(store, blob_store, repository)
     reconciler = reconcile.Reconciler(
         store,
@@ -68,7 +70,7 @@ def _run(given: settings.Settings, stop: threading.Event) -> int:
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
     ours = leader.Leader(
-        store_of_objects, held, holder, reconciler.tick, reconciler.drain, given.tick_seconds, heartbeat.beat
+        reconciler.wait, held, holder, reconciler.tick, reconciler.drain, given.tick_seconds, heartbeat.beat
     )
     return ours.run(stop)
 

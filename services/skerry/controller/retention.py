@@ -4,7 +4,7 @@ The history (the ModelVersion object with its verdict) stays; its files leave th
 rolled out. What the publisher imported is his to withdraw.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from skerry.adapters.objects.protocol import Object
@@ -32,16 +32,16 @@ def surplus(versions: Sequence[Object], in_use: set[str], keep: int) -> list[Obj
     ]
 
 
-def in_use(models: Iterable[Object], nodes: Iterable[Object], rollouts: Iterable[Object]) -> set[str]:
+def in_use(store: Store) -> set[str]:
     """Names and digests of versions that something holds on to. Raises InputError for a node that cannot be read: what
     it runs is not known, so nothing may go."""
-    used = {str(model.status.get("stableVersion")) for model in models}
-    for thing in nodes:
-        node = specs.parse_node(thing.name, thing.spec, thing.status)
+    used = {str(model.status.get("stableVersion")) for model in store.list("EdgeModel")}
+    for thing in store.list("EdgeNode"):
+        node = store.nodes.of(thing)
         used |= {one.digest for one in node.assignments}
         for report in node.reports:
             used |= {report.digest, report.target_digest, report.last_known_good}
-    for rollout in rollouts:
+    for rollout in store.list("ModelRollout"):
         if not condition_json.is_terminal(rollout.status):
             used |= {str(rollout.spec.get("version")), str(rollout.status.get("stableVersion"))}
     return used
@@ -51,7 +51,7 @@ def retire(store: Store, repository: trust.Repository, *, now_ms: int, now: date
     """Mark the surplus first, then take what is marked out of the repository: a crash in between is made good later."""
     models, versions = store.list("EdgeModel"), store.list("ModelVersion")
     try:
-        used = in_use(models, store.list("EdgeNode"), store.list("ModelRollout"))
+        used = in_use(store)
     except errors.InputError:
         return  # told of where nodes are read
     for model in models:

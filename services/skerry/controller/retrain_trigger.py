@@ -48,6 +48,7 @@ class RetrainTrigger:
         """Start the runs that are due. Without readings nothing is due: a run is never started on a guess."""
         models, self._mono_ms = self._store.list("EdgeModel"), mono_ms
         self._stopwatch.keep({model.name for model in models})
+        models = [model for model in models if _may_retrain(model)]
         if not models:
             return
         try:
@@ -180,6 +181,15 @@ class RetrainTrigger:
         except errors.ConflictError:
             return
         log.info("retrain_fired", model=model.name, run=made.name, reason=decided.reason, message=decided.message)
+
+
+def _may_retrain(model: Object) -> bool:
+    """Of one that cannot be read nobody knows."""
+    try:
+        parsed = specs.parse_edge_model(model.name, model.spec)
+    except errors.InputError:
+        return True
+    return parsed.network is not None and parsed.retrain.enabled
 
 
 def _fresh(model: str, digest: str, nodes: Sequence[Mapping[str, Any]], now_ms: int) -> Sequence[Mapping[str, Any]]:

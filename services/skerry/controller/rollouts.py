@@ -9,20 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from skerry.adapters.fleetstate.protocol import FleetState
-from skerry.adapters.lease import epochs
 from skerry.adapters.objects.protocol import Object
 from skerry.adapters.telemetry import logs
 from skerry.adapters.telemetry.on_change import OnChange
-from skerry.controller import announcing, condition_json, observe, stopwatch
+from skerry.controller import announcing, assigning, condition_json, observe, parsed, stopwatch
 from skerry.controller.store import LeadershipLostError, Store
 from skerry.core import errors, evidence, exclusions, membership, rollout, specs, truth_delay
 
 log = logs.logger("controller")
 
-_TRIES = 3
 _EVIDENCE_MS = 2_000
 _LATE_EVIDENCE_MS = 10_000  # of answers whose truth comes late: many counters, for days
-Assignments = Mapping[str, specs.Assignment | None]
+Known = tuple[specs.ModelRollout, rollout.Status, bool]  # whether it is active
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +51,13 @@ def read_inventory(store: Store, on_change: OnChange) -> Inventory:
             versions[thing.name] = specs.parse_model_version(thing.name, thing.spec)
         except errors.InputError as exc:
             _unreadable(on_change, thing, exc)
-    nodes: list[specs.EdgeNode] = []
-    for thing in store.list("EdgeNode"):
+    nodes, listed = list[specs.EdgeNode](), store.list("EdgeNode")
+    for thing in listed:
         try:
-            nodes.append(specs.parse_node(thing.name, thing.spec, thing.status))
+            nodes.append(store.nodes.of(thing))
         except errors.InputError as exc:
             _unreadable(on_change, thing, exc)
+    store.nodes.keep(listed)
     return Inventory(membership.members(nodes), fleets, versions)
 
 
@@ -70,23 +69,32 @@ def _unreadable(on_change: OnChange, thing: Object, exc: errors.InputError) -> N
 class Rollouts:
     """Steps all rollouts, then settles the nodes that no rollout is busy with."""
 
-    def __init__(self, store: Store, fleetstate: FleetState) -> None:
+    def __init__(self, store: Store, fleetstate: FleetState, writers: int = assigning.WRITERS) -> None:
         self._store, self._fleetstate = store, fleetstate
         self._on_change = OnChange()
         self._stopwatch = stopwatch.RolloutStopwatch()
         self._answers: dict[str, tuple[rollout.Question, evidence.Evidence]] = {}
+        self._parsed = parsed.Parsed[Known](_parse)
+        self._assigning = assigning.Assigning(store, writers)
 
-    def step(self, *, now_ms: int, mono_ms: int, epoch: int) -> None:
+    def step(self, *, now_ms: int, mono_ms: int, epoch: int) -> bool:
+        """Returns whether it waits for time to pass, or to try again: it rests when only a change can bring it on."""
+        self._assigning.begin()
         inventory = read_inventory(self._store, self._on_change)
         busy: dict[str, set[str]] = {}
-        known, models = self._known(now_ms), self._store.list("EdgeModel")
-        self._stopwatch.keep([spec.name for _, spec, _ in known])
-        self._stopwatch.tick(inventory.nodes, _permits(known, models), now_ms=now_ms, mono_ms=mono_ms)
-        newer = rollout.superseded_by([(thing.created_unix_ms, spec, status) for thing, spec, status in known])
-        for thing, spec, status in known:
-            if not rollout.active(spec, status):
-                self._answers.pop(spec.name, None)
-                continue
+        active, models = self._active(now_ms), self._store.list("EdgeModel")
+        self._stopwatch.keep([spec.name for _, spec, _ in active])
+        self._answers = {spec.name: self._answers[spec.name] for _, spec, _ in active if spec.name in self._answers}
+        self._stopwatch.tick(
+            inventory.nodes,
+            _permits(active, models),
+            now_ms=now_ms,
+            mono_ms=mono_ms,
+            heard_ms=self._store.heard_ms,
+        )
+        waits = bool(active)
+        newer = rollout.superseded_by([(thing.created_unix_ms, spec, status) for thing, spec, status in active])
+        for thing, spec, status in active:
             try:
                 held = self._plan(inventory, thing, spec, status, newer.get(spec.name, ""), now_ms, epoch)
                 self._on_change.forget(spec.name)
@@ -98,27 +106,32 @@ class Rollouts:
             busy.setdefault(spec.model, set()).update(held)
         for model in self._store.list("EdgeModel"):
             try:
-                self._settle(inventory, model, frozenset(busy.get(model.name, ())), now_ms, epoch)
+                waits |= self._settle(inventory, model, frozenset(busy.get(model.name, ())), now_ms, epoch)
                 self._on_change.forget(model.name)
             except LeadershipLostError:
                 raise
             except errors.SkerryError as exc:
                 self._log_failure("settling_failed", model.name, exc)
+                waits = True
+        return waits
 
     def _log_failure(self, event: str, name: str, exc: errors.SkerryError) -> None:
         """A conflict is nothing to tell of: the next tick reads again."""
         if not isinstance(exc, errors.ConflictError) and self._on_change.differs(name, str(exc)):
             log.warning(event, name=name, error=str(exc))
 
-    def _known(self, now_ms: int) -> list[tuple[Object, specs.ModelRollout, rollout.Status]]:
-        parsed = []
-        for thing in self._store.list("ModelRollout"):
+    def _active(self, now_ms: int) -> list[tuple[Object, specs.ModelRollout, rollout.Status]]:
+        active, listed = [], self._store.list("ModelRollout")
+        for thing in listed:
             try:
-                spec = specs.parse_rollout(thing.name, thing.spec)
-                parsed.append((thing, spec, rollout.from_json(thing.name, thing.status)))
+                spec, status, is_active = self._parsed.of(thing)
             except errors.InputError as exc:
                 self._refuse(thing, str(exc), now_ms)
-        return parsed
+            else:
+                if is_active:
+                    active.append((thing, spec, status))
+        self._parsed.keep(listed)
+        return active
 
     def _refuse(self, thing: Object, why: str, now_ms: int) -> None:
         if not condition_json.has(thing.status, "Accepted", "False", "Invalid", why):
@@ -162,7 +175,7 @@ class Rollouts:
         for event in plan.events:
             log.info("rollout", rollout=spec.name, reason=event.reason, message=event.message, node=event.node)
         self._store.tell(written, announcing.of_rollout(plan.events))
-        self._assign(spec.model, plan.assignments, epoch)
+        self._assigning.write(spec.model, inventory.nodes, plan.assignments, epoch)
         return set(plan.assignments)
 
     def _delay(self, model: Object | None) -> truth_delay.TruthDelay:
@@ -196,13 +209,14 @@ class Rollouts:
         self._answers[spec.name] = question, counted
         return counted
 
-    def _settle(self, inventory: Inventory, model: Object, busy: frozenset[str], now_ms: int, epoch: int) -> None:
-        parsed = specs.parse_edge_model(model.name, model.spec)
+    def _settle(self, inventory: Inventory, model: Object, busy: frozenset[str], now_ms: int, epoch: int) -> bool:
+        """Returns whether it waits for time to pass, or has more to write."""
+        given = specs.parse_edge_model(model.name, model.spec)
         settled = rollout.settled_from_json(model.name, model.status.get("catchUp"))
-        fleet = inventory.fleets.get(parsed.rollout.fleet)
+        fleet = inventory.fleets.get(given.rollout.fleet)
         stable = inventory.versions.get(str(model.status.get("stableVersion", "")))
         if fleet is None or stable is None:
-            return
+            return False
         settlement = rollout.settle(
             model.name,
             stable,
@@ -215,36 +229,25 @@ class Rollouts:
             elapsed=self._stopwatch.of_settling(),
         )
         if settlement.stale:
-            return
+            return False
         if settlement.settled != settled:
             self._store.put_status(model, {**model.status, "catchUp": rollout.settled_to_json(settlement.settled)})
         for event in settlement.events:
             log.info("settled", model=model.name, reason=event.reason, message=event.message, node=event.node)
-        self._assign(model.name, settlement.assignments, epoch)
+        is_done = self._assigning.write(model.name, inventory.nodes, settlement.assignments, epoch)
+        asks = any(_asks(node, node.report(model.name)) for node in inventory.nodes)
+        return not is_done or asks or bool(settlement.settled.permits)
 
-    def _assign(self, model: str, assignments: Assignments, epoch: int) -> None:
-        for node, wanted in sorted(assignments.items()):
-            self._assign_node(node, model, wanted, epoch)
 
-    def _assign_node(self, node: str, model: str, wanted: specs.Assignment | None, epoch: int) -> None:
-        """One entry of EdgeNode.spec.assignments, the others left as they are. The gateway writes the same object's
-        status often: a conflict with it is read again at once. Raises LeadershipLostError when a later leader has
-        written there."""
-        for attempt in range(_TRIES):
-            thing = self._store.find("EdgeNode", node)
-            if thing is None:
-                return
-            if (later := max(epochs.named_by(thing), default=0)) > epoch:
-                raise LeadershipLostError(f"EdgeNode {node} was written by a leader of epoch {later}, ours is {epoch}")
-            kept = [entry for entry in thing.spec.get("assignments", []) if entry.get("model") != model]
-            mine = [] if wanted is None else [specs.assignment_json(wanted)]
-            entries = sorted([*kept, *mine], key=lambda entry: str(entry["model"]))
-            try:
-                self._store.put_spec(thing, {"assignments": entries})
-                return
-            except errors.ConflictError:
-                if attempt == _TRIES - 1:
-                    log.info("node_read_again", node=node)
+def _asks(node: specs.EdgeNode, report: specs.ModelReport) -> bool:
+    """Does it wait for a permit, which may come when other nodes' permits end?"""
+    return node.connected and report.permit_request > 0 and report.target_state == specs.TargetState.STAGED
+
+
+def _parse(thing: Object) -> Known:
+    spec = specs.parse_rollout(thing.name, thing.spec)
+    status = rollout.from_json(thing.name, thing.status)
+    return spec, status, rollout.active(spec, status)
 
 
 def _permits(

@@ -6,7 +6,7 @@ Every run comes to a terminal condition (`Succeeded` True or False) with a reaso
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from skerry.adapters import blobs as blob_store
@@ -66,6 +66,10 @@ class Runs:
             self._clear(name)
         self._settled &= names
         return runs
+
+    def are_settled(self, runs: Collection[Object]) -> bool:
+        """Is there nothing left to do for any of them?"""
+        return all(run.name in self._settled for run in runs)
 
     def step(self, run: Object, *, now_ms: int) -> None:
         """Move one run on. Raises what the adapters raise; running it again is always right."""

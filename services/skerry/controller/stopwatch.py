@@ -4,7 +4,7 @@ A step of the wall clock moves none of it. What a process did not see it does no
 thing's age was when it was first seen.
 """
 
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 
 from skerry.core import rollout, specs
 from skerry.core.rollout import elapsed
@@ -16,11 +16,16 @@ class Stopwatch:
     def __init__(self) -> None:
         self._since: dict[Hashable, tuple[object, int]] = {}
 
-    def age_ms(self, thing: Hashable, value: object, *, mono_ms: int, first_ms: int = 0) -> int:
-        """Since `thing` was first seen with `value`. `first_ms`: its age when this process first saw the thing."""
+    def age_ms(
+        self, thing: Hashable, value: object, *, mono_ms: int, first_ms: int = 0, changed_ms: int | None = None
+    ) -> int:
+        """Since `thing` was first seen with `value`. `first_ms`: its age when this process first saw the thing.
+        `changed_ms`: when it took this value, where somebody looked more often than asked here."""
         known = self._since.get(thing)
-        if known is None or known[0] != value:
-            known = self._since[thing] = value, mono_ms - (first_ms if known is None else 0)
+        if known is None:
+            known = self._since[thing] = value, mono_ms - first_ms
+        elif known[0] != value:
+            known = self._since[thing] = value, mono_ms if changed_ms is None else max(known[1], changed_ms)
         return mono_ms - known[1]
 
     def keep(self, things: Collection[Hashable]) -> None:
@@ -71,16 +76,27 @@ class RolloutStopwatch:
         self._lease_ms: dict[tuple[str, int], int] = {}
 
     def tick(
-        self, nodes: Iterable[specs.EdgeNode], permits: Iterable[rollout.Permit], *, now_ms: int, mono_ms: int
+        self,
+        nodes: Iterable[specs.EdgeNode],
+        permits: Iterable[rollout.Permit],
+        *,
+        now_ms: int,
+        mono_ms: int,
+        heard_ms: Callable[[str], int | None] = lambda _: None,
     ) -> None:
-        """A round begins. `permits`: those that statuses remember; others stand beside the nodes' assignments."""
+        """A round begins. `permits`: those that statuses remember; others stand beside the nodes' assignments.
+        `heard_ms`: when this process took in that a node was seen again, by the clock of `mono_ms`."""
         since_last_ms = mono_ms - self._mono_ms if self._mono_ms else 0
         self._mono_ms, self._passed_ms = mono_ms, min(max(0, since_last_ms), elapsed.MAX_TICK_MS)
         nodes = list(nodes)
         # How long a node was silent before this process began to look, only the stamps can say.
         self._silence_ms = {
             node.name: self._seen.age_ms(
-                node.name, node.last_seen_ms, mono_ms=mono_ms, first_ms=max(0, now_ms - node.last_seen_ms)
+                node.name,
+                node.last_seen_ms,
+                mono_ms=mono_ms,
+                first_ms=max(0, now_ms - node.last_seen_ms),
+                changed_ms=heard_ms(node.name),
             )
             for node in nodes
             if node.last_seen_ms > 0

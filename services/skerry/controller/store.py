@@ -3,13 +3,15 @@
 A write that would change nothing is not sent; a write after the lease is lost raises instead of happening.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from skerry.adapters.events import Events, Silent
 from skerry.adapters.lease.protocol import Lease
 from skerry.adapters.objects.protocol import Json, Object, Objects
-from skerry.controller import announcing
+from skerry.controller import announcing, parsed
+from skerry.controller.view import KINDS, View
 from skerry.core import errors, writers
 
 
@@ -18,30 +20,64 @@ class LeadershipLostError(errors.UnavailableError):
 
 
 class Store:
-    """Every read goes to the object store; every write is fenced by the lease. What a write turned is told to people,
-    after it was done: once, or not at all when the process ends there."""
+    """Reads come from `view`, as of its last refresh and with our own writes in it; without one from the object store.
+    Every write is fenced by the lease. What a write turned is told to people, after it was done: once, or not at all
+    when the process ends there. `nodes`: EdgeNodes as they were parsed."""
 
-    def __init__(self, objects: Objects, lease: Lease, events: Events | None = None) -> None:
+    def __init__(self, objects: Objects, lease: Lease, events: Events | None = None, view: View | None = None) -> None:
         self._objects = objects
         self._lease = lease
         self._events = events or Silent()
+        self._view = view
+        self.nodes = parsed.ParsedNodes()
+
+    def refresh(self, mono_ms: int) -> frozenset[str]:
+        """Take in what changed. Returns the kinds with news. Raises UnavailableError."""
+        if self._view is None:
+            return frozenset(KINDS)
+        self._view.refresh(mono_ms)
+        return self._view.news()
+
+    def wait(self, timeout_s: float) -> None:
+        """Until there is news, or for as long. Raises UnavailableError."""
+        if self._view is not None:
+            self._view.wait(timeout_s)
+
+    def heard_ms(self, node: str) -> int | None:
+        """When it was taken in that the node was seen again, by the monotonic clock, if that is known."""
+        return None if self._view is None else self._view.heard_ms(node)
 
     def get(self, kind: str, name: str) -> Object:
-        return self._objects.get(kind, name)
+        found = self.find(kind, name)
+        if found is None:
+            raise errors.NotFoundError(f"there is no {kind} {name}")
+        return found
 
     def find(self, kind: str, name: str) -> Object | None:
-        try:
-            return self._objects.get(kind, name)
-        except errors.NotFoundError:
-            return None
+        if self._view is not None and kind in KINDS:
+            return self._view.get(kind, name)
+        return self._read(kind, name)
+
+    def look_again(self, kind: str, name: str) -> Object | None:
+        """Past the view, which takes it in."""
+        found = self._read(kind, name)
+        if self._view is not None and kind in KINDS:
+            if found is None:
+                self._view.drop(kind, name)
+            else:
+                self._view.put(found)
+        return found
 
     def list(self, kind: str) -> Sequence[Object]:
+        if self._view is not None and kind in KINDS:
+            return self._view.list(kind)
         return self._objects.list(kind)
 
     def create(self, kind: str, name: str, spec: Json, labels: Mapping[str, str] | None = None) -> Object:
         """Raises ConflictError when the name is taken."""
         self._check_leading()
-        return self._objects.create(kind, name, spec, manager=writers.CONTROLLER, labels=labels)
+        with self._looking_again(kind, name):
+            return self._taken(self._objects.create(kind, name, spec, manager=writers.CONTROLLER, labels=labels))
 
     def put_status(self, thing: Object, status: Json) -> Object:
         """Make `status` the whole status of `thing`, and note which generation of the spec it speaks of (`kubectl wait`
@@ -66,14 +102,37 @@ class Store:
         if not patch:
             return thing
         self._check_leading()
-        return self._objects.patch(
-            thing.kind,
-            thing.name,
-            manager=writers.CONTROLLER,
-            spec=patch if part == "spec" else None,
-            status=patch if part == "status" else None,
-            resource_version=thing.resource_version,
-        )
+        with self._looking_again(thing.kind, thing.name):
+            written = self._objects.patch(
+                thing.kind,
+                thing.name,
+                manager=writers.CONTROLLER,
+                spec=patch if part == "spec" else None,
+                status=patch if part == "status" else None,
+                resource_version=thing.resource_version,
+            )
+        return self._taken(written)
+
+    def _read(self, kind: str, name: str) -> Object | None:
+        try:
+            return self._objects.get(kind, name)
+        except errors.NotFoundError:
+            return None
+
+    def _taken(self, thing: Object) -> Object:
+        if self._view is not None and thing.kind in KINDS:
+            self._view.put(thing)
+        return thing
+
+    @contextlib.contextmanager
+    def _looking_again(self, kind: str, name: str) -> Iterator[None]:
+        """Whoever was refused because somebody else wrote shall see what, the next time."""
+        try:
+            yield
+        except (errors.ConflictError, errors.NotFoundError):
+            with contextlib.suppress(errors.SkerryError):
+                self.look_again(kind, name)
+            raise
 
     def _check_leading(self) -> None:
         if not self._lease.renew():

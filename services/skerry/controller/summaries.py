@@ -117,7 +117,7 @@ def _nodes(store: Store) -> Sequence[specs.EdgeNode]:
     nodes = []
     for thing in store.list("EdgeNode"):
         try:
-            nodes.append(specs.parse_node(thing.name, thing.spec, thing.status))
+            nodes.append(store.nodes.of(thing))
         except errors.InputError:
             continue  # told of where nodes are planned for
     return membership.members(nodes)

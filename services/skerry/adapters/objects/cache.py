@@ -4,13 +4,13 @@ A step is a number of this process alone: it rises with everything taken in, wha
 that passes the last step it got misses nothing, although each kind has a watch of its own.
 """
 
-import copy
+import itertools
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from skerry.adapters.objects import resources
+from skerry.adapters.objects import copies, resources
 from skerry.adapters.objects.protocol import Change, Object
 
 _MAX_TOMBSTONES = 10_000
@@ -23,7 +23,8 @@ class _Entry:
 
 
 class Cache:
-    """Thread-safe. Objects given out are copies."""
+    """Thread-safe. Objects given out are copies. Entries lie in the order of their steps: a look for what is new costs
+    what is new."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -33,21 +34,20 @@ class Cache:
     def get(self, kind: str, name: str) -> Object | None:
         with self._changed:
             known = self._entries.get((kind, name))
-            return None if known is None or known.change.deleted else copy.deepcopy(known.change.object)
+            return None if known is None or known.change.deleted else copies.of(known.change.object)
 
     def list(self, kind: str) -> Sequence[Object]:
         with self._changed:
-            return copy.deepcopy(sorted(self._living(kind), key=lambda thing: thing.name))
+            return [copies.of(thing) for thing in sorted(self._living(kind), key=lambda thing: thing.name)]
 
     def changes(self, since: int, timeout_s: float, kinds: Sequence[str]) -> tuple[Sequence[Change], int]:
         """As `Objects.changes`, by step; each change's `resource_version` is its object's own."""
         with self._changed:
             self._changed.wait_for(lambda: self._step > since, timeout_s)
-            fresh = [
-                entry for entry in self._entries.values() if entry.step > since and entry.change.object.kind in kinds
-            ]
-            fresh.sort(key=lambda entry: entry.step)
-            return [copy.deepcopy(entry.change) for entry in fresh], max(since, self._step)
+            newest_first = itertools.takewhile(lambda entry: entry.step > since, reversed(self._entries.values()))
+            fresh = [entry.change for entry in newest_first if entry.change.object.kind in kinds]
+            fresh.reverse()
+            return [replace(change, object=copies.of(change.object)) for change in fresh], max(since, self._step)
 
     def put(self, thing: Object, *, deleted: bool = False) -> None:
         """Take in one state, unless a newer one is known."""
@@ -85,6 +85,7 @@ class Cache:
         elif deleted:
             return
         self._step += 1
+        self._entries.pop((thing.kind, thing.name), None)
         self._entries[thing.kind, thing.name] = _Entry(self._step, Change(thing.resource_version, deleted, thing))
 
     def _forget_versions(self, kind: str) -> None:

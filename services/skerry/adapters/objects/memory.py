@@ -4,9 +4,8 @@ import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from skerry.adapters.objects import rules
+from skerry.adapters.objects import copies, rules
 from skerry.adapters.objects.protocol import Change, Json, Object
 from skerry.core import errors
 
@@ -22,14 +21,14 @@ class MemoryObjects:
 
     def get(self, kind: str, name: str) -> Object:
         with self._changed:
-            return _copied(self._living(kind, name))
+            return copies.of(self._living(kind, name))
 
     def list(self, kind: str) -> Sequence[Object]:
         with self._changed:
             living = [
                 change.object for change in self._changes.values() if change.object.kind == kind and not change.deleted
             ]
-            return [_copied(thing) for thing in sorted(living, key=lambda thing: thing.name)]
+            return [copies.of(thing) for thing in sorted(living, key=lambda thing: thing.name)]
 
     def create(
         self, kind: str, name: str, spec: Json, *, manager: str, labels: Mapping[str, str] | None = None
@@ -54,7 +53,7 @@ class MemoryObjects:
         with self._changed:
             thing = self._living(kind, name)
             changed = rules.patched(thing, manager, spec, status, resource_version)
-            return _copied(thing) if changed is thing else self._store(changed, deleted=False)
+            return copies.of(thing) if changed is thing else self._store(changed, deleted=False)
 
     def delete(self, kind: str, name: str) -> None:
         with self._changed:
@@ -66,11 +65,12 @@ class MemoryObjects:
 
     def changes(self, since: int, *, timeout_s: float, kinds: Sequence[str] = ()) -> tuple[Sequence[Change], int]:
         with self._changed:
-            self._changed.wait_for(lambda: self._version > since, timeout_s)
+            if not self._changed.wait_for(lambda: self._version > since, timeout_s):
+                return [], since
             fresh = [change for change in self._changes.values() if change.resource_version > since]
             wanted = [change for change in fresh if not kinds or change.object.kind in kinds]
             wanted.sort(key=lambda change: change.resource_version)
-            return [replace(change, object=_copied(change.object)) for change in wanted], max(since, self._version)
+            return [replace(change, object=copies.of(change.object)) for change in wanted], max(since, self._version)
 
     def _living(self, kind: str, name: str) -> Object:
         known = self._changes.get((kind, name))
@@ -84,16 +84,4 @@ class MemoryObjects:
         stored = replace(thing, resource_version=self._version)
         self._changes[thing.kind, thing.name] = Change(self._version, deleted, stored)
         self._changed.notify_all()
-        return _copied(stored)
-
-
-def _copied(thing: Object) -> Object:
-    """What a caller may change without changing what is stored."""
-    return replace(thing, spec=_json(thing.spec), status=_json(thing.status), labels=dict(thing.labels))
-
-
-def _json(value: Any) -> Any:
-    """A copy of JSON; copy.deepcopy takes four times as long, and most of a test of the controller."""
-    if isinstance(value, dict):
-        return {key: _json(inner) for key, inner in value.items()}
-    return [_json(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+        return copies.of(stored)
