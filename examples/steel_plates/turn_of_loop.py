@@ -75,6 +75,10 @@ def _serves(seen: Snapshot) -> bool:
     return len(event_log.nodes_on(seen, MODEL)) == NODES
 
 
+def _is_tried(seen: Snapshot) -> bool:
+    return not moving(seen) or any(number > 1 for _, number in event_log.nodes_on(seen, MODEL).values())
+
+
 def _until_the_policy_fires(stack: Stack, inspection: Inspection, replay: Plates, played: report.Played) -> int:
     """The index of the first plate that is still to be asked: half of them are for the canary."""
     for index in range(len(replay)):
@@ -88,8 +92,10 @@ def _until_the_policy_fires(stack: Stack, inspection: Inspection, replay: Plates
 
 
 def _roll_out(stack: Stack, inspection: Inspection, replay: Plates, index: int, played: report.Played) -> None:
-    """The replay goes on while the canary is judged."""
+    """The replay goes on while the canary is judged: it waits until a node has the new version, for a line makes no
+    three hundred plates in the seconds that this takes."""
     stack.until("the rollout begins", lambda seen: len(turn.rollouts(seen)) > 1, turn.ROLLOUT_S)
+    stack.until("the canary serves the new version", _is_tried, turn.ROLLOUT_S)
     for at in range(index, len(replay)):
         _inspect(inspection, replay, at, played)
         if at % turn.LOOK_EVERY == 0 and not moving(stack.look()):
