@@ -2,6 +2,7 @@
 Five networks answer, so this is no deployed version's figure, and no row says so."""
 
 import contextlib
+import importlib.util
 import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from examples.steel_plates.plates import CLASSES, Plates, folds, recalls
-from skerry.core import specs
+from skerry.core import errors, specs
 from skerry.nets import training
 from skerry.nets.class_objective import ClassObjective
 from skerry.trainer import balance, factories, train
@@ -34,7 +35,12 @@ class Validated:
 
 @contextlib.contextmanager
 def beside(plates: Plates, model: specs.EdgeModel, seed: int) -> Iterator[Sequence[Future[Validated]]]:
-    """Every way, each in a process of its own, while the caller does something else."""
+    """Every way, each in a process of its own, while the caller does something else. Raises InputError, before
+    anything is played, where a way could not be tried."""
+    if importlib.util.find_spec("imblearn") is None:
+        raise errors.InputError(
+            "the way 'synthetic' needs imbalanced-learn, which skerry[trainer] brings: pip install imbalanced-learn"
+        )
     with ProcessPoolExecutor(_AT_ONCE, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
             yield [pool.submit(validate, plates, model, seed, way) for way in WAYS]
