@@ -137,6 +137,17 @@ def test_a_revoked_node_is_not_deleted_while_its_token_would_let_it_in_again(
     system.good("nodes", "delete", "edge-1")
 
 
+def test_a_token_that_names_a_node_no_more_keeps_it_from_being_deleted_too(system: StillSystem, tmp_path: Path) -> None:
+    made = join_tokens.parse(system.good("nodes", "token", "create", "--uses", "9000", "--ca", tmp_path / "ca.crt"))
+    labels = {join_tokens.JOINED_BY: made.id}
+    system.objects.create("EdgeNode", "edge-2", {"revoked": True, "approvedKey": KEY}, manager="gateway", labels=labels)
+    system.objects.patch("JoinToken", made.id, manager="gateway", status={"nodes": [], "used": 4_000})
+    assert f"`skerry nodes token delete {made.id}` first" in system.bad(3, "nodes", "delete", "edge-2")
+    (row,) = json.loads(system.good("nodes", "token", "list", "--json"))
+    assert (row["used"], row["usedBy"]) == (4_000, ["edge-2"])
+    assert "4000/9000" in system.good("nodes", "token", "list")
+
+
 def test_a_node_that_reports_without_a_certificate_is_not_deleted_under_itself(system: StillSystem) -> None:
     seen = {"connected": True, "lastSeenUnixMs": int(time.time() * 1000)}
     system.objects.create("EdgeNode", "up", {}, manager="gateway")

@@ -1,6 +1,6 @@
 """`skerry nodes`: the fleet's nodes, who may join it, and who may no longer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,8 @@ from skerry.cli.up import state_option
 
 if TYPE_CHECKING:
     from skerry.core import intents
+
+_NAMES_SHOWN = 20
 
 
 @click.group(cls=listing.ListingGroup)
@@ -146,7 +148,7 @@ def token() -> None:
 
 @token.command("create")
 @click.option("--pattern", default="*", show_default=True, help="Names that may enrol with it, with * and ?.")
-@click.option("--uses", default=1, show_default=True, type=click.IntRange(1, 2_000), help="How many nodes, each once.")
+@click.option("--uses", default=1, show_default=True, type=click.IntRange(1, 20_000), help="How many nodes, each once.")
 @click.option(
     "--hours", default=1.0, show_default=True, type=click.FloatRange(0.01, 24 * 30), help="How long it is valid."
 )
@@ -186,17 +188,24 @@ def create(pattern: str, uses: int, hours: float, labels: tuple[str, ...], ca: P
 def list_(as_json: bool, state: Path) -> None:
     """List join tokens and which nodes used them."""
     from skerry.cli import object_access
+    from skerry.core import join_tokens
 
-    now = object_access.now_ms()
+    now, store = object_access.now_ms(), object_access.store_of(state)
+    let_in: dict[str, set[str]] = {}
+    for node in store.list("EdgeNode"):
+        let_in.setdefault(node.labels.get(join_tokens.JOINED_BY, ""), set()).add(node.name)
     rows = [
         {
             "token": token_object.name,
             "pattern": token_object.spec.get("nodePattern", "*"),
             "uses": token_object.spec.get("uses", 1),
-            "usedBy": [use["name"] for use in token_object.status.get("nodes", [])],
+            "used": join_tokens.used_of(token_object.status),
+            "usedBy": sorted(
+                let_in.get(token_object.name, set()) | {use["name"] for use in token_object.status.get("nodes", [])}
+            ),
             "expired": now >= int(token_object.spec.get("expiresUnixMs", 0)),
         }
-        for token_object in object_access.oldest_first(object_access.store_of(state).list("JoinToken"))
+        for token_object in object_access.oldest_first(store.list("JoinToken"))
     ]
     output.show(as_json, rows, _token_table, "there is no join token: `skerry nodes token create` makes one")
 
@@ -220,13 +229,19 @@ def _token_table(rows: Any) -> None:
             [
                 row["token"],
                 row["pattern"],
-                f"{len(row['usedBy'])}/{row['uses']}",
-                ", ".join(row["usedBy"]) or output.DASH,
+                f"{row['used']}/{row['uses']}",
+                _names(row["usedBy"]) or output.DASH,
                 output.styled("expired", "red") if row["expired"] else output.styled("good", "green"),
             ]
             for row in rows
         ),
     )
+
+
+def _names(names: Sequence[str]) -> str:
+    """The first few: the whole list is in --json."""
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _change(state: Path, name: str, intent: "Callable[[intents.Known], intents.Patch]") -> "intents.Patch":

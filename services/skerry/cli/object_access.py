@@ -53,7 +53,7 @@ def change(
 
 
 def known(thing: Object) -> intents.Known:
-    return intents.Known(thing.name, thing.spec, thing.status)
+    return intents.Known(thing.name, thing.spec, thing.status, thing.labels)
 
 
 def condition(thing: Object, kind: str) -> Mapping[str, Any]:

@@ -6,6 +6,9 @@ per node, and a token that is used up lets nobody new in: nothing is written for
 that is known and comes back with another key waits until a person approves that key; so many wait by one token, and
 not for ever. A key that is approved needs no token any more: its request is signed by it, and a node that was away for
 longer than its certificate was good comes back.
+
+The token's object counts its uses and lists the newest of them: long enough for a node whose answer was lost to ask
+again. Which token let a node in, its own object says (the label JOINED_BY).
 """
 
 import enum
@@ -20,7 +23,10 @@ from typing import Any
 from skerry.core import digests, errors
 from skerry.core.specs.reader import Reader, read
 
-MAX_USES = 2_000  # each use stands in the object's status, which has a bound
+MAX_USES = 20_000
+MAX_LISTED = 24  # uses that the object's status names: with names of 253 characters, and who waits, below 16 KiB
+_MAX_LISTED_BEFORE = 2_000  # the release before named every use
+JOINED_BY = "skerry.dev/join-token"  # label of an EdgeNode's object
 MAX_WAITING = 16  # nodes at once whose new key waits for approval by one token
 WAITING_MS = 86_400_000  # a key that did not ask again for so long waits no more
 _REFRESH_MS = WAITING_MS // 4  # a key that goes on asking is written down anew so often
@@ -59,7 +65,8 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class JoinToken:
-    """JoinToken.spec and its status. `node_pattern` has `*` and `?`; `labels` are given to the nodes."""
+    """JoinToken.spec and its status. `node_pattern` has `*` and `?`; `labels` are given to the nodes. `used`: the
+    newest uses, of `used_count`."""
 
     id: str
     secret_hash: str
@@ -69,6 +76,11 @@ class JoinToken:
     labels: Mapping[str, str] = field(default_factory=dict)
     used: tuple[Use, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    used_before: int = 0  # uses that are named no more
+
+    @property
+    def used_count(self) -> int:
+        return self.used_before + len(self.used)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +145,36 @@ def secret_hash(secret: str) -> str:
 
 def parse_object(name: str, spec: Mapping[str, Any], status: Mapping[str, Any]) -> JoinToken:
     """A JoinToken as stored. Raises InputError naming the field."""
-    used, waiting = read(
+    used, waiting, count = read(
         "JoinToken",
         name,
         "status",
         status,
-        lambda reader: (reader.each("nodes", _use, MAX_USES), reader.each("waiting", _waiting, MAX_USES)),
+        lambda reader: (
+            reader.each("nodes", _use, _MAX_LISTED_BEFORE),
+            reader.each("waiting", _waiting, MAX_USES),
+            reader.integer("used", 0, 0, MAX_USES),
+        ),
     )
-    return replace(read("JoinToken", name, "spec", spec, lambda reader: _token(name, reader, used)), waiting=waiting)
+    token = read("JoinToken", name, "spec", spec, lambda reader: _token(name, reader, used))
+    return replace(token, waiting=waiting, used_before=max(0, count - len(used)))
+
+
+def with_use(status: Mapping[str, Any], token: JoinToken, use: Use, now_ms: int) -> dict[str, Any]:
+    """What changes in JoinToken.status (`token` was read from it) when the token is used once more. `used` is written
+    once there are more uses than are named: a gateway of the release before reads no such token, and lets nobody in by
+    it, since it would count too few."""
+    named = [*status.get("nodes", []), use_json(use, now_ms)]
+    count = token.used_count + 1
+    if count <= MAX_LISTED:
+        return {"nodes": named}
+    return {"nodes": named[-MAX_LISTED:], "used": count}
+
+
+def used_of(status: Mapping[str, Any]) -> int:
+    """How often a JoinToken was used, of an object that may be wrong."""
+    named, count = status.get("nodes"), status.get("used")
+    return max(len(named) if isinstance(named, list) else 0, count if isinstance(count, int) else 0)
 
 
 def use_json(use: Use, now_ms: int) -> dict[str, Any]:
@@ -200,7 +234,7 @@ def decide(
     if earlier is not None:
         text = f"node {node} used join token {token.id} with another key, and is known no more: make another token"
         return Decision(Outcome.REFUSE, Reason.KEY_CHANGED, text)
-    if len(token.used) >= token.uses:
+    if token.used_count >= token.uses:
         text = f"join token {token.id} is used up ({token.uses}): make another one with `skerry nodes token create`"
         return Decision(Outcome.REFUSE, Reason.TOKEN_USED_UP, text)
     return Decision(Outcome.ISSUE, Reason.TOKEN_VALID, f"join token {token.id} lets it in", consumes=True)

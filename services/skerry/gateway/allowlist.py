@@ -19,15 +19,29 @@ _REMEMBERED = 100_000
 def route(guard: Guard) -> Route:
     """GET of the list; its validator spares a reader that knows it already."""
 
+    listed = _Listed(guard)
+
     async def answer(request: Request) -> Response:
-        data = render(guard)
-        tag = f'"{hashlib.sha256(data).hexdigest()}"'
+        data, tag = listed.now()
         headers = {"ETag": tag, "Cache-Control": "no-cache"}
         if tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         return Response(data, headers=headers, media_type="text/plain")
 
     return Route(PATH, answer)
+
+
+class _Listed:
+    """The list and its validator: made anew when somebody was let in or kept out, and not when somebody asks."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard, self._made_of, self._made = guard, -1, (b"", "")
+
+    def now(self) -> tuple[bytes, str]:
+        if self._made_of != (admissions := self._guard.view.admissions):
+            data = render(self._guard)
+            self._made_of, self._made = admissions, (data, f'"{hashlib.sha256(data).hexdigest()}"')
+        return self._made
 
 
 def render(guard: Guard) -> bytes:

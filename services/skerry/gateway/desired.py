@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from skerry.adapters.objects.protocol import Change
+from skerry.adapters.objects.protocol import Change, Object
 from skerry.adapters.telemetry import logs
 from skerry.core import comparisons, errors, name_claim, specs
 from skerry.gateway.standing import StandingErasures
@@ -34,10 +34,11 @@ class WrittenStatus:
     conflict_ms: int
 
     @classmethod
-    def of(cls, status: Mapping[str, Any]) -> "WrittenStatus":
+    def of(cls, status: Mapping[str, Any], said: bytes | None = None) -> "WrittenStatus":
+        """`said`: its fingerprint, where it is known."""
         holder = name_claim.Holder(str(status.get("bootId") or ""), tuple(status.get("earlierBootIds") or ()))
         return cls(
-            fingerprint(status),
+            fingerprint(status) if said is None else said,
             int(status.get("lastSeenUnixMs", 0)),
             bool(status.get("connected")),
             holder,
@@ -67,7 +68,10 @@ class View:
         self.revision = 0
         self.epoch = 0
         self._nodes: dict[str, specs.EdgeNode] = {}
+        self._specs_read: dict[str, tuple[str, int]] = {}  # uid and generation of what stands in `_nodes`
         self._statuses_by_node: dict[str, WrittenStatus] = {}
+        self._own_writes: dict[str, int] = {}  # the newest, by resource version
+        self.admissions = 0  # rises whenever `allowed` may say something else
         self._policies: dict[str, _Policies] = {}
         self.erasures = StandingErasures()
         self._comparisons: dict[str, tuple[str, int]] = {}  # model and moment, by rollout
@@ -109,12 +113,18 @@ class View:
             if known.approved_key and not known.revoked:
                 yield node, known.approved_key
 
-    def remember_status(self, node: str, status: Mapping[str, Any]) -> None:
-        """What was just written, before the watch brings it back."""
-        before = self._statuses_by_node.get(node)
-        self._statuses_by_node[node] = replace(
-            WrittenStatus.of(status), conflict_ms=0 if before is None else before.conflict_ms
-        )
+    def remember_status(
+        self, node: str, status: Mapping[str, Any], *, said: bytes | None = None, written: Object | None = None
+    ) -> None:
+        """What was just written, before the watch brings it back. `written` is what the store answered: to hear of that
+        once more costs nothing. `said`: the status's fingerprint, where it is known."""
+        if written is not None:
+            self._own_writes[node] = written.resource_version
+            conflict_ms = int(written.status.get("conflictUnixMs") or 0)
+        else:
+            before = self._statuses_by_node.get(node)
+            conflict_ms = 0 if before is None else before.conflict_ms
+        self._statuses_by_node[node] = replace(WrittenStatus.of(status, said), conflict_ms=conflict_ms)
 
     def remember_conflict(self, node: str, conflict_ms: int) -> None:
         """As `remember_status`, of what is written when two agents have one name."""
@@ -147,16 +157,22 @@ class View:
         thing = change.object
         before = self._nodes.get(thing.name)
         if change.deleted:
-            self._nodes.pop(thing.name, None)
-            self._statuses_by_node.pop(thing.name, None)
+            for known in (self._nodes, self._specs_read, self._statuses_by_node, self._own_writes):
+                known.pop(thing.name, None)
+            self.admissions += 1
             return {thing.name}
-        self._statuses_by_node[thing.name] = WrittenStatus.of(thing.status)
+        if self._own_writes.get(thing.name) != thing.resource_version:
+            self._statuses_by_node[thing.name] = WrittenStatus.of(thing.status)
+        if self._specs_read.get(thing.name) == (thing.uid, thing.generation):
+            return set()
         try:
             node = specs.parse_node(thing.name, thing.spec, {})
         except errors.InputError as exc:  # the node keeps the state that it was sent last
             _log.error("assignments_unreadable", node=thing.name, message=str(exc))
             return set()
-        self._nodes[thing.name] = node
+        self._nodes[thing.name], self._specs_read[thing.name] = node, (thing.uid, thing.generation)
+        if before is None or (before.approved_key, before.revoked) != (node.approved_key, node.revoked):
+            self.admissions += 1
         for assignment in node.assignments:
             for epoch in (assignment.permit and assignment.permit.epoch, assignment.lease and assignment.lease.epoch):
                 self._raise_epoch(epoch)

@@ -2,8 +2,8 @@
 
 What is decided stands in objects (`JoinToken.status`, `EdgeNode`) before a certificate leaves, so that replicas agree
 and a lost answer can be asked for again. Who asks too often is told to come later: each key by itself, and more widely
-each address, for a whole site may be behind one; a key that is approved is not held up by those that are not. Blocking:
-called on threads.
+each address, for a whole site may be behind one. Of an address only those count that are not let in: neither a key that
+is approved nor a good token is held up by others. Blocking: called on threads.
 """
 
 from collections.abc import Callable
@@ -66,7 +66,9 @@ class Enrolment:
         """`address`: the peer's. Raises InputError, ForbiddenError (this token never), WaitingError, OverloadedError,
         UnavailableError."""
         names.check("EdgeNode", request.node)
-        if not self.is_known(request) and not self._by_address.take(addresses.network(address)):
+        network = addresses.network(address)
+        counts = not self.is_known(request)
+        if counts and not self._by_address.take(network):
             raise errors.OverloadedError("too many nodes ask to enrol from this address: ask again later")
         key = authority.digest_of_request(request.csr)
         if not self._by_key.take((request.token_id[:64], key)):
@@ -81,6 +83,8 @@ class Enrolment:
             raise errors.UnavailableError("too many nodes enrol at once: ask again")
         membership = self._issue(request.node, request.csr)
         membership.trust_root = self._root()
+        if counts:
+            self._by_address.give_back(network)
         _log.info("node_enrolled", node=request.node, token=request.token_id, key=key)
         return membership
 
@@ -112,11 +116,8 @@ class Enrolment:
             raise WaitingError(decision.message)
         if decision.consumes:
             assert token_object is not None and token is not None
-            used = [
-                *token_object.status.get("nodes", []),
-                join_tokens.use_json(join_tokens.Use(request.node, key), now_ms),
-            ]
-            self._write_token(token_object, {"nodes": used})
+            use = join_tokens.Use(request.node, key)
+            self._write_token(token_object, join_tokens.with_use(token_object.status, token, use, now_ms))
         if node is None:
             assert token is not None
             self._create(request.node, token, key)
@@ -147,7 +148,8 @@ class Enrolment:
 
     def _create(self, name: str, token: join_tokens.JoinToken, key: str) -> None:
         spec = {"labels": dict(token.labels), "cordoned": False, "assignments": [], "approvedKey": key}
-        self._objects.create("EdgeNode", name, spec, manager=writers.GATEWAY)
+        joined_by = {join_tokens.JOINED_BY: token.id}
+        self._objects.create("EdgeNode", name, spec, manager=writers.GATEWAY, labels=joined_by)
 
     def _record_waiting_key(
         self, node: str, token: join_tokens.JoinToken, token_object: Object, key: str, reason: str

@@ -7,16 +7,16 @@ for one another's lock. A node that says more than can be written is never held 
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from skerry.adapters.objects.protocol import Objects
+from skerry.adapters.objects.protocol import Object, Objects
 from skerry.adapters.telemetry import logs
 from skerry.core import errors, writers
 from skerry.core.liveness import HEARTBEAT_S
 from skerry.gateway import desired, metrics
 
 _MAX_WRITERS = 4
-_DISCONNECTED: Mapping[str, Any] = {"connected": False, "earlierBootIds": None}
 
 _log = logs.logger("gateway")
 
@@ -28,6 +28,21 @@ class StatusSource(Protocol):
     boot_id: str  # of the process that reports
     written_unix_ms: int  # when its word was written last; 0: never
     has_failed: bool  # the last write failed, which was logged
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """What a node says; `said` is its fingerprint."""
+
+    status: Mapping[str, Any]
+    said: bytes
+
+    @classmethod
+    def of(cls, status: Mapping[str, Any]) -> "_Word":
+        return cls(status, desired.fingerprint(status))
+
+
+_DISCONNECTED = _Word.of({"connected": False, "earlierBootIds": None})
 
 
 class StatusWriter:
@@ -45,7 +60,7 @@ class StatusWriter:
         self._objects, self._view, self._instruments, self._enrols = objects, view, instruments, enrols
         self._mark_ms = 1000 * heartbeat_s
         self._marks = {} if heartbeat_s == HEARTBEAT_S else {"markSeconds": heartbeat_s}
-        self._waiting: dict[str, tuple[StatusSource, Mapping[str, Any]]] = {}
+        self._waiting: dict[str, tuple[StatusSource, _Word]] = {}
         self._writing: dict[str, asyncio.Task[None]] = {}
         self._writers = asyncio.Semaphore(_MAX_WRITERS)
 
@@ -56,22 +71,22 @@ class StatusWriter:
 
     def tell(self, source: StatusSource, status: Mapping[str, Any], now_unix_ms: int) -> None:
         """What the node's report says, as of now. Trouble is logged once, and tried again with the next report."""
-        status = {**status, **self._marks, "lastSeenUnixMs": now_unix_ms}
-        if source.node in self._writing or not self._is_known(source, status):
-            self._put_soon(source, status)
+        word = _Word.of({**status, **self._marks, "lastSeenUnixMs": now_unix_ms})
+        if source.node in self._writing or not self._is_known(source, word):
+            self._put_soon(source, word)
 
     def write_disconnected(self, source: StatusSource) -> None:
         """That the node has no stream here any more."""
         self._put_soon(source, _DISCONNECTED)
 
-    def _is_known(self, source: StatusSource, status: Mapping[str, Any]) -> bool:
+    def _is_known(self, source: StatusSource, word: _Word) -> bool:
         known = self._view.written_status(source.node)
-        is_fresh = status["lastSeenUnixMs"] - source.written_unix_ms < self._mark_ms
-        return is_fresh and known is not None and known.fingerprint == desired.fingerprint(status)
+        is_fresh = word.status["lastSeenUnixMs"] - source.written_unix_ms < self._mark_ms
+        return is_fresh and known is not None and known.fingerprint == word.said
 
-    def _put_soon(self, source: StatusSource, status: Mapping[str, Any]) -> None:
+    def _put_soon(self, source: StatusSource, word: _Word) -> None:
         node = source.node
-        self._waiting[node] = (source, status)
+        self._waiting[node] = (source, word)
         if node not in self._writing:
             self._writing[node] = asyncio.create_task(self._write(node))
 
@@ -80,12 +95,12 @@ class StatusWriter:
         try:
             while node in self._waiting:
                 async with self._writers:
-                    source, status = self._waiting.pop(node)
+                    source, word = self._waiting.pop(node)
                     try:
-                        if status is _DISCONNECTED:
+                        if word is _DISCONNECTED:
                             await self._put_disconnected(source)
                         else:
-                            await self._put_status(source, status)
+                            await self._put_status(source, word)
                     except errors.SkerryError as exc:
                         if not source.has_failed:
                             _log.error("status_not_written", node=node, message=str(exc))
@@ -93,13 +108,13 @@ class StatusWriter:
         finally:
             del self._writing[node]
 
-    async def _put_status(self, source: StatusSource, status: Mapping[str, Any]) -> None:
-        if self._is_known(source, status):
+    async def _put_status(self, source: StatusSource, word: _Word) -> None:
+        if self._is_known(source, word):
             return
-        node = source.node
-        await asyncio.to_thread(self._put, node, dict(status), self._view.written_status(node) is None)
+        node, status = source.node, dict(word.status)
+        written = await asyncio.to_thread(self._put, node, status, self._view.written_status(node) is None)
         source.written_unix_ms, source.has_failed = status["lastSeenUnixMs"], False
-        self._view.remember_status(node, status)
+        self._view.remember_status(node, status, said=word.said, written=written)
         self._instruments.status_writes.add()
 
     async def _put_disconnected(self, source: StatusSource) -> None:
@@ -108,19 +123,20 @@ class StatusWriter:
             return  # another gateway has heard of it since
         if known is not None and known.holder.boot_id not in (source.boot_id, ""):
             return  # another process holds the name by now
-        await asyncio.to_thread(self._put, source.node, dict(_DISCONNECTED), False)
+        await asyncio.to_thread(self._put, source.node, dict(_DISCONNECTED.status), False)
 
-    def _put(self, node: str, status: dict[str, Any], create: bool) -> None:
+    def _put(self, node: str, status: dict[str, Any], create: bool) -> Object | None:
+        """The object as it is then; None when there is none of that name, and none may be made."""
         if create and self._enrols:
             with contextlib.suppress(errors.ConflictError):
                 spec = {"labels": {}, "cordoned": False, "assignments": []}
                 self._objects.create("EdgeNode", node, spec, manager=writers.GATEWAY)
                 _log.info("node_enrolled", node=node)
         try:
-            self._objects.patch("EdgeNode", node, manager=writers.GATEWAY, status=status)
+            return self._objects.patch("EdgeNode", node, manager=writers.GATEWAY, status=status)
         except errors.NotFoundError:
             if not self._enrols:
-                return  # somebody deleted it: only enrolment makes it again
+                return None  # somebody deleted it: only enrolment makes it again
             if create:
                 raise
-            self._put(node, status, True)  # somebody deleted it; the node is there all the same
+            return self._put(node, status, True)  # somebody deleted it; the node is there all the same

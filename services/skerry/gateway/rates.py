@@ -5,7 +5,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from skerry.core import offload
 
@@ -38,6 +38,12 @@ class Rates:
             if len(self._buckets) > self._max_keys:
                 self._buckets.popitem(last=False)
             return left is not None
+
+    def give_back(self, key: Hashable, amount: float = 1) -> None:
+        """What was taken by mistake. A bucket that was forgotten meanwhile is full."""
+        with self._lock:
+            if (bucket := self._buckets.get(key)) is not None:
+                self._buckets[key] = replace(bucket, tokens=min(bucket.burst, bucket.tokens + amount))
 
     def __len__(self) -> int:
         return len(self._buckets)

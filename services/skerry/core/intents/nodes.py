@@ -42,7 +42,7 @@ def check_delete(known: Known, tokens: Iterable[Known], *, now_ms: int) -> None:
         )
     if known.status.get("connected") and now_ms - int(known.status.get("lastSeenUnixMs") or 0) < _ALIVE_MS:
         raise errors.RejectedError(f"node {known.name} is connected, and its next report would make it again: stop it")
-    if known.spec.get("revoked") and (open_to_it := _used_by(known.name, tokens, now_ms)):
+    if known.spec.get("revoked") and (open_to_it := _used_by(known, tokens, now_ms)):
         raise errors.RejectedError(
             f"node {known.name} is revoked, and would come back by itself with join token {', '.join(open_to_it)}, "
             f"which it used: `skerry nodes token delete {open_to_it[0]}` first. Revoked, it stays out"
@@ -74,12 +74,14 @@ def label(known: Known, labels: Mapping[str, str | None]) -> Patch:
     return Patch(_KIND, known.name, {"labels": dict(labels)})
 
 
-def _used_by(node: str, tokens: Iterable[Known], now_ms: int) -> list[str]:
-    """The tokens that would repeat their answer to this node once it is not known any more."""
+def _used_by(node: Known, tokens: Iterable[Known], now_ms: int) -> list[str]:
+    """The tokens that let this node in, and would again once it is not known any more."""
     names = []
     for stored in tokens:
         with contextlib.suppress(errors.InputError):  # one that cannot be read lets nobody in
             token = join_tokens.parse_object(stored.name, stored.spec, stored.status)
-            if now_ms < token.expires_ms and any(use.node == node for use in token.used):
+            used_it = node.labels.get(join_tokens.JOINED_BY) == token.id
+            used_it |= any(use.node == node.name for use in token.used)
+            if now_ms < token.expires_ms and used_it:
                 names.append(token.id)
     return names

@@ -1,7 +1,7 @@
 """What an intent is read from, and what it comes to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Json = Mapping[str, Any]
@@ -14,6 +14,7 @@ class Known:
     name: str
     spec: Json
     status: Json
+    labels: Mapping[str, str] = field(default_factory=dict)  # of the object, not of what it describes
 
 
 @dataclass(frozen=True, slots=True)
