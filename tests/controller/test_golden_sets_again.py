@@ -151,6 +151,7 @@ def test_where_rollouts_are_not_automatic_a_person_is_told(world: World) -> None
     assert "digits-v2 is the same network without them: roll it out" in said(world)[1]
 
 
+@pytest.mark.long
 def test_killed_before_any_write_the_next_controller_makes_the_same_version(world: World, tmp_path: Path) -> None:
     def scenario(one: World) -> None:
         erase(one, [1])
