@@ -7,6 +7,7 @@ of an earlier release lacks the later columns: they are filled with what is know
 """
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -20,7 +21,8 @@ from skerry.core.tasks import Classification, ColumnFault, Forecast, Task
 from skerry.core.tasks import columns as columns_of
 from skerry.core.tasks.classification import NO_CLASS
 
-MAX_PART_BYTES = 1 << 30
+MAX_PART_BYTES = 1 << 30  # that are read
+SEALED_BYTES = 64 << 20  # unpacked, that one part has when it is written: a worker reads it alone
 ID_DTYPE = np.dtype("S71")
 NODE_DTYPE = np.dtype("S120")
 NO_LABEL = NO_CLASS
@@ -102,6 +104,12 @@ def concatenate(parts: Sequence[Rows], row: Input, task: Task) -> Rows:
     empty = Rows(np.empty((0, *row.shape), dtype=row.dtype), task.no_truth(0), **_empty(0, task))
     every = [columns(rows) for rows in (empty, *parts)]
     return Rows(**{name: np.concatenate([rows[name] for rows in every]) for name in every[0]})
+
+
+def row_bytes(row: Input, task: Task) -> int:
+    """Of one row, all columns."""
+    none = columns(concatenate((), row, task)).values()
+    return sum(math.prod(column.shape[1:]) * column.dtype.itemsize for column in none)
 
 
 def _empty(n: int, task: Task) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """Publishes datasets: the imported base, and what was captured and labelled, as parts and one manifest.
 
 The same content is the same digest. Captured rows lie in parts by the calendar (64 days, a day, an hour, five minutes,
-half a minute: each the widest that is over), so a new dataset writes only its newest rows again.
+half a minute: each the widest that is over), so a new dataset writes only its newest rows again. What one part must not
+hold lies in several, by the ids of the rows.
 """
 
 import array
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ from skerry.curator import contributing, forecast_rows
 from skerry.curator.captured_rows import Row
 from skerry.curator.label_task import LabelTask
 
+_MOST_BITS = 64  # of an id: rows that are alike in so many are one lot
 _WIDTHS_MS = (64 * 86_400_000, 86_400_000, 3_600_000, 300_000, 30_000)
 
 
@@ -45,7 +47,8 @@ class _Base:
     known: NDArray[np.uint64]  # the first 64 bits of each input digest
 
 
-_Group = tuple[datasets.Role, int, int]  # role, start and width of the calendar span in ms
+# Role, start and width of the calendar span in ms, and by which bits of their ids rows are in it: empty for all.
+_Group = tuple[datasets.Role, int, int, str]
 
 
 class Publisher:
@@ -93,11 +96,16 @@ class Publisher:
         return {part.digest for _, part in self._packed.values()}
 
     def _captured(self, rows: Sequence[Row], known: naive.Truths) -> list[datasets.Part]:
-        groups: dict[_Group, list[Row]] = defaultdict(list)
+        spans: dict[tuple[datasets.Role, int, int], list[Row]] = defaultdict(list)
         newest = max(row.label.first_unix_ms for row in rows)
         for row, place in zip(rows, forecast_rows.places(rows, self._task).tolist(), strict=True):
-            groups[place, *span(row.label.first_unix_ms, newest)].append(row)
-        ordered = {group: sorted(groups[group], key=_by_name) for group in sorted(groups)}
+            spans[place, *span(row.label.first_unix_ms, newest)].append(row)
+        most = max(1, dataset_parts.SEALED_BYTES // dataset_parts.row_bytes(self._task.input, self._task.answers))
+        ordered: dict[_Group, list[Row]] = {
+            (*place, bits): some
+            for place in sorted(spans)
+            for bits, some in split(sorted(spans[place], key=_by_name), most)
+        }
         self._packed = {group: self._pack(group, members, known) for group, members in ordered.items()}
         return [part for _, part in self._packed.values()]
 
@@ -122,6 +130,17 @@ def span(at_unix_ms: int, newest_unix_ms: int) -> tuple[int, int]:
     """Start and width in ms of the widest calendar span that holds `at` and is over at `newest`, else the narrowest."""
     width = next((width for width in _WIDTHS_MS if at_unix_ms // width < newest_unix_ms // width), _WIDTHS_MS[-1])
     return at_unix_ms // width * width, width
+
+
+def split(rows: Sequence[Row], most: int, bits: str = "") -> Iterator[tuple[str, list[Row]]]:
+    """Rows in lots of at most `most`, by the first bits of their ids: a further row changes its own lot alone."""
+    if len(rows) <= most or len(bits) == _MOST_BITS:
+        yield bits, list(rows)
+        return
+    for bit in "01":
+        some = [row for row in rows if f"{_prefix(row.hex):064b}"[len(bits)] == bit]
+        if some:
+            yield from split(some, most, bits + bit)
 
 
 def _read_base(blobs: Blobs, task: LabelTask, digest: str) -> _Base:

@@ -19,7 +19,7 @@ from skerry.core.datasets import DatasetManifest, Input, Part, Role
 from skerry.core.series.conversion import ForecastRows
 from skerry.core.tasks import Forecast, Task
 
-MAX_PART_BYTES = 256 << 20  # of rows, unpacked
+_PARTS, _LEAST_PART_BYTES = 64, 4 << 20  # of a role: as many as may be, of no less
 _SHOWN = 10
 
 
@@ -153,6 +153,10 @@ def _unit(data: LabeledRows) -> str:
 
 
 def _parts(rows: dataset_parts.Rows, role: Role, wanted: Target, blob_store: Blobs) -> list[Part]:
-    size = max(1, MAX_PART_BYTES // max(1, wanted.row.row_bytes))
-    chunks = (np.arange(start, min(start + size, len(rows))) for start in range(0, len(rows), size))
+    """Equal parts, and enough of them for workers to share; each with rows of everywhere, for one worker reads it
+    alone."""
+    size = len(rows) * dataset_parts.row_bytes(wanted.row, wanted.task)
+    most = min(dataset_parts.SEALED_BYTES, max(_LEAST_PART_BYTES, -(-size // _PARTS)))
+    count = min(-(-size // most), len(rows))
+    chunks = (np.arange(first, len(rows), count) for first in range(count))
     return [dataset_store.write_part(blob_store, role, "imported", rows.take(chunk)) for chunk in chunks]
