@@ -113,8 +113,6 @@ def _play(played: phases.Play, given: argparse.Namespace) -> None:
         elif missing:
             played.leave_out(name, f"{missing[0]} did not come to its end")
         else:
-            if name == "good":
-                played.fleet.share_uploads(given.uploads)
             played.run(name, does[name])
 
 

@@ -15,6 +15,7 @@ import redis
 
 from bench import processes
 from skerry.adapters.objects import resources
+from skerry.core import contract
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "APPLY", "DELETE"})
 _SAMPLE = re.compile(r"^apiserver_request_total\{([^}]*)\} (\S+)$", re.MULTILINE)
@@ -120,6 +121,14 @@ class Meter:
     _used: dict[str, float] = field(default_factory=dict)
     _peak: dict[str, int] = field(default_factory=dict)
     _writes: Mapping[str, int] = field(default_factory=dict)
+
+    def behind(self) -> int:
+        """Records of uploads that no curator has read yet."""
+        try:
+            groups = self.valkey.xinfo_groups(contract.STREAM)
+        except redis.RedisError:  # nothing was uploaded yet
+            return 0
+        return max((int(group["lag"] or 0) for group in groups), default=0)
 
     def begin(self, pids: Mapping[str, int]) -> None:
         self._cpu_us.clear()

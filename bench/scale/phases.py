@@ -12,6 +12,7 @@ from bench.scale.plane import GATEWAYS, MAX_UNAVAILABLE_PERCENT, Plane
 from skerry.core import errors, writers
 
 _POLL_S = 0.5
+MOST_BEHIND = 400  # records that wait for the curator: a verdict needs the answers of now
 Figures = dict[str, Any]
 
 
@@ -31,11 +32,14 @@ class Play:
     patience_s: float
     say: Callable[[str], None]
     results: list[Figures] = field(default_factory=list)
+    held_s: float = 0.0  # seconds without uploads, for the curator was behind
     _released: int = 0
+    _rate_told: float = 0.0
 
     def run(self, name: str, play: Callable[[], Figures]) -> None:
         """One phase, measured."""
         self.say(name)
+        self.held_s = 0.0
         self.meter.begin(self._pids())
         figures: Figures = {}
         reached: Figures = {"reached": True}
@@ -51,6 +55,14 @@ class Play:
 
     def leave_out(self, name: str, reason: str) -> None:
         self.results.append({"name": name, "played": False, "reason": reason})
+
+    def _uploading(self, *, behind: bool) -> None:
+        self.held_s += _POLL_S * behind
+        is_idle = all(one["name"] != "idle" for one in self.results)  # until that phase is over
+        wanted = 0.0 if behind or is_idle else self.uploads_per_s
+        if wanted != self._rate_told:
+            self.fleet.share_uploads(wanted)
+            self._rate_told = wanted
 
     def reached(self, name: str) -> bool:
         return any(one["name"] == name and one.get("reached") for one in self.results)
@@ -166,6 +178,7 @@ class Play:
             "failed_downloads": told["failed_downloads"],
             "uploads": told["uploads"],
             "upload_reasons": told["upload_reasons"],
+            "uploads_held_s": round(self.held_s),
         }
 
     def _kill(self, name: str) -> float:
@@ -204,6 +217,8 @@ class Play:
             self._pause()
 
     def _pause(self) -> None:
+        """Meanwhile: what has ended is started again, and no more is uploaded than the curator gets done."""
+        self._uploading(behind=self.meter.behind() > MOST_BEHIND)
         for name, pid in self.plane.revive().items():
             self.meter.begin_of(name, pid)
         time.sleep(_POLL_S)

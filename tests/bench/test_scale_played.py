@@ -1,4 +1,4 @@
-"""The simulator plays a small fleet for real: processes, certificates, an enrolment, two rollouts."""
+"""The simulator plays a small fleet for real: processes, certificates, an enrolment, a rollout."""
 
 import json
 import subprocess
@@ -14,18 +14,18 @@ SHORT = ("--nodes", "20", "--sqlite", "--beat-seconds", "0.5", "--soak-seconds",
 
 
 @pytest.mark.long
-def test_twenty_nodes_enrol_and_take_two_versions(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bench.scale.main", *SHORT, "--only", "enrol,first,idle,good"]
+def test_twenty_nodes_enrol_and_take_a_version(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench.scale.main", *SHORT, "--only", "enrol,first,idle"]
     done = subprocess.run(
-        [*command, "--uploads", "50", "--json", str(tmp_path / "played.json")],
+        [*command, "--json", str(tmp_path / "played.json")],
         cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     played = json.loads((tmp_path / "played.json").read_text())
-    good = check.phase(played, "good")
-    assert good is not None and good["figures"]["on_it"] == 20 and good["figures"]["uploads"]["accepted"] >= 200
-    assert played["ledger"]["swaps"] == 40 and played["ledger"]["most_in_flight"] <= 2
-    assert check.idle_share(played, "gateways") > 0 and good["writes"]["all kinds"] > 0
+    first = check.phase(played, "first")
+    assert first is not None and first["figures"]["on_it"] == 20 and first["writes"]["all kinds"] > 0
+    assert played["ledger"]["swaps"] == 20 and played["ledger"]["most_in_flight"] <= 2
+    assert check.idle_share(played, "gateways") > 0
     assert [one["name"] for one in played["phases"] if not one["played"]] == [
-        "bad", "gateway-killed", "controller-killed", "aborted", "cut",
+        "good", "bad", "gateway-killed", "controller-killed", "aborted", "cut",
     ]  # fmt: skip
