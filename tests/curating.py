@@ -17,6 +17,7 @@ from skerry.adapters.streams.memory import MemoryStreams
 from skerry.core import contract, dataset_parts, datasets, digests, errors, evidence_counters, truth_delay
 from skerry.core.tasks import Classification, Task
 from skerry.curator import telling
+from skerry.curator.catalogue import Catalogue
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.example_store import ExampleStore
 from skerry.curator.field_bounds import FieldBounds
@@ -25,6 +26,7 @@ from skerry.curator.label_task import LabelTask
 from skerry.curator.labeling import Labeling
 from skerry.curator.labeling_loop import LabelingLoop
 from skerry.curator.model_state import ModelState
+from skerry.curator.restoring import Restoring
 from skerry.curator.scanning import Scanning
 from skerry.curator.schedule import Schedule
 from skerry.curator.set_aside import SetAsideStore
@@ -158,10 +160,12 @@ class World:
         self.labeling = Labeling(
             models, store, evidence, bounds, self.setting_aside, self.clock.unix_ms, self.settings.temperature
         )
-        scanning = Scanning(self.labeling, store, self.setting_aside)
+        restoring = Restoring(self.blobs, Catalogue(self.blobs, self.clock.unix_ms))
+        scanning = Scanning(self.labeling, store, self.setting_aside, restoring)
         self.schedule = Schedule(
             models,
             scanning,
+            restoring,
             self.objects,
             self.fleetstate,
             evidence,

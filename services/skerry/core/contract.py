@@ -26,6 +26,7 @@ CURATORS = "curator"  # the consumer group
 EXAMPLE, TRUTH = "example", "truth"  # the entry's `kind`, and the record's field in fleet.proto
 
 SET_ASIDE_FOLDER = "aside"
+CATALOGUE_FOLDER = "catalogue"
 ERASURES_FOLDER = "erasures"
 IN_HAND_FOLDER = "labeling"  # of the blobs in which curators write down what they work on
 
@@ -87,6 +88,20 @@ def truth_path(model: str, example_hex: str) -> str:
 def label_path(model: str, example_hex: str) -> str:
     """The label as JSON (`curator.labels`)."""
     return f"{labels_folder(model)}/{example_hex}.json"
+
+
+def catalogue_folder(model: str) -> str:
+    """What the curator knows of labelled examples (`curator.catalogue`), in segments."""
+    return f"{CATALOGUE_FOLDER}/{model}/entries"
+
+
+def catalogue_path(model: str, level: int, serial: int) -> str:
+    return f"{catalogue_folder(model)}/{level}-{serial}"
+
+
+def published_path(model: str) -> str:
+    """How far the catalogue is, and the parts of the newest dataset (`curator.publication`), as JSON."""
+    return f"{CATALOGUE_FOLDER}/{model}/published.json"
 
 
 def set_aside_folder(model: str) -> str:

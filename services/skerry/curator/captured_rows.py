@@ -1,4 +1,5 @@
-"""The captured rows of one model that a dataset may hold, in memory and bounded: one row per distinct input.
+"""The captured rows of one model that a dataset may hold, bounded: one row per distinct input. In memory lies an entry
+of each; the rows themselves lie in object storage, and the newest of them here too.
 
 Of equal inputs the best labelled one stays (rank, then the first label, then the id). Beyond the bound the node that
 takes most makes room, with the oldest rows of the class that it has most of: a node that floods pushes out its own, in
@@ -6,21 +7,26 @@ a fleet of any size, and rare classes stay. The same examples and labels give th
 where there is no room for all of them, as long as their inputs differ and they are of one size.
 """
 
+import array
+import hashlib
 import heapq
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from skerry.core import datasets
-from skerry.curator import examples, labels
+from skerry.curator import catalogue, examples, labels
 
-_OVERHEAD_BYTES = 700  # of a row's objects, measured
+_OVERHEAD_BYTES = 700  # of a row's label and names
+RECENT_BYTES = 64 << 20  # of rows that are in memory too
 _EXPLORATION, _TRUTH, _LEFT_OUT, _OPINION = 1, 2, 4, 8
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`data` is the input as little-endian bytes, `hex` the example's id without its prefix, `node` who captured it."""
+    """`data` is the input as little-endian bytes, empty where it has to be read from storage; `hex` the example's id
+    without its prefix, `node` who captured it, `size_bytes` those of the input. `mark` is of all that a part says of
+    the row but its `data`; `teachers_mark` with what the teacher says as its label."""
 
     hex: str
     node: str
@@ -29,11 +35,22 @@ class Row:
     label: labels.Label
     series: str = ""
     series_unix_ms: int = 0
+    size_bytes: int = 0
+    mark: bytes = b""
+    teachers_mark: bytes = b""
 
     @property
     def order(self) -> tuple[int, int, str]:
         """The least of equal inputs is kept."""
         return (-self.label.rank, self.label.first_unix_ms, self.hex)
+
+
+def mark_of(name: str, node: str, label: labels.Label) -> bytes:
+    """16 bytes that change whenever a part that holds the row has to be packed again."""
+    soft = label.probabilities
+    text = f"{name} {node} {label.label} {label.source} {label.label_map} {len(soft)}\n"
+    floats = array.array("d", (*soft, *label.values)).tobytes()
+    return hashlib.blake2b(text.encode() + floats, digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +64,13 @@ class Counts:
 
 
 class CapturedRows:
-    """`max_bytes` bounds the rows. What is known of every example beyond them is a few flags."""
+    """`max_bytes` bounds the rows that datasets may hold, `recent_bytes` those of them whose bytes are here. What is
+    known of every example beyond them is a few flags."""
 
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+    def __init__(self, max_bytes: int, recent_bytes: int = RECENT_BYTES) -> None:
+        self._max_bytes, self._recent_bytes = max_bytes, recent_bytes
+        self._recent: OrderedDict[str, int] = OrderedDict()  # bytes of rows that are here, by input digest
+        self._recent_total = 0
         self._rows: dict[str, Row] = {}
         self._oldest: dict[_Group, list[tuple[int, str, str]]] = defaultdict(list)  # heaps
         self._known: dict[int, int] = {}
@@ -73,18 +93,58 @@ class CapturedRows:
 
     def add(self, captured: examples.Captured, label: labels.Label) -> None:
         """Take a labelled example, or its better label."""
-        name = captured.name
-        flags = (_EXPLORATION * captured.exploration) | (_OPINION * (label.of_teacher is not None))
-        self._flag(name, flags | (_TRUTH * (label.source == "GroundTruth")))
-        row = Row(
-            name,
+        self._add(
+            captured.exploration,
+            captured.name,
             captured.node,
             captured.row.tobytes(),
             captured.input_digest,
             label,
             captured.series,
             captured.series_unix_ms,
+            captured.row.nbytes,
         )
+
+    def restore(self, entry: catalogue.Entry, label: labels.Label) -> None:
+        """As `add`, of an example whose row is not read again."""
+        self._add(
+            entry.exploration,
+            entry.hex,
+            entry.node,
+            b"",
+            entry.input,
+            label,
+            entry.series,
+            entry.series_unix_ms,
+            entry.size_bytes,
+        )
+
+    def lose(self, names: Collection[str]) -> None:
+        """Rows whose examples are not in storage any more."""
+        for row in [row for row in self._rows.values() if row.hex in names]:
+            del self._rows[row.input_digest]
+            self._weigh(row, -_size(row))
+            self._forget_data(row.input_digest)
+            self.changes += 1
+
+    def _add(
+        self,
+        exploration: bool,
+        name: str,
+        node: str,
+        data: bytes,
+        input_digest: str,
+        label: labels.Label,
+        series: str,
+        series_unix_ms: int,
+        size_bytes: int,
+    ) -> None:
+        said = label.of_teacher
+        flags = (_EXPLORATION * exploration) | (_OPINION * (said is not None))
+        self._flag(name, flags | (_TRUTH * (label.source == "GroundTruth")))
+        mark = mark_of(name, node, label)
+        teachers = mark if said is None or said is label else mark_of(name, node, said)
+        row = Row(name, node, data, input_digest, label, series, series_unix_ms, size_bytes, mark, teachers)
         held = self._rows.get(row.input_digest)
         if held is None or held.hex == row.hex or row.order < held.order:
             self._replace(held, row)
@@ -107,10 +167,13 @@ class CapturedRows:
         return {reason: count for reason, count in tallies.items() if count > 0}
 
     def _replace(self, held: Row | None, row: Row) -> None:
-        if held == row:
+        if held and held.hex == row.hex and not row.data:
+            row = replace(row, data=held.data)
+        if held and replace(held, data=b"") == replace(row, data=b""):
             return
         self.changes += 1
         self._rows[row.input_digest] = row
+        self._remember_data(row)
         if held:
             self._weigh(held, -_size(held))
         self._weigh(row, _size(row))
@@ -125,7 +188,22 @@ class CapturedRows:
                 continue  # another row took its place
             del self._rows[input_digest]
             self._weigh(row, -_size(row))
+            self._forget_data(input_digest)
             self._flag(name, _LEFT_OUT)
+
+    def _remember_data(self, row: Row) -> None:
+        """Rows that came first are not kept here any more when there are too many."""
+        self._forget_data(row.input_digest)
+        if row.data:
+            self._recent[row.input_digest] = len(row.data)
+            self._recent_total += len(row.data)
+        while self._recent_total > self._recent_bytes:
+            input_digest = next(iter(self._recent))
+            self._forget_data(input_digest)
+            self._rows[input_digest] = replace(self._rows[input_digest], data=b"")
+
+    def _forget_data(self, input_digest: str) -> None:
+        self._recent_total -= self._recent.pop(input_digest, 0)
 
     def _weigh(self, row: Row, more_bytes: int) -> None:
         node, label = group = _group(row)
@@ -170,7 +248,11 @@ def _group(row: Row) -> _Group:
 
 
 def _size(row: Row) -> int:
-    return len(row.data) + 32 * (len(row.label.probabilities) + len(row.label.values)) + _OVERHEAD_BYTES
+    return (
+        (row.size_bytes or len(row.data))
+        + 32 * (len(row.label.probabilities) + len(row.label.values))
+        + _OVERHEAD_BYTES
+    )
 
 
 def _key(name: str) -> int:

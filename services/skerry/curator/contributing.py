@@ -94,4 +94,4 @@ def _truth(row: Row) -> int:
 
 def _by_teacher(row: Row) -> Row:
     said = row.label.of_teacher
-    return row if said is None else replace(row, label=said)
+    return row if said is None else replace(row, label=said, mark=row.teachers_mark)

@@ -5,10 +5,9 @@ half a minute: each the widest that is over), so a new dataset writes only its n
 hold lies in several, by the ids of the rows.
 """
 
-import array
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,12 +16,13 @@ from numpy.typing import NDArray
 
 from skerry.adapters import dataset_store
 from skerry.adapters.blobs.protocol import Blobs
-from skerry.core import dataset_parts, datasets, errors
+from skerry.core import dataset_parts, datasets, digests, errors
 from skerry.core.contributions import Fleet
 from skerry.core.series import naive
-from skerry.curator import contributing, forecast_rows
+from skerry.curator import captured_rows, contributing, forecast_rows
 from skerry.curator.captured_rows import Row
 from skerry.curator.label_task import LabelTask
+from skerry.curator.stored_rows import StoredRows
 
 _MOST_BITS = 64  # of an id: rows that are alike in so many are one lot
 _WIDTHS_MS = (64 * 86_400_000, 86_400_000, 3_600_000, 300_000, 30_000)
@@ -48,15 +48,25 @@ class _Base:
 
 
 # Role, start and width of the calendar span in ms, and by which bits of their ids rows are in it: empty for all.
-_Group = tuple[datasets.Role, int, int, str]
+Group = tuple[datasets.Role, int, int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """`signature` is of all that the part says of its rows."""
+
+    signature: bytes
+    part: datasets.Part
 
 
 class Publisher:
-    """One model's datasets. Keeps the parts of the last one, to pack only what changed."""
+    """One model's datasets. Keeps the parts of the last one, to pack only what changed; `packed` are those that an
+    earlier publisher made."""
 
-    def __init__(self, blobs: Blobs, task: LabelTask) -> None:
+    def __init__(self, blobs: Blobs, task: LabelTask, stored_rows: StoredRows | None = None) -> None:
         self._blobs, self._task = blobs, task
-        self._packed: dict[_Group, tuple[bytes, datasets.Part]] = {}
+        self._stored_rows = stored_rows or StoredRows(blobs, task)
+        self._packed: Mapping[Group, Packed] = {}
         self._base: _Base | None = None
 
     def publish(
@@ -91,9 +101,20 @@ class Publisher:
         return Published(digest, len(fresh), since, dropped.get(datasets.OVER_BUDGET, 0), settled.nodes)
 
     @property
+    def packed(self) -> Mapping[Group, Packed]:
+        """The parts of captured rows, which are not stored again while their rows stay."""
+        return self._packed
+
+    def resume(self, packed: Mapping[Group, Packed]) -> None:
+        """Go on from the parts that an earlier publisher packed, as far as they are there."""
+        there = (digests.blob_path(one.part.digest) for one in packed.values())
+        is_there = [self._blobs.exists(path) for path in there]
+        self._packed = {group: one for (group, one), here in zip(packed.items(), is_there, strict=True) if here}
+
+    @property
     def held_parts(self) -> set[str]:
         """Digests of the parts that are packed, and not stored again while their rows stay."""
-        return {part.digest for _, part in self._packed.values()}
+        return {one.part.digest for one in self._packed.values()}
 
     def _captured(self, rows: Sequence[Row], known: naive.Truths) -> list[datasets.Part]:
         spans: dict[tuple[datasets.Role, int, int], list[Row]] = defaultdict(list)
@@ -101,22 +122,35 @@ class Publisher:
         for row, place in zip(rows, forecast_rows.places(rows, self._task).tolist(), strict=True):
             spans[place, *span(row.label.first_unix_ms, newest)].append(row)
         most = max(1, dataset_parts.SEALED_BYTES // dataset_parts.row_bytes(self._task.input, self._task.answers))
-        ordered: dict[_Group, list[Row]] = {
+        ordered: dict[Group, list[Row]] = {
             (*place, bits): some
             for place in sorted(spans)
             for bits, some in split(sorted(spans[place], key=_by_name), most)
         }
         self._packed = {group: self._pack(group, members, known) for group, members in ordered.items()}
-        return [part for _, part in self._packed.values()]
+        return [one.part for one in self._packed.values()]
 
-    def _pack(self, group: _Group, rows: Sequence[Row], known: naive.Truths) -> tuple[bytes, datasets.Part]:
+    def _pack(self, group: Group, rows: Sequence[Row], known: naive.Truths) -> Packed:
         of_forecasts = forecast_rows.columns(rows, self._task, known)
         signature = _signature(rows, of_forecasts)
         packed = self._packed.get(group)
-        if packed is not None and packed[0] == signature:
+        if packed is not None and packed.signature == signature:
             return packed
-        arrays = _arrays(rows, self._task, of_forecasts)
-        return signature, dataset_store.write_part(self._blobs, group[0], "captured", arrays)
+        data = self._stored_rows.read(rows, self._near(group))
+        arrays = _arrays(rows, data, self._task, of_forecasts)
+        return Packed(signature, dataset_store.write_part(self._blobs, group[0], "captured", arrays))
+
+    def _near(self, group: Group) -> list[datasets.Part]:
+        """Parts that may hold rows of the group already: those whose span and bits meet its own."""
+        role, start, width, bits = group
+        return [
+            one.part
+            for (its_role, its_start, its_width, its_bits), one in self._packed.items()
+            if its_role == role
+            and its_start < start + width
+            and start < its_start + its_width
+            and (bits.startswith(its_bits) or its_bits.startswith(bits))
+        ]
 
     def _load_base(self, digest: str | None) -> _Base | None:
         if digest is None:
@@ -183,16 +217,15 @@ def _by_name(row: Row) -> str:
 def _signature(rows: Sequence[Row], of_forecasts: Mapping[str, NDArray[Any]]) -> bytes:
     """Of all that `_arrays` packs."""
     summary = hashlib.sha256(b"".join(column.tobytes() for column in of_forecasts.values()))
-    for row in rows:
-        label, soft = row.label, row.label.probabilities
-        text = f"{row.hex} {row.node} {label.label} {label.source} {label.label_map} {len(soft)}\n"
-        summary.update(text.encode() + array.array("d", (*soft, *label.values)).tobytes())
+    summary.update(b"".join(row.mark or captured_rows.mark_of(row.hex, row.node, row.label) for row in rows))
     return summary.digest()
 
 
-def _arrays(rows: Sequence[Row], task: LabelTask, of_forecasts: Mapping[str, NDArray[Any]]) -> dataset_parts.Rows:
+def _arrays(
+    rows: Sequence[Row], data: Iterable[bytes], task: LabelTask, of_forecasts: Mapping[str, NDArray[Any]]
+) -> dataset_parts.Rows:
     """[n] rows as a part's arrays, each with weight 1."""
-    x: NDArray[Any] = np.frombuffer(b"".join(row.data for row in rows), dtype=task.input.dtype)
+    x: NDArray[Any] = np.frombuffer(b"".join(data), dtype=task.input.dtype)
     none, unknown = (np.nan,) * task.answers.width, task.answers.no_truth(0)
     return dataset_parts.Rows(
         x.reshape(len(rows), *task.input.shape),

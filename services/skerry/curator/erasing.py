@@ -6,6 +6,7 @@ in part by the controller. A pass works on all erasures that are not done togeth
 counted for each. Blocking, and meant for the thread of `Labeling`.
 """
 
+import functools
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from skerry.adapters.telemetry import logs
 from skerry.core import contract, dataset_parts, datasets, digests, erasure_progress, erasures, errors
 from skerry.core.erasure_progress import Progress, Row
 from skerry.core.erasures import Erasure
+from skerry.curator import catalogue
 from skerry.curator.erased_blobs import ErasedBlobs
 from skerry.proto import fleet_pb2
 
@@ -62,6 +64,7 @@ class Erasing:
     def __init__(self, blobs: SharedBlobs, monotonic: Callable[[], float], clock: Callable[[], int]) -> None:
         self._blobs, self._monotonic, self._clock = blobs, monotonic, clock
         self._store = ErasedBlobs(blobs)
+        self._catalogue = catalogue.Catalogue(blobs, clock)
         self._done: set[str] = set()  # uids
         self._pass: Iterator[None] | None = None
         self._again_at_s = float("-inf")
@@ -101,7 +104,7 @@ class Erasing:
             self._remove([_Meant(model, name, [work]) for name in names[at : at + _ROWS_AT_ONCE]])
         if not work.ids:
             return 0
-        for _ in self._parts([work]):
+        for _ in itertools.chain(self._parts([work]), self._catalogue_entries([work])):
             pass
         self._store.forget_rows(kept.name)
         self._blobs.delete(contract.erasure_path(kept.name))
@@ -115,6 +118,7 @@ class Erasing:
         yield from self._examples(works)
         yield from self._truths(works)
         yield from self._parts(works)
+        yield from self._catalogue_entries(works)
         self._has_faults = any(work.faults and not work.found for work in works)
         for work in works:
             if not work.found and not work.faults:
@@ -256,9 +260,22 @@ class Erasing:
                 work.progress = replace(work.progress, parts=work.progress.parts + 1)
         return counts
 
+    def _catalogue_entries(self, works: Sequence[_Work]) -> Iterator[None]:
+        """What the publisher wrote down of the examples."""
+        for model, path in self._catalogue.everything():
+            yield
+            mine = [work for work in works if work.erasure.model in ("", model)]
+            gone = self._catalogue.forget(path, functools.partial(_is_meant, mine, model)) if mine else 0
+            for work in mine:
+                work.found += gone
+
     def _write(self, work: _Work) -> None:
         faults = dict(itertools.islice(work.faults.items(), 20))
         self._store.put_progress(work.erasure.name, replace(work.progress, faults=faults))
+
+
+def _is_meant(works: Sequence[_Work], model: str, one: catalogue.Entry) -> bool:
+    return any(f"sha256:{one.hex}".encode() in work.ids or work.rules.match(one.facts(model)) for work in works)
 
 
 def _hits(work: _Work, model: str, rows: dataset_parts.Rows) -> NDArray[np.bool_]:

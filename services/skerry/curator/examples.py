@@ -37,6 +37,8 @@ class Captured:
     series: str = ""
     series_unix_ms: int = 0
     has_row: bool = True
+    request_id: str = ""
+    subject: str = ""
 
     @property
     def name(self) -> str:
@@ -82,6 +84,8 @@ def read(data: bytes, example_id: str, task: LabelTask) -> Captured | Refused:
         example.series,
         example.series_unix_ms,
         bool(example.inputs),
+        example.request_id,
+        example.subject,
     )
 
 

@@ -194,7 +194,7 @@ class Labeling:
     ) -> None:
         model = state.task.model
         self._store.put_label(model, captured.name, label)
-        state.add(captured, label)
+        state.add(captured, label, is_new=True)
         if truth_delay.becomes_evidence(
             state.task.answers,
             had_label=before is not None,

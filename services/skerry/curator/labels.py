@@ -75,9 +75,9 @@ class Label:
         return self.superseded.probabilities if self.superseded.label == self.label else ()
 
     def to_json(self) -> bytes:
-        return json.dumps(self._document(), sort_keys=True, separators=(",", ":")).encode()
+        return json.dumps(self.to_document(), sort_keys=True, separators=(",", ":")).encode()
 
-    def _document(self) -> dict[str, Any]:
+    def to_document(self) -> dict[str, Any]:
         document: dict[str, Any] = {
             "label": self.label,
             "soft": list(self.soft),
@@ -90,17 +90,25 @@ class Label:
         if self.values:
             document["values"] = list(self.values)
         if self.superseded:
-            document["superseded"] = self.superseded._document()
+            document["superseded"] = self.superseded.to_document()
         if self.corrected:
-            document["corrected"] = [label._document() for label in self.corrected]
+            document["corrected"] = [label.to_document() for label in self.corrected]
         return document
 
 
 def from_json(data: bytes, task: Task, what: str) -> Label:
-    """Parse and check; a label of a label map that has grown or was mapped since comes in the terms of now. Raises
-    ClassRemovedError, and IntegrityError naming `what`: only the curator writes labels."""
+    """As `from_document`, of the blob beside the example."""
     try:
         document = json.loads(data)
+    except (ValueError, RecursionError) as exc:
+        raise errors.IntegrityError(f"{what} is not a label of {task}: {exc!r:.200}") from exc
+    return from_document(document, task, what)
+
+
+def from_document(document: Any, task: Task, what: str) -> Label:
+    """Check; a label of a label map that has grown or was mapped since comes in the terms of now. Raises
+    ClassRemovedError, and IntegrityError naming `what`: only the curator writes labels."""
+    try:
         found = _label(document, task, depth=0) if task.class_names else _values(document, task)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise errors.IntegrityError(f"{what} is not a label of {task}: {exc!r:.200}") from exc

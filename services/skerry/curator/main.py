@@ -17,6 +17,7 @@ from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.telemetry import logs
 from skerry.core import errors
 from skerry.curator import identity, metrics, telling
+from skerry.curator.catalogue import Catalogue
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.example_store import ExampleStore
 from skerry.curator.field_bounds import FieldBounds
@@ -24,6 +25,7 @@ from skerry.curator.in_hand import InHand
 from skerry.curator.labeling import Labeling
 from skerry.curator.labeling_loop import LabelingLoop
 from skerry.curator.model_state import ModelState
+from skerry.curator.restoring import Restoring
 from skerry.curator.scanning import Scanning
 from skerry.curator.schedule import Schedule
 from skerry.curator.set_aside import SetAsideStore
@@ -54,8 +56,20 @@ async def serve(settings: Settings) -> None:
     bounds = FieldBounds(blob_store, resources, time.monotonic)
     setting_aside = SettingAside(models, in_hand, SetAsideStore(blob_store), _unix_ms, tell)
     labeling = Labeling(models, store, evidence, bounds, setting_aside, _unix_ms, settings.temperature)
-    scanning = Scanning(labeling, store, setting_aside)
-    schedule = Schedule(models, scanning, resources, readings, evidence, blob_store, settings, time.monotonic, _unix_ms)
+    restoring = Restoring(blob_store, Catalogue(blob_store, _unix_ms))
+    scanning = Scanning(labeling, store, setting_aside, restoring)
+    schedule = Schedule(
+        models,
+        scanning,
+        restoring,
+        resources,
+        readings,
+        evidence,
+        blob_store,
+        settings,
+        time.monotonic,
+        _unix_ms,
+    )
     numbers = metrics.families(models, setting_aside, _unix_ms)
     heartbeat = Heartbeat("curator", lambda: objects.silent_s(resources), more=numbers.render)
     with ThreadPoolExecutor(1, thread_name_prefix="labeling") as thread:

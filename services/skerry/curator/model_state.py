@@ -4,17 +4,19 @@ how far the scan is.
 It holds nothing that the blobs do not say: a restarted curator reads it all again.
 """
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from skerry.core import erasures, label_backlog, set_aside
 from skerry.core.contributions import Fleet
 from skerry.core.example_retention import KeepExamples
-from skerry.curator import example_store, examples, labels
+from skerry.curator import catalogue, example_store, examples, labels
 from skerry.curator.backlog import WaitingExamples
 from skerry.curator.captured_rows import CapturedRows
-from skerry.curator.datasets import Published, Publisher
+from skerry.curator.datasets import Group, Packed, Published, Publisher
 from skerry.curator.label_task import LabelTask
+from skerry.curator.stored_rows import RowsLostError
 from skerry.curator.teaching_queue import TeachingQueue
 
 _MAX_REMEMBERED = 100_000
@@ -41,12 +43,16 @@ class ModelState:
     ) -> None:
         self.task, self._publisher, self.teaching, self.excluded = task, publisher, teaching, excluded
         self.erased = erased
+        self.restoring: Sequence[str] | None = None  # segments of the catalogue that are still to be read
+        self.restored = False
+        self.uncatalogued: list[catalogue.Entry] = []
         self.to_erase: dict[str, str] = {}  # examples that were met although an erasure means them: its name
         self.captured_rows = CapturedRows(max_captured_bytes)
         self.base_digest: str | None = None
         self.fleet = Fleet(0)
         self.keep_examples = KeepExamples()
-        self.loaded = False  # the first scan is over: counts are whole
+        self.loaded = False  # counts are whole: the first scan is over, or the catalogue knew all
+        self.audited = ""  # in what `terms` every example was looked at once
         self.scan_wanted = True
         self.scan: Iterator[example_store.StoredExample] | None = None
         self.waiting = WaitingExamples()
@@ -61,14 +67,42 @@ class ModelState:
         self._published_fleet = self.fleet
         self._refused: dict[str, str] = {}
 
-    def add(self, captured: examples.Captured, label: labels.Label) -> None:
-        """Take in a labelled example, or its better label."""
+    def add(self, captured: examples.Captured, label: labels.Label, *, is_new: bool = False) -> None:
+        """Take in a labelled example, or its better label; `is_new`: the label was made just now."""
+        if is_new or not self.knows(captured.name, with_truth=label.source == "GroundTruth"):
+            self.uncatalogued.append(catalogue.entry(captured, label, self.task.input))
         if not captured.has_row:
             self.refuse(captured.name, NO_ROW)
             return
         self._refused.pop(captured.name, None)
         self.waiting.labelled(captured.name)
         self.captured_rows.add(captured, label)
+
+    def restore(self, entry: catalogue.Entry) -> None:
+        """Take in what the catalogue says of an example; nothing of one that has to be read again in today's terms.
+        Raises labels.ClassRemovedError, IntegrityError (its label)."""
+        if entry.of != catalogue.fitting(self.task.input):
+            return
+        if (erasure := self.erased.match(entry.facts(self.task.model))) is not None:
+            self.refuse(entry.hex, ERASED)
+            self.to_erase[entry.hex] = erasure
+        elif entry.node in self.excluded:
+            self.refuse(entry.hex, EXCLUDED)
+        elif not entry.has_row:
+            self.refuse(entry.hex, NO_ROW)
+        else:
+            label = labels.from_document(entry.label, self.task.answers, f"catalogue entry of {entry.hex}")
+            self.captured_rows.restore(entry, label)
+
+    def knows(self, name: str, *, with_truth: bool = False) -> bool:
+        """Is the example labelled (and, if asked, by ground truth), and taken in?"""
+        return self.captured_rows.knows(name, with_truth=with_truth) or self._refused.get(name) == NO_ROW
+
+    @property
+    def terms(self) -> str:
+        """In what terms examples are read now: changes when some that were refused may not be any more."""
+        text = f"{self.task.label_map} {catalogue.fitting(self.task.input)} {sorted(self.excluded)}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def refuse(self, name: str, reason: str) -> None:
         """Remember that this example (`<hex>`) or truth (`<hex>:truth`) cannot be used, so that scans skip it."""
@@ -131,6 +165,15 @@ class ModelState:
         return self._published_base or ""
 
     @property
+    def packed(self) -> Mapping[Group, Packed]:
+        """The parts of captured rows in the newest dataset."""
+        return self._publisher.packed
+
+    def resume(self, packed: Mapping[Group, Packed]) -> None:
+        """Go on from the parts that an earlier publisher packed. Raises UnavailableError."""
+        self._publisher.resume(packed)
+
+    @property
     def held_parts(self) -> set[str]:
         """Digests of parts that the next dataset may name without storing them again."""
         return self._publisher.held_parts
@@ -138,6 +181,10 @@ class ModelState:
     def publish(self) -> Published | None:
         """Publish what is here now. Raises what `datasets.Publisher.publish` does; nothing counts as published then."""
         changes, base, fleet = self.captured_rows.changes, self.base_digest, self.fleet
-        self.published = self._publisher.publish(self.captured_rows.rows, self.dropped, base, fleet)
+        try:
+            self.published = self._publisher.publish(self.captured_rows.rows, self.dropped, base, fleet)
+        except RowsLostError as exc:
+            self.captured_rows.lose(exc.names)
+            raise
         self._published_changes, self._published_base, self._published_fleet = changes, base, fleet
         return self.published

@@ -10,6 +10,7 @@ from skerry.core import errors
 from skerry.curator.example_store import ExampleStore, StoredExample
 from skerry.curator.labeling import Labeling
 from skerry.curator.model_state import ModelState
+from skerry.curator.restoring import Restoring
 from skerry.curator.setting_aside import SettingAside
 from skerry.curator.teaching_queue import Work
 
@@ -22,8 +23,11 @@ _log = logs.logger("curator")
 class Scanning:
     """The scans of all models that `labeling` has."""
 
-    def __init__(self, labeling: Labeling, store: ExampleStore, setting_aside: SettingAside) -> None:
+    def __init__(
+        self, labeling: Labeling, store: ExampleStore, setting_aside: SettingAside, restoring: Restoring
+    ) -> None:
         self._labeling, self._store, self._setting_aside = labeling, store, setting_aside
+        self._restoring = restoring
 
     def rescan(self, models: Iterable[str]) -> None:
         """Compare object storage with what is known, from the beginning."""
@@ -45,6 +49,10 @@ class Scanning:
         return works
 
     def _look(self, state: ModelState, count: int, max_loads: int) -> list[Work]:
+        if not state.restored:
+            self._restoring.step(state)
+        if not state.restored:
+            return []
         if state.scan is None:
             state.scan_wanted = state.teaching.turned_away = False
             self._setting_aside.refresh(state)
@@ -74,6 +82,7 @@ class Scanning:
         works += self._load(state, unknown)
         if ended:
             state.scan, state.loaded = None, True
+            state.audited = state.terms
             state.waiting.end_pass()
             state.untold = state.untold_seen
         return works

@@ -26,6 +26,7 @@ from skerry.core import (
 from skerry.curator import dataset_retention, datasets, erasing, label_task
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.model_state import NOTHING_ERASED, ModelState
+from skerry.curator.restoring import Restoring
 from skerry.curator.scanning import Scanning
 from skerry.curator.settings import Settings
 from skerry.curator.teaching_queue import TeachingQueue
@@ -46,6 +47,7 @@ class Schedule:
         self,
         models: dict[str, ModelState],
         scanning: Scanning,
+        restoring: Restoring,
         objects: Objects,
         fleetstate: FleetState,
         evidence: EvidenceCounts,
@@ -54,7 +56,7 @@ class Schedule:
         monotonic: Callable[[], float],
         clock: Callable[[], int],
     ) -> None:
-        self._models, self._scanning, self._objects = models, scanning, objects
+        self._models, self._scanning, self._restoring, self._objects = models, scanning, restoring, objects
         self._fleetstate, self._evidence, self._blobs = fleetstate, evidence, blobs
         self._settings, self._monotonic = settings, monotonic
         self._on_change = on_change.OnChange()
@@ -77,6 +79,7 @@ class Schedule:
             self._rescan_at_s = now + self._settings.rescan_seconds
             self._guard("scan", self._scan, now)
         for model, state in self._models.items():
+            self._guard(f"catalogue of {model}", self._restoring.keep_up, state)
             self._guard(f"dataset of {model}", self._publish, state, now)
             if report and state.loaded:
                 self._guard("reading", self._report, state)
@@ -160,6 +163,7 @@ class Schedule:
         state.tried_at_s = now
         digest = state.published.digest if state.published else ""
         published = state.publish()
+        self._restoring.settle(state)
         state.rest_s = _REST * (self._monotonic() - now)
         if published is not None and published.digest != digest:
             _log.info("dataset_published", model=state.task.model, digest=published.digest, captured=published.captured)
