@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.adapters.events.memory import MemoryEvents
 from skerry.adapters.fleetstate.memory import MemoryFleetState
+from skerry.adapters.lease.memory import Board, MemoryLease
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.adapters.streams.memory import MemoryStreams
-from skerry.core import contract, dataset_parts, datasets, digests, errors, evidence_counters, truth_delay
+from skerry.core import contract, dataset_parts, datasets, digests, errors, evidence_counters, truth_delay, untold
 from skerry.core.tasks import Classification, Task
 from skerry.curator import telling
 from skerry.curator.catalogue import Catalogue
@@ -26,6 +27,7 @@ from skerry.curator.label_task import LabelTask
 from skerry.curator.labeling import Labeling
 from skerry.curator.labeling_loop import LabelingLoop
 from skerry.curator.model_state import ModelState
+from skerry.curator.publisher_lease import PublisherLease
 from skerry.curator.restoring import Restoring
 from skerry.curator.scanning import Scanning
 from skerry.curator.schedule import Schedule
@@ -141,14 +143,22 @@ class World:
     name: str = f"c{os.getpid()}"
     has_ended: Callable[[str], bool] = lambda curator: False
     lives: int = 0
+    board: Board = field(default_factory=Board)
+    is_second: bool = False  # beside another, on its storage and servers
     events: MemoryEvents = field(default_factory=MemoryEvents)
 
     def __post_init__(self) -> None:
+        self._lease = MemoryLease(self.board)
+        if self.is_second:
+            self.restart()
+            return
         self.objects.create("EdgeModel", "digits", SPEC, manager="operator")
         self.restart()
 
     def restart(self) -> None:
         models: dict[str, ModelState] = {}
+        self._lease.release()
+        self._lease = MemoryLease(self.board)
         self.lives += 1
         self.is_dead = False
         name, stale_s = f"{self.name}-{self.lives}", self.settings.stale_s
@@ -166,11 +176,13 @@ class World:
             models,
             scanning,
             restoring,
+            PublisherLease(self._lease, name, self.clock),
             self.objects,
             self.fleetstate,
             evidence,
             self.blobs,
             self.settings,
+            name,
             self.clock,
             self.clock.unix_ms,
         )
@@ -206,11 +218,14 @@ class World:
         about: bytes | None = None,
         model: str = "digits",
     ) -> str:
-        """What the gateway does with a record: the blob, then the entry."""
+        """What the gateway does with a record: the blob, then the entry; without `entry` the stream did not take it."""
         name = digests.hex_of(digests.sha256(about or data))
         self.blobs.write(f"{kind}s/{model}/{name}", data)
+        told = {"model": model, "id": f"sha256:{name}", "kind": kind}
         if entry:
-            self.streams.append(contract.STREAM, [{"model": model, "id": f"sha256:{name}", "kind": kind}])
+            self.streams.append(contract.STREAM, [told])
+        else:
+            self.blobs.write(*untold.pack([told]))
         return name
 
     def work(self, rounds: int = 8) -> None:

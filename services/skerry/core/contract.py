@@ -23,10 +23,13 @@ MAX_TRUTH_BYTES = 64 << 10
 # The stream of what was uploaded: gateway to curator.
 STREAM = "skerry:examples"
 CURATORS = "curator"  # the consumer group
+LABELLED, PUBLISHER = "skerry:labelled", "publisher"  # what labelers tell the one that publishes, and its group
+LABEL = "label"  # the entry's `kind` there
 EXAMPLE, TRUTH = "example", "truth"  # the entry's `kind`, and the record's field in fleet.proto
 
 SET_ASIDE_FOLDER = "aside"
 CATALOGUE_FOLDER = "catalogue"
+UNTOLD_FOLDER = "untold"  # entries that the stream did not take (`core.untold`)
 ERASURES_FOLDER = "erasures"
 IN_HAND_FOLDER = "labeling"  # of the blobs in which curators write down what they work on
 
@@ -35,6 +38,7 @@ READING_TTL_S = 30.0
 MAX_NODE_WARNINGS = 16  # that a node's report names, the newest
 MAX_READING_TRUTHS = 500  # of one version on one node; older ones are told no more
 NODE_READINGS, SPOOL_READINGS, CURATOR_READINGS = "node:", "spool:", "curator:"
+LABELER_READINGS = "labeler:"
 
 # Counters: of answers whose truth is known, curator to controller; of requests, gateway to controller, where bad ones
 # failed on the node, or were refused there although one of its versions takes requests of that form
@@ -154,6 +158,10 @@ def spool_reading(node: str) -> str:
 
 def curator_reading(model: str) -> str:
     return f"{CURATOR_READINGS}{model}"
+
+
+def labeler_reading(curator: str) -> str:
+    return f"{LABELER_READINGS}{curator}"
 
 
 def comparison_counter(kind: Counted, model: str, digest: str, since_ms: int) -> str:

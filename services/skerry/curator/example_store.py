@@ -1,13 +1,15 @@
 """Where examples, truths and labels lie in object storage, and what of it is not labelled yet."""
 
-from collections.abc import Iterable, Iterator
+import contextlib
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from google.protobuf.message import DecodeError
 
 from skerry.adapters.blobs.protocol import SharedBlobs
-from skerry.core import contract, errors
+from skerry.core import contract, errors, untold
 from skerry.core.tasks import Task
 from skerry.curator import labels
 from skerry.proto import fleet_pb2
@@ -62,6 +64,21 @@ class ExampleStore:
         """Every example of the model, in order of its id."""
         folders = (contract.examples_folder(model), contract.labels_folder(model), contract.truths_folder(model))
         return merge(*(map(_stem, self._blobs.list(folder)) for folder in folders))
+
+    def put_untold(self, entries: Sequence[Mapping[str, str]]) -> None:
+        self._blobs.write(*untold.pack(entries))
+
+    def take_untold(self, count: int) -> tuple[list[dict[str, str]], bool]:
+        """Entries that the stream did not take, of up to `count` blobs, which go; and whether there are more."""
+        paths = list(itertools.islice(self._blobs.list(contract.UNTOLD_FOLDER), count + 1))
+        entries = list[dict[str, str]]()
+        for path in paths[:count]:
+            data = self._read(path, untold.MAX_BYTES)
+            if data is not None:
+                with contextlib.suppress(errors.IntegrityError):
+                    entries += untold.unpack(data, path)
+            self._blobs.delete(path)
+        return entries, len(paths) > count
 
     def _read(self, path: str, max_bytes: int) -> bytes | None:
         try:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from skerry.adapters import example_facts
 from skerry.adapters.telemetry import logs
 from skerry.core import confidence, erasures, errors, truth_delay
-from skerry.curator import examples, field_bounds, labels
+from skerry.curator import examples, field_bounds, labels, work_stream
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.example_store import ExampleStore
 from skerry.curator.label_task import LabelTask
@@ -49,6 +49,7 @@ class Labeling:
         temperature: float,
     ) -> None:
         self.models = models
+        self.labelled: list[Work] = []  # that another publishes, and is not told of yet
         self._store, self._evidence, self._bounds, self._setting_aside = store, evidence, bounds, setting_aside
         self._clock, self._temperature = clock, temperature
 
@@ -118,7 +119,13 @@ class Labeling:
             return None
         return state
 
-    def load(self, state: ModelState, name: str) -> None:
+    def keep_untold(self) -> None:
+        """Tell the publisher by a blob of what was labelled. Raises UnavailableError."""
+        if self.labelled:
+            self._store.put_untold(work_stream.entries_of(self.labelled))
+            self.labelled.clear()
+
+    def load(self, state: ModelState, name: str, *, is_new: bool = False) -> None:
         """Take in a labelled example; nothing when its label is damaged. Raises UnavailableError."""
         try:
             label, captured = self._label(state, name), self._read(state, name)
@@ -126,7 +133,7 @@ class Labeling:
             self._refuse(state, name, examples.CLASS_REMOVED, str(exc))
             return
         if label is not None and captured is not None:
-            state.add(captured, label)
+            state.add(captured, label, is_new=is_new)
 
     def _example(self, state: ModelState, name: str) -> examples.Captured | None:
         """The example if the teacher is to look at it, None if all is done. Of a truth that came first its opinion is
@@ -195,6 +202,8 @@ class Labeling:
         model = state.task.model
         self._store.put_label(model, captured.name, label)
         state.add(captured, label, is_new=True)
+        if not state.publishes:
+            self.labelled.append(Work(model, captured.name, truth=False))
         if truth_delay.becomes_evidence(
             state.task.answers,
             had_label=before is not None,
@@ -222,6 +231,7 @@ class Labeling:
             self._refuse(state, name, "tooLarge", str(exc))
             return None
         if data is None:
+            state.left.pop(name, None)
             return None
         if state.erased and (erasure := _erased_by(state.erased, data, name)) is not None:
             state.refuse(name, ERASED)

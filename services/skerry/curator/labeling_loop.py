@@ -6,6 +6,7 @@ queue or waits in storage for a scan. So no model holds the stream up, whatever 
 """
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -66,6 +67,7 @@ class LabelingLoop:
         if not await self._try_suspect():
             await asyncio.sleep(_BLOCK_S)
             return
+        await self._take_in_labelled()
         works = await self._gather()
         await self._examine([work for work in works if work.truth])
         self._offer(work for work in works if not work.truth)
@@ -100,9 +102,10 @@ class LabelingLoop:
             await asyncio.sleep(block_s)
             return []
         if arrived.is_forgetful:
-            await self._run(self._scanning.rescan, list(self._labeling.models))
+            await self._run(functools.partial(self._scanning.rescan, list(self._labeling.models), full=True))
         for entry in arrived.malformed:
             await self._unless_away(self._setting_aside.set_aside_entry, entry)
+        await self._run(self._scanning.note, arrived.works)
         return arrived.works
 
     async def _examine(self, works: Sequence[Work]) -> None:
@@ -226,7 +229,28 @@ class LabelingLoop:
     async def _hand_over(self) -> None:
         """Hand evidence over, and acknowledge what was looked at."""
         await self._unless_away(self._evidence.flush)
+        await self._tell_labelled()
         await asyncio.to_thread(self._stream.acknowledge)
+
+    async def _tell_labelled(self) -> None:
+        """Before what was labelled is acknowledged: else nobody would publish it before all is looked through."""
+        works, self._labeling.labelled = self._labeling.labelled, []
+        if not works:
+            return
+        try:
+            await asyncio.to_thread(self._stream.tell_labelled, works)
+        except errors.UnavailableError:
+            self._labeling.labelled = works + self._labeling.labelled
+            await self._unless_away(self._labeling.keep_untold)
+
+    async def _take_in_labelled(self) -> None:
+        """What other labelers labelled, when this one publishes."""
+        if not self._scanning.takes_in:
+            return
+        works, ids = await asyncio.to_thread(self._stream.labelled)
+        if ids:
+            await self._unless_away(self._scanning.take_in, works)
+            await asyncio.to_thread(self._stream.acknowledge_labelled, ids)
 
     async def _unless_away(self, function: Callable[..., None], *args: Any) -> None:
         """What is not done while a server is away is done later, or nothing is lost with it."""

@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from skerry.adapters import blobs, descriptors, events, files, fleetstate, objects, streams
+from skerry.adapters import blobs, descriptors, events, files, fleetstate, lease, objects, streams
 from skerry.adapters.heartbeat import Heartbeat
 from skerry.adapters.oip.remote import RemoteModel
 from skerry.adapters.telemetry import logs
 from skerry.core import errors
-from skerry.curator import identity, metrics, telling
+from skerry.curator import identity, metrics, publisher_lease, telling
 from skerry.curator.catalogue import Catalogue
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.example_store import ExampleStore
@@ -25,6 +25,7 @@ from skerry.curator.in_hand import InHand
 from skerry.curator.labeling import Labeling
 from skerry.curator.labeling_loop import LabelingLoop
 from skerry.curator.model_state import ModelState
+from skerry.curator.publisher_lease import PublisherLease
 from skerry.curator.restoring import Restoring
 from skerry.curator.scanning import Scanning
 from skerry.curator.schedule import Schedule
@@ -62,11 +63,13 @@ async def serve(settings: Settings) -> None:
         models,
         scanning,
         restoring,
+        PublisherLease(lease.open_lease(settings.objects, publisher_lease.NAME), name, time.monotonic),
         resources,
         readings,
         evidence,
         blob_store,
         settings,
+        name,
         time.monotonic,
         _unix_ms,
     )

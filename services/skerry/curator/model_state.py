@@ -40,20 +40,26 @@ class ModelState:
         max_captured_bytes: int,
         excluded: frozenset[str] = frozenset(),
         erased: erasures.Rules = NOTHING_ERASED,
+        *,
+        publishes: bool = True,
     ) -> None:
         self.task, self._publisher, self.teaching, self.excluded = task, publisher, teaching, excluded
         self.erased = erased
         self.restoring: Sequence[str] | None = None  # segments of the catalogue that are still to be read
-        self.restored = False
+        self.publishes, self.restored = publishes, not publishes  # who does not publish needs no rows but its own
         self.uncatalogued: list[catalogue.Entry] = []
         self.to_erase: dict[str, str] = {}  # examples that were met although an erasure means them: its name
-        self.captured_rows = CapturedRows(max_captured_bytes)
+        self.captured_rows = CapturedRows(max_captured_bytes if publishes else 0)
         self.base_digest: str | None = None
         self.fleet = Fleet(0)
         self.keep_examples = KeepExamples()
         self.loaded = False  # counts are whole: the first scan is over, or the catalogue knew all
         self.audited = ""  # in what `terms` every example was looked at once
         self.scan_wanted = True
+        self.full_scan_wanted = True  # of all that there is, not only of what is left
+        self.left: dict[str, bool] = {}  # examples that something is left to do about; was a truth told?
+        self.scans_all = False  # the scan that runs
+        self.is_stale = False  # what it knows is not so any more: another takes its place
         self.scan: Iterator[example_store.StoredExample] | None = None
         self.waiting = WaitingExamples()
         self.untold = 0  # forecasts without their truth, as the last whole scan saw them
@@ -108,6 +114,24 @@ class ModelState:
         """Remember that this example (`<hex>`) or truth (`<hex>:truth`) cannot be used, so that scans skip it."""
         if len(self._refused) < _MAX_REMEMBERED:
             self._refused[name] = reason
+
+    def forget_rows(self) -> None:
+        """Of a labeler that does not publish: what it labelled is another's to know."""
+        self.uncatalogued.clear()
+        if self.captured_rows.counts.labeled > _MAX_REMEMBERED:
+            self.captured_rows = CapturedRows(0)
+
+    def note(self, name: str, *, truth: bool) -> None:
+        """Something came about the example: scans look after it until it is done."""
+        self.left[name] = truth or self.left.get(name, False)
+
+    def take_over(self, before: "ModelState") -> None:
+        """What the one that this takes the place of had not done, and not written down."""
+        self.left = before.left | {entry.hex: False for entry in before.uncatalogued if entry.hex not in before.left}
+
+    def may_come_back(self, name: str) -> bool:
+        """Is what is refused of an example asked again, some time?"""
+        return self.bars(name) or self._refused.get(name) in BY_TEACHER
 
     def refuses(self, name: str) -> bool:
         return name in self._refused or self.bars(name)

@@ -26,6 +26,7 @@ from skerry.core import (
 from skerry.curator import dataset_retention, datasets, erasing, label_task
 from skerry.curator.evidence import EvidenceCounts
 from skerry.curator.model_state import NOTHING_ERASED, ModelState
+from skerry.curator.publisher_lease import PublisherLease
 from skerry.curator.restoring import Restoring
 from skerry.curator.scanning import Scanning
 from skerry.curator.settings import Settings
@@ -41,59 +42,88 @@ _log = logs.logger("curator")
 
 
 class Schedule:
-    """`monotonic` gives seconds, `clock` Unix milliseconds."""
+    """`name` is this process's own among curators; `monotonic` gives seconds, `clock` Unix milliseconds."""
 
     def __init__(
         self,
         models: dict[str, ModelState],
         scanning: Scanning,
         restoring: Restoring,
+        lease: PublisherLease,
         objects: Objects,
         fleetstate: FleetState,
         evidence: EvidenceCounts,
         blobs: SharedBlobs,
         settings: Settings,
+        name: str,
         monotonic: Callable[[], float],
         clock: Callable[[], int],
     ) -> None:
         self._models, self._scanning, self._restoring, self._objects = models, scanning, restoring, objects
         self._fleetstate, self._evidence, self._blobs = fleetstate, evidence, blobs
-        self._settings, self._monotonic = settings, monotonic
+        self._lease, self._publishes = lease, False
+        self._labelers: frozenset[str] = frozenset()
+        self._settings, self._name, self._monotonic = settings, name, monotonic
         self._on_change = on_change.OnChange()
         self._excluded: frozenset[str] = frozenset()
         self._erasures: dict[str, erasures.Erasure] = {}  # by uid
         self._rules = NOTHING_ERASED
         self._erasing, self._clock = erasing.Erasing(blobs, monotonic, clock), clock
         self._retention = dataset_retention.DatasetRetention(objects, blobs, monotonic, settings.keep_datasets_seconds)
+        self._audit_at_s = float("-inf")
         self._report_at_s = self._rescan_at_s = self._retry_refused_at_s = self._retention_at_s = float("-inf")
 
     def tick(self) -> None:
         """Do what is due. Trouble with one model or server is logged once and does not stop the others."""
         now = self._monotonic()
+        self._lead(now)
         report = now >= self._report_at_s
         if report:
             self._report_at_s = now + _REPORT_S
             self._guard("models", self._follow)
-        self._guard("erasures", self._erase)
+            self._guard("labelers", self._look_after_labelers)
+        if self._publishes:
+            self._guard("erasures", self._erase)
         if now >= self._rescan_at_s:
             self._rescan_at_s = now + self._settings.rescan_seconds
             self._guard("scan", self._scan, now)
-        for model, state in self._models.items():
+        for model, state in self._models.items() if self._publishes else ():
             self._guard(f"catalogue of {model}", self._restoring.keep_up, state)
             self._guard(f"dataset of {model}", self._publish, state, now)
             if report and state.loaded:
                 self._guard("reading", self._report, state)
-        if now >= self._retention_at_s:
+        if self._publishes and now >= self._retention_at_s:
             self._retention_at_s = now + min(_RETENTION_S, self._settings.keep_datasets_seconds / 2)
             for model, state in list(self._models.items()):
                 self._guard(f"old datasets of {model}", self._remove_old_datasets, state)
                 self._guard(f"old examples of {model}", self._remove_old_examples, state)
 
     def publish_now(self) -> None:
-        """Publish what changed, whether due or not: before the process ends."""
-        for model, state in self._models.items():
+        """Publish what changed, whether due or not, and let another publish: before the process ends."""
+        for model, state in self._models.items() if self._publishes else ():
             state.tried_at_s = float("-inf")
             self._guard(f"dataset of {model}", self._publish, state, self._monotonic())
+        self._lease.release()
+
+    def _lead(self, now: float) -> None:
+        """Who begins to publish reads what was published; who ceases to forgets it, for others go on from it."""
+        if (publishes := self._lease.holds()) != self._publishes:
+            self._publishes, self._report_at_s, self._audit_at_s = publishes, now, now
+            for state in self._models.values():
+                state.is_stale = True
+
+    def _look_after_labelers(self) -> None:
+        """What one that ended had not done is found by a look at everything."""
+        self._fleetstate.put(contract.labeler_reading(self._name), "{}", ttl_s=contract.READING_TTL_S)
+        if self._publishes:
+            labelers = frozenset(self._fleetstate.get(contract.LABELER_READINGS))
+            if gone := self._labelers - labelers:
+                _log.info("labelers_gone", labelers=sorted(gone))
+                self._scanning.rescan(list(self._models), full=True)
+            self._labelers = labelers
+        else:
+            for state in self._models.values():
+                state.forget_rows()
 
     def _guard(self, what: str, act: Callable[..., None], *args: object) -> None:
         try:
@@ -141,24 +171,36 @@ class Schedule:
     def _adopt(self, name: str, resource: Object, fleet: contributions.Fleet) -> None:
         model = specs.parse_edge_model(name, resource.spec)
         task, state = label_task.of(model), self._models.get(name)
-        if state is None or state.task != task or state.excluded != self._excluded or state.erased is not self._rules:
+        if state is None or state.task != task or self._is_stale(state):
             publisher = datasets.Publisher(self._blobs, task)
             queue = TeachingQueue(self._settings.batch_rows)
-            state = ModelState(task, publisher, queue, self._settings.max_captured_bytes, self._excluded, self._rules)
-            self._models[name] = state
+            before, most = state, self._settings.max_captured_bytes
+            state = self._models[name] = ModelState(
+                task, publisher, queue, most, self._excluded, self._rules, publishes=self._publishes
+            )
+            if before is not None:
+                state.take_over(before)
         state.base_digest = model.dataset_digest or None
         state.fleet, state.keep_examples = fleet, model.keep_examples
+
+    def _is_stale(self, state: ModelState) -> bool:
+        return state.is_stale or state.excluded != self._excluded or state.erased is not self._rules
 
     def _scan(self, now: float) -> None:
         if now >= self._retry_refused_at_s:
             self._retry_refused_at_s = now + _RETRY_REFUSED_S
             for state in self._models.values():
                 state.forget_teacher_refusals()
-        self._scanning.rescan([name for name, state in self._models.items() if state.scan is None])
+        full = now >= self._audit_at_s
+        if full:
+            self._audit_at_s = now + self._settings.audit_seconds
+        self._scanning.rescan([name for name, state in self._models.items() if full or state.scan is None], full=full)
 
     def _publish(self, state: ModelState, now: float) -> None:
         since_s = now - state.tried_at_s
         if not state.loaded or since_s < state.rest_s or not due(state.unpublished, since_s, self._settings):
+            return
+        if not self._lease.holds():
             return
         state.tried_at_s = now
         digest = state.published.digest if state.published else ""
@@ -183,7 +225,7 @@ class Schedule:
             for entry in self._blobs.entries(folder)
         ]
         if self._erasing.retire(model, example_retention.due(stored, state.keep_examples, self._clock())):
-            del self._models[model]
+            state.is_stale = True
 
     def _report(self, state: ModelState) -> None:
         counts, published = state.captured_rows.counts, state.published

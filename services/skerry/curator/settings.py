@@ -34,7 +34,11 @@ class Settings(service_settings.ServiceSettings):
     teacher on top: after how long without a sign what it had in hand is a dead one's."""
 
     rescan_seconds: float = Field(default=30.0, gt=0, le=86_400)
-    """How often object storage is compared with what is labelled: finds what has no stream entry."""
+    """How often it is looked after what is left to do, and what the stream did not take."""
+
+    audit_seconds: float = Field(default=21_600.0, ge=60, le=366 * 86_400)
+    """How often all of object storage is listed and compared with what is labelled, besides at each start and when the
+    stream was lost; no example that is known is read."""
 
     publish_examples: int = Field(default=100, ge=1)
     """New labels after which a dataset is published at once."""

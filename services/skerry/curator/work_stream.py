@@ -2,7 +2,7 @@
 entries and forget: whoever reads is told, and looks at object storage.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from skerry.adapters.streams.protocol import Entry, Streams
@@ -11,6 +11,7 @@ from skerry.core import contract, digests, errors, names
 from skerry.curator.teaching_queue import Work
 
 _ENTRIES_AT_ONCE = 256
+_ASKED = (contract.EXAMPLE, contract.TRUTH)
 
 _log = logs.logger("curator")
 
@@ -57,6 +58,24 @@ class WorkStream:
             self._looked_at.append(entry.id)
         return arrived
 
+    def tell_labelled(self, works: Sequence[Work]) -> None:
+        """The publisher shall know that these have a label. Raises UnavailableError."""
+        self._streams.append(contract.LABELLED, entries_of(works))
+
+    def labelled(self) -> tuple[list[Work], list[str]]:
+        """What other labelers labelled, and the entries that tell of it; none while the server is away."""
+        try:
+            entries = self._streams.read(
+                contract.LABELLED, contract.PUBLISHER, self._consumer, count=_ENTRIES_AT_ONCE, block_s=0.0
+            )
+        except errors.UnavailableError:
+            return [], []
+        return parse_each((entry.fields for entry in entries), contract.LABEL), [entry.id for entry in entries]
+
+    def acknowledge_labelled(self, ids: Sequence[str]) -> None:
+        """Raises UnavailableError; then they come again, and are found done."""
+        self._streams.ack(contract.LABELLED, contract.PUBLISHER, ids)
+
     def acknowledge(self) -> None:
         """What was read so far was looked at. An entry whose acknowledgment is lost comes again and is found done."""
         ids, self._looked_at = self._looked_at, []
@@ -66,12 +85,22 @@ class WorkStream:
             _log.warning("acknowledging_failed", entries=len(ids), message=str(exc))
 
 
-def parse(fields: Mapping[str, str]) -> Work | None:
+def entries_of(works: Iterable[Work]) -> list[dict[str, str]]:
+    """As `labelled` reads them."""
+    return [contract.stream_entry(work.model, f"sha256:{work.name}", contract.LABEL) for work in works]
+
+
+def parse_each(entries: Iterable[Mapping[str, str]], *kinds: str) -> list[Work]:
+    """What entries of these kinds ask for; of examples and truths where none are named."""
+    return [work for entry in entries if (work := parse(entry, kinds or _ASKED)) is not None]
+
+
+def parse(fields: Mapping[str, str], kinds: Collection[str] = _ASKED) -> Work | None:
     """What an entry of the stream asks for; None when it is malformed."""
     try:
         name, model, kind = digests.hex_of(fields["id"]), fields["model"], fields["kind"]
     except (KeyError, errors.InputError):
         return None
-    if kind not in (contract.EXAMPLE, contract.TRUTH) or not names.is_name(model):
+    if kind not in kinds or not names.is_name(model):
         return None
     return Work(model, name, truth=kind == contract.TRUTH)

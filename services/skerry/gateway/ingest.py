@@ -1,8 +1,8 @@
 """Takes captured examples and truths in: check, write the blob, tell the curator's stream, and only then say so.
 
-A record is named by its content, so sending one again changes nothing. The stream may fail: the curator's scan finds
-what no entry told of. What no later attempt can make good is refused, and the node drops it; what comes faster than the
-node may send, or is of a version that is not known here yet, is left unanswered, and the node keeps it.
+A record is named by its content, so sending one again changes nothing. The stream may fail: then a blob tells what it
+did not take. What no later attempt can make good is refused, and the node drops it; what comes faster than the node may
+send, or is of a version that is not known here yet, is left unanswered, and the node keeps it.
 """
 
 import contextlib
@@ -18,7 +18,19 @@ from skerry.adapters import example_facts
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.streams.protocol import Streams
 from skerry.adapters.telemetry import logs
-from skerry.core import contract, datasets, digests, erasures, errors, names, redaction, series_stamp, subjects, uploads
+from skerry.core import (
+    contract,
+    datasets,
+    digests,
+    erasures,
+    errors,
+    names,
+    redaction,
+    series_stamp,
+    subjects,
+    untold,
+    uploads,
+)
 from skerry.core.tasks import forecast
 from skerry.core.uploads import Fault
 from skerry.gateway.given_versions import GivenVersions, NotYetError
@@ -200,8 +212,8 @@ class Ingest:
                 waits = str(exc)
                 waiting.add(record.id)
                 continue
-            if self._store(wanted):
-                entries.append(wanted.entry)
+            self._store(wanted)
+            entries.append(wanted.entry)  # also of what lay there: who wrote it may have died before it told
             reply.accepted.append(record.id)
         if waits and not reply.accepted and not reply.refused:
             raise errors.OverloadedError(waits)
@@ -254,20 +266,22 @@ class Ingest:
                     self._owners.popitem(last=False)
         return owner
 
-    def _store(self, wanted: Accepted) -> bool:
-        """Is it new? An example is named by its content; a truth by its example, and the latest counts."""
+    def _store(self, wanted: Accepted) -> None:
+        """An example is named by its content; a truth by its example, and the latest counts."""
         if self._blobs.exists(wanted.path):
             if wanted.is_example:
-                return False
+                return
             if self._blobs.read(wanted.path, max_bytes=contract.MAX_TRUTH_BYTES) == wanted.data:
-                return False
+                return
         self._blobs.write(wanted.path, wanted.data)
-        return True
 
     def _tell(self, entries: list[Mapping[str, str]]) -> None:
+        """To the stream, else by a blob that the curator looks for. Raises UnavailableError: then nothing of the upload
+        is acknowledged, and it comes again."""
         if not entries:
             return
         try:
             self._streams.append(contract.STREAM, entries)
         except errors.UnavailableError as exc:
             _log.warning("stream_not_told", entries=len(entries), message=str(exc))
+            self._blobs.write(*untold.pack(entries))
