@@ -194,19 +194,3 @@ def test_the_reading_tells_what_was_labelled_and_which_dataset_has_it() -> None:
     assert reading == counts | label_backlog.Backlog().to_json()
     manifest, _ = world.dataset(digest)
     assert manifest.samples("train") + manifest.samples("holdout") == 4
-
-
-def test_two_curators_share_the_work_and_each_comes_to_know_all() -> None:
-    one = curating.World()
-    other = curating.World(blobs=one.blobs, streams=one.streams, fleetstate=one.fleetstate, clock=one.clock)
-    names = {one.upload(curating.example(seed)) for seed in range(12)}
-    for _ in range(4):
-        one.work(1)
-        other.work(1)
-    one.clock.now_s += one.settings.rescan_seconds
-    for world in (one, other):
-        world.work(8)
-        assert set(world.labels) == names
-        assert world.state.captured_rows.counts.labeled == 12
-    assert one.state.published == other.state.published
-    assert one.streams.read("skerry:examples", "curator", "third", count=100, block_s=0) == []

@@ -47,7 +47,8 @@ class Settings(service_settings.ServiceSettings):
     """Longest time until a change of labels is in a published dataset."""
 
     max_captured_bytes: int = Field(default=128 << 20, ge=1 << 20)
-    """Captured rows kept per model, in memory and in datasets; beyond it the oldest go, of the node that takes most."""
+    """Bytes of captured rows that the datasets of one model hold, in storage (in memory: 64 MiB of them); beyond it the
+    oldest go, of the node that takes most."""
 
     keep_datasets_seconds: float = Field(default=3600.0, ge=60, le=366 * 86_400)
     """How long a dataset stays after another took its place, when no run and no version names it."""
