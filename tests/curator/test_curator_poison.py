@@ -92,10 +92,22 @@ def test_a_labelled_example_that_kills_whoever_starts_is_set_aside_too(
     names = [world.upload(curating.example(seed)) for seed in range(8)]
     world.work(4)
     assert set(world.labels) == {*names}
+    for path in list(world.blobs.list("catalogue")):  # else nobody reads it at a start
+        world.blobs.delete(path)
     poisonous(curating.Death())
     assert [live(world, 20) for _ in range(4)] == [False, False, False, True]
     assert world.state.captured_rows.counts.labeled == 7
     assert record_of(world, names[POISON]) is not None
+
+
+def test_a_labelled_example_that_the_catalogue_knows_kills_nobody(poisonous: Callable[[BaseException], None]) -> None:
+    world = impatient_world()
+    for seed in range(8):
+        world.upload(curating.example(seed))
+    world.work(4)
+    poisonous(curating.Death())
+    assert [live(world, 20) for _ in range(2)] == [True, True]
+    assert world.state.captured_rows.counts.labeled == 8
 
 
 @pytest.mark.parametrize("harm", [MemoryError(), RecursionError("too deep")], ids=["no memory", "a bug"])

@@ -1,4 +1,5 @@
-"""The bytes of captured rows that are not in memory: from parts that hold them already, else from their examples."""
+"""The bytes of captured rows that are not in memory: from parts that hold them already, else from their examples. Never
+from an example where a part has the row: what kills its readers now was read when it was packed."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,8 +11,6 @@ from skerry.core import contract, dataset_parts, datasets, digests, errors
 from skerry.curator import examples
 from skerry.curator.captured_rows import Row
 from skerry.curator.label_task import LabelTask
-
-_WORTH_A_PART = 8  # rows that a part must have before it is read instead of their examples
 
 
 class RowsLostError(errors.NotFoundError):
@@ -33,7 +32,7 @@ class StoredRows:
         data = {row.hex: row.data for row in rows if row.data}
         missing = {row.hex for row in rows} - data.keys()
         for part in parts:
-            if len(missing) < _WORTH_A_PART:
+            if not missing:
                 break
             found = self._of_part(part, missing)
             data |= found
