@@ -8,7 +8,7 @@ from skerry.core.conditions import FALSE, TRUE, UNKNOWN
 from skerry.core.evidence import Verdict
 from skerry.core.gates import Outcome
 from skerry.core.rollout.case import Event
-from skerry.core.rollout.status import OPERATOR, ROLLING_BACK, SUCCEEDED, Status
+from skerry.core.rollout.status import MAX_NAMED, OPERATOR, ROLLING_BACK, SUCCEEDED, Status
 
 ACCEPTED, PROGRESSING, PAUSED, ANALYSIS, SUCCESS = "Accepted", "Progressing", "Paused", "AnalysisPassed", "Succeeded"
 
@@ -84,10 +84,10 @@ def transitions(before: Status, after: Status) -> Iterator[Event]:
                 yield Event("NodeSetAside", text, node)
         if wave.passed and not (old and old.passed):
             yield Event("WavePassed", f"wave {wave.name}: {wave.verdict['reason']}")
-    for failure in after.failed:
+    for failure in after.failed[:MAX_NAMED]:
         if failure not in before.failed:
             yield Event("NodeFailed", f"{failure.node}: {failure.reason}", failure.node)
-    for node in after.deferred:
+    for node in after.deferred[:MAX_NAMED]:
         if node not in before.deferred:
             yield Event("NodeDeferred", f"{node} is offline: it neither blocks nor counts, and catches up later", node)
     for reason in after.pause_reasons:

@@ -18,6 +18,7 @@ from skerry.core.rollout.status import Permit
 TTL_MS = 60_000
 MAX_SWAP_MS = 30_000
 LEASE_MS = TTL_MS + MAX_SWAP_MS
+MAX_AT_ONCE = 256  # permits of one rollout: they are written into one object
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ def grant(
     budget: int,
     moment: Moment,
 ) -> Granted:
-    """The assignments that follow from `desired` (in order of preference), with as many permits as `budget` allows.
+    """The assignments that follow from `desired` (in order of preference), with as many permits as `budget` allows, and
+    not more than MAX_AT_ONCE.
 
     `nodes` are all that share the budget. A permit is granted only to a connected node that says it has staged exactly
     what it shall run and asks for a permit.
@@ -76,7 +78,9 @@ def grant(
     events = []
     for name, wanted in desired.items():
         node = by_name[name]
-        if name in leases or not _requests_permit(model, node, wanted, moment) or len(busy | {name}) > budget:
+        if name in leases or not _requests_permit(model, node, wanted, moment):
+            continue
+        if len(leases) >= MAX_AT_ONCE or len(busy | {name}) > budget:
             continue
         assert wanted.version is not None
         report = node.report(model)

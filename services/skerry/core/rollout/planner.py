@@ -232,6 +232,8 @@ def _start(scene: Scene, status: Status) -> Status:
     frozen = waves.freeze(scene)
     if pauses.paused(status):
         return status
+    if (fault := waves.too_many(frozen)) is not None:
+        return conditions.end(status, INVALID, "TooManyNodes", fault, scene.now_ms)
     if not frozen:
         return pauses.pause(status, pauses.EMPTY_WAVE, f"fleet {scene.fleet.name} has no node: resume when it has")
     return replace(

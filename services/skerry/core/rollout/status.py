@@ -16,6 +16,7 @@ SUPERSEDED, INVALID = "Superseded", "Invalid"
 STATES = (PENDING, PROGRESSING, ROLLING_BACK, SUCCEEDED, ROLLED_BACK, ROLLBACK_INCOMPLETE, SUPERSEDED, INVALID)
 TERMINAL = frozenset({SUCCEEDED, ROLLED_BACK, ROLLBACK_INCOMPLETE, SUPERSEDED, INVALID})
 
+MAX_NAMED = 128  # nodes of a kind (failed, incompatible, deferred) that are kept by name; all are counted
 OPERATOR = "Operator"  # the pause reason of spec.paused; all others are automatic
 
 
@@ -87,7 +88,8 @@ class Wave:
 class Status:
     """`why` says in one word why the state was left for ROLLING_BACK; `evidence_since_ms` begins the comparison.
     `clock_ms`: the rollout's clock when this was written. `judges`: how many nodes must speak before their answers pass
-    or fail a wave; frozen with the waves."""
+    or fail a wave; frozen with the waves. Of `failed`, `incompatible` and `deferred` the first MAX_NAMED are kept; who
+    else is among them is seen from what the nodes report."""
 
     attempt: int = 0
     spec_hash: str = ""

@@ -6,7 +6,7 @@
 from typing import Any
 
 from skerry.core import conditions
-from skerry.core.rollout.status import PENDING, PROGRESSING, STATES, Failure, Permit, Status, Tally, Wave
+from skerry.core.rollout.status import MAX_NAMED, PENDING, PROGRESSING, STATES, Failure, Permit, Status, Tally, Wave
 from skerry.core.specs import strategy
 from skerry.core.specs.reader import Reader, read
 
@@ -20,11 +20,11 @@ def to_json(status: Status) -> dict[str, Any]:
         "wave": status.wave,
         "waves": [_wave_json(wave) for wave in status.waves],
         "judges": status.judges,
-        "deferred": list(status.deferred),
+        "deferred": list(status.deferred[:MAX_NAMED]),
         "permits": [permit_json(permit) for permit in status.permits],
         "permitNumber": status.permit_number,
-        "failed": [_failure_json(failure) for failure in status.failed],
-        "incompatible": [_failure_json(failure) for failure in status.incompatible],
+        "failed": [_failure_json(failure) for failure in status.failed[:MAX_NAMED]],
+        "incompatible": [_failure_json(failure) for failure in status.incompatible[:MAX_NAMED]],
         "pauseReasons": list(status.pause_reasons),
         "pauseMessage": status.pause_message,
         "pauseNumber": status.pause_number,
@@ -52,7 +52,8 @@ def from_json(name: str, value: Any) -> Status:
 
 def _summary(status: Status) -> dict[str, Any]:
     """For people: one line of `kubectl get modelrollouts`. Written and never read."""
-    shown: dict[str, Any] = {"failed": len(status.failed), "deferred": len(status.deferred)}
+    failed = max(len(status.failed), sum(wave.tally.failed for wave in status.waves))
+    shown: dict[str, Any] = {"failed": failed, "deferred": len(status.deferred)}
     if not status.waves:
         return shown
     at = min(status.wave, len(status.waves) - 1)

@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 
 from skerry.core import specs
 from skerry.core.rollout.case import Case
-from skerry.core.rollout.permits import Moment
-from skerry.core.rollout.status import Failure, Status, Tally, Wave
+from skerry.core.rollout.permits import MAX_AT_ONCE, Moment
+from skerry.core.rollout.status import MAX_NAMED, Failure, Status, Tally, Wave
 
 LARGE_FLEET = 10  # nodes from which on no node's answers pass or fail a wave alone
 JUDGES = 3  # nodes whose answers must be counted there: of two that differ nobody can say which one is right
+_MAX_BYTES = 480_000  # of a status as JSON, beside its spec
+_OTHER_BYTES = 130_000  # reasons of failures, permits without names, verdicts
 LEAST_JUDGING = JUDGES + 1  # nodes of the wave that judges, if its size is a percentage: one may be silent
 
 
@@ -81,6 +83,19 @@ def freeze(scene: Scene) -> tuple[Wave, ...]:
     return tuple(waves)
 
 
+def too_many(frozen: Sequence[Wave]) -> str | None:
+    """Why a rollout cannot name so many nodes, for people; None: it can. An object holds half a MiB."""
+    sizes = [len(name) for wave in frozen for name in wave.nodes]
+    named = (3 * MAX_NAMED + 2 * MAX_AT_ONCE) * max(sizes, default=0) + _OTHER_BYTES
+    size = sum(sizes) + 3 * len(sizes) + named
+    if size <= _MAX_BYTES:
+        return None
+    return (
+        f"the names of {len(sizes)} nodes do not fit into one rollout ({size} bytes of {_MAX_BYTES}): give the model "
+        "to fleets that are smaller (labels and a selector each), or the nodes shorter names"
+    )
+
+
 def judges(fleet_nodes: int) -> int:
     """How many nodes' answers must be counted before they pass or fail a wave."""
     return JUDGES if fleet_nodes >= LARGE_FLEET else 1
@@ -102,7 +117,7 @@ def record_outcomes(scene: Scene, status: Status) -> Status:
         target = (report.target_digest, report.target_rollout, report.target_attempt)
         if target != (scene.target.digest, scene.name, status.attempt):
             continue
-        reason = f"{report.target_state}: {report.reason}"[:500]
+        reason = f"{report.target_state}: {report.reason}"[:200]
         if report.target_state in (specs.TargetState.REFUSED, specs.TargetState.SWAP_FAILED):
             failed.setdefault(name, Failure(name, reason))
         elif report.target_state == specs.TargetState.INCOMPATIBLE:
