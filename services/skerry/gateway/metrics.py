@@ -13,6 +13,9 @@ class Instruments:
         self.streams = 0
         self.objects_silent_s = 0.0
         self.reports = families.counter("skerry_gateway_reports_total", "Reports taken")
+        self.hasty_reports = families.counter(
+            "skerry_gateway_hasty_reports_total", "Reports passed over, of nodes that send too many"
+        )
         self.stale_reports = families.counter("skerry_gateway_stale_reports_total", "Reports ignored as stale")
         self.status_writes = families.counter("skerry_gateway_status_writes_total", "EdgeNode statuses written")
         self.desired_states = families.counter("skerry_gateway_desired_states_total", "Desired states sent")
@@ -30,7 +33,7 @@ class Instruments:
         self.failed = families.counter("skerry_gateway_uploads_failed_total", "Uploads that storage did not take")
         for counter in (
             self.reports, self.stale_reports, self.status_writes, self.desired_states, self.accepted, self.refused,
-            self.failed, self.name_conflicts,
+            self.failed, self.name_conflicts, self.hasty_reports,
         ):  # fmt: skip
             counter.add((), 0)  # shown from the start: a rate needs a zero to rise from
         for fault in uploads.Fault:

@@ -22,6 +22,7 @@ from skerry.gateway import (
     metrics,
     name_conflicts,
     node_status,
+    rates,
     readings_writer,
     reports,
     request_counts,
@@ -31,6 +32,7 @@ from skerry.proto import fleet_pb2
 from skerry.rpc import grpc_status
 from skerry.rpc.methods import Call, CallError, Status
 
+REPORTS = rates.Rate(10.0, 50.0)  # of one node; each is whole, so that one passed over is in the next
 _MAX_REMEMBERED = 100_000  # nodes that are gone whose last sequence is known; the one gone longest is forgotten first
 
 
@@ -110,6 +112,7 @@ class Sessions:
         self._conflicts = name_conflicts.NameConflicts(objects, view, events, instruments, clock)
         self._clock, self._report_timeout_s = clock, report_timeout_s
         self._open: dict[str, Stream] = {}  # who was heard last is last
+        self._report_rates = rates.Rates(REPORTS, max_keys=_MAX_REMEMBERED)
         self._silence: asyncio.TimerHandle | None = None
         self._boots: dict[str, tuple[str, int, request_counts.NodeTotals | None]] = {}
 
@@ -141,6 +144,9 @@ class Sessions:
 
     def take(self, stream: Stream, data: bytes) -> None:
         """A report. Raises CallError or SkerryError when the stream must end for a reason that the node should know."""
+        if stream.node and not self._report_rates.take(stream.node):
+            self._instruments.hasty_reports.add()
+            return
         report = _parse(data)
         if not stream.node:
             stream.peer = self._guard.check(stream.call, report.node)
@@ -215,11 +221,8 @@ class Sessions:
             self._instruments.stale_reports.add()
             return
         self._count_requests(stream, report)
-        stream.boot_id, stream.sequence, stream.readings_report = (
-            report.boot_id,
-            report.sequence,
-            reports.readings_report(report),
-        )
+        stream.boot_id, stream.sequence = report.boot_id, report.sequence
+        stream.readings_report = reports.readings_report(report)
         self._instruments.reports.add()
         now = self._clock()
         self._readings.offer(reports.readings(report, now, connected=True))
