@@ -208,7 +208,7 @@ def test_two_agents_under_one_name_are_told_on_the_node(store: MemoryObjects, st
     node = nodes(queries.fleet(store, state, now_ms=NOW))["edge-1"]
     assert node.notes == ["two agents have this name"]
     assert node.name_conflict is not None
-    assert "two agents run as edge-1" in pages.overview(queries.fleet(store, state, now_ms=NOW), pages.Choice())
+    assert "two agents run as edge-1" in pages.overview(queries.fleet(store, state, now_ms=NOW))
 
 
 def test_a_model_whose_labels_are_behind_says_so(store: MemoryObjects, state: MemoryFleetState) -> None:
@@ -218,7 +218,7 @@ def test_a_model_whose_labels_are_behind_says_so(store: MemoryObjects, state: Me
         labels = {"type": "LabelsCurrent", "status": status, "reason": reason, "message": f"it is {reason}"}
         store.patch("EdgeModel", "digits", manager=writers.CONTROLLER, status={"conditions": [*listed, labels]})
         fleet = queries.fleet(store, state, now_ms=NOW)
-        assert (f"it is {reason}" in pages.overview(fleet, pages.Choice())) == told
+        assert (f"it is {reason}" in pages.overview(fleet)) == told
 
 
 @pytest.mark.parametrize(

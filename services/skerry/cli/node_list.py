@@ -2,46 +2,68 @@
 taken of its uploads."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from skerry.adapters import fleetstate
 from skerry.adapters.objects.protocol import Object
 from skerry.cli import object_access, output, system_file
-from skerry.core import contract, errors
-from skerry.dashboard import edge_models, fields, nodes, views
+from skerry.core import contract, errors, liveness
+from skerry.core.membership import Standing
+from skerry.dashboard import edge_models, fields, node_table, nodes, views
 
 _STATE_STYLES = {"Online": "green", "Stale": "yellow", "Offline": "red", "Unknown": "dim"}
 
 
-def show(as_json: bool, state: Path) -> None:
-    """Print every node, in the order of their names."""
+PER_PAGE = 100
+
+
+def show(as_json: bool, state: Path, page: int | None = None) -> None:
+    """Print nodes in the order of their names: one page of them, the first if none is named; as JSON all of them."""
     system, now = system_file.read(state), object_access.now_ms()
     store = object_access.store_of(state)
-    found = {thing.name: thing for thing in store.list("EdgeNode")}
-    seen = nodes.view(list(found.values()), store.list("EdgeFleet"), {}, now_ms=now)
-    spools, addresses = _spools(system.redis), {agent.node: agent.address for agent in system.agents}
+    fleets = store.list("EdgeFleet")
+    known = node_table.NodeTable().read(store.list("EdgeNode"), fleets)
+    certificates = nodes.certificates(known)
+    chosen = sorted(known, key=lambda row: row.thing.name)
+    if not as_json or page is not None:
+        chosen = chosen[PER_PAGE * ((page or 1) - 1) :][:PER_PAGE]
+    seen = nodes.views_of(chosen, {}, fleets, now_ms=now, certificates=certificates)
+    spools = _readings(system.redis, [contract.spool_reading(node.name) for node in seen])
+    addresses = {agent.node: agent.address for agent in system.agents}
     rows = [
-        _row(node, found[node.name], addresses.get(node.name, node.address), spools)
-        for node in sorted(seen, key=lambda node: node.name)
+        _row(node, row.thing, addresses.get(node.name, node.address), spools)
+        for node, row in zip(seen, chosen, strict=True)
     ]
-    output.show(as_json, rows, lambda listed: _table(listed, now), "no node has enrolled yet")
+    output.show(as_json, rows, lambda listed: _table(listed, now), _none(len(known), page))
+    if not as_json and len(known) > PER_PAGE:
+        counted = [row for row in known if nodes.standing(row, certificates=certificates) is Standing.MEMBER]
+        counts = liveness.tally(row.state(now) for row in counted)
+        told = ", ".join(f"{count} {one}" for one, count in counts.items() if count)
+        pages = -(-len(known) // PER_PAGE)
+        output.say(f"page {page or 1} of {pages} (--page), {len(known)} nodes; of {len(counted)} that count: {told}")
+
+
+def _none(count: int, page: int | None) -> str:
+    return f"there is no page {page}: there are {count} nodes" if count else "no node has enrolled yet"
 
 
 def show_one(name: str, as_json: bool, state: Path) -> None:
     """Print what is known of one node. Raises NotFoundError."""
     system, now = system_file.read(state), object_access.now_ms()
     store = object_access.store_of(state)
-    thing = store.get("EdgeNode", name)
-    live = {key: fields.mapping(fields.json_of(text)) for key, text in _readings(system.redis).items()}
-    tasks = edge_models.tasks(store.list("EdgeModel"))
-    seen = nodes.view(store.list("EdgeNode"), store.list("EdgeFleet"), live, now_ms=now, tasks=tasks)
-    node = next((one for one in seen if one.name == name), None)
-    if node is None:
-        raise errors.NotFoundError(f"EdgeNode {name} was deleted just now")
+    fleets = store.list("EdgeFleet")
+    known = node_table.NodeTable().read(store.list("EdgeNode"), fleets)
+    chosen = [one for one in known if one.thing.name == name]
+    if not chosen:
+        raise errors.NotFoundError(f"there is no EdgeNode {name}")
+    told = _readings(system.redis, nodes.keys_of(chosen))
+    live = {key: fields.mapping(fields.json_of(text)) for key, text in told.items()}
+    tasks, certificates = edge_models.tasks(store.list("EdgeModel")), nodes.certificates(known)
+    (node,) = nodes.views_of(chosen, live, fleets, now_ms=now, certificates=certificates, tasks=tasks)
     addresses = {agent.node: agent.address for agent in system.agents}
-    row = _row(node, thing, addresses.get(name, node.address), _spools(system.redis)) | _details(node)
+    row = _row(node, chosen[0].thing, addresses.get(name, node.address), told) | _details(node)
     row["forecasts"] = _forecasts(node)
     if as_json:
         output.print_json(row)
@@ -106,16 +128,9 @@ def _forecasts(node: views.Node) -> list[dict[str, Any]]:
     ]
 
 
-def _readings(redis: str) -> Mapping[str, str]:
+def _readings(redis: str, keys: Sequence[str]) -> Mapping[str, str]:
     try:
-        return fleetstate.open_fleetstate(redis).get(contract.NODE_READINGS)
-    except errors.UnavailableError:
-        return {}
-
-
-def _spools(redis: str) -> Mapping[str, str]:
-    try:
-        return fleetstate.open_fleetstate(redis).get(contract.SPOOL_READINGS)
+        return fleetstate.open_fleetstate(redis).find(keys)
     except errors.UnavailableError:
         return {}
 

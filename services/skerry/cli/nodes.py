@@ -16,23 +16,26 @@ _NAMES_SHOWN = 20
 
 
 @click.group(cls=listing.ListingGroup)
+@click.option(
+    "--page", type=click.IntRange(1), help="Which hundred of them, by name. Left out: the first; of --json all."
+)
 @output.json_option
 @state_option
 @click.pass_context
-def nodes(context: click.Context, as_json: bool, state: Path) -> None:
+def nodes(context: click.Context, page: int | None, as_json: bool, state: Path) -> None:
     """List edge nodes: whether each is alive, and what it serves. Subcommands admit nodes and keep them out."""
     if context.invoked_subcommand is None:
-        _list(as_json, state)
+        _list(as_json, state, page)
 
 
 for _command in (forgetting.forget, forgetting.forgotten, forgetting.trust):
     nodes.add_command(_command)
 
 
-def _list(as_json: bool, state: Path) -> None:
+def _list(as_json: bool, state: Path, page: int | None) -> None:
     from skerry.cli import node_list
 
-    node_list.show(as_json, state)
+    node_list.show(as_json, state, page)
 
 
 @nodes.command("show")

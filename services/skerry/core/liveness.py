@@ -29,25 +29,52 @@ class Liveness:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Of one node, as it was last heard of: until when it is Online (Unix ms; 0: it is not), and from when it is
+    Offline. Never heard of: `since_ms` is 0."""
+
+    since_ms: int
+    online_until_ms: int
+    offline_from_ms: int
+
+    def state(self, now_ms: int) -> State:
+        """Online: connected and heard of within two heartbeats. Offline: not heard of for the fleet's time, and two
+        heartbeats. Stale: between the two."""
+        if not self.since_ms:
+            return State.UNKNOWN
+        if now_ms >= self.offline_from_ms:
+            return State.OFFLINE
+        return State.ONLINE if now_ms < self.online_until_ms else State.STALE
+
+
+NEVER = Ends(0, 0, 0)
+
+
+def ends(*, connected: bool, last_seen_ms: int, offline_after_s: int, heartbeat_s: int = HEARTBEAT_S) -> Ends:
+    """`last_seen_ms` 0 means never. A last heartbeat in the future (clocks differ) counts as now."""
+    fresh_s = 2 * heartbeat_s
+    gone_s = max(offline_after_s, fresh_s)
+    until_ms = last_seen_ms + 1000 * (fresh_s + 1) if connected else 0
+    return Ends(last_seen_ms, until_ms, last_seen_ms + 1000 * (gone_s + 1))
+
+
 def judge(
     *, connected: bool, last_seen_ms: int, now_ms: int, offline_after_s: int, heartbeat_s: int = HEARTBEAT_S
 ) -> Liveness:
-    """Online: connected and heard of within two heartbeats. Offline: not heard of for `offline_after_s`, and two
-    heartbeats.
-    Stale: between the two.
-
-    `last_seen_ms` 0 means never. A last heartbeat in the future (clocks differ) counts as now.
-    """
-    if not last_seen_ms:
-        return Liveness(State.UNKNOWN, None, "never heard of")
+    """The state (`Ends.state`) in words."""
+    found = ends(
+        connected=connected, last_seen_ms=last_seen_ms, offline_after_s=offline_after_s, heartbeat_s=heartbeat_s
+    )
+    state = found.state(now_ms)
+    if state is State.UNKNOWN:
+        return Liveness(state, None, "never heard of")
     age_s = max(0, now_ms - last_seen_ms) // 1000
-    fresh_s = 2 * heartbeat_s
-    gone_s = max(offline_after_s, fresh_s)
-    if age_s > gone_s:
-        return Liveness(State.OFFLINE, age_s, f"not heard of for more than {gone_s} s")
-    if connected and age_s <= fresh_s:
-        return Liveness(State.ONLINE, age_s, "connected")
-    return Liveness(State.STALE, age_s, "connected, but silent" if connected else "the connection ended")
+    if state is State.OFFLINE:
+        return Liveness(state, age_s, f"not heard of for more than {max(offline_after_s, 2 * heartbeat_s)} s")
+    if state is State.ONLINE:
+        return Liveness(state, age_s, "connected")
+    return Liveness(state, age_s, "connected, but silent" if connected else "the connection ended")
 
 
 def tally(states: Iterable[State]) -> Mapping[State, int]:

@@ -18,7 +18,7 @@ from skerry.adapters.fleetstate import FleetState
 from skerry.adapters.objects import Objects
 from skerry.core import errors
 from skerry.core.liveness import State
-from skerry.dashboard import pages, queries
+from skerry.dashboard import node_table, pages, queries
 from skerry.dashboard.hosts import CheckedHost
 from skerry.dashboard.live import Feed
 
@@ -42,7 +42,7 @@ def build(
     """The application. `hosts` are names it answers to besides its own (`dashboard.hosts`); `clock` gives Unix
     milliseconds. It answers below `base_path` (like `/skerry`) as well as at the root; its links are relative, so that
     a proxy may strip that path."""
-    feed = Feed(objects, max_streams)
+    feed, table = Feed(objects, max_streams), node_table.NodeTable()
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -56,7 +56,9 @@ def build(
         choice = _choice(request)
         try:
             page = await asyncio.to_thread(
-                lambda: pages.overview(queries.fleet(objects, fleetstate, now_ms=clock()), choice)
+                lambda: pages.overview(
+                    queries.fleet(objects, fleetstate, now_ms=clock(), choice=choice, table=table), choice.state
+                )
             )
         except errors.UnavailableError as exc:
             return HTMLResponse(pages.trouble(str(exc)), status_code=503)
@@ -65,7 +67,7 @@ def build(
     async def node(request: Request) -> Response:
         name, now_ms = request.path_params["name"], clock()
         try:
-            seen = await asyncio.to_thread(lambda: queries.node(objects, fleetstate, name, now_ms=now_ms))
+            seen = await asyncio.to_thread(lambda: queries.node(objects, fleetstate, name, now_ms=now_ms, table=table))
         except errors.UnavailableError as exc:
             return HTMLResponse(pages.trouble(str(exc), "../"), status_code=503)
         if seen is None:
@@ -122,11 +124,11 @@ async def _with_slash(request: Request) -> Response:
     return Response(status_code=308, headers={"Location": f"{request.url.path.rpartition('/')[2]}/{query}"})
 
 
-def _choice(request: Request) -> pages.Choice:
+def _choice(request: Request) -> queries.Choice:
     """What the address asks for; anything that it does not understand asks for nothing."""
     state, page = request.query_params.get("state", ""), request.query_params.get("page", "1")
     known = State(state) if state in list(State) else None
-    return pages.Choice(
+    return queries.Choice(
         known, min(_MAX_PAGE, max(1, int(page))) if page.isascii() and page.isdigit() and len(page) < 6 else 1
     )
 

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skerry.adapters.objects import Object
-from skerry.core import conditions, contract, errors, join_tokens, liveness, membership, specs, uploads
+from skerry.core import conditions, contract, join_tokens, liveness, membership, specs, uploads
 from skerry.core.tasks import Task
-from skerry.dashboard import fields, views
+from skerry.dashboard import fields, node_table, views
 
 _NO_TASKS: Mapping[str, Task] = {}
 Readings = Mapping[str, Mapping[str, Any]]
 _RECENT_MS = 86_400_000
+_ORDER = (liveness.State.OFFLINE, liveness.State.UNKNOWN, liveness.State.STALE, liveness.State.ONLINE)
 
 
 def view(
@@ -22,35 +23,56 @@ def view(
     tasks: Mapping[str, Task] = _NO_TASKS,
 ) -> Sequence[views.Node]:
     """Every node, those that need a look first. `tasks`: what each model answers, to tell how its answers did."""
-    thresholds = [parsed for thing in fleets if (parsed := _fleet(thing)) is not None]
-    order = (liveness.State.OFFLINE, liveness.State.UNKNOWN, liveness.State.STALE, liveness.State.ONLINE)
-    parsed_nodes = {thing.name: _parsed(thing) for thing in found}
-    readable = [node for node in parsed_nodes.values() if isinstance(node, specs.EdgeNode)]
-    certificates = membership.uses_certificates(readable)
-    listed = []
-    for thing in found:
-        node = parsed_nodes[thing.name]
-        if isinstance(node, specs.EdgeNode):
-            standing = membership.standing(node, certificates=certificates)
-            listed.append(_node(thing, node, standing, thresholds, live, now_ms, tasks))
-        else:
-            listed.append(_unreadable(thing, node))
-    return sorted(listed, key=lambda node: (order.index(node.liveness.state), node.name))
+    rows = node_table.NodeTable().read(found, fleets)
+    return views_of(in_order(rows, now_ms), live, fleets, now_ms=now_ms, certificates=certificates(rows), tasks=tasks)
 
 
-def _parsed(thing: Object) -> specs.EdgeNode | str:
-    """The node, or why it cannot be read."""
-    try:
-        return specs.parse_node(thing.name, thing.spec, thing.status)
-    except errors.InputError as exc:
-        return str(exc)
+def certificates(rows: Sequence[node_table.Row]) -> bool:
+    """Do these nodes, all that there are, have keys that may speak for them?"""
+    return membership.uses_certificates(row.node for row in rows if row.node is not None)
 
 
-def _fleet(thing: Object) -> specs.EdgeFleet | None:
-    try:
-        return specs.parse_fleet(thing.name, thing.spec)
-    except errors.InputError:
-        return None  # whoever wrote it is told by the controller; its nodes are judged by the default
+def in_order(rows: Sequence[node_table.Row], now_ms: int) -> Sequence[node_table.Row]:
+    """Those that need a look first, then by name."""
+    by_state: dict[liveness.State, list[node_table.Row]] = {state: [] for state in _ORDER}
+    for row in sorted(rows, key=lambda row: row.thing.name):
+        by_state[row.state(now_ms)].append(row)
+    return [row for state in _ORDER for row in by_state[state]]
+
+
+def standing(row: node_table.Row, *, certificates: bool) -> membership.Standing:
+    """One that cannot be read is not forgotten: it counts."""
+    if row.node is None:
+        return membership.Standing.MEMBER
+    return membership.standing(row.node, certificates=certificates)
+
+
+def views_of(
+    rows: Sequence[node_table.Row],
+    live: Readings,
+    fleets: Sequence[Object],
+    *,
+    now_ms: int,
+    certificates: bool,
+    tasks: Mapping[str, Task] = _NO_TASKS,
+) -> Sequence[views.Node]:
+    """These nodes in full."""
+    thresholds = node_table.readable_fleets(fleets)
+    return [
+        _unreadable(row.thing, row.fault)
+        if row.node is None
+        else _node(row.thing, row.node, standing(row, certificates=certificates), thresholds, live, now_ms, tasks)
+        for row in rows
+    ]
+
+
+def keys_of(rows: Sequence[node_table.Row]) -> list[str]:
+    """The keys of their live readings."""
+    keys = [contract.spool_reading(row.thing.name) for row in rows]
+    for row in rows:
+        reports = row.node.reports if row.node is not None else ()
+        keys += [contract.node_reading(row.thing.name, report.model) for report in reports]
+    return keys
 
 
 def _unreadable(thing: Object, fault: str) -> views.Node:

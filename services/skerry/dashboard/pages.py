@@ -1,7 +1,6 @@
 """The dashboard's pages: views in, HTML out. Templates escape everything; nothing is read or decided here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +9,7 @@ import jinja2
 from skerry.core.liveness import State
 from skerry.dashboard import charts, views
 
-NODES_PER_PAGE = 100
+NODE_ROWS = 40  # models of the nodes on one page, of each node at least one
 ROLLOUTS_SHOWN, RUNS_SHOWN, VERSIONS_SHOWN = 5, 10, 8
 
 # Each state has a sign of its own, so that color is never the only difference.
@@ -27,27 +26,14 @@ _BAD = {"Offline", "Fail", "Error", "Failed", "RolledBack", "RollbackIncomplete"
 _WARN = {"Stale", "Unknown", "Inconclusive", "Paused", "RollingBack"}
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Which nodes the reader asked for: a state or all, and the page (from 1)."""
-
-    state: State | None = None
-    page: int = 1
-
-
-def overview(fleet: views.Fleet, choice: Choice) -> str:
-    """The fleet's first page."""
-    chosen = [item for item in fleet.nodes if choice.state in (None, item.liveness.state)]
-    pages = max(1, -(-len(chosen) // NODES_PER_PAGE))
-    page = min(choice.page, pages)
+def overview(fleet: views.Fleet, state: State | None = None) -> str:
+    """The fleet's first page. `state`: the nodes of `fleet` were chosen by it."""
     ordered = sorted(fleet.rollouts, key=lambda item: item.ended)  # running ones first, each group newest first
     return _environment.get_template("overview.html").render(
         fleet=fleet,
-        nodes=chosen[(page - 1) * NODES_PER_PAGE : page * NODES_PER_PAGE],
-        chosen=len(chosen),
-        choice=choice,
-        page=page,
-        pages=pages,
+        nodes=fleet.nodes,
+        models_shown=max(1, NODE_ROWS // max(1, len(fleet.nodes))),
+        state_chosen=state,
         rollouts=ordered[:ROLLOUTS_SHOWN],
         more_rollouts=max(0, len(ordered) - ROLLOUTS_SHOWN),
         runs=fleet.runs[:RUNS_SHOWN],

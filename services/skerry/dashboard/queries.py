@@ -4,51 +4,80 @@ Nothing is written. What one object holds wrongly is told on that object's row a
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from skerry.adapters.fleetstate import FleetState
 from skerry.adapters.objects import Object, Objects
-from skerry.core import conditions, contract, errors, label_backlog, liveness, version_report
+from skerry.core import conditions, contract, errors, label_backlog, liveness, membership, version_report
 from skerry.core.conditions import Condition
 from skerry.core.tasks import Task
-from skerry.dashboard import edge_models, fields, nodes, rollouts, timeline, views
+from skerry.dashboard import edge_models, fields, node_table, nodes, rollouts, timeline, views
 
+NODES_PER_PAGE = 20
 _NO_STORAGE = "the dashboard reads objects alone"
 KINDS = ("EdgeFleet", "EdgeModel", "EdgeNode", "ModelRollout", "ModelVersion", "TrainingRun")
+Serving = Mapping[tuple[str, str], int]  # nodes by model and digest
 
 
-def fleet(objects: Objects, fleetstate: FleetState, *, now_ms: int) -> views.Fleet:
-    """The whole fleet now. Raises UnavailableError when the objects cannot be read; readings may be unknown."""
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which nodes the reader asked for: a state or all, and the page (from 1)."""
+
+    state: liveness.State | None = None
+    page: int = 1
+
+
+def fleet(
+    objects: Objects,
+    fleetstate: FleetState,
+    *,
+    now_ms: int,
+    choice: Choice = Choice(),
+    table: node_table.NodeTable | None = None,
+) -> views.Fleet:
+    """The whole fleet now, of its nodes one page. `table`: kept from one look to the next, so that nodes are read when
+    they change. Raises UnavailableError when the objects cannot be read; readings may be unknown."""
     by_kind = {kind: objects.list(kind) for kind in KINDS}
-    live, trouble = readings(fleetstate)
+    table = table or node_table.NodeTable()
+    known = table.read(by_kind["EdgeNode"], by_kind["EdgeFleet"])
+    certificates = nodes.certificates(known)
+    counted = [row for row in known if nodes.standing(row, certificates=certificates) is membership.Standing.MEMBER]
+    chosen = [row for row in nodes.in_order(known, now_ms) if choice.state in (None, row.state(now_ms))]
+    pages = max(1, -(-len(chosen) // NODES_PER_PAGE))
+    page = min(choice.page, pages)
+    shown = chosen[(page - 1) * NODES_PER_PAGE : page * NODES_PER_PAGE]
+    live, trouble = readings(fleetstate, nodes.keys_of(shown))
     tasks = edge_models.tasks(by_kind["EdgeModel"])
-    node_views = nodes.view(
-        by_kind["EdgeNode"],
-        by_kind["EdgeFleet"],
-        live,
-        now_ms=now_ms,
-        tasks=tasks,
-    )
-    things = [thing for kind in KINDS for thing in by_kind[kind]]
+    told = [thing for kind in KINDS if kind != "EdgeNode" for thing in by_kind[kind]]
     return views.Fleet(
         now_ms=now_ms,
-        resource_version=max((thing.resource_version for thing in things), default=0),
-        nodes=node_views,
-        counts=liveness.tally(node.liveness.state for node in node_views if node.counts),
-        models=models(by_kind["EdgeModel"], by_kind["ModelVersion"], node_views, live),
+        resource_version=max((thing.resource_version for kind in KINDS for thing in by_kind[kind]), default=0),
+        nodes=nodes.views_of(shown, live, by_kind["EdgeFleet"], now_ms=now_ms, certificates=certificates, tasks=tasks),
+        chosen=len(chosen),
+        page=page,
+        pages=pages,
+        all_nodes=len(known),
+        counts=liveness.tally(row.state(now_ms) for row in counted),
+        models=models(by_kind["EdgeModel"], by_kind["ModelVersion"], table.serving, live),
         rollouts=[rollouts.view(thing, tasks) for thing in newest_first(by_kind["ModelRollout"])],
         runs=runs(by_kind["TrainingRun"]),
-        changes=timeline.changes(things),
+        changes=timeline.changes([*told, *timeline.newest(by_kind["EdgeNode"])]),
         trouble=trouble,
     )
 
 
-def node(objects: Objects, fleetstate: FleetState, name: str, *, now_ms: int) -> views.Node | None:
+def node(
+    objects: Objects, fleetstate: FleetState, name: str, *, now_ms: int, table: node_table.NodeTable | None = None
+) -> views.Node | None:
     """One node now; None when there is none of that name. Raises UnavailableError as `fleet` does."""
-    live, _ = readings(fleetstate)
-    tasks = edge_models.tasks(objects.list("EdgeModel"))
-    seen = nodes.view(objects.list("EdgeNode"), objects.list("EdgeFleet"), live, now_ms=now_ms, tasks=tasks)
-    return next((one for one in seen if one.name == name), None)
+    fleets = objects.list("EdgeFleet")
+    known = (table or node_table.NodeTable()).read(objects.list("EdgeNode"), fleets)
+    mine = [row for row in known if row.thing.name == name]
+    live, _ = readings(fleetstate, nodes.keys_of(mine))
+    tasks, certificates = edge_models.tasks(objects.list("EdgeModel")), nodes.certificates(known)
+    seen = nodes.views_of(mine, live, fleets, now_ms=now_ms, certificates=certificates, tasks=tasks)
+    return seen[0] if seen else None
 
 
 def version_report_of(objects: Objects, name: str) -> Mapping[str, Any] | None:
@@ -65,11 +94,11 @@ def version_report_of(objects: Objects, name: str) -> Mapping[str, Any] | None:
     return {**told, "verdict": verdict, "signatures": [version_report.signature(path, None, note)]}
 
 
-def readings(fleetstate: FleetState) -> tuple[nodes.Readings, Sequence[str]]:
-    """Live readings by key, and what could not be read."""
+def readings(fleetstate: FleetState, keys: Sequence[str]) -> tuple[nodes.Readings, Sequence[str]]:
+    """Live readings by key: those named, and what curators tell; and what could not be read."""
     values: dict[str, Mapping[str, Any]] = {}
     try:
-        found = fleetstate.get(contract.NODE_READINGS, contract.SPOOL_READINGS, contract.CURATOR_READINGS)
+        found = {**fleetstate.get(contract.CURATOR_READINGS), **fleetstate.find(keys)}
         for key, text in found.items():
             value = fields.json_of(text)
             if isinstance(value, dict):
@@ -80,7 +109,7 @@ def readings(fleetstate: FleetState) -> tuple[nodes.Readings, Sequence[str]]:
 
 
 def models(
-    found: Sequence[Object], versions: Sequence[Object], nodes_found: Sequence[views.Node], live: nodes.Readings
+    found: Sequence[Object], versions: Sequence[Object], serving: Serving, live: nodes.Readings
 ) -> Sequence[views.Model]:
     """Every EdgeModel by name, with its versions."""
     listed = []
@@ -93,9 +122,7 @@ def models(
         else:
             retrains, task = parsed.network is not None and parsed.retrain.enabled, parsed.task
         of_model = [
-            _version(version, stable, nodes_found, task)
-            for version in versions
-            if version.spec.get("model") == model.name
+            _version(version, stable, serving, task) for version in versions if version.spec.get("model") == model.name
         ]
         listed.append(
             views.Model(
@@ -119,10 +146,9 @@ def _labels_note(labels: Condition | None) -> str:
     return labels.message
 
 
-def _version(thing: Object, stable: str, nodes_found: Sequence[views.Node], task: Task | None) -> views.Version:
+def _version(thing: Object, stable: str, serving: Serving, task: Task | None) -> views.Version:
     digest = str(thing.spec.get("digest", ""))
     model = str(thing.spec.get("model", ""))
-    on = sum(one.model == model and one.digest == digest for node in nodes_found for one in node.serving)
     return views.Version(
         name=thing.name,
         model=model,
@@ -134,7 +160,7 @@ def _version(thing: Object, stable: str, nodes_found: Sequence[views.Node], task
         created_ms=thing.created_unix_ms,
         available=condition(thing, "Available"),
         stable=thing.name == stable,
-        nodes=on,
+        nodes=serving.get((model, digest), 0),
         gates=_gates(thing.spec.get("verdict")),
         quality="" if task is None else task.quality(gate_numbers(thing.spec.get("verdict"))),
     )

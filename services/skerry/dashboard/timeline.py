@@ -1,5 +1,6 @@
 """What changed: the transitions that the objects' conditions remember, and when each object appeared, newest first."""
 
+import heapq
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -30,6 +31,11 @@ def changes(objects: Sequence[Object]) -> Sequence[Change]:
     """At most LIMIT changes of all objects."""
     found_changes = [change for thing in objects for change in _of(thing)]
     return sorted(found_changes, key=lambda change: (-change.at_ms, change.subject, change.text))[:LIMIT]
+
+
+def newest(nodes: Sequence[Object]) -> Sequence[Object]:
+    """Those of the nodes that may be among the changes told: of a node only its coming is."""
+    return heapq.nlargest(LIMIT, nodes, key=lambda thing: (thing.created_unix_ms, thing.name))
 
 
 def _of(thing: Object) -> Iterator[Change]:

@@ -257,11 +257,15 @@ class Change:
 @dataclass(frozen=True, slots=True)
 class Fleet:
     """Everything at one moment. `counts` are of the members (`core.membership`), `trouble` tells what could not be
-    read."""
+    read. Of `all_nodes` nodes `chosen` are of the state that was asked for, and `nodes` are one page of those."""
 
     now_ms: int
     resource_version: int
     nodes: Sequence[Node]
+    chosen: int
+    page: int
+    pages: int
+    all_nodes: int
     counts: Mapping[State, int]
     models: Sequence[Model]
     rollouts: Sequence[Rollout]
@@ -272,4 +276,4 @@ class Fleet:
     @property
     def others(self) -> int:
         """Nodes that do not count."""
-        return len(self.nodes) - sum(self.counts.values())
+        return self.all_nodes - sum(self.counts.values())
