@@ -32,7 +32,7 @@ from skerry.proto import fleet_pb2
 from skerry.rpc import grpc_status
 from skerry.rpc.methods import Call, CallError, Status
 
-REPORTS = rates.Rate(10.0, 50.0)  # of one node; each is whole, so that one passed over is in the next
+REPORTS = rates.Rate(10.0, 100.0)  # of one node; each is whole, so that one passed over is in the next
 _MAX_REMEMBERED = 100_000  # nodes that are gone whose last sequence is known; the one gone longest is forgotten first
 
 
