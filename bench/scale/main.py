@@ -65,7 +65,7 @@ def play(given: argparse.Namespace, folder: Path) -> Mapping[str, Any]:
     def say(text: str) -> None:
         print(f"{time.monotonic() - begun_s:7.1f} s  {text}", flush=True)
 
-    with plane.running(folder, soak_s=given.soak_seconds, sqlite=given.sqlite) as running:
+    with plane.running(folder, nodes=given.nodes, soak_s=given.soak_seconds, sqlite=given.sqlite) as running:
         tokens = [running.token(uses) for uses in token_uses(given.nodes)]
         agents = fleet.Fleet(folder, given.nodes, running, tokens, given.beat_seconds)
         try:

@@ -53,7 +53,7 @@ class Plane:
     def repository_url(self) -> str:
         return f"https://{self._http[GATEWAYS[0]]}/repository"
 
-    def start(self, soak_s: int) -> None:
+    def start(self, soak_s: int, nodes: int) -> None:
         """Everything, and the objects that the fleet needs. Raises UnavailableError."""
         self.layout.make()
         self._make_certificates()
@@ -69,7 +69,7 @@ class Plane:
         self.objects = objects.open_objects(self.objects_url)
         fleet = {"selector": {}, "maxUnavailable": f"{MAX_UNAVAILABLE_PERCENT}%", "offlineAfterSeconds": 60}
         self.objects.create("EdgeFleet", "all", fleet, manager=writers.OPERATOR)
-        self.objects.create("EdgeModel", versions.MODEL, versions.edge_model(soak_s), manager=writers.OPERATOR)
+        self.objects.create("EdgeModel", versions.MODEL, versions.edge_model(soak_s, nodes), manager=writers.OPERATOR)
 
     def restart(self, *names: str) -> None:
         """Start these and wait until they are ready."""
@@ -182,7 +182,7 @@ class Plane:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *, soak_s: int, sqlite: bool) -> Iterator[Plane]:
+def running(folder: Path, *, nodes: int, soak_s: int, sqlite: bool) -> Iterator[Plane]:
     """On an API server of its own where KUBEBUILDER_ASSETS has one (unless `sqlite`), else on SQLite."""
     with contextlib.ExitStack() as stack:
         namespace, pids = "", {}
@@ -198,7 +198,7 @@ def running(folder: Path, *, soak_s: int, sqlite: bool) -> Iterator[Plane]:
             pids = {"etcd": server._etcd.pid, "kube-apiserver": server._server.pid}
         plane = Plane(folder, namespace, pids)
         stack.callback(plane.stop)
-        plane.start(soak_s)
+        plane.start(soak_s, nodes)
         yield plane
 
 
