@@ -146,9 +146,9 @@ class World:
     board: Board = field(default_factory=Board)
     is_second: bool = False  # beside another, on its storage and servers
     events: MemoryEvents = field(default_factory=MemoryEvents)
+    _lease: MemoryLease | None = None
 
     def __post_init__(self) -> None:
-        self._lease = MemoryLease(self.board)
         if self.is_second:
             self.restart()
             return
@@ -157,7 +157,8 @@ class World:
 
     def restart(self) -> None:
         models: dict[str, ModelState] = {}
-        self._lease.release()
+        if self._lease is not None:
+            self._lease.release()
         self._lease = MemoryLease(self.board)
         self.lives += 1
         self.is_dead = False

@@ -11,7 +11,7 @@ from controlling import MODEL
 from fault_proxy import FaultProxy
 
 from skerry.adapters import events
-from skerry.controller.leader import KINDS
+from skerry.controller.view import KINDS
 
 pytestmark = requires_apiserver
 

@@ -15,7 +15,7 @@ from controlling import World
 
 from skerry.adapters import objects
 from skerry.adapters.objects.kubernetes import KubernetesObjects
-from skerry.controller.leader import KINDS
+from skerry.controller.view import KINDS
 from skerry.core import errors, writers
 
 pytestmark = requires_apiserver
