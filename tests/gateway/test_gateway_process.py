@@ -198,7 +198,7 @@ async def test_uploads_go_on_without_redis_and_across_kill_and_restart(gateway: 
     assert len(list(gateway.blobs.list("examples/digits"))) == 5
     queue = streams.open_streams(gateway.server.url)  # type: ignore[attr-defined]
     told = queue.read("skerry:examples", "g", "c", count=10, block_s=0)
-    assert {one.fields["id"] for one in told} == {digests.sha256(example(seed)) for seed in (1, 2, 4, 5)}
+    assert {one.fields["id"] for one in told} == {digests.sha256(example(seed)) for seed in range(1, 6)}
 
 
 async def test_an_upload_beyond_the_message_limit_is_told_the_limit(gateway: Gateway) -> None:
