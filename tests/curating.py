@@ -226,7 +226,8 @@ class World:
         if entry:
             self.streams.append(contract.STREAM, [told])
         else:
-            self.blobs.write(*untold.pack([told]))
+            for path, content in untold.pack([told]):
+                self.blobs.write(path, content)
         return name
 
     def work(self, rounds: int = 8) -> None:

@@ -6,7 +6,7 @@ import curating
 import pytest
 from counted_blobs import world_of
 
-from skerry.core import contract
+from skerry.core import contract, untold
 
 STORED = ("examples", "labels", "truths")
 
@@ -70,6 +70,27 @@ def test_what_a_gateway_of_the_release_before_told_nobody_of_is_found(finds: str
         world.clock.now_s += world.settings.audit_seconds
     world.work(8)
     assert name in world.labels
+
+
+@pytest.mark.parametrize("damage", [b"[", b'[["no entry"]]', b"[" * (untold.MAX_BYTES + 1)])
+def test_what_a_damaged_blob_told_of_is_found_by_a_look_at_everything(damage: bytes) -> None:
+    world = world_of(10)
+    data = curating.example(500)
+    name = curating.digests.hex_of(curating.digests.sha256(data))
+    world.blobs.write(contract.example_path("digits", name), data)
+    path = f"{contract.UNTOLD_FOLDER}/{'0' * 64}"
+    world.blobs.write(path, damage)
+    world.clock.now_s += world.settings.rescan_seconds
+    world.work(12)
+    assert name in world.labels and not world.blobs.exists(path)
+
+
+def test_more_than_one_blob_holds_are_told_by_several() -> None:
+    entries = [contract.stream_entry("digits", f"sha256:{number:064x}", contract.EXAMPLE) for number in range(2500)]
+    blobs = dict(untold.pack(entries))
+    assert [entry for path, data in blobs.items() for entry in untold.unpack(data, path)] == entries
+    assert len(blobs) == 3 and max(map(len, blobs.values())) < untold.MAX_BYTES
+    assert dict(untold.pack(entries)) == blobs
 
 
 def test_a_node_that_is_let_in_again_is_learned_from_again() -> None:

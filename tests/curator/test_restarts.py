@@ -9,6 +9,7 @@ from counted_blobs import world_of
 
 from skerry.core import contract
 from skerry.curator import captured_rows, publication
+from skerry.curator import catalogue as catalogue_module
 from skerry.curator.catalogue import Catalogue
 
 
@@ -125,6 +126,33 @@ def test_many_segments_become_few_and_say_the_same() -> None:
     segments = catalogue.segments("digits")
     last = [entry for path in segments for entry in catalogue.read(path)][-1]
     assert len(segments) <= 2 * 16 and last.label["atUnixMs"] == 299
+
+
+def test_a_segment_is_never_larger_than_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labels of a thousand classes are large."""
+    world = world_of(1)
+    catalogue = Catalogue(world.blobs, world.clock.unix_ms)
+    (one,) = catalogue.read(catalogue.segments("digits")[0])
+    monkeypatch.setattr(catalogue_module, "_MAX_TEXT_BYTES", 100_000)
+    large = [replace(one, hex=f"{at:064x}", label={**one.label, "soft": [0.123456] * 1000}) for at in range(30)]
+    for entry in large:
+        catalogue.append("digits", [entry])
+        catalogue.merge("digits")
+    segments = catalogue.segments("digits")
+    sizes = [len(catalogue_module._inflate(world.blobs.read(path, max_bytes=1 << 30))) for path in segments]
+    assert max(sizes) < 101_000 and len(sizes) < 30
+    told = {entry.hex for path in segments for entry in catalogue.read(path)}
+    assert told >= {entry.hex for entry in large}
+
+
+def test_an_erasure_leaves_no_segment_that_nobody_can_read() -> None:
+    world = world_of(1)
+    catalogue = Catalogue(world.blobs, world.clock.unix_ms)
+    (path,) = catalogue.segments("digits")
+    world.blobs.write(path, b"damaged")
+    assert catalogue.forget(path, lambda one: False) == 0
+    assert not world.blobs.exists(path)
+    assert catalogue.forget(path, lambda one: False) == 0, "nor is it an error when it is gone"
 
 
 def test_parts_of_a_former_task_are_not_gone_on_with() -> None:

@@ -1,17 +1,20 @@
-"""Entries that the stream of new work did not take, as a blob: what is acknowledged was told of there or here."""
+"""Entries that the stream of new work did not take, as blobs: what is acknowledged was told of there or here."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from skerry.core import contract, digests, errors
 
 MAX_BYTES = 1 << 20
+_MAX_ENTRIES = 1000  # of a blob
 
 
-def pack(entries: Sequence[Mapping[str, str]]) -> tuple[str, bytes]:
-    """Path and content; the same entries are one blob."""
-    data = json.dumps([dict(entry) for entry in entries], separators=(",", ":")).encode()
-    return f"{contract.UNTOLD_FOLDER}/{digests.hex_of(digests.sha256(data))}", data
+def pack(entries: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, bytes]]:
+    """Path and content of each blob; the same entries are the same blobs."""
+    for at in range(0, len(entries), _MAX_ENTRIES):
+        some = [dict(entry) for entry in entries[at : at + _MAX_ENTRIES]]
+        data = json.dumps(some, separators=(",", ":")).encode()
+        yield f"{contract.UNTOLD_FOLDER}/{digests.hex_of(digests.sha256(data))}", data
 
 
 def unpack(data: bytes, path: str) -> list[dict[str, str]]:

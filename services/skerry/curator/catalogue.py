@@ -10,7 +10,7 @@ of again.
 
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ _FORMAT = 1
 _MERGED_AT_ONCE = 16  # segments of one level
 _LAST_LEVEL = 3
 MAX_ENTRIES = 50_000  # of a segment: what is in memory at a time
+_MAX_TEXT_BYTES = 64 << 20  # of a segment's entries: labels of many classes are large
 _MAX_BYTES = 256 << 20
 
 _log = logs.logger("curator")
@@ -98,6 +99,10 @@ class Catalogue:
 
     def read(self, path: str) -> Sequence[Entry]:
         """The entries of a segment; none of one that is gone or damaged, or of a release after this one."""
+        return self._entries(path) or ()
+
+    def _entries(self, path: str) -> Sequence[Entry] | None:
+        """None: it cannot be read."""
         try:
             document = json.loads(_inflate(self._blobs.read(path, max_bytes=_MAX_BYTES)))
             if document["format"] != _FORMAT:
@@ -107,12 +112,11 @@ class Catalogue:
             return ()
         except (errors.TooLargeError, zlib.error, ValueError, KeyError, TypeError, RecursionError) as exc:
             _log.warning("catalogue_damaged", path=path, message=repr(exc)[:200])
-            return ()
+            return None
 
     def append(self, model: str, entries: Sequence[Entry]) -> Sequence[str]:
         """Write entries down; returns the paths."""
-        starts = range(0, len(entries), MAX_ENTRIES)
-        return [self._write(model, 0, self._next(), entries[at : at + MAX_ENTRIES]) for at in starts]
+        return [self._write(model, 0, self._next(), lot) for lot in _lots(entries)]
 
     def merge(self, model: str) -> Sequence[str]:
         """Put many small segments together, if there are; returns the paths that were written."""
@@ -128,17 +132,23 @@ class Catalogue:
         for path in paths:
             latest |= {one.hex: one for one in self.read(path)}
             if len(latest) >= MAX_ENTRIES or path == paths[-1]:
-                yield self._write(model, 1 - level, serial, list(latest.values()))
-                serial, latest = serial + 1, {}
+                for lot in _lots(latest.values()):
+                    yield self._write(model, 1 - level, serial, lot)
+                    serial += 1
+                latest = {}
         for path in paths:
             self._blobs.delete(path)
 
     def forget(self, path: str, is_gone: Callable[[Entry], bool]) -> int:
-        """Write a segment again without what is gone; returns how many entries went."""
-        entries = self.read(path)
+        """Write a segment again without what is gone; returns how many entries went. One that cannot be read goes: what
+        it told of is read from the examples again."""
+        entries = self._entries(path)
+        if entries is None:
+            self._blobs.delete(path)
+            return 0
         kept = [one for one in entries if not is_gone(one)]
         if kept and len(kept) < len(entries):
-            self._blobs.write(path, _pack(kept))
+            self._blobs.write(path, _pack(map(_text, kept)))
         elif entries and not kept:
             self._blobs.delete(path)
         return len(entries) - len(kept)
@@ -147,9 +157,9 @@ class Catalogue:
         self._serial = max(self._serial + 1, self._clock() * 1000)  # room for the parts of a segment that is too large
         return self._serial
 
-    def _write(self, model: str, level: int, serial: int, entries: Sequence[Entry]) -> str:
+    def _write(self, model: str, level: int, serial: int, texts: Sequence[str]) -> str:
         path = contract.catalogue_path(model, level, serial)
-        self._blobs.write(path, _pack(entries))
+        self._blobs.write(path, _pack(texts))
         return path
 
 
@@ -159,9 +169,26 @@ def _order(path: str) -> tuple[int, int]:
     return -int(level), int(serial)
 
 
-def _pack(entries: Sequence[Entry]) -> bytes:
-    document = {"format": _FORMAT, "entries": [asdict(one) for one in entries]}
-    return zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 1)
+def _lots(entries: Iterable[Entry]) -> Iterator[Sequence[str]]:
+    """The texts of the entries, as many at a time as one segment may hold."""
+    lot, size = list[str](), 0
+    for one in entries:
+        text = _text(one)
+        if lot and (len(lot) >= MAX_ENTRIES or size + len(text) > _MAX_TEXT_BYTES):
+            yield lot
+            lot, size = [], 0
+        lot.append(text)
+        size += len(text)
+    if lot:
+        yield lot
+
+
+def _text(one: Entry) -> str:
+    return json.dumps(asdict(one), separators=(",", ":"))
+
+
+def _pack(texts: Iterable[str]) -> bytes:
+    return zlib.compress(f'{{"format":{_FORMAT},"entries":[{",".join(texts)}]}}'.encode(), 1)
 
 
 def _inflate(data: bytes) -> bytes:

@@ -1,6 +1,5 @@
 """Where examples, truths and labels lie in object storage, and what of it is not labelled yet."""
 
-import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +8,13 @@ from pathlib import PurePosixPath
 from google.protobuf.message import DecodeError
 
 from skerry.adapters.blobs.protocol import SharedBlobs
+from skerry.adapters.telemetry import logs
 from skerry.core import contract, errors, untold
 from skerry.core.tasks import Task
 from skerry.curator import labels
 from skerry.proto import fleet_pb2
+
+_log = logs.logger("curator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +68,23 @@ class ExampleStore:
         return merge(*(map(_stem, self._blobs.list(folder)) for folder in folders))
 
     def put_untold(self, entries: Sequence[Mapping[str, str]]) -> None:
-        self._blobs.write(*untold.pack(entries))
+        for path, data in untold.pack(entries):
+            self._blobs.write(path, data)
 
-    def take_untold(self, count: int) -> tuple[list[dict[str, str]], bool]:
-        """Entries that the stream did not take, of up to `count` blobs, which go; and whether there are more."""
+    def take_untold(self, count: int) -> tuple[list[dict[str, str]], bool, bool]:
+        """Entries that the stream did not take, of up to `count` blobs, which go; whether there are more; and whether
+        one was damaged: nobody knows what it told of."""
         paths = list(itertools.islice(self._blobs.list(contract.UNTOLD_FOLDER), count + 1))
-        entries = list[dict[str, str]]()
+        entries, damaged = list[dict[str, str]](), False
         for path in paths[:count]:
-            data = self._read(path, untold.MAX_BYTES)
-            if data is not None:
-                with contextlib.suppress(errors.IntegrityError):
-                    entries += untold.unpack(data, path)
+            try:
+                data = self._read(path, untold.MAX_BYTES)
+                entries += [] if data is None else untold.unpack(data, path)
+            except (errors.IntegrityError, errors.TooLargeError) as exc:
+                _log.warning("untold_damaged", path=path, message=str(exc))
+                damaged = True
             self._blobs.delete(path)
-        return entries, len(paths) > count
+        return entries, len(paths) > count, damaged
 
     def _read(self, path: str, max_bytes: int) -> bytes | None:
         try:

@@ -41,10 +41,12 @@ class Scanning:
         if not self._looks_for_untold or not self.takes_in:
             return []
         try:
-            entries, self._looks_for_untold = self._store.take_untold(_UNTOLD_AT_ONCE)
+            entries, self._looks_for_untold, damaged = self._store.take_untold(_UNTOLD_AT_ONCE)
         except errors.UnavailableError as exc:
             _log.warning("untold_not_read", message=str(exc))
             return []
+        for state in self._labeling.models.values() if damaged else ():
+            state.scan_wanted = state.full_scan_wanted = True
         works = work_stream.parse_each(entries)
         self.note(works)
         self.note(labelled := work_stream.parse_each(entries, contract.LABEL))

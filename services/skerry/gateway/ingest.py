@@ -284,4 +284,5 @@ class Ingest:
             self._streams.append(contract.STREAM, entries)
         except errors.UnavailableError as exc:
             _log.warning("stream_not_told", entries=len(entries), message=str(exc))
-            self._blobs.write(*untold.pack(entries))
+            for path, data in untold.pack(entries):
+                self._blobs.write(path, data)
