@@ -176,6 +176,7 @@ class World:
         self.schedule = Schedule(
             models,
             scanning,
+            self.setting_aside,
             restoring,
             PublisherLease(self._lease, name, self.clock),
             self.objects,

@@ -4,9 +4,11 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+import uvloop
 
 from skerry.adapters import child_process
 from skerry.core import errors
@@ -93,6 +95,21 @@ async def test_a_child_does_not_outlive_its_task(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+
+
+def test_one_that_has_ended_before_it_is_given_its_job_is_explained_on_uvloop_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = asyncio.create_subprocess_exec
+
+    async def start_late(*argv: str, **options: Any) -> asyncio.subprocess.Process:
+        process = await start(*argv, **options)
+        await process.wait()
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start_late)
+    ended = uvloop.run(child_process.run((sys.executable, "-c", "raise SystemExit('gone')"), {"n": 1}, LIMITS))
+    assert ended.how == "ended with code 1. gone"
 
 
 async def test_a_program_that_is_not_there_is_told() -> None:

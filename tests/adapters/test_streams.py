@@ -141,11 +141,13 @@ def test_a_killed_server_is_unavailable_and_then_goes_on_with_everything() -> No
         store = streams.open_streams(valkey.url, idle_s=0.0)
         store.append("q", [{"n": "1"}, {"n": "2"}])
         assert len(read(store)) == 2
+        before = store.epoch("q")
         valkey.kill()
         with pytest.raises(errors.UnavailableError):
             store.append("q", [{"n": "3"}])
         valkey.start()
         store.append("q", [{"n": "3"}])
+        assert store.epoch("q") != before, "it may have lost what came last"
         held = read(store, "b")
         store.ack("q", "g", [one.id for one in held])
         assert fields(held) + fields(read(store, "b")) == [{"n": "1"}, {"n": "2"}, {"n": "3"}]

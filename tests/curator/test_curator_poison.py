@@ -110,6 +110,43 @@ def test_a_labelled_example_that_the_catalogue_knows_kills_nobody(poisonous: Cal
     assert world.state.captured_rows.counts.labeled == 8
 
 
+def catalogued_world() -> tuple[curating.World, list[str]]:
+    """Eight rows that the catalogue knows and that lie in no part, as where a publisher dies between the two."""
+    world = impatient_world()
+    names = [world.upload(curating.example(seed)) for seed in range(8)]
+    world.work(4)
+    for path in list(world.blobs.list("sha256")):
+        world.blobs.delete(path)
+    return world, names
+
+
+def rows_published(world: curating.World) -> set[str]:
+    _, rows = world.dataset(world.state.published.digest)
+    return {name.decode().removeprefix("sha256:") for some in rows.values() for name in some.id.tolist()}
+
+
+def test_a_row_of_the_catalogue_that_kills_who_packs_it_is_set_aside_and_all_others_are_published(
+    poisonous: Callable[[BaseException], None],
+) -> None:
+    world, names = catalogued_world()
+    poisonous(curating.Death())
+    assert [live(world, 40) for _ in range(in_hand.DEATHS + 1)] == [False] * in_hand.DEATHS + [True]
+    assert record_of(world, names[POISON]) is not None
+    assert rows_published(world) == {*names} - {names[POISON]}
+    assert len(list(world.blobs.list("aside/digits"))) == 1, "its neighbours are not set aside"
+    assert live(world, 20) and rows_published(world) == {*names} - {names[POISON]}
+
+
+def test_a_row_of_the_catalogue_whose_reading_fails_is_set_aside_and_all_others_are_published(
+    poisonous: Callable[[BaseException], None],
+) -> None:
+    world, names = catalogued_world()
+    poisonous(MemoryError())
+    assert live(world, 40)
+    assert record_of(world, names[POISON]) is not None
+    assert rows_published(world) == {*names} - {names[POISON]}
+
+
 @pytest.mark.parametrize("harm", [MemoryError(), RecursionError("too deep")], ids=["no memory", "a bug"])
 def test_an_example_whose_reading_fails_otherwise_is_set_aside_and_its_neighbours_are_not(
     poisonous: Callable[[BaseException], None], harm: Exception

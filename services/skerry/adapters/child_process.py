@@ -158,7 +158,8 @@ def bounded_step(cpu_s: float) -> Iterator[None]:
 
 async def _feed(child: asyncio.subprocess.Process, data: bytes) -> None:
     if child.stdin is not None:
-        with contextlib.suppress(ConnectionError):  # it died at once: its code tells
+        # It died at once: its code tells. uvloop has closed its standard input by then, and refuses to be written to.
+        with contextlib.suppress(ConnectionError, RuntimeError):
             child.stdin.write(data)
             await child.stdin.drain()
         child.stdin.close()

@@ -22,7 +22,7 @@ from skerry.core.series import naive
 from skerry.curator import captured_rows, contributing, forecast_rows
 from skerry.curator.captured_rows import Row
 from skerry.curator.label_task import LabelTask
-from skerry.curator.stored_rows import StoredRows
+from skerry.curator.stored_rows import StoredRows, Unguarded
 
 _MOST_BITS = 64  # of an id: rows that are alike in so many are one lot
 _WIDTHS_MS = (64 * 86_400_000, 86_400_000, 3_600_000, 300_000, 30_000)
@@ -65,7 +65,7 @@ class Publisher:
 
     def __init__(self, blobs: Blobs, task: LabelTask, stored_rows: StoredRows | None = None) -> None:
         self._blobs, self._task = blobs, task
-        self._stored_rows = stored_rows or StoredRows(blobs, task)
+        self._stored_rows = stored_rows or StoredRows(blobs, task, Unguarded())
         self._packed: Mapping[Group, Packed] = {}
         self._base: _Base | None = None
 

@@ -62,6 +62,7 @@ async def serve(settings: Settings) -> None:
     schedule = Schedule(
         models,
         scanning,
+        setting_aside,
         restoring,
         PublisherLease(lease.open_lease(settings.objects, publisher_lease.NAME), name, time.monotonic),
         resources,

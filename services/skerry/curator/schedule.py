@@ -29,7 +29,9 @@ from skerry.curator.model_state import NOTHING_ERASED, ModelState
 from skerry.curator.publisher_lease import PublisherLease
 from skerry.curator.restoring import Restoring
 from skerry.curator.scanning import Scanning
+from skerry.curator.setting_aside import SettingAside
 from skerry.curator.settings import Settings
+from skerry.curator.stored_rows import StoredRows
 from skerry.curator.teaching_queue import TeachingQueue
 
 _SHORTEST_PUBLISH_S = 1.0
@@ -48,6 +50,7 @@ class Schedule:
         self,
         models: dict[str, ModelState],
         scanning: Scanning,
+        setting_aside: SettingAside,
         restoring: Restoring,
         lease: PublisherLease,
         objects: Objects,
@@ -59,6 +62,7 @@ class Schedule:
         monotonic: Callable[[], float],
         clock: Callable[[], int],
     ) -> None:
+        self._setting_aside = setting_aside
         self._models, self._scanning, self._restoring, self._objects = models, scanning, restoring, objects
         self._fleetstate, self._evidence, self._blobs = fleetstate, evidence, blobs
         self._lease, self._publishes = lease, False
@@ -172,7 +176,8 @@ class Schedule:
         model = specs.parse_edge_model(name, resource.spec)
         task, state = label_task.of(model), self._models.get(name)
         if state is None or state.task != task or self._is_stale(state):
-            publisher = datasets.Publisher(self._blobs, task)
+            stored_rows = StoredRows(self._blobs, task, self._setting_aside)
+            publisher = datasets.Publisher(self._blobs, task, stored_rows)
             queue = TeachingQueue(self._settings.batch_rows)
             before, most = state, self._settings.max_captured_bytes
             state = self._models[name] = ModelState(

@@ -37,10 +37,14 @@ class SettingAside:
         self._kept_entries: int | None = None  # records of entries in storage; None: to be counted
         self.entries: Counter[str] = Counter()  # entries of the stream that were set aside since the start, by reason
 
+    def is_set_aside(self, work: Work) -> bool:
+        """May nothing touch it any more?"""
+        state = self._models.get(work.model)
+        return state is not None and state.bars(work.name)
+
     def lets(self, work: Work) -> bool:
         """May it be worked on among others now?"""
-        state = self._models.get(work.model)
-        return (state is None or not state.bars(work.name)) and self._in_hand.lets(_ref(work))
+        return not self.is_set_aside(work) and self._in_hand.lets(_ref(work))
 
     def take(self, works: Sequence[Work]) -> None:
         """Write down that these are worked on. Raises UnavailableError; then they must not be touched."""

@@ -39,5 +39,6 @@ class Streams(Protocol):
     def ack(self, stream: str, group: str, ids: Sequence[str]) -> None: ...
 
     def epoch(self, stream: str) -> str:
-        """An id of this incarnation of the stream: it changes after a flush, so that a reader knows to re-scan."""
+        """An id of this incarnation of the stream: it changes after a flush and with the server's process, for both may
+        have lost entries, so that a reader knows to re-scan."""
         ...

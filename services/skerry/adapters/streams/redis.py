@@ -82,13 +82,22 @@ class RedisStreams:
             pipe.execute()
 
     def epoch(self, stream: str) -> str:
+        """Another process of the server, or its replica, may lack what was appended last, though it kept the rest."""
         key = f"{stream}:epoch"
         with redis_link.our_errors(self._redis):
             self._redis.set(key, uuid.uuid4().hex, nx=True)
             value = self._redis.get(key)
         if value is None:
             raise errors.UnavailableError(f"Redis lost the epoch of {stream} while it was read")
-        return _text(value)
+        return f"{_text(value)} {self._process()}"
+
+    def _process(self) -> str:
+        """Which process answers; empty where the server does not tell."""
+        with redis_link.our_errors(self._redis):
+            try:
+                return str(self._redis.info("server").get("run_id", ""))
+            except redis.ResponseError:
+                return ""  # managed servers may forbid INFO
 
 
 def _text(value: bytes | str) -> str:
