@@ -4,13 +4,12 @@ that answers reports with permits."""
 import asyncio
 import hashlib
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from skerry.agent.sync import node_report
-from skerry.agent.update import cold_start, ledger, update_plan, updater, version_store
+from skerry.agent.update import awake_clock, cold_start, ledger, update_plan, updater, version_store
 from skerry.core import errors
 from skerry.proto import fleet_pb2
 
@@ -125,9 +124,7 @@ class Node:
     def ask(self) -> int:
         """The permit request of a report sent now; 0: it asks for none."""
         self.sequence += 1
-        return node_report.permit_requests(self.updater.targets, self.sequence, time.monotonic(), refresh_s=10.0).get(
-            "digits", 0
-        )
+        return node_report.permit_requests(self.updater.targets, self.sequence, awake_clock.now_s()).get("digits", 0)
 
 
 def desired(

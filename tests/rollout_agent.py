@@ -40,6 +40,7 @@ class Agent:
     highest_permit: int = 0
     highest_epoch: int = 0
     incompatible: bool = False
+    renews: bool = False  # its request every ten seconds, as agents of the release before; another's stands
     verified: list[tuple[str, str, int]] = field(default_factory=list)
     # volatile
     wanted: specs.Assignment | None = None
@@ -72,14 +73,18 @@ class Agent:
         wanted = self.wanted
         if wanted is None or self.state(world) != "Staged":
             return
-        if now_ms - max(self.requests.values(), default=-(10**9)) >= 10_000:
+        asked_ms = max(self.requests.values(), default=-(10**9))
+        if not self.requests or (self.renews and now_ms - asked_ms >= 10_000):
             world.requests += 1
             self.requests[world.requests] = now_ms
         permit = wanted.permit
-        good = permit is not None and permit.number > self.highest_permit and permit.request in self.requests
-        if permit is not None and good and now_ms < self.requests[permit.request] + permit.ttl_ms:
+        if permit is None or permit.number <= self.highest_permit or permit.request not in self.requests:
+            return
+        if now_ms < self.requests[permit.request] + permit.ttl_ms:
             self.highest_permit = permit.number
             self.swapping, self.swap_ends_ms = wanted, now_ms + SWAP_MS
+        elif not self.renews:  # too late: it is given up, and another is asked for
+            self.highest_permit, self.requests = permit.number, {}
 
     def _finish(self, world: "World") -> None:
         assert self.swapping is not None

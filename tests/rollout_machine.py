@@ -29,10 +29,15 @@ class RolloutMachine(Ending, RuleBasedStateMachine):
         self.serial = 0
 
     @initialize(
-        nodes=st.sampled_from([0, 1, 3, 4, 5]), stable=st.sampled_from([True, True, True, False]), some=st.booleans()
+        nodes=st.sampled_from([0, 1, 3, 4, 5]),
+        stable=st.sampled_from([True, True, True, False]),
+        some=st.booleans(),
+        renews=st.booleans(),
     )
-    def begin(self, nodes: int, stable: bool, some: bool) -> None:
+    def begin(self, nodes: int, stable: bool, some: bool, renews: bool) -> None:
         self.world = World(nodes, stable)
+        for agent in list(self.world.agents.values())[::2]:  # the release before and this one beside each other
+            agent.renews = renews
         Witness(self.world)
         self.world.run(2000)
         self.start(2, some)

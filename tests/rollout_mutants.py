@@ -11,7 +11,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from skerry.core import evidence
-from skerry.core.rollout import judging, pauses, permits, planner, progress, rollback, settling, waves
+from skerry.core.rollout import (
+    judging,
+    outcomes,
+    pauses,
+    permits,
+    planner,
+    progress,
+    rollback,
+    settling,
+    waves,
+    writing,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +66,7 @@ MUTANTS = (
         "return pauses.pause(status, pauses.EMPTY_WAVE,",
         "return conditions.end(status, SUCCEEDED, 'Succeeded', '', scene.now_ms)\n        (lambda *_: None)(",
     ),
-    Mutant("permits have no budget", permits, "grant", "len(busy | {name}) > budget", "False"),
+    Mutant("permits have no budget", permits, "grant", "len(busy) + (name not in busy) > budget", "False"),
     Mutant(
         "permits of offline nodes are freed",
         permits,
@@ -69,6 +80,27 @@ MUTANTS = (
         "outstanding",
         "moment.lease_age_ms(node.name, newest) >= LEASE_MS",
         "moment.lease_age_ms(node.name, newest) >= LEASE_MS - MAX_SWAP_MS",
+    ),
+    Mutant(
+        "a request that stands is answered for as long again",
+        permits,
+        "_permit",
+        "ttl_ms=moment.ttl_ms(name, report.permit_request)",
+        "ttl_ms=TTL_MS + 600_000",
+    ),
+    Mutant(
+        "a request that stands is not answered for as long",
+        permits,
+        "_permit",
+        "ttl_ms=moment.ttl_ms(name, report.permit_request)",
+        "ttl_ms=TTL_MS",
+    ),
+    Mutant(
+        "a permit is not remembered before it is given",
+        permits,
+        "_is_unseen",
+        "return current is None or",
+        "return False and",
     ),
     Mutant("leases never end", permits, "outstanding", ">= LEASE_MS", ">= 10**12"),
     Mutant(
@@ -89,8 +121,8 @@ MUTANTS = (
         "permit numbers do not rise",
         permits,
         "grant",
-        "permit_number = max(permit_number, report.highest_permit, _last_number(node)) + 1",
-        "permit_number = 1",
+        "number = max(permit_number, report.highest_permit, _last_number(node)) + 1",
+        "number = 1",
     ),
     Mutant(
         "rolling back has no budget",
@@ -118,18 +150,18 @@ MUTANTS = (
         "if ahead and _runs_superseded_version",
         "if False and _runs_superseded_version",
     ),
-    Mutant("offline nodes block", waves, "tally", "elif not scene.reachable(name):", "elif False:"),
+    Mutant("offline nodes block", outcomes, "tallies", "elif not scene.reachable(name):", "elif False:"),
     Mutant(
         "offline nodes count as updated",
-        waves,
-        "tally",
-        'elif not scene.reachable(name):\n            counts["deferred"]',
-        'elif not scene.reachable(name):\n            counts["updated"]',
+        outcomes,
+        "tallies",
+        'elif not scene.reachable(name):\n                counts["deferred"]',
+        'elif not scene.reachable(name):\n                counts["updated"]',
     ),
     Mutant(
         "success is what was assigned",
-        waves,
-        "tally",
+        outcomes,
+        "tallies",
         "scene.report(name).digest == scene.target.digest",
         "scene.nodes[name].assignment(scene.model) is not None",
     ),
@@ -142,10 +174,10 @@ MUTANTS = (
     ),
     Mutant(
         "failures are not counted",
-        waves,
-        "record_outcomes",
-        "(specs.TargetState.REFUSED, specs.TargetState.SWAP_FAILED)",
-        "()",
+        outcomes,
+        "resolved",
+        "report.target_state in _FAILED",
+        "False",
     ),
     Mutant("one node decides in a large fleet", waves, "judges", "fleet_nodes >= LARGE_FLEET", "False"),
     Mutant("who lies apart counts", evidence, "_side", "is not None:", "is not None and False:"),
@@ -175,7 +207,7 @@ MUTANTS = (
         "scene.clock_ms - wave.judge_clock_ms",
         "scene.now_ms - wave.judge_since_ms",
     ),
-    Mutant("a clock is written with others alone", planner, "_with_clock", "waits and", "False and"),
+    Mutant("a clock is written with others alone", writing, "to_write", "waits and", "False and"),
     Mutant("a soak of before counts from nothing", planner, "_with_clock_marks", "if status.clock_ms or", "if True or"),
     Mutant("a rollout waits for ever", progress, "_wait_or_pause", "if (late or", "if (False or"),
     Mutant("a verdict is waited for for ever", progress, "_soak_and_judge", "if (late or", "if (False or"),
@@ -198,11 +230,11 @@ MUTANTS = (
     ),
     Mutant(
         "membership is not frozen",
-        progress,
-        "step",
-        "status = _count_members(scene, status)",
-        "status = _count_members(scene, replace(status, waves=tuple("
-        "replace(w, nodes=tuple(n for n in w.nodes if n in scene.nodes)) for w in status.waves)))",
+        planner,
+        "_step",
+        "return progress.step(scene, status, evidence)",
+        "return progress.step(scene, replace(status, waves=tuple("
+        "replace(w, nodes=tuple(n for n in w.nodes if n in scene.nodes)) for w in status.waves)), evidence)",
     ),
     Mutant(
         "two rollouts run at once",

@@ -43,6 +43,7 @@ class World:
         self.catch_up = "{}"
         self.rollouts: dict[str, Stored] = {}
         self.agents: dict[str, Agent] = {}
+        self.created_ms: dict[str, int] = {}
         self.assignments: dict[str, str] = {}  # EdgeNode.spec.assignments as JSON
         self.reports: dict[str, tuple[str, bool, int]] = {}  # EdgeNode.status: report, connected, lastSeen
         self.corrupt: set[str] = set()
@@ -66,6 +67,7 @@ class World:
         name = f"e{len(self.assignments) + 1}"
         agent = Agent(name, self.versions.get(self.stable))
         self.agents[name] = agent
+        self.created_ms[name] = self.now_ms
         self.assignments[name], self.reports[name] = "[]", ("{}", True, 0)
         return agent
 
@@ -93,7 +95,8 @@ class World:
         for name in self.agents:
             report, connected, seen_ms = self.reports[name]
             node = _node(name, self.assignments[name], report)
-            found.append(replace(node, connected=connected, last_seen_ms=seen_ms))
+            made_ms = self.created_ms[name]
+            found.append(replace(node, connected=connected, last_seen_ms=seen_ms, created_ms=made_ms))
         return found
 
     # ---- time and the link

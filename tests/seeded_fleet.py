@@ -144,9 +144,10 @@ def _rollouts(store: Objects, now_ms: int, model: str) -> None:
                 soak_started_ms=now_ms - 50_000,
                 judge_since_ms=now_ms - 45_000,
                 verdict=VERDICT,
+                size=1,
             ),
-            Wave("half", ("edge-2", "edge-3"), Tally(pending=2)),
-            Wave("rest", ("edge-4", "edge-5"), Tally(pending=1, deferred=1)),
+            Wave("half", ("edge-2", "edge-3"), Tally(pending=2), size=2),
+            Wave("rest", ("edge-4", "edge-5"), Tally(pending=1, deferred=1), size=2),
         ),
         deferred=("edge-4",),
         stable_version=f"{model}-v2",
@@ -158,7 +159,7 @@ def _rollouts(store: Objects, now_ms: int, model: str) -> None:
     failed = Status(
         attempt=1,
         state="RolledBack",
-        waves=(Wave("canary", ("edge-2",), Tally(failed=1), peak=1, started_ms=now_ms - 9_000_000),),
+        waves=(Wave("canary", ("edge-2",), Tally(failed=1), peak=1, started_ms=now_ms - 9_000_000, size=1),),
         failed=(Failure("edge-2", "self-test: golden row 3 differs by 1.2, 0.02 is allowed"),),
         conditions=_told("Succeeded", "False", "CanaryFailed", "1 node failed, 0 are allowed", now_ms - 8_900_000),
     )

@@ -15,14 +15,13 @@ from bench.scale import ledger
 from skerry.agent.membership import Identity
 from skerry.agent.sync import gateway_client, node_report
 from skerry.agent.sync.stream import SyncLoop
-from skerry.agent.update import progress, update_plan
+from skerry.agent.update import awake_clock, progress, update_plan
 from skerry.agent.update.ledger import Key, Pointer
 from skerry.agent.update.states import State
 from skerry.core import errors
 from skerry.proto import edge_pb2, fleet_pb2
 
 Download = Callable[[update_plan.Assignment], Awaitable[State]]
-_KEPT_REQUESTS_S = 10.0
 
 
 @dataclass(slots=True)
@@ -125,7 +124,7 @@ class Agent:
 
     def _model_report(self, now_s: float) -> fleet_pb2.ModelReport:
         target = self.target
-        requests = node_report.permit_requests({self.model: target}, self._sequence, now_s, refresh_s=_KEPT_REQUESTS_S)
+        requests = node_report.permit_requests({self.model: target}, self._sequence, now_s)
         report = fleet_pb2.ModelReport(
             model=self.model,
             digest=self.serving.digest if self.serving else "",
@@ -172,14 +171,19 @@ class Agent:
         wanted = self.target.wanted
         if wanted is None or self._busy:
             return
-        step = update_plan.next_step(wanted, self._facts(wanted), now_s=time.monotonic())
+        step = update_plan.next_step(wanted, self._facts(wanted), now_s=awake_clock.now_s())
         if (step.state, step.reason) != (self.target.shown.state, self.target.shown.reason):
             self.target.shown = step
-            self._changed.set()
+            if step.is_news:
+                self._changed.set()
         if step.action is update_plan.Action.FETCH:
             self._do(self._fetch(wanted))
         elif step.action is update_plan.Action.SWAP:
             self._do(self._swap(wanted))
+        elif step.action is update_plan.Action.GIVE_UP and wanted.permit is not None:
+            self._highest_permit = wanted.permit.number
+            self.target.requests.clear()
+            self._changed.set()
 
     def _facts(self, wanted: update_plan.Assignment) -> update_plan.Facts:
         return update_plan.Facts(

@@ -72,7 +72,6 @@ def test_next_step(wanted: update_plan.Assignment, facts: update_plan.Facts, act
         pytest.param(replace(PERMIT, number=2), STAGED, "used before", id="one with a lower number"),
         pytest.param(replace(PERMIT, epoch=2), STAGED, "deposed leader", id="one from a deposed leader"),
         pytest.param(replace(PERMIT, request=99), STAGED, "did not make", id="one for a request of an earlier boot"),
-        pytest.param(replace(PERMIT, ttl_s=10.0), STAGED, "too late", id="one that came at the end of its time"),
         pytest.param(None, STAGED, "waits for a permit", id="none"),
     ],
 )
@@ -80,6 +79,21 @@ def test_permits_that_allow_nothing(permit: Permit | None, facts: update_plan.Fa
     step = update_plan.next_step(replace(WANTED, permit=permit), facts, now_s=20.0)
     assert (step.action, step.state) == (Action.NOTHING, "STAGED")
     assert text in step.reason
+
+
+@pytest.mark.parametrize(
+    ("given", "action"),
+    [
+        pytest.param(replace(PERMIT, ttl_s=10.0), Action.GIVE_UP, id="too late: it is given up"),
+        pytest.param(replace(PERMIT, ttl_s=10.1), Action.SWAP, id="just in time"),
+        pytest.param(replace(PERMIT, ttl_s=10.0, number=7), Action.NOTHING, id="too late and used: it is nothing"),
+        pytest.param(
+            replace(PERMIT, ttl_s=10.0, epoch=2), Action.NOTHING, id="of a deposed leader: no number is burnt"
+        ),
+    ],
+)
+def test_a_permit_that_comes_too_late(given: Permit, action: Action) -> None:
+    assert update_plan.next_step(replace(WANTED, permit=given), STAGED, now_s=20.0).action is action
 
 
 @given(

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from agent_world import Fetch, Node, Version, bring_up, desired
 
 from skerry.agent.sync import node_report
-from skerry.agent.update import ledger, updater
+from skerry.agent.update import awake_clock, ledger, updater
 from skerry.proto import fleet_pb2
 
 V1, V2, V3 = Version(1), Version(2), Version(3)
@@ -79,16 +78,6 @@ async def test_a_permit_is_good_once_even_when_delivered_again_and_late(node: No
     await agent_fakes.until(lambda: node.serving == 1)
 
 
-async def test_a_permit_whose_time_is_up_is_not_used(node: Node) -> None:
-    await staged(node, V1)
-    late = desired(V1, permit=(1, node.ask()))
-    late.assignments[0].permit.ttl_ms = 0
-    await node.updater.assign(late)
-    await agent_fakes.until(lambda: "too late" in node.target.reason)
-    assert node.serving == 0
-    assert node.ledger.highest_permit == 0, "an unused permit is not spent"
-
-
 async def test_a_permit_for_a_request_of_an_earlier_boot_is_not_used(tmp_path: Path) -> None:
     first = Node(tmp_path, Fetch(V1))
     async with agent_fakes.running(first.updater.run()):
@@ -117,20 +106,33 @@ async def test_while_a_swap_runs_the_report_repeats_its_request(node: Node) -> N
     await node.updater.assign(desired(V2, permit=(2, request)))
     await agent_fakes.until(lambda: node.ledger.highest_permit == 2)
     for later_s in (0.0, 5.0, 50.0, 500.0):
-        assert node_report.permit_requests(node.updater.targets, 900, time.monotonic() + later_s, refresh_s=10.0) == {
+        assert node_report.permit_requests(node.updater.targets, 900, awake_clock.now_s() + later_s) == {
             "digits": request
         }
     assert node.serving == 1
     await agent_fakes.until(lambda: node.ledger.tries(ledger.Key("digits", V2.digest, "digits-v2", 1)) == 1)
 
 
-async def test_an_asking_report_stays_the_same_until_it_is_renewed(node: Node) -> None:
+async def test_an_asking_report_stays_the_same_however_long_it_waits(node: Node) -> None:
     await staged(node, V1)
     ask = [
-        node_report.permit_requests(node.updater.targets, sequence, now_s, refresh_s=10.0)["digits"]
-        for sequence, now_s in [(1, 0.0), (2, 1.0), (3, 9.9), (4, 10.0), (5, 11.0)]
+        node_report.permit_requests(node.updater.targets, sequence, now_s)["digits"]
+        for sequence, now_s in [(1, 0.0), (2, 1.0), (3, 9.9), (4, 10.0), (5, 86_400.0)]
     ]
-    assert ask == [1, 1, 1, 4, 4]
+    assert ask == [1] * 5
+
+
+async def test_a_permit_that_comes_too_late_is_given_up_for_good_and_another_asked_for(node: Node) -> None:
+    await staged(node, V1)
+    request = node.ask()
+    node.updater.targets["digits"].requests[request] -= 61.0
+    await node.updater.assign(desired(V1, permit=(4, request)))
+    await agent_fakes.until(lambda: node.ledger.highest_permit == 4)
+    assert node.serving == 0
+    again = node.ask()
+    assert again > request
+    await node.updater.assign(desired(V1, permit=(5, again)))
+    await agent_fakes.until(lambda: node.serving == 1)
 
 
 async def test_the_quota_is_what_a_fetch_may_use_and_old_slots_go_first(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def _row(thing: "Object") -> dict[str, Any]:
         "phase": status.get("phase", "Pending"),
         "wave": waves[wave]["name"] if wave < len(waves) else "",
         "deferred": status.get("deferred", []),
+        "deferredNodes": (status.get("summary") or {}).get("deferred", 0),
         "failed": status.get("failed", []),
         "pauseReasons": status.get("pauseReasons", []),
         "succeeded": succeeded.get("status", "Unknown"),
@@ -64,7 +65,7 @@ def _rollout_table(rows: Any, now: int) -> None:
                 row["version"],
                 output.styled(row["phase"], _PHASE_STYLES.get(row["phase"], "cyan")),
                 row["wave"] or output.DASH,
-                ", ".join(row["deferred"]) or output.DASH,
+                _deferred(row) or output.DASH,
                 output.age(row["createdUnixMs"], now),
                 row["reason"],
             ]
@@ -95,7 +96,7 @@ def status(name: str, as_json: bool, state: Path) -> None:
         (
             [
                 wave["name"],
-                ", ".join(wave["nodes"]),
+                ", ".join(wave["nodes"]) or f"{wave.get('size', 0)} nodes",
                 *(wave.get("counts", {}).get(count, 0) for count in ("updated", "failed", "deferred")),
                 _verdict(wave.get("verdict") or {}),
             ]
@@ -104,8 +105,18 @@ def status(name: str, as_json: bool, state: Path) -> None:
     )
     for failure in row["failed"]:
         output.say(f"failed on {failure['node']}: {failure['reason']}")
+    for kind in thing.status.get("failures", []):
+        if kind["nodes"] > 1:
+            output.say(f"{kind['nodes']} nodes: {kind['reason']}")
     possible = [offer["action"] for offer in offers if not offer["whyNot"]]
     output.say(f"possible now: {', '.join(possible) or 'nothing'}")
+
+
+def _deferred(row: Any) -> str:
+    """Names, as many as are kept, and how many more there are."""
+    names = ", ".join(row["deferred"])
+    more = row["deferredNodes"] - len(row["deferred"])
+    return f"{names} and {more} more" if more > 0 else names
 
 
 def _verdict(verdict: Any) -> str:

@@ -45,22 +45,28 @@ class Assigning:
                 return False
             batch = others[start : start + self._writers]
             write = self._pool.map if self._pool and len(batch) > 1 else map
-            for _ in write(lambda name: self._write(name, model, wanted[name], epoch), batch):
+            for _ in write(lambda name: self._write(name, model, held[name], wanted[name], epoch), batch):
                 pass
         return True
 
     def _is_over(self) -> bool:
         return self._clock_s() >= self._end_s
 
-    def _write(self, node: str, model: str, wanted: specs.Assignment | None, epoch: int) -> None:
+    def _write(
+        self, node: str, model: str, held: specs.Assignment | None, wanted: specs.Assignment | None, epoch: int
+    ) -> None:
         """One entry of EdgeNode.spec.assignments, the others left as they are. The gateway writes the same object's
-        status often: a conflict with it is read again at once."""
+        status often: a conflict with it is read again at once. What was planned for a node that holds something else
+        by now, as when an earlier write arrived late, is not written: it is planned again."""
         for attempt in range(_TRIES):
             thing = self._store.look_again("EdgeNode", node)
             if thing is None:
                 return
             if (later := max(epochs.named_by(thing), default=0)) > epoch:
                 raise LeadershipLostError(f"EdgeNode {node} was written by a leader of epoch {later}, ours is {epoch}")
+            if specs.parse_node(node, thing.spec, {}).assignment(model) != held:
+                log.info("node_read_again", node=node)
+                return
             kept = [entry for entry in thing.spec.get("assignments", []) if entry.get("model") != model]
             mine = [] if wanted is None else [specs.assignment_json(wanted)]
             entries = sorted([*kept, *mine], key=lambda entry: str(entry["model"]))

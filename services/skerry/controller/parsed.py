@@ -46,7 +46,11 @@ class ParsedNodes(Parsed[specs.EdgeNode]):
     """EdgeNodes. One that was only seen again is not parsed again."""
 
     def __init__(self) -> None:
-        super().__init__(lambda thing: specs.parse_node(thing.name, thing.spec, thing.status))
+        super().__init__(
+            lambda thing: replace(
+                specs.parse_node(thing.name, thing.spec, thing.status), created_ms=thing.created_unix_ms
+            )
+        )
 
     def _read(
         self, thing: Object, known: tuple[Object, specs.EdgeNode | None, str] | None

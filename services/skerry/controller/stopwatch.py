@@ -65,15 +65,16 @@ class RunStopwatch:
 
 
 class RolloutStopwatch:
-    """What `core.rollout` wants counted: each rollout's clock, each node's silence, each lease's age."""
+    """What `core.rollout` wants counted: each rollout's clock, each node's silence, each lease's and request's age."""
 
     def __init__(self) -> None:
         self._mono_ms = 0
         self._passed_ms = 0
         self._clocks: dict[str, int] = {}
-        self._seen, self._leases = Stopwatch(), Stopwatch()
+        self._seen, self._leases, self._requests = Stopwatch(), Stopwatch(), Stopwatch()
         self._silence_ms: dict[str, int] = {}
         self._lease_ms: dict[tuple[str, int], int] = {}
+        self._request_ms: dict[tuple[str, int], int] = {}
 
     def tick(
         self,
@@ -106,16 +107,19 @@ class RolloutStopwatch:
         leases |= {(node.name, one.lease.number) for node in nodes for one in node.assignments if one.lease}
         self._lease_ms = {lease: self._leases.age_ms(lease, None, mono_ms=mono_ms) for lease in leases}
         self._leases.keep(leases)
+        asked = {(node.name, report.permit_request) for node in nodes for report in node.reports}
+        self._request_ms = {one: self._requests.age_ms(one, None, mono_ms=mono_ms) for one in asked if one[1]}
+        self._requests.keep(self._request_ms)
 
     def of(self, name: str, status: rollout.Status) -> rollout.Elapsed:
         """For one rollout, once in a round."""
         mine = self._clocks.get(name)
         clock_ms = max(1, status.clock_ms if mine is None else max(status.clock_ms, mine + self._passed_ms))
         self._clocks[name] = clock_ms
-        return rollout.Elapsed(clock_ms, self._silence_ms, self._lease_ms)
+        return rollout.Elapsed(clock_ms, self._silence_ms, self._lease_ms, self._request_ms)
 
     def of_settling(self) -> rollout.Elapsed:
-        return rollout.Elapsed(1, self._silence_ms, self._lease_ms)
+        return rollout.Elapsed(1, self._silence_ms, self._lease_ms, self._request_ms)
 
     def keep(self, rollouts: Collection[str]) -> None:
         """Forget the clocks of all others."""

@@ -48,7 +48,19 @@ def view(thing: Object, tasks: Mapping[str, Task]) -> views.Rollout:
         failed=(*status.failed, *status.incompatible),
         min_samples=spec.strategy.analysis.min_samples,
         bad=_OFF if model in tasks and tasks[model].waits_for_truth else "Bad answers",
+        more_deferred=max(0, _counted(status, "deferred") - len(status.deferred)),
+        more_failed=max(
+            0,
+            _counted(status, "failed")
+            + _counted(status, "incompatible")
+            - len(status.failed)
+            - len(status.incompatible),
+        ),
     )
+
+
+def _counted(status: states.Status, kind: str) -> int:
+    return sum(int(getattr(wave.tally, kind)) for wave in status.waves)
 
 
 def _message(status: states.Status) -> str:

@@ -207,8 +207,8 @@ class Wave:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """A ModelRollout. `failed` holds the nodes that refused the version or cannot run it, with their reasons. `bad`:
-    what counts as a bad answer of its model."""
+    """A ModelRollout. `failed` holds nodes that refused the version or cannot run it, with their reasons; `more_failed`
+    and `more_deferred` count those that are not named. `bad`: what counts as a bad answer of its model."""
 
     name: str
     model: str
@@ -225,6 +225,8 @@ class Rollout:
     min_samples: int
     fault: str = ""
     bad: str = ""
+    more_deferred: int = 0
+    more_failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

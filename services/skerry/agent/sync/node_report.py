@@ -13,8 +13,6 @@ from skerry.agent.warning_watch import Raised, WarningWatch
 from skerry.core import contract
 from skerry.proto import edge_pb2, fleet_pb2
 
-_MAX_REQUESTS = 64
-
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
@@ -41,16 +39,15 @@ class Reporter:
         erased_up_to: Callable[[], int],
         *,
         first_sequence: int,
-        request_refresh_s: float = 10.0,
     ) -> None:
         self._facts, self._updater, self._spool_thread, self._readings = facts, updates, spool_thread, readings
         self._watch, self._erased_up_to = watch, erased_up_to
-        self._sequence, self._refresh_s = first_sequence, request_refresh_s
+        self._sequence = first_sequence
 
     def report(self, now_s: float) -> fleet_pb2.NodeReport:
-        """The next report, about to be sent at `now_s` (monotonic)."""
+        """The next report, about to be sent at `now_s` (`awake_clock`)."""
         self._sequence += 1
-        requests = permit_requests(self._updater.targets, self._sequence, now_s, refresh_s=self._refresh_s)
+        requests = permit_requests(self._updater.targets, self._sequence, now_s)
         facts = self._facts
         return fleet_pb2.NodeReport(
             node=facts.node,
@@ -95,12 +92,9 @@ class Reporter:
         return report
 
 
-def permit_requests(
-    models: Mapping[str, progress.Target], sequence: int, now_s: float, *, refresh_s: float
-) -> dict[str, int]:
-    """The permit request of each staged model, as the report `sequence`, sent at `now_s`, is to state it. It stays the
-    same for `refresh_s`, so that an unchanged report stays unchanged, and is renewed then, so that a permit that comes
-    after hours of waiting is still in time."""
+def permit_requests(models: Mapping[str, progress.Target], sequence: int, now_s: float) -> dict[str, int]:
+    """The permit request of each staged model, as the report `sequence`, sent at `now_s`, is to state it. It stands
+    until it is answered, however long that takes: a node that waits reports nothing new."""
     requests: dict[str, int] = {}
     for model, target in models.items():
         if target.swapping:
@@ -108,10 +102,8 @@ def permit_requests(
             continue
         if target.wanted is None or target.shown.state != State.STAGED:
             continue
-        if not target.requests or now_s - max(target.requests.values()) >= refresh_s:
+        if not target.requests:
             target.requests[sequence] = now_s
-            for old in sorted(target.requests)[:-_MAX_REQUESTS]:
-                del target.requests[old]
         requests[model] = max(target.requests)
     return requests
 

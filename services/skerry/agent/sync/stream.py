@@ -7,11 +7,11 @@ While another process holds this node's name (a cloned disk), it asks less and l
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from skerry.adapters.telemetry import logs
+from skerry.agent.update import awake_clock
 from skerry.core import backoff, errors
 from skerry.proto import fleet_pb2
 
@@ -108,7 +108,7 @@ class SyncLoop:
     async def _send(self, stream: Stream) -> None:
         while True:
             self._changed.clear()
-            report = self._report(time.monotonic())
+            report = self._report(awake_clock.now_s())
             report.name_conflicts = self._conflicts
             await stream.send(report)
             with contextlib.suppress(TimeoutError):

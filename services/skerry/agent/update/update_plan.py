@@ -2,7 +2,9 @@
 
 Level-triggered: it is asked again whenever anything changed and always answers from the whole picture, so a lost, late
 or repeated message changes nothing. A permit is good once, for a request that this node made, until its time is up; the
-time counts from the moment the report with that request was sent, on the monotonic clock (the cloud counts from later).
+time counts from the moment the report with that request was sent, by a clock that also goes while the machine sleeps
+(`awake_clock`; the cloud counts from later). One that comes too late is given up, used up in the ledger: so the cloud
+knows that it will not be used, and hears another request.
 """
 
 import enum
@@ -17,6 +19,7 @@ from skerry.proto import fleet_pb2
 # Bringing a version up may kill the process (an illegal instruction that the self-test did not meet). Two deaths are no
 # accident.
 MAX_TRIES = 2
+WAITS = "waits for a permit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Action(enum.Enum):
     NOTHING = "Nothing"
     FETCH = "Fetch"
     SWAP = "Swap"
+    GIVE_UP = "GiveUp"  # write the permit's number into the ledger, and ask anew
     REFUSE = "Refuse"  # write `state` and `reason` into the ledger
 
 
@@ -102,6 +106,12 @@ class Step:
     state: State
     reason: str = ""
 
+    @property
+    def is_news(self) -> bool:
+        """Is it told at once? That a fetch or a swap is under way goes with the next heartbeat, if it lasts so long:
+        each report that says something new is a write of the cloud's."""
+        return self.action not in (Action.FETCH, Action.SWAP)
+
 
 def next_step(wanted: Assignment, facts: Facts, *, now_s: float) -> Step:
     """The one thing to do now, and how the assignment stands."""
@@ -121,23 +131,23 @@ def next_step(wanted: Assignment, facts: Facts, *, now_s: float) -> Step:
         if now_s < facts.retry_at_s:
             return Step(Action.NOTHING, State.FETCH_FAILED, facts.last_failure)
         return Step(Action.FETCH, State.FETCHING)
-    fault = permit_fault(wanted.permit, facts, now_s=now_s)
+    fault = permit_fault(wanted.permit, facts)
     if fault:
         return Step(Action.NOTHING, State.STAGED, fault)
+    assert wanted.permit is not None
+    if now_s >= facts.requests[wanted.permit.request] + wanted.permit.ttl_s:
+        return Step(Action.GIVE_UP, State.STAGED, WAITS)
     return Step(Action.SWAP, State.STAGED, "a permit is being used")
 
 
-def permit_fault(permit: Permit | None, facts: Facts, *, now_s: float) -> str:
-    """Why this permit does not allow a swap now; empty when it does."""
+def permit_fault(permit: Permit | None, facts: Facts) -> str:
+    """Why this permit never allows a swap; empty where it does in its time."""
     if permit is None:
-        return "waits for a permit"
+        return WAITS
     if permit.number <= facts.highest_permit:
         return f"permit {permit.number} was used before; waits for a new one"
     if permit.epoch < facts.highest_epoch:
         return f"permit {permit.number} is from a deposed leader (stale epoch {permit.epoch}); waits for a new one"
-    sent_at_s = facts.requests.get(permit.request)
-    if sent_at_s is None:
+    if permit.request not in facts.requests:
         return f"permit {permit.number} answers request {permit.request}, which this node did not make; waits"
-    if now_s >= sent_at_s + permit.ttl_s:
-        return f"permit {permit.number} came too late; waits for a new one"
     return ""

@@ -6,15 +6,15 @@ Fetches run one at a time; models do not wait for one another otherwise. Reports
 """
 
 import asyncio
+import contextlib
 import secrets
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from skerry.adapters.telemetry import logs
-from skerry.agent.update import progress, update_plan, version_store
+from skerry.agent.update import awake_clock, progress, update_plan, version_store
 from skerry.agent.update.ledger import Ledger, Pointer, Refusal
 from skerry.agent.update.states import State
 from skerry.core import backoff, errors
@@ -136,7 +136,9 @@ class Updater:
                 log.warning("update_waits", model=model, message=str(exc))
                 wait_s = self._limits.retry_base_s
             if wait_s is None or wait_s > 0:
-                await _wait(target.wake, wait_s)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await target.wake.wait()
 
     async def _advance(self, model: str, target: progress.Target) -> float | None:
         """Do the next step; returns how long to wait before another (None: until something changes)."""
@@ -144,7 +146,7 @@ class Updater:
         wanted = target.wanted
         if wanted is None:
             return None
-        step = update_plan.next_step(wanted, self._facts(wanted, target), now_s=time.monotonic())
+        step = update_plan.next_step(wanted, self._facts(wanted, target), now_s=awake_clock.now_s())
         self._report_step(target, step)
         if step.action is update_plan.Action.REFUSE:
             await self._refuse(wanted, Refusal(step.state, step.reason))
@@ -152,8 +154,10 @@ class Updater:
             await self._stage(wanted, target)
         elif step.action is update_plan.Action.SWAP:
             await self._swap(wanted, target)
+        elif step.action is update_plan.Action.GIVE_UP:
+            await self._give_up(wanted, target)
         else:
-            return max(0.01, target.retry_at_s - time.monotonic()) if step.state == State.FETCH_FAILED else None
+            return max(0.01, target.retry_at_s - awake_clock.now_s()) if step.state == State.FETCH_FAILED else None
         return 0
 
     def _facts(self, wanted: update_plan.Assignment, target: progress.Target) -> update_plan.Facts:
@@ -172,7 +176,8 @@ class Updater:
     def _report_step(self, target: progress.Target, step: update_plan.Step) -> None:
         if (target.shown.state, target.shown.reason) != (step.state, step.reason):
             target.shown = step
-            self.changed.set()
+            if step.is_news:
+                self.changed.set()
 
     async def _stage(self, wanted: update_plan.Assignment, target: progress.Target) -> None:
         """From nothing to a slot: what is on the disk already is not fetched again."""
@@ -216,6 +221,13 @@ class Updater:
         finally:
             if staging is not None:
                 await asyncio.to_thread(self._versions.discard, staging)
+
+    async def _give_up(self, wanted: update_plan.Assignment, target: progress.Target) -> None:
+        """The next report asks anew, and tells that this permit will not be used."""
+        assert wanted.permit is not None
+        await self.write(self.ledger.use_permit, wanted.permit.number)
+        target.requests.clear()
+        self.changed.set()
 
     async def _swap(self, wanted: update_plan.Assignment, target: progress.Target) -> None:
         slot, permit = target.staged, wanted.permit
@@ -268,7 +280,7 @@ class Updater:
         limits = self._limits
         delay_s = backoff.delay_s(target.failures, base_s=limits.retry_base_s, cap_s=limits.retry_cap_s, u=self._draw())
         target.failures += 1
-        target.retry_at_s, target.last_failure = time.monotonic() + delay_s, reason
+        target.retry_at_s, target.last_failure = awake_clock.now_s() + delay_s, reason
 
     def _slots_to_keep(self) -> list[version_store.Slot]:
         """Never pruned: what serves, the last known good, and what is being brought up."""
@@ -278,18 +290,7 @@ class Updater:
         pointed: list[tuple[str, Pointer | None]] = []
         for model in {*self.ledger.models(), *self.targets}:
             pointers, target = self.ledger.pointers(model), self.targets.get(model)
-            pointed += [
-                (model, pointers.active),
-                (model, pointers.last_known_good),
-                (model, self.loader.serving(model)),
-            ]
-            pointed.append((model, target.wanted.pointer if target and target.wanted else None))
+            wanted = target.wanted.pointer if target and target.wanted else None
+            held = (pointers.active, pointers.last_known_good, self.loader.serving(model), wanted)
+            pointed += [(model, pointer) for pointer in held]
         return [(model, pointer) for model, pointer in pointed if pointer is not None]
-
-
-async def _wait(event: asyncio.Event, timeout_s: float | None) -> None:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await event.wait()
-    except TimeoutError:
-        pass

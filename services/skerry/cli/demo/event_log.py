@@ -87,7 +87,7 @@ def _rollout(before: Object | None, now: Object) -> Iterator[tuple[str, str]]:
     for index, wave in enumerate(waves):
         old = old_waves[index] if index < len(old_waves) else {}
         if wave.get("startedUnixMs") and not old.get("startedUnixMs"):
-            yield "rollout", f"wave {wave['name']}: {', '.join(wave.get('nodes', []))}"
+            yield "rollout", f"wave {wave['name']}: {', '.join(wave.get('nodes', [])) or wave.get('size', 0)}"
         if (verdict := wave.get("verdict")) and verdict.get("result") != (old.get("verdict") or {}).get("result"):
             yield "verdict", f"wave {wave['name']}: {verdict['result']} — {verdict.get('reason', '')}"
     if now.status.get("pauseReasons", []) != was.get("pauseReasons", []) and now.status.get("pauseReasons"):

@@ -8,12 +8,13 @@ from skerry.core.conditions import FALSE, TRUE, UNKNOWN
 from skerry.core.evidence import Verdict
 from skerry.core.gates import Outcome
 from skerry.core.rollout.case import Event
-from skerry.core.rollout.status import MAX_NAMED, OPERATOR, ROLLING_BACK, SUCCEEDED, Status
+from skerry.core.rollout.status import MAX_NAMED, MESSAGE_CHARS, OPERATOR, ROLLING_BACK, SUCCEEDED, Status
 
 ACCEPTED, PROGRESSING, PAUSED, ANALYSIS, SUCCESS = "Accepted", "Progressing", "Paused", "AnalysisPassed", "Succeeded"
 
 
 def put(status: Status, kind: str, value: str, reason: str, message: str, now_ms: int) -> Status:
+    message = message[:MESSAGE_CHARS]
     return replace(status, conditions=conditions.put(status.conditions, kind, value, reason, message, now_ms=now_ms))
 
 
@@ -61,7 +62,7 @@ def end(status: Status, state: str, reason: str, message: str, now_ms: int) -> S
         pause_reasons=(),
         pause_message="",
         why=reason,
-        why_message=message,
+        why_message=message[:MESSAGE_CHARS],
     )
     status = put(status, SUCCESS, TRUE if state == SUCCEEDED else FALSE, reason, message, now_ms)
     status = put(status, PAUSED, FALSE, "Ended", "", now_ms)
@@ -77,7 +78,8 @@ def transitions(before: Status, after: Status) -> Iterator[Event]:
     for index, wave in enumerate(after.waves):
         old = old_waves.get(index)
         if wave.started_ms and not (old and old.started_ms):
-            yield Event("WaveStarted", f"wave {wave.name}: {', '.join(wave.nodes[:5])} ({len(wave.nodes)} nodes)")
+            named = f"{', '.join(wave.nodes[:5])} ({wave.size} nodes)" if wave.nodes else f"{wave.size} nodes"
+            yield Event("WaveStarted", f"wave {wave.name}: {named}")
         for node in wave.verdict.get("setAside", ()):
             if not old or node not in old.verdict.get("setAside", ()):
                 text = f"wave {wave.name}: the answers of {node} lie apart from all others and are set aside"

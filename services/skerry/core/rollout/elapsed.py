@@ -15,8 +15,10 @@ MAX_TICK_MS = 10_000  # between two plans no more passes: what nobody watched wa
 class Elapsed:
     """`clock_ms`: the rollout's clock (`Status.clock_ms` and what passed since under this leader), from 1 on.
     `silence_ms`: since each node was last heard of, by name; one that was never heard of is not in it.
-    `lease_ms`: since this leader first saw a permit's lease, by (node, number); one not in it is new."""
+    `lease_ms`: since this leader first saw a permit's lease, by (node, number); one not in it is new.
+    `request_ms`: since it first saw a node's request for a permit, by (node, request); one not in it is new."""
 
     clock_ms: int = 1
     silence_ms: Mapping[str, int] = field(default_factory=dict)
     lease_ms: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    request_ms: Mapping[tuple[str, int], int] = field(default_factory=dict)

@@ -16,11 +16,12 @@ from typing import Any
 from skerry.core.evidence import Evidence, Verdict, objection, verdict
 from skerry.core.gates import Outcome
 from skerry.core.rollout.case import Question
-from skerry.core.rollout.status import Status
+from skerry.core.rollout.status import MESSAGE_CHARS, Status
 from skerry.core.rollout.waves import LEAST_JUDGING, Scene
 
 COMPARED = frozenset({"NotWorse", "Promoted"})
 NO_WAVE_JUDGES, JUDGED_LATER = "NoWaveJudges", "JudgedLater"
+_MAX_SET_ASIDE = 5  # nodes that a verdict names
 MAX_BEFORE_NODES = 200  # whose requests are read: each look reads a counter of each
 
 
@@ -87,7 +88,9 @@ def judge(scene: Scene, status: Status, evidence: Evidence | None) -> Verdict:
 
 def verdict_json(judged: Verdict, *, final: bool) -> dict[str, Any]:
     """As a wave keeps it. `final`: the wave has passed on it."""
-    return judged.to_json() | {"final": final}
+    shown = judged.to_json()
+    aside = {"setAside": shown["setAside"][:_MAX_SET_ASIDE]} if "setAside" in shown else {}
+    return shown | aside | {"reason": judged.reason[:MESSAGE_CHARS], "final": final}
 
 
 def _left_to_another_wave(scene: Scene, status: Status) -> Verdict:
@@ -106,17 +109,17 @@ def _left_to_another_wave(scene: Scene, status: Status) -> Verdict:
 
 
 def _can_judge(scene: Scene, status: Status, index: int) -> bool:
-    canary = sum(name in scene.nodes for wave in status.waves[: index + 1] for name in wave.nodes)
-    left = sum(name in scene.nodes for wave in status.waves[index + 1 :] for name in wave.nodes)
+    canary = sum(map(len, scene.members[: index + 1]))
+    left = sum(map(len, scene.members[index + 1 :]))
     historical = scene.strategy.analysis.baseline == "Historical"
     return canary >= status.judges and (historical or left >= status.judges)
 
 
 def _fleet(status: Status) -> int:
-    return sum(len(wave.nodes) for wave in status.waves)
+    return sum(wave.size for wave in status.waves)
 
 
 def _members(scene: Scene, status: Status, *, upto: bool) -> tuple[str, ...]:
     """Existing members of the waves up to the current one, or of those after it."""
-    waves = status.waves[: status.wave + 1] if upto else status.waves[status.wave + 1 :]
-    return tuple(name for wave in waves for name in wave.nodes if name in scene.nodes)
+    waves = scene.members[: status.wave + 1] if upto else scene.members[status.wave + 1 :]
+    return tuple(name for wave in waves for name in wave)

@@ -7,7 +7,7 @@ an operator has seen and cleared. A pause blocks promotion and permits, never sa
 from dataclasses import replace
 
 from skerry.core import specs
-from skerry.core.rollout.status import OPERATOR, PENDING, PROGRESSING, Status
+from skerry.core.rollout.status import MESSAGE_CHARS, OPERATOR, PENDING, PROGRESSING, Status
 
 EMPTY_WAVE = "EmptyWave"
 ALL_INCOMPATIBLE = "AllIncompatible"
@@ -40,7 +40,7 @@ def pause(status: Status, reason: str, message: str) -> Status:
     return replace(
         status,
         pause_reasons=(*status.pause_reasons, reason),
-        pause_message=message,
+        pause_message=message[:MESSAGE_CHARS],
         pause_number=status.pause_number + 1,
     )
 

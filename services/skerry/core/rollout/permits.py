@@ -1,24 +1,31 @@
 """Permission to swap: how many nodes may swap at once, which is next, and when a permit stops counting.
 
-A permit is a lease. The node counts its `ttl_ms` from the moment it asked and gives up a swap after MAX_SWAP_MS, so a
-permit is certainly over LEASE_MS after it was granted, whatever was delayed or lost; until then it counts against the
-budget, on a node that is gone too. Who counts is the leader, from when it first saw the lease: another leader counts
-anew. Permits are numbered, rising per node, and used once. The lease is written into the node's assignment beside the
-permit and outlives it there, so that no later rollout can forget it.
+A permit is a lease. The node counts its `ttl_ms` from the moment it asked and gives up a swap after MAX_SWAP_MS. A
+request stands until it is answered: the leader adds to the `ttl_ms` what it has seen the request stand, which is less
+than what the node counts, so a permit is certainly over LEASE_MS after it was granted, whatever was delayed or lost;
+until then it counts against the budget, on a node that is gone too. Who counts is the leader, from when it first saw
+the lease or the request: another leader counts anew, and a permit that is too short for it is given up by its node,
+which asks again. Permits are numbered, rising per node, and used once.
+
+A permit lives in its node's assignment, and its lease outlives it there, so that no later rollout can forget it. Before
+it is written there it is remembered in the status, until the node is seen with it: whoever continues after a crash
+counts it too. So many fit into the status, and more are granted in the next look.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from skerry.core import specs
 from skerry.core.rollout.case import Event
 from skerry.core.rollout.elapsed import Elapsed
-from skerry.core.rollout.status import Permit
+from skerry.core.rollout.status import Permit, said_by
 
 TTL_MS = 60_000
 MAX_SWAP_MS = 30_000
 LEASE_MS = TTL_MS + MAX_SWAP_MS
-MAX_AT_ONCE = 256  # permits of one rollout: they are written into one object
+REMEMBERED_BYTES = 3_000  # of the permits that one status remembers
+_EACH_BYTES, _GROUP_BYTES = 34, 240  # of one beside its node's name; of what those of one version say together
+_DRIFT = 1_000  # a node's clock may be so much slower than ours: a thousandth of what it counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,11 @@ class Moment:
     def lease_age_ms(self, node: str, lease: specs.Lease) -> int:
         return self.elapsed.lease_ms.get((node, lease.number), 0)
 
+    def ttl_ms(self, node: str, request: int) -> int:
+        """Of a permit that answers this request now, by the node's clock, which began when it asked."""
+        stood_ms = self.elapsed.request_ms.get((node, request), 0)
+        return TTL_MS + stood_ms - stood_ms // _DRIFT
+
 
 def grant(
     model: str,
@@ -66,31 +78,39 @@ def grant(
     budget: int,
     moment: Moment,
 ) -> Granted:
-    """The assignments that follow from `desired` (in order of preference), with as many permits as `budget` allows, and
-    not more than MAX_AT_ONCE.
+    """The assignments that follow from `desired` (in order of preference), with as many permits as `budget` allows and
+    a status remembers.
 
     `nodes` are all that share the budget. A permit is granted only to a connected node that says it has staged exactly
     what it shall run and asks for a permit.
     """
     by_name = {node.name: node for node in nodes}
     leases = outstanding(model, nodes, permits, moment)
+    unseen = {one.node: one for one in permits if _is_unseen(model, one, by_name.get(one.node), leases)}
+    room = REMEMBERED_BYTES - _size(unseen.values())
     busy = set(leases) | {node.name for node in nodes if _serves_nothing(model, node, moment)}
     events = []
     for name, wanted in desired.items():
         node = by_name[name]
         if name in leases or not _requests_permit(model, node, wanted, moment):
             continue
-        if len(leases) >= MAX_AT_ONCE or len(busy | {name}) > budget:
+        if len(busy) + (name not in busy) > budget:
             continue
         assert wanted.version is not None
         report = node.report(model)
-        permit_number = max(permit_number, report.highest_permit, _last_number(node)) + 1
-        leases[name] = _lease(report, wanted, permit_number, moment)
+        number = max(permit_number, report.highest_permit, _last_number(node)) + 1
+        permit = _permit(name, report, wanted, number, moment)
+        if (room := room - _size([permit], unseen.values())) < 0:
+            break
+        permit_number, unseen[name], leases[name] = number, permit, lease_of(permit)
         busy.add(name)
         events.append(Event("PermitGranted", f"{name} may swap to {wanted.version.name}", name))
     return Granted(
-        {name: _assignment(model, by_name[name], wanted, leases.get(name), moment) for name, wanted in desired.items()},
-        tuple(_permit(name, leases[name]) for name in sorted(leases)),
+        {
+            name: _assignment(model, by_name[name], wanted, leases.get(name), unseen.get(name), moment)
+            for name, wanted in desired.items()
+        },
+        tuple(unseen[name] for name in sorted(unseen)),
         permit_number,
         tuple(events),
     )
@@ -116,7 +136,7 @@ def outstanding(
     for node in nodes:
         current = node.assignment(model)
         known = [
-            lease for lease in (remembered.get(node.name), current.lease if current else None) if lease is not None
+            lease for lease in (current.lease if current else None, remembered.get(node.name)) if lease is not None
         ]
         newest = max(known, key=lambda lease: lease.number, default=None)
         if newest is None or moment.lease_age_ms(node.name, newest) >= LEASE_MS:
@@ -127,7 +147,7 @@ def outstanding(
 
 
 def lease_of(permit: Permit) -> specs.Lease:
-    until_ms = permit.granted_ms + permit.ttl_ms + MAX_SWAP_MS  # for people: no decision reads it
+    until_ms = permit.granted_ms + LEASE_MS  # for people: no decision reads it
     return specs.Lease(
         permit.number, permit.request, until_ms, permit.digest, permit.rollout, permit.attempt, permit.epoch
     )
@@ -168,41 +188,61 @@ def _last_number(node: specs.EdgeNode) -> int:
     return max((given.lease.number for given in node.assignments if given.lease is not None), default=0)
 
 
-def _lease(report: specs.ModelReport, wanted: DesiredVersion, number: int, moment: Moment) -> specs.Lease:
-    until_ms = moment.now_ms + LEASE_MS
-    return specs.Lease(
-        number, report.permit_request, until_ms, report.target_digest, wanted.rollout, wanted.attempt, moment.epoch
-    )
-
-
-def _permit(name: str, lease: specs.Lease) -> Permit:
+def _permit(name: str, report: specs.ModelReport, wanted: DesiredVersion, number: int, moment: Moment) -> Permit:
     return Permit(
         node=name,
-        number=lease.number,
-        request=lease.request,
-        granted_ms=lease.until_ms - LEASE_MS,
-        ttl_ms=TTL_MS,
-        epoch=lease.epoch,
-        digest=lease.digest,
-        rollout=lease.rollout,
-        attempt=lease.attempt,
+        number=number,
+        request=report.permit_request,
+        granted_ms=moment.now_ms,
+        ttl_ms=moment.ttl_ms(name, report.permit_request),
+        epoch=moment.epoch,
+        digest=report.target_digest,
+        rollout=wanted.rollout,
+        attempt=wanted.attempt,
     )
+
+
+def _is_unseen(model: str, permit: Permit, node: specs.EdgeNode | None, leases: Mapping[str, specs.Lease]) -> bool:
+    """Does it count, and is it not yet in its node's assignment?"""
+    lease = leases.get(permit.node)
+    if node is None or lease is None or lease.number != permit.number:
+        return False
+    current = node.assignment(model)
+    return current is None or current.lease is None or current.lease.number < permit.number
+
+
+def _size(permits: Iterable[Permit], beside: Iterable[Permit] = ()) -> int:
+    """Bytes that `permits` take in a status that holds those of `beside`."""
+    groups, size = {said_by(one) for one in beside}, 0
+    for permit in permits:
+        size += len(permit.node) + _EACH_BYTES
+        if (said := said_by(permit)) not in groups:
+            size += _GROUP_BYTES + len(permit.rollout)
+            groups.add(said)
+    return size
 
 
 def _assignment(
-    model: str, node: specs.EdgeNode, wanted: DesiredVersion, lease: specs.Lease | None, moment: Moment
+    model: str,
+    node: specs.EdgeNode,
+    wanted: DesiredVersion,
+    lease: specs.Lease | None,
+    unseen: Permit | None,
+    moment: Moment,
 ) -> specs.Assignment | None:
-    version = wanted.version
-    if version is None:
-        return None
-    current = node.assignment(model)
+    """What differs from what the node holds is written: a permit that is over stands until there is another."""
+    version, current = wanted.version, node.assignment(model)
+    if version is None:  # what is withdrawn from a node that may be swapping is so when that is over
+        return replace(current, permit=None) if current is not None and lease is not None else None
     was = max(node.report(model).version, current.version if current else 0)
     back = version.version < was or (current is not None and current.digest == version.digest and current.rollback)
-    permit = None
     target = (version.digest, wanted.rollout, wanted.attempt)
-    fits = lease is not None and (lease.digest, lease.rollout, lease.attempt) == target
-    if lease is not None and fits and _is_offered(node.name, lease, current, moment):
-        permit = specs.PermitGrant(lease.number, TTL_MS, lease.request, lease.epoch)
+    is_same = current is not None and target == (current.digest, current.rollout, current.attempt)
+    permit = current.permit if current is not None and is_same else None
+    if lease is not None and unseen is not None:
+        is_offered = moment.lease_age_ms(node.name, lease) < TTL_MS
+        if is_offered and target == (lease.digest, lease.rollout, lease.attempt):
+            permit = specs.PermitGrant(lease.number, unseen.ttl_ms, lease.request, lease.epoch)
     return specs.Assignment(
         model=model,
         digest=version.digest,
@@ -214,10 +254,3 @@ def _assignment(
         permit=permit,
         lease=lease or (current.lease if current else None),
     )
-
-
-def _is_offered(node: str, lease: specs.Lease, current: specs.Assignment | None, moment: Moment) -> bool:
-    """Within its time to live; and a permit that was withdrawn is not offered again by a leader that counts anew."""
-    known = current is not None and current.lease is not None and current.lease.number >= lease.number
-    withdrawn = known and (current is None or current.permit is None or current.permit.number != lease.number)
-    return not withdrawn and moment.lease_age_ms(node, lease) < TTL_MS

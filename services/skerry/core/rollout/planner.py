@@ -18,9 +18,9 @@ from dataclasses import replace
 
 from skerry.core import specs
 from skerry.core.evidence import Evidence
-from skerry.core.rollout import conditions, judging, pauses, permits, progress, rollback, waves
+from skerry.core.rollout import conditions, judging, pauses, permits, progress, rollback, waves, writing
 from skerry.core.rollout.case import Case, Plan, Question
-from skerry.core.rollout.elapsed import CLOCK_EVERY_MS, Elapsed
+from skerry.core.rollout.elapsed import Elapsed
 from skerry.core.rollout.permits import DesiredVersion, Moment
 from skerry.core.rollout.status import (
     INVALID,
@@ -62,13 +62,13 @@ def plan(
     if status.terminal:
         return Plan(status)
     status = replace(_with_clock_marks(case.rollout, status, elapsed.clock_ms), epoch=epoch)
-    planned = _plan(case, before, status, nodes, evidence, Moment(now_ms, epoch, 0, elapsed))
-    return replace(planned, status=_with_clock(before, planned.status, elapsed.clock_ms))
+    planned = _plan(case, status, nodes, evidence, Moment(now_ms, epoch, 0, elapsed))
+    after = writing.to_write(before, planned.status, elapsed.clock_ms)
+    return replace(planned, status=after, events=(*conditions.transitions(before, after), *planned.events))
 
 
 def _plan(
     case: Case,
-    before: Status,
     status: Status,
     nodes: Sequence[specs.EdgeNode],
     evidence: Evidence | None,
@@ -76,22 +76,22 @@ def _plan(
 ) -> Plan:
     now_ms = moment.now_ms
     if case.newer:
-        status = conditions.end(status, SUPERSEDED, "Superseded", f"{case.newer} is newer", now_ms)
-        return Plan(status, events=tuple(conditions.transitions(before, status)))
+        return Plan(conditions.end(status, SUPERSEDED, "Superseded", f"{case.newer} is newer", now_ms))
     scene, reason, message = _look_up(case, status, nodes, moment)
     status = conditions.set_accepted(status, reason, message, now_ms)
     if scene is None:
-        status = _wait_for_references(case, status, reason, message, moment)
-        return Plan(status, events=tuple(conditions.transitions(before, status)))
+        return Plan(_wait_for_references(case, status, reason, message, moment))
     for _ in range(_MAX_STEPS):
+        if status.waves and not scene.members:
+            scene = waves.located(scene, status)
         moved = _step(scene, status, evidence)
         if moved == status:
             break
         status = moved
     if status.terminal:
         stable = scene.target.name if status.state == SUCCEEDED else ""
-        return Plan(status, events=tuple(conditions.transitions(before, status)), stable=stable)
-    return _assign(scene, before, conditions.set_paused(status, now_ms))
+        return Plan(status, stable=stable)
+    return _assign(scene, conditions.set_paused(status, now_ms))
 
 
 def question(
@@ -101,7 +101,7 @@ def question(
     if status.state != PROGRESSING:
         return None
     scene, _, _ = _look_up(case, status, nodes, Moment(now_ms, epoch, 0, elapsed))
-    return None if scene is None else judging.question(scene, status)
+    return None if scene is None else judging.question(waves.located(scene, status), status)
 
 
 def active(rollout: specs.ModelRollout, status: Status) -> bool:
@@ -160,14 +160,6 @@ def _with_clock_marks(rollout: specs.ModelRollout, status: Status, clock_ms: int
     )
     evidence_clock_ms = clock_ms if status.evidence_since_ms else 0
     return replace(status, waves=marked, progress_clock_ms=clock_ms, evidence_clock_ms=evidence_clock_ms)
-
-
-def _with_clock(before: Status, after: Status, clock_ms: int) -> Status:
-    """The clock is written with whatever else is, and for its own sake now and then while something waits for it."""
-    waits = after.state in (PROGRESSING, ROLLING_BACK) and not pauses.paused(after)
-    if after == before and not (waits and clock_ms - before.clock_ms >= CLOCK_EVERY_MS):
-        return after
-    return replace(after, clock_ms=clock_ms)
 
 
 def _look_up(
@@ -229,19 +221,19 @@ def _step(scene: Scene, status: Status, evidence: Evidence | None) -> Status:
 
 def _start(scene: Scene, status: Status) -> Status:
     """Freeze the waves and the version to go back to, unless paused or without any node."""
-    frozen = waves.freeze(scene)
     if pauses.paused(status):
         return status
-    if (fault := waves.too_many(frozen)) is not None:
-        return conditions.end(status, INVALID, "TooManyNodes", fault, scene.now_ms)
-    if not frozen:
+    if fault := waves.fault(scene):
+        return conditions.end(status, INVALID, "SelectorTooLarge", fault, scene.now_ms)
+    frozen = waves.freeze(scene, status)
+    if not frozen.waves:
         return pauses.pause(status, pauses.EMPTY_WAVE, f"fleet {scene.fleet.name} has no node: resume when it has")
     return replace(
-        status,
+        frozen,
         state=PROGRESSING,
         wave=0,
-        judges=waves.judges(sum(len(wave.nodes) for wave in frozen)),
-        waves=(replace(frozen[0], started_ms=scene.now_ms), *frozen[1:]),
+        judges=waves.judges(sum(wave.size for wave in frozen.waves)),
+        waves=(replace(frozen.waves[0], started_ms=scene.now_ms), *frozen.waves[1:]),
         stable_version=scene.case.stable,
         progress_ms=scene.now_ms,
         progress_clock_ms=scene.clock_ms,
@@ -249,11 +241,15 @@ def _start(scene: Scene, status: Status) -> Status:
     )
 
 
-def _assign(scene: Scene, before: Status, status: Status) -> Plan:
+def _assign(scene: Scene, status: Status) -> Plan:
+    """With permits, if it is time for more: `clock_ms` of `status` is when it was written last."""
     nodes = tuple(scene.nodes.values())
+    desired = _desired_versions(scene, status)
+    if not writing.may_grant(status, len(nodes), scene.clock_ms):
+        desired = {name: replace(wanted, permitted=False) for name, wanted in desired.items()}
     granted = permits.grant(
         scene.model,
-        _desired_versions(scene, status),
+        desired,
         nodes,
         status.permits,
         status.permit_number,
@@ -261,7 +257,7 @@ def _assign(scene: Scene, before: Status, status: Status) -> Plan:
         moment=scene.moment,
     )
     status = replace(status, permits=granted.permits, permit_number=granted.permit_number)
-    return Plan(status, granted.assignments, (*conditions.transitions(before, status), *granted.events))
+    return Plan(status, granted.assignments, granted.events)
 
 
 def _desired_versions(scene: Scene, status: Status) -> Mapping[str, DesiredVersion]:
@@ -271,14 +267,13 @@ def _desired_versions(scene: Scene, status: Status) -> Mapping[str, DesiredVersi
     back = status.state == ROLLING_BACK
     may_swap = back or not pauses.paused(status)
     desired = {}
-    for index, wave in enumerate(status.waves):
-        for name in wave.nodes if not back else ():
-            ahead = index > status.wave
-            if name in scene.nodes and index <= status.wave + scene.strategy.preload_ahead:
-                if ahead and _runs_superseded_version(scene, scene.nodes[name]):
-                    continue
-                permitted = may_swap and not ahead and not scene.nodes[name].cordoned
-                desired[name] = DesiredVersion(scene.target, scene.name, status.attempt, permitted)
+    for index, members in enumerate(() if back else scene.members[: status.wave + scene.strategy.preload_ahead + 1]):
+        ahead = index > status.wave
+        for name in members:
+            if ahead and _runs_superseded_version(scene, scene.nodes[name]):
+                continue
+            permitted = may_swap and not ahead and not scene.nodes[name].cordoned
+            desired[name] = DesiredVersion(scene.target, scene.name, status.attempt, permitted)
     for name, node in scene.nodes.items():
         if name not in desired and not scene.lost_stable:
             desired[name] = permits.desired_stable(scene.model, node, scene.stable, permitted=may_swap)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from skerry.core import specs
 from skerry.core.evidence import Evidence, Verdict
 from skerry.core.gates import Outcome
-from skerry.core.rollout import conditions, judging, pauses, rollback, waves
+from skerry.core.rollout import conditions, judging, outcomes, pauses, rollback, waves
 from skerry.core.rollout.status import SUCCEEDED, Status, Tally, Wave
 from skerry.core.rollout.waves import Scene
 
@@ -40,12 +40,11 @@ def step(scene: Scene, status: Status, evidence: Evidence | None) -> Status:
 
 def _count_members(scene: Scene, status: Status) -> Status:
     """Every wave's tally as of now; a member more that is resolved is progress."""
-    status = waves.record_outcomes(scene, status)
+    status = outcomes.record_outcomes(scene, status)
     counted = []
-    for wave in status.waves:
-        tally = waves.tally(scene, status, wave.nodes)
+    for wave, tally in zip(status.waves, outcomes.tallies(scene, status), strict=True):
         peak = max(wave.peak, tally.updated + tally.failed + tally.incompatible)
-        counted.append(replace(wave, tally=tally, peak=peak))
+        counted.append(replace(wave, tally=tally, peak=peak, most_failed=max(wave.most_failed, tally.failed)))
     progressed = counted[status.wave].peak > status.current.peak
     status = replace(status, waves=tuple(counted))
     return _progressed(scene, status) if progressed else status
@@ -54,15 +53,14 @@ def _count_members(scene: Scene, status: Status) -> Status:
 def _rollback_cause(scene: Scene, status: Status) -> tuple[str, str] | None:
     """Why the rollout must be rolled back without any statistics, or None. Waves that only preload count too: what
     they refuse would be refused later."""
-    for wave in status.waves[: status.wave + 1 + scene.strategy.preload_ahead]:
-        limit = waves.wave_spec(scene.strategy, wave).max_failures.floor_of(len(wave.nodes))
-        if wave.tally.failed > limit:
-            failures = "; ".join(
-                f"{failure.node}: {failure.reason}" for failure in status.failed if failure.node in wave.nodes
-            )
+    for index, wave in enumerate(status.waves[: status.wave + 1 + scene.strategy.preload_ahead]):
+        limit = waves.wave_spec(scene.strategy, wave).max_failures.floor_of(wave.size)
+        if wave.most_failed > limit:
+            members = frozenset(scene.members[index])
+            failures = "; ".join(f"{one.node}: {one.reason}" for one in status.failed if one.node in members)
             return (
                 "TooManyFailures",
-                f"{wave.tally.failed} nodes of wave {wave.name} failed, {limit} may ({failures[:400]})",
+                f"{wave.most_failed} nodes of wave {wave.name} failed, {limit} may ({failures[:400]})",
             )
     wave, tally = status.current, status.current.tally
     wanted = waves.wave_spec(scene.strategy, wave)
@@ -83,7 +81,7 @@ def _why_not_soaking(scene: Scene, status: Status) -> tuple[str, str] | None:
         return pauses.TOO_FEW_REACHABLE, f"{tally.deferred} of {tally.members} nodes of wave {wave.name} are offline"
     if tally.pending or not tally.updated:
         count = f"{tally.updated} of {tally.members} nodes of wave {wave.name} run the version"
-        return pauses.DEADLINE, f"{count}; waiting for {_pending(scene, status, wave)}"
+        return pauses.DEADLINE, f"{count}; waiting for {_pending(scene, status)}"
     return None
 
 
@@ -166,13 +164,13 @@ def _least(tally: Tally, wanted: specs.WaveSpec) -> int:
     return max(1, -(-wanted.min_updated_percent * tally.reachable // 100))
 
 
-def _pending(scene: Scene, status: Status, wave: Wave) -> str:
-    resolved = {failure.node for failure in (*status.failed, *status.incompatible)}
+def _pending(scene: Scene, status: Status) -> str:
+    failed, incompatible = outcomes.resolved(scene, status)
     names = [
         name
-        for name in wave.nodes
-        if name in scene.nodes
-        and name not in resolved
+        for name in scene.members[status.wave]
+        if name not in failed
+        and name not in incompatible
         and scene.reachable(name)
         and scene.report(name).digest != scene.target.digest
     ]
@@ -182,7 +180,9 @@ def _pending(scene: Scene, status: Status, wave: Wave) -> str:
 
 def _success(status: Status) -> str:
     updated = sum(wave.tally.updated for wave in status.waves)
-    later = f"; {', '.join(status.deferred[:_NAMED])} will catch up" if status.deferred else ""
+    away = sum(wave.tally.deferred for wave in status.waves)
+    more = f" and {away - _NAMED} more" if away > _NAMED else ""
+    later = f"; {', '.join(status.deferred[:_NAMED])}{more} will catch up" if status.deferred else ""
     return f"{updated} of {sum(wave.tally.members for wave in status.waves)} nodes report the version as loaded{later}"
 
 

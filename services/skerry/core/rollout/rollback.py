@@ -7,8 +7,8 @@ back to: its assignments are withdrawn, and a node that already serves it keeps 
 from dataclasses import replace
 
 from skerry.core import specs
-from skerry.core.rollout import conditions, permits, waves
-from skerry.core.rollout.status import ROLLBACK_INCOMPLETE, ROLLED_BACK, ROLLING_BACK, Status
+from skerry.core.rollout import conditions, outcomes, permits
+from skerry.core.rollout.status import MESSAGE_CHARS, ROLLBACK_INCOMPLETE, ROLLED_BACK, ROLLING_BACK, Status
 from skerry.core.rollout.waves import Scene
 
 STUCK = frozenset({specs.TargetState.REFUSED, specs.TargetState.SWAP_FAILED, specs.TargetState.INCOMPATIBLE})
@@ -20,7 +20,7 @@ def begin(scene: Scene, status: Status, why: str, message: str) -> Status:
         status,
         state=ROLLING_BACK,
         why=why,
-        why_message=message,
+        why_message=message[:MESSAGE_CHARS],
         progress_ms=scene.now_ms,
         progress_clock_ms=scene.clock_ms,
         pause_reasons=(),
@@ -30,7 +30,7 @@ def begin(scene: Scene, status: Status, why: str, message: str) -> Status:
 
 def step(scene: Scene, status: Status) -> Status:
     """The status after at most one transition."""
-    status = waves.record_outcomes(scene, status)
+    status = outcomes.record_outcomes(scene, status)
     if scene.stable is not None and scene.stable.digest == scene.target.digest:
         text = f"{status.why_message}; it is the stable version itself"
         return conditions.end(status, ROLLED_BACK, status.why, text, scene.now_ms)

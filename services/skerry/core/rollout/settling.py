@@ -8,9 +8,9 @@ from skerry.core import specs
 from skerry.core.rollout import permits
 from skerry.core.rollout.case import Event
 from skerry.core.rollout.elapsed import Elapsed
+from skerry.core.rollout.permit_json import permits_json, read_permits
 from skerry.core.rollout.permits import Moment
 from skerry.core.rollout.status import Permit
-from skerry.core.rollout.status_json import permit_json, read_permit
 from skerry.core.specs.reader import Reader, read
 
 
@@ -69,7 +69,7 @@ def settle(
 
 def settled_to_json(settled: Settled) -> dict[str, Any]:
     return {
-        "permits": [permit_json(permit) for permit in settled.permits],
+        "permits": permits_json(settled.permits),
         "permitNumber": settled.permit_number,
         "epoch": settled.epoch,
     }
@@ -81,4 +81,4 @@ def settled_from_json(model: str, value: Any) -> Settled:
 
 
 def _settled(reader: Reader) -> Settled:
-    return Settled(reader.each("permits", read_permit), reader.integer("permitNumber", 0), reader.integer("epoch", 0))
+    return Settled(read_permits(reader, "permits"), reader.integer("permitNumber", 0), reader.integer("epoch", 0))

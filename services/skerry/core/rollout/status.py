@@ -4,6 +4,7 @@
 given by the caller, for people. 0: not yet.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,13 +17,16 @@ SUPERSEDED, INVALID = "Superseded", "Invalid"
 STATES = (PENDING, PROGRESSING, ROLLING_BACK, SUCCEEDED, ROLLED_BACK, ROLLBACK_INCOMPLETE, SUPERSEDED, INVALID)
 TERMINAL = frozenset({SUCCEEDED, ROLLED_BACK, ROLLBACK_INCOMPLETE, SUPERSEDED, INVALID})
 
-MAX_NAMED = 128  # nodes of a kind (failed, incompatible, deferred) that are kept by name; all are counted
+MAX_NAMED = 20  # nodes of a kind (failed, incompatible, deferred) that are kept by name; all are counted
+MESSAGE_CHARS = 400  # of a sentence for people, which may name nodes
+MAX_REASONS = 8  # reasons of failures that are counted each on its own
 OPERATOR = "Operator"  # the pause reason of spec.paused; all others are automatic
 
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """A permit that still counts: from `granted_ms` until it is resolved or its lease has ended (`permits`)."""
+    """A permit that is about to be written into its node's assignment, where it lives from then on: it counts from
+    `granted_ms` until it is resolved or its lease has ended (`permits`)."""
 
     node: str
     number: int
@@ -33,6 +37,11 @@ class Permit:
     digest: str
     rollout: str
     attempt: int
+
+
+def said_by(permit: Permit) -> tuple[str, str, int, int, int]:
+    """What permits say that a status keeps together."""
+    return permit.digest, permit.rollout, permit.attempt, permit.epoch, permit.granted_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +72,15 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Wave:
-    """`nodes` and `asks`, what the strategy asks for, are frozen when the attempt starts. `peak`: the most members ever
-    resolved, the measure of progress."""
+    """Membership and `asks`, what the strategy asks for, are frozen when the attempt starts. Members are `nodes` or,
+    with `upto`, those of no earlier wave whose place is below it (`waves.place`); `size`: how many there were. `peak`:
+    the most members ever resolved, the measure of progress; `most_failed`: the most that ever had failed at once."""
 
     name: str
-    nodes: tuple[str, ...]
+    nodes: tuple[str, ...] = ()
     tally: Tally = Tally()
     peak: int = 0
+    most_failed: int = 0
     started_ms: int = 0
     soak_started_ms: int = 0
     soak_clock_ms: int = 0
@@ -78,6 +89,8 @@ class Wave:
     verdict: dict[str, Any] = field(default_factory=dict)
     verdict_ms: int = 0
     asks: WaveSpec | None = None
+    size: int = 0
+    upto: int = 0
 
     @property
     def passed(self) -> bool:
@@ -88,8 +101,10 @@ class Wave:
 class Status:
     """`why` says in one word why the state was left for ROLLING_BACK; `evidence_since_ms` begins the comparison.
     `clock_ms`: the rollout's clock when this was written. `judges`: how many nodes must speak before their answers pass
-    or fail a wave; frozen with the waves. Of `failed`, `incompatible` and `deferred` the first MAX_NAMED are kept; who
-    else is among them is seen from what the nodes report."""
+    or fail a wave; frozen with the waves. Of `failed`, `incompatible` and `deferred` at most MAX_NAMED are kept; who
+    else is among them is seen from what the nodes report. `created_until_ms`, `selector`: of waves by place, when the
+    youngest member was created and whom the fleet selected when the attempt began (0, None: anybody). `permits`: those
+    that no node has been seen with yet. `reasons`: how many nodes failed for which reason, for people."""
 
     attempt: int = 0
     spec_hash: str = ""
@@ -97,6 +112,9 @@ class Status:
     wave: int = 0
     waves: tuple[Wave, ...] = ()
     judges: int = 0
+    created_until_ms: int = 0
+    selector: Mapping[str, str] | None = None
+    reasons: tuple[tuple[str, int], ...] = ()
     deferred: tuple[str, ...] = ()
     permits: tuple[Permit, ...] = ()
     permit_number: int = 0

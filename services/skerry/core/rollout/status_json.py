@@ -6,7 +6,8 @@
 from typing import Any
 
 from skerry.core import conditions
-from skerry.core.rollout.status import MAX_NAMED, PENDING, PROGRESSING, STATES, Failure, Permit, Status, Tally, Wave
+from skerry.core.rollout.permit_json import permits_json, read_permits
+from skerry.core.rollout.status import PENDING, PROGRESSING, STATES, Failure, Status, Tally, Wave
 from skerry.core.specs import strategy
 from skerry.core.specs.reader import Reader, read
 
@@ -20,11 +21,13 @@ def to_json(status: Status) -> dict[str, Any]:
         "wave": status.wave,
         "waves": [_wave_json(wave) for wave in status.waves],
         "judges": status.judges,
-        "deferred": list(status.deferred[:MAX_NAMED]),
-        "permits": [permit_json(permit) for permit in status.permits],
+        **_membership_json(status),
+        "deferred": list(status.deferred),
+        "permits": permits_json(status.permits),
         "permitNumber": status.permit_number,
-        "failed": [_failure_json(failure) for failure in status.failed[:MAX_NAMED]],
-        "incompatible": [_failure_json(failure) for failure in status.incompatible[:MAX_NAMED]],
+        "failed": [_failure_json(failure) for failure in status.failed],
+        "incompatible": [_failure_json(failure) for failure in status.incompatible],
+        "failures": [{"reason": reason, "nodes": count} for reason, count in status.reasons],
         "pauseReasons": list(status.pause_reasons),
         "pauseMessage": status.pause_message,
         "pauseNumber": status.pause_number,
@@ -53,47 +56,37 @@ def from_json(name: str, value: Any) -> Status:
 def _summary(status: Status) -> dict[str, Any]:
     """For people: one line of `kubectl get modelrollouts`. Written and never read."""
     failed = max(len(status.failed), sum(wave.tally.failed for wave in status.waves))
-    shown: dict[str, Any] = {"failed": failed, "deferred": len(status.deferred)}
+    deferred = max(len(status.deferred), sum(wave.tally.deferred for wave in status.waves))
+    shown: dict[str, Any] = {"failed": failed, "deferred": deferred}
     if not status.waves:
         return shown
     at = min(status.wave, len(status.waves) - 1)
     current = status.waves[at]
-    members = {node for wave in status.waves for node in wave.nodes}
     updated = sum(wave.tally.updated for wave in status.waves)
     verdict = str(current.verdict.get("result", ""))
     return shown | {
         "wave": f"{current.name} ({at + 1}/{len(status.waves)})",
-        "updated": f"{updated}/{len(members)}",
+        "updated": f"{updated}/{sum(wave.size for wave in status.waves)}",
         **({"verdict": verdict} if verdict else {}),
     }
 
 
-def permit_json(permit: Permit) -> dict[str, Any]:
-    return {
-        "node": permit.node,
-        "number": permit.number,
-        "request": permit.request,
-        "grantedUnixMs": permit.granted_ms,
-        "ttlMs": permit.ttl_ms,
-        "epoch": permit.epoch,
-        "digest": permit.digest,
-        "rollout": permit.rollout,
-        "attempt": permit.attempt,
-    }
+def _membership_json(status: Status) -> dict[str, Any]:
+    if not status.created_until_ms:
+        return {}
+    selector = {} if status.selector is None else {"selector": dict(status.selector)}
+    return {"membership": {"createdUntilUnixMs": status.created_until_ms, **selector}}
 
 
-def read_permit(reader: Reader) -> Permit:
-    return Permit(
-        node=reader.text("node", None),
-        number=reader.integer("number", None),
-        request=reader.integer("request", None),
-        granted_ms=reader.integer("grantedUnixMs", None),
-        ttl_ms=reader.integer("ttlMs", None),
-        epoch=reader.integer("epoch", 0),
-        digest=reader.digest("digest"),
-        rollout=reader.text("rollout", ""),
-        attempt=reader.integer("attempt", 0),
-    )
+def _membership(reader: Reader) -> tuple[int, dict[str, str] | None]:
+    until_ms = reader.integer("createdUntilUnixMs", 0)
+    if not reader.has("selector"):
+        return until_ms, None
+    return until_ms, {key: str(value) for key, value in reader.mapping("selector", {}).items()}
+
+
+def _reason(reader: Reader) -> tuple[str, int]:
+    return reader.text("reason", ""), reader.integer("nodes", 0)
 
 
 def _failure_json(failure: Failure) -> dict[str, str]:
@@ -105,6 +98,8 @@ def _wave_json(wave: Wave) -> dict[str, Any]:
     return {
         "name": wave.name,
         "nodes": list(wave.nodes),
+        "size": wave.size,
+        **({"upTo": wave.upto} if wave.upto else {}),
         **({"asks": strategy.wave_json(wave.asks)} if wave.asks else {}),
         "counts": {
             "updated": tally.updated,
@@ -114,6 +109,7 @@ def _wave_json(wave: Wave) -> dict[str, Any]:
             "pending": tally.pending,
         },
         "peak": wave.peak,
+        "mostFailed": wave.most_failed,
         "startedUnixMs": wave.started_ms,
         "soakStartedUnixMs": wave.soak_started_ms,
         "soakStartedClockMs": wave.soak_clock_ms,
@@ -132,6 +128,7 @@ def _status(reader: Reader) -> Status:
     waves = reader.each("waves", _wave)
     if state == PROGRESSING and wave >= len(waves):
         raise reader.fault("wave", f"is {wave}, but there are {len(waves)} waves")
+    created_until_ms, selector = reader.inner("membership", _membership) if reader.has("membership") else (0, None)
     return Status(
         attempt=reader.integer("attempt", 0),
         spec_hash=reader.text("specHash", ""),
@@ -139,8 +136,11 @@ def _status(reader: Reader) -> Status:
         wave=wave,
         waves=waves,
         judges=reader.integer("judges", 0),
+        created_until_ms=created_until_ms,
+        selector=selector,
+        reasons=reader.each("failures", _reason),
         deferred=reader.texts("deferred", ()),
-        permits=reader.each("permits", read_permit),
+        permits=read_permits(reader, "permits"),
         permit_number=reader.integer("permitNumber", 0),
         failed=reader.each("failed", _failure),
         incompatible=reader.each("incompatible", _failure),
@@ -163,12 +163,17 @@ def _status(reader: Reader) -> Status:
 
 
 def _wave(reader: Reader) -> Wave:
+    nodes = reader.texts("nodes", None)
+    tally = reader.inner("counts", _tally)
     return Wave(
         name=reader.text("name", None),
-        nodes=reader.texts("nodes", None),
+        nodes=nodes,
+        size=reader.integer("size", len(nodes)),
+        upto=reader.integer("upTo", 0),
         asks=reader.inner("asks", strategy.read_wave) if reader.has("asks") else None,
-        tally=reader.inner("counts", _tally),
+        tally=tally,
         peak=reader.integer("peak", 0),
+        most_failed=reader.integer("mostFailed", tally.failed),
         started_ms=reader.integer("startedUnixMs", 0),
         soak_started_ms=reader.integer("soakStartedUnixMs", 0),
         soak_clock_ms=reader.integer("soakStartedClockMs", 0),

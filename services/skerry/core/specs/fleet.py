@@ -100,7 +100,8 @@ class ModelReport:
 class EdgeNode:
     """`last_seen_ms` is 0 for a node that was never seen. `approved_key`: digest of the public key that may speak for
     the node; empty where nodes need no certificate. `trusted`: it teaches without a bound. `heartbeat_s`: longest time
-    between heartbeats while connected. `erased_up_to`: the highest number of an Erasure that it carried out."""
+    between heartbeats while connected. `erased_up_to`: the highest number of an Erasure that it carried out.
+    `created_ms`: Unix time of its object, 0 where nobody asked."""
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -112,6 +113,7 @@ class EdgeNode:
     last_seen_ms: int = 0
     heartbeat_s: int = liveness.HEARTBEAT_S
     erased_up_to: int = 0
+    created_ms: int = 0
     assignments: tuple[Assignment, ...] = ()
     reports: tuple[ModelReport, ...] = ()
 
