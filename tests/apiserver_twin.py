@@ -86,9 +86,10 @@ class Twin:
             self._check_version(name, before, patch)
             return self._change(collection, before, merging.merge(before, patch), status)
 
-    def delete(self, collection: str, name: str) -> Json:
+    def delete(self, collection: str, name: str, options: Json) -> Json:
         with self._changed:
             gone = copy.deepcopy(self._stored(collection, name))
+            self._check_version(name, gone, {"metadata": options.get("preconditions", {})})
             if gone["metadata"].get("finalizers"):
                 gone["metadata"]["deletionTimestamp"] = gone["metadata"]["creationTimestamp"]
                 return self._keep(collection, "MODIFIED", gone)
@@ -181,7 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "PATCH":
             return self.twin.patch(collection, name, body, status=status)
         if self.command == "DELETE":
-            return self.twin.delete(collection, name)
+            return self.twin.delete(collection, name, body or {})
         if "watch" in query:
             return self._follow(collection, query)
         return self.twin.get(collection, name) if name else self.twin.list(collection)

@@ -16,7 +16,7 @@ from skerry.adapters import objects
 from skerry.adapters.objects.kubernetes import KubernetesObjects
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.adapters.objects.protocol import Objects
-from skerry.core import errors, merging
+from skerry.core import errors, merging, writers
 
 MAKERS: dict[str, Callable[[Path], Objects]] = {
     "memory": lambda _: MemoryObjects(),
@@ -181,6 +181,17 @@ def test_a_deleted_name_can_be_made_again_and_has_another_uid(store: Objects) ->
     again = fleet(store)
     assert again.uid != first.uid
     assert (again.generation, again.resource_version > first.resource_version) == (1, True)
+
+
+def test_whoever_deletes_by_what_it_read_deletes_nothing_that_was_written_since(store: Objects) -> None:
+    read = fleet(store)
+    store.patch("EdgeFleet", "all", manager=writers.OPERATOR, spec={"offlineAfterSeconds": 60})
+    with pytest.raises(errors.ConflictError):
+        store.delete("EdgeFleet", "all", resource_version=read.resource_version)
+    with pytest.raises(errors.RejectedError, match="controller may not delete"):
+        store.delete("EdgeFleet", "all", manager=writers.CONTROLLER)
+    store.delete("EdgeFleet", "all", resource_version=store.get("EdgeFleet", "all").resource_version)
+    assert store.list("EdgeFleet") == []
 
 
 def test_nothing_a_reader_does_changes_what_is_stored(store: Objects) -> None:

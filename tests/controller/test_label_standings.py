@@ -8,7 +8,7 @@ import pytest
 from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.adapters.lease.memory import Board, MemoryLease
 from skerry.adapters.objects.memory import MemoryObjects
-from skerry.controller import summaries
+from skerry.controller import fleet_counts, summaries
 from skerry.controller.label_standings import LabelStandings
 from skerry.controller.store import Store
 from skerry.core import errors, label_backlog
@@ -48,7 +48,7 @@ class World:
     def look(self, after_ms: int = 6000) -> tuple[str, str] | None:
         self.mono_ms += after_ms
         labels = self.standings.look(now_ms=NOW, mono_ms=self.mono_ms)
-        summaries.step(self.store, now_ms=NOW, labels=labels)
+        summaries.step(self.store, fleet_counts.FleetCounts(), now_ms=NOW, mono_ms=NOW, labels=labels)
         found = [one for one in self.conditions if one["type"] == "LabelsCurrent"]
         return (found[0]["status"], found[0]["reason"]) if found else None
 

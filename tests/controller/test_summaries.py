@@ -6,7 +6,7 @@ import pytest
 
 from skerry.adapters.lease.memory import Board, MemoryLease
 from skerry.adapters.objects.memory import MemoryObjects
-from skerry.controller import summaries
+from skerry.controller import fleet_counts, summaries
 from skerry.controller.store import Store
 
 NOW = 1_000_000_000
@@ -21,7 +21,7 @@ def objects() -> MemoryObjects:
 def look(objects: MemoryObjects, now_ms: int = NOW) -> None:
     lease = MemoryLease(Board())
     lease.acquire("test")
-    summaries.step(Store(objects, lease), now_ms=now_ms)
+    summaries.step(Store(objects, lease), fleet_counts.FleetCounts(), now_ms=now_ms, mono_ms=now_ms)
 
 
 def node(objects: MemoryObjects, name: str, seen_ms: int, **labels: str) -> None:
@@ -133,3 +133,22 @@ def test_a_privacy_that_forbids_what_offload_asks_is_said_of_its_model_alone(
     look(objects)
     digits = objects.get("EdgeModel", "digits").status["conditions"]
     assert [one["status"] for one in digits if one["type"] == "OffloadPermitted"] == ["True"]
+
+
+def test_nodes_that_enrol_one_after_the_other_are_a_few_writes_and_the_last_count_is_right(
+    objects: MemoryObjects,
+) -> None:
+    objects.create("EdgeFleet", "all", {}, manager="operator")
+    lease, counts = MemoryLease(Board()), fleet_counts.FleetCounts()
+    lease.acquire("test")
+    store, written = Store(objects, lease), set[int]()
+    for number in range(100):  # ten a second
+        node(objects, f"e{number}", NOW)
+        summaries.step(store, counts, now_ms=NOW, mono_ms=100 * number)
+        written.add(objects.get("EdgeFleet", "all").resource_version)
+    assert len(written) <= 4, "the first node, and every five seconds"
+    summaries.step(store, counts, now_ms=NOW, mono_ms=20_000)
+    assert objects.get("EdgeFleet", "all").status["nodes"] == 100
+    objects.patch("EdgeFleet", "all", manager="operator", spec={"selector": {"site": "x"}})
+    summaries.step(store, counts, now_ms=NOW, mono_ms=20_050)
+    assert ready(objects, "EdgeFleet", "all")["reason"] == "NoNodes", "what it says otherwise is written at once"

@@ -61,6 +61,8 @@ def _run(given: settings.Settings, stop: threading.Event) -> int:
         repository,
         fleetstate.open_fleetstate(given.redis_url),
         blob_store,
+        keep_rollouts=given.keep_rollouts,
+        keep_runs=given.keep_runs,
     )
     holder = f"{socket.gethostname()}-{os.getpid()}"
     heartbeat = Heartbeat("controller", lambda: objects.silent_s(store_of_objects), more=_numbers(reconciler).render)

@@ -18,6 +18,8 @@ from skerry.controller import (
     assigning,
     condition_json,
     exclusions,
+    fleet_counts,
+    history,
     label_standings,
     pace,
     publish,
@@ -56,11 +58,16 @@ class Reconciler:
         fleetstate: FleetState,
         blobs: Blobs,
         writers: int = assigning.WRITERS,
+        *,
+        keep_rollouts: int = 100,
+        keep_runs: int = 100,
     ) -> None:
         self._store, self._runs, self._publisher, self._repository = store, runs_, publisher, repository
         self._rollouts = rollouts.Rollouts(store, fleetstate, writers)
         self._retrain_trigger = retrain_trigger.RetrainTrigger(store, fleetstate, blobs)
         self._labels = label_standings.LabelStandings(fleetstate)
+        self._history = history.History(store, keep_rollouts=keep_rollouts, keep_runs=keep_runs)
+        self._fleet_counts = fleet_counts.FleetCounts()
         self._exclusions = exclusions.Exclusions(store, blobs)
         self._erasures = runs_.erasures
         self._on_change = OnChange()
@@ -105,11 +112,12 @@ class Reconciler:
         if (labels, self._trust) != self._shown:
             self._paces["standing"].wake()
             self._shown = labels, self._trust
-        look("standing", lambda: self._summarize(now_ms, labels))
+        look("standing", lambda: self._summarize(now_ms, mono_ms, labels))
         look("exclusions", lambda: None if self._exclusions.step() else 0)
         look("erasures", lambda: self._step_erasures(now_ms))
         if not 0 <= now_ms - self._housekeeping_ms < _HOUSEKEEPING_MS:
             self._try("model repository", lambda: self._keep_house(now_ms, mono_ms))
+            self._try("history", self._history.delete_surplus)
             self._try("signatures", lambda: self._look_at_signatures(now_ms))
             self._housekeeping_ms = now_ms
 
@@ -142,8 +150,10 @@ class Reconciler:
     def _step_erasures(self, now_ms: int) -> int | None:
         return None if self._erasures.step(now_ms=now_ms) else self._look_ms()
 
-    def _summarize(self, now_ms: int, labels: label_standings.Standings | None) -> None:
-        summaries.step(self._store, now_ms=now_ms, trust=self._trust, labels=labels)
+    def _summarize(self, now_ms: int, mono_ms: int, labels: label_standings.Standings | None) -> None:
+        summaries.step(
+            self._store, self._fleet_counts, now_ms=now_ms, mono_ms=mono_ms, trust=self._trust, labels=labels
+        )
 
     def _check_imports(self, now_ms: int) -> int | None:
         are_right = True

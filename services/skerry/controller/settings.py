@@ -72,6 +72,14 @@ class Settings(service_settings.ServiceSettings):
     tick_seconds: float = Field(default=0.5, gt=0, le=60)
     """Longest time between two looks at everything; changes of objects wake the controller at once."""
 
+    keep_rollouts: int = Field(default=100, ge=10, le=10_000)
+    """Finished ModelRollouts of each model that are kept; older ones are deleted, but for what a decision still needs:
+    the newest that succeeded on each fleet, what a node's assignment names, all while one of the model goes on."""
+
+    keep_runs: int = Field(default=100, ge=10, le=10_000)
+    """Finished TrainingRuns of each model that are kept; older ones are deleted, but for those whose version is
+    published. Datasets that no run names any more may go then."""
+
     health: str = ""
     """`host:port` of a plain HTTP listener for /healthz, /readyz and /metrics; empty: none."""
 

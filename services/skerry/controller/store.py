@@ -79,6 +79,16 @@ class Store:
         with self._looking_again(kind, name):
             return self._taken(self._objects.create(kind, name, spec, manager=writers.CONTROLLER, labels=labels))
 
+    def delete(self, thing: Object) -> None:
+        """Raises ConflictError when it was written since it was read."""
+        self._check_leading()
+        with self._looking_again(thing.kind, thing.name):
+            self._objects.delete(
+                thing.kind, thing.name, manager=writers.CONTROLLER, resource_version=thing.resource_version
+            )
+        if self._view is not None and thing.kind in KINDS:
+            self._view.drop(thing.kind, thing.name)
+
     def put_status(self, thing: Object, status: Json) -> Object:
         """Make `status` the whole status of `thing`, and note which generation of the spec it speaks of (`kubectl wait`
         asks). Raises ConflictError when it was written since it was read."""

@@ -8,27 +8,33 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from skerry.adapters.objects.protocol import Json, Object
-from skerry.controller import condition_json, signatures
+from skerry.controller import condition_json, fleet_counts, signatures
 from skerry.controller.store import Store
 from skerry.core import conditions, errors, label_backlog, liveness, membership, privacy, specs
 
-_STAMPED = ("EdgeModel", "ModelVersion", "ModelRollout", "TrainingRun")
+_STAMPED = ("EdgeFleet", "EdgeModel", "ModelVersion", "ModelRollout", "TrainingRun")
 
 
 def step(
     store: Store,
+    counts: fleet_counts.FleetCounts,
     *,
     now_ms: int,
+    mono_ms: int,
     trust: signatures.TrustStatus | None = None,
     labels: Mapping[str, label_backlog.Standing] | None = None,
 ) -> None:
-    """One look at everything. `trust`: of the model repository, once somebody looked; `labels`: by model, of those
-    whose curator tells how far they are; None: nobody knows."""
-    nodes, fleets = _nodes(store), set[str]()
-    for thing in store.list("EdgeFleet"):
-        written = store.put_status(thing, fleet_status(thing, nodes, now_ms=now_ms))
-        if not condition_json.has(written.status, "Ready", "False", "Invalid"):
+    """One look at everything. `counts`: when which fleet's were written; `mono_ms`: a monotonic clock. `trust`: of the
+    model repository, once somebody looked; `labels`: by model, of those whose curator tells how far they are; None:
+    nobody knows."""
+    nodes, fleets, listed = _nodes(store), set[str](), store.list("EdgeFleet")
+    for thing in listed:
+        status = fleet_status(thing, nodes, now_ms=now_ms)
+        if counts.is_due(thing, status, mono_ms):
+            store.put_status(thing, status)
+        if not condition_json.has(status, "Ready", "False", "Invalid"):
             fleets.add(thing.name)
+    counts.keep({thing.name for thing in listed})
     for thing in store.list("EdgeModel"):
         status = trusted(model_status(thing, fleets, now_ms=now_ms), trust, now_ms)
         status = permitted(status, thing, now_ms=now_ms)

@@ -49,6 +49,13 @@ CREATORS: dict[str, frozenset[str]] = {
 }
 
 
+# Who may delete an object of a kind besides people: the controller what has ended and is beyond what is kept.
+DELETERS: dict[str, frozenset[str]] = {
+    "ModelRollout": frozenset({OPERATOR, CONTROLLER}),
+    "TrainingRun": frozenset({OPERATOR, CONTROLLER}),
+}
+
+
 def writer_of(kind: str, path: str) -> str:
     """The one manager of `path` (like `spec.assignments`). Raises InputError for an unknown kind or field."""
     while True:
@@ -73,6 +80,13 @@ def check_create(kind: str, manager: str) -> None:
         raise errors.InputError(f"unknown kind {kind!r}: known are {', '.join(sorted(CREATORS))}")
     if manager not in CREATORS[kind]:
         raise errors.RejectedError(f"{manager} may not create a {kind}: {' or '.join(sorted(CREATORS[kind]))} does")
+
+
+def check_delete(kind: str, manager: str) -> None:
+    """Raise RejectedError unless `manager` may delete objects of `kind`."""
+    allowed = DELETERS.get(kind, frozenset({OPERATOR}))
+    if manager not in allowed:
+        raise errors.RejectedError(f"{manager} may not delete a {kind}: {' or '.join(sorted(allowed))} does")
 
 
 def _touched(kind: str, patch: Mapping[str, Any]) -> Iterator[str]:

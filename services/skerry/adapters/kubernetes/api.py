@@ -43,8 +43,11 @@ class Api:
         """A JSON merge patch (RFC 7386)."""
         return self._json("PATCH", path, query=query, body=body, content_type=MERGE_PATCH)
 
-    def delete(self, path: str, query: Mapping[str, str] | None = None) -> None:
-        self._json("DELETE", path, query=query)
+    def delete(
+        self, path: str, query: Mapping[str, str] | None = None, *, body: Mapping[str, Any] | None = None
+    ) -> None:
+        """`body`: DeleteOptions, with preconditions. Raises ConflictError where one does not hold."""
+        self._json("DELETE", path, query=query, body=body)
 
     def text(self, path: str, query: Mapping[str, str], max_bytes: int) -> bytes:
         """What is no JSON (a pod's log): its first `max_bytes`."""

@@ -76,9 +76,13 @@ class KubernetesObjects:
             raise
         return thing
 
-    def delete(self, kind: str, name: str) -> None:
+    def delete(
+        self, kind: str, name: str, *, manager: str = writers.OPERATOR, resource_version: int | None = None
+    ) -> None:
+        writers.check_delete(kind, manager)
+        body = None if resource_version is None else {"preconditions": {"resourceVersion": str(resource_version)}}
         try:
-            self._api.delete(self._path(kind, name))
+            self._api.delete(self._path(kind, name), body=body)
         except errors.NotFoundError as exc:
             raise errors.NotFoundError(f"there is no {kind} {name}") from exc
         finally:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from skerry.adapters.objects import copies, rules
 from skerry.adapters.objects.protocol import Change, Json, Object
-from skerry.core import errors
+from skerry.core import errors, writers
 
 
 class MemoryObjects:
@@ -55,9 +55,13 @@ class MemoryObjects:
             changed = rules.patched(thing, manager, spec, status, resource_version)
             return copies.of(thing) if changed is thing else self._store(changed, deleted=False)
 
-    def delete(self, kind: str, name: str) -> None:
+    def delete(
+        self, kind: str, name: str, *, manager: str = writers.OPERATOR, resource_version: int | None = None
+    ) -> None:
         with self._changed:
-            self._store(self._living(kind, name), deleted=True)
+            thing = self._living(kind, name)
+            rules.check_delete(thing, manager, resource_version)
+            self._store(thing, deleted=True)
 
     def restore(self, thing: Object) -> None:
         with self._changed:

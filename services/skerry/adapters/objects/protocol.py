@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from skerry.core import writers
+
 Json = dict[str, Any]
 
 
@@ -60,7 +62,9 @@ class Objects(Protocol):
         """JSON merge patch (RFC 7386) of spec and/or status. A patch that changes nothing writes nothing."""
         ...
 
-    def delete(self, kind: str, name: str) -> None: ...
+    def delete(
+        self, kind: str, name: str, *, manager: str = writers.OPERATOR, resource_version: int | None = None
+    ) -> None: ...
 
     def changes(self, since: int, *, timeout_s: float, kinds: Sequence[str] = ()) -> tuple[Sequence[Change], int]:
         """Changes after resource version `since` (0: everything that exists), waiting up to `timeout_s` for one.

@@ -58,6 +58,13 @@ def patched(
     return changed
 
 
+def check_delete(thing: Object, manager: str, resource_version: int | None) -> None:
+    """Raises ConflictError where it was written since, RejectedError where another deletes such objects."""
+    writers.check_delete(thing.kind, manager)
+    if resource_version is not None and resource_version != thing.resource_version:
+        raise errors.ConflictError(f"{thing.kind} {thing.name} was written meanwhile: it is not deleted")
+
+
 def restored(thing: Object, uid: str) -> Object:
     """An object out of a backup, as a store may take it. Raises InputError: unknown kind, bad name, too large."""
     if thing.kind not in writers.CREATORS:

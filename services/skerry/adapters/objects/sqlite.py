@@ -16,7 +16,7 @@ from pathlib import Path
 
 from skerry.adapters.objects import rules
 from skerry.adapters.objects.protocol import Change, Json, Object
-from skerry.core import errors
+from skerry.core import errors, writers
 
 _POLL_S = 0.05
 _BUSY_S = 10.0
@@ -78,9 +78,13 @@ class SqliteObjects:
             changed = rules.patched(thing, manager, spec, status, resource_version)
             return thing if changed is thing else _store(connection, changed, deleted=False)
 
-    def delete(self, kind: str, name: str) -> None:
+    def delete(
+        self, kind: str, name: str, *, manager: str = writers.OPERATOR, resource_version: int | None = None
+    ) -> None:
         with self._transaction() as connection:
-            stored = _store(connection, _living(connection, kind, name), deleted=True)
+            thing = _living(connection, kind, name)
+            rules.check_delete(thing, manager, resource_version)
+            stored = _store(connection, thing, deleted=True)
             connection.execute(
                 "DELETE FROM objects WHERE deleted AND resource_version < ?", (stored.resource_version - _TOMBSTONES,)
             )
