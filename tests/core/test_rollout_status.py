@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rollout_scenes.stage import begun, canary, canary_runs_it, status, until
+from rollout_world import World
 
 from skerry.core import errors, rollout
 from skerry.core.rollout.status import Permit
@@ -74,3 +75,16 @@ def test_anything_is_read_or_refused(value: Any) -> None:
     except errors.InputError:
         return
     assert rollout.from_json("r", rollout.to_json(found)) == found
+
+
+def test_what_settling_forgets_is_no_write_of_its_own() -> None:
+    """Nodes that enrol are given the stable version: the model's status is written with each round of permits alone."""
+    world = World(6)
+    for agent in world.agents.values():
+        agent.active = None
+    written = set[str]()
+    for _ in range(200):
+        world.run(1000)
+        written.add(world.catch_up)
+    assert all(agent.active is not None for agent in world.agents.values())
+    assert len(written) <= len(world.agents) + 1

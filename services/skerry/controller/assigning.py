@@ -8,11 +8,12 @@ gives it.
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from skerry.adapters.lease import epochs
 from skerry.adapters.telemetry import logs
 from skerry.controller.store import LeadershipLostError, Store
-from skerry.core import errors, specs
+from skerry.core import errors, rollout, specs
 
 log = logs.logger("controller")
 
@@ -64,12 +65,11 @@ class Assigning:
                 return
             if (later := max(epochs.named_by(thing), default=0)) > epoch:
                 raise LeadershipLostError(f"EdgeNode {node} was written by a leader of epoch {later}, ours is {epoch}")
-            if specs.parse_node(node, thing.spec, {}).assignment(model) != held:
+            found = specs.parse_node(node, thing.spec, thing.status)
+            if found.assignment(model) != held:
                 log.info("node_read_again", node=node)
                 return
-            kept = [entry for entry in thing.spec.get("assignments", []) if entry.get("model") != model]
-            mine = [] if wanted is None else [specs.assignment_json(wanted)]
-            entries = sorted([*kept, *mine], key=lambda entry: str(entry["model"]))
+            entries = [specs.assignment_json(one) for one in _assigned(found, model, wanted)]
             try:
                 self._store.put_spec(thing, {"assignments": entries})
                 return
@@ -77,6 +77,24 @@ class Assigning:
                 if attempt == _TRIES - 1 or self._is_over():
                     log.info("node_read_again", node=node)
                     return
+
+
+def _assigned(node: specs.EdgeNode, model: str, wanted: specs.Assignment | None) -> list[specs.Assignment]:
+    """All that the node shall be assigned. Permits of other models that are over go with the same write, so that a node
+    of many models keeps few; but the newest leader's stays, which a deposed one is known by."""
+    given = [one for one in node.assignments if one.model != model] + ([] if wanted is None else [wanted])
+    newest = max((one.lease.epoch for one in given if one.lease), default=0)
+    over = [
+        one for one in given if one is not wanted and one.lease and rollout.is_over(one.lease, node.report(one.model))
+    ]
+    if not any(one.lease and one.lease.epoch == newest for one in given if one not in over):
+        over = [one for one in over if one.lease and one.lease.epoch < newest]
+    kept = (replace(one, permit=None, lease=None) if one in over else one for one in given)
+    return sorted(kept, key=lambda one: one.model)
+
+
+def _is_over(given: specs.Assignment, node: specs.EdgeNode) -> bool:
+    return given.lease is not None and rollout.is_over(given.lease, node.report(given.model))
 
 
 def _turn(held: specs.Assignment | None, wanted: specs.Assignment | None) -> int:

@@ -236,7 +236,7 @@ class Rollouts:
             log.info("settled", model=model.name, reason=event.reason, message=event.message, node=event.node)
         is_done = self._assigning.write(model.name, inventory.nodes, settlement.assignments, epoch)
         asks = any(_asks(node, node.report(model.name)) for node in inventory.nodes)
-        return not is_done or asks or bool(settlement.settled.permits)
+        return not is_done or asks or settlement.waits
 
 
 def _asks(node: specs.EdgeNode, report: specs.ModelReport) -> bool:

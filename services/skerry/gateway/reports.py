@@ -15,6 +15,7 @@ from skerry.proto import edge_pb2, fleet_pb2
 MAX_MODELS = 256
 MAX_TEXT_CHARS = 256
 MAX_REASON_CHARS = 1000
+_REASONS_CHARS, _LEAST_REASON_CHARS = 1_500, 75  # of all of a node's models together; of each in any case
 _STATES = {
     fleet_pb2.FETCHING: TargetState.FETCHING,
     fleet_pb2.STAGED: TargetState.STAGED,
@@ -96,6 +97,7 @@ def status(report: fleet_pb2.NodeReport, erased_up_to: int = 0) -> dict[str, Any
     """EdgeNode.status as the report says it, but for `lastSeenUnixMs`. `erased_up_to`: the highest number of an erasure
     that any node was told of; more than that cannot have been carried out."""
     runtime = report.runtime
+    reason_chars = min(MAX_REASON_CHARS, max(_LEAST_REASON_CHARS, _REASONS_CHARS // max(1, len(report.models))))
     return {
         "connected": True,
         "agentVersion": report.agent_version,
@@ -109,7 +111,7 @@ def status(report: fleet_pb2.NodeReport, erased_up_to: int = 0) -> dict[str, Any
             "maxIrVersion": runtime.max_ir_version,
             "maxOpset": runtime.max_opset,
         },
-        "models": [_model(model) for model in sorted(report.models, key=lambda one: one.model)],
+        "models": [_model(model, reason_chars) for model in sorted(report.models, key=lambda one: one.model)],
         "warnings": [_warning(warning) for warning in report.warnings] or None,
     }
 
@@ -124,7 +126,7 @@ def _warning(warning: edge_pb2.Warning) -> dict[str, Any]:
     }
 
 
-def _model(model: fleet_pb2.ModelReport) -> dict[str, Any]:
+def _model(model: fleet_pb2.ModelReport, reason_chars: int) -> dict[str, Any]:
     return {
         "model": model.model,
         "digest": model.digest,
@@ -133,7 +135,7 @@ def _model(model: fleet_pb2.ModelReport) -> dict[str, Any]:
         "targetRollout": model.target_rollout,
         "targetAttempt": model.target_attempt,
         "targetState": _STATES.get(model.target_state, TargetState.NONE).value,
-        "reason": model.reason[:MAX_REASON_CHARS],
+        "reason": model.reason[:reason_chars],
         "highestPermit": model.highest_permit,
         "permitRequest": model.permit_request,
         "lastKnownGood": model.last_known_good,

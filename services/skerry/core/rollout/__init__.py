@@ -10,6 +10,7 @@ No I/O, clock or randomness: what is written where, and in which order, is said 
 
 from skerry.core.rollout.case import Case, Event, Plan, Question
 from skerry.core.rollout.elapsed import Elapsed
+from skerry.core.rollout.permits import is_over
 from skerry.core.rollout.planner import active, plan, question, superseded_by
 from skerry.core.rollout.settling import Settled, Settlement, settle, settled_from_json, settled_to_json
 from skerry.core.rollout.status import Permit, Status
@@ -27,6 +28,7 @@ __all__ = [
     "Status",
     "active",
     "from_json",
+    "is_over",
     "plan",
     "question",
     "settle",

@@ -164,6 +164,11 @@ def resolved(lease: specs.Lease, report: specs.ModelReport) -> bool:
     return report.target_state != specs.TargetState.STAGED or report.permit_request != lease.request
 
 
+def is_over(lease: specs.Lease, report: specs.ModelReport) -> bool:
+    """Was it used, and is the swap over? Then the node's own ledger says all that is left to know of it."""
+    return report.highest_permit >= lease.number and resolved(lease, report)
+
+
 def _serves_nothing(model: str, node: specs.EdgeNode, moment: Moment) -> bool:
     """A node that serves nothing although it once did. One that never had a version is not down because of us."""
     report = node.report(model)

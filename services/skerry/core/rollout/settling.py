@@ -25,12 +25,14 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """To be written in this order: `settled` (EdgeModel.status.catchUp, against its resourceVersion), `assignments`."""
+    """To be written in this order: `settled` (EdgeModel.status.catchUp, against its resourceVersion), `assignments`.
+    `waits`: a permit is remembered that its node was not seen with."""
 
     settled: Settled
     assignments: Mapping[str, specs.Assignment | None] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
     stale: bool = False
+    waits: bool = False
 
 
 def settle(
@@ -64,7 +66,9 @@ def settle(
         moment=Moment(now_ms, epoch, 1000 * fleet.offline_after_s, elapsed),
     )
     after = Settled(granted.permits, granted.permit_number, epoch)
-    return Settlement(after, granted.assignments, granted.events)
+    if not granted.events and epoch == settled.epoch:
+        after = settled  # a permit that its node was seen with is forgotten with the next one that is given
+    return Settlement(after, granted.assignments, granted.events, waits=bool(granted.permits))
 
 
 def settled_to_json(settled: Settled) -> dict[str, Any]:
