@@ -3,7 +3,8 @@
 With an identity it is TLS with the node's certificate; when that was renewed, the next stream opens another channel.
 
 Only skerry's errors come out. A link that went silent is found by a ping a minute, an interval that gRPC servers take
-without complaint while a stream is open.
+without complaint while a stream is open. An attempt to connect may last `_CONNECT_S`: a gateway that thousands come
+back to at once needs some seconds for the handshake, and over a link that was cut the system asks again in that time.
 """
 
 import asyncio
@@ -19,13 +20,13 @@ from skerry.proto import fleet_pb2
 
 _MAX_MESSAGE_BYTES = 8 << 20
 _UPLOAD_TIMEOUT_S = 30.0
+_CONNECT_S = 10.0  # as long as a gateway waits for a handshake
 _GRACE_S = 5.0  # what runs on a channel that is given up may end by itself
 _SLOWEST_BYTES_PER_S = 4096  # a link of 64 kbit/s that the rest of the node uses too still gets a whole request through
-_OPTIONS = (
+_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
     ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2_000),  # our own back-off decides; the channel must be ready when it ends
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -72,10 +73,11 @@ class Identity(Protocol):
 
 
 class GatewayClient:
-    """`address` is the gateway's `host:port`. `identity` None: in clear."""
+    """`address` is the gateway's `host:port`. `identity` None: in clear. `connect_s`: how long one attempt to connect
+    may last, handshakes included."""
 
-    def __init__(self, address: str, identity: Identity | None = None) -> None:
-        self._address, self._identity = address, identity
+    def __init__(self, address: str, identity: Identity | None = None, *, connect_s: float = _CONNECT_S) -> None:
+        self._address, self._identity, self._connect_ms = address, identity, int(1000 * connect_s)
         self._channel: grpc.aio.Channel | None = None
         self._retired: set[asyncio.Task[None]] = set()
 
@@ -91,7 +93,8 @@ class GatewayClient:
         """Raises UnavailableError while this node may not connect."""
         if self._channel is not None:
             return
-        options = [*_OPTIONS, *proxies.grpc_options(self._address)]
+        # In gRPC's core this option is the time that an attempt to connect gets, whatever its name says.
+        options = [*_OPTIONS, ("grpc.min_reconnect_backoff_ms", self._connect_ms), *proxies.grpc_options(self._address)]
         if self._identity is None:
             self._channel = grpc.aio.insecure_channel(self._address, options)
         else:

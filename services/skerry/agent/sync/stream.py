@@ -63,6 +63,7 @@ class SyncLoop:
     async def run(self) -> None:
         """Keep a stream open until cancelled."""
         while True:
+            begun_s = asyncio.get_running_loop().time()
             try:
                 async with self._connect() as stream:
                     await self._both_ways(stream)
@@ -73,9 +74,17 @@ class SyncLoop:
             except (errors.UnavailableError, errors.InputError) as exc:
                 if self.is_connected or self._failures == 0:
                     log.warning("gateway_lost", message=str(exc))
-            self.is_connected = False
-            await self._rest(backoff.delay_s(self._failures, base_s=self._base_s, cap_s=self._cap_s, u=self._draw()))
+            was_connected, self.is_connected = self.is_connected, False
+            spent_s = 0.0 if was_connected else asyncio.get_running_loop().time() - begun_s
+            await self._rest(self._pause_s(spent_s))
             self._failures += 1
+
+    def _pause_s(self, spent_s: float) -> float:
+        """Before the next attempt. What a failed one took counts: who waited ten seconds for an answer waits no more,
+        but for the shortest pause, so that the time to return after a cut does not add up."""
+        u = self._draw()
+        delay_s = backoff.delay_s(self._failures, base_s=self._base_s, cap_s=self._cap_s, u=u) - spent_s
+        return max(delay_s, backoff.delay_s(0, base_s=self._base_s, cap_s=self._cap_s, u=u))
 
     async def _leave_name(self, exc: errors.ConflictError) -> None:
         """Wait, longer each time: to ask again at once would only disturb the one that holds it."""
