@@ -2,6 +2,9 @@
 
 Of each node one write at a time, and then its newest word; of all nodes few at once, for the threads would only wait
 for one another's lock. A node that says more than can be written is never held back: words in between are lost.
+
+A goodbye is written only where the object still says what this gateway wrote last, and only if nobody writes it
+meanwhile: a node that has said hello to another gateway stays connected, whatever the clocks of the two say.
 """
 
 import asyncio
@@ -17,6 +20,7 @@ from skerry.core.liveness import HEARTBEAT_S
 from skerry.gateway import desired, metrics
 
 _MAX_WRITERS = 4
+_GOODBYE_TRIES = 5  # each after somebody else wrote the object meanwhile
 
 _log = logs.logger("gateway")
 
@@ -60,6 +64,7 @@ class StatusWriter:
         self._objects, self._view, self._instruments, self._enrols = objects, view, instruments, enrols
         self._mark_ms = 1000 * heartbeat_s
         self._marks = {} if heartbeat_s == HEARTBEAT_S else {"markSeconds": heartbeat_s}
+        self._last_words: dict[str, int] = {}  # the `lastSeenUnixMs` that was written last of a node with a stream here
         self._waiting: dict[str, tuple[StatusSource, _Word]] = {}
         self._writing: dict[str, asyncio.Task[None]] = {}
         self._writers = asyncio.Semaphore(_MAX_WRITERS)
@@ -114,16 +119,31 @@ class StatusWriter:
         node, status = source.node, dict(word.status)
         written = await asyncio.to_thread(self._put, node, status, self._view.written_status(node) is None)
         source.written_unix_ms, source.has_failed = status["lastSeenUnixMs"], False
+        self._last_words[node] = source.written_unix_ms
         self._view.remember_status(node, status, said=word.said, written=written)
         self._instruments.status_writes.add()
 
     async def _put_disconnected(self, source: StatusSource) -> None:
-        known = self._view.written_status(source.node)
-        if known is not None and known.last_seen_ms > source.written_unix_ms > 0:
-            return  # another gateway has heard of it since
-        if known is not None and known.holder.boot_id not in (source.boot_id, ""):
-            return  # another process holds the name by now
-        await asyncio.to_thread(self._put, source.node, dict(_DISCONNECTED.status), False)
+        written_ms = self._last_words.pop(source.node, None)
+        if written_ms is not None:  # else nothing was written that a goodbye would end
+            await asyncio.to_thread(self._put_goodbye, source.node, source.boot_id, written_ms)
+
+    def _put_goodbye(self, node: str, boot_id: str, written_ms: int) -> None:
+        for _ in range(_GOODBYE_TRIES):
+            try:
+                thing = self._objects.get("EdgeNode", node)
+            except errors.NotFoundError:
+                return  # somebody deleted it
+            if (thing.status.get("lastSeenUnixMs"), thing.status.get("bootId")) != (written_ms, boot_id):
+                return  # another gateway, or another process of this name, has said hello since
+            with contextlib.suppress(errors.ConflictError):
+                status = dict(_DISCONNECTED.status)
+                version = thing.resource_version
+                self._objects.patch("EdgeNode", node, manager=writers.GATEWAY, status=status, resource_version=version)
+                return
+        raise errors.ConflictError(
+            f"EdgeNode {node} is not written as disconnected: others changed it {_GOODBYE_TRIES} times meanwhile"
+        )
 
     def _put(self, node: str, status: dict[str, Any], create: bool) -> Object | None:
         """The object as it is then; None when there is none of that name, and none may be made."""
