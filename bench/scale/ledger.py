@@ -2,7 +2,8 @@
 ran which version. Pure.
 
 An entry is one JSON line: `at_s` (monotonic, one machine), `node`, `what`, and what belongs to it. `permit`: a permit
-was seen first; `begin` and `end`: of a swap; `up` and `down`: of the stream to the gateway.
+was seen first; `begin` and `end`: of a swap; `up` and `down`: of the stream to a gateway, whose place in the list of
+gateways is the `number` of `up`.
 """
 
 import json
@@ -86,13 +87,14 @@ def swaps(entries: Sequence[Entry]) -> int:
     return sum(entry.what == BEGIN for entry in entries)
 
 
-def all_up_after_s(entries: Sequence[Entry], nodes: int, since_s: float) -> float | None:
-    """How long after a moment every node had its stream again; None: not in what was written down."""
+def all_up_after_s(entries: Sequence[Entry], nodes: int, since_s: float, *, not_on: int | None = None) -> float | None:
+    """How long after a moment every node had its stream again; None: not in what was written down. `not_on`: a gateway
+    that is gone: a stream to it counts for nothing, for a node writes down late that it lost one."""
     up: set[str] = set()
     for entry in entries:
-        if entry.what == UP:
+        if entry.what == UP and entry.number != not_on:
             up.add(entry.node)
-        elif entry.what == DOWN:
+        elif entry.what in (UP, DOWN):
             up.discard(entry.node)
         if entry.at_s >= since_s and len(up) == nodes:
             return entry.at_s - since_s

@@ -111,11 +111,11 @@ class Play:
         digest, rollout = self._release(scale)
         self._until(lambda: self._on(digest) >= self.fleet.count // 4, "a quarter of the nodes runs it")
         killed_s = self._kill(GATEWAYS[1])
-        self._all_connected(killed_s)
+        self._until(lambda: self._connected_to(0) == self.fleet.count, "every node is connected to the other gateway")
         self.plane.restart(GATEWAYS[1])
         self.meter.begin_of(GATEWAYS[1], self.plane.pids()[GATEWAYS[1]])
         figures = self._ended(rollout, digest, "Succeeded")
-        back_s = ledger.all_up_after_s(self.fleet.entries(), self.fleet.count, killed_s)
+        back_s = ledger.all_up_after_s(self.fleet.entries(), self.fleet.count, killed_s, not_on=1)
         return figures | {"all_on_the_other_gateway_s": None if back_s is None else round(back_s, 1)}
 
     def controller_killed(self, scale: float) -> Figures:
@@ -144,7 +144,7 @@ class Play:
         time.sleep(seconds)
         joined_s = time.monotonic()
         self.fleet.tell("join")
-        self._all_connected(joined_s)
+        self._all_connected()
         back_s = ledger.all_up_after_s(self.fleet.entries(), self.fleet.count, joined_s)
         return {"all_back_s": None if back_s is None else round(back_s, 1)}
 
@@ -204,7 +204,10 @@ class Play:
         ]
         return f"{status.get('phase')} wave {status.get('wave')}; {'; '.join(said)}"
 
-    def _all_connected(self, since_s: float | None = None) -> None:
+    def _connected_to(self, gateway: int) -> int:
+        return int(self.fleet.tell("status")["connected_to"].get(str(gateway), 0))
+
+    def _all_connected(self) -> None:
         self._until(lambda: self.fleet.tell("status")["connected"] == self.fleet.count, "all nodes are connected")
 
     def _until(self, is_so: Callable[[], bool], what: str, words: Callable[[], str] = lambda: "") -> None:

@@ -79,6 +79,11 @@ class Agent:
             self._clients[self._at] = gateway_client.GatewayClient(self._world.gateways[self._at], self._identity)
         return self._clients[self._at]
 
+    @property
+    def gateway(self) -> int | None:
+        """The one that it is connected to, by its place in the list."""
+        return self._at if self._is_up else None
+
     async def run(self) -> None:
         await asyncio.sleep(self._world.draw.random() * self._world.beat_s)
         await self.loop.run()
@@ -108,7 +113,7 @@ class Agent:
     def _came_up(self) -> None:
         if not self._is_up:
             self._is_up = True
-            self._note(ledger.UP)
+            self._note(ledger.UP, self._at)
 
     def report(self, now_s: float) -> fleet_pb2.NodeReport:
         self._sequence += 1

@@ -11,6 +11,7 @@ import random
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,6 +91,7 @@ class Simulation:
         agents, counts = self._agents, self._counts
         return {
             "connected": sum(agent.loop.is_connected for agent in agents),
+            "connected_to": dict(Counter(str(agent.gateway) for agent in agents if agent.gateway is not None)),
             "serving": sim_agent.serving(agents),
             "failed_downloads": sum(agent.failed_downloads for agent in agents),
             "enrolled": counts.enrolled,

@@ -52,6 +52,14 @@ def test_all_are_back_when_the_last_stream_is_up_again() -> None:
     assert ledger.all_up_after_s([*up, *cut, *back[:1]], 2, 11) is None
 
 
+def test_a_stream_to_a_gateway_that_was_killed_counts_for_nothing() -> None:
+    up = [Entry(1, "a", UP, 0), Entry(2, "b", UP, 1)]
+    swapping = [Entry(10.1, "a", BEGIN, 1, A)]  # an entry before the node writes down that its stream is gone
+    moved = [Entry(12, "b", DOWN), Entry(15, "b", UP, 0)]
+    assert ledger.all_up_after_s([*up, *swapping, *moved], 2, 10, not_on=1) == 5
+    assert ledger.all_up_after_s([*up, *swapping], 2, 10, not_on=1) is None
+
+
 def test_a_ledger_is_read_but_for_the_line_that_is_being_written(tmp_path: Path) -> None:
     first, second = Entry(2, "a", BEGIN, 3, A), Entry(1, "b", UP)
     (tmp_path / "one").write_text(first.to_line() + first.to_line()[:9])
