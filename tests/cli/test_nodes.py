@@ -110,6 +110,14 @@ def test_a_cordoned_node_is_shown_as_one(system: StillSystem) -> None:
     assert system.objects.get("EdgeNode", "edge-1").spec["cordoned"] is False
 
 
+def test_a_second_cordon_says_that_nothing_changed(system: StillSystem) -> None:
+    assert "nothing changed" in system.good("nodes", "cordon", "edge-1", "--off")
+    assert "nothing changed" not in system.good("nodes", "cordon", "edge-1")
+    assert "nothing changed" in system.good("nodes", "cordon", "edge-1")
+    assert system.objects.get("EdgeNode", "edge-1").spec["cordoned"] is True
+    assert "nothing changed" not in system.good("nodes", "cordon", "edge-1", "--off")
+
+
 def test_a_node_that_nobody_knows_is_named(system: StillSystem) -> None:
     assert "ghost" in system.bad(2, "nodes", "revoke", "ghost")
 

@@ -154,3 +154,15 @@ def test_a_state_folder_that_keeps_its_data_itself_is_not_moved_by_an_option(tmp
     (tmp_path / "objects.db").touch()
     with pytest.raises(errors.RejectedError, match="keeps its data in itself"):
         Layout.found(tmp_path, "s3://other")
+
+
+@pytest.mark.parametrize("wrong", ["foo", "ftp://host/prefix", "file:relative"])
+def test_a_storage_that_is_none_is_refused_before_the_folder_remembers_it(tmp_path: Path, wrong: str) -> None:
+    state = tmp_path / "state"
+    command = [sys.executable, "-m", "skerry.cli.main", "up", "--state", str(state), "--storage", wrong]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2, refused.stderr
+    assert "storage" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not state.exists()
+    assert Layout.found(state, "s3://bucket/site").storage == "s3://bucket/site"

@@ -140,8 +140,18 @@ def cordon(name: str, off: bool, state: Path) -> None:
     """Give NAME no new version."""
     from skerry.core import intents
 
-    _change(state, name, lambda known: intents.cordon(known, on=not off))
-    output.say(f"node {name} {'takes new versions again' if off else 'gets no new version'}")
+    was_on = False
+
+    def decide(known: intents.Known) -> intents.Patch:
+        nonlocal was_on
+        was_on = bool(known.spec.get("cordoned", False))
+        return intents.cordon(known, on=not off)
+
+    _change(state, name, decide)
+    if was_on is not off:
+        output.say(f"nothing changed: node {name} {'takes new versions' if off else 'gets no new version'} already")
+    else:
+        output.say(f"node {name} {'takes new versions again' if off else 'gets no new version'}")
 
 
 @nodes.group()

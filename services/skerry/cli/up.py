@@ -42,6 +42,10 @@ def up(state: Path, nodes: int, transport: str, storage: str, foreground: bool) 
     other variables of AWS's own tools.
     """
     layout = Layout.found(state.absolute(), storage)
+    if storage:
+        from skerry.adapters import blobs
+
+        blobs.open_shared(layout.blobs_url)  # before the folder remembers it
     layout.make()
     command = [sys.executable, "-m", "skerry.cli.system.supervisor_main", str(layout.root), str(nodes), transport]
     if foreground:
