@@ -166,3 +166,18 @@ def test_a_storage_that_is_none_is_refused_before_the_folder_remembers_it(tmp_pa
     assert "Traceback" not in refused.stderr
     assert not state.exists()
     assert Layout.found(state, "s3://bucket/site").storage == "s3://bucket/site"
+
+
+def test_a_second_supervisor_leaves_what_finds_the_first(tmp_path: Path) -> None:
+    first = supervisor.System(Layout(tmp_path), ["edge-1"])
+    first._take_folder()
+    kept = [tmp_path / name for name in ("system.json", "processes.json", "supervisor.json")]
+    for path in kept:
+        path.write_text("{}")
+    command = [sys.executable, "-m", "skerry.cli.system.supervisor_main", str(tmp_path), "1", "h2"]
+    second = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert second.returncode == 4
+    assert "runs on" in second.stderr
+    assert all(path.exists() for path in kept)
+    first.stop()
+    assert [path.name for path in kept if path.exists()] == ["supervisor.json"]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from skerry.adapters import blobs, files
+from skerry.cli import system_file
 from skerry.cli.system import ownership, process_specs
 from skerry.cli.system.layout import Layout
 from skerry.cli.system.process import Process, wait_ready
@@ -77,6 +78,8 @@ class System:
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
+            os.close(self._lock_file)
+            self._lock_file = None
             raise errors.RejectedError(
                 f"a skerry system runs on {self.layout.root} already: "
                 "`skerry down` stops it, --state names another folder"
@@ -144,8 +147,9 @@ class System:
             for process in running:
                 process.stop(max(0.0, end - time.monotonic()))
         self.processes.clear()
-        self.owned.unlink(missing_ok=True)
-        if self._lock_file is not None:
+        if self._lock_file is not None:  # without it these files are of the system that runs here
+            self.owned.unlink(missing_ok=True)
+            system_file.path(self.layout.root).unlink(missing_ok=True)
             os.close(self._lock_file)
             self._lock_file = None
 

@@ -42,8 +42,6 @@ def main(root: Path, nodes: int, transport: str) -> int:
     except errors.SkerryError as exc:
         sys.stderr.write(f"{exc}\n")
         return 4
-    finally:
-        system_file.path(layout.root).unlink(missing_ok=True)
     return 0
 
 
