@@ -91,7 +91,7 @@ def test_a_watch_that_ends_in_trouble_begins_with_a_list(
     soon(lambda: twin.watches == watches + 2)
     twin.create(path, {"metadata": {"name": "north"}})
     soon(lambda: seen == ["list", "list", "north"])
-    twin.delete(path, "north")
+    twin.delete(path, "north", {})
     soon(lambda: seen[-1] == "-north")
     reflector.stop()
     api.close()

@@ -49,6 +49,12 @@ class Cache:
             fresh.reverse()
             return [replace(change, object=copies.of(change.object)) for change in fresh], max(since, self._step)
 
+    def is_news(self, kind: str, name: str, resource_version: int) -> bool:
+        """Whether that state of an object that is there would be taken in; of a write of our own the answer was."""
+        with self._changed:
+            known = self._entries.get((kind, name))
+            return known is None or resource_version > known.change.resource_version
+
     def put(self, thing: Object, *, deleted: bool = False) -> None:
         """Take in one state, unless a newer one is known."""
         with self._changed:
@@ -104,7 +110,7 @@ class Cache:
 
 @dataclass(frozen=True, slots=True)
 class KindSink:
-    """A reflector's sink for one kind."""
+    """A reflector's sink for one kind. What a watch brings of our own writes is neither parsed nor told again."""
 
     cache: Cache
     kind: str
@@ -114,7 +120,9 @@ class KindSink:
         self.cache.replace(self.kind, things, int(version), restored=restored)
 
     def put(self, manifest: Mapping[str, Any]) -> None:
-        self.cache.put(resources.parse(self.kind, manifest))
+        metadata = manifest["metadata"]
+        if self.cache.is_news(self.kind, metadata["name"], int(metadata["resourceVersion"])):
+            self.cache.put(resources.parse(self.kind, manifest))
 
     def remove(self, manifest: Mapping[str, Any]) -> None:
         self.cache.put(resources.parse(self.kind, manifest), deleted=True)
