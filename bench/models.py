@@ -60,11 +60,11 @@ def _make(folder: Path) -> None:
     torch.manual_seed(1)
     draw = np.random.default_rng(1)
     images = draw.random((BODIES, 1, 28, 28), dtype=np.float32)
-    _write(folder, "cnn", cnn.reference(10), images)
-    _write(folder, "rnn", rnn.tokens(2), draw.integers(0, 10_000, (BODIES, RNN_LENGTH), dtype=np.int64))
+    write(folder, "cnn", cnn.reference(10), images)
+    write(folder, "rnn", rnn.tokens(2), draw.integers(0, 10_000, (BODIES, RNN_LENGTH), dtype=np.int64))
 
 
-def _write(folder: Path, name: str, network: Any, inputs: NDArray[Any]) -> None:
+def write(folder: Path, name: str, network: Any, inputs: NDArray[Any]) -> None:
     from skerry.core import manifest, tensors
     from skerry.core.tasks import Classification
     from skerry.nets import export

@@ -68,7 +68,8 @@ class Fuzz:
             await _OPERATIONS[reader.number(len(_OPERATIONS))](peer, reader)
         await _turns(4)
         connection = peer.connection
-        assert len(connection._tail) <= frames.DEFAULT_FRAME_BYTES + frames.HEAD_BYTES + 24
+        largest = max(connection.limits.max_header_block_bytes, frames.DEFAULT_FRAME_BYTES)
+        assert len(connection._tail) <= largest + frames.HEAD_BYTES + 24
         assert len(connection.streams) <= _LIMITS.max_streams
         assert 0 <= connection.unsent_bytes <= _LIMITS.unsent_bytes + 8 * 16_384
         _check_written(bytes(socket.written))

@@ -18,7 +18,7 @@ def _wrap(answer: Callable[[Any], Any]) -> Any:
 
 async def _main() -> None:
     given = plain.arguments()
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=plain.OPTIONS)
     server.add_generic_rpc_handlers((plain.handlers(given, _wrap),))
     given.bind(server)
     await server.start()

@@ -17,7 +17,7 @@ def _wrap(answer: Callable[[Any], Any]) -> Any:
 
 def _main() -> None:
     given = plain.arguments()
-    server = grpc.server(ThreadPoolExecutor(_THREADS))
+    server = grpc.server(ThreadPoolExecutor(_THREADS), options=plain.OPTIONS)
     server.add_generic_rpc_handlers((plain.handlers(given, _wrap),))
     given.bind(server)
     server.start()

@@ -12,8 +12,9 @@ import onnxruntime
 
 from skerry.proto import open_inference_pb2 as pb
 
+OPTIONS = [("grpc.max_receive_message_length", 32 << 20)]  # as ours; theirs is 4 MiB
 SERVICE = "inference.GRPCInferenceService"
-_DTYPES = {"FP32": np.float32, "INT64": np.int64}
+_DTYPES = {"FP32": np.float32, "INT64": np.int64, "UINT8": np.uint8}
 
 
 @dataclass(frozen=True, slots=True)

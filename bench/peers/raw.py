@@ -12,7 +12,7 @@ from bench.peers import plain
 
 def _main() -> None:
     model, row, datatype, *sizes = sys.argv[1:]
-    dtype = {"FP32": np.float32, "INT64": np.int64}[datatype]
+    dtype = {"FP32": np.float32, "INT64": np.int64, "UINT8": np.uint8}[datatype]
     x = np.frombuffer(Path(row).read_bytes(), dtype).reshape(1, *map(int, sizes))
     run = plain.session(model).run
     print("ready", flush=True)

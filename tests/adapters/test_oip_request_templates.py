@@ -101,3 +101,26 @@ def test_what_is_remembered_is_bounded_and_holds_no_numbers() -> None:
     kept = [template for templates in decoder._known.values() for template in templates]
     assert len(kept) <= 256
     assert all(template.request.inputs[0].data.size == 0 for template in kept)
+
+
+@pytest.mark.parametrize("datatype", ["FP32", "UINT8", "INT64", "FP16"])
+def test_the_numbers_of_a_view_stay_where_they_are(datatype: str) -> None:
+    decoder = request_templates.Decoder()
+    sent = message(datatype=datatype, rows=700).SerializeToString()
+    decoder.decode(sent)
+    for shift in range(8):
+        memory = np.zeros(len(sent) + 64, np.uint8)
+        start = -(memory.ctypes.data + len(sent)) % 64 + shift  # from 0 on: its end is at an aligned address
+        memory[start : start + len(sent)] = np.frombuffer(sent, np.uint8)
+        request = decoder.recall(memoryview(memory)[start : start + len(sent)].toreadonly())
+        assert request is not None and _facts(request) == _facts(_plain(sent))
+        numbers = request.inputs[0].data
+        assert numbers.flags.aligned and not numbers.flags.writeable
+        assert np.shares_memory(numbers, memory) == (shift % numbers.itemsize == 0)
+
+
+def test_a_view_of_an_unknown_form_is_decoded_as_bytes_are() -> None:
+    decoder = request_templates.Decoder()
+    sent = message(rows=3).SerializeToString()
+    assert decoder.recall(memoryview(sent)) is None
+    assert _facts(decoder.decode(memoryview(sent))) == _facts(_plain(sent))

@@ -71,7 +71,7 @@ def test_a_larger_frame_size_of_the_peer_is_used() -> None:
 
 
 def test_the_peer_gets_its_window_back_in_large_steps() -> None:
-    talk = Talk(stream_window_bytes=1 << 20)
+    talk = Talk(stream_window_bytes=1 << 20, connection_window_bytes=1 << 20)
     talk.say(headers(1))
     answers = [frame for _ in range(60) for frame in talk.say(data(1, bytes(16_384), end=False))]
     granted = [frame for frame in answers if frame.kind == frames.WINDOW_UPDATE]

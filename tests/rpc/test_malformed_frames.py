@@ -35,7 +35,7 @@ def _frame(kind: int, stream_id: int, payload: bytes = b"", flags: int = 0) -> b
 
 
 _TABLE = [
-    ("a frame above 16384 bytes", _frame(frames.DATA, 1, bytes(16_385)), _SIZE),
+    ("a frame above the largest", frames.pack_head(frames.LARGE_FRAME_BYTES >> 8, 1, 0, 0, 1), _SIZE),
     ("an unknown kind of frame", _frame(77, 3, b"what"), "fine"),
     ("DATA on stream 0", data(0, b"x"), _PROTOCOL),
     ("DATA on an idle stream", data(5, b"x"), _PROTOCOL),

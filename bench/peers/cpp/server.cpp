@@ -22,8 +22,9 @@ class Service final : public inference::GRPCInferenceService::Service {
     const auto& input = request->inputs(0);
     const std::string& raw = request->raw_input_contents(0);
     const std::vector<int64_t> shape(input.shape().begin(), input.shape().end());
-    const auto type =
-        input.datatype() == "FP32" ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT : ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64;
+    const auto type = input.datatype() == "FP32"    ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT
+                      : input.datatype() == "UINT8" ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8
+                                                    : ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64;
     const Ort::Value logits = session_.run(raw.data(), raw.size(), shape, type);
     const auto information = logits.GetTensorTypeAndShapeInfo();
     reply->set_model_name(request->model_name());

@@ -200,9 +200,10 @@ def is_finite(data: NDArray[Any]) -> bool:
     if data.dtype.kind != "f":
         return True
     # A sum of squares is finite only if every number is, and takes half the time. One that overflows proves nothing.
-    if data.size <= _FEW and math.isfinite(np.vdot(data, data)):
-        return True
-    return bool(np.isfinite(data).all())
+    if data.size <= _FEW:
+        return math.isfinite(np.vdot(data, data)) or bool(np.isfinite(data).all())
+    # Both ends are finite only if all between are, and a NaN is both: no memory of the array's size is needed.
+    return math.isfinite(data.min()) and math.isfinite(data.max())
 
 
 def _first(wrong: NDArray[np.bool_], values: NDArray[Any]) -> str:

@@ -29,7 +29,8 @@ class Limits:
     stream_window_bytes: int = 64 << 10
     """Unread request bytes of a call, unless it announced a larger message."""
 
-    connection_window_bytes: int = 1 << 20
+    connection_window_bytes: int = 8 << 20
+    """Bytes of all its calls that may be on their way: each call's own window bounds what we hold."""
 
     unread_bytes: int = 256 << 20
     """Requests that came in parts and are incomplete or unread, of the whole process (announced sizes count)."""

@@ -110,7 +110,8 @@ class Kind(enum.Enum):
     RECEIVER = "receiver"  # def f(call) -> Receiver: BIDI for thousands of streams that are mostly silent
 
 
-BatchHandler = Callable[[Sequence[tuple[Call, bytes]]], None]
+Message = bytes | memoryview  # a view only where the method `takes_views`
+BatchHandler = Callable[[Sequence[tuple[Call, Any]]], None]  # the second is a Message
 AsyncHandler = Callable[..., Awaitable[Any]]
 ReceiverHandler = Callable[..., Receiver]
 Handler = BatchHandler | AsyncHandler | ReceiverHandler
@@ -122,11 +123,14 @@ Announced = Callable[[bytes, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """`announced` is asked about each large message when its length is known (not on grpcio, which reads it first)."""
+    """`announced` is asked about each large message when its length is known (not on grpcio, which reads it first).
+    `takes_views`: a large message may come as a read-only view, whose memory lives as long as the view does; without it
+    each is copied once more, to be `bytes`."""
 
     kind: Kind
     handler: Handler
     announced: Announced | None = None
+    takes_views: bool = False
 
 
 Methods = Mapping[str, Method]  # full path -> method

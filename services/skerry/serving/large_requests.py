@@ -1,6 +1,7 @@
 """Large requests are read on a thread of their own: millions of numbers or texts, one by one, would hold the loop.
 
-One at a time, and bounded in bytes, so that they hold no more memory than a few of them may.
+One at a time, and bounded in bytes, so that they hold no more memory than a few of them may. One whose form is known
+from an earlier one needs no reading: its numbers are used where they lie.
 """
 
 import asyncio
@@ -24,10 +25,14 @@ class LargeRequests:
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes, self._held_bytes = limit_bytes, 0
-        self._decoder = request_templates.Decoder()  # of the thread alone
+        self._decoder = request_templates.Decoder()  # learns on the thread alone
         self._thread: ThreadPoolExecutor | None = None
 
-    def read(self, data: bytes, done: Callable[[Read], None]) -> None:
+    def recall(self, data: bytes | memoryview) -> InferRequest | None:
+        """The request at once, when its form is known."""
+        return self._decoder.recall(data)
+
+    def read(self, data: bytes | memoryview, done: Callable[[Read], None]) -> None:
         """`done` is called with the request, or with why it is none; at once where too many wait."""
         if self._held_bytes and self._held_bytes + len(data) > self._limit_bytes:
             done(errors.OverloadedError(f"large requests of {self._held_bytes} bytes wait to be read: try again"))
@@ -38,7 +43,7 @@ class LargeRequests:
         reading = asyncio.get_running_loop().run_in_executor(self._thread, self._decode, data)
         reading.add_done_callback(partial(self._done, len(data), done))
 
-    def _decode(self, data: bytes) -> Read:
+    def _decode(self, data: bytes | memoryview) -> Read:
         return read(self._decoder, data)
 
     def _done(self, size_bytes: int, done: Callable[[Read], None], reading: "asyncio.Future[Read]") -> None:
@@ -47,7 +52,7 @@ class LargeRequests:
         done(reading.result() if bug is None else errors.IntegrityError("the server failed to read this request"))
 
 
-def read(decoder: request_templates.Decoder, data: bytes) -> Read:
+def read(decoder: request_templates.Decoder, data: bytes | memoryview) -> Read:
     """The request, or why it is none."""
     try:
         return decoder.decode(data)

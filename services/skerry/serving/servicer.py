@@ -16,7 +16,7 @@ from skerry.core import errors
 from skerry.core.inference import InferReply, InferRequest
 from skerry.proto import open_inference_pb2 as pb
 from skerry.rpc import grpc_status
-from skerry.rpc.methods import Call, CallError, Kind, Method, Methods, Status
+from skerry.rpc.methods import Call, CallError, Kind, Message, Method, Methods, Status
 from skerry.serving import large_requests, streaming
 from skerry.serving.large_requests import LargeRequests
 from skerry.serving.metrics import ServingMetrics
@@ -45,16 +45,20 @@ class Servicer:
             f"/{SERVICE}/ModelReady": Method(Kind.UNARY, self.model_ready),
             f"/{SERVICE}/ServerMetadata": Method(Kind.UNARY, self.server_metadata),
             f"/{SERVICE}/ModelMetadata": Method(Kind.UNARY, self.model_metadata),
-            f"/{SERVICE}/ModelInfer": Method(Kind.BATCH, self.model_infer, self.announced),
+            f"/{SERVICE}/ModelInfer": Method(Kind.BATCH, self.model_infer, self.announced, takes_views=True),
             f"/{SERVICE}/ModelStreamInfer": Method(Kind.BIDI, self.model_stream_infer),
         }
 
-    def model_infer(self, calls: Sequence[tuple[Call, bytes]]) -> None:
+    def model_infer(self, calls: Sequence[tuple[Call, Message]]) -> None:
         jobs: list[Job] = []
         for call, data in calls:
-            if len(data) > large_requests.LARGE_BYTES:
+            read: large_requests.Read | None
+            if len(data) <= large_requests.LARGE_BYTES:
+                read = large_requests.read(self._decoder, data)
+            elif (read := self._large.recall(data)) is None:
                 self._large.read(data, partial(self._large_read, call))
-            elif (job := self._job(call, large_requests.read(self._decoder, data))) is not None:
+                continue
+            if (job := self._job(call, read)) is not None:
                 jobs.append(job)
         self._submit(jobs)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skerry.adapters.oip import codec, request_bounds, wire
 from skerry.core import tensors
@@ -43,19 +44,32 @@ class Decoder:
     def __init__(self) -> None:
         self._known: dict[int, list[_Template]] = {}
 
-    def decode(self, data: bytes) -> InferRequest:
+    def decode(self, data: bytes | memoryview) -> InferRequest:
         """As `codec.decode_request` on the parsed message. Raises protobuf's DecodeError, and InputError."""
-        for template in self._known.get(len(data), ()):
-            if data.startswith(template.head) and data.startswith(template.rest, template.id_end):
-                request = _filled(template, data)
-                if request is not None:
-                    return request
+        request = self.recall(data)
+        if request is not None:
+            return request
+        data = bytes(data)
         request_bounds.check(data)
         message = pb.ModelInferRequest.FromString(data)
         request = codec.decode_request(message)
         if len(message.raw_input_contents) == len(request.inputs) == 1 and request.inputs[0].datatype in _PLAIN:
             self._learn(data, message, request)
         return request
+
+    def recall(self, data: bytes | memoryview) -> InferRequest | None:
+        """The request, when its form is known, in a few microseconds however large it is. The numbers of a view
+        stay where they are."""
+        templates = self._known.get(len(data))
+        if not templates:
+            return None
+        beginning = data if isinstance(data, bytes) else bytes(data[:MAX_HEAD_BYTES])
+        for template in templates:
+            if beginning.startswith(template.head) and beginning.startswith(template.rest, template.id_end):
+                request = _filled(template, beginning, data)
+                if request is not None:
+                    return request
+        return None
 
     def _learn(self, data: bytes, message: pb.ModelInferRequest, request: InferRequest) -> None:
         """Remember the form, when the message is written as everybody writes it: by field number, raw contents last."""
@@ -85,14 +99,18 @@ class Decoder:
         templates.append(_Template(head_data, id_start, id_start + id_bytes, rest, start, emptied, sent.data.dtype))
 
 
-def _filled(template: _Template, data: bytes) -> InferRequest | None:
+def _filled(template: _Template, beginning: bytes, data: bytes | memoryview) -> InferRequest | None:
     """The request with the id and the numbers of `data`; None when the id is no text."""
     form = template.request
     sent = form.inputs[0]
-    raw = data[template.raw_start :]  # a copy, so that the numbers are aligned in memory
-    tensor = Tensor(sent.name, sent.datatype, sent.shape, np.ndarray(sent.shape, template.dtype, raw))
+    raw = data[template.raw_start :]  # of bytes a copy, so that the numbers are aligned in memory
+    numbers: NDArray[Any] = np.ndarray(sent.shape, template.dtype, raw)
+    if not numbers.flags.aligned:
+        numbers = numbers.copy()
+        numbers.flags.writeable = False
+    tensor = Tensor(sent.name, sent.datatype, sent.shape, numbers)
     try:
-        request_id = data[template.id_start : template.id_end].decode()
+        request_id = beginning[template.id_start : template.id_end].decode()
     except UnicodeDecodeError:
         return None
     return InferRequest(form.model, (tensor,), form.version, request_id, form.outputs, form.parameters, True, template)

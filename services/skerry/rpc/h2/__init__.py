@@ -2,9 +2,9 @@
 
 frames, dynamic_table, hpack, headers, wire         frames, header blocks, what RFC 9113 calls malformed; gRPC's own
 credit, phase, stream, outbound, control            one connection without I/O: floods, phases, windows
-connection                                          and its streams
+data_frames, connection                             and its streams
 routing, refusal                                    from a header list to a method, or to why there is none
-assembly, polling, turns, call                      one call: messages in, a handler's turn, the reply
+blocks, assembly, polling, turns, call              one call: messages in, a handler's turn, the reply
 admission, peer, secured, listener, memory, server  sockets, TLS, accepting, sweeping, the drain
 
 A module imports from those before it and from none after it. docs/explanation/life-of-a-request.md follows a request.

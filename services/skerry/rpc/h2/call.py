@@ -19,11 +19,11 @@ from skerry.rpc.h2.refusal import OK_HEAD
 from skerry.rpc.h2.routing import Request, Route
 from skerry.rpc.h2.stream import Stream
 from skerry.rpc.h2.turns import Turns
-from skerry.rpc.methods import CallError, Kind, Receiver, Status
+from skerry.rpc.methods import CallError, Kind, Message, Receiver, Status
 
 _log = logging.getLogger("skerry.rpc")
 
-NO_MESSAGES: deque[bytes] = deque(maxlen=0)  # the inbox of every stream for which nothing waits
+NO_MESSAGES: deque[Message] = deque(maxlen=0)  # the inbox of every stream for which nothing waits
 _GZIP_FIELD = hpack.encode([(b"grpc-encoding", b"gzip")])
 _OK_TRAILERS = wire.trailers(Status.OK)
 
@@ -56,8 +56,8 @@ class Call(Stream):
     deadline: float | None = None
     done = False
     _assembly: Assembly | None = None  # of a message that comes in parts
-    _message: bytes | None = None  # of a unary request whose END_STREAM has not come
-    _inbox: deque[bytes] | None = None  # of a method that takes a stream
+    _message: Message | None = None  # of a unary request whose END_STREAM has not come
+    _inbox: deque[Message] | None = None  # of a method that takes a stream
     _held_bytes = 0  # of the process's budget, by `_message` and `_inbox`
     _give_up_at: float | None = None  # while the request is unfinished
     _timer: asyncio.TimerHandle | None = None
@@ -128,7 +128,7 @@ class Call(Stream):
                 return None
             self._reader = self.peer.turns.loop.create_future()
             await self._reader
-        message = self._inbox.popleft()
+        message = bytes(self._inbox.popleft())
         if not self._inbox:
             self._inbox = NO_MESSAGES
         self._release(len(message))
@@ -169,19 +169,29 @@ class Call(Stream):
             self.deadline = self.connection.now + timeout_s
             self.peer.turns.timed.append(self)
 
-    def received(self, chunk: bytes, end: bool) -> None:
+    def received(self, chunk: bytes | memoryview, end: bool) -> None:
         if self.done:
             return
         if end and self._inbox is None and self._assembly is None:
             if self._message is None:
                 if self._is_whole(chunk):
-                    self._complete(chunk[PREFIX_BYTES:])
+                    self._complete(bytes(chunk[PREFIX_BYTES:]))
                     return
             elif not chunk:
                 self._request_ended()
                 return
+        self._go_on(self._collect, chunk, end)
+
+    def space(self) -> memoryview | None:
+        return self._assembly.space if self._assembly is not None and not self.done else None
+
+    def filled(self, size: int, end: bool) -> None:
+        if not self.done:
+            self._go_on(self._collect_filled, size, end)
+
+    def _go_on(self, collect: Callable[[Any], None], given: Any, end: bool) -> None:
         try:
-            self._collect(chunk)
+            collect(given)
             if end:
                 self._request_ended()
             elif not self.done:
@@ -223,35 +233,48 @@ class Call(Stream):
 
     # ---- the request: messages out of the body, what is unread, and what the peer may send
 
-    def _complete(self, message: bytes) -> None:
+    def _complete(self, message: Message) -> None:
         """The only message of a unary request, with nothing after it."""
         if self.route.is_batch:
             self.peer.turns.enqueue(self.route.method.handler, self, message)
         else:
             self._start(message)
 
-    def _is_whole(self, chunk: bytes) -> bool:
+    def _is_whole(self, chunk: bytes | memoryview) -> bool:
         """An uncompressed message, exactly."""
         size = len(chunk) - PREFIX_BYTES
         return size >= 0 and read_prefix(chunk) == (0, size) and size <= self.connection.limits.max_message_bytes
 
-    def _collect(self, chunk: bytes) -> None:
+    def _collect(self, chunk: bytes | memoryview) -> None:
         limits, budget = self.connection.limits, self.peer.turns.budget
-        if self._give_up_at is not None:
-            more_s = len(chunk) / limits.slowest_bytes_per_s
-            self._give_up_at = min(self.connection.now + limits.stalled_s, self._give_up_at + more_s)
+        self._extend_patience(len(chunk))
         if self._assembly is None:
             if self._is_whole(chunk):
-                self._take(chunk[PREFIX_BYTES:])
+                self._take(bytes(chunk[PREFIX_BYTES:]))
                 return
             announced = self.route.method.announced
             self._assembly = Assembly(limits.max_message_bytes, budget, self.route.encoding, announced)
-        for message in self._assembly.feed(chunk):
-            self._take(message)
+        self._take_all(self._assembly.feed(chunk))
+
+    def _collect_filled(self, size: int) -> None:
+        assert self._assembly is not None
+        self._extend_patience(size)
+        self._take_all(self._assembly.filled(size))
+
+    def _extend_patience(self, size: int) -> None:
+        if self._give_up_at is not None:
+            limits = self.connection.limits
+            more_s = size / limits.slowest_bytes_per_s
+            self._give_up_at = min(self.connection.now + limits.stalled_s, self._give_up_at + more_s)
+
+    def _take_all(self, messages: list[Message]) -> None:
+        takes_views = self.route.method.takes_views
+        for message in messages:
+            self._take(message if takes_views else bytes(message))
         if self._assembly is not None and not self._assembly.is_inside:
             self._assembly = None
 
-    def _take(self, message: bytes) -> None:
+    def _take(self, message: Message) -> None:
         """A message is complete: hold it until it is read, or until the request ends."""
         self.peer.turns.budget.take(len(message))
         self._held_bytes += len(message)
@@ -301,10 +324,10 @@ class Call(Stream):
 
     # ---- the handler
 
-    def _start(self, *message: bytes) -> None:
+    def _start(self, *message: Message) -> None:
         self._task = self.peer.turns.loop.create_task(self._run(self.route.method.handler, *message))
 
-    async def _run(self, handler: Callable[..., Any], *message: bytes) -> None:
+    async def _run(self, handler: Callable[..., Any], *message: Message) -> None:
         run: Callable[..., Awaitable[bytes | None]] = handler
         try:
             reply = await run(self, *message)
@@ -423,7 +446,7 @@ class ReceiverCall(Call):
             self._send_head()
             self._finish(Status.OK, "")
 
-    def _take(self, message: bytes) -> None:
+    def _take(self, message: Message) -> None:
         if self._receiver is not None:
             self._notify(self._receiver.received, message)
 

@@ -3,13 +3,15 @@
 A small call takes the short way: `_on_headers` (a head known from before), `_on_data`, `Stream.received`, `send_reply`.
 Padding, CONTINUATION, control frames, blocked windows and refusals are off it. PRIORITY is checked and ignored; push is
 not offered. After `receive`, write what `take` gives; when the connection `is_over`, write that and hang up.
+
+All frames but large ones of DATA (`data_frames`) are read whole, and bounded.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from skerry.rpc.h2 import control, frames
-from skerry.rpc.h2.control import Control
+from skerry.rpc.h2.data_frames import DataFrames
 from skerry.rpc.h2.frames import Code, FatalError, StreamError, unpack_head
 from skerry.rpc.h2.headers import HeaderReader
 from skerry.rpc.h2.hpack import Fields
@@ -22,19 +24,16 @@ _DATA, _HEADERS, _HEAD_BYTES = frames.DATA, frames.HEADERS, frames.HEAD_BYTES
 _LARGEST_FRAME = frames.HEAD_BYTES + frames.DEFAULT_FRAME_BYTES
 _PADDED_OR_PRIORITY = frames.PADDED | frames.HAS_PRIORITY
 _PREFACE, _SETTINGS, _DRAINING, _CLOSED = Phase.PREFACE, Phase.SETTINGS, Phase.DRAINING, Phase.CLOSED
-_POLITE_BYTES = 16_384  # of a request whose reply is complete: taken before we stop it
+_VIEWED_BYTES = 4_096  # a payload from here on is not copied out of what was read
 
 ParseHead = Callable[[Fields], Any]
 MakeStream = Callable[["Connection", int, Any], Stream]
 
 
-class Connection(Control):
+class Connection(DataFrames):
     __slots__ = (
-        "_block",
         "_headers",
         "_make_stream",
-        "_receive_window",
-        "_tail",
         "_waiting_since",
         "fault",
         "heard_at",
@@ -46,9 +45,6 @@ class Connection(Control):
         super().__init__(limits, now)
         self._make_stream = make_stream
         self._headers: HeaderReader[Any] = HeaderReader(parse_head, limits.max_header_block_bytes)
-        self._tail = b""  # an incomplete frame
-        self._block: tuple[int, int, bytes, int] | None = None  # unfinished: stream, flags, bytes, CONTINUATIONs
-        self._receive_window = limits.connection_window_bytes
         self.heard_at = self._waiting_since = now
         self.refusing = False  # new streams, for the process is full
         self.fault = ""  # why we ended it
@@ -69,6 +65,14 @@ class Connection(Control):
         except FatalError as fault:
             self.shut(fault.code, fault.why)
 
+    def filled(self, size: int, now: float) -> None:
+        """As `receive`, of bytes that were put into `space`."""
+        self.now = self.heard_at = now
+        try:
+            self._flow_filled(size)
+        except FatalError as fault:
+            self.shut(fault.code, fault.why)
+
     def shut(self, code: Code, why: str) -> None:
         """GOAWAY, and every open stream is aborted."""
         if self.phase is not _CLOSED:
@@ -80,7 +84,7 @@ class Connection(Control):
         """The transport is gone, or about to be closed."""
         self._advance(Event.ENDED)
         self._blocked.clear()
-        self._tail, self._block, self.unsent_bytes = b"", None, 0
+        self._tail, self._block, self.flow, self.unsent_bytes = b"", None, None, 0
         streams, self.streams = self.streams, {}
         for stream in streams.values():
             stream.aborted(Code.CANCEL)
@@ -109,19 +113,25 @@ class Connection(Control):
             if not at:
                 self._tail = data
                 return
+        if self.flow is not None:
+            at = self._flow_on(data)
         while size - at >= _HEAD_BYTES:
             high, low, kind, flags, stream_id = unpack_head(data, at)
             end = at + 9 + (high << 8 | low)
             if end - at > _LARGEST_FRAME:
-                raise FatalError(Code.FRAME_SIZE_ERROR, "frame is larger than SETTINGS_MAX_FRAME_SIZE")
+                comes_in_parts = self._check_large(kind, flags, end - at - _HEAD_BYTES)
+                if comes_in_parts and end > size:
+                    self._begin_flow(flags, stream_id & 0x7FFFFFFF, end - at - _HEAD_BYTES, data[at + _HEAD_BYTES :])
+                    return
             if end > size:
                 break
-            payload, stream_id = data[at + 9 : end], stream_id & 0x7FFFFFFF
+            stream_id &= 0x7FFFFFFF
             try:
                 if kind == _DATA and self._block is None:  # before SETTINGS it finds no stream, which ends us too
-                    self._on_data(flags, stream_id, payload)
+                    large = end - at > _VIEWED_BYTES
+                    self._on_data(flags, stream_id, memoryview(data)[at + 9 : end] if large else data[at + 9 : end])
                 else:
-                    self._on_frame(kind, flags, stream_id, payload)
+                    self._on_frame(kind, flags, stream_id, data[at + 9 : end])
             except StreamError as fault:
                 self.reset(stream_id, fault.code)
             if self.phase is _CLOSED:
@@ -151,53 +161,6 @@ class Connection(Control):
             self._on_continuation(flags, stream_id, payload)
         else:
             self._on_control(kind, flags, stream_id, payload)
-
-    def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
-        size, full = len(payload), self.limits.connection_window_bytes
-        self._receive_window -= size
-        if self._receive_window < full >> 1:
-            if self._receive_window < 0:
-                raise FatalError(Code.FLOW_CONTROL_ERROR, "more DATA than the connection's window")
-            self.out.append(frames.window_update(0, full - self._receive_window))
-            self._receive_window = full
-        stream = self.streams.get(stream_id)
-        if stream is None:
-            self._on_late_data(stream_id)
-            return
-        if stream.remote_closed:
-            raise StreamError(Code.STREAM_CLOSED, "DATA after END_STREAM")
-        stream.receive_window -= size
-        if stream.receive_window < 0:
-            raise StreamError(Code.FLOW_CONTROL_ERROR, "more DATA than the stream's window")
-        if flags & frames.PADDED:
-            payload = frames.unpad(payload, flags)
-        end = bool(flags & frames.END_STREAM)
-        if not payload and not end:
-            self.credit.spend(1, self.now)
-        if stream.body_left is not None:
-            stream.count_body(len(payload), end)
-        stream.remote_closed = end
-        if not stream.local_closed:
-            stream.received(payload, end)
-        elif stream.pending is None:
-            if end:
-                self.streams.pop(stream_id, None)
-            else:
-                self._ignore(stream, size)
-
-    def _ignore(self, stream: Stream, size: int) -> None:
-        """The reply is complete and the request goes on: take a little, then stop it without an error."""
-        stream.ignored_bytes += size
-        if stream.ignored_bytes > _POLITE_BYTES:
-            self.reset(stream.id, Code.NO_ERROR)
-
-    def _on_late_data(self, stream_id: int) -> None:
-        """DATA for a stream that is gone is fine only when we reset it: the peer could not know."""
-        if self._is_idle(stream_id):
-            raise FatalError(Code.PROTOCOL_ERROR, "DATA on an idle stream")
-        if stream_id not in self._resets:
-            raise FatalError(Code.STREAM_CLOSED, "DATA on a closed stream")
-        self.credit.spend(1, self.now)
 
     def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         if flags & _PADDED_OR_PRIORITY:

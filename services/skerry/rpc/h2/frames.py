@@ -3,6 +3,9 @@
 import enum
 import struct
 from collections.abc import Mapping
+from typing import TypeVar
+
+Payload = TypeVar("Payload", bytes, bytes | memoryview)
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 
@@ -23,6 +26,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEAD_BYTES = 9
 DEFAULT_WINDOW_BYTES = 65_535
 DEFAULT_FRAME_BYTES = 16_384
+LARGE_FRAME_BYTES = 4 << 20  # of a peer's frames, whose payload is read as it comes
 MAX_WINDOW_BYTES = 2**31 - 1
 
 _HEAD = struct.Struct(">HBBBI")  # length (high 16, low 8), type, flags, stream
@@ -90,7 +94,7 @@ def goaway(last_stream_id: int, code: int, why: str = "") -> bytes:
     return frame(GOAWAY, 0, 0, pack_u32(last_stream_id) + pack_u32(code) + why.encode()[:200])
 
 
-def unpad(payload: bytes, flags: int) -> bytes:
+def unpad(payload: Payload, flags: int) -> Payload:
     """The payload without its padding. RFC 9113 §6.1: padding as long as the payload ends the connection."""
     if not flags & PADDED:
         return payload

@@ -14,6 +14,7 @@ from skerry.rpc.limits import Limits
 _DATA, _HEADERS, _END_HEADERS = frames.DATA, frames.HEADERS, frames.END_HEADERS
 _END = frames.END_HEADERS | frames.END_STREAM
 _REMEMBERED_RESETS = 256
+_MANY_BYTES = 65_536
 _MAX_FRAME_BYTES = 65_536  # of ours, whatever the peer would take: replies of many streams stay interleaved
 
 
@@ -26,6 +27,7 @@ class Outbound:
         "_size_update",
         "_stalled_at",
         "credit",
+        "frame_bytes",
         "limits",
         "now",
         "out",
@@ -44,6 +46,7 @@ class Outbound:
         self.unsent_bytes = 0  # of DATA that flow control holds back
         self.peer_window_bytes = frames.DEFAULT_WINDOW_BYTES  # of its new streams
         self._peer_frame_bytes = frames.DEFAULT_FRAME_BYTES
+        self.frame_bytes = frames.DEFAULT_FRAME_BYTES  # of the peer's frames, as we offered it
         self._send_window = frames.DEFAULT_WINDOW_BYTES
         self._blocked: dict[Stream, None] = {}  # streams that wait for the connection's window, in turn
         self._stalled_at = 0.0  # when what is held back has waited too long
@@ -167,8 +170,11 @@ class Outbound:
         self._blocked.pop(stream, None)
 
     def grant(self, stream: Stream, increment: int) -> None:
-        """Let the peer send so many bytes more on this stream."""
+        """Let the peer send so many bytes more on this stream; where they are many, in large frames from now on."""
         stream.receive_window += increment
+        if increment > _MANY_BYTES and self.frame_bytes < frames.LARGE_FRAME_BYTES:
+            self.frame_bytes = frames.LARGE_FRAME_BYTES
+            self.out.append(frames.settings({frames.MAX_FRAME_SIZE: self.frame_bytes}))
         self.out.append(frames.window_update(stream.id, increment))
 
     def reset(self, stream_id: int, code: Code) -> None:

@@ -26,6 +26,7 @@ _FULL_BYTES = 256 << 10  # of DATA for one write: above it a handler that sends 
 class Peer(asyncio.BufferedProtocol):
     __slots__ = (
         "_closing_at",
+        "_is_in_place",
         "_is_paused",
         "_pinged_at",
         "_socket_bytes",
@@ -45,6 +46,7 @@ class Peer(asyncio.BufferedProtocol):
         self.connection = Connection(self.turns.limits, peers.router, self._make_stream, self.turns.time())
         self.transport: asyncio.Transport | None = None
         self.writers: list[Call] = []  # calls that wait to send on
+        self._is_in_place = False  # what is read now goes where it belongs
         self._socket_bytes = 0  # in the transport's buffer while it is paused
         self._is_paused = False
         self._stuck_at = 0.0  # while paused: when the peer has taken too little for too long
@@ -56,7 +58,7 @@ class Peer(asyncio.BufferedProtocol):
     @property
     def certificate(self) -> bytes | None:
         """DER, of a verified client; asked for by few, and held by the TLS library anyhow."""
-        tls = self.transport.get_extra_info("ssl_object") if self.transport is not None else None
+        tls = self.transport.get_extra_info("ssl_object") if self.transport else None
         return tls.getpeercert(binary_form=True) if tls is not None else None
 
     @property
@@ -88,15 +90,26 @@ class Peer(asyncio.BufferedProtocol):
         self.touch()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self.turns.read_buffer
+        space = self.connection.space() if self.connection.flow is not None else None
+        self._is_in_place = space is not None
+        return space or self.turns.read_buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        self.data_received(bytes(self.turns.read_buffer[:nbytes]))
+        if self._is_in_place:
+            self.filled(nbytes)
+        else:
+            self.data_received(bytes(self.turns.read_buffer[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         self._pinged_at = None
         self.connection.receive(data, self.turns.time())
         self.turns.received(self)
+
+    def filled(self, size: int) -> None:
+        self._pinged_at = None
+        self.connection.filled(size, self.turns.time())
+        if self.connection.out or self.connection.flow is None:  # else there is nothing to do before more comes
+            self.turns.received(self)
 
     def eof_received(self) -> bool:
         return False
@@ -280,6 +293,7 @@ class Peers:
         """To be called about once a second."""
         for peer in [peer for peer in self.arriving if not peer.connection.is_handshaking]:
             del self.arriving[peer]
+        self.turns.budget.blocks.sweep()
         is_full = self.open_calls >= self.turns.limits.max_calls
         for peer in tuple(self._open):
             peer.connection.refusing = is_full

@@ -42,19 +42,8 @@ class Secured(asyncio.BufferedProtocol):
         if self._handshake_timer is not None or nbytes > _RECORD_BYTES:
             self._take_in(nbytes)
             return
-        incoming = self._incoming  # the short way of a small message: one record and nothing beside it
-        incoming.write(self._turns.read_buffer[:nbytes])
-        try:
-            content = self._tls.read(_RECORD_BYTES)
-        except ssl.SSLWantReadError:
-            self._flush()
-        except ssl.SSLError:
-            self.close()
-        else:
-            if content and not incoming.pending:
-                self._peer.data_received(content)
-            else:
-                self._pass_on([content], goes_on=bool(content))
+        self._incoming.write(self._turns.read_buffer[:nbytes])
+        self._ended_or_flushed(self._decrypt())
 
     def eof_received(self) -> bool:
         return False
@@ -122,17 +111,16 @@ class Secured(asyncio.BufferedProtocol):
 
     def _take_in(self, nbytes: int) -> None:
         """A step of the handshake, or more than a record."""
-        parts: list[bytes] = []
         goes_on = True
         for at in range(0, nbytes, _RECORD_BYTES):
             self._incoming.write(self._turns.read_buffer[at : min(at + _RECORD_BYTES, nbytes)])
             if self._handshake_timer is not None:
                 goes_on = self._shake_hands()
             if goes_on and self._handshake_timer is None:
-                goes_on = self._decrypt(parts)
+                goes_on = self._decrypt()
             if not goes_on:
                 break
-        self._pass_on(parts, goes_on=goes_on)
+        self._ended_or_flushed(goes_on)
 
     def _shake_hands(self) -> bool:
         """Go on with the handshake. False when it has failed: no TLS, an old version, or a certificate not trusted."""
@@ -153,25 +141,31 @@ class Secured(asyncio.BufferedProtocol):
         self._handshake_timer = None
         self._handshaking.discard(self)
 
-    def _decrypt(self, parts: list[bytes]) -> bool:
-        """The records that are complete. False when there will be no more: the peer sent close_notify, or no TLS."""
+    def _decrypt(self) -> bool:
+        """Pass on the records that are complete. False when there will be no more: the peer sent close_notify, or no
+        TLS."""
+        peer, tls, incoming = self._peer, self._tls, self._incoming
         try:
-            while self._incoming.pending:
-                content = self._tls.read(_RECORD_BYTES)  # all of a record: the library keeps nothing back
-                if not content:
+            while incoming.pending:
+                space = peer.connection.space() if peer.connection.flow is not None else None  # for a record at least
+                if space is None:
+                    content = tls.read(_RECORD_BYTES)  # all of a record: the library keeps nothing back
+                    if not content:
+                        return False
+                    peer.data_received(content)
+                    continue
+                size: Any = tls.read(len(space), space)  # into it: how many bytes, though its type says otherwise
+                if not size:
                     return False
-                parts.append(content)
+                peer.filled(size)
         except ssl.SSLWantReadError:
             return True
         except ssl.SSLError:
             return False
         return True
 
-    def _pass_on(self, parts: list[bytes], *, goes_on: bool) -> None:
-        goes_on = goes_on and self._decrypt(parts)
+    def _ended_or_flushed(self, goes_on: bool) -> None:
         self._flush()
-        if any(parts) and not self.is_closing():
-            self._peer.data_received(b"".join(parts))
         if not goes_on:
             self.close()
 

@@ -39,8 +39,15 @@ class Stream:
     def opened(self) -> None:
         """The header list is complete."""
 
-    def received(self, chunk: bytes, end: bool) -> None:
-        """Bytes of the body; `end`: they are the last."""
+    def received(self, chunk: bytes | memoryview, end: bool) -> None:
+        """Bytes of the body; `end`: they are the last. A view is good for this call alone."""
+
+    def space(self) -> memoryview | None:
+        """Where the next bytes of the body may be put; None where they are to be `received`."""
+        return None
+
+    def filled(self, size: int, end: bool) -> None:
+        """As `received`, of bytes that were put into `space`."""
 
     def aborted(self, code: int) -> None:
         """The peer, a broken rule or the connection's end took the stream away."""

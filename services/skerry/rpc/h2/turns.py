@@ -50,7 +50,7 @@ class Turns:
         self.small_reply_bytes = min(_SMALL_REPLY_BYTES, limits.max_message_bytes)
         self.read_buffer = memoryview(bytearray(_READ_BYTES))  # of all peers: what was read is copied out at once
         self.timed: list[Call] = []  # calls with a deadline that may yet end within this turn
-        self._batches: dict[Handler, list[tuple[Call, bytes]]] = {}
+        self._batches: dict[Handler, list[tuple[Call, methods.Message]]] = {}
         self._touched: set[Peer] = set()
         self._is_due = False
         self._gathered_calls = self._deferrals = 0  # of this turn so far: it was put off for more calls
@@ -73,7 +73,7 @@ class Turns:
         else:
             self.touch(peer)
 
-    def enqueue(self, handler: Handler, call: Call, message: bytes) -> None:
+    def enqueue(self, handler: Handler, call: Call, message: methods.Message) -> None:
         """For the batch of this turn. The turn is due already, for the call's bytes have just come."""
         self._batches.setdefault(handler, []).append((call, message))
 
@@ -129,7 +129,7 @@ class Turns:
             self.loop.call_soon(self._poll)
 
 
-def _run_batch(handler: Handler, batch: list[tuple[Call, bytes]]) -> None:
+def _run_batch(handler: Handler, batch: list[tuple[Call, methods.Message]]) -> None:
     try:
         if batch:
             handler(batch)
