@@ -91,8 +91,8 @@ def end_rollout(stack: Stack, note: Note) -> Object:
 def _promote(stack: Stack, note: Note) -> None:
     rollout = rollouts(stack.look())[-1]
     note(f"{rollout.name} got no verdict ({_waits_for(rollout)}); promoted by hand")
-    for _ in rollout.status.get("waves", []):
-        stack.skerry("rollout", "promote", rollout.name)
+    for wave in rollout.status.get("waves", [])[int(rollout.status.get("wave", 0)) :]:
+        stack.skerry("rollout", "promote", rollout.name, "--wave", wave["name"])
         time.sleep(3)
         if not moving(stack.look()):
             break

@@ -33,7 +33,7 @@ TABLE: dict[str, list[tuple[str, str]]] = {
         (_CLOUD, CLUSTER),
         (_SITE, CLUSTER),
         ("tar -c fault.onnx inputs.npz | kubectl -n skerry exec -i deploy/skerry-toolbox -- tar -x -C /tmp", CLUSTER),
-        ("kubectl -n skerry exec deploy/skerry-toolbox -- skerry rollout promote fault-v1-auto", CLUSTER),
+        ("kubectl -n skerry exec deploy/skerry-toolbox -- skerry rollout promote fault-v1-auto --wave canary", CLUSTER),
         ("helm test edge --namespace skerry-edge --logs", CLUSTER),
         ("helm uninstall edge --namespace skerry-edge", CLUSTER),
     ],

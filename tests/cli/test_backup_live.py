@@ -42,7 +42,7 @@ def _settled(made: Stranger, version: str, digest: str) -> bool:
     rows = [one for one in made.sees("rollout", "list") if one["version"] == version]
     for row in rows:
         if row["phase"] != "Succeeded":  # the default soak is long: waves are passed by hand
-            made.run("rollout", "promote", row["name"])
+            made.run("rollout", "promote", row["name"], "--wave", row["wave"])
     return bool(rows) and all(row["phase"] == "Succeeded" for row in rows) and len(_serving(made, digest)) == 2
 
 

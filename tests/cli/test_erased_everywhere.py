@@ -38,7 +38,7 @@ def serve(made: Stranger) -> None:
     def serves() -> bool:
         for row in made.sees("rollout", "list"):
             if row["phase"] != "Succeeded":
-                made.run("rollout", "promote", row["name"])
+                made.run("rollout", "promote", row["name"], "--wave", row["wave"])
         return all(node["models"] and node["models"][0].get("digest") for node in made.sees("nodes"))
 
     made.waits("the version", serves)

@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from concurrent import futures
+from dataclasses import replace
 from pathlib import Path
 
 import agent_fakes
@@ -76,6 +77,13 @@ async def test_a_question_and_its_late_truth(system: StillSystem, tmp_path: Path
     assert "feedback token " in await asyncio.to_thread(system.good, *asked)
     recorded = await asyncio.to_thread(system.good, "feedback", "digits", "hard", "high", "--token", token)
     assert recorded == "recorded: request hard is high\n"
+    both = [system_file.Agent("edge-0", "127.0.0.1:1"), *system.description.agents]  # nobody listens at the first
+    system_file.write(system.folder, replace(system.description, agents=tuple(both)))
+    again = ("feedback", "digits", "hard", "high", "--token", token)
+    assert await asyncio.to_thread(system.good, *again) == "recorded: request hard is high\n"
+    unheard = ("feedback", "digits", "hard#7", "high", "--token", token)
+    assert "127.0.0.1:1 did not take the feedback" in await asyncio.to_thread(system.bad, 4, *unheard)
+    system_file.write(system.folder, system.description)
     told = ("feedback", "digits", "hard#7", "high", "--token", token)
     assert "was not captured" in await asyncio.to_thread(system.bad, 2, *told)
     other = ("feedback", "digits", "never-asked", "high")

@@ -36,7 +36,7 @@ def _promoted(made: Stranger) -> bool:
     """Has the rollout succeeded? Its waves are passed by hand, for the default soak is long."""
     row = made.sees("rollout", "list")[0]
     if row["phase"] != "Succeeded":
-        made.run("rollout", "promote", row["name"])
+        made.run("rollout", "promote", row["name"], "--wave", row["wave"])
     return bool(row["phase"] == "Succeeded")
 
 

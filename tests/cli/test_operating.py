@@ -13,7 +13,7 @@ from cli_system import StillSystem
 from skerry.adapters import fleetstate
 from skerry.adapters.fleetstate.memory import MemoryFleetState
 from skerry.core import rollout, writers
-from skerry.core.rollout.status import Status
+from skerry.core.rollout.status import Status, Wave
 
 RUNNING, ROLLED_BACK = "digits-v3-auto", "digits-v1-auto"
 
@@ -67,7 +67,7 @@ def test_rollouts_are_listed_oldest_first(system: StillSystem) -> None:
 def test_a_rollouts_status_tells_verdict_failures_and_what_is_possible(system: StillSystem) -> None:
     shown = system.good("rollout", "status", RUNNING)
     assert "Inconclusive: the canary has 84 answers" in shown
-    assert "possible now: pause, promote, abort" in shown
+    assert "possible now: pause, promote --wave canary, abort" in shown
     failed = system.good("rollout", "status", ROLLED_BACK)
     assert "failed on edge-2: self-test" in failed
     assert "possible now: retry" in failed
@@ -82,19 +82,53 @@ def test_a_rollouts_status_tells_verdict_failures_and_what_is_possible(system: S
 
 
 @pytest.mark.parametrize(
-    ("action", "field", "value"),
+    ("action", "more", "field", "value"),
     [
-        pytest.param("pause", "paused", True, id="pause is a word in the spec"),
-        pytest.param("abort", "desired", "Abort", id="abort is a desired state"),
-        pytest.param("promote", "promotedWave", 0, id="promote passes the wave that is seen"),
+        pytest.param("pause", (), "paused", True, id="pause is a word in the spec"),
+        pytest.param("abort", ("--attempt", "1"), "desired", "Abort", id="abort is a desired state"),
+        pytest.param("promote", ("--wave", "canary"), "promotedWave", 0, id="promote passes the wave that is seen"),
     ],
 )
-def test_an_action_writes_intent_and_nothing_else(system: StillSystem, action: str, field: str, value: Any) -> None:
+def test_an_action_writes_intent_and_nothing_else(
+    system: StillSystem, action: str, more: tuple[str, ...], field: str, value: Any
+) -> None:
     before = system.objects.get("ModelRollout", RUNNING)
-    assert "is requested" in system.good("rollout", action, RUNNING)
+    assert "is requested" in system.good("rollout", action, RUNNING, *more)
     after = system.objects.get("ModelRollout", RUNNING)
     assert after.spec[field] == value
     assert after.status == before.status
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "said"),
+    [
+        pytest.param((), 2, f"promote {RUNNING} --wave canary", id="no wave is named: the one that stands is told"),
+        pytest.param(("--wave", "half"), 3, "half has not begun: nothing was done", id="a later wave"),
+        pytest.param(("--wave", "\u202eyranac"), 2, "its waves are canary, half, rest", id="no wave of it"),
+        pytest.param(("--wave", "canary", "--attempt", "2"), 3, "is in attempt 1, not in attempt 2", id="an attempt"),
+    ],
+)
+def test_a_promotion_of_what_does_not_stand_does_nothing(
+    system: StillSystem, more: tuple[str, ...], code: int, said: str
+) -> None:
+    before = system.objects.get("ModelRollout", RUNNING)
+    told = system.bad(code, "rollout", "promote", RUNNING, *more)
+    assert said in told and "\u202e" not in told
+    assert system.objects.get("ModelRollout", RUNNING) == before
+
+
+def test_a_wave_that_an_operator_passed_is_told_as_that_and_not_passed_again(system: StillSystem) -> None:
+    """Two promotions in a row, the controller having acted on the first."""
+    system.good("rollout", "promote", RUNNING, "--wave", "canary")
+    word = {"result": "Pass", "code": "Promoted", "reason": "an operator passed it without evidence", "final": True}
+    waves = (Wave("canary", ("edge-1",), verdict=word, size=1), Wave("rest", ("edge-2",), size=1))
+    status(system, state="Progressing", wave=1, waves=waves)
+    said = system.bad(3, "rollout", "promote", RUNNING, "--wave", "canary")
+    assert "canary of digits-v3-auto is passed already (an operator passed it without evidence)" in said
+    assert "wave rest stands now: nothing was done" in said
+    assert spec(system, RUNNING)["promotedWave"] == 0
+    shown = system.good("rollout", "status", RUNNING)
+    assert "Overridden: an operator passed it without evidence" in shown and "Pass:" not in shown
 
 
 def test_pause_and_resume_undo_each_other(system: StillSystem) -> None:

@@ -8,6 +8,7 @@ from rollout_scenes.stage import begun, canary_runs_it, resume, status, until
 from rollout_world import MODEL, World, version
 
 from skerry.core import errors, intents, rollout, specs
+from skerry.core.intents import objects
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -84,7 +85,7 @@ def test_offers(world: Callable[[], World], legal: set[str]) -> None:
 
 def test_a_resume_clears_what_was_seen_and_a_promotion_passes_the_wave() -> None:
     world = paused_by_itself()
-    apply(world, intents.promote(known(world)))
+    apply(world, intents.promote(known(world), intents.Seen(wave="canary")))
     until(world, lambda: status(world).state == "Succeeded")
     assert status(world).waves[0].verdict["code"] == "Promoted"
 
@@ -112,6 +113,73 @@ def test_a_retry_gives_one_new_attempt() -> None:
     assert status(world).attempt == 2
     with pytest.raises(errors.RejectedError, match="only one that ended without success"):
         intents.retry(known(world), "again")
+
+
+WAVES = [{"name": "canary", "size": "1"}, {"name": "half", "size": "50%"}, {"name": "rest", "size": "100%"}]
+
+
+def of_three_waves() -> World:
+    world = begun(6, waves=WAVES)
+    world.metrics = "missing"
+    until(world, lambda: canary_runs_it(world))
+    return world
+
+
+def names_of(world: World) -> list[str]:
+    return [wave.name for wave in status(world).waves]
+
+
+def test_two_promotions_of_one_wave_pass_one_wave() -> None:
+    world = of_three_waves()
+    stood, seen = status(world), intents.Seen(wave="canary")
+    apply(world, intents.promote(known(world), seen))
+    until(world, lambda: status(world).wave == stood.wave + 1)
+    with pytest.raises(errors.ConflictError, match=r"wave canary of r is passed already .an operator passed this wave"):
+        intents.promote(known(world), seen)
+
+
+def test_a_promotion_names_the_wave_that_stands() -> None:
+    world = of_three_waves()
+    with pytest.raises(errors.InputError, match=r"wave canary of r stands .* promote r --wave canary"):
+        intents.promote(known(world), intents.Seen())
+    with pytest.raises(errors.ConflictError, match="wave canary of r stands, rest has not begun"):
+        intents.promote(known(world), intents.Seen(wave="rest"))
+    with pytest.raises(errors.InputError, match=f"no wave 'all': its waves are {', '.join(names_of(world))}"):
+        intents.promote(known(world), intents.Seen(wave="all"))
+
+
+def test_a_promotion_and_a_resume_clear_no_pause_that_was_not_seen() -> None:
+    world = paused_by_itself()
+    seen = intents.Seen(1, "canary", status(world).pause_number - 1)
+    for act in (intents.promote, intents.resume):
+        with pytest.raises(errors.ConflictError, match="r has paused again since"):
+            act(known(world), seen)
+
+
+def test_an_abort_and_a_pause_hold_for_the_attempt_in_whatever_wave_it_is() -> None:
+    world = of_three_waves()
+    before = [intents.abort(known(world)), intents.pause(known(world))]
+    apply(world, intents.promote(known(world), intents.Seen(wave="canary")))
+    until(world, lambda: status(world).wave == 1)
+    for first, act in zip(before, (intents.abort, intents.pause), strict=True):
+        again = act(known(world), intents.Seen(1))
+        objects.still(first, again)
+        with pytest.raises(errors.ConflictError, match="is in attempt 1, not in attempt 2"):
+            act(known(world), intents.Seen(2))
+
+
+def test_one_attempt_is_the_same_before_and_after_it_begins() -> None:
+    spec = running().rollouts["r"].spec
+    asked = intents.abort(intents.Known("r", spec, {}))
+    objects.still(asked, intents.abort(known(running())))
+
+
+def test_of_two_retries_of_one_attempt_one_is_carried_out() -> None:
+    world = rolled_back()
+    first = intents.retry(known(world), "again")
+    apply(world, first)
+    with pytest.raises(errors.ConflictError, match="was changed by somebody else meanwhile"):
+        objects.still(first, intents.retry(known(world), "and again"))
 
 
 def rolled_out_twice() -> World:
@@ -206,7 +274,7 @@ def test_a_retrain_that_makes_no_sense_is_refused(spec: dict[str, Any], runs: li
 def test_a_rollout_resumed_by_hand_goes_on() -> None:
     world = paused_by_operator()
     with pytest.raises(errors.RejectedError, match="resume it first"):
-        intents.promote(known(world))
+        intents.promote(known(world), intents.Seen(wave=intents.standing(known(world))))
     resume(world)
     world.metrics = "good"
     until(world, lambda: status(world).state == "Succeeded")

@@ -15,7 +15,8 @@ def node(spec: dict[str, Any] | None = None, **status: Any) -> intents.Known:
 
 
 def test_the_key_that_waits_is_approved_and_a_revocation_ends_with_it() -> None:
-    wanted = intents.Patch("EdgeNode", "edge-1", {"approvedKey": OTHER, "revoked": False})
+    spec = {"approvedKey": OTHER, "revoked": False}
+    wanted = intents.Patch("EdgeNode", "edge-1", spec, {"approvedKey": KEY, "revoked": None})
     for named in (OTHER, OTHER[:20], "bbbbbbbb"):
         assert intents.approve(node(waitingKey=OTHER), named, now_ms=NOW) == wanted
     assert intents.approve(node(waitingKey=OTHER, waitingUnixMs=NOW - DAY_MS + 1), OTHER, now_ms=NOW) == wanted
@@ -58,7 +59,7 @@ REVOKED = {"approvedKey": KEY, "revoked": True}
     ],
 )
 def test_a_revoked_node_is_deleted_where_no_token_lets_it_in_again(tokens: list[intents.Known]) -> None:
-    intents.check_delete(node(REVOKED), tokens, now_ms=NOW)
+    assert intents.delete_node(node(REVOKED), tokens, now_ms=NOW) == intents.Deletion("EdgeNode", "edge-1")
 
 
 def test_a_revoked_node_that_a_token_lets_in_again_is_not_deleted() -> None:
@@ -67,12 +68,12 @@ def test_a_revoked_node_that_a_token_lets_in_again_is_not_deleted() -> None:
     stored = join_tokens.parse_object(used.name, used.spec, used.status)
     assert join_tokens.decide(stored, "s", None, "edge-1", KEY, now_ms=NOW).outcome is join_tokens.Outcome.ISSUE
     with pytest.raises(errors.RejectedError, match="join token t1, t3, which it used: `skerry nodes token delete t1`"):
-        intents.check_delete(node(REVOKED), [used, token("t2", "edge-2"), token("t3")], now_ms=NOW)
+        intents.delete_node(node(REVOKED), [used, token("t2", "edge-2"), token("t3")], now_ms=NOW)
 
 
 def test_a_phantom_is_deleted_whatever_its_token() -> None:
     """Nobody has said that it is to stay out."""
-    intents.check_delete(node({"approvedKey": ""}), [token("t1")], now_ms=NOW)
+    intents.delete_node(node({"approvedKey": ""}), [token("t1")], now_ms=NOW)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_a_phantom_is_deleted_whatever_its_token() -> None:
         pytest.param(intents.revoke(node({"revoked": True})), {"revoked": True}, id="revoked twice is no error"),
         pytest.param(intents.readmit(node()), {"revoked": False}, id="readmitted"),
         pytest.param(intents.cordon(node(), on=True), {"cordoned": True}, id="cordoned"),
-        pytest.param(intents.cordon(node(), on=False), {"cordoned": False}, id="not any more"),
+        pytest.param(intents.cordon(node({"cordoned": True}), on=False), {"cordoned": False}, id="not any more"),
         pytest.param(
             intents.label(node(), {"site": "north", "old": None}),
             {"labels": {"site": "north", "old": None}},
@@ -91,7 +92,7 @@ def test_a_phantom_is_deleted_whatever_its_token() -> None:
     ],
 )
 def test_what_is_asked_of_a_node_is_a_patch_of_its_spec(patch: intents.Patch, spec: dict[str, Any]) -> None:
-    assert patch == intents.Patch("EdgeNode", "edge-1", spec)
+    assert (patch.kind, patch.name, patch.spec) == ("EdgeNode", "edge-1", spec)
 
 
 def test_a_fleet_says_only_what_was_given() -> None:

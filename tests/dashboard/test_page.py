@@ -84,6 +84,26 @@ def test_the_verdict_shows_both_arms_with_bounds_and_says_what_is_missing() -> N
     assert found.row("baseline")[:5] == ["baseline", "31", "288", "10.8%", "6.6% to 16.7%"]
 
 
+def test_a_wave_that_an_operator_passed_is_told_as_that_and_not_as_evidence() -> None:
+    store = filled()
+    word = {"result": "Pass", "final": True, "code": "Promoted", "reason": "an operator passed this wave"}
+    waves = [{"name": "canary", "nodes": ["edge-a"], "startedUnixMs": 1, "verdict": word}]
+    told = {"type": "AnalysisPassed", "status": "Unknown", "reason": "Promoted", "message": word["reason"]}
+    name = store.list("ModelRollout")[0].name
+    status = {
+        "waves": waves,
+        "state": "Succeeded",
+        "conditions": [told | {"lastTransitionTime": "2026-01-01T00:00:00Z"}],
+    }
+    store.patch("ModelRollout", name, manager="controller", status=status)
+    found = page(store)
+    assert "⚑ Overridden an operator passed this wave" in found.text
+    assert "overridden: an operator passed this wave" in found.text
+    assert "✓ Pass an operator" not in found.text and "passed its analysis" not in found.text
+    assert [one.get("class") for one in found.all("li") if "overridden" in str(one.get("class"))] == ["overridden"]
+    assert "Deferred until they return" not in found.text
+
+
 def test_versions_say_which_is_stable_where_they_run_and_what_each_gate_said() -> None:
     found = page(filled())
     assert found.row("digits-v1")[1:3] == ["stable", "3"]

@@ -77,7 +77,7 @@ class World:
     def look(self) -> Snapshot:
         rollouts = self._runs if self._run_ends == "True" else 1
         moving = rollouts == 2 and not self._rollout_ends
-        last = {"phase": "Progressing", "waves": [{}]} if moving else ended() | {"phase": self._phase}
+        last = {"phase": "Progressing", "waves": [{"name": "canary"}]} if moving else ended() | {"phase": self._phase}
         things = [
             *(thing("TrainingRun", f"run-{n + 1}", {"reason": "E"}, n, **self._ended(n)) for n in range(self._runs)),
             *(thing("ModelRollout", f"out-{n + 1}", {}, n, **(last if n else ended())) for n in range(rollouts)),
@@ -161,7 +161,9 @@ def test_what_was_done_by_hand_is_said(tmp_path: Path, monkeypatch: pytest.Monke
     world = World(fires_after=10_000, rollout_ends=False)
     played = play(world, tmp_path, monkeypatch)
     assert played.notes[0] == "the policy did not fire; the run was asked for by hand"
-    assert "promoted by hand" in played.notes[1] and ("rollout", "promote", "out-2") in world.commands
+    assert (
+        "promoted by hand" in played.notes[1] and ("rollout", "promote", "out-2", "--wave", "canary") in world.commands
+    )
 
 
 def test_nothing_trains_on_the_final_and_every_truth_of_the_replay_is_told_before_it(

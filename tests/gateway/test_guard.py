@@ -74,8 +74,20 @@ def test_without_a_certificate_nobody_is_a_node(certificate: bytes) -> None:
 def test_where_nothing_is_enforced_everybody_is_believed() -> None:
     door = guard(View(), enforced=False)
     assert door.check(call(None), "edge-7") is None
-    door.check_again(None)
+    door.check_again(None, "edge-7")
     assert certificate_status(None) == {}
+
+
+def test_a_revoked_node_is_refused_also_where_nothing_is_enforced() -> None:
+    view = View({"edge-7": ("", False)})
+    door = guard(view, enforced=False)
+    door.check_again(door.check(call(None), "edge-7"), "edge-7")
+    view.nodes["edge-7"] = ("", True)
+    for again in (lambda: door.check(call(None), "edge-7"), lambda: door.check_again(None, "edge-7")):
+        with pytest.raises(CallError, match="node edge-7 is revoked") as refused:
+            again()
+        assert refused.value.status is Status.PERMISSION_DENIED
+    assert door.check(call(None), "edge-8") is None
 
 
 @pytest.mark.parametrize(
@@ -90,11 +102,11 @@ def test_what_is_said_of_a_node_counts_at_once(certificate: bytes, change: Any, 
     view = known(certificate)
     door = guard(view)
     peer = door.check(call(certificate), "edge-1")
-    door.check_again(peer)
+    door.check_again(peer, "edge-1")
     assert certificate_status(peer).keys() == {"certNotAfterUnixMs"}
     view.nodes = change(pki.peer_of(certificate).key)
     with pytest.raises(CallError, match=said) as again:
-        door.check_again(peer)
+        door.check_again(peer, "edge-1")
     with pytest.raises(CallError, match=said) as anew:
         door.check(call(certificate), "edge-1")
     assert again.value.status is anew.value.status is Status.PERMISSION_DENIED

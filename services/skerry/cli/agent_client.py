@@ -282,17 +282,18 @@ def warnings_of(address: str, timeout_s: float) -> dict[str, Any]:
 
 
 def give_feedback_to_any(addresses: Sequence[str], truth: Truth, timeout_s: float) -> bool:
-    """Tell one agent after the other until one records it; whether one did. Raises what an agent refused it for when
-    none had anything better to say."""
-    refusal: errors.RejectedError | None = None
-    is_let_in = False
+    """Tell one agent after the other until one records it; whether one did. One that refuses it, does not serve the
+    model or does not answer ends nothing. Where none records it: raises UnavailableError when one did not answer, who
+    may hold the request; else what one refused it for, when none had anything better to say."""
+    faults, is_let_in = list[errors.SkerryError](), False
     for address in addresses:
         try:
             if give_feedback(address, truth, timeout_s):
                 return True
             is_let_in = True
-        except errors.RejectedError as exc:
-            refusal = refusal or exc
-    if refusal is not None and not is_let_in:
-        raise refusal
+        except errors.SkerryError as exc:
+            faults.append(exc)
+    away = [fault for fault in faults if isinstance(fault, errors.UnavailableError)]
+    if away or (faults and not is_let_in):
+        raise (away or faults)[0]
     return False

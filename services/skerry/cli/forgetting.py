@@ -123,9 +123,10 @@ def _learned(one: Any) -> str:
 def trust(name: str, off: bool, state: Path) -> None:
     """Vouch for what NAME teaches: its share of a class is not bounded, a class that it alone has is learned, and its
     truths count though they contradict the teacher and the other nodes."""
+    from skerry.adapters import acts
     from skerry.cli import object_access
     from skerry.core import intents
 
     store = object_access.store_of(state)
-    object_access.change(store, name, lambda known: intents.trust(known, on=not off), "EdgeNode")
+    acts.change(store, "EdgeNode", name, lambda known: intents.trust(known, on=not off))
     output.say(f"what node {name} teaches is {'bounded as of every node' if off else 'not bounded any more'}")

@@ -254,6 +254,7 @@ def _say(result: Mapping[str, Any], imported: _Imported) -> None:
 
 def _roll_out_again(store: "Objects", version: "Object") -> tuple[str, str]:
     """(the rollout of a version that was there already, why there is none)."""
+    from skerry.adapters import acts
     from skerry.cli import object_access
     from skerry.core import errors, intents, specs
 
@@ -271,9 +272,9 @@ def _roll_out_again(store: "Objects", version: "Object") -> tuple[str, str]:
             model.spec.get("rollout", {}),
             version.name,
             object_access.published(store, model.name),
-            [object_access.known(thing) for thing in rollouts],
+            [acts.known(thing) for thing in rollouts],
             object_access.suffix(),
         )
     except errors.RejectedError as exc:
         return "", str(exc)
-    return object_access.create(store, creation).name, ""
+    return acts.create(store, creation).name, ""

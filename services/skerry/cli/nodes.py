@@ -70,15 +70,20 @@ def approve(name: str, key: str, state: Path) -> None:
 def delete_node(names: tuple[str, ...], state: Path) -> None:
     """Delete the objects of NAMES: nodes that are gone, or that nobody let in. A member is revoked first, and the
     tokens that let it in again are deleted. What a node uploaded stays."""
+    from skerry.adapters import acts
     from skerry.cli import object_access
     from skerry.core import intents
 
     store, now_ms = object_access.store_of(state), object_access.now_ms()
-    tokens = [object_access.known(token) for token in store.list("JoinToken")]
+    tokens = [acts.known(token) for token in store.list("JoinToken")]
+
+    def intent(known: intents.Known) -> intents.Deletion:
+        return intents.delete_node(known, tokens, now_ms=now_ms)
+
+    for name in names:  # all are looked at before the first is deleted
+        intent(acts.known(store.get("EdgeNode", name)))
     for name in names:
-        intents.check_delete(object_access.known(store.get("EdgeNode", name)), tokens, now_ms=now_ms)
-    for name in names:
-        store.delete("EdgeNode", name)
+        acts.delete(store, "EdgeNode", name, intent)
         output.say(f"node {name} is deleted; with a join token it may enrol anew")
 
 
@@ -140,15 +145,8 @@ def cordon(name: str, off: bool, state: Path) -> None:
     """Give NAME no new version."""
     from skerry.core import intents
 
-    was_on = False
-
-    def decide(known: intents.Known) -> intents.Patch:
-        nonlocal was_on
-        was_on = bool(known.spec.get("cordoned", False))
-        return intents.cordon(known, on=not off)
-
-    _change(state, name, decide)
-    if was_on is not off:
+    patch = _change(state, name, lambda known: intents.cordon(known, on=not off))
+    if bool(patch.seen["cordoned"]) is not off:
         output.say(f"nothing changed: node {name} {'takes new versions' if off else 'gets no new version'} already")
     else:
         output.say(f"node {name} {'takes new versions again' if off else 'gets no new version'}")
@@ -178,20 +176,15 @@ def create(pattern: str, uses: int, hours: float, labels: tuple[str, ...], ca: P
     """Create a join token and print it, once: only its hash is kept."""
     import secrets
 
-    from skerry.adapters import pki
+    from skerry.adapters import acts, pki
     from skerry.cli import object_access
-    from skerry.core import join_tokens, writers
+    from skerry.core import intents, join_tokens
 
     given = dict(item.partition("=")[::2] for item in labels)
     new_token = join_tokens.Token(secrets.token_hex(6), secrets.token_urlsafe(24), pki.digest_of_ca(ca))
-    spec = {
-        "secretHash": join_tokens.secret_hash(new_token.secret),
-        "expiresUnixMs": object_access.now_ms() + int(hours * 3_600_000),
-        "uses": uses,
-        "nodePattern": join_tokens.check_pattern(pattern),
-        "labels": given,
-    }
-    object_access.store_of(state).create("JoinToken", new_token.id, spec, manager=writers.OPERATOR)
+    expires_ms = object_access.now_ms() + int(hours * 3_600_000)
+    creation = intents.create_token(new_token, pattern, uses, given, expires_ms=expires_ms)
+    acts.create(object_access.store_of(state), creation)
     output.say(str(new_token))
 
 
@@ -228,9 +221,11 @@ def list_(as_json: bool, state: Path) -> None:
 @state_option
 def delete(name: str, state: Path) -> None:
     """Delete the join token NAME: no node can enrol with it any more. Nodes that already enrolled stay."""
+    from skerry.adapters import acts
     from skerry.cli import object_access
+    from skerry.core import intents
 
-    object_access.store_of(state).delete("JoinToken", name)
+    acts.delete(object_access.store_of(state), "JoinToken", name, intents.delete_token)
     output.say(f"join token {name} is gone")
 
 
@@ -258,6 +253,7 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _change(state: Path, name: str, intent: "Callable[[intents.Known], intents.Patch]") -> "intents.Patch":
+    from skerry.adapters import acts
     from skerry.cli import object_access
 
-    return object_access.change(object_access.store_of(state), name, intent, "EdgeNode")
+    return acts.change(object_access.store_of(state), "EdgeNode", name, intent)

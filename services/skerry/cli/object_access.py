@@ -1,16 +1,14 @@
-"""How commands act on custom resources: read, ask `core.intents` whether it is legal, write against what was read."""
+"""How commands read custom resources; what they write is `adapters.acts`."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from skerry.adapters import objects
 from skerry.adapters.objects.protocol import Object, Objects
 from skerry.cli import system_file
-from skerry.core import errors, intents, specs, writers
-
-_TRIES = 5
+from skerry.core import specs
 
 
 def store_of(state: Path) -> Objects:
@@ -25,35 +23,6 @@ def suffix() -> str:
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def create(store: Objects, creation: intents.Creation) -> Object:
-    return store.create(creation.kind, creation.name, creation.spec, manager=writers.OPERATOR)
-
-
-def change(
-    store: Objects, name: str, intent: Callable[[intents.Known], intents.Patch], kind: str = "ModelRollout"
-) -> intents.Patch:
-    """Write an intent on an object; decided again after a conflicting write."""
-    for _ in range(_TRIES):
-        thing = store.get(kind, name)
-        patch = intent(known(thing))
-        try:
-            store.patch(
-                patch.kind,
-                patch.name,
-                manager=writers.OPERATOR,
-                spec=patch.spec,
-                resource_version=thing.resource_version,
-            )
-            return patch
-        except errors.ConflictError:
-            continue
-    raise errors.UnavailableError(f"{name} is changed by others all the time; try again")
-
-
-def known(thing: Object) -> intents.Known:
-    return intents.Known(thing.name, thing.spec, thing.status, thing.labels)
 
 
 def condition(thing: Object, kind: str) -> Mapping[str, Any]:

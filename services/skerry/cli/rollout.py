@@ -1,5 +1,6 @@
 """`skerry rollout`: what the fleet is doing, and what an operator can do with it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from skerry.cli.up import state_option
 
 if TYPE_CHECKING:
     from skerry.adapters.objects.protocol import Object
+    from skerry.core import intents
 
 _PHASE_STYLES = {"Succeeded": "green", "RolledBack": "red", "RollbackIncomplete": "red", "Paused": "yellow"}
 
@@ -80,16 +82,21 @@ def _rollout_table(rows: Any, now: int) -> None:
 @state_option
 def status(name: str, as_json: bool, state: Path) -> None:
     """Show one rollout: its waves, verdicts, permits, and what can be done with it now."""
+    from skerry.adapters import acts
     from skerry.cli import object_access
     from skerry.core import intents
 
     thing = object_access.store_of(state).get("ModelRollout", name)
-    offers = [{"action": offer.action, "whyNot": offer.why_not} for offer in intents.offers(object_access.known(thing))]
+    known = acts.known(thing)
+    offers = [{"action": offer.action, "whyNot": offer.why_not} for offer in intents.offers(known)]
+    attempt = intents.attempt(known)
     if as_json:
-        output.print_json({**_row(thing), "spec": thing.spec, "status": thing.status, "offers": offers})
+        told = {**_row(thing), "attempt": attempt, "spec": thing.spec, "status": thing.status, "offers": offers}
+        output.print_json(told)
         return
     row = _row(thing)
-    output.say(f"{name}: {row['version']} of {row['model']}, {row['phase']}. {row['reason']}")
+    again = f", attempt {attempt}" if attempt > 1 else ""
+    output.say(f"{name}: {row['version']} of {row['model']}, {row['phase']}{again}. {row['reason']}")
     output.print_table(
         "waves",
         ["wave", "nodes", "updated", "failed", "deferred", "verdict"],
@@ -108,7 +115,7 @@ def status(name: str, as_json: bool, state: Path) -> None:
     for kind in thing.status.get("failures", []):
         if kind["nodes"] > 1:
             output.say(f"{kind['nodes']} nodes: {kind['reason']}")
-    possible = [offer["action"] for offer in offers if not offer["whyNot"]]
+    possible = [_offered(offer["action"], intents.standing(known)) for offer in offers if not offer["whyNot"]]
     output.say(f"possible now: {', '.join(possible) or 'nothing'}")
 
 
@@ -119,8 +126,15 @@ def _deferred(row: Any) -> str:
     return f"{names} and {more} more" if more > 0 else names
 
 
+def _offered(action: str, wave: str) -> str:
+    return f"{action} --wave {wave}" if action == "promote" else action
+
+
 def _verdict(verdict: Any) -> str:
-    return f"{verdict['result']}: {verdict.get('reason', '')}" if verdict.get("result") else output.DASH
+    from skerry.core import rollout
+
+    result = rollout.result_of(verdict)
+    return f"{result}: {verdict.get('reason', '')}" if result else output.DASH
 
 
 @rollout.command()
@@ -128,6 +142,7 @@ def _verdict(verdict: Any) -> str:
 @state_option
 def start(version: str, state: Path) -> None:
     """Roll VERSION (a ModelVersion, like press-v3) out, as its model's rollout policy says."""
+    from skerry.adapters import acts
     from skerry.cli import object_access
     from skerry.core import errors, intents
 
@@ -137,7 +152,7 @@ def start(version: str, state: Path) -> None:
     if version not in versions:
         raise errors.RejectedError(f"{version} is not published: see `skerry models`")
     policy = store.get("EdgeModel", model).spec.get("rollout", {})
-    created = object_access.create(store, intents.start(model, policy, versions[version], object_access.suffix()))
+    created = acts.create(store, intents.start(model, policy, versions[version], object_access.suffix()))
     output.say(f"rollout {created.name} is requested: `skerry rollout status {created.name}`")
 
 
@@ -147,12 +162,13 @@ def start(version: str, state: Path) -> None:
 @state_option
 def rollback(model: str, to: str, state: Path) -> None:
     """Make an older version of MODEL stable again, on all nodes."""
+    from skerry.adapters import acts
     from skerry.cli import object_access
     from skerry.core import intents
 
     store = object_access.store_of(state)
     thing = store.get("EdgeModel", model)
-    rollouts = [object_access.known(thing) for thing in store.list("ModelRollout") if thing.spec.get("model") == model]
+    rollouts = [acts.known(thing) for thing in store.list("ModelRollout") if thing.spec.get("model") == model]
     creation = intents.rollback(
         model,
         str(thing.status.get("stableVersion", "")),
@@ -162,34 +178,79 @@ def rollback(model: str, to: str, state: Path) -> None:
         object_access.suffix(),
         to=to,
     )
-    object_access.create(store, creation)
+    acts.create(store, creation)
     output.say(
         f"rollback {creation.name} to {creation.spec['version']} is requested: `skerry rollout status {creation.name}`"
     )
 
 
-def _action(name: str, help_text: str) -> None:
-    """A command for one action on one rollout."""
-
-    @rollout.command(name, help=help_text)
-    @click.argument("rollout_name", metavar="NAME")
-    @state_option
-    def act(rollout_name: str, state: Path) -> None:
-        from skerry.cli import object_access
-        from skerry.core import intents
-
-        def intent(known: intents.Known) -> intents.Patch:
-            if name == "retry":
-                return intents.retry(known, object_access.suffix())
-            patch: intents.Patch = getattr(intents, name)(known)
-            return patch
-
-        object_access.change(object_access.store_of(state), rollout_name, intent)
-        output.say(f"{name} of {rollout_name} is requested: `skerry rollout status {rollout_name}`")
+_attempt = click.option(
+    "--attempt", type=click.IntRange(1), help="Only if this attempt still stands, as `rollout status` tells it."
+)
 
 
-_action("pause", "Hold a rollout: no node is moved on, none is moved back.")
-_action("resume", "Let a paused rollout go on.")
-_action("abort", "Take a rollout back: every node returns to the stable version.")
-_action("promote", "Pass the current wave without waiting for evidence.")
-_action("retry", "Try a rollout again that ended without success.")
+@rollout.command()
+@click.argument("name")
+@_attempt
+@state_option
+def pause(name: str, attempt: int | None, state: Path) -> None:
+    """Hold a rollout: no node is moved on, none is moved back."""
+    from skerry.core import intents
+
+    _act(state, name, "pause", lambda known: intents.pause(known, intents.Seen(attempt)))
+
+
+@rollout.command()
+@click.argument("name")
+@_attempt
+@state_option
+def resume(name: str, attempt: int | None, state: Path) -> None:
+    """Let a paused rollout go on."""
+    from skerry.core import intents
+
+    _act(state, name, "resume", lambda known: intents.resume(known, intents.Seen(attempt)))
+
+
+@rollout.command()
+@click.argument("name")
+@_attempt
+@state_option
+def abort(name: str, attempt: int | None, state: Path) -> None:
+    """Take a rollout back, in whatever wave it is: every node returns to the stable version."""
+    from skerry.core import intents
+
+    _act(state, name, "abort", lambda known: intents.abort(known, intents.Seen(attempt)))
+
+
+@rollout.command()
+@click.argument("name")
+@click.option("--wave", help="The wave to pass. Without it the command tells which one stands, and passes none.")
+@_attempt
+@state_option
+def promote(name: str, wave: str | None, attempt: int | None, state: Path) -> None:
+    """Pass one wave without waiting for evidence: the one you have seen. If another one stands by now, nothing is
+    done."""
+    from skerry.core import intents
+
+    _act(state, name, "promote", lambda known: intents.promote(known, intents.Seen(attempt, wave)))
+
+
+@rollout.command()
+@click.argument("name")
+@_attempt
+@state_option
+def retry(name: str, attempt: int | None, state: Path) -> None:
+    """Try a rollout again that ended without success."""
+    from skerry.cli import object_access
+    from skerry.core import intents
+
+    token = object_access.suffix()
+    _act(state, name, "retry", lambda known: intents.retry(known, token, intents.Seen(attempt)))
+
+
+def _act(state: Path, name: str, done: str, intent: "Callable[[intents.Known], intents.Patch]") -> None:
+    from skerry.adapters import acts
+    from skerry.cli import object_access
+
+    acts.change(object_access.store_of(state), "ModelRollout", name, intent)
+    output.say(f"{done} of {name} is requested: `skerry rollout status {name}`")

@@ -6,6 +6,7 @@ from typing import Any
 
 import jinja2
 
+from skerry.core import rollout
 from skerry.core.liveness import State
 from skerry.dashboard import charts, views
 
@@ -19,11 +20,11 @@ ICONS = {
     "Succeeded": "✓", "Failed": "✕", "Running": "▶", "Waiting": "…",
     "Progressing": "▶", "Paused": "‖", "Pending": "…", "RollingBack": "↩", "RolledBack": "↩",
     "RollbackIncomplete": "!", "Superseded": "»", "Invalid": "✕", "Unreadable": "!",
-    "done": "✓", "current": "▶", "waiting": "○", "failed": "✕",
+    "Overridden": "⚑", "overridden": "⚑", "done": "✓", "current": "▶", "waiting": "○", "failed": "✕",
 }  # fmt: skip
 _GOOD = {"Online", "Pass", "Succeeded", "done"}
 _BAD = {"Offline", "Fail", "Error", "Failed", "RolledBack", "RollbackIncomplete", "Invalid", "Unreadable", "failed"}
-_WARN = {"Stale", "Unknown", "Inconclusive", "Paused", "RollingBack"}
+_WARN = {"Stale", "Unknown", "Inconclusive", "Paused", "RollingBack", "Overridden", "overridden"}
 
 
 def overview(fleet: views.Fleet, state: State | None = None) -> str:
@@ -115,6 +116,7 @@ def _make() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"ratio": ratio, "number": number, "size": size, "short": short, "tone": tone}
+    environment.filters["result"] = rollout.result_of
     shared: dict[str, Any] = {
         "ICONS": ICONS,
         "age": age,

@@ -93,7 +93,7 @@ def _waves(planned: Sequence[specs.WaveSpec], status: states.Status) -> Sequence
 
 def _step(index: int, wave: states.Wave, status: states.Status) -> str:
     if wave.passed:
-        return "done"
+        return "overridden" if rollout.result_of(wave.verdict) == states.OVERRIDDEN else "done"
     if not wave.started_ms:
         return "waiting"
     if index == status.wave and status.state in (states.PENDING, states.PROGRESSING):

@@ -7,6 +7,7 @@ from datetime import datetime
 from skerry.adapters.objects import Object
 from skerry.core import conditions, errors
 from skerry.core.conditions import Condition
+from skerry.core.rollout.status import PROMOTED
 from skerry.dashboard.views import Change
 
 LIMIT = 40
@@ -55,6 +56,8 @@ def _of(thing: Object) -> Iterator[Change]:
 
 
 def _tell(condition: Condition) -> tuple[str, bool | None] | None:
+    if condition.type == "AnalysisPassed" and condition.reason == PROMOTED:
+        return f"overridden: {condition.message}", None
     if condition.type not in _TOLD or condition.status == conditions.UNKNOWN:
         return None
     yes, no, good_yes, good_no = _TOLD[condition.type]

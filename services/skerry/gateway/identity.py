@@ -2,7 +2,7 @@
 
 The transport has verified the certificate against the fleet's CA; what counts beside it is the node's object: a
 revoked node, or one known with another key, is refused at once, however long its certificate is good. Without TLS (one
-machine, loopback) every caller is believed.
+machine, loopback) every caller is believed to be the node it names; a revoked one is refused there, too.
 """
 
 import functools
@@ -31,16 +31,26 @@ class Guard:
         """Who calls, or None where everybody is believed. Raises CallError (UNAUTHENTICATED, PERMISSION_DENIED) unless
         the caller may speak for `node`."""
         if not self.enforced:
+            self._check_claim(node)
             return None
         peer = self.peer(call)
         if peer.id.node != node:
             raise CallError(Status.PERMISSION_DENIED, f"node {peer.id.node} may not speak for {node[:120]!r}")
         return peer
 
-    def check_again(self, peer: identity.Peer | None) -> None:
-        """Whom `check` let in. Raises CallError (PERMISSION_DENIED) when its node's object says otherwise by now."""
-        if peer is not None and (fault := self._fault(peer)):
+    def check_again(self, peer: identity.Peer | None, node: str) -> None:
+        """Whom `check` let in for `node`. Raises CallError (PERMISSION_DENIED) when the node's object says otherwise by
+        now."""
+        if peer is None:
+            self._check_claim(node)
+        elif fault := self._fault(peer):
             raise CallError(Status.PERMISSION_DENIED, fault.message)
+
+    def _check_claim(self, node: str) -> None:
+        """Who comes without a certificate is believed, but nobody speaks for a node that is revoked."""
+        known = self.view.approval(node)
+        if known is not None and known[1]:
+            raise CallError(Status.PERMISSION_DENIED, f"node {node} is revoked")
 
     def peer(self, call: Call) -> identity.Peer:
         """Whose call it is. Raises CallError."""

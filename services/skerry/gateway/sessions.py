@@ -126,7 +126,7 @@ class Sessions:
         for node in tuple(self._open) if touched is None else touched & self._open.keys():
             stream = self._open[node]
             try:
-                self._guard.check_again(stream.peer)
+                self._guard.check_again(stream.peer, node)
             except CallError as exc:
                 self._end(stream, exc.status, exc.message)
             else:

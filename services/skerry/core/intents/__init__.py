@@ -2,36 +2,31 @@
 
 People write intent only (docs/reference/resources.md, "Who writes which field"): the controller reads it and acts. Each
 function returns a `Patch` or a `Creation` and raises RejectedError with a text for people when the action makes no
-sense now. The caller writes a patch against the resourceVersion that it read.
+sense now, and where the object is not as it was seen. `adapters.acts` writes it against what was read.
 """
 
+from skerry.core.intents.acts import Offer, Seen, abort, attempt, offers, pause, promote, resume, retry, standing
 from skerry.core.intents.fleets import create_fleet
-from skerry.core.intents.nodes import approve, check_delete, cordon, label, readmit, revoke, trust
-from skerry.core.intents.objects import Creation, Known, Patch
-from skerry.core.intents.rollouts import (
-    Offer,
-    abort,
-    offers,
-    pause,
-    promote,
-    resume,
-    retrain,
-    retry,
-    roll_out_again,
-    rollback,
-    start,
-)
+from skerry.core.intents.nodes import approve, cordon, delete_node, label, readmit, revoke, trust
+from skerry.core.intents.objects import Creation, Deletion, Known, Patch, still
+from skerry.core.intents.rollouts import retrain, roll_out_again, rollback, start
+from skerry.core.intents.tokens import create_token, delete_token
 
 __all__ = [
     "Creation",
+    "Deletion",
     "Known",
     "Offer",
     "Patch",
+    "Seen",
     "abort",
     "approve",
-    "check_delete",
+    "attempt",
     "cordon",
     "create_fleet",
+    "create_token",
+    "delete_node",
+    "delete_token",
     "label",
     "offers",
     "pause",
@@ -43,6 +38,8 @@ __all__ = [
     "revoke",
     "roll_out_again",
     "rollback",
+    "standing",
     "start",
+    "still",
     "trust",
 ]

@@ -2,9 +2,10 @@
 
 import contextlib
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from skerry.core import errors, join_tokens
-from skerry.core.intents.objects import Known, Patch
+from skerry.core.intents.objects import Deletion, Known, Patch
 
 _KIND = "EdgeNode"
 MIN_KEY_DIGITS = 8
@@ -28,10 +29,10 @@ def approve(known: Known, key: str, *, now_ms: int) -> Patch:
         )
     if not waiting.removeprefix("sha256:").startswith(named):
         raise errors.RejectedError(f"another key of node {known.name} waits: {waiting}")
-    return Patch(_KIND, known.name, {"approvedKey": waiting, "revoked": False})
+    return _patch(known, {"approvedKey": waiting, "revoked": False})
 
 
-def check_delete(known: Known, tokens: Iterable[Known], *, now_ms: int) -> None:
+def delete_node(known: Known, tokens: Iterable[Known], *, now_ms: int) -> Deletion:
     """Raises RejectedError for a node that may connect now: its object would be missed at once; and for a revoked one
     that would be let in again by itself, by one of the JoinTokens `tokens`: it stays out only while its object says
     so."""
@@ -47,31 +48,38 @@ def check_delete(known: Known, tokens: Iterable[Known], *, now_ms: int) -> None:
             f"node {known.name} is revoked, and would come back by itself with join token {', '.join(open_to_it)}, "
             f"which it used: `skerry nodes token delete {open_to_it[0]}` first. Revoked, it stays out"
         )
+    return Deletion(_KIND, known.name)
 
 
 def revoke(known: Known) -> Patch:
     """Refuse it at every port of the gateway, whatever certificate it has. Asking twice is no error."""
-    return Patch(_KIND, known.name, {"revoked": True})
+    return _patch(known, {"revoked": True})
 
 
 def readmit(known: Known) -> Patch:
     """Undo a revocation: the approved key is valid again."""
-    return Patch(_KIND, known.name, {"revoked": False})
+    return _patch(known, {"revoked": False})
 
 
 def cordon(known: Known, *, on: bool) -> Patch:
-    """No new version comes to it, or new ones come again."""
-    return Patch(_KIND, known.name, {"cordoned": on})
+    """No new version comes to it, or new ones come again. Asking twice is no error."""
+    return _patch(known, {"cordoned": on})
 
 
 def trust(known: Known, *, on: bool) -> Patch:
     """What it teaches is not bounded any more, or bounded again as that of every node."""
-    return Patch(_KIND, known.name, {"trusted": on})
+    return _patch(known, {"trusted": on})
 
 
 def label(known: Known, labels: Mapping[str, str | None]) -> Patch:
     """Set labels; None removes one. Fleets select nodes by them."""
-    return Patch(_KIND, known.name, {"labels": dict(labels)})
+    before = known.spec.get("labels") or {}
+    return Patch(_KIND, known.name, {"labels": dict(labels)}, {f"label {key}": before.get(key) for key in labels})
+
+
+def _patch(known: Known, spec: dict[str, Any]) -> Patch:
+    """Decided on what the fields that it writes hold now."""
+    return Patch(_KIND, known.name, spec, {field: known.spec.get(field) for field in spec})
 
 
 def _used_by(node: Known, tokens: Iterable[Known], now_ms: int) -> list[str]:

@@ -1,66 +1,10 @@
-"""What people may ask of rollouts and training runs."""
+"""Which rollouts and training runs people may ask for; what they may do with a rollout that is there is `acts`."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from skerry.core import digests, errors, rollout, specs
-from skerry.core.intents.objects import Creation, Json, Known, Patch
-from skerry.core.rollout.status import OPERATOR, PROGRESSING, ROLLING_BACK, SUCCEEDED, Status
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """An action on a rollout, and why it makes no sense now (empty: it does)."""
-
-    action: str
-    why_not: str
-
-
-def pause(known: Known) -> Patch:
-    status = _running(known, "paused")
-    if known.spec.get("paused"):
-        raise errors.RejectedError(f"{known.name} is paused already")
-    if status.state == ROLLING_BACK:
-        raise errors.RejectedError(f"{known.name} is rolling back, which a pause does not hold")
-    return Patch("ModelRollout", known.name, {"paused": True})
-
-
-def resume(known: Known) -> Patch:
-    """Clears the operator's pause and the automatic ones that the status shows now; a later one pauses again."""
-    status = _running(known, "resumed")
-    if not known.spec.get("paused") and not status.pause_reasons:
-        raise errors.RejectedError(f"{known.name} is not paused")
-    return Patch("ModelRollout", known.name, {"paused": False} | _seen(status))
-
-
-def abort(known: Known) -> Patch:
-    """Legal in every phase before the end, paused or not."""
-    status = _running(known, "aborted")
-    if known.spec.get("desired") == "Abort" or status.state == ROLLING_BACK:
-        raise errors.RejectedError(f"{known.name} is rolling back already")
-    return Patch("ModelRollout", known.name, {"desired": "Abort"})
-
-
-def promote(known: Known) -> Patch:
-    """Pass the current wave without evidence; clears automatic pauses."""
-    status = _running(known, "promoted")
-    if status.state != PROGRESSING:
-        raise errors.RejectedError(f"{known.name} has no wave to pass: it is {status.state}")
-    if known.spec.get("paused") or OPERATOR in status.pause_reasons:
-        raise errors.RejectedError(f"{known.name} is paused by an operator: resume it first")
-    spec = {"promotedAttempt": status.attempt, "promotedWave": status.wave}
-    return Patch("ModelRollout", known.name, spec | _seen(status))
-
-
-def retry(known: Known, token: str) -> Patch:
-    """Another attempt of a rollout that did not succeed; `token` is new. Nodes may verify again what they refused."""
-    status = _status(known)
-    if not status.terminal or status.state == SUCCEEDED:
-        raise errors.RejectedError(f"{known.name} is {status.state}: only one that ended without success is retried")
-    if token == known.spec.get("retryToken", ""):
-        raise errors.RejectedError(f"{known.name} was already retried with token {token!r}")
-    return Patch("ModelRollout", known.name, {"retryToken": token, "desired": "Proceed", "paused": False})
+from skerry.core.intents.objects import Creation, Json, Known
+from skerry.core.rollout.status import SUCCEEDED
 
 
 def start(model: str, policy: Json, version: specs.ModelVersion, suffix: str) -> Creation:
@@ -120,7 +64,7 @@ def roll_out_again(
     if version == stable:
         raise errors.RejectedError(f"{version} is this very network, and the stable version of {model}: nothing to do")
     for known in rollouts:
-        if known.spec.get("version") == version and not _status(known).terminal:
+        if known.spec.get("version") == version and not rollout.from_json(known.name, known.status).terminal:
             raise errors.RejectedError(f"{version} is this very network, and {known.name} rolls it out already")
     if version not in versions:
         raise errors.RejectedError(f"{version} is this very network, and it is not published: `skerry models` says why")
@@ -156,50 +100,13 @@ def retrain(
     return Creation("TrainingRun", f"{model}-{suffix}", made)
 
 
-def offers(known: Known) -> tuple[Offer, ...]:
-    """Every action on this rollout with why it makes no sense now: what a page shows as buttons."""
-    actions: tuple[tuple[str, Callable[[], Patch]], ...] = (
-        ("pause", lambda: pause(known)),
-        ("resume", lambda: resume(known)),
-        ("promote", lambda: promote(known)),
-        ("abort", lambda: abort(known)),
-        ("retry", lambda: retry(known, f"{known.spec.get('retryToken', '')}+")),
-    )
-    return tuple(Offer(name, _why_not(action)) for name, action in actions)
-
-
-def _why_not(action: Callable[[], Patch]) -> str:
-    try:
-        action()
-    except errors.RejectedError as exc:
-        return str(exc)
-    return ""
-
-
-def _running(known: Known, done: str) -> Status:
-    """The status of a rollout that has not ended."""
-    status = _status(known)
-    if status.terminal and status.spec_hash == specs.parse_rollout(known.name, known.spec).fingerprint:
-        hint = "; to go back to an older version use rollback" if status.state == SUCCEEDED else ""
-        raise errors.RejectedError(f"{known.name} has ended as {status.state} and cannot be {done}{hint}")
-    return status
-
-
-def _status(known: Known) -> Status:
-    return rollout.from_json(known.name, known.status)
-
-
-def _seen(status: Status) -> dict[str, Any]:
-    return {"resumedAttempt": status.attempt, "resumedPause": status.pause_number}
-
-
 def _before(
     model: str, stable: str, versions: Mapping[str, specs.ModelVersion], rollouts: Sequence[Known]
 ) -> specs.ModelVersion:
     """The version whose rollout succeeded last before the stable one and is older than it."""
     found: list[tuple[int, specs.ModelVersion]] = []
     for known in rollouts:
-        status, version = _status(known), versions.get(str(known.spec.get("version")))
+        status, version = rollout.from_json(known.name, known.status), versions.get(str(known.spec.get("version")))
         if version is not None and status.state == SUCCEEDED and version.version < versions[stable].version:
             found.append((status.finished_ms, version))
     if not found:

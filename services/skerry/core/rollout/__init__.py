@@ -13,7 +13,7 @@ from skerry.core.rollout.elapsed import Elapsed
 from skerry.core.rollout.permits import is_over
 from skerry.core.rollout.planner import active, plan, question, superseded_by
 from skerry.core.rollout.settling import Settled, Settlement, settle, settled_from_json, settled_to_json
-from skerry.core.rollout.status import Permit, Status
+from skerry.core.rollout.status import Permit, Status, result_of
 from skerry.core.rollout.status_json import from_json, to_json
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "is_over",
     "plan",
     "question",
+    "result_of",
     "settle",
     "settled_from_json",
     "settled_to_json",

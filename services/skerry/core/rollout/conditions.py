@@ -8,7 +8,15 @@ from skerry.core.conditions import FALSE, TRUE, UNKNOWN
 from skerry.core.evidence import Verdict
 from skerry.core.gates import Outcome
 from skerry.core.rollout.case import Event
-from skerry.core.rollout.status import MAX_NAMED, MESSAGE_CHARS, OPERATOR, ROLLING_BACK, SUCCEEDED, Status
+from skerry.core.rollout.status import (
+    MAX_NAMED,
+    MESSAGE_CHARS,
+    OPERATOR,
+    PROMOTED,
+    ROLLING_BACK,
+    SUCCEEDED,
+    Status,
+)
 
 ACCEPTED, PROGRESSING, PAUSED, ANALYSIS, SUCCESS = "Accepted", "Progressing", "Paused", "AnalysisPassed", "Succeeded"
 
@@ -33,7 +41,8 @@ def set_progressing(status: Status, reason: str, message: str, now_ms: int) -> S
 
 
 def set_analysis(status: Status, verdict: Verdict, now_ms: int, *, final: bool) -> Status:
-    value = TRUE if final else FALSE if verdict.outcome is Outcome.FAIL else UNKNOWN
+    passed = final and verdict.code != PROMOTED  # an override is no analysis that passed
+    value = TRUE if passed else FALSE if verdict.outcome is Outcome.FAIL else UNKNOWN
     return put(status, ANALYSIS, value, verdict.code, verdict.reason, now_ms)
 
 

@@ -16,10 +16,10 @@ from typing import Any
 from skerry.core.evidence import Evidence, Verdict, objection, verdict
 from skerry.core.gates import Outcome
 from skerry.core.rollout.case import Question
-from skerry.core.rollout.status import MESSAGE_CHARS, Status
+from skerry.core.rollout.status import MESSAGE_CHARS, PROMOTED, Status
 from skerry.core.rollout.waves import LEAST_JUDGING, Scene
 
-COMPARED = frozenset({"NotWorse", "Promoted"})
+COMPARED = frozenset({"NotWorse", PROMOTED})
 NO_WAVE_JUDGES, JUDGED_LATER = "NoWaveJudges", "JudgedLater"
 _MAX_SET_ASIDE = 5  # nodes that a verdict names
 MAX_BEFORE_NODES = 200  # whose requests are read: each look reads a counter of each

@@ -11,12 +11,12 @@ from skerry.core import specs
 from skerry.core.evidence import Evidence, Verdict
 from skerry.core.gates import Outcome
 from skerry.core.rollout import conditions, judging, outcomes, pauses, rollback, waves
-from skerry.core.rollout.status import SUCCEEDED, Status, Tally, Wave
+from skerry.core.rollout.status import PROMOTED, SUCCEEDED, Status, Tally, Wave
 from skerry.core.rollout.waves import Scene
 
 VERDICT_EVERY_MS = 5_000  # numbers alone are written no more often; a changed outcome at once
 _NAMED = 5  # nodes that a message names before it counts the rest
-PROMOTED = Verdict(Outcome.PASS, "Promoted", "an operator passed this wave without evidence")
+_BY_HAND = Verdict(Outcome.PASS, PROMOTED, "an operator passed this wave without evidence")
 
 
 def step(scene: Scene, status: Status, evidence: Evidence | None) -> Status:
@@ -25,7 +25,7 @@ def step(scene: Scene, status: Status, evidence: Evidence | None) -> Status:
     if (cause := _rollback_cause(scene, status)) is not None:
         return rollback.begin(scene, status, *cause)
     if _is_promoted(scene, status):
-        return _pass_wave(scene, status, PROMOTED)
+        return _pass_wave(scene, status, _BY_HAND)
     wave = status.current
     if wave.tally.members == 0:
         return pauses.pause(status, pauses.EMPTY_WAVE, f"wave {wave.name} has no node left: promote it or abort")

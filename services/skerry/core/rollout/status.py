@@ -14,6 +14,7 @@ from skerry.core.specs.strategy import WaveSpec
 PENDING, PROGRESSING, ROLLING_BACK = "Pending", "Progressing", "RollingBack"
 SUCCEEDED, ROLLED_BACK, ROLLBACK_INCOMPLETE = "Succeeded", "RolledBack", "RollbackIncomplete"
 SUPERSEDED, INVALID = "Superseded", "Invalid"
+OVERRIDDEN = "Overridden"  # told of a verdict, never stored
 STATES = (PENDING, PROGRESSING, ROLLING_BACK, SUCCEEDED, ROLLED_BACK, ROLLBACK_INCOMPLETE, SUPERSEDED, INVALID)
 TERMINAL = frozenset({SUCCEEDED, ROLLED_BACK, ROLLBACK_INCOMPLETE, SUPERSEDED, INVALID})
 
@@ -21,6 +22,7 @@ MAX_NAMED = 20  # nodes of a kind (failed, incompatible, deferred) that are kept
 MESSAGE_CHARS = 400  # of a sentence for people, which may name nodes
 MAX_REASONS = 8  # reasons of failures that are counted each on its own
 OPERATOR = "Operator"  # the pause reason of spec.paused; all others are automatic
+PROMOTED = "Promoted"  # the code of a verdict that is an operator's word and no evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,11 @@ class Wave:
     @property
     def passed(self) -> bool:
         return self.verdict.get("result") == "Pass" and bool(self.verdict.get("final"))
+
+
+def result_of(verdict: Mapping[str, Any]) -> str:
+    """What people are told of a wave's verdict: its result, or that somebody overrode it; empty without one."""
+    return OVERRIDDEN if verdict.get("code") == PROMOTED else str(verdict.get("result") or "")
 
 
 @dataclass(frozen=True, slots=True)
