@@ -1,7 +1,8 @@
 """What every turn of the loop waits for: the run that was asked for, and the rollout that its version gets while the
 series goes on."""
 
-import time
+import contextlib
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -91,12 +92,21 @@ def end_rollout(stack: Stack, note: Note) -> Object:
 def _promote(stack: Stack, note: Note) -> None:
     rollout = rollouts(stack.look())[-1]
     note(f"{rollout.name} got no verdict ({_waits_for(rollout)}); promoted by hand")
-    for wave in rollout.status.get("waves", [])[int(rollout.status.get("wave", 0)) :]:
-        stack.skerry("rollout", "promote", rollout.name, "--wave", wave["name"])
-        time.sleep(3)
-        if not moving(stack.look()):
-            break
+    while moving(seen := stack.look()) and (waves := rollouts(seen)[-1].status.get("waves")):
+        index = _wave(seen)
+        with contextlib.suppress(errors.RejectedError):  # it went on by itself meanwhile
+            stack.skerry("rollout", "promote", rollout.name, "--wave", waves[index]["name"])
+        stack.until("the wave is passed", functools.partial(_has_passed, index), ROLLOUT_S)
     stack.until("the promoted rollout has ended", lambda seen: not moving(seen), ROLLOUT_S)
+
+
+def _has_passed(wave: int, seen: Snapshot) -> bool:
+    return not moving(seen) or _wave(seen) != wave
+
+
+def _wave(seen: Snapshot) -> int:
+    """The index of the wave that stands."""
+    return int(rollouts(seen)[-1].status.get("wave", 0))
 
 
 def _waits_for(rollout: Object) -> str:

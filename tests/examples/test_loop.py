@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from examples import loop
-from examples import turn as one_turn
 from examples.client import Answer
 from examples.spans import Asked, Spans
 from skerry.adapters.objects.protocol import Object
@@ -110,7 +109,6 @@ def span(first: int, rows: int) -> Asked:
 
 
 def play(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> loop.Played:
-    monkeypatch.setattr(one_turn.time, "sleep", lambda seconds: None)
     spans = Spans(tmp_path / "base.csv", tmp_path / "between.csv", span(1000, 300), span(2000, 40), 40, {})
     turn = loop.Loop(world, world, "m", tmp_path / "model.yaml", ["--lag", "1"], lambda text: None)
     turn.play(spans, 7)
