@@ -131,6 +131,25 @@ def test_a_wave_that_an_operator_passed_is_told_as_that_and_not_passed_again(sys
     assert "Overridden: an operator passed it without evidence" in shown and "Pass:" not in shown
 
 
+@pytest.mark.parametrize(
+    ("name", "phase", "code", "said"),
+    [
+        pytest.param(RUNNING, "Progressing", 0, f"{RUNNING}: Progressing", id="it is so already"),
+        pytest.param(ROLLED_BACK, "Succeeded", 1, f"{ROLLED_BACK}: RolledBack", id="it has ended otherwise"),
+        pytest.param(RUNNING, "Succeeded", 4, f"{RUNNING} is Progressing, not Succeeded, after 0 s", id="not in time"),
+    ],
+)
+def test_a_script_waits_for_a_phase(system: StillSystem, name: str, phase: str, code: int, said: str) -> None:
+    done = system.run("rollout", "wait", name, "--for", phase, "--timeout", "0")
+    assert done.exit_code == code and said in done.output
+
+
+def test_a_script_that_waits_after_a_retry_waits_for_the_new_attempt(system: StillSystem) -> None:
+    system.good("rollout", "retry", ROLLED_BACK)
+    said = system.bad(4, "rollout", "wait", ROLLED_BACK, "--for", "RolledBack", "--timeout", "0")
+    assert "after 0 s" in said
+
+
 def test_pause_and_resume_undo_each_other(system: StillSystem) -> None:
     system.good("rollout", "pause", RUNNING)
     assert "paused already" in system.bad(3, "rollout", "pause", RUNNING)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _PHASE_STYLES = {"Succeeded": "green", "RolledBack": "red", "RollbackIncomplete": "red", "Paused": "yellow"}
 
+_WAITED = ("Progressing", "Paused", "RollingBack", "Succeeded", "RolledBack", "RollbackIncomplete", "Superseded")
+
 
 @click.group()
 def rollout() -> None:
@@ -182,6 +184,32 @@ def rollback(model: str, to: str, state: Path) -> None:
     output.say(
         f"rollback {creation.name} to {creation.spec['version']} is requested: `skerry rollout status {creation.name}`"
     )
+
+
+@rollout.command()
+@click.argument("name")
+@click.option("--for", "phase", default="Succeeded", show_default=True, type=click.Choice(_WAITED), help="The phase.")
+@click.option("--timeout", default=3600.0, show_default=True, type=click.FloatRange(min=0), help="Seconds.")
+@state_option
+def wait(name: str, phase: str, timeout: float, state: Path) -> None:
+    """Return when a rollout is in a phase; exit code 1 when it has ended in another, 4 when the time is over."""
+    import time
+
+    from skerry.adapters import acts
+    from skerry.cli import object_access
+    from skerry.core import errors, intents, rollout
+
+    store, end, revision = object_access.store_of(state), time.monotonic() + timeout, 0
+    while True:
+        row = _row(thing := store.get("ModelRollout", name))
+        status = rollout.from_json(name, thing.status)
+        begun = intents.attempt(acts.known(thing)) == status.attempt  # else what stands there is of the one before
+        if begun and (row["phase"] == phase or status.terminal):
+            output.say(f"{name}: {row['phase']}: {row['reason']}")
+            raise SystemExit(0 if row["phase"] == phase else 1)
+        if (left := end - time.monotonic()) <= 0:
+            raise errors.DeadlineError(f"{name} is {row['phase']}, not {phase}, after {timeout:g} s: {row['reason']}")
+        _, revision = store.changes(revision, timeout_s=min(1.0, left), kinds=["ModelRollout"])
 
 
 _attempt = click.option(
