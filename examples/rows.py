@@ -195,7 +195,7 @@ def disagreements(played: Played) -> Sequence[str]:
     for node, metrics in played.metrics.items():
         kept = sum(bool(answer.token) for answer in answers if answer.node == node)
         told = {outcome: n for (where, outcome), n in played.told.items() if where == node and outcome != "NOT_KEPT"}
-        pairs = [('skerry_spool{what="captured"}', kept)]
+        pairs = [('skerry_spool_examples_total{outcome="captured"}', kept)]
         pairs += [(f'skerry_feedback_total{{outcome="{outcome.lower()}"}}', n) for outcome, n in told.items()]
         wrong += [
             f"{node}: {name} is {metrics.get(name)}, and {ours} were counted here"

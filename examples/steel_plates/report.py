@@ -14,7 +14,7 @@ from examples.steel_plates.offline import FOLDS, Validated
 from examples.steel_plates.plates import CLASSES, FURNACE, SPLIT, Plates, recalls
 
 NAME, TABLE = "steel_plates", "steel_plates_faults.csv"
-CAPTURED = 'skerry_spool{what="captured"}'
+CAPTURED = 'skerry_spool_examples_total{outcome="captured"}'
 BEST = "draws"  # the way of the model's own file
 BARS = {f"offline_macro_recall_{BEST}": Bar(low=0.8), f"offline_worst_class_{BEST}": Bar(low=0.5)}
 

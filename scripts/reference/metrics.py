@@ -15,7 +15,7 @@ import markdown
 import skerry
 
 ROOT = Path(skerry.__path__[0])
-KINDS = {"counter", "gauge", "histogram"}
+KINDS = {"counter": "counter", "gauge": "gauge", "histogram": "histogram", "total": "counter"}  # by method
 # Who shows what a shared library counts.
 SHOWN_BY = {"serving": "agent, teacher"}
 # Adds the numbers that all of them have, and is no user of them.
@@ -60,7 +60,7 @@ def families() -> Iterator[Family]:
 def _kind(node: ast.Call) -> str:
     """`metrics.gauge(name, text, …)`; a call with fewer arguments is something else."""
     if isinstance(node.func, ast.Attribute) and node.func.attr in KINDS and len(node.args) >= 2:
-        return node.func.attr
+        return KINDS[node.func.attr]
     return ""
 
 

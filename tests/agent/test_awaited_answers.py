@@ -94,8 +94,8 @@ def test_what_was_not_kept_is_told_as_a_metric() -> None:
     memory, families = Memory(), telemetry.Metrics()
     metrics.register_capture(families, None, memory)  # type: ignore[arg-type]  # no queue is asked here
     memory.not_awaited = 7
-    gauge = families._families["skerry_forecasts_not_awaited"]
-    assert list(gauge.lines()) == ["skerry_forecasts_not_awaited 7"]
+    gauge = families._families["skerry_forecasts_not_awaited_total"]
+    assert list(gauge.lines()) == ["skerry_forecasts_not_awaited_total 7"]
 
 
 def test_a_truth_in_another_task_than_the_answers_is_no_truth_of_it() -> None:

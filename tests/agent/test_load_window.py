@@ -37,6 +37,9 @@ class Load:
         self.reads += 1
         return [fleet_pb2.Reading(model="m", digest="d", requests=9, truths=4, absolute_error=1.5, coverage=0.75)]
 
+    def routed(self) -> dict[str, tuple[tuple[str, int], ...]]:
+        return {"m": (("local", 5), ("offloaded", 4))}
+
 
 def test_one_page_of_metrics_reads_the_load_once() -> None:
     load, families = Load(), telemetry.Metrics()
@@ -45,9 +48,22 @@ def test_one_page_of_metrics_reads_the_load_once() -> None:
         page = families.render().decode()
     assert load.reads == 2
     for line in (
-        'skerry_routes{model="m",what="requests"} 9',
+        'skerry_routed_requests_total{model="m",route="local"} 5',
+        'skerry_routed_requests_total{model="m",route="offloaded"} 4',
         'skerry_forecast_truths{model="m",digest="d"} 4',
         'skerry_forecast_error{model="m",digest="d"} 1.5',
         'skerry_forecast_coverage{model="m",digest="d"} 0.75',
     ):
         assert line in page.splitlines()
+
+
+def test_each_request_is_counted_once_by_what_became_of_it_and_for_ever() -> None:
+    now = [0.0]
+    load = load_window.LoadWindow(lambda: now[0])
+    for offloaded, degraded in ((False, False), (True, False), (False, True), (False, False)):
+        load.answered("m", "d", [0.5], 0.01, offloaded=offloaded, degraded=degraded)
+    load.failed("m", "d")
+    load.refused("m", "e")
+    now[0] += 3600
+    load.read()
+    assert dict(load.routed()["m"]) == {"local": 2, "offloaded": 1, "degraded": 1, "failed": 1, "refused": 1}

@@ -157,7 +157,7 @@ def test_a_flood_is_bounded_counted_and_takes_no_earlier_warnings_place(capsys: 
     metrics.register_warnings(shown, watch)
     text = shown.render().decode()
     assert 'skerry_warnings{model="digits"} 256' in text
-    assert re.search(r'skerry_warnings_raised\{model="digits"\} 6000', text)
+    assert re.search(r'skerry_warnings_raised_total\{model="digits"\} 6000', text)
     assert capsys.readouterr().err.count("warning_raised") <= 20
 
 

@@ -168,7 +168,8 @@ def test_a_missing_data_set_is_named_and_fails_the_command_unless_it_may_be_miss
 
 
 def test_counts_of_the_agents_that_differ_from_ours_are_told() -> None:
-    own = {"edge-1": {'skerry_spool{what="captured"}': 2.0, 'skerry_feedback_total{outcome="recorded"}': 1.0}}
+    captured = 'skerry_spool_examples_total{outcome="captured"}'
+    own = {"edge-1": {captured: 2.0, 'skerry_feedback_total{outcome="recorded"}': 1.0}}
     played = Played(
         run="traffic-auto-1",
         runs=["traffic-auto-1"],

@@ -103,8 +103,8 @@ def test_rows_of_replies_name_their_version_and_offline_ones_none(tmp_path: Path
 def test_the_agents_own_counts_are_held_against_ours() -> None:
     played = report.Played(final=some(10), furnace=some(10), replay=[Graded(0, "q", "edge-1", "d", 1, "t")])
     played.told = {("edge-1", "RECORDED"): 1}
-    agreed = {'skerry_spool{what="captured"}': 1.0, 'skerry_feedback_total{outcome="recorded"}': 1.0}
+    agreed = {'skerry_spool_examples_total{outcome="captured"}': 1.0, 'skerry_feedback_total{outcome="recorded"}': 1.0}
     played.metrics = {"edge-1": agreed}
     assert report.disagreements(played) == []
-    played.metrics = {"edge-1": agreed | {'skerry_spool{what="captured"}': 2.0}}
+    played.metrics = {"edge-1": agreed | {'skerry_spool_examples_total{outcome="captured"}': 2.0}}
     assert len(report.disagreements(played)) == 1

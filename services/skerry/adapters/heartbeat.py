@@ -41,11 +41,15 @@ class Heartbeat:
 
     def metrics(self) -> bytes:
         """The two ages in Prometheus' text format, and what else there is."""
+        round_age, silent = f"skerry_{self._service}_round_age_seconds", "skerry_watch_last_event_age_seconds"
         numbers = {
-            f"skerry_{self._service}_round_age_seconds": self._clock() - self._last,
-            "skerry_watch_last_event_age_seconds": self._silent_s(),
+            round_age: ("Since the last round of the service began.", self._clock() - self._last),
+            silent: ("Since the quietest watch of the object store heard something.", self._silent_s()),
         }
-        ages = "".join(f"# TYPE {name} gauge\n{name} {value:.3f}\n" for name, value in numbers.items())
+        ages = "".join(
+            f"# HELP {name} {text}\n# TYPE {name} gauge\n{name} {value:.3f}\n"
+            for name, (text, value) in numbers.items()
+        )
         return ages.encode() + self._more()
 
     def serve(self, address: str) -> int:

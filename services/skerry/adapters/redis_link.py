@@ -53,6 +53,13 @@ def our_errors(client: Any) -> Iterator[None]:
         raise errors.UnavailableError(f"Redis did not answer: {exc}") from exc
 
 
+def memory(client: Any) -> tuple[int, int]:
+    """Bytes that the server uses, and its maxmemory (0: none). Raises UnavailableError."""
+    with our_errors(client):
+        said = client.info("memory")
+    return int(said.get("used_memory", 0)), int(said.get("maxmemory", 0))
+
+
 def eviction_policy(client: Any) -> str:
     """The server's maxmemory-policy: anything but `noeviction` may delete a whole queue. Empty: it does not tell."""
     with our_errors(client):

@@ -122,6 +122,10 @@ class Cascade:
         known = self._models.get(model)
         return self._floor.bound(model, privacy.OPEN) if known is None else known.privacy
 
+    def circuits(self) -> Mapping[str, offload.Circuit]:
+        """By model: how the link to the teacher stands."""
+        return {name: model.state.breaker.circuit for name, model in self._models.items()}
+
     def set_warn_policy(self, model: str, policy: WarnPolicy | None) -> None:
         """Take over EdgeModel.spec.warn."""
         self._watch.set_policy(model, policy)

@@ -4,22 +4,26 @@ from skerry.adapters.telemetry.metrics import Metrics
 from skerry.agent import membership
 from skerry.agent.capture import capture_queue
 from skerry.agent.capture.spool_thread import SpoolThread
+from skerry.agent.cascade import Cascade
 from skerry.agent.residual_memory import ResidualMemory
 from skerry.agent.sync import stream
 from skerry.agent.sync.load_window import LoadWindow
 from skerry.agent.update import updater
 from skerry.agent.warning_watch import WarningWatch
+from skerry.core.offload import Circuit
 from skerry.proto import fleet_pb2
+
+_OPEN = {Circuit.CLOSED: 0.0, Circuit.HALF_OPEN: 0.5, Circuit.OPEN: 1.0}
 
 
 def register_capture(metrics: Metrics, queue: capture_queue.CaptureQueue, residual_memory: ResidualMemory) -> None:
     """The gauges of an agent that need no state folder."""
-    metrics.gauge(
-        "skerry_capture_refused", "Answers that found no room in queue or disk since the start.", (),
+    metrics.total(
+        "skerry_capture_refused_total", "Answers that found no room in queue or disk since the start.", (),
         lambda: {(): queue.refused},
     )  # fmt: skip
-    metrics.gauge(
-        "skerry_forecasts_not_awaited", "Forecasts without room to wait for their truth since the start.", (),
+    metrics.total(
+        "skerry_forecasts_not_awaited_total", "Forecasts without room to wait for their truth since the start.", (),
         lambda: {(): residual_memory.not_awaited},
     )  # fmt: skip
     metrics.gauge(
@@ -36,12 +40,12 @@ def register_warnings(metrics: Metrics, watch: WarningWatch) -> None:
         return {(model,): float(now.count(model)) for model in watch.models}
 
     metrics.gauge("skerry_warnings", "Series of the model that are warned of now.", ("model",), raised)
-    metrics.gauge(
-        "skerry_warnings_raised", "Warnings raised since the start.", ("model",),
+    metrics.total(
+        "skerry_warnings_raised_total", "Warnings raised since the start.", ("model",),
         lambda: {(model,): float(watch.totals[model]) for model in watch.models},
     )  # fmt: skip
-    metrics.gauge(
-        "skerry_warnings_not_kept", "Warnings beyond the bound, which nothing else tells of, since the start.", (),
+    metrics.total(
+        "skerry_warnings_not_kept_total", "Warnings beyond the bound, which nothing else tells of.", (),
         lambda: {(): float(watch.not_kept)},
     )  # fmt: skip
 
@@ -56,10 +60,16 @@ def register(
     """The gauges of an agent that holds its state folder and is linked to its gateway."""
     register_load(metrics, load)
     metrics.gauge(
-        "skerry_spool", "The spool, exact and over restarts.", ("what",),
+        "skerry_spool_pending", "Examples in the spool that were not uploaded yet.", (),
+        lambda: {(): spool_thread.counts.pending},
+    )  # fmt: skip
+    metrics.gauge(
+        "skerry_spool_pending_bytes", "Their size.", (), lambda: {(): spool_thread.counts.pending_bytes}
+    )  # fmt: skip
+    metrics.total(
+        "skerry_spool_examples_total", "Examples by what became of them in the spool, exact and over restarts.",
+        ("outcome",),
         lambda: {
-            ("pending",): spool_thread.counts.pending,
-            ("pending_bytes",): spool_thread.counts.pending_bytes,
             ("captured",): spool_thread.counts.captured,
             ("dropped",): spool_thread.counts.dropped,
             ("uploaded",): spool_thread.counts.uploaded,
@@ -86,13 +96,12 @@ def register_load(metrics: Metrics, load: LoadWindow) -> None:
         readings[:] = load.read()
 
     metrics.before_render(refresh)
-    metrics.gauge(
-        "skerry_routes", "Requests of the last seconds by what became of them.", ("model", "what"),
-        lambda: {
-            (reading.model, what): float(getattr(reading, what))
-            for reading in readings
-            for what in ("requests", "offloaded", "degraded", "failed", "refused")
-        },
+    metrics.total(
+        "skerry_routed_requests_total",
+        "Requests by what became of them: answered here (local), by the cloud (offloaded), here since the cloud did "
+        "not answer (degraded), with an error (failed), or wrong input (refused).",
+        ("model", "route"),
+        lambda: {(model, route): float(count) for model, routes in load.routed().items() for route, count in routes},
     )  # fmt: skip
     metrics.gauge(
         "skerry_forecast_truths", "Truths of the version's forecasts that came lately.", ("model", "digest"),
@@ -105,6 +114,15 @@ def register_load(metrics: Metrics, load: LoadWindow) -> None:
     metrics.gauge(
         "skerry_forecast_coverage", "Share of them that lay in their interval.", ("model", "digest"),
         lambda: {(one.model, one.digest): one.coverage for one in readings if one.truths},
+    )  # fmt: skip
+
+
+def register_breakers(metrics: Metrics, cascade: Cascade) -> None:
+    """The gauge of each model's link to the teacher."""
+    metrics.gauge(
+        "skerry_offload_circuit_open", "1: the teacher failed too often and is not asked; 0.5: it is tried again.",
+        ("model",),
+        lambda: {(model,): _OPEN[circuit] for model, circuit in cascade.circuits().items()},
     )  # fmt: skip
 
 

@@ -96,7 +96,7 @@ def open_serving(settings: Settings) -> Serving:
     """Raises InputError (no such execution provider, a secret that is too short, a floor of privacy that is
     not right) and UnavailableError (no secret, no floor where one is named)."""
     loop, boot_id = asyncio.get_running_loop(), uuid.uuid4().hex
-    instruments = ServingMetrics(telemetry.Metrics())
+    instruments = ServingMetrics(telemetry.Metrics("agent"))
     memory = request_memory.here(settings.memory_limit_bytes)
     registry = Registry(_options(settings, memory), instruments)
     spool_limits = spool.Limits(max_bytes=settings.spool_bytes)
@@ -128,6 +128,7 @@ def open_serving(settings: Settings) -> Serving:
     remote = RemoteModel(settings.teacher, credentials=credentials) if settings.teacher else None
     floor = privacy_floor.read(settings.privacy) if settings.privacy else privacy.NO_FLOOR
     cascade = Cascade(DataPlane(registry, instruments), remote, sample, load, residual_memory, watch, floor)
+    metrics.register_breakers(instruments.metrics, cascade)
     watch.may_leave = lambda model: cascade.privacy_of(model).leave is privacy.Leave.CLOUD
     loader = activation.RegistryLoader(registry, cascade)
     return Serving(

@@ -28,7 +28,8 @@ class Agent:
 @dataclass(frozen=True, slots=True)
 class Description:
     """Where the parts of one system are. URLs as in SKERRY_OBJECTS, SKERRY_BLOBS, SKERRY_REPOSITORY and
-    SKERRY_REDIS_URL; `gateway`, `teacher` and `dashboard` are `host:port`; `pids` by part; `supervisor` is the process
+    SKERRY_REDIS_URL; `gateway`, `teacher` and `dashboard` are `host:port`; `pids` by part, as
+    is the `host:port` of /metrics; `supervisor` is the process
     that restarts them."""
 
     objects: str
@@ -42,6 +43,7 @@ class Description:
     agents: tuple[Agent, ...]
     supervisor: int = 0
     pids: Mapping[str, int] = field(default_factory=dict)
+    metrics: Mapping[str, str] = field(default_factory=dict)
 
 
 _TEXTS = {
@@ -65,7 +67,7 @@ def write(state: Path, system: Description) -> None:
     """Say where the system is; a reader sees the old file or the new one."""
     document: dict[str, Any] = {key: getattr(system, name) for key, name in _TEXTS.items()}
     document["agents"] = [{"node": agent.node, "address": agent.address} for agent in system.agents]
-    document |= {"supervisor": system.supervisor, "pids": dict(system.pids)}
+    document |= {"supervisor": system.supervisor, "pids": dict(system.pids), "metrics": dict(system.metrics)}
     fresh = path(state).with_suffix(".new")
     fresh.write_text(json.dumps(document, indent=2) + "\n")
     fresh.replace(path(state))
@@ -109,4 +111,6 @@ def _parse(document: Any) -> Description:
             raise TypeError(f"{name} must be a text")
     agents = tuple(Agent(str(agent["node"]), str(agent["address"])) for agent in document["agents"])
     pids = {str(name): int(pid) for name, pid in document.get("pids", {}).items()}
-    return Description(**texts, agents=agents, supervisor=int(document.get("supervisor", 0)), pids=pids)
+    metrics = {str(name): str(at) for name, at in document.get("metrics", {}).items()}
+    supervisor = int(document.get("supervisor", 0))
+    return Description(**texts, agents=agents, supervisor=supervisor, pids=pids, metrics=metrics)

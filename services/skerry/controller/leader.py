@@ -7,7 +7,7 @@ nothing. What a tick does is `reconcile`'s.
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from skerry.adapters.lease.protocol import Lease
 from skerry.adapters.telemetry import logs
@@ -21,11 +21,18 @@ _LONGEST_QUIET_S = 2.0
 _RETRY_S = 1.0
 
 
+@dataclass(slots=True)
+class Leading:
+    """Whether this process leads now, for other threads."""
+
+    leads: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Leader:
     """`tick(epoch, now_ms, mono_ms)` does one round, `drain(now_ms)` ends what must not outlive a leader that was
     told to stop, `wait(timeout_s)` ends with a change that concerns a round. `tick_s` is the longest time between two
-    rounds. `beat` marks the begin of each, and waiting to lead."""
+    rounds. `beat` marks the begin of each, and waiting to lead; `leading` says whether it does."""
 
     wait: Callable[[float], None]
     lease: Lease
@@ -34,6 +41,7 @@ class Leader:
     drain: Callable[[int], None]
     tick_s: float
     beat: Callable[[], None] = lambda: None
+    leading: Leading = field(default_factory=Leading)
 
     def run(self, stop: threading.Event) -> int:
         """Lead when possible until `stop` is set (0) or the lease is lost (1: the process must end)."""
@@ -55,6 +63,7 @@ class Leader:
         return 0
 
     def _lead(self, epoch: int, stop: threading.Event) -> int:
+        self.leading.leads = True
         log.info("leading", holder=self.holder, epoch=epoch)
         try:
             while not stop.is_set():
@@ -70,6 +79,7 @@ class Leader:
             log.error("leadership_lost", epoch=epoch, error=str(exc))
             return 1
         finally:
+            self.leading.leads = False
             self.lease.release()
         return 0
 

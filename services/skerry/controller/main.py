@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 
 from skerry.adapters import blobs, descriptors, events, files, fleetstate, lease, objects
 from skerry.adapters.heartbeat import Heartbeat
-from skerry.adapters.telemetry import logs, metrics
+from skerry.adapters.telemetry import logs
 from skerry.adapters.trust import ceremony
-from skerry.controller import leader, publish, reconcile, runs, settings, signatures
+from skerry.controller import leader, metrics, publish, reconcile, runs, settings, valkey_memory
 from skerry.controller.jobs import opening
 from skerry.controller.store import Store
 from skerry.controller.view import View
@@ -65,27 +65,20 @@ def _run(given: settings.Settings, stop: threading.Event) -> int:
         keep_runs=given.keep_runs,
     )
     holder = f"{socket.gethostname()}-{os.getpid()}"
-    heartbeat = Heartbeat("controller", lambda: objects.silent_s(store_of_objects), more=_numbers(reconciler).render)
+    memory = valkey_memory.ValkeyMemory(given.redis_url)
+    memory.follow()
+    leading = leader.Leading()
+    numbers = metrics.families(reconciler, memory, lambda: leading.leads)
+    heartbeat = Heartbeat("controller", lambda: objects.silent_s(store_of_objects), more=numbers.render)
     ready: dict[str, object] = {"event": "ready", "service": "controller", "holder": holder}
     if given.health:
         ready["health"] = heartbeat.serve(given.health)
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
     ours = leader.Leader(
-        reconciler.wait, held, holder, reconciler.tick, reconciler.drain, given.tick_seconds, heartbeat.beat
+        reconciler.wait, held, holder, reconciler.tick, reconciler.drain, given.tick_seconds, heartbeat.beat, leading
     )
     return ours.run(stop)
-
-
-def _numbers(reconciler: reconcile.Reconciler) -> metrics.Metrics:
-    families = metrics.Metrics()
-    families.gauge(
-        "skerry_metadata_expires_seconds",
-        "Until a role's signature in the model repository ends; the leader knows.",
-        ("role",),
-        lambda: signatures.seconds_left(reconciler.signatures, datetime.now(UTC)),
-    )
-    return families
 
 
 if __name__ == "__main__":

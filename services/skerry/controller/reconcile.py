@@ -18,6 +18,7 @@ from skerry.controller import (
     assigning,
     condition_json,
     exclusions,
+    figures,
     fleet_counts,
     history,
     label_standings,
@@ -70,6 +71,7 @@ class Reconciler:
         self._fleet_counts = fleet_counts.FleetCounts()
         self._exclusions = exclusions.Exclusions(store, blobs)
         self._erasures = runs_.erasures
+        self.figures = figures.Figures(store)
         self._on_change = OnChange()
         self._unfollowed = stopwatch.Stopwatch()
         self.signatures: Sequence[expiry.Signature] = ()
@@ -115,6 +117,7 @@ class Reconciler:
         look("standing", lambda: self._summarize(now_ms, mono_ms, labels))
         look("exclusions", lambda: None if self._exclusions.step() else 0)
         look("erasures", lambda: self._step_erasures(now_ms))
+        self._try("figures", lambda: self.figures.look(now_ms=now_ms, mono_ms=mono_ms))
         if not 0 <= now_ms - self._housekeeping_ms < _HOUSEKEEPING_MS:
             self._try("model repository", lambda: self._keep_house(now_ms, mono_ms))
             self._try("history", self._history.delete_surplus)

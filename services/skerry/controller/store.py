@@ -38,6 +38,10 @@ class Store:
         self._view.refresh(mono_ms)
         return self._view.news()
 
+    def touched(self) -> frozenset[tuple[str, str]]:
+        """Kind and name of all that changed since this was last asked; without a view nobody knows."""
+        return frozenset() if self._view is None else self._view.touched()
+
     def wait(self, timeout_s: float) -> None:
         """Until there is news, or for as long. Raises UnavailableError."""
         if self._view is not None:

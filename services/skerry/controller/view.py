@@ -32,6 +32,7 @@ class View:
         self._sorted: dict[str, Sequence[Object]] = {}
         self._heard_ms: dict[str, int] = {}
         self._news: set[str] = set(KINDS)
+        self._touched: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
     def get(self, kind: str, name: str) -> Object | None:
@@ -73,6 +74,12 @@ class View:
             news, self._news = frozenset(self._news), set()
             return news
 
+    def touched(self) -> "frozenset[tuple[str, str]]":
+        """Kind and name of all that changed in any way, or went, since this was last asked."""
+        with self._lock:
+            touched, self._touched = frozenset(self._touched), set()
+            return touched
+
     def put(self, thing: Object) -> None:
         """What was written, or read past the changes."""
         with self._lock:
@@ -80,6 +87,7 @@ class View:
             if known is not None and (known.uid, known.resource_version) == (thing.uid, thing.resource_version):
                 return
             self._known[thing.kind][thing.name] = thing
+            self._touched.add((thing.kind, thing.name))
             self._sorted.pop(thing.kind, None)
             if known is None or _matters(known, thing):
                 self._news.add(thing.kind)
@@ -89,6 +97,7 @@ class View:
             if self._known[kind].pop(name, None) is not None:
                 self._sorted.pop(kind, None)
                 self._news.add(kind)
+                self._touched.add((kind, name))
             if kind == "EdgeNode":
                 self._heard_ms.pop(name, None)
 

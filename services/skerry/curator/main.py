@@ -32,7 +32,7 @@ from skerry.curator.schedule import Schedule
 from skerry.curator.set_aside import SetAsideStore
 from skerry.curator.setting_aside import SettingAside
 from skerry.curator.settings import Settings, read
-from skerry.curator.teacher import RemoteTeacher
+from skerry.curator.teacher import RemoteTeacher, TimedTeacher
 from skerry.curator.work_stream import WorkStream
 
 _TICK_S = 0.25
@@ -87,7 +87,11 @@ async def serve(settings: Settings) -> None:
                 scanning,
                 setting_aside,
                 WorkStream(streams.open_streams(settings.redis_url, idle_s=settings.idle_seconds), name),
-                RemoteTeacher(remote, settings.teacher_timeout_seconds),
+                TimedTeacher(
+                    RemoteTeacher(remote, settings.teacher_timeout_seconds),
+                    metrics.teacher_seconds(numbers),
+                    time.monotonic,
+                ),
                 evidence,
                 run=run,
                 monotonic=time.monotonic,

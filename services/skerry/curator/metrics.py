@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from skerry.adapters.telemetry.metrics import Labels, Metrics
+from skerry.adapters.telemetry.metrics import Histogram, Labels, Metrics
 from skerry.core import datasets
 from skerry.curator.model_state import ModelState
 from skerry.curator.setting_aside import SettingAside
@@ -10,7 +10,7 @@ from skerry.curator.setting_aside import SettingAside
 
 def families(models: Mapping[str, ModelState], setting_aside: SettingAside, unix_ms: Callable[[], int]) -> Metrics:
     """Read from the states of the models when asked; `unix_ms` is the clock."""
-    made = Metrics()
+    made = Metrics("curator")
     made.gauge(
         "skerry_labels_waiting",
         "Captured examples that have no label yet, without those that are set aside or refused.",
@@ -53,13 +53,23 @@ def families(models: Mapping[str, ModelState], setting_aside: SettingAside, unix
         ("model", "node"),
         lambda: _by_node(models, lambda rows: float(rows.left_out + rows.waiting)),
     )
-    made.gauge(
-        "skerry_stream_entries_set_aside",
+    made.total(
+        "skerry_stream_entries_set_aside_total",
         "Entries of the stream that named nothing, since the start.",
         ("reason",),
         lambda: {(reason,): float(count) for reason, count in dict(setting_aside.entries).items()},
     )
     return made
+
+
+def teacher_seconds(families: Metrics) -> Histogram:
+    """Of a teacher as the curator meets it, over the network and with its queue."""
+    return families.histogram(
+        "skerry_teacher_answer_seconds",
+        "How long the teacher took to answer one question of the curator.",
+        ("model",),
+        (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+    )
 
 
 def _age_s(state: ModelState, now_ms: int) -> float:

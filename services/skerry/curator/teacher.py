@@ -4,6 +4,7 @@ The teacher is any OIP v2 server that has a model of the same name, takes the in
 and answers with a floating output [rows, classes].
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skerry.adapters.oip.remote import RemoteModel
+from skerry.adapters.telemetry.metrics import Histogram
 from skerry.core import errors, teacher_terms, tensors
 from skerry.core.inference import InferReply, InferRequest
 from skerry.curator.label_task import LabelTask
@@ -58,6 +60,19 @@ class RemoteTeacher:
             raise TeacherError(f"the teacher of {task.model} cannot label: {fault}")
         version = f" {reply.version}" if reply.version else ""
         return Answer(_outputs(reply, task, len(rows)), f"teacher {task.model}{version}")
+
+
+class TimedTeacher:
+    """Measures how long each answer took; what a teacher fails with is not counted here."""
+
+    def __init__(self, teacher: Teacher, answer_s: Histogram, monotonic: Callable[[], float]) -> None:
+        self._teacher, self._answer_s, self._monotonic = teacher, answer_s, monotonic
+
+    async def ask(self, task: LabelTask, rows: NDArray[Any]) -> Answer:
+        began_s = self._monotonic()
+        answer = await self._teacher.ask(task, rows)
+        self._answer_s.observe((task.model,), self._monotonic() - began_s)
+        return answer
 
 
 def _outputs(reply: InferReply, task: LabelTask, rows: int) -> NDArray[np.float64]:

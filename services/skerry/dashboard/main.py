@@ -12,12 +12,14 @@ import time
 import uvicorn
 
 from skerry.adapters import descriptors, files, fleetstate, http_server, objects, sockets
+from skerry.adapters.heartbeat import Heartbeat
 from skerry.adapters.telemetry import logs
 from skerry.core import addresses, errors
-from skerry.dashboard import app, settings
+from skerry.dashboard import app, metrics, settings
 
 log = logs.logger("dashboard")
 _DRAIN_S = 3
+_BEAT_S = 5.0
 
 
 async def serve(given: settings.Settings) -> None:
@@ -26,8 +28,11 @@ async def serve(given: settings.Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     with sockets.bind(*addresses.parse("SKERRY_HTTP", given.http)) as listener:
+        store = objects.open_objects(given.objects)
+        instruments = metrics.Instruments(lambda: objects.silent_s(store))
+        heartbeat = Heartbeat("dashboard", lambda: objects.silent_s(store), more=instruments.families.render)
         built = app.build(
-            objects.open_objects(given.objects),
+            store,
             fleetstate.open_fleetstate(given.redis_url),
             max_streams=given.max_streams,
             hosts=given.hosts_given,
@@ -35,7 +40,7 @@ async def serve(given: settings.Settings) -> None:
             base_path=given.base_path,
         )
         config = uvicorn.Config(
-            built,
+            metrics.Counted(built, instruments),
             http=http_server.Protocol,
             ws="none",
             log_config=None,
@@ -44,12 +49,23 @@ async def serve(given: settings.Settings) -> None:
         )
         http = http_server.Server(config, descriptors.for_connections(descriptors.raise_limit()))
         serving = asyncio.create_task(http.serve(sockets=[listener]))  # the socket takes connections from here on
-        ready = {"event": "ready", "service": "dashboard", "http": sockets.address(listener)}
+        ready: dict[str, object] = {"event": "ready", "service": "dashboard", "http": sockets.address(listener)}
+        if given.health:
+            ready["health"] = heartbeat.serve(given.health)
+        beating = asyncio.create_task(_beat(heartbeat))
         print(json.dumps(ready), flush=True)  # noqa: T201
         await stopping.wait()
         await built.state.feed.stop()  # open pages would else hold the shutdown up
         http.should_exit = True
         await serving
+        beating.cancel()
+
+
+async def _beat(heartbeat: Heartbeat) -> None:
+    """A round of a page's process: its loop still turns."""
+    while True:
+        heartbeat.beat()
+        await asyncio.sleep(_BEAT_S)
 
 
 def main() -> int:

@@ -28,6 +28,9 @@ class Settings(service_settings.ServiceSettings):
     max_streams: int = Field(default=64, ge=1, le=10_000)
     """Pages that may follow live at once; further ones refresh by themselves."""
 
+    health: str = ""
+    """`host:port` of a plain HTTP listener for /healthz, /readyz and /metrics; empty: none."""
+
     log_level: str = "INFO"
     """The least serious log lines that are written: DEBUG, INFO, WARNING or ERROR."""
 

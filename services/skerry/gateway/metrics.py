@@ -3,13 +3,14 @@ fixed."""
 
 from skerry.adapters.telemetry import metrics
 from skerry.core import uploads
+from skerry.gateway import spool_drops
 
 
 class Instruments:
     """Of one process. `streams` and `objects_silent_s` are set by whoever knows them."""
 
     def __init__(self) -> None:
-        self._families = families = metrics.Metrics()
+        self._families = families = metrics.Metrics("gateway")
         self.streams = 0
         self.objects_silent_s = 0.0
         self.reports = families.counter("skerry_gateway_reports_total", "Reports taken")
@@ -30,10 +31,15 @@ class Instruments:
         self.name_conflicts = families.counter(
             "skerry_gateway_name_conflicts_total", "Streams refused since another agent holds the node's name"
         )
+        self.spool_dropped = families.counter(
+            "skerry_gateway_spool_dropped_total",
+            "Examples that nodes dropped because their spool was full, as their reports here say",
+        )
+        self.spools = spool_drops.SpoolDrops(self.spool_dropped)
         self.failed = families.counter("skerry_gateway_uploads_failed_total", "Uploads that storage did not take")
         for counter in (
             self.reports, self.stale_reports, self.status_writes, self.desired_states, self.accepted, self.refused,
-            self.failed, self.name_conflicts, self.hasty_reports,
+            self.failed, self.name_conflicts, self.hasty_reports, self.spool_dropped,
         ):  # fmt: skip
             counter.add((), 0)  # shown from the start: a rate needs a zero to rise from
         for fault in uploads.Fault:

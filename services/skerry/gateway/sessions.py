@@ -224,8 +224,8 @@ class Sessions:
         stream.boot_id, stream.sequence = report.boot_id, report.sequence
         stream.readings_report = reports.readings_report(report)
         self._instruments.reports.add()
-        now = self._clock()
-        self._readings.offer(reports.readings(report, now, connected=True))
+        self._readings.offer(reports.readings(report, now := self._clock(), connected=True))
+        self._instruments.spools.heard(report)
         status = {**reports.status(report, self._view.erasures.number), **certificate_status(stream.peer)}
         status["earlierBootIds"] = list(stream.earlier) or None
         self._statuses.tell(stream, status, now)

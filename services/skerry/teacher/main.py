@@ -36,7 +36,7 @@ log = logs.logger("teacher")
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, then drain."""
     end_requested = shutdown.requested(settings.shutdown.limit_s)
-    instruments = ServingMetrics(metrics.Metrics())
+    instruments = ServingMetrics(metrics.Metrics("teacher"))
     memory = request_memory.here(settings.memory_limit_bytes)
     registry = Registry(_options(settings, memory), instruments)
     plane = SaysLabelMap(DataPlane(registry, instruments), registry)

@@ -6,6 +6,8 @@ Labels are bounded: a family that has `MAX_SERIES` label sets counts further one
 """
 
 import bisect
+import importlib.metadata
+import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 MAX_SERIES = 256
@@ -38,12 +40,17 @@ class Counter:
 
 
 class Gauge:
-    """Read when asked: `read()` gives the value of each label set."""
+    """Read when asked: `read()` gives the value of each label set. `kind` is `counter` for what only rises."""
 
-    kind = "gauge"
-
-    def __init__(self, name: str, text: str, labels: Sequence[str], read: Callable[[], dict[Labels, float]]) -> None:
-        self.name, self.text, self.labels, self._read = name, text, tuple(labels), read
+    def __init__(
+        self,
+        name: str,
+        text: str,
+        labels: Sequence[str],
+        read: Callable[[], Mapping[Labels, float]],
+        kind: str = "gauge",
+    ) -> None:
+        self.name, self.text, self.labels, self._read, self.kind = name, text, tuple(labels), read, kind
 
     def lines(self) -> Iterator[str]:
         for labels, value in list(self._read().items())[:MAX_SERIES]:
@@ -95,11 +102,16 @@ class Histogram:
 
 
 class Metrics:
-    """The families of one process. Making one twice gives the same."""
+    """The families of one process. Making one twice gives the same. `service`: whose they are, as `skerry_build_info`
+    says with the release; empty: it is not said."""
 
-    def __init__(self) -> None:
+    def __init__(self, service: str = "") -> None:
         self._families: dict[str, Counter | Gauge | Histogram] = {}
         self._refreshes: list[Callable[[], None]] = []
+        if service:
+            build = (service, release(), platform.python_version())
+            labels = ("service", "version", "python")
+            self.gauge("skerry_build_info", "Always 1: which release this process runs.", labels, lambda: {build: 1.0})
 
     def counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
         family = self._families.setdefault(name, Counter(name, text, labels))
@@ -111,8 +123,12 @@ class Metrics:
         assert isinstance(family, Histogram)
         return family
 
-    def gauge(self, name: str, text: str, labels: Sequence[str], read: Callable[[], dict[Labels, float]]) -> None:
+    def gauge(self, name: str, text: str, labels: Sequence[str], read: Callable[[], Mapping[Labels, float]]) -> None:
         self._families[name] = Gauge(name, text, labels, read)
+
+    def total(self, name: str, text: str, labels: Sequence[str], read: Callable[[], Mapping[Labels, float]]) -> None:
+        """A counter that somebody else keeps: read when asked."""
+        self._families[name] = Gauge(name, text, labels, read, "counter")
 
     def before_render(self, refresh: Callable[[], None]) -> None:
         """Called once each time that all is read: for what several gauges tell of."""
@@ -125,6 +141,14 @@ class Metrics:
         for family in self._families.values():
             lines += (f"# HELP {family.name} {family.text}", f"# TYPE {family.name} {family.kind}", *family.lines())
         return ("\n".join(lines) + "\n").encode()
+
+
+def release() -> str:
+    """The version of the installed package; empty when it is not installed."""
+    try:
+        return importlib.metadata.version("skerry")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def _bounded(labels: Labels, seen: Mapping[Labels, float | Series]) -> Labels:

@@ -8,7 +8,7 @@ version its newest ones are told, whenever they came; of many versions fewer eac
 import collections
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from skerry.agent.sync import input_window
 from skerry.core import confidence, contract
@@ -40,6 +40,15 @@ class _Total:
     refused: int = 0
 
 
+@dataclass(slots=True)
+class _Routed:
+    local: int = 0
+    offloaded: int = 0
+    degraded: int = 0
+    failed: int = 0
+    refused: int = 0
+
+
 class LoadWindow:
     """`clock` is monotonic, in seconds."""
 
@@ -49,6 +58,7 @@ class LoadWindow:
         self._models: dict[str, tuple[str, collections.deque[_Second]]] = {}
         self._totals: dict[tuple[str, str], _Total] = {}
         self._truths: dict[tuple[str, str], collections.deque[Residual]] = {}
+        self._routed: dict[str, _Routed] = {}
 
     def answered(
         self,
@@ -66,6 +76,10 @@ class LoadWindow:
         self._total(model, digest).requests += 1
         now.offloaded += offloaded
         now.degraded += degraded
+        routed = self._routes(model)
+        routed.offloaded += offloaded
+        routed.degraded += degraded
+        routed.local += not (offloaded or degraded)
         for row_confidence in confidences:
             now.bins[min(int(row_confidence * confidence.BINS), confidence.BINS - 1)] += 1
         if len(now.latencies_ms) < _MAX_LATENCIES:
@@ -76,6 +90,7 @@ class LoadWindow:
         now = self._second(model, digest)
         now.requests += 1
         now.failed += 1
+        self._routes(model).failed += 1
         total = self._total(model, digest)
         total.requests += 1
         total.failed += 1
@@ -85,6 +100,7 @@ class LoadWindow:
         now = self._second(model, digest)
         now.requests += 1
         now.refused += 1
+        self._routes(model).refused += 1
         total = self._total(model, digest)
         total.requests += 1
         total.refused += 1
@@ -102,6 +118,16 @@ class LoadWindow:
     def read(self) -> list[fleet_pb2.Reading]:
         """The newest window of every model that was asked for anything since its version began to serve."""
         return [self._read(model, digest, seconds) for model, (digest, seconds) in self._models.items()]
+
+    def routed(self) -> dict[str, tuple[tuple[str, int], ...]]:
+        """By model: requests since the start by what became of them; each is counted once."""
+        return {model: tuple(asdict(routed).items()) for model, routed in self._routed.items()}
+
+    def _routes(self, model: str) -> _Routed:
+        routed = self._routed.get(model)
+        if routed is None:
+            routed = self._routed[model if len(self._routed) < _MAX_VERSIONS else "other"] = _Routed()
+        return routed
 
     def _second(self, model: str, digest: str) -> _Second:
         current, seconds = self._models.get(model, ("", collections.deque[_Second]()))

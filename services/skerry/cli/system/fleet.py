@@ -31,6 +31,7 @@ def describe(system: System) -> system_file.Description:
         gateway=local(ports.gateway),
         teacher=local(ports.teacher),
         dashboard=local(ports.dashboard),
+        metrics=system.ports.metrics(),
         pids={name: process.pid for name, process in system.processes.items()},
         agents=tuple(system_file.Agent(node, local(grpc)) for node, (grpc, _) in ports.agents.items()),
     )

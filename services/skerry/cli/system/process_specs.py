@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from skerry.cli.system.layout import Layout
 
@@ -17,6 +17,13 @@ class Ports:
     teacher_http: int
     dashboard: int
     agents: Mapping[str, tuple[int, int]]  # node -> (gRPC, HTTP)
+    health: Mapping[str, int] = field(default_factory=dict)  # part -> /healthz, /readyz and /metrics
+
+    def metrics(self) -> Mapping[str, str]:
+        """`host:port` of /metrics by part."""
+        found = {**self.health, "teacher": self.teacher_http}
+        found |= {node: http for node, (_, http) in self.agents.items()}
+        return {name: _local(port) for name, port in sorted(found.items())}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,13 @@ def cloud_environment(layout: Layout, ports: Ports) -> dict[str, str]:
         "SKERRY_TEACHER": _local(ports.teacher),
         "OMP_NUM_THREADS": "1",
     }
+
+
+HEALTH = ("controller", "gateway", "curator", "dashboard")  # parts that say how they are on a port of its own
+
+
+def _health(ports: Ports, part: str) -> dict[str, str]:
+    return {"SKERRY_HEALTH": _local(ports.health[part])} if part in ports.health else {}
 
 
 def valkey(layout: Layout) -> ProcessSpec:
@@ -78,12 +92,16 @@ def cloud(layout: Layout, ports: Ports, transport: str) -> Sequence[ProcessSpec]
         ProcessSpec(
             "controller",
             _python("skerry.controller.main"),
-            shared | {"SKERRY_KEYS": str(layout.keys), "SKERRY_JOBS_DIR": str(layout.jobs)},
+            shared
+            | {"SKERRY_KEYS": str(layout.keys), "SKERRY_JOBS_DIR": str(layout.jobs)}
+            | _health(ports, "controller"),
         ),
         ProcessSpec(
             "gateway",
             _python("skerry.gateway.main"),
-            shared | {"SKERRY_LISTEN": _local(ports.gateway), "SKERRY_HTTP": _local(ports.gateway_http)},
+            shared
+            | {"SKERRY_LISTEN": _local(ports.gateway), "SKERRY_HTTP": _local(ports.gateway_http)}
+            | _health(ports, "gateway"),
         ),
         ProcessSpec(
             "teacher",
@@ -96,8 +114,12 @@ def cloud(layout: Layout, ports: Ports, transport: str) -> Sequence[ProcessSpec]
                 "OMP_NUM_THREADS": "1",
             },
         ),
-        ProcessSpec("curator", _python("skerry.curator.main"), shared),
-        ProcessSpec("dashboard", _python("skerry.dashboard.main"), shared | {"SKERRY_HTTP": _local(ports.dashboard)}),
+        ProcessSpec("curator", _python("skerry.curator.main"), shared | _health(ports, "curator")),
+        ProcessSpec(
+            "dashboard",
+            _python("skerry.dashboard.main"),
+            shared | {"SKERRY_HTTP": _local(ports.dashboard)} | _health(ports, "dashboard"),
+        ),
     )
 
 

@@ -30,9 +30,17 @@ class System:
 
     def __init__(self, layout: Layout, nodes: Sequence[str], *, transport: str = "h2") -> None:
         self.layout, self.nodes, self.transport = layout, tuple(nodes), transport
-        gateway, gateway_http, teacher, teacher_http, dashboard = free_ports(5)
+        gateway, gateway_http, teacher, teacher_http, dashboard, *health = free_ports(5 + len(process_specs.HEALTH))
         agents = dict(zip(self.nodes, _pairs(free_ports(2 * len(nodes))), strict=True))
-        self.ports = process_specs.Ports(gateway, gateway_http, teacher, teacher_http, dashboard, agents)
+        self.ports = process_specs.Ports(
+            gateway,
+            gateway_http,
+            teacher,
+            teacher_http,
+            dashboard,
+            agents,
+            dict(zip(process_specs.HEALTH, health, strict=True)),
+        )
         self.processes: dict[str, Process] = {}
         self._table = self._parts()
         self._held: set[str] = set()  # stopped on purpose: not revived
