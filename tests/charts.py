@@ -20,7 +20,18 @@ _NULLS = [
     "priorityClassName", "nameOverride", "fullnameOverride", "clusterDomain", "logLevel", "listenAddress",
     "networkPolicy", "serviceMonitor", "tests",
 ]  # fmt: skip
-_CLOUD_NULLS = ["identity", "hosts", "existingSecrets", "secretsJob", "certManager", "redis", "training", "renewal"]
+_CLOUD_NULLS = [
+    "identity",
+    "hosts",
+    "existingSecrets",
+    "secretsJob",
+    "certManager",
+    "redis",
+    "training",
+    "renewal",
+    "alerts",
+    "grafanaDashboard",
+]
 _POD_NULLS = ["resources", "nodeSelector", "tolerations", "affinity", "priorityClassName", "podAnnotations", "podLabels", "extraEnv"]  # noqa: E501  # fmt: skip
 _PARTS = ["gateway", "controller", "curator", "teacher", "dashboard", "toolbox", "valkey"]
 _S3 = {"kind": "s3", "s3": {"blobs": "s3://b/blobs", "repository": "s3://b/repository", "existingSecret": "s3"}}
@@ -65,6 +76,7 @@ SETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             "teacher": {"address": "triton.example:8001"},
             "training": {"namespace": "jobs", "createNamespace": False},
             "dashboard": {"enabled": False},
+            "alerts": {"enabled": True, "kind": "ConfigMap"},
             "toolbox": {"enabled": False},
         },
     ),
@@ -91,6 +103,8 @@ SETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
                 },
             },
             "toolbox": {"rootKey": True},
+            "alerts": {"enabled": True, "labels": {"release": "prometheus"}},
+            "grafanaDashboard": {"enabled": True},
             "networkPolicy": {"metricsFrom": _SCRAPER, "dns": {"cidrs": ["169.254.20.10/32"]}},
             "images": {"cloud": {"digest": f"sha256:{'a' * 64}"}},
         },

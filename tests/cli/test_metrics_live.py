@@ -1,9 +1,11 @@
 """Every process of `skerry up` serves metrics, and promtool finds nothing wrong with any page."""
 
 import json
+import re
 import urllib.request
 from collections.abc import Iterator
 
+import grafana
 import promtool
 import pytest
 
@@ -44,3 +46,10 @@ def test_every_process_serves_metrics_and_says_what_it_is(pages: dict[str, bytes
 @promtool.requires_promtool
 def test_promtool_finds_nothing_wrong(pages: dict[str, bytes]) -> None:
     assert {name: found for name, page in pages.items() if (found := promtool.complaints(page))} == {}
+
+
+def test_every_metric_that_the_dashboard_of_grafana_and_the_alerts_ask_for_is_there(pages: dict[str, bytes]) -> None:
+    told = {name for page in pages.values() for name in re.findall(r"^# TYPE (\S+) ", page.decode(), re.MULTILINE)}
+    asked = {name for one in (*grafana.expressions(), *grafana.alert_expressions()) for name in grafana.families(one)}
+    assert len(asked) > 30
+    assert asked - told == set()

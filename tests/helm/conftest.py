@@ -9,7 +9,7 @@ import pytest
 
 _OTHERS = {
     "cert-manager.io": ("v1", {"Certificate": "certificates", "Issuer": "issuers"}),
-    "monitoring.coreos.com": ("v1", {"ServiceMonitor": "servicemonitors"}),
+    "monitoring.coreos.com": ("v1", {"ServiceMonitor": "servicemonitors", "PrometheusRule": "prometheusrules"}),
 }
 
 

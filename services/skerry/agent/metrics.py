@@ -88,6 +88,17 @@ def register(
     )  # fmt: skip
 
 
+def register_routes(metrics: Metrics, load: LoadWindow) -> None:
+    """What became of requests; it needs no state folder."""
+    metrics.total(
+        "skerry_routed_requests_total",
+        "Requests by what became of them: answered here (local), by the cloud (offloaded), here since the cloud did "
+        "not answer (degraded), with an error (failed), or wrong input (refused).",
+        ("model", "route"),
+        lambda: {(model, route): float(count) for model, routes in load.routed().items() for route, count in routes},
+    )  # fmt: skip
+
+
 def register_load(metrics: Metrics, load: LoadWindow) -> None:
     """The gauges of what was asked lately, from one reading of it."""
     readings: list[fleet_pb2.Reading] = []
@@ -96,13 +107,6 @@ def register_load(metrics: Metrics, load: LoadWindow) -> None:
         readings[:] = load.read()
 
     metrics.before_render(refresh)
-    metrics.total(
-        "skerry_routed_requests_total",
-        "Requests by what became of them: answered here (local), by the cloud (offloaded), here since the cloud did "
-        "not answer (degraded), with an error (failed), or wrong input (refused).",
-        ("model", "route"),
-        lambda: {(model, route): float(count) for model, routes in load.routed().items() for route, count in routes},
-    )  # fmt: skip
     metrics.gauge(
         "skerry_forecast_truths", "Truths of the version's forecasts that came lately.", ("model", "digest"),
         lambda: {(one.model, one.digest): float(one.truths) for one in readings if one.truths},

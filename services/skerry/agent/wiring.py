@@ -111,6 +111,7 @@ def open_serving(settings: Settings) -> Serving:
     residual_memory = ResidualMemory(loop.time, load.settled, watch)
     metrics.register_capture(instruments.metrics, queue, residual_memory)
     metrics.register_warnings(instruments.metrics, watch)
+    metrics.register_routes(instruments.metrics, load)
     sample = sampler.Sampler(
         queue,
         random.Random().random,
