@@ -21,17 +21,9 @@ _NULLS = [
     "networkPolicy", "serviceMonitor", "tests",
 ]  # fmt: skip
 _CLOUD_NULLS = [
-    "identity",
-    "hosts",
-    "existingSecrets",
-    "secretsJob",
-    "certManager",
-    "redis",
-    "training",
-    "renewal",
-    "alerts",
-    "grafanaDashboard",
-]
+    "identity", "hosts", "existingSecrets", "secretsJob", "certManager", "redis", "training", "renewal", "alerts",
+    "grafanaDashboard", "webhook",
+]  # fmt: skip
 _POD_NULLS = ["resources", "nodeSelector", "tolerations", "affinity", "priorityClassName", "podAnnotations", "podLabels", "extraEnv"]  # noqa: E501  # fmt: skip
 _PARTS = ["gateway", "controller", "curator", "teacher", "dashboard", "toolbox", "valkey"]
 _S3 = {"kind": "s3", "s3": {"blobs": "s3://b/blobs", "repository": "s3://b/repository", "existingSecret": "s3"}}
@@ -105,6 +97,12 @@ SETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             "toolbox": {"rootKey": True},
             "alerts": {"enabled": True, "labels": {"release": "prometheus"}},
             "grafanaDashboard": {"enabled": True},
+            "webhook": {
+                "url": "http://hooks.example:22/skerry",
+                "existingSecret": {"name": "hook"},
+                "allow": ["10.1.0.0/16"],
+                "cidrs": ["203.0.113.0/24"],
+            },
             "networkPolicy": {"metricsFrom": _SCRAPER, "dns": {"cidrs": ["169.254.20.10/32"]}},
             "images": {"cloud": {"digest": f"sha256:{'a' * 64}"}},
         },

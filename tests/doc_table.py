@@ -52,6 +52,10 @@ TABLE: dict[str, list[tuple[str, str]]] = {
         ("helm uninstall edge --namespace skerry-edge", CLUSTER),
         ("kubectl delete crd -l app.kubernetes.io/part-of=skerry", CLUSTER),
     ],
+    "docs/how-to/alerts.md": [
+        ("helm upgrade skerry helm/skerry", "needs Prometheus Operator: tests/alerts and tests/helm render it"),
+        ("kubectl -n skerry create secret generic skerry-webhook", "needs a receiver: tests/controller has one"),
+    ],
     "docs/how-to/operations.md": [
         ("skerry backup b.tar.gz", HERE),
         ("kubectl -n skerry exec deploy/skerry-toolbox -- skerry backup - | gzip -1 > b.tar.gz", CLUSTER),

@@ -9,7 +9,7 @@ import promtool
 import pytest
 
 from skerry.controller import metrics, node_counts
-from skerry.core import liveness, specs, writers
+from skerry.core import liveness, membership, specs, writers
 
 World = controlling.World
 T0_MS = controlling.T0_MS
@@ -57,13 +57,13 @@ def test_who_counts_follows_whether_any_node_has_a_certificate() -> None:
     counts.put(node("plain"), 0, T0_MS)
     counts.put(specs.EdgeNode("silent"), 0, T0_MS)
     assert sum(counts.states().values()) == 1
-    assert counts.aside()[node_counts.Standing.NEVER_REPORTED] == 1
+    assert counts.aside()[membership.Standing.NEVER_REPORTED] == 1
     counts.put(node("trusted", approved_key="sha256:" + "0" * 64), 0, T0_MS)
     assert sum(counts.states().values()) == 1
-    assert counts.aside()[node_counts.Standing.NOT_APPROVED] == 2
+    assert counts.aside()[membership.Standing.NOT_APPROVED] == 2
     counts.drop("trusted")
     assert sum(counts.states().values()) == 1
-    assert counts.aside()[node_counts.Standing.NOT_APPROVED] == 0
+    assert counts.aside()[membership.Standing.NOT_APPROVED] == 0
 
 
 def test_a_certificate_that_is_about_to_end_is_counted_when_it_is() -> None:

@@ -1,12 +1,14 @@
 """The controller as a process: founds the repository, leads, publishes, drains, is followed when killed. Redis is away
 all the time: nothing here needs it."""
 
+import http.server
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -220,3 +222,62 @@ def test_jobs_are_told_where_data_is_and_nothing_of_keys(tmp_path: Path, monkeyp
         "SKERRY_TEACHER",
     }
     assert given["PATH"] == os.environ["PATH"]
+
+
+def test_an_event_that_a_killed_controller_could_not_deliver_is_delivered_by_the_next(
+    tmp_path: Path, start: Callable[..., Controller]
+) -> None:
+    """Real processes, SIGKILL, and a receiver that was away."""
+    took: list[tuple[str, str]] = []
+    answers = [503]
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            took.append((self.headers["webhook-id"], body["type"]))
+            self.send_response(answers[0])
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    (tmp_path / "secret").write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n")
+    given = {
+        "SKERRY_WEBHOOK_URL": f"http://127.0.0.1:{server.server_port}/",
+        "SKERRY_WEBHOOK_SECRET": str(tmp_path / "secret"),
+        "SKERRY_WEBHOOK_ALLOW": "127.0.0.0/8",
+    }
+    first = start("first", **given)
+    first.wait_for("leading")
+    until((tmp_path / "blobs" / "webhook" / "told.json").exists)
+    spec = {"model": "nothing", "datasetDigest": "sha256:" + "0" * 64}
+    opened(tmp_path).create("TrainingRun", "doomed", spec, manager=writers.OPERATOR)
+    until(lambda: len(took) > 1)
+    os.kill(first.process.pid, signal.SIGKILL)
+    first.process.wait()
+    refused, answers[0] = len(took), 204
+    second = start("second", **given)
+    until(lambda: len(took) > refused)
+    assert set(took) == {(took[0][0], "run.failed")}
+    assert second.end() == 0
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"SKERRY_WEBHOOK_URL": "ftp://x/"}, "SKERRY_WEBHOOK_SECRET"),
+        ({"SKERRY_WEBHOOK_URL": "https://x/", "SKERRY_WEBHOOK_SECRET": "/nowhere"}, "/nowhere"),
+        ({"SKERRY_WEBHOOK_URL": "ftp://x/", "SKERRY_WEBHOOK_SECRET": "/dev/null"}, "http"),
+    ],
+    ids=["no secret", "a secret that is not there", "another scheme"],
+)
+def test_a_webhook_that_is_given_wrong_is_told(
+    start: Callable[..., Controller], changes: dict[str, str], told: str
+) -> None:
+    controller = start(**changes)
+    assert controller.process.wait(20) == 2
+    assert told in controller.events()[-1]["error"]

@@ -6,7 +6,7 @@ thread may read it while a tick goes on.
 """
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -42,9 +42,8 @@ class Figures:
         self._versions: dict[str, tuple[str, int]] = {}  # name -> model, made
         self._shown_ms: int | None = None
 
-    def look(self, *, now_ms: int, mono_ms: int) -> None:
-        """Take in what changed since; show it at most once a second."""
-        touched = self._store.touched()
+    def look(self, touched: Collection[tuple[str, str]], *, now_ms: int, mono_ms: int) -> None:
+        """Take in what changed (kind and name); show it at most once a second."""
         if any(kind == "EdgeFleet" for kind, _ in touched):
             self.nodes.set_fleets(_readable(self._store.list("EdgeFleet")), now_ms)
         for kind, name in touched:
@@ -57,12 +56,14 @@ class Figures:
         if kind == "EdgeNode":
             self._take_node(name, thing, now_ms)
         elif kind == "ModelRollout":
-            _put(self._rollouts, name, thing and fleet_figures.read_rollout(name, thing.spec, thing.status))
+            rollout = fleet_figures.read_rollout(name, thing.spec, thing.status) if thing else None
+            _put(self._rollouts, name, rollout)
         elif kind == "TrainingRun":
-            run = thing and fleet_figures.read_run(thing.spec, thing.status, thing.created_unix_ms)
+            run = fleet_figures.read_run(thing.spec, thing.status, thing.created_unix_ms) if thing else None
             _put(self._runs, name, run)
         elif kind == "ModelVersion":
-            _put(self._versions, name, thing and (str(thing.spec.get("model", "")), thing.created_unix_ms))
+            made = (str(thing.spec.get("model", "")), thing.created_unix_ms) if thing else None
+            _put(self._versions, name, made)
 
     def _take_node(self, name: str, thing: Object | None, now_ms: int) -> None:
         """One that cannot be read counts nowhere; where nodes are planned for it is told of."""

@@ -13,10 +13,11 @@ import threading
 from datetime import UTC, datetime
 
 from skerry.adapters import blobs, descriptors, events, files, fleetstate, lease, objects
+from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.heartbeat import Heartbeat
 from skerry.adapters.telemetry import logs
 from skerry.adapters.trust import ceremony
-from skerry.controller import leader, metrics, publish, reconcile, runs, settings, valkey_memory
+from skerry.controller import leader, metrics, publish, reconcile, runs, settings, valkey_memory, webhook
 from skerry.controller.jobs import opening
 from skerry.controller.store import Store
 from skerry.controller.view import View
@@ -50,6 +51,7 @@ def _run(given: settings.Settings, stop: threading.Event) -> int:
     )
     jobs = opening.open_jobs(given)
     told = events.open_events(given.objects, "skerry-controller")
+    hook = _open_webhook(given, blob_store)
     store = Store(store_of_objects, held, told, View(store_of_objects))
     publisher = publish.Publisher(store, blob_store, repository)
     reconciler = reconcile.Reconciler(
@@ -63,12 +65,16 @@ def _run(given: settings.Settings, stop: threading.Event) -> int:
         blob_store,
         keep_rollouts=given.keep_rollouts,
         keep_runs=given.keep_runs,
+        webhook_=hook,
     )
     holder = f"{socket.gethostname()}-{os.getpid()}"
     memory = valkey_memory.ValkeyMemory(given.redis_url)
     memory.follow()
     leading = leader.Leading()
     numbers = metrics.families(reconciler, memory, lambda: leading.leads)
+    if hook is not None:
+        hook.register(numbers)
+        hook.start()
     heartbeat = Heartbeat("controller", lambda: objects.silent_s(store_of_objects), more=numbers.render)
     ready: dict[str, object] = {"event": "ready", "service": "controller", "holder": holder}
     if given.health:
@@ -79,6 +85,20 @@ def _run(given: settings.Settings, stop: threading.Event) -> int:
         reconciler.wait, held, holder, reconciler.tick, reconciler.drain, given.tick_seconds, heartbeat.beat, leading
     )
     return ours.run(stop)
+
+
+def _open_webhook(given: settings.Settings, blob_store: Blobs) -> webhook.Webhook | None:
+    """Raises InputError for what is given by half, or wrong."""
+    if not given.webhook_url:
+        return None
+    if given.webhook_secret is None:
+        raise errors.InputError("SKERRY_WEBHOOK_SECRET must name the file of the secret that signs what is sent")
+    try:
+        secret = given.webhook_secret.read_text()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise errors.InputError(f"SKERRY_WEBHOOK_SECRET {given.webhook_secret} cannot be read: {exc}") from exc
+    share = given.webhook_offline_percent / 100
+    return webhook.opened(given.webhook_url, secret, given.webhook_allow, share, blob_store)
 
 
 if __name__ == "__main__":

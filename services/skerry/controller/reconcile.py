@@ -32,6 +32,7 @@ from skerry.controller import (
     stopwatch,
     summaries,
     view,
+    webhook,
 )
 from skerry.controller.store import LeadershipLostError, Store
 from skerry.core import errors
@@ -62,7 +63,9 @@ class Reconciler:
         *,
         keep_rollouts: int = 100,
         keep_runs: int = 100,
+        webhook_: webhook.Webhook | None = None,
     ) -> None:
+        self._webhook = webhook_
         self._store, self._runs, self._publisher, self._repository = store, runs_, publisher, repository
         self._rollouts = rollouts.Rollouts(store, fleetstate, writers)
         self._retrain_trigger = retrain_trigger.RetrainTrigger(store, fleetstate, blobs)
@@ -117,12 +120,20 @@ class Reconciler:
         look("standing", lambda: self._summarize(now_ms, mono_ms, labels))
         look("exclusions", lambda: None if self._exclusions.step() else 0)
         look("erasures", lambda: self._step_erasures(now_ms))
-        self._try("figures", lambda: self.figures.look(now_ms=now_ms, mono_ms=mono_ms))
+        self._tell(now_ms, mono_ms)
         if not 0 <= now_ms - self._housekeeping_ms < _HOUSEKEEPING_MS:
             self._try("model repository", lambda: self._keep_house(now_ms, mono_ms))
             self._try("history", self._history.delete_surplus)
             self._try("signatures", lambda: self._look_at_signatures(now_ms))
             self._housekeeping_ms = now_ms
+
+    def _tell(self, now_ms: int, mono_ms: int) -> None:
+        """People: in figures, and by the webhook."""
+        touched = self._store.touched()
+        self._try("figures", lambda: self.figures.look(touched, now_ms=now_ms, mono_ms=mono_ms))
+        if (hook := self._webhook) is not None:
+            states = self.figures.shown.states if self.figures.shown is not None else None
+            self._try("webhook", lambda: hook.look(self._store, touched, states))
 
     def drain(self, now_ms: int) -> None:
         """Told to stop: jobs end, their runs do not; the next leader starts them again."""

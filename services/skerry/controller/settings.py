@@ -80,6 +80,18 @@ class Settings(service_settings.ServiceSettings):
     """Finished TrainingRuns of each model that are kept; older ones are deleted, but for those whose version is
     published. Datasets that no run names any more may go then."""
 
+    webhook_url: str = ""
+    """`https://…` that is told of rollouts, runs and nodes (docs/how-to/alerts.md); empty: none."""
+
+    webhook_secret: Path | None = None
+    """File of the secret that signs what is sent: `whsec_` and 24 to 64 bytes in base64."""
+
+    webhook_allow: str = ""
+    """Networks that may be sent to besides public addresses, as `10.1.0.0/16`, with commas; without TLS only they."""
+
+    webhook_offline_percent: int = Field(default=10, ge=1, le=100)
+    """So many nodes in a hundred must be offline to be told of, and less than half of it to be back."""
+
     health: str = ""
     """`host:port` of a plain HTTP listener for /healthz, /readyz and /metrics; empty: none."""
 

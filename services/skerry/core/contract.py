@@ -31,6 +31,7 @@ SET_ASIDE_FOLDER = "aside"
 CATALOGUE_FOLDER = "catalogue"
 UNTOLD_FOLDER = "untold"  # entries that the stream did not take (`core.untold`)
 ERASURES_FOLDER = "erasures"
+WEBHOOK_TOLD = "webhook/told.json"
 IN_HAND_FOLDER = "labeling"  # of the blobs in which curators write down what they work on
 
 # Live readings: gateway and curator to controller, dashboard and cli. Whoever writes one again sooner keeps it alive.

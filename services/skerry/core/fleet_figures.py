@@ -117,7 +117,9 @@ def work(rollouts: Iterable[Rollout], runs: Iterable[Run], versions: Mapping[str
         runs=outcomes,
         run_ended_s=run_ended.found,
         newest_version_s={model: ms / 1000 for model, ms in versions.items()},
-        overdue_s={model: _age_s(waiting[model], now_ms) if model in waiting else 0.0 for model in versions | waiting},
+        overdue_s={
+            model: _age_s(waiting[model], now_ms) if model in waiting else 0.0 for model in {**versions, **waiting}
+        },
     )
 
 
