@@ -22,7 +22,7 @@ _NULLS = [
 ]  # fmt: skip
 _CLOUD_NULLS = [
     "identity", "hosts", "existingSecrets", "secretsJob", "certManager", "redis", "training", "renewal", "alerts",
-    "grafanaDashboard", "webhook",
+    "grafanaDashboard", "webhook", "size",
 ]  # fmt: skip
 _POD_NULLS = ["resources", "nodeSelector", "tolerations", "affinity", "priorityClassName", "podAnnotations", "podLabels", "extraEnv"]  # noqa: E501  # fmt: skip
 _PARTS = ["gateway", "controller", "curator", "teacher", "dashboard", "toolbox", "valkey"]
@@ -56,6 +56,30 @@ SETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             "networkPolicy": {"apiServer": {"cidrs": ["192.0.2.1/32"], "ports": [6443]}},
         },
     ),
+    "cloud-large": ("skerry", {"size": "large", "storage": _S3}),
+    "cloud-scaled": (
+        "skerry",
+        {
+            "storage": _S3,
+            "gateway": {"autoscaling": {"enabled": True, "connections": 3000}},
+            "curator": {"autoscaling": {"enabled": True, "by": "Lag", "maxReplicas": 3}},
+        },
+    ),
+    "cloud-scaled-own-redis": (
+        "skerry",
+        {
+            "size": "large",
+            "storage": _S3,
+            "redis": {"existingSecret": {"name": "redis"}},
+            "curator": {
+                "autoscaling": {
+                    "enabled": True,
+                    "by": "Lag",
+                    "keda": {"address": "redis.example:6379", "authentication": "redis"},
+                }
+            },
+        },
+    ),
     "cloud-own-redis": ("skerry", {"redis": {"existingSecret": {"name": "redis"}}}),
     "cloud-cert-manager": ("skerry", {"certManager": {"enabled": True}, "hosts": ["gw.example", "192.0.2.7"]}),
     "cloud-own-everything": (
@@ -82,6 +106,7 @@ SETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
                 "service": {"type": "NodePort", "nodePorts": {"fleet": 30443, "repository": 30444, "enrol": 30445}},
                 "nodeSelector": {"zone": "a"},
             },
+            "curator": {"autoscaling": {"enabled": True}},
             "teacher": {"service": {"type": "ClusterIP"}},
             "dashboard": {
                 "allowFrom": _SCRAPER,
@@ -114,6 +139,7 @@ SETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         | {
             "dashboard": dict.fromkeys([*_POD_NULLS, "ingress", "allowFrom"]),
             "gateway": dict.fromkeys([*_POD_NULLS, "autoscaling", "service", "drainSeconds"]),
+            "curator": dict.fromkeys([*_POD_NULLS, "autoscaling"]),
             "teacher": dict.fromkeys([*_POD_NULLS, "enabled", "address", "service", "storage"]),
             "valkey": dict.fromkeys([*_POD_NULLS, "enabled", "persistence", "maxMemory"]),
             "storage": {"volume": None, "s3": None},

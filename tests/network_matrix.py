@@ -14,7 +14,7 @@ OUTSIDE = [
     Endpoint("world", "203.0.113.9"),
     Endpoint("api-server", "192.0.2.1"),
 ]
-OTHERS = {"world", "api-server", "dns", "stranger", "stranger-beside", "scraper", "gateway-of-cloud"}
+OTHERS = {"world", "api-server", "dns", "stranger", "stranger-beside", "scraper", "keda", "gateway-of-cloud"}
 PORTS = {
     **dict.fromkeys(("world", "api-server"), (443, 6443, 6379, 6380, 8001, 8080, 8443, 8444, 8445, 8446, 8447, 22)),
     "dns": (53, 8080),
@@ -50,6 +50,8 @@ def world(name: str) -> list[Endpoint]:
     made["stranger-beside"] = (namespace, {"app": "other"}, {})
     made["stranger"] = ("elsewhere", {"app": "other"}, {})
     made["scraper"] = ("monitoring", {"app": "prometheus"}, {})
+    if any(one["kind"] == "ScaledObject" for one in charts.manifests(name)):
+        made["keda"] = ("keda", {"app": "keda-operator"}, {})
     made["dns"] = ("kube-system", {"k8s-app": "kube-dns"}, {})
     pods = [_pod(who, 10 + number, *found) for number, (who, found) in enumerate(made.items())]
     return [*pods, *OUTSIDE]

@@ -155,6 +155,20 @@ def test_a_killed_server_is_unavailable_and_then_goes_on_with_everything() -> No
         valkey.close()
 
 
+def test_the_lag_that_a_scaler_reads_is_what_nobody_has_read(server: Valkey) -> None:
+    """Acknowledged entries are deleted: where any but the oldest are, a server may not know the lag any more."""
+    server.command("FLUSHALL")
+    store = streams.open_streams(server.url)
+    store.append("q", [{"n": str(n)} for n in range(10)])
+    first, second = read(store, "a", 3), read(store, "b", 3)
+    store.ack("q", "g", [second[0].id, first[2].id])
+    (group,) = redis_link.connect(server.url).xinfo_groups("q")
+    assert group["lag"] == 4
+    store.append("q", [{"n": "10"}])
+    (group,) = redis_link.connect(server.url).xinfo_groups("q")
+    assert group["lag"] == 5
+
+
 def test_a_full_server_pushes_back_and_deletes_nothing() -> None:
     valkey = Valkey("--maxmemory", "3mb")
     try:

@@ -9,7 +9,39 @@ import pytest
 
 _OTHERS = {
     "cert-manager.io": ("v1", {"Certificate": "certificates", "Issuer": "issuers"}),
+    "keda.sh": ("v1alpha1", {"ScaledObject": "scaledobjects", "TriggerAuthentication": "triggerauthentications"}),
     "monitoring.coreos.com": ("v1", {"ServiceMonitor": "servicemonitors", "PrometheusRule": "prometheusrules"}),
+}
+_TEXT, _NUMBER = {"type": "string"}, {"type": "integer", "format": "int32"}
+
+
+def _fields(required: tuple[str, ...] = (), **properties: object) -> dict[str, object]:
+    return {"type": "object", "properties": properties, **({"required": list(required)} if required else {})}
+
+
+# The fields of KEDA 2 that the chart uses, by name, type and need: others are refused as unknown.
+_REFERENCE = _fields(("name",), apiVersion=_TEXT, kind=_TEXT, name=_TEXT)
+_TRIGGER = _fields(
+    ("type", "metadata"),
+    type=_TEXT,
+    metadata={"type": "object", "additionalProperties": _TEXT},
+    authenticationRef=_REFERENCE,
+)
+_SCHEMAS = {
+    "ScaledObject": _fields(
+        ("scaleTargetRef", "triggers"),
+        scaleTargetRef=_REFERENCE,
+        minReplicaCount=_NUMBER,
+        maxReplicaCount=_NUMBER,
+        cooldownPeriod=_NUMBER,
+        triggers={"type": "array", "items": _TRIGGER},
+    ),
+    "TriggerAuthentication": _fields(
+        secretTargetRef={
+            "type": "array",
+            "items": _fields(("parameter", "name", "key"), parameter=_TEXT, name=_TEXT, key=_TEXT),
+        }
+    ),
 }
 
 
@@ -28,7 +60,7 @@ def cluster() -> Iterator[apiserver_process.ApiServer]:
 
 
 def _stand_ins() -> list[dict[str, object]]:
-    """CRDs that take anything, for objects whose own schema is not ours to test."""
+    """CRDs for objects of others: with the fields of `_SCHEMAS`, or such that take anything."""
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     return [
         {
@@ -40,7 +72,12 @@ def _stand_ins() -> list[dict[str, object]]:
                 "scope": "Namespaced",
                 "names": {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"},
                 "versions": [
-                    {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": anything}}
+                    {
+                        "name": version,
+                        "served": True,
+                        "storage": True,
+                        "schema": {"openAPIV3Schema": _fields(spec=_SCHEMAS[kind]) if kind in _SCHEMAS else anything},
+                    }
                 ],
             },
         }

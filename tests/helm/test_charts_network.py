@@ -14,7 +14,7 @@ pytestmark = charts.requires_helm
 
 GOLDEN = Path(__file__).parent / "network.golden"
 UPDATE = "SKERRY_UPDATE_SNAPSHOTS"
-SETS = ["cloud", "cloud-s3", "cloud-own-redis", "cloud-own-everything", "cloud-all-options", "edge-site", "edge-joined", "edge-joined-all-options"]  # noqa: E501  # fmt: skip
+SETS = ["cloud", "cloud-s3", "cloud-scaled", "cloud-own-redis", "cloud-own-everything", "cloud-all-options", "edge-site", "edge-joined", "edge-joined-all-options"]  # noqa: E501  # fmt: skip
 
 
 @functools.cache
@@ -72,7 +72,7 @@ def test_nobody_reaches_further_than_he_must(found: dict[str, list[str]], name: 
         assert reached <= {"gateway", "teacher", "agent"}, f"{stranger} reaches {reached}"
     for source, destination in flows:
         if destination == "valkey":
-            assert source in {"gateway", "controller", "curator", "dashboard", "toolbox"}
+            assert source in {"gateway", "controller", "curator", "dashboard", "toolbox", "keda"}
         if source in {"agent", "teacher", "valkey", "job", "worker", "test"}:
             assert (source, "api-server") not in flows or "6443" not in flows[source, "api-server"]
         if source in {"job", "worker"}:

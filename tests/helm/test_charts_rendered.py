@@ -11,6 +11,9 @@ from typing import Any
 import charts
 import pytest
 
+from skerry.core import contract
+from skerry.gateway import metrics
+
 pytestmark = charts.requires_helm
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -174,6 +177,60 @@ def test_pods_that_share_a_volume_of_one_node_are_kept_together() -> None:
                 assert terms[0]["labelSelector"]["matchLabels"].items() <= labels.items(), (
                     "the first pod must fit itself"
                 )
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name.startswith("cloud")])
+def test_what_is_there_more_than_once_is_spread_and_drained_one_at_a_time(name: str) -> None:
+    """And what a scaler looks after says no number of its own, or each upgrade would undo the scaler's."""
+    found = charts.manifests(name)
+    budgets = {one["metadata"]["name"]: one["spec"] for one in found if one["kind"] == "PodDisruptionBudget"}
+    scaled = {
+        one["spec"]["scaleTargetRef"]["name"]
+        for one in found
+        if one["kind"] in ("HorizontalPodAutoscaler", "ScaledObject")
+    }
+    several = set()
+    for one in found:
+        if one["kind"] != "Deployment":
+            continue
+        who = one["metadata"]["name"]
+        assert ("replicas" in one["spec"]) is (who not in scaled)
+        if who not in scaled and one["spec"]["replicas"] == 1:
+            continue
+        several.add(who)
+        selector = one["spec"]["selector"]
+        assert budgets[who] == {"maxUnavailable": 1, "selector": selector}
+        spread = one["spec"]["template"]["spec"]["topologySpreadConstraints"]
+        assert {each["topologyKey"] for each in spread} == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+        assert all(each["labelSelector"] == selector for each in spread)
+    assert budgets.keys() == several and scaled <= several
+
+
+def test_a_large_fleet_has_two_gateways_and_two_curators() -> None:
+    replicas = {
+        one["metadata"]["name"]: one["spec"]["replicas"]
+        for one in charts.manifests("cloud-large")
+        if one["kind"] == "Deployment"
+    }
+    assert {name for name, count in replicas.items() if count == 2} == {"skerry-gateway", "skerry-curator"}
+    done = charts.template("skerry", {**charts.SETS["cloud-large"][1], "gateway": {"replicas": 4}})
+    (gateway,) = (
+        one
+        for one in charts.parsed(done.stdout)
+        if (one["kind"], one["metadata"]["name"]) == ("Deployment", "skerry-gateway")
+    )
+    assert gateway["spec"]["replicas"] == 4, "it is a least number"
+
+
+def test_labelers_are_scaled_by_the_stream_that_they_read_and_gateways_by_a_metric_that_they_have() -> None:
+    found = {one["kind"]: one for one in charts.manifests("cloud-scaled")}
+    (trigger,) = found["ScaledObject"]["spec"]["triggers"]
+    told = trigger["metadata"]
+    assert (told["stream"], told["consumerGroup"]) == (contract.STREAM, contract.CURATORS)
+    assert trigger["authenticationRef"]["name"] == found["TriggerAuthentication"]["metadata"]["name"]
+    assert found["ScaledObject"]["spec"]["minReplicaCount"] == 1, "there is always one that publishes"
+    _, pods = found["HorizontalPodAutoscaler"]["spec"]["metrics"]
+    assert f"\n{pods['pods']['metric']['name']} " in metrics.Instruments().render().decode()
 
 
 def test_everything_comes_from_the_mirror_when_there_is_one() -> None:

@@ -64,6 +64,12 @@ CLOUD: list[tuple[str, Any, str]] = [
     ("storage", {"kind": "s3"}, "at '/storage/s3/blobs': minLength"),
     ("gateway.replicas", 2, "at '/storage/volume/accessModes/0': value must be 'ReadWriteMany'"),
     ("gateway.autoscaling.enabled", True, "at '/storage/volume/accessModes/0': value must be 'ReadWriteMany'"),
+    ("curator.replicas", 2, "at '/storage/volume/accessModes/0': value must be 'ReadWriteMany'"),
+    ("curator.autoscaling.enabled", True, "at '/storage/volume/accessModes/0': value must be 'ReadWriteMany'"),
+    ("size", "large", "at '/storage/volume/accessModes/0': value must be 'ReadWriteMany'"),
+    ("size", "huge", "at '/size': value must be one of 'small', 'large'"),
+    ("curator.autoscaling.by", "Queue", "at '/curator/autoscaling/by': value must be one of 'CPU', 'Lag'"),
+    ("curator.autoscaling.keda.address", "redis://redis:6379", "at '/curator/autoscaling/keda/address'"),
     ("valkey.enabled", False, "give your own server by redis.url or redis.existingSecret.name"),
     ("existingSecrets.trust", "mine", "keys and metadata of the model repository belong together"),
     ("existingSecrets.issuer", "mine", "give existingSecrets.gatewayTls too"),
@@ -117,6 +123,17 @@ def test_a_name_of_its_own_is_for_site_mode() -> None:
     done = charts.template("skerry-edge", {**charts.JOINED, "nodeName": "press-7"})
     assert done.returncode != 0
     assert "nodeName is for site mode" in done.stderr
+
+
+def test_where_the_stream_lies_on_your_own_server_keda_must_be_told_where() -> None:
+    values = {
+        "storage": S3,
+        "redis": {"url": "redis://r:6379/0"},
+        "curator": {"autoscaling": {"enabled": True, "by": "Lag"}},
+    }
+    done = charts.template("skerry", values)
+    assert done.returncode != 0
+    assert "say where KEDA finds it by curator.autoscaling.keda.address" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -236,6 +236,11 @@ spec:
           whenUnsatisfiable: ScheduleAnyway
           labelSelector:
             matchLabels: {{- include "skerry.selector" (list $root .component) | nindent 14 }}
+        - maxSkew: 1
+          topologyKey: topology.kubernetes.io/zone
+          whenUnsatisfiable: ScheduleAnyway
+          labelSelector:
+            matchLabels: {{- include "skerry.selector" (list $root .component) | nindent 14 }}
       {{- end }}
       containers:
         - name: {{ .component }}
