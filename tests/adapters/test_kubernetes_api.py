@@ -4,6 +4,7 @@ same of a real one behind a proxy: tests/apiserver.
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from apiserver_twin import TwinServer
@@ -142,3 +143,21 @@ def test_an_object_out_of_a_backup_is_as_it_was(store: KubernetesObjects) -> Non
         store.restore(made)
         found = store.get("EdgeFleet", "all")
         assert (found.spec, found.status, found.created_unix_ms) == (made.spec, made.status, made.created_unix_ms)
+
+
+def test_an_object_out_of_a_backup_is_as_it_was_though_a_gateway_writes_to_it_meanwhile(
+    store: KubernetesObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create("EdgeNode", "a", {}, manager="gateway")
+    store.patch("EdgeNode", "a", status={"lastSeenUnixMs": 5}, manager="gateway")
+    kept, create, written = store.get("EdgeNode", "a"), store._api.create, list[int]()
+
+    def create_and_be_overtaken(*given: Any) -> Any:
+        answer = create(*given)
+        written.append(store.patch("EdgeNode", "a", status={"lastSeenUnixMs": 9}, manager="gateway").resource_version)
+        return answer
+
+    store.delete("EdgeNode", "a", manager="operator")
+    monkeypatch.setattr(store._api, "create", create_and_be_overtaken)
+    store.restore(kept)
+    assert len(written) == 1 and store.get("EdgeNode", "a").status["lastSeenUnixMs"] == 5

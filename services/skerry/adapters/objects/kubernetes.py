@@ -17,6 +17,7 @@ from skerry.adapters.objects.protocol import Change, Json, Object
 from skerry.core import errors, names, writers
 
 _SYNC_S = 15.0
+_STATUS_TRIES = 10  # of a restored object, against the writes of nodes that are there
 
 
 class KubernetesObjects:
@@ -100,8 +101,7 @@ class KubernetesObjects:
             # Made again, not changed: the API server lets no immutable field and no epoch go back.
             self._api.delete(f"{collection}/{restored.name}")
             answer = self._api.create(collection, body, {"fieldManager": "skerry-restore"})
-        answer["status"] = restored.status
-        self._api.put(resources.path(self._api.namespace, restored.kind, restored.name, status=True), answer)
+        self._put_status(restored, answer)
         self._refresh(restored.kind, restored.name)
 
     def changes(self, since: int, *, timeout_s: float, kinds: Sequence[str] = ()) -> tuple[Sequence[Change], int]:
@@ -165,6 +165,18 @@ class KubernetesObjects:
             raise errors.NotFoundError(f"there is no {thing.kind} {thing.name}") from exc
         except errors.ConflictError as exc:
             raise errors.ConflictError(f"{thing.kind} {thing.name} was written meanwhile: read it again") from exc
+
+    def _put_status(self, thing: Object, known: Json) -> None:
+        """The whole status of an object that was just made as `known`: a gateway may have written to it since."""
+        path = resources.path(self._api.namespace, thing.kind, thing.name)
+        for left in reversed(range(_STATUS_TRIES)):
+            try:
+                self._api.put(f"{path}/status", {**known, "status": thing.status})
+                return
+            except errors.ConflictError:
+                if not left:
+                    raise
+            known = self._api.get(path)
 
     def _keep(self, thing: Object) -> Object:
         if self._follows(thing.kind):
