@@ -174,6 +174,10 @@ def test_an_announced_message_takes_one_block_and_no_more_while_messages_follow_
         first, second = pool.take(3_000_000), pool.take(3_000_000)
         first[0], second[0] = 1, 2
         assert len(made) == 2 and first[0] == 1, "a block in use was given again"
+        part, numbers = first[7:9], np.frombuffer(second, np.uint8)  # what is left of them holds them as well
+        del first, second
+        pool.take(3_000_000)[7:9] = b"xx"
+        assert len(made) == 3 and bytes(part) != b"xx" and numbers[0] == 2
     finally:
         blocks._mapped = original
 

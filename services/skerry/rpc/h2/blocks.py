@@ -2,7 +2,9 @@
 
 A page of new memory costs more than to fill it (4 MB: 1.6 ms, of which the bytes are 0.1). So a few blocks are kept
 after their messages are gone, bounded, and given back when nobody has needed them for a while. Whether a block is free
-its reference count says: a view of it, or an array in it, holds it.
+its reference count says: a view of it, or an array in it, holds it. What a free one counts this interpreter is asked,
+for they count differently (CPython 3.14 borrows where 3.13 counts): a block that is taken for free while it is in use
+would change a request under its reader.
 """
 
 import mmap
@@ -13,7 +15,6 @@ _HUGE_BYTES = 2 << 20  # a page of this size is one fault instead of 512 (where 
 _ALIGNED_BYTES = 64
 _KEPT_BYTES = 8 << 20
 _PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-_FREE = 3  # references while it is asked: the list's, the loop's, and the question's
 
 
 class Blocks:
@@ -36,16 +37,16 @@ class Blocks:
 
     def sweep(self) -> None:
         """To be called about once a second: gives back what was not used since the last time."""
-        free = [at for at, block in enumerate(self._kept) if sys.getrefcount(block) == _FREE + 1]  # the pair's
+        free = [at for at in range(len(self._kept)) if _references(self._kept, at) == _FREE]
         for at in reversed(free[: min(self._least_free, len(free))]):
             self.kept_bytes -= len(self._kept.pop(at))
         self._least_free = len(free) - min(self._least_free, len(free))
 
     def _block(self, size: int) -> mmap.mmap:
-        for block in self._kept:
-            if size <= len(block) <= 2 * size + _HUGE_BYTES and sys.getrefcount(block) == _FREE:
+        for at, kept_bytes in enumerate(map(len, self._kept)):
+            if size <= kept_bytes <= 2 * size + _HUGE_BYTES and _references(self._kept, at) == _FREE:
                 self._least_free = 0
-                return block
+                return self._kept[at]
         block = _mapped(size)
         if self.kept_bytes + len(block) <= _KEPT_BYTES:
             self._kept.append(block)
@@ -60,3 +61,10 @@ def _mapped(size: int) -> mmap.mmap:
     if hasattr(mmap, "MADV_HUGEPAGE"):
         block.madvise(mmap.MADV_HUGEPAGE)
     return block
+
+
+def _references(blocks: list[mmap.mmap], at: int) -> int:
+    return sys.getrefcount(blocks[at])
+
+
+_FREE = _references([mmap.mmap(-1, 1)], 0)  # of a block that its list alone holds
