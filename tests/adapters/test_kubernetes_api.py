@@ -2,6 +2,7 @@
 same of a real one behind a proxy: tests/apiserver.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -161,3 +162,41 @@ def test_an_object_out_of_a_backup_is_as_it_was_though_a_gateway_writes_to_it_me
     monkeypatch.setattr(store._api, "create", create_and_be_overtaken)
     store.restore(kept)
     assert len(written) == 1 and store.get("EdgeNode", "a").status["lastSeenUnixMs"] == 5
+
+
+def test_no_connection_is_closed_under_a_thread_that_reads_from_it(
+    namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number would be the next file's at once, and TLS writes its alert into that (it was a database)."""
+    api, path = kubernetes.connect(f"kubernetes://{namespace}"), f"/api/v1/namespaces/{namespace}/events"
+    reading, said, calls_at_close = threading.Event(), [], []
+
+    def watch() -> None:
+        try:
+            for _ in api.lines(path, {"watch": "1", "timeoutSeconds": "60"}, silence_s=60):
+                reading.set()
+        except errors.UnavailableError as exc:
+            said.append(exc)
+
+    close = api._client.close
+    monkeypatch.setattr(api._client, "close", lambda: (calls_at_close.append(api._calls), close()))
+    reader = threading.Thread(target=watch, daemon=True)
+    reader.start()
+    soon(lambda: bool(api._streams))
+    [stream] = api._streams
+    api.close()
+    reader.join(5)
+    assert not reader.is_alive() and calls_at_close == [0]
+    assert stream.fileno() == -1
+    with pytest.raises(errors.UnavailableError, match="closed"):
+        api.get(path)
+
+
+def test_closing_the_store_ends_its_watches_without_a_word(
+    store: KubernetesObjects, capfd: pytest.CaptureFixture[str]
+) -> None:
+    store.changes(0, timeout_s=0, kinds=["EdgeFleet", "EdgeNode"])
+    soon(lambda: len(store._api._streams) == 2)
+    store.close()
+    soon(lambda: not any(one._thread.is_alive() for one in store._reflectors.values()))
+    assert "watch_lost" not in capfd.readouterr().err

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterator
 
 import pytest
+import redis
 from valkey import Valkey
 
 from skerry.adapters import fleetstate, redis_link, streams
@@ -110,3 +111,21 @@ def test_a_url_that_is_refused_is_told_without_its_password(url: str) -> None:
     told = "".join(traceback.format_exception(caught.value))
     assert "not-for-logs" not in told
     assert "***@" in str(caught.value)
+
+
+def test_connections_that_other_threads_read_from_are_not_closed() -> None:
+    """A server that became read-only: what is idle is dropped, who waits for an answer gets it."""
+    server, got = Valkey(), []
+    client = redis_link.connect(server.url)
+    reader = threading.Thread(target=lambda: got.append(client.blpop(["queue"], timeout=20)))
+    reader.start()
+    while b"blocked_clients:1" not in server.command("INFO clients"):
+        time.sleep(0.01)
+    [used] = client.connection_pool._in_use_connections
+    line = used._sock
+    with pytest.raises(errors.UnavailableError, match="not ready"), redis_link.our_errors(client):
+        raise redis.ReadOnlyError("READONLY")
+    client.rpush("queue", "one")
+    reader.join(10)
+    assert got == [(b"queue", b"one")] and used._sock is line
+    server.close()

@@ -45,7 +45,7 @@ def our_errors(client: Any) -> Iterator[None]:
     try:
         yield
     except (redis.ReadOnlyError, redis.BusyLoadingError) as exc:
-        client.connection_pool.disconnect()
+        client.connection_pool.disconnect(inuse_connections=False)  # other threads read from theirs
         raise errors.UnavailableError(f"Redis is not ready for writing: {exc}") from exc
     except redis.OutOfMemoryError as exc:
         raise errors.UnavailableError("Redis has reached its maxmemory and takes no more entries") from exc

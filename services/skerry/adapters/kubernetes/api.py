@@ -5,6 +5,8 @@ when the API server refuses it), or a kubeconfig with tokens, certificates or an
 """
 
 import contextlib
+import socket
+import threading
 import time
 import weakref
 from collections.abc import Iterator, Mapping
@@ -20,15 +22,22 @@ from skerry.core import errors, urls
 
 Json = dict[str, Any]
 CONNECT_S, READ_S = 3.0, 10.0
+_LEAVE_S = CONNECT_S + READ_S  # within which a call that was begun is over
 MERGE_PATCH = "application/merge-patch+json"
 
 
 class Api:
-    """One connection pool; threads may share it. It ends with `close`, or when nothing refers to it any more."""
+    """One connection pool; threads may share it. It ends with `close`, or when nothing refers to it any more.
+
+    No connection is closed under a thread that reads from it: the system gives the number of a closed socket to the
+    next file that is opened, and TLS would write its alert into that one (it was a database).
+    """
 
     def __init__(self, client: httpx.Client, namespace: str) -> None:
         self._client, self.namespace = client, namespace
-        weakref.finalize(self, client.close)
+        self._changed, self._calls, self._ended = threading.Condition(), 0, False
+        self._streams: set[socket.socket] = set()
+        weakref.finalize(self, client.close).atexit = False  # daemon threads may read until the process is gone
 
     def get(self, path: str, query: Mapping[str, str] | None = None, *, timeout_s: float = READ_S) -> Json:
         return self._json("GET", path, query=query, timeout_s=timeout_s)
@@ -65,19 +74,58 @@ class Api:
             yield from _translated(answer.iter_lines(), path)
 
     def close(self) -> None:
-        self._client.close()
+        """End the streams (whoever reads one gets UnavailableError), wait until no call is under way, then close what
+        is open. A call that does not come back in time keeps its connection until the process ends."""
+        with self._changed:
+            self._ended = True
+            for stream in self._streams:
+                _hang_up(stream)
+            left = self._changed.wait_for(lambda: not self._calls, _LEAVE_S)
+        if left:
+            self._client.close()
+
+    @contextlib.contextmanager
+    def _call(self, path: str) -> Iterator[None]:
+        with self._changed:
+            if self._ended:
+                raise errors.UnavailableError(f"the Kubernetes API was not asked for {path}: the connection was closed")
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._calls -= 1
+                self._changed.notify_all()
 
     @contextlib.contextmanager
     def _open(self, method: str, path: str, query: Mapping[str, str], read_s: float) -> Iterator[httpx.Response]:
         timeout = httpx.Timeout(read_s, connect=CONNECT_S)
         try:
-            with self._client.stream(method, path, params=dict(query), timeout=timeout) as answer:
+            with (
+                self._call(path),
+                self._client.stream(method, path, params=dict(query), timeout=timeout) as answer,
+                self._streaming(answer),
+            ):
                 if answer.status_code >= 400:
                     answer.read()
                     raise _refused(answer, method, path)
                 yield answer
         except (httpx.HTTPError, ConfigError, OSError) as exc:
             raise _unreachable(exc, path) from exc
+
+    @contextlib.contextmanager
+    def _streaming(self, answer: httpx.Response) -> Iterator[None]:
+        """`close` finds the stream's socket meanwhile."""
+        stream: socket.socket = answer.extensions["network_stream"].get_extra_info("socket")
+        with self._changed:
+            self._streams.add(stream)
+            if self._ended:
+                _hang_up(stream)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._streams.discard(stream)
 
     def _json(
         self,
@@ -97,9 +145,10 @@ class Api:
             while True:
                 left_s = max(0.1, end_s - time.monotonic())
                 timeout = httpx.Timeout(left_s, connect=min(CONNECT_S, left_s))
-                answer = self._client.request(
-                    method, path, params=dict(query or {}), json=body, headers=headers, timeout=timeout
-                )
+                with self._call(path):
+                    answer = self._client.request(
+                        method, path, params=dict(query or {}), json=body, headers=headers, timeout=timeout
+                    )
                 if answer.status_code < 400:
                     break
                 pause_s = _pause_s(answer)
@@ -136,6 +185,13 @@ def connect(url: str) -> Api:
     # No proxy of the environment: the API server is reached directly, as kubectl's NO_PROXY would say in a pod.
     client = Client(config, ConnectionParams(timeout=httpx.Timeout(READ_S, connect=CONNECT_S), trust_env=False))
     return Api(client, parts.netloc)
+
+
+def _hang_up(stream: socket.socket) -> None:
+    """Whoever reads from it finds its end; its number stays taken. An SSLSocket's own `shutdown` would also put away
+    the TLS that the reader is in."""
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(stream, socket.SHUT_RDWR)
 
 
 def _translated(items: Iterator[Any], path: str) -> Iterator[Any]:

@@ -63,7 +63,8 @@ class Reflector:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the thread to end; it does at the next line or time-out, and is a daemon until then."""
+        """Ask the thread to end; it does at the next line, when the API is closed, or at the time-out, and is a daemon
+        until then."""
         self._stopping.set()
 
     @property
@@ -147,6 +148,8 @@ class Reflector:
         self.problem = ""
 
     def _failed(self, problem: str) -> None:
+        if self._stopping.is_set():
+            return
         if not self.problem:
             log.warning("watch_lost", path=self._path, message=problem)
         self.problem = problem
