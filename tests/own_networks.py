@@ -111,7 +111,7 @@ class Crossing(nn.Module):
         return torch.cat([value + 5, value, value - 5], dim=1)
 
 
-def offset(features: int = 80, classes: int = 3, width: int = 64, zero_point: float = 1500.0) -> nn.Module:
+def offset(features: int = 80, classes: int = 3, width: int = 64, zero_point: float = 1200.0) -> nn.Module:
     """Between its layers one number, which nothing is learned from, is always large: 8 bits for all of them leave few
     levels to the others, and trained as usual it answers from what is between those levels."""
     return Offset(features, classes, width, zero_point)

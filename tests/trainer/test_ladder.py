@@ -70,7 +70,7 @@ def test_no_callers_row_coarsens_the_answers_of_the_others_in_its_batch(streamin
     alone, beside = answer(x[:1])[0], x[:2].copy()
     for size in (1e2, 1e6, 1e30):
         beside[1] = x[1] * size
-        assert np.abs(answer(beside)[0] - alone).max() < 0.02 * np.abs(answer(x)).max()
+        assert np.abs(answer(beside)[0] - alone).max() < 0.05 * np.abs(answer(x)).max()  # the LSTM alone: 0.07 and more
 
 
 def test_the_reference_cnn_is_tried_without_half_of_its_units_and_others_are_not() -> None:
@@ -95,6 +95,14 @@ def test_where_int8_loses_more_than_the_margin_training_with_rounding_ships() ->
     held = rows([40] * 3, seed=1)
     answers = shipped(world, "run").logits(held.x).argmax(axis=1)
     assert (answers == held.y).mean() == pytest.approx(by_scheme[qat]["accuracy"], abs=1e-5)
+
+
+@pytest.mark.long
+def test_weights_of_seven_bits_are_tried_where_eight_lose_too_much_after_rounding_too() -> None:
+    world = World(network={"factory": "own_networks:offset", "options": {"zero_point": 20_000.0}})
+    assert play(world, "run", world.standard(), overrides={"epochs": 8}).passed
+    schemes = [one["scheme"] for one in told(world)["tried"]]
+    assert schemes[-2:] == [f"QAT, {compress.SCHEME}", f"QAT, {compress.REDUCED_SCHEME}"]
 
 
 @pytest.mark.long
