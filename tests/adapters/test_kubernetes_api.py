@@ -168,13 +168,15 @@ def test_no_connection_is_closed_under_a_thread_that_reads_from_it(
     namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its number would be the next file's at once, and TLS writes its alert into that (it was a database)."""
-    api, path = kubernetes.connect(f"kubernetes://{namespace}"), f"/api/v1/namespaces/{namespace}/events"
-    reading, said, calls_at_close = threading.Event(), [], []
+    api, path = (
+        kubernetes.connect(f"kubernetes://{namespace}"),
+        f"/apis/skerry.dev/v1alpha1/namespaces/{namespace}/edgenodes",
+    )
+    said, calls_at_close = [], []
 
     def watch() -> None:
         try:
-            for _ in api.lines(path, {"watch": "1", "timeoutSeconds": "60"}, silence_s=60):
-                reading.set()
+            list(api.lines(path, {"watch": "1", "timeoutSeconds": "60", "resourceVersion": "0"}, silence_s=60))
         except errors.UnavailableError as exc:
             said.append(exc)
 
@@ -186,7 +188,7 @@ def test_no_connection_is_closed_under_a_thread_that_reads_from_it(
     [stream] = api._streams
     api.close()
     reader.join(5)
-    assert not reader.is_alive() and calls_at_close == [0]
+    assert not reader.is_alive() and calls_at_close == [0] and len(said) == 1
     assert stream.fileno() == -1
     with pytest.raises(errors.UnavailableError, match="closed"):
         api.get(path)

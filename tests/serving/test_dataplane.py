@@ -11,6 +11,7 @@ from plane import Plane, error_of, reply_of
 from skerry.core import errors, preprocessing, tensors
 from skerry.core.inference import InferRequest
 from skerry.core.tensors import Spec, Tensor
+from skerry.serving import runtime
 
 
 async def test_a_request_is_answered_by_the_network(tmp_path: Path) -> None:
@@ -186,3 +187,9 @@ async def test_forms_that_are_remembered_are_bounded(tmp_path: Path) -> None:
     for _ in range(600):
         plane.submit([InferRequest("digits", (tensor([[1, 2, 3, 4]]),), form=object())])
     assert len(plane.registry.lookup("digits").admitted) <= 256
+
+
+def test_int8_is_asked_for_exact_sums_on_every_cpu() -> None:
+    """What overflows on a CPU without VNNI is right on the one that this test may run on."""
+    session = runtime.Session(models.quantized(), "digits")
+    assert session._session.get_session_options().get_session_config_entry("session.x64quantprecision") == "1"

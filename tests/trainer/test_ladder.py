@@ -98,14 +98,6 @@ def test_where_int8_loses_more_than_the_margin_training_with_rounding_ships() ->
 
 
 @pytest.mark.long
-def test_weights_of_seven_bits_are_tried_where_eight_lose_too_much_after_rounding_too() -> None:
-    world = World(network={"factory": "own_networks:offset", "options": {"zero_point": 20_000.0}})
-    assert play(world, "run", world.standard(), overrides={"epochs": 8}).passed
-    schemes = [one["scheme"] for one in told(world)["tried"]]
-    assert schemes[-2:] == [f"QAT, {compress.SCHEME}", f"QAT, {compress.REDUCED_SCHEME}"]
-
-
-@pytest.mark.long
 def test_a_network_that_cannot_be_captured_says_so_and_float_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise RuntimeError("data-dependent control flow")

@@ -202,6 +202,7 @@ def _executed(data: bytes, folder: Path) -> Mapping[str, str]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    runtime.keep_int8_exact(options)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.optimized_model_filepath = str(target)
     onnxruntime.InferenceSession(data, options, providers=[runtime.check_provider("cpu")])

@@ -1,7 +1,7 @@
 """The forms in which a trained network could be shipped, in order of what they cost: float, static int8 (with weights
-of 7 bits where 8 lose too much), the same of the pruned network, int8 of its LSTMs, and both after quantization-aware
-training where all of these lose more than the margin. Each is exported, quantized, run and judged as nodes will run it;
-which one is shipped is decided in `core.compression`.
+of 7 bits where 8 lose too much), the same of the pruned network, int8 of its LSTMs, and quantization-aware training
+where all of these lose more than the margin. Each is exported, quantized, run and judged as nodes will run it; which
+one is shipped is decided in `core.compression`.
 """
 
 import math
@@ -135,7 +135,7 @@ class _Ladder:
         except errors.InputError as exc:
             self._refused.append(Refused(f"{prefix}{compress.SCHEME}", str(exc)))
             return
-        self.int8(refined)
+        self._quantized(refined)
 
     def take(self, network: _Network, made: compress.Model, fault: str = "") -> Form:
         """Run and judge one form."""
