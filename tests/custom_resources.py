@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from skerry.core import erasures, exclusions, join_tokens, specs
+from skerry.core import audit, erasures, exclusions, join_tokens, specs
 
 ROOT = Path(__file__).parents[1]
 CRDS = ROOT / "k8s" / "crds"
@@ -15,6 +15,7 @@ EXAMPLES = ROOT / "k8s" / "examples"
 
 Json = dict[str, Any]
 PARSERS: Mapping[str, Callable[[str, Json], object]] = {
+    "AuditRecord": lambda name, spec: audit.parse(name, spec, {}),
     "EdgeFleet": specs.parse_fleet,
     "EdgeModel": specs.parse_edge_model,
     "EdgeNode": lambda name, spec: specs.parse_node(name, spec, {}),

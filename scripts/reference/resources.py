@@ -9,13 +9,14 @@ from unittest import mock
 import markdown
 import yaml
 
-from skerry.core import erasures, exclusions, join_tokens, specs
+from skerry.core import audit, erasures, exclusions, join_tokens, specs
 from skerry.core.specs import reader
 
 ROOT = Path(__file__).parents[2]
 Json = dict[str, Any]
 _TYPES = {"integer": "whole number", "string": "text", "boolean": "true or false"}
 PARSERS = {
+    "AuditRecord": lambda name, spec: audit.parse(name, spec, {}),
     "EdgeFleet": specs.parse_fleet,
     "EdgeModel": specs.parse_edge_model,
     "EdgeNode": lambda name, spec: specs.parse_node(name, spec, {}),

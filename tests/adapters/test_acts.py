@@ -10,7 +10,7 @@ from skerry.adapters import acts
 from skerry.adapters.objects.memory import MemoryObjects
 from skerry.adapters.objects.protocol import Objects
 from skerry.adapters.objects.sqlite import SqliteObjects
-from skerry.core import errors, intents, rollout, specs, writers
+from skerry.core import audit, errors, intents, rollout, specs, writers
 from skerry.core.rollout.status import Status, Wave
 
 NODE, ROLLOUT = "edge-1", "m-v2-auto"
@@ -24,6 +24,10 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
     found.create("ModelRollout", ROLLOUT, SPEC, manager=writers.OPERATOR)
     stand(found, 0)
     return found
+
+
+def made(store: Objects) -> acts.Acts:
+    return acts.Acts(store, audit.Actor("jo"))
 
 
 def stand(store: Objects, wave: int, attempt: int = 1, pause: int = 0) -> None:
@@ -60,11 +64,11 @@ def test_two_operators_at_one_wave_pass_it_once(store: Objects) -> None:
     """The other one was first, and the controller began the next wave between a look and an act."""
 
     def first() -> None:
-        acts.change(store, "ModelRollout", ROLLOUT, promote)
+        made(store).change("act", "ModelRollout", ROLLOUT, promote)
         stand(store, 1)
 
     with pytest.raises(errors.ConflictError, match="wave canary of m-v2-auto is passed already"):
-        acts.change(store, "ModelRollout", ROLLOUT, meanwhile(promote, first))
+        made(store).change("act", "ModelRollout", ROLLOUT, meanwhile(promote, first))
     assert store.get("ModelRollout", ROLLOUT).spec["promotedWave"] == 0
 
 
@@ -72,14 +76,14 @@ def test_a_status_that_was_written_meanwhile_does_not_hinder_a_promotion_of_the_
     def counted() -> None:
         store.patch("ModelRollout", ROLLOUT, manager=writers.CONTROLLER, status={"summary": {"updated": 1}})
 
-    patch = acts.change(store, "ModelRollout", ROLLOUT, meanwhile(promote, counted))
+    patch = made(store).change("act", "ModelRollout", ROLLOUT, meanwhile(promote, counted))
     assert patch.seen == {"attempt": 1, "wave": "canary", "pause": 0}
     assert store.get("ModelRollout", ROLLOUT).spec["promotedWave"] == 0
 
 
 def test_a_pause_that_came_meanwhile_is_not_cleared_by_a_promotion(store: Objects) -> None:
     with pytest.raises(errors.ConflictError, match=r"pause was 0, is 1.: nothing was done"):
-        acts.change(store, "ModelRollout", ROLLOUT, meanwhile(promote, lambda: stand(store, 0, pause=1)))
+        made(store).change("act", "ModelRollout", ROLLOUT, meanwhile(promote, lambda: stand(store, 0, pause=1)))
     assert "promotedWave" not in store.get("ModelRollout", ROLLOUT).spec
 
 
@@ -88,9 +92,9 @@ def test_an_abort_and_a_pause_hold_in_the_next_wave_and_not_in_another_attempt(
     store: Objects, intent: Callable[[intents.Known], intents.Patch], field: str
 ) -> None:
     with pytest.raises(errors.ConflictError, match="attempt was 1, is 2"):
-        acts.change(store, "ModelRollout", ROLLOUT, meanwhile(intent, lambda: stand(store, 0, attempt=2)))
+        made(store).change("act", "ModelRollout", ROLLOUT, meanwhile(intent, lambda: stand(store, 0, attempt=2)))
     assert field not in store.get("ModelRollout", ROLLOUT).spec
-    acts.change(store, "ModelRollout", ROLLOUT, meanwhile(intent, lambda: stand(store, 1, attempt=2)))
+    made(store).change("act", "ModelRollout", ROLLOUT, meanwhile(intent, lambda: stand(store, 1, attempt=2)))
     assert field in store.get("ModelRollout", ROLLOUT).spec
 
 
@@ -99,15 +103,15 @@ def test_a_node_that_somebody_else_changed_is_left_as_it_is(store: Objects) -> N
         store.patch("EdgeNode", NODE, manager=writers.OPERATOR, spec={"revoked": False})
 
     with pytest.raises(errors.ConflictError, match="revoked was null, is false"):
-        acts.change(store, "EdgeNode", NODE, meanwhile(intents.revoke, readmitted))
+        made(store).change("act", "EdgeNode", NODE, meanwhile(intents.revoke, readmitted))
     assert store.get("EdgeNode", NODE).spec == {"revoked": False}
 
 
 def test_what_somebody_else_changed_beside_it_does_not_hinder(store: Objects) -> None:
     def labelled() -> None:
-        acts.change(store, "EdgeNode", NODE, lambda known: intents.label(known, {"site": "north"}))
+        made(store).change("act", "EdgeNode", NODE, lambda known: intents.label(known, {"site": "north"}))
 
-    acts.change(store, "EdgeNode", NODE, meanwhile(lambda known: intents.cordon(known, on=True), labelled))
+    made(store).change("act", "EdgeNode", NODE, meanwhile(lambda known: intents.cordon(known, on=True), labelled))
     assert store.get("EdgeNode", NODE).spec == {"labels": {"site": "north"}, "cordoned": True}
 
 
@@ -116,8 +120,8 @@ def test_a_node_that_was_let_in_meanwhile_is_not_deleted(store: Objects) -> None
         store.patch("EdgeNode", NODE, manager=writers.OPERATOR, spec={"approvedKey": "sha256:" + "a" * 64})
 
     with pytest.raises(errors.RejectedError, match="edge-1 is a member of the fleet"):
-        acts.delete(
-            store, "EdgeNode", NODE, meanwhile(lambda known: intents.delete_node(known, (), now_ms=1), approved)
+        made(store).delete(
+            "EdgeNode", NODE, meanwhile(lambda known: intents.delete_node(known, (), now_ms=1), approved)
         )
     assert store.get("EdgeNode", NODE).spec["approvedKey"]
 
@@ -129,5 +133,5 @@ def test_an_object_that_changes_all_the_time_is_given_up(store: Objects) -> None
         return intents.cordon(known, on=True)
 
     with pytest.raises(errors.UnavailableError, match="EdgeNode edge-1 is changed by others all the time"):
-        acts.change(store, "EdgeNode", NODE, intent)
+        made(store).change("act", "EdgeNode", NODE, intent)
     assert "cordoned" not in store.get("EdgeNode", NODE).spec

@@ -49,6 +49,8 @@ REFUSED_CHANGES = [
     ("TrainingRun", {"model": "other"}, "model cannot be changed: make another TrainingRun"),
     ("JoinToken", {"uses": 99}, "a JoinToken cannot be changed: delete it and make another"),
     ("JoinToken", {"expiresUnixMs": 1}, "a JoinToken cannot be changed"),
+    ("AuditRecord", {"by": "kim"}, "an AuditRecord cannot be changed"),
+    ("AuditRecord", {"after": "{}"}, "an AuditRecord cannot be changed"),
 ]
 
 
@@ -195,3 +197,12 @@ def test_a_permit_of_the_past_does_not_reach_a_node(api: Api) -> None:
 def test_one_assignment_per_model(api: Api) -> None:
     spec = custom_resources.example("EdgeNode")["spec"]
     assert "Duplicate value" in tried(api, "EdgeNode", spec | {"assignments": spec["assignments"] * 2})
+
+
+def test_the_outcome_of_a_record_is_written_once_whoever_writes(api: Api) -> None:
+    path = resources.path(api.namespace, "AuditRecord")
+    api.create(path, made("AuditRecord", custom_resources.example("AuditRecord")["spec"], "once"))
+    api.patch(f"{path}/once/status", {"status": {"outcome": "Applied", "message": "", "atUnixMs": 1}})
+    for change in ({"outcome": "Refused"}, {"message": "no"}, {"outcome": None}, None):
+        with pytest.raises(errors.InputError, match="the outcome of an AuditRecord is written once"):
+            api.patch(f"{path}/once/status", {"status": change})

@@ -103,6 +103,9 @@ _ONLY_CORE = {
     "op": "and the fields of the step belong together",
     "datatype": "is one that redaction takes",
     "targetColumn": "is in a row of the input",
+    "seen": "is JSON",
+    "before": "is JSON",
+    "after": "is JSON",
 }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skerry.cli import output, series_options, series_report, system_file
+from skerry.cli import acting, output, series_options, series_report, system_file
 from skerry.cli.up import state_option
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def import_(
         prepared = dataset.prepare(data, wanted, dataset.Choices(classes, holdout, drop_nonfinite))
     blob_store, now_unix_ms = blobs.open_blobs(system.blobs), int(time.time() * 1000)
     prepared = replace(prepared, may_leave=may_leave)
-    imported = dataset.store(prepared, wanted, blob_store=blob_store, objects=store, now_unix_ms=now_unix_ms)
+    imported = dataset.store(prepared, wanted, blob_store=blob_store, acts=acting.on(store), now_unix_ms=now_unix_ms)
     for note in imported.notes:
         output.say(f"note: {note}", err=True)
     _print(imported, found, wanted.min_holdout, as_json)

@@ -77,10 +77,11 @@ def erase(
 
 def begin(state: Path, spec: Mapping[str, Any], shown: str, wait_s: float) -> None:
     """Make the Erasure, say what follows, and follow it for a while."""
-    from skerry.cli import object_access
-    from skerry.core import erasures, writers
+    from skerry.cli import acting, object_access
+    from skerry.core import erasures, intents
 
     store = object_access.store_of(state)
+    acts = acting.on(store, str(spec.get("reason", "")))
     what = next(one for one in erasures.WHAT if one in spec)
     name = f"{what.removesuffix('UnixMs').lower()}-{object_access.suffix()}"
     spec = {**spec, "atUnixMs": object_access.now_ms()}
@@ -90,9 +91,9 @@ def begin(state: Path, spec: Mapping[str, Any], shown: str, wait_s: float) -> No
     # First, so that a command that dies in between can be given again: the same erasure is refused.
     if erasure.what == erasures.NODE and not erasure.model and not _is_forgotten(store, str(erasure.value)):
         exclusion = {"node": erasure.value, "reason": erasure.reason or name, "atUnixMs": erasure.at_unix_ms}
-        store.create("Exclusion", str(erasure.value), exclusion, manager=writers.OPERATOR)
+        acts.create(intents.Creation("Exclusion", str(erasure.value), exclusion), "forget")
         output.say(f"nothing of node {erasure.value} is learned from any more, either (`skerry nodes forgotten`)")
-    store.create("Erasure", name, dict(spec), manager=writers.OPERATOR)
+    acts.create(intents.Creation("Erasure", name, dict(spec)), "erase")
     output.say(f"{name}: what is stored of {shown} is being erased; `skerry erase show {name}` says how far it is")
     output.say("backups that were taken before now still hold it: let them go, too")
     _follow(store, name, wait_s)
@@ -278,8 +279,8 @@ def show(name: str, as_json: bool, state: Path) -> None:
 def end(name: str, yes: bool, state: Path) -> None:
     """Let the erasure NAME stand no more: what it means may be captured and uploaded again. What it removed stays
     removed."""
-    from skerry.cli import object_access
-    from skerry.core import errors
+    from skerry.cli import acting, object_access
+    from skerry.core import errors, intents
 
     store = object_access.store_of(state)
     thing = store.get("Erasure", name)
@@ -288,5 +289,5 @@ def end(name: str, yes: bool, state: Path) -> None:
             f"{name} is not complete: a node that was away, or a backup, may still hold what it means; "
             f"--yes ends it all the same (`skerry erase show {name}`)"
         )
-    store.delete("Erasure", name)
+    acting.on(store).delete("Erasure", name, lambda known: intents.Deletion("Erasure", known.name), "end")
     output.say(f"{name} has ended: what it means may be captured again; what it removed stays removed")

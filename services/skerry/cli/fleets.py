@@ -71,8 +71,7 @@ def create(
     name: str, labels: tuple[str, ...], max_unavailable: str | None, offline_after: int | None, state: Path
 ) -> None:
     """Make the fleet NAME: the nodes with all the given labels, or every node when none is given."""
-    from skerry.adapters import acts
-    from skerry.cli import object_access
+    from skerry.cli import acting, object_access
     from skerry.core import intents
 
     selector = {}
@@ -84,5 +83,5 @@ def create(
     is_count = max_unavailable is not None and max_unavailable.isascii() and max_unavailable.isdecimal()
     amount = int(max_unavailable) if is_count and max_unavailable is not None else max_unavailable
     creation = intents.create_fleet(name, selector, max_unavailable=amount, offline_after_s=offline_after)
-    acts.create(object_access.store_of(state), creation)
+    acting.on(object_access.store_of(state)).create(creation)
     output.say(f"fleet {name} is made: {', '.join(labels) if labels else 'every node belongs to it'}")

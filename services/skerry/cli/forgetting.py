@@ -25,19 +25,20 @@ def forget(name: str, reason: str, undo: bool, erases: bool | None, state: Path)
     """Learn nothing from NAME any more: no row, label, truth or answer of it counts in later datasets, runs and
     verdicts, also after its EdgeNode is deleted. Tells which versions learned from it; those stay as they are. With
     --erase (or a yes) what it sent is removed for good, as by `skerry erase --node NAME`."""
-    from skerry.cli import object_access
-    from skerry.core import errors
+    from skerry.cli import acting, object_access
+    from skerry.core import errors, intents
 
     store = object_access.store_of(state)
     if undo:
+        acts = acting.on(store, reason)
         named = [one.name for one in store.list("Exclusion") if one.spec.get("node") == name]  # by whatever name
         if not named:
             raise errors.NotFoundError(f"node {name} is not forgotten: `skerry nodes forgotten` lists those that are")
         for one in named:
-            store.delete("Exclusion", one)
+            acts.delete("Exclusion", one, lambda known: intents.Deletion("Exclusion", known.name), "unforget")
         for erasure in store.list("Erasure"):
             if erasure.spec.get("node") == name:
-                store.delete("Erasure", erasure.name)
+                acts.delete("Erasure", erasure.name, lambda known: intents.Deletion("Erasure", known.name), "end")
                 output.say(f"{erasure.name} has ended: what it removed stays removed")
         output.say(f"node {name} may teach again")
         return
@@ -59,12 +60,12 @@ def excluded(store: "Objects") -> frozenset[str]:
 
 def exclude(store: "Objects", name: str, reason: str) -> None:
     """Make the Exclusion, and say what follows."""
-    from skerry.cli import object_access
-    from skerry.core import exclusions, writers
+    from skerry.cli import acting, object_access
+    from skerry.core import exclusions, intents
 
     exclusions.check_new(name, excluded(store))
     spec = {"node": name, "reason": reason, "atUnixMs": object_access.now_ms()}
-    store.create("Exclusion", name, spec, manager=writers.OPERATOR)
+    acting.on(store, reason).create(intents.Creation("Exclusion", name, spec), "forget")
     if name not in {one.name for one in store.list("EdgeNode")}:
         output.say(f"note: there is no EdgeNode {name} now; `skerry nodes` lists those there are", err=True)
     output.say(
@@ -123,10 +124,11 @@ def _learned(one: Any) -> str:
 def trust(name: str, off: bool, state: Path) -> None:
     """Vouch for what NAME teaches: its share of a class is not bounded, a class that it alone has is learned, and its
     truths count though they contradict the teacher and the other nodes."""
-    from skerry.adapters import acts
-    from skerry.cli import object_access
+    from skerry.cli import acting, object_access
     from skerry.core import intents
 
     store = object_access.store_of(state)
-    acts.change(store, "EdgeNode", name, lambda known: intents.trust(known, on=not off))
+    acting.on(store).change(
+        "stop trusting" if off else "trust", "EdgeNode", name, lambda known: intents.trust(known, on=not off)
+    )
     output.say(f"what node {name} teaches is {'bounded as of every node' if off else 'not bounded any more'}")

@@ -7,7 +7,7 @@ from importlib import metadata
 import click
 
 from skerry.adapters import files
-from skerry.cli import output
+from skerry.cli import acting, output
 from skerry.cli.lazy import Entry, LazyGroup
 
 COMMANDS = {
@@ -31,6 +31,7 @@ COMMANDS = {
     "fleets": Entry("skerry.cli.fleets:fleets", "List fleets of nodes and make them."),
     "erase": Entry("skerry.cli.erase:erase", "Remove what must not be kept, wherever it lies."),
     "nodes": Entry("skerry.cli.nodes:nodes", "List edge nodes; admit them and keep them out."),
+    "audit": Entry("skerry.cli.audit:audit", "List what people did, and what it came to."),
     "lineage": Entry("skerry.cli.lineage.command:lineage", "Show what came of what, and verify it."),
 }
 
@@ -42,6 +43,15 @@ def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 
 
 @click.group(cls=LazyGroup, entries=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--reason",
+    default="",
+    metavar="TEXT",
+    envvar="SKERRY_REASON",
+    expose_value=False,
+    callback=acting.keep_reason,
+    help="Why it is done, for `skerry audit`.",
+)
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
 )

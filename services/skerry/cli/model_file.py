@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from skerry.adapters.acts import Acts
 from skerry.adapters.objects import resources
 from skerry.adapters.objects.protocol import Objects
 from skerry.cli import text_file
-from skerry.core import class_labels, class_maps, errors, label_map, merging, specs, writers
+from skerry.core import class_labels, class_maps, errors, intents, label_map, merging, specs
 from skerry.core.tasks import Classification, Task
 
 _MAX_BYTES = 1 << 20
@@ -81,18 +82,22 @@ def _plain(document: Any, path: Path) -> Any:
     return {"name": metadata["name"], **rest}
 
 
-def apply(store: Objects, name: str, spec: dict[str, Any]) -> str:
+def apply(store: Objects, acts: Acts, name: str, spec: dict[str, Any]) -> str:
     """Write it; returns "created", "changed" or "unchanged". Raises InputError when the whole would not be right."""
     try:
-        known = store.get("EdgeModel", name)
+        before = store.get("EdgeModel", name).spec
     except errors.NotFoundError:
         specs.parse_edge_model(name, merging.merge({}, spec))
-        store.create("EdgeModel", name, merging.merge({}, spec), manager=writers.OPERATOR)
+        acts.create(intents.Creation("EdgeModel", name, merging.merge({}, spec)))
         return "created"
-    after = merging.merge(known.spec, spec)
-    _check_classes(name, _task_of(name, known.spec), after)
-    specs.parse_edge_model(name, after)
-    changed = store.patch(
-        "EdgeModel", name, manager=writers.OPERATOR, spec=spec, resource_version=known.resource_version
-    )
-    return "unchanged" if changed.resource_version == known.resource_version else "changed"
+    if merging.merge(before, spec) == before:
+        return "unchanged"
+
+    def intent(known: intents.Known) -> intents.Patch:
+        after = merging.merge(known.spec, spec)
+        _check_classes(name, _task_of(name, dict(known.spec)), after)
+        specs.parse_edge_model(name, after)
+        return intents.Patch("EdgeModel", name, spec, {key: known.spec.get(key) for key in spec})
+
+    acts.change("apply", "EdgeModel", name, intent)
+    return "changed"

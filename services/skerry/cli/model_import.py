@@ -255,7 +255,7 @@ def _say(result: Mapping[str, Any], imported: _Imported) -> None:
 def _roll_out_again(store: "Objects", version: "Object") -> tuple[str, str]:
     """(the rollout of a version that was there already, why there is none)."""
     from skerry.adapters import acts
-    from skerry.cli import object_access
+    from skerry.cli import acting, object_access
     from skerry.core import errors, intents, specs
 
     model = store.get("EdgeModel", version.spec["model"])
@@ -277,4 +277,4 @@ def _roll_out_again(store: "Objects", version: "Object") -> tuple[str, str]:
         )
     except errors.RejectedError as exc:
         return "", str(exc)
-    return acts.create(store, creation).name, ""
+    return acting.on(store).create(creation, "roll out again").name, ""

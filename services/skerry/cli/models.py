@@ -110,10 +110,11 @@ def apply(path: Path, state: Path) -> None:
 
     What the file does not name keeps its value; a null removes it.
     """
-    from skerry.cli import model_file, object_access
+    from skerry.cli import acting, model_file, object_access
 
     name, spec = model_file.read(path)
-    outcome = model_file.apply(object_access.store_of(state), name, spec)
+    store = object_access.store_of(state)
+    outcome = model_file.apply(store, acting.on(store), name, spec)
     output.say(f"EdgeModel {name} {outcome}")
 
 

@@ -60,7 +60,7 @@ def approve(name: str, key: str, state: Path) -> None:
     from skerry.core import intents
 
     now_ms = object_access.now_ms()
-    patch = _change(state, name, lambda known: intents.approve(known, key, now_ms=now_ms))
+    patch = _change(state, "approve", name, lambda known: intents.approve(known, key, now_ms=now_ms))
     output.say(f"node {name} may enrol with key {patch.spec['approvedKey']}; it asks again by itself")
 
 
@@ -71,7 +71,7 @@ def delete_node(names: tuple[str, ...], state: Path) -> None:
     """Delete the objects of NAMES: nodes that are gone, or that nobody let in. A member is revoked first, and the
     tokens that let it in again are deleted. What a node uploaded stays."""
     from skerry.adapters import acts
-    from skerry.cli import object_access
+    from skerry.cli import acting, object_access
     from skerry.core import intents
 
     store, now_ms = object_access.store_of(state), object_access.now_ms()
@@ -83,7 +83,7 @@ def delete_node(names: tuple[str, ...], state: Path) -> None:
     for name in names:  # all are looked at before the first is deleted
         intent(acts.known(store.get("EdgeNode", name)))
     for name in names:
-        acts.delete(store, "EdgeNode", name, intent)
+        acting.on(store).delete("EdgeNode", name, intent)
         output.say(f"node {name} is deleted; with a join token it may enrol anew")
 
 
@@ -97,7 +97,7 @@ def revoke(name: str, forgets: bool, state: Path) -> None:
     from skerry.cli import object_access
     from skerry.core import intents
 
-    _change(state, name, intents.revoke)
+    _change(state, "revoke", name, intents.revoke)
     output.say(f"node {name} is revoked; `skerry nodes readmit {name}` undoes that")
     store = object_access.store_of(state)
     if name in forgetting.excluded(store):
@@ -115,7 +115,7 @@ def readmit(name: str, state: Path) -> None:
     """Undo a revocation of NAME: its approved key is valid again."""
     from skerry.core import intents
 
-    _change(state, name, intents.readmit)
+    _change(state, "readmit", name, intents.readmit)
     output.say(f"node {name} may connect again")
 
 
@@ -133,7 +133,7 @@ def label(name: str, labels: tuple[str, ...], state: Path) -> None:
         if not equals and not item.endswith("-"):
             raise click.BadParameter(f"{item!r} must be key=value, or key- to remove it")
         wanted[key if equals else item[:-1]] = value if equals else None
-    _change(state, name, lambda known: intents.label(known, wanted))
+    _change(state, "label", name, lambda known: intents.label(known, wanted))
     output.say(f"labels of {name}: set {', '.join(labels)}")
 
 
@@ -145,7 +145,7 @@ def cordon(name: str, off: bool, state: Path) -> None:
     """Give NAME no new version."""
     from skerry.core import intents
 
-    patch = _change(state, name, lambda known: intents.cordon(known, on=not off))
+    patch = _change(state, "uncordon" if off else "cordon", name, lambda known: intents.cordon(known, on=not off))
     if bool(patch.seen["cordoned"]) is not off:
         output.say(f"nothing changed: node {name} {'takes new versions' if off else 'gets no new version'} already")
     else:
@@ -176,15 +176,15 @@ def create(pattern: str, uses: int, hours: float, labels: tuple[str, ...], ca: P
     """Create a join token and print it, once: only its hash is kept."""
     import secrets
 
-    from skerry.adapters import acts, pki
-    from skerry.cli import object_access
+    from skerry.adapters import pki
+    from skerry.cli import acting, object_access
     from skerry.core import intents, join_tokens
 
     given = dict(item.partition("=")[::2] for item in labels)
     new_token = join_tokens.Token(secrets.token_hex(6), secrets.token_urlsafe(24), pki.digest_of_ca(ca))
     expires_ms = object_access.now_ms() + int(hours * 3_600_000)
     creation = intents.create_token(new_token, pattern, uses, given, expires_ms=expires_ms)
-    acts.create(object_access.store_of(state), creation)
+    acting.on(object_access.store_of(state)).create(creation)
     output.say(str(new_token))
 
 
@@ -221,11 +221,10 @@ def list_(as_json: bool, state: Path) -> None:
 @state_option
 def delete(name: str, state: Path) -> None:
     """Delete the join token NAME: no node can enrol with it any more. Nodes that already enrolled stay."""
-    from skerry.adapters import acts
-    from skerry.cli import object_access
+    from skerry.cli import acting, object_access
     from skerry.core import intents
 
-    acts.delete(object_access.store_of(state), "JoinToken", name, intents.delete_token)
+    acting.on(object_access.store_of(state)).delete("JoinToken", name, intents.delete_token)
     output.say(f"join token {name} is gone")
 
 
@@ -252,8 +251,7 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _change(state: Path, name: str, intent: "Callable[[intents.Known], intents.Patch]") -> "intents.Patch":
-    from skerry.adapters import acts
-    from skerry.cli import object_access
+def _change(state: Path, action: str, name: str, intent: "Callable[[intents.Known], intents.Patch]") -> "intents.Patch":
+    from skerry.cli import acting, object_access
 
-    return acts.change(object_access.store_of(state), "EdgeNode", name, intent)
+    return acting.on(object_access.store_of(state)).change(action, "EdgeNode", name, intent)

@@ -144,8 +144,7 @@ def _verdict(verdict: Any) -> str:
 @state_option
 def start(version: str, state: Path) -> None:
     """Roll VERSION (a ModelVersion, like press-v3) out, as its model's rollout policy says."""
-    from skerry.adapters import acts
-    from skerry.cli import object_access
+    from skerry.cli import acting, object_access
     from skerry.core import errors, intents
 
     store = object_access.store_of(state)
@@ -154,7 +153,8 @@ def start(version: str, state: Path) -> None:
     if version not in versions:
         raise errors.RejectedError(f"{version} is not published: see `skerry models`")
     policy = store.get("EdgeModel", model).spec.get("rollout", {})
-    created = acts.create(store, intents.start(model, policy, versions[version], object_access.suffix()))
+    creation = intents.start(model, policy, versions[version], object_access.suffix())
+    created = acting.on(store).create(creation, "start")
     output.say(f"rollout {created.name} is requested: `skerry rollout status {created.name}`")
 
 
@@ -165,7 +165,7 @@ def start(version: str, state: Path) -> None:
 def rollback(model: str, to: str, state: Path) -> None:
     """Make an older version of MODEL stable again, on all nodes."""
     from skerry.adapters import acts
-    from skerry.cli import object_access
+    from skerry.cli import acting, object_access
     from skerry.core import intents
 
     store = object_access.store_of(state)
@@ -180,7 +180,7 @@ def rollback(model: str, to: str, state: Path) -> None:
         object_access.suffix(),
         to=to,
     )
-    acts.create(store, creation)
+    acting.on(store).create(creation, "rollback")
     output.say(
         f"rollback {creation.name} to {creation.spec['version']} is requested: `skerry rollout status {creation.name}`"
     )
@@ -277,8 +277,7 @@ def retry(name: str, attempt: int | None, state: Path) -> None:
 
 
 def _act(state: Path, name: str, done: str, intent: "Callable[[intents.Known], intents.Patch]") -> None:
-    from skerry.adapters import acts
-    from skerry.cli import object_access
+    from skerry.cli import acting, object_access
 
-    acts.change(object_access.store_of(state), "ModelRollout", name, intent)
+    acting.on(object_access.store_of(state)).change(done, "ModelRollout", name, intent)
     output.say(f"{done} of {name} is requested: `skerry rollout status {name}`")

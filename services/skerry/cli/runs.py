@@ -25,8 +25,7 @@ _MOST_NUMBERS = 12  # of a gate
 @state_option
 def retrain(model: str, dataset: str, reason: str, wait: bool, state: Path) -> None:
     """Train a new version of MODEL; if it passes its gates it is signed, published and rolled out."""
-    from skerry.adapters import acts
-    from skerry.cli import object_access
+    from skerry.cli import acting, object_access
     from skerry.core import intents
 
     store = object_access.store_of(state)
@@ -40,7 +39,7 @@ def retrain(model: str, dataset: str, reason: str, wait: bool, state: Path) -> N
         base=str(edge_model.status.get("stableVersion", "")),
         reason=reason,
     )
-    acts.create(store, creation)
+    acting.on(store, reason).create(creation, "retrain")
     output.say(f"training run {creation.name} is requested: `skerry runs`")
     if wait:
         _follow(store, creation.name)

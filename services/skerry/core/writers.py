@@ -32,6 +32,8 @@ WRITERS: dict[tuple[str, str], str] = {
     ("Exclusion", "status"): CONTROLLER,
     ("Erasure", "spec"): OPERATOR,
     ("Erasure", "status"): CONTROLLER,
+    ("AuditRecord", "spec"): OPERATOR,
+    ("AuditRecord", "status"): OPERATOR,
 }
 
 # Who may create an object of a kind besides its spec's writer: the controller proposes on behalf of a policy that a
@@ -46,11 +48,14 @@ CREATORS: dict[str, frozenset[str]] = {
     "JoinToken": frozenset({OPERATOR}),
     "Exclusion": frozenset({OPERATOR}),
     "Erasure": frozenset({OPERATOR}),
+    "AuditRecord": frozenset({OPERATOR}),
 }
 
 
-# Who may delete an object of a kind besides people: the controller what has ended and is beyond what is kept.
+# Who may delete an object of a kind, where it is not people alone: the controller what has ended and is beyond what is
+# kept; records of what people did it alone, once they are archived.
 DELETERS: dict[str, frozenset[str]] = {
+    "AuditRecord": frozenset({CONTROLLER}),
     "ModelRollout": frozenset({OPERATOR, CONTROLLER}),
     "TrainingRun": frozenset({OPERATOR, CONTROLLER}),
 }

@@ -98,6 +98,8 @@ class KubernetesObjects:
         try:
             answer = self._api.create(collection, body, {"fieldManager": "skerry-restore"})
         except errors.ConflictError:
+            if restored.kind in rules.APPEND_ONLY:
+                return
             # Made again, not changed: the API server lets no immutable field and no epoch go back.
             self._api.delete(f"{collection}/{restored.name}")
             answer = self._api.create(collection, body, {"fieldManager": "skerry-restore"})

@@ -65,6 +65,9 @@ class MemoryObjects:
 
     def restore(self, thing: Object) -> None:
         with self._changed:
+            known = self._changes.get((thing.kind, thing.name))
+            if thing.kind in rules.APPEND_ONLY and known is not None and not known.deleted:
+                return
             self._store(rules.restored(thing, str(uuid.uuid4())), deleted=False)
 
     def changes(self, since: int, *, timeout_s: float, kinds: Sequence[str] = ()) -> tuple[Sequence[Change], int]:

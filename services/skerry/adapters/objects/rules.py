@@ -16,7 +16,8 @@ _TASK = "Classification"  # where a spec does not say it
 # have one number per step, and versions answer all quantiles.
 _ANSWER_SHAPE: Mapping[str, object] = {"quantilesPermille": [100, 500, 900], "horizon": 1, "steps": 1}
 _EVERY_VALUE = "every value would get another meaning"
-IMMUTABLE_SPECS = frozenset({"ModelVersion", "Exclusion", "Erasure"})
+IMMUTABLE_SPECS = frozenset({"ModelVersion", "Exclusion", "Erasure", "AuditRecord"})
+APPEND_ONLY = frozenset({"AuditRecord"})  # written once, its status as well; a restore leaves what is there
 
 
 def new_object(
@@ -49,6 +50,8 @@ def patched(
     new_status = merging.merge(thing.status, encodable(thing.kind, thing.name, status or {}))
     if new_spec != thing.spec and thing.kind in IMMUTABLE_SPECS:
         raise errors.RejectedError(f"the spec of {thing.kind} {thing.name} cannot be changed: make another one")
+    if thing.status and new_status != thing.status and thing.kind in APPEND_ONLY:
+        raise errors.RejectedError(f"the outcome of {thing.kind} {thing.name} is written and cannot be changed")
     _check_meaning(thing, new_spec)
     if new_spec == thing.spec and new_status == thing.status:
         return thing

@@ -58,8 +58,7 @@ class SqliteObjects:
     ) -> Object:
         thing = rules.new_object(kind, name, spec, manager, labels, str(uuid.uuid4()), time.time_ns() // 1_000_000)
         with self._transaction() as connection:
-            with contextlib.suppress(errors.NotFoundError):
-                _living(connection, kind, name)
+            if _exists(connection, kind, name):
                 raise errors.ConflictError(f"{kind} {name} exists already")
             return _store(connection, thing, deleted=False)
 
@@ -91,6 +90,8 @@ class SqliteObjects:
 
     def restore(self, thing: Object) -> None:
         with self._transaction() as connection:
+            if thing.kind in rules.APPEND_ONLY and _exists(connection, thing.kind, thing.name):
+                return
             _store(connection, rules.restored(thing, str(uuid.uuid4())), deleted=False)
 
     def changes(self, since: int, *, timeout_s: float, kinds: Sequence[str] = ()) -> tuple[Sequence[Change], int]:
@@ -161,6 +162,11 @@ def _our_errors(path: Path) -> Iterator[None]:
         raise errors.UnavailableError(f"the object store {path} did not answer: {exc}") from exc
     except sqlite3.DatabaseError as exc:
         raise errors.IntegrityError(f"the object store {path} is damaged ({exc}): restore it from a backup") from exc
+
+
+def _exists(connection: sqlite3.Connection, kind: str, name: str) -> bool:
+    query = "SELECT 1 FROM objects WHERE kind = ? AND name = ? AND NOT deleted"
+    return connection.execute(query, (kind, name)).fetchone() is not None
 
 
 def _living(connection: sqlite3.Connection, kind: str, name: str) -> Object:

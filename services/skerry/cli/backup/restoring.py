@@ -18,7 +18,7 @@ from skerry.adapters.blobs.protocol import SharedBlobs
 from skerry.adapters.objects.protocol import Object
 from skerry.cli.backup import archive, erased, saving
 from skerry.cli.locations import Locations
-from skerry.core import contract, errors, specs, urls
+from skerry.core import audit, contract, errors, specs, urls
 
 # Nodes obey no leader whose epoch is below the highest they have seen, and there were leaders after the backup.
 EPOCH_STEP = 10_000
@@ -72,7 +72,9 @@ def restore(locations: Locations, source: IO[bytes], *, merge: bool, listed: Seq
 
 
 def _counts(thing: Object) -> bool:
-    """Would it be a loss? The fleet of every node is not, as each installation makes it."""
+    """Would it be a loss? The fleet of every node is not, as each installation makes it; nor are records."""
+    if thing.kind == audit.KIND:
+        return False
     if thing.kind != "EdgeFleet" or thing.name != specs.RolloutStrategy().fleet:
         return True
     try:

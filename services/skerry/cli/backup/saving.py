@@ -22,6 +22,7 @@ from skerry.core import digests, errors, urls
 
 # Who names before who is named; a rollout's writes go from the last of these to the first.
 KINDS = (
+    "AuditRecord",
     "Erasure",
     "Exclusion",
     "EdgeNode",

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skerry.adapters import dataset_store
+from skerry.adapters.acts import Acts
 from skerry.adapters.blobs import Blobs
-from skerry.adapters.objects import Object, Objects
+from skerry.adapters.objects import Object
 from skerry.cli.importing import holdout_split, labeled
 from skerry.cli.importing.labeled import LabeledRows
-from skerry.core import dataset_parts, datasets, errors, specs, writers
+from skerry.core import dataset_parts, datasets, errors, intents, specs
 from skerry.core.datasets import DatasetManifest, Input, Part, Role
 from skerry.core.series.conversion import ForecastRows
 from skerry.core.tasks import Forecast, Task
@@ -123,14 +124,15 @@ def prepare_forecast(found: ForecastRows, wanted: Target, *, time_zone: str) -> 
     )
 
 
-def store(data: Prepared, wanted: Target, *, blob_store: Blobs, objects: Objects, now_unix_ms: int) -> Imported:
+def store(data: Prepared, wanted: Target, *, blob_store: Blobs, acts: Acts, now_unix_ms: int) -> Imported:
     """Store the parts, then the manifest, then name it in EdgeModel.spec.datasetDigest: what is named is there."""
     roles: tuple[tuple[Role, NDArray[np.bool_]], ...] = (("train", data.train), ("holdout", data.holdout))
     stored = [part for role, which in roles for part in _parts(data.rows.take(which), role, wanted, blob_store)]
     stored = [replace(part, may_leave=data.may_leave) for part in stored]
     manifest = DatasetManifest(wanted.model, wanted.task, wanted.row, tuple(stored), (), now_unix_ms, data.dropped)
     digest = dataset_store.write_manifest(blob_store, manifest)
-    objects.patch("EdgeModel", wanted.model, manager=writers.OPERATOR, spec={"datasetDigest": digest})
+    named = intents.Patch("EdgeModel", wanted.model, {"datasetDigest": digest})
+    acts.change("import data", "EdgeModel", wanted.model, lambda _: named)
     return Imported(digest, manifest, data.notes, data.windows)
 
 

@@ -12,9 +12,9 @@ from skerry.adapters import blobs as blob_store
 from skerry.adapters.blobs.protocol import Blobs
 from skerry.adapters.objects.protocol import Object, Objects
 from skerry.adapters.trust import keys, repository, store
-from skerry.cli import system_file
+from skerry.cli import acting, system_file
 from skerry.cli.importing.network import PreparedVersion
-from skerry.core import compression_report, errors, interface, label_map, manifest, specs, writers
+from skerry.core import compression_report, errors, intents, interface, label_map, manifest, specs
 from skerry.core.gates import Verdict
 from skerry.trainer import baseline
 
@@ -67,7 +67,8 @@ def publish(
         }
         with contextlib.suppress(errors.ConflictError):
             name = f"{described.model}-v{number}"
-            return Published(objects.create("ModelVersion", name, spec, manager=writers.OPERATOR), is_new=True)
+            made = intents.Creation("ModelVersion", name, spec)
+            return Published(acting.on(objects).create(made, "import"), is_new=True)
     raise errors.ConflictError(f"others keep taking the next version number of {described.model}: try again")
 
 
@@ -137,7 +138,8 @@ def _ensure_model(objects: Objects, prepared: PreparedVersion) -> None:
         names = objects.get("EdgeModel", described.model).spec.get("classNames", [])
         if len(names) < len(described.class_names) and not label_map.fault(names, described.class_names):
             grown = {"classNames": list(described.class_names)}
-            objects.patch("EdgeModel", described.model, manager=writers.OPERATOR, spec=grown)
+            patch = intents.Patch("EdgeModel", described.model, grown, {"classNames": names})
+            acting.on(objects).change("append classes", "EdgeModel", described.model, lambda _: patch)
         return
     taken = described.inputs[0]
     spec = {
@@ -147,4 +149,4 @@ def _ensure_model(objects: Objects, prepared: PreparedVersion) -> None:
         "preprocessing": [step.fields() for step in described.preprocessing],
     }
     with contextlib.suppress(errors.ConflictError):
-        objects.create("EdgeModel", described.model, spec, manager=writers.OPERATOR)
+        acting.on(objects).create(intents.Creation("EdgeModel", described.model, spec))
