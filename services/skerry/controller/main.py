@@ -65,6 +65,7 @@ def _run(given: settings.Settings, stop: threading.Event) -> int:
         blob_store,
         keep_rollouts=given.keep_rollouts,
         keep_runs=given.keep_runs,
+        keep_audit_days=given.keep_audit_days,
         webhook_=hook,
     )
     holder = f"{socket.gethostname()}-{os.getpid()}"

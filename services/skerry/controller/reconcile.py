@@ -16,6 +16,7 @@ from skerry.adapters.trust import cleanup, expiry
 from skerry.adapters.trust import repository as trust
 from skerry.controller import (
     assigning,
+    audit_archive,
     condition_json,
     exclusions,
     figures,
@@ -63,6 +64,7 @@ class Reconciler:
         *,
         keep_rollouts: int = 100,
         keep_runs: int = 100,
+        keep_audit_days: int = 90,
         webhook_: webhook.Webhook | None = None,
     ) -> None:
         self._webhook = webhook_
@@ -71,6 +73,7 @@ class Reconciler:
         self._retrain_trigger = retrain_trigger.RetrainTrigger(store, fleetstate, blobs)
         self._labels = label_standings.LabelStandings(fleetstate)
         self._history = history.History(store, keep_rollouts=keep_rollouts, keep_runs=keep_runs)
+        self._audit_archive = audit_archive.AuditArchive(store, blobs, keep_days=keep_audit_days)
         self._fleet_counts = fleet_counts.FleetCounts()
         self._exclusions = exclusions.Exclusions(store, blobs)
         self._erasures = runs_.erasures
@@ -124,6 +127,7 @@ class Reconciler:
         if not 0 <= now_ms - self._housekeeping_ms < _HOUSEKEEPING_MS:
             self._try("model repository", lambda: self._keep_house(now_ms, mono_ms))
             self._try("history", self._history.delete_surplus)
+            self._try("audit", lambda: self._audit_archive.look(now_ms=now_ms, mono_ms=mono_ms))
             self._try("signatures", lambda: self._look_at_signatures(now_ms))
             self._housekeeping_ms = now_ms
 

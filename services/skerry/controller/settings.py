@@ -80,6 +80,9 @@ class Settings(service_settings.ServiceSettings):
     """Finished TrainingRuns of each model that are kept; older ones are deleted, but for those whose version is
     published. Datasets that no run names any more may go then."""
 
+    keep_audit_days: int = Field(default=90, ge=1, le=3_650)
+    """So long a record of what people did is an object (`skerry audit`); then it moves to `audit/` in the blobs."""
+
     webhook_url: str = ""
     """`https://…` that is told of rollouts, runs and nodes (docs/how-to/alerts.md); empty: none."""
 

@@ -77,6 +77,10 @@ class Store:
             return self._view.list(kind)
         return self._objects.list(kind)
 
+    def first(self, kind: str, limit: int) -> Sequence[Object]:
+        """The first by name, of a kind that no tick looks at."""
+        return self._objects.list(kind, limit=limit)
+
     def create(self, kind: str, name: str, spec: Json, labels: Mapping[str, str] | None = None) -> Object:
         """Raises ConflictError when the name is taken."""
         self._check_leading()

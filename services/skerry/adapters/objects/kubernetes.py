@@ -36,10 +36,11 @@ class KubernetesObjects:
             return cached
         return self._read(kind, name)
 
-    def list(self, kind: str) -> Sequence[Object]:
+    def list(self, kind: str, *, limit: int = 0) -> Sequence[Object]:
         if self._follows(kind):
-            return self._cache.list(kind)
-        items = self._api.get(resources.path(self._api.namespace, kind)).get("items", [])
+            return self._cache.list(kind)[: limit or None]
+        query = {"limit": str(limit)} if limit else {}
+        items = self._api.get(resources.path(self._api.namespace, kind), query).get("items", [])
         return sorted((resources.parse(kind, item) for item in items), key=lambda thing: thing.name)
 
     def create(

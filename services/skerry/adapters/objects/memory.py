@@ -23,12 +23,12 @@ class MemoryObjects:
         with self._changed:
             return copies.of(self._living(kind, name))
 
-    def list(self, kind: str) -> Sequence[Object]:
+    def list(self, kind: str, *, limit: int = 0) -> Sequence[Object]:
         with self._changed:
             living = [
                 change.object for change in self._changes.values() if change.object.kind == kind and not change.deleted
             ]
-            return [copies.of(thing) for thing in sorted(living, key=lambda thing: thing.name)]
+            return [copies.of(thing) for thing in sorted(living, key=lambda thing: thing.name)[: limit or None]]
 
     def create(
         self, kind: str, name: str, spec: Json, *, manager: str, labels: Mapping[str, str] | None = None

@@ -43,7 +43,9 @@ class Objects(Protocol):
 
     def get(self, kind: str, name: str) -> Object: ...
 
-    def list(self, kind: str) -> Sequence[Object]: ...
+    def list(self, kind: str, *, limit: int = 0) -> Sequence[Object]:
+        """By name; of more than `limit` (0: no limit) the first."""
+        ...
 
     def create(
         self, kind: str, name: str, spec: Json, *, manager: str, labels: Mapping[str, str] | None = None

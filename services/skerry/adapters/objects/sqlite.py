@@ -48,10 +48,10 @@ class SqliteObjects:
         with self._reading() as connection:
             return _living(connection, kind, name)
 
-    def list(self, kind: str) -> Sequence[Object]:
+    def list(self, kind: str, *, limit: int = 0) -> Sequence[Object]:
         with self._reading() as connection:
-            query = f"SELECT {_COLUMNS} FROM objects WHERE kind = ? AND NOT deleted ORDER BY name"
-            return [_change(row).object for row in connection.execute(query, (kind,))]
+            query = f"SELECT {_COLUMNS} FROM objects WHERE kind = ? AND NOT deleted ORDER BY name LIMIT ?"
+            return [_change(row).object for row in connection.execute(query, (kind, limit or -1))]
 
     def create(
         self, kind: str, name: str, spec: Json, *, manager: str, labels: Mapping[str, str] | None = None

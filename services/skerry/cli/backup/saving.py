@@ -33,7 +33,7 @@ KINDS = (
     "EdgeFleet",
     "ModelVersion",
 )
-PREFIXES = ("labels", "truths", "proposals", "runs", "datasets", "examples", "sha256")
+PREFIXES = ("audit", "labels", "truths", "proposals", "runs", "datasets", "examples", "sha256")
 TIMESTAMP = "metadata/timestamp.json"
 _IN_MEMORY_BYTES = 32 << 20
 
