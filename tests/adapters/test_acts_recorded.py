@@ -151,3 +151,13 @@ def test_a_tokens_secret_is_not_kept_and_what_is_long_is_a_digest(store: Objects
     assert one.after["secretHash"] == "(not kept)" and set(one.after["labels"]) == {"bytes", "sha256"}
     wide = {f"field{number}": "x" * 900 for number in range(50)}
     assert len(audit.spec(JO, "x", "EdgeNode", NODE, at_unix_ms=1, after=wide)["after"]) < 200
+
+
+def test_the_records_of_one_object_are_found_by_its_label_and_the_first_by_name(store: Objects) -> None:
+    store.create("EdgeNode", "edge-2", {}, manager=writers.GATEWAY)
+    for name in (NODE, "edge-2", NODE):
+        acts.Acts(store, JO).change("label", "EdgeNode", name, lambda known: intents.label(known, {"a": "b"}))
+    about = store.list(audit.KIND, label=audit.label("EdgeNode", NODE))
+    assert [one.spec["object"] for one in about] == [NODE, NODE]
+    assert store.list(audit.KIND, limit=1) == list(store.list(audit.KIND))[:1]
+    assert not store.list(audit.KIND, label=(audit.ABOUT, "other"))

@@ -91,9 +91,9 @@ def test_at_rest_it_looks_once_an_hour_at_so_many(tmp_path: Path) -> None:
     asked: list[int] = []
 
     class Objects(MemoryObjects):
-        def list(self, kind: str, *, limit: int = 0) -> Any:
+        def list(self, kind: str, *, limit: int = 0, label: tuple[str, str] | None = None) -> Any:
             asked.append(limit)
-            return super().list(kind, limit=limit)
+            return super().list(kind, limit=limit, label=label)
 
     lease = MemoryLease(Board())
     lease.acquire("test")

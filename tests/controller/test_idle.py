@@ -26,9 +26,9 @@ class Asked(MemoryObjects):
         self.asked[f"get {kind}"] += 1
         return super().get(kind, name)
 
-    def list(self, kind: str, *, limit: int = 0) -> Any:
+    def list(self, kind: str, **wanted: Any) -> Any:
         self.asked[f"list {kind}"] += 1
-        return super().list(kind, limit=limit)
+        return super().list(kind, **wanted)
 
 
 @pytest.fixture

@@ -95,7 +95,8 @@ class Acts:
     def _who_else(self, record: "_Record", kind: str, name: str) -> str:
         """Who did something to the object last; empty where no record tells."""
         with contextlib.suppress(errors.SkerryError):
-            found = [one for one in self._store.list(audit.KIND) if one.name != record.name]
+            about = self._store.list(audit.KIND, label=audit.label(kind, name))
+            found = [one for one in about if one.name != record.name]
             parsed = [audit.parse(one.name, one.spec, one.status) for one in found]
             for last in audit.newest(parsed, audit.Query(f"{kind}/{name}", outcome=audit.APPLIED), 1):
                 return f" (the last act on it: {last.action}, by {last.actor.by or 'somebody'})"
@@ -127,7 +128,8 @@ class _Record:
             self._actor, *self._act, at_unix_ms=now_ms, reason=self._reason, seen=seen, before=before, after=after
         )
         try:
-            self._store.create(audit.KIND, name, spec, manager=writers.OPERATOR)
+            labels = dict([audit.label(*self._act[1:])])
+            self._store.create(audit.KIND, name, spec, manager=writers.OPERATOR, labels=labels)
         except errors.NotFoundError as exc:
             raise errors.UnavailableError(
                 f"nothing was done: what is done is written down first, and this cluster has no {audit.KIND}. Upgrade "

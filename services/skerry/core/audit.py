@@ -13,7 +13,7 @@ from typing import Any
 from skerry.core import errors, writers
 from skerry.core.specs.reader import Reader, read
 
-KIND = "AuditRecord"
+KIND, ABOUT = "AuditRecord", "skerry.dev/about"
 APPLIED, REFUSED, CONFLICT, FAILED, UNKNOWN = "Applied", "Refused", "Conflict", "Failed", "Unknown"
 OUTCOMES = (APPLIED, REFUSED, CONFLICT, FAILED)  # that are written
 MAX_TEXT, MAX_REASON = 256, 2_048  # characters
@@ -54,6 +54,11 @@ class Record:
     @property
     def about(self) -> str:
         return f"{self.kind}/{self.object}"
+
+
+def label(kind: str, object_name: str) -> tuple[str, str]:
+    """By which an API server finds the records about one object; a value has at most 63 characters."""
+    return ABOUT, hashlib.sha256(f"{kind}/{object_name}".encode()).hexdigest()[:40]
 
 
 def name(at_unix_ms: int, token: str) -> str:

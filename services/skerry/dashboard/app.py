@@ -18,7 +18,7 @@ from skerry.adapters.fleetstate import FleetState
 from skerry.adapters.objects import Objects
 from skerry.core import errors
 from skerry.core.liveness import State
-from skerry.dashboard import node_table, pages, queries
+from skerry.dashboard import node_table, pages, queries, trail
 from skerry.dashboard.hosts import CheckedHost
 from skerry.dashboard.live import Feed
 
@@ -42,7 +42,7 @@ def build(
     """The application. `hosts` are names it answers to besides its own (`dashboard.hosts`); `clock` gives Unix
     milliseconds. It answers below `base_path` (like `/skerry`) as well as at the root; its links are relative, so that
     a proxy may strip that path."""
-    feed, table = Feed(objects, max_streams), node_table.NodeTable()
+    feed, table, trail_ = Feed(objects, max_streams), node_table.NodeTable(), trail.Trail(objects)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -68,23 +68,26 @@ def build(
         name, now_ms = request.path_params["name"], clock()
         try:
             seen = await asyncio.to_thread(lambda: queries.node(objects, fleetstate, name, now_ms=now_ms, table=table))
+            acts = await asyncio.to_thread(lambda: trail_.of("EdgeNode", name)) if seen else ()
         except errors.UnavailableError as exc:
             return HTMLResponse(pages.trouble(str(exc), "../"), status_code=503)
         if seen is None:
             text = f"There is no node {name[:120]!r}: it was deleted, or never enrolled."
             return HTMLResponse(pages.trouble(text, "../", "No such node"), status_code=404)
-        return HTMLResponse(pages.node(seen, now_ms), headers={"Cache-Control": "no-store"})
+        return HTMLResponse(pages.node(seen, acts, now_ms), headers={"Cache-Control": "no-store"})
 
     async def version(request: Request) -> Response:
         name = request.path_params["name"]
         try:
             seen = await asyncio.to_thread(lambda: queries.version_report_of(objects, name))
+            about = await asyncio.to_thread(lambda: queries.version_and_rollouts(objects, name)) if seen else ()
+            acts = await asyncio.to_thread(lambda: trail_.of_all(about))
         except errors.UnavailableError as exc:
             return HTMLResponse(pages.trouble(str(exc), "../"), status_code=503)
         if seen is None:
             text = f"There is no version {name[:120]!r}."
             return HTMLResponse(pages.trouble(text, "../", "No such version"), status_code=404)
-        return HTMLResponse(pages.version(seen), headers={"Cache-Control": "no-store"})
+        return HTMLResponse(pages.version(seen, acts, clock()), headers={"Cache-Control": "no-store"})
 
     async def events(_: Request) -> Response:
         if feed.full:

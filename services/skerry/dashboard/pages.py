@@ -1,12 +1,12 @@
 """The dashboard's pages: views in, HTML out. Templates escape everything; nothing is read or decided here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import jinja2
 
-from skerry.core import rollout
+from skerry.core import audit, rollout
 from skerry.core.liveness import State
 from skerry.dashboard import charts, views
 
@@ -15,6 +15,7 @@ ROLLOUTS_SHOWN, RUNS_SHOWN, VERSIONS_SHOWN = 5, 10, 8
 
 # Each state has a sign of its own, so that color is never the only difference.
 ICONS = {
+    "Applied": "✓", "Refused": "✕", "Conflict": "✕",
     "Online": "●", "Stale": "◐", "Offline": "○", "Unknown": "?",
     "Pass": "✓", "Fail": "✕", "Inconclusive": "?", "Error": "!",
     "Succeeded": "✓", "Failed": "✕", "Running": "▶", "Waiting": "…",
@@ -22,8 +23,20 @@ ICONS = {
     "RollbackIncomplete": "!", "Superseded": "»", "Invalid": "✕", "Unreadable": "!",
     "Overridden": "⚑", "overridden": "⚑", "done": "✓", "current": "▶", "waiting": "○", "failed": "✕",
 }  # fmt: skip
-_GOOD = {"Online", "Pass", "Succeeded", "done"}
-_BAD = {"Offline", "Fail", "Error", "Failed", "RolledBack", "RollbackIncomplete", "Invalid", "Unreadable", "failed"}
+_GOOD = {"Online", "Applied", "Pass", "Succeeded", "done"}
+_BAD = {
+    "Offline",
+    "Refused",
+    "Conflict",
+    "Fail",
+    "Error",
+    "Failed",
+    "RolledBack",
+    "RollbackIncomplete",
+    "Invalid",
+    "Unreadable",
+    "failed",
+}
 _WARN = {"Stale", "Unknown", "Inconclusive", "Paused", "RollingBack", "Overridden", "overridden"}
 
 
@@ -44,18 +57,19 @@ def overview(fleet: views.Fleet, state: State | None = None) -> str:
     )
 
 
-def node(seen: views.Node, now_ms: int) -> str:
-    """The page of one node, one level below the first page."""
-    return _environment.get_template("node.html").render(node=seen, now_ms=now_ms, root="../")
+def node(seen: views.Node, trail: Sequence[audit.Record], now_ms: int) -> str:
+    """The page of one node, one level below the first page. `trail`: what people did to it."""
+    return _environment.get_template("node.html").render(node=seen, trail=trail, now_ms=now_ms, root="../")
 
 
-def version(told: Mapping[str, Any]) -> str:
-    """The page of one version (`core.version_report`), one level below the first page."""
+def version(told: Mapping[str, Any], trail: Sequence[audit.Record], now_ms: int) -> str:
+    """The page of one version (`core.version_report`), one level below the first page. `trail`: what people did to it
+    and its rollouts."""
     kept = told["compression"]
     measure = "loss" if any("loss" in one for one in kept["tried"]) else "accuracy"
     recalls = {key: value or {} for key, value in told["perClass"].items()}
     return _environment.get_template("version.html").render(
-        told=told, kept=kept, measure=measure, recalls=recalls, root="../"
+        told=told, kept=kept, measure=measure, recalls=recalls, trail=trail, now_ms=now_ms, root="../"
     )
 
 

@@ -94,6 +94,12 @@ def version_report_of(objects: Objects, name: str) -> Mapping[str, Any] | None:
     return {**told, "verdict": verdict, "signatures": [version_report.signature(path, None, note)]}
 
 
+def version_and_rollouts(objects: Objects, name: str) -> Sequence[tuple[str, str]]:
+    """(kind, name) of a version and of its newest rollouts."""
+    of_it = [one for one in objects.list("ModelRollout") if one.spec.get("version") == name]
+    return [("ModelVersion", name), *(("ModelRollout", one.name) for one in newest_first(of_it)[:10])]
+
+
 def readings(fleetstate: FleetState, keys: Sequence[str]) -> tuple[nodes.Readings, Sequence[str]]:
     """Live readings by key: those named, and what curators tell; and what could not be read."""
     values: dict[str, Mapping[str, Any]] = {}

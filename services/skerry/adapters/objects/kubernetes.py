@@ -36,10 +36,13 @@ class KubernetesObjects:
             return cached
         return self._read(kind, name)
 
-    def list(self, kind: str, *, limit: int = 0) -> Sequence[Object]:
+    def list(self, kind: str, *, limit: int = 0, label: tuple[str, str] | None = None) -> Sequence[Object]:
         if self._follows(kind):
-            return self._cache.list(kind)[: limit or None]
+            found = self._cache.list(kind)
+            return [one for one in found if label is None or label in one.labels.items()][: limit or None]
         query = {"limit": str(limit)} if limit else {}
+        if label is not None:
+            query["labelSelector"] = "=".join(label)
         items = self._api.get(resources.path(self._api.namespace, kind), query).get("items", [])
         return sorted((resources.parse(kind, item) for item in items), key=lambda thing: thing.name)
 

@@ -23,11 +23,13 @@ class MemoryObjects:
         with self._changed:
             return copies.of(self._living(kind, name))
 
-    def list(self, kind: str, *, limit: int = 0) -> Sequence[Object]:
+    def list(self, kind: str, *, limit: int = 0, label: tuple[str, str] | None = None) -> Sequence[Object]:
         with self._changed:
             living = [
                 change.object for change in self._changes.values() if change.object.kind == kind and not change.deleted
             ]
+            if label is not None:
+                living = [thing for thing in living if label in thing.labels.items()]
             return [copies.of(thing) for thing in sorted(living, key=lambda thing: thing.name)[: limit or None]]
 
     def create(

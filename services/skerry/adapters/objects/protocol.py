@@ -43,8 +43,8 @@ class Objects(Protocol):
 
     def get(self, kind: str, name: str) -> Object: ...
 
-    def list(self, kind: str, *, limit: int = 0) -> Sequence[Object]:
-        """By name; of more than `limit` (0: no limit) the first."""
+    def list(self, kind: str, *, limit: int = 0, label: tuple[str, str] | None = None) -> Sequence[Object]:
+        """By name; of more than `limit` (0: no limit) the first. `label`: those that have this key with this value."""
         ...
 
     def create(

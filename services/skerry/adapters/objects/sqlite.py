@@ -48,10 +48,15 @@ class SqliteObjects:
         with self._reading() as connection:
             return _living(connection, kind, name)
 
-    def list(self, kind: str, *, limit: int = 0) -> Sequence[Object]:
+    def list(self, kind: str, *, limit: int = 0, label: tuple[str, str] | None = None) -> Sequence[Object]:
         with self._reading() as connection:
-            query = f"SELECT {_COLUMNS} FROM objects WHERE kind = ? AND NOT deleted ORDER BY name LIMIT ?"
-            return [_change(row).object for row in connection.execute(query, (kind, limit or -1))]
+            query = f"SELECT {_COLUMNS} FROM objects WHERE kind = ? AND NOT deleted"
+            given: list[str | int] = [kind]
+            if label is not None:
+                query += " AND EXISTS (SELECT 1 FROM json_each(labels) AS one WHERE one.key = ? AND one.value = ?)"
+                given += label
+            rows = connection.execute(f"{query} ORDER BY name LIMIT ?", [*given, limit or -1])
+            return [_change(row).object for row in rows]
 
     def create(
         self, kind: str, name: str, spec: Json, *, manager: str, labels: Mapping[str, str] | None = None
