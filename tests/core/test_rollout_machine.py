@@ -34,7 +34,7 @@ def _play(histories: int, steps: int, phases: tuple[Phase, ...], *, derandomize:
     )
 
 
-@pytest.mark.parametrize("histories", [40, pytest.param(20_000 if LONG else 120, marks=pytest.mark.long)])
+@pytest.mark.parametrize("histories", [20, pytest.param(20_000 if LONG else 120, marks=pytest.mark.long)])
 def test_the_invariants_hold_in_every_history(histories: int) -> None:
     """I1 to I16, L1 to L3 of the rollout, under faults of agents, links, controllers, evidence and people."""
     _play(histories, 40 if LONG else 30, tuple(Phase), derandomize=not LONG)
