@@ -11,7 +11,7 @@ import numpy as np
 
 from skerry.adapters.telemetry import metrics
 from skerry.agent import cascade, residual_memory, warning_watch
-from skerry.agent.capture import capture_queue, sampler
+from skerry.agent.capture import captured_row, sampler
 from skerry.agent.sync import load_window
 from skerry.agent.update import activation, version_store
 from skerry.core import confidence, privacy, specs
@@ -81,7 +81,7 @@ class Node:
         instruments = ServingMetrics(metrics.Metrics())
         self.root, self.teacher = root, Teacher()
         self.registry = Registry(serving or Options(), instruments)
-        self.kept: list[capture_queue.CapturedRow] = []
+        self.kept: list[captured_row.CapturedRow] = []
         self.load = load_window.LoadWindow(asyncio.get_running_loop().time)
         self.u, self.has_room = u, True
         self.now_s = 1000.0
@@ -94,7 +94,7 @@ class Node:
         )
         self.loader = activation.RegistryLoader(self.registry, self.cascade)
 
-    def offer(self, answered: capture_queue.CapturedRow) -> bool:
+    def offer(self, answered: captured_row.CapturedRow) -> bool:
         if self.has_room:
             self.kept.append(answered)
         return self.has_room

@@ -7,21 +7,22 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from skerry.agent import erased
-from skerry.agent.capture import capture_queue, spool, spool_thread
+from skerry.agent.capture import spool, spool_thread
+from skerry.agent.capture.captured_row import CapturedRow, CapturedTensor, Source
 from skerry.core import errors, sampling, series_stamp
 from skerry.proto import fleet_pb2
 
 LABEL_MAP = "sha256:" + "c" * 64
-SOURCE = capture_queue.Source("edge-1", "boot-a")
+SOURCE = Source("edge-1", "boot-a")
 
 
-def captured_row(number: int, size: int = 64, request_id: str | None = None) -> capture_queue.CapturedRow:
-    return capture_queue.CapturedRow(
+def captured_row(number: int, size: int = 64, request_id: str | None = None) -> CapturedRow:
+    return CapturedRow(
         model="digits",
         request_id=f"r{number}" if request_id is None else request_id,
         digest="sha256:" + "a" * 64,
         kind=sampling.Kind.HARD,
-        inputs=(capture_queue.CapturedTensor("image", "UINT8", (size,), bytes([number % 256]) * size),),
+        inputs=(CapturedTensor("image", "UINT8", (size,), bytes([number % 256]) * size),),
         local_logits=(0.1, 0.2),
         confidence=0.4,
         route="local",

@@ -159,6 +159,7 @@ SETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             "clientAccess": "nodePort",
             "service": {"nodePort": 30801, "publishNotReadyAddresses": False},
             "joined": {"nodeSelector": {"edge": "yes"}, "maxSurge": 2},
+            "unixSocket": {"hostPath": "/run/skerry-sockets", "users": "1000,2000"},
             "networkPolicy": {"metricsFrom": _SCRAPER, "clients": {"cidrs": ["10.0.0.0/8"], "pods": False}},
             "offload": False,
             "tests": {"requireModel": True},

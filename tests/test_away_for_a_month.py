@@ -18,7 +18,7 @@ import sessions_world
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.adapters.streams.memory import MemoryStreams
 from skerry.agent import erased
-from skerry.agent.capture import capture_queue, spool, uploader
+from skerry.agent.capture import capture_queue, captured_row, spool, uploader
 from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.agent.sync import stream
 from skerry.core import conditions, contract, erasure_progress, erasures, errors, sampling, series_stamp, writers
@@ -73,17 +73,17 @@ class Site:
 
     def start_agent(self) -> None:
         self.spool = SpoolThread(self.folder / "spool" / "spool.db", spool.Limits(), lambda: "x")
-        self.queue = capture_queue.CaptureQueue(self.spool, capture_queue.Source(NODE, "boot"))
+        self.queue = capture_queue.CaptureQueue(self.spool, captured_row.Source(NODE, "boot"))
         self.erased = erased.Erased(self.folder / "erasures.pb", NODE, self.spool)
         self.queue.erased = lambda: self.erased.rules
 
     async def capture(self, raw: bytes, subject: str) -> bool:
-        row = capture_queue.CapturedRow(
+        row = captured_row.CapturedRow(
             model="digits",
             request_id=f"visit {raw[:1].hex()}",
             digest=self.digest,
             kind=sampling.Kind.HARD,
-            inputs=(capture_queue.CapturedTensor("image", "UINT8", (64,), raw),),
+            inputs=(captured_row.CapturedTensor("image", "UINT8", (64,), raw),),
             local_logits=(0.5,),
             confidence=0.5,
             route="local",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from skerry.agent import erased
-from skerry.agent.capture import capture_queue, spool
+from skerry.agent.capture import capture_queue, captured_row, spool
 from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.core import sampling, series_stamp
 from skerry.proto import fleet_pb2
@@ -16,13 +16,13 @@ MARKER = bytes(range(64, 128))
 SUBJECT = "cd" * 32
 
 
-def row(raw: bytes = MARKER, **changes: Any) -> capture_queue.CapturedRow:
+def row(raw: bytes = MARKER, **changes: Any) -> captured_row.CapturedRow:
     fields: dict[str, Any] = {
         "model": "digits",
         "request_id": "visit#1",
         "digest": "sha256:" + "ab" * 32,
         "kind": sampling.Kind.HARD,
-        "inputs": (capture_queue.CapturedTensor("x", "UINT8", (64,), raw),),
+        "inputs": (captured_row.CapturedTensor("x", "UINT8", (64,), raw),),
         "local_logits": (0.5,),
         "confidence": 0.5,
         "route": "local",
@@ -33,7 +33,7 @@ def row(raw: bytes = MARKER, **changes: Any) -> capture_queue.CapturedRow:
         "answer": "one",
         "subject": SUBJECT,
     }
-    return capture_queue.CapturedRow(**(fields | changes))
+    return captured_row.CapturedRow(**(fields | changes))
 
 
 class Node:
@@ -45,11 +45,11 @@ class Node:
 
     def restart(self) -> None:
         self.thread = SpoolThread(self.folder / "spool" / "spool.db", spool.Limits(), lambda: "x")
-        self.queue = capture_queue.CaptureQueue(self.thread, capture_queue.Source("edge-1", "boot"))
+        self.queue = capture_queue.CaptureQueue(self.thread, captured_row.Source("edge-1", "boot"))
         self.erased = erased.Erased(self.folder / "erasures.pb", "edge-1", self.thread)
         self.queue.erased = lambda: self.erased.rules
 
-    async def capture(self, *rows: capture_queue.CapturedRow) -> list[bool]:
+    async def capture(self, *rows: captured_row.CapturedRow) -> list[bool]:
         taken = [self.queue.offer(one) for one in rows]
         await self.queue.flush()
         return taken

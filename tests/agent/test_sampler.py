@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skerry.agent.capture import capture_queue, sampler
+from skerry.agent.capture import captured_row, sampler
 from skerry.agent.feedback_tokens import NoTokens
 from skerry.core import errors, offload, sampling, subjects, tensors
 from skerry.core.inference import InferRequest
@@ -17,9 +17,9 @@ HALF = tensors.Tensor("x", "BF16", (1, 4), np.zeros((1, 4), dtype=np.float32))
 
 class Queue:
     def __init__(self) -> None:
-        self.kept: list[capture_queue.CapturedRow] = []
+        self.kept: list[captured_row.CapturedRow] = []
 
-    def offer(self, answered: capture_queue.CapturedRow) -> bool:
+    def offer(self, answered: captured_row.CapturedRow) -> bool:
         self.kept.append(answered)
         return True
 
@@ -43,7 +43,7 @@ def test_only_what_a_dataset_can_hold_is_captured(inputs: tuple[tensors.Tensor, 
     policy = sampling.CapturePolicy(hard=1.0)
     cap = offload.TokenBucket.full(10.0, 10.0, 0.0)
 
-    def remember(row: capture_queue.CapturedRow, task: Task) -> None:
+    def remember(row: captured_row.CapturedRow, task: Task) -> None:
         pytest.fail("the truth of a class is not waited for")
 
     sample = sampler.Sampler(queue, lambda: 0.0, lambda: 0, NoTokens(), remember)  # type: ignore[arg-type]

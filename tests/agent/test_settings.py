@@ -7,6 +7,7 @@ from skerry.core import errors
 from skerry.core.feedback import Proof
 from skerry.gateway import reports
 from skerry.proto import fleet_pb2
+from skerry.rpc.unix_sockets import UnixAddress
 
 FULL = {
     "SKERRY_NODE": "edge-1",
@@ -60,3 +61,27 @@ def test_a_proof_that_nothing_could_check_is_refused_at_the_start(given: dict[st
 def test_without_a_word_about_it_feedback_needs_a_token() -> None:
     assert settings.read(FULL).proofs == {Proof.TOKEN}
     assert settings.read(FULL | {"SKERRY_FEEDBACK": "Off"}).proofs == frozenset()
+
+
+def test_a_unix_socket_has_a_path_a_mode_and_users() -> None:
+    given = {"SKERRY_UNIX_LISTEN": "unix:///run/skerry/agent.sock"}
+    assert settings.read(FULL | given).unix_listen == UnixAddress("/run/skerry/agent.sock", 0o660, None)
+    more = {"SKERRY_UNIX_MODE": "666", "SKERRY_UNIX_USERS": "1000, root"}
+    found = settings.read(FULL | given | more).unix_listen
+    assert found == UnixAddress("/run/skerry/agent.sock", 0o666, frozenset((1000, 0)))
+    assert settings.read(FULL).unix_listen is None
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"SKERRY_UNIX_LISTEN": "unix://relative"}, "SKERRY_UNIX_LISTEN must be unix:///path"),
+        ({"SKERRY_UNIX_MODE": "0666"}, "SKERRY_UNIX_MODE needs SKERRY_UNIX_LISTEN beside it"),
+        ({"SKERRY_UNIX_LISTEN": "unix:///s", "SKERRY_UNIX_MODE": "rw"}, "SKERRY_UNIX_MODE must be an octal mode"),
+        ({"SKERRY_UNIX_LISTEN": "unix:///s", "SKERRY_UNIX_MODE": "1777"}, "SKERRY_UNIX_MODE must be an octal mode"),
+        ({"SKERRY_UNIX_LISTEN": "unix:///s", "SKERRY_UNIX_USERS": "1,,2"}, "SKERRY_UNIX_USERS: this machine has no"),
+    ],
+)
+def test_what_is_wrong_with_a_unix_socket_is_told_with_its_variable(given: dict[str, str], text: str) -> None:
+    with pytest.raises(errors.InputError, match=text):
+        settings.read(FULL | given)

@@ -72,7 +72,8 @@ def test_whatever_happens_the_books_balance_and_the_bound_holds(
     kept = truths = 0
     for number, (step, value) in enumerate(steps):
         if step == "capture":
-            kept += 1 - store.append([captured(number, size=max(value, 20))])
+            store.append([captured(number, size=max(value, 20))])
+            kept += value <= SMALL.max_record_bytes
         elif step == "upload":
             store.settle([row.id for row in store.next_batch(value, 1 << 20)], [])
         elif step == "refuse":
@@ -170,8 +171,8 @@ def test_a_spool_of_an_earlier_release_goes_on_with_all_that_it_holds(path: Path
 
 def test_an_example_too_large_for_any_upload_is_not_kept_for_ever(path: Path) -> None:
     store = spool.Spool(path, SMALL)
-    assert store.append([captured(1, size=2_001), captured(2)]) == 1
-    assert store.counts() == spool.Counts(pending=1, pending_bytes=100, captured=1)
+    store.append([captured(1, size=2_001), captured(2)], too_large=3)
+    assert store.counts() == spool.Counts(pending=1, pending_bytes=100, captured=1, too_large=4)
 
 
 def test_a_full_disk_refuses_the_batch_changes_nothing_and_room_brings_it_back(path: Path) -> None:

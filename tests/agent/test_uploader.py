@@ -81,12 +81,12 @@ async def test_requests_keep_the_limits_of_the_protocol(spool_thread: SpoolThrea
     async with agent_fakes.running(make_uploader(spool_thread, cloud).run()):
         await agent_fakes.until(lambda: spool_thread.counts.pending == 0)
     assert max(count for count, _ in cloud.sizes) == contract.MAX_UPLOAD_RECORDS
-    assert max(size for _, size in cloud.sizes) <= contract.MAX_UPLOAD_BYTES
+    assert max(size for _, size in cloud.sizes) <= contract.SHARED_UPLOAD_BYTES
 
 
 async def test_the_largest_record_that_is_kept_fits_a_request(spool_thread: SpoolThread) -> None:
     cloud = agent_fakes.Cloud()
-    await capture(spool_thread, 1, size=spool.Limits().max_record_bytes - 400)
+    await capture(spool_thread, 1, size=spool.Limits().max_record_bytes - 600)
     assert await make_uploader(spool_thread, cloud).step()
     assert spool_thread.counts.uploaded == 1
     assert cloud.sizes[0][1] <= contract.MAX_UPLOAD_BYTES

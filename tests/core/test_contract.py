@@ -63,5 +63,6 @@ def test_what_is_no_digest_names_nothing(digest: str) -> None:
 
 
 def test_a_record_that_fits_an_upload_is_taken_again_from_storage() -> None:
-    assert contract.MAX_UPLOAD_BYTES <= contract.MAX_EXAMPLE_BYTES
+    assert contract.SHARED_UPLOAD_BYTES < contract.MAX_EXAMPLE_BYTES < contract.MAX_UPLOAD_BYTES
+    assert contract.MAX_UPLOAD_BYTES < contract.MAX_FLEET_MESSAGE_BYTES
     assert contract.MAX_TRUTH_BYTES <= contract.MAX_UPLOAD_BYTES

@@ -204,7 +204,7 @@ async def test_uploads_go_on_without_redis_and_across_kill_and_restart(gateway: 
 async def test_an_upload_beyond_the_message_limit_is_told_the_limit(gateway: Gateway) -> None:
     async with gateway.node() as node:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await node._upload(fleet_pb2.UploadRequest(node="north" * (1 << 20)), timeout=20)
+            await node._upload(fleet_pb2.UploadRequest(node="north" * (2 << 20)), timeout=20)
         assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert len((await node.upload(example(1))).accepted) == 1
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from training_runs import play, proposal, publish, shipped
 from training_world import INPUT, MODEL, NAMES, World, windows
 
-from skerry.agent.capture import capture_queue
+from skerry.agent.capture import capture_queue, captured_row
 from skerry.agent.update import version_store
 from skerry.core import digests, specs, tensors
 from skerry.core.contributions import Fleet
@@ -31,7 +31,7 @@ TASK = LabelTask(MODEL, Classification(NAMES), INPUT)
 EXPLORE = specs.OffloadSpec(enabled=False, exploration_permille=1000, capture_per_second=100_000)
 
 
-async def stream(root: Path, world: World, run: str, x: NDArray[np.float32]) -> list[capture_queue.CapturedRow]:
+async def stream(root: Path, world: World, run: str, x: NDArray[np.float32]) -> list[captured_row.CapturedRow]:
     """What a node captures that serves the version of `run` to one sequence a window, in pieces of one step."""
     version = shipped(world, run)
     folder = root / MODEL / "1"
@@ -52,9 +52,9 @@ async def stream(root: Path, world: World, run: str, x: NDArray[np.float32]) -> 
     return node.kept
 
 
-def labelled(kept: list[capture_queue.CapturedRow], y: NDArray[np.int64]) -> CapturedRows:
+def labelled(kept: list[captured_row.CapturedRow], y: NDArray[np.int64]) -> CapturedRows:
     """As the curator reads the uploads, each with the truth that came for its request."""
-    queue = capture_queue.CaptureQueue(None, capture_queue.Source("north", "b" * 32))  # type: ignore[arg-type]
+    queue = capture_queue.CaptureQueue(None, captured_row.Source("north", "b" * 32))  # type: ignore[arg-type]
     rows = CapturedRows(1 << 24)
     for number, (row, label) in enumerate(zip(kept, y.tolist(), strict=True)):
         data = queue._captured(number, row).row.body

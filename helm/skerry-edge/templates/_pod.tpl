@@ -38,6 +38,15 @@
 - {name: SKERRY_STATE, value: /var/lib/skerry}
 - {name: SKERRY_LISTEN, value: "{{ $at }}:8001"}
 - {name: SKERRY_HTTP, value: "{{ $at }}:8002"}
+{{- with .Values.unixSocket | default dict }}
+{{- if .hostPath }}
+- {name: SKERRY_UNIX_LISTEN, value: "unix:///run/skerry/agent.sock"}
+- {name: SKERRY_UNIX_MODE, value: {{ .mode | default "0660" | quote }}}
+{{- if .users }}
+- {name: SKERRY_UNIX_USERS, value: {{ .users | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
 - {name: SKERRY_GATEWAY, value: "{{ $host }}:{{ $ports.fleet | default 8443 }}"}
 - {name: SKERRY_REPOSITORY_URL, value: "https://{{ $host }}:{{ $ports.repository | default 8444 }}/repository"}
 - {name: SKERRY_ENROL, value: "{{ $host }}:{{ $ports.enrol | default 8445 }}"}
@@ -188,6 +197,9 @@ spec:
         {{- if include "edge.hasCaBundle" . }}
         - {name: ca-bundle, mountPath: /etc/skerry/ca-bundle, readOnly: true}
         {{- end }}
+        {{- if (.Values.unixSocket | default dict).hostPath }}
+        - {name: sockets, mountPath: /run/skerry}
+        {{- end }}
         {{- if $joined }}
         - {name: state, mountPath: /var/lib/skerry, subPathExpr: $(SKERRY_NODE)}
         {{- else }}
@@ -199,6 +211,10 @@ spec:
     # A node that has its certificate needs no token any more: the Secret may be taken away.
     - name: join
       secret: {secretName: {{ include "edge.tokenSecret" . }}, optional: true, defaultMode: 0440}
+    {{- with (.Values.unixSocket | default dict).hostPath }}
+    - name: sockets
+      hostPath: {path: {{ . }}, type: Directory}
+    {{- end }}
     {{- with (.Values.privacy | default dict).configMap }}
     - name: privacy
       configMap: {name: {{ . }}}

@@ -27,6 +27,7 @@ from skerry.agent.sync import desired_state
 from skerry.agent.update import cold_start
 from skerry.core import addresses, errors
 from skerry.rpc.limits import Limits
+from skerry.rpc.methods import Server
 from skerry.serving import draining
 
 log = logs.logger("agent")
@@ -51,7 +52,7 @@ async def serve(settings: Settings) -> None:
     patience_s = 0.0
     try:
         async with _pages(settings, serving) as told["http"]:
-            running = asyncio.ensure_future(_run(settings, serving, lock, told))
+            running = asyncio.ensure_future(_run(settings, serving, lock, listener, told))
             try:
                 await _until_requested(end_requested, running)
                 until_s = loop.time() + settings.shutdown.drained_s
@@ -75,7 +76,9 @@ async def _until_requested(end_requested: asyncio.Event, running: asyncio.Future
         running.result()
 
 
-async def _run(settings: Settings, serving: wiring.Serving, lock: handover.StateLock, told: Mapping[str, str]) -> None:
+async def _run(
+    settings: Settings, serving: wiring.Serving, lock: handover.StateLock, listener: Server, told: dict[str, str]
+) -> None:
     """Serve from the disk, at first beside another agent if need be; then capture, upload, report and update. A bug in
     any of them ends the process: its supervisor starts it again."""
 
@@ -88,6 +91,9 @@ async def _run(settings: Settings, serving: wiring.Serving, lock: handover.State
         await follow()
         _print_ready(settings, serving, told)
         await handover.until_held(lock, wiring.ledger_path(settings), follow)
+    if settings.unix_listen is not None:  # the one before has let go of its path
+        await listener.listen_unix(settings.unix_listen)
+        told["unix"] = str(settings.unix_listen)
     files.shut_out_others(settings.state)
     state = wiring.open_state(settings)
     state.versions.clean()

@@ -23,6 +23,10 @@ def register_capture(metrics: Metrics, queue: capture_queue.CaptureQueue, residu
         lambda: {(): queue.refused},
     )  # fmt: skip
     metrics.total(
+        "skerry_capture_too_large_total", "Rows that were not kept: no upload could hold them, since the start.",
+        ("model",), lambda: {(model,): float(count) for model, count in queue.too_large.items()},
+    )  # fmt: skip
+    metrics.total(
         "skerry_forecasts_not_awaited_total", "Forecasts without room to wait for their truth since the start.", (),
         lambda: {(): residual_memory.not_awaited},
     )  # fmt: skip
@@ -75,6 +79,7 @@ def register(
             ("uploaded",): spool_thread.counts.uploaded,
             ("refused_by_cloud",): spool_thread.counts.refused,
             ("damaged",): spool_thread.counts.damaged,
+            ("too_large",): spool_thread.counts.too_large,
         },
     )  # fmt: skip
     metrics.gauge("skerry_gateway_connected", "1: the gateway is heard.", (), lambda: {(): float(sync.is_connected)})

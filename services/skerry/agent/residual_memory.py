@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skerry.agent.capture.capture_queue import CapturedRow
+from skerry.agent.capture.captured_row import CapturedRow
 from skerry.agent.warning_watch import WarningWatch
 from skerry.core import residuals, series_stamp
 from skerry.core.inference import Parameter

@@ -1,6 +1,7 @@
 """The agent's settings, read from its environment. Nothing else in `agent` reads it."""
 
 import os
+import pwd
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,9 @@ from skerry.adapters import shutdown
 from skerry.adapters.environment import DEFAULT_LISTEN, TRANSPORTS, Variables
 from skerry.core import addresses, errors, names
 from skerry.core.feedback import Proof, parse_proofs
+from skerry.rpc import unix_sockets
 from skerry.rpc.methods import Tls
+from skerry.rpc.unix_sockets import UnixAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,10 @@ class Settings:
     subject_key_file: Path | None = None
     """SKERRY_SUBJECT_KEY: file of the key by which `skerry_subject` is hashed, 64 hex digits, the same on all agents
     and where `skerry erase --subject` runs; not set: nothing of a named subject is captured."""
+    unix_listen: UnixAddress | None = None
+    """SKERRY_UNIX_LISTEN, SKERRY_UNIX_MODE, SKERRY_UNIX_USERS: `unix:///path` of a gRPC listener in clear for processes
+    of this machine, at most 107 bytes; the mode of its file (octal, not set: `0660`); numbers or names of the users who
+    are let in, separated by commas (not set: whoever the mode lets)."""
     tls_listen: tuple[str, int] | None = None
     """SKERRY_TLS_LISTEN: `host:port` of a second gRPC listener, TLS 1.3 for holders of a certificate of the authority
     SKERRY_CLIENT_CA; not set: none."""
@@ -129,6 +136,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         feedback_token_s=given.whole("SKERRY_FEEDBACK_TOKEN_SECONDS", 31 * 86_400, low=1),
         subject_key_file=Path(key_file) if (key_file := given.text("SKERRY_SUBJECT_KEY")) else None,
         feedback_secret_file=Path(secret_file) if secret_file else None,
+        unix_listen=_unix_listen(given),
         tls_listen=tls_listen,
         tls=_tls(given) if tls_listen else None,
         http=given.address("SKERRY_HTTP"),
@@ -180,6 +188,35 @@ def _tls(given: Variables) -> Tls:
         raise errors.InputError(f"SKERRY_TLS_LISTEN needs {', '.join(missing)} beside it")
     certificate, key, client_ca = (given.text(name) for name in names)
     return Tls(certificate, key, client_ca, modern=True)
+
+
+def _unix_listen(given: Variables) -> UnixAddress | None:
+    text = given.text("SKERRY_UNIX_LISTEN")
+    if not text:
+        if alone := [name for name in ("SKERRY_UNIX_MODE", "SKERRY_UNIX_USERS") if given.text(name)]:
+            raise errors.InputError(f"{alone[0]} needs SKERRY_UNIX_LISTEN beside it")
+        return None
+    users = given.text("SKERRY_UNIX_USERS")
+    return UnixAddress(
+        unix_sockets.parse("SKERRY_UNIX_LISTEN", text),
+        _mode(given.text("SKERRY_UNIX_MODE", "0660")),
+        frozenset(_user(one.strip()) for one in users.split(",")) if users else None,
+    )
+
+
+def _mode(text: str) -> int:
+    if not (0 < len(text) <= 4 and set(text) <= set("01234567")) or (mode := int(text, 8)) > 0o777:
+        raise errors.InputError(f"SKERRY_UNIX_MODE must be an octal mode like 0660, not {text[:40]!r}")
+    return mode
+
+
+def _user(text: str) -> int:
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    try:
+        return pwd.getpwnam(text).pw_uid
+    except (KeyError, ValueError) as exc:
+        raise errors.InputError(f"SKERRY_UNIX_USERS: this machine has no user {text[:80]!r}") from exc
 
 
 def _told_address(text: str) -> str:

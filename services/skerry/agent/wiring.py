@@ -21,7 +21,7 @@ from skerry.agent import (
     privacy_floor,
     warning_servicer,
 )
-from skerry.agent.capture import capture_queue, sampler, spool
+from skerry.agent.capture import capture_queue, captured_row, sampler, spool
 from skerry.agent.capture.spool_thread import SpoolThread
 from skerry.agent.capture.uploader import Uploader
 from skerry.agent.cascade import Cascade
@@ -102,7 +102,7 @@ def open_serving(settings: Settings) -> Serving:
     spool_limits = spool.Limits(max_bytes=settings.spool_bytes)
     spool_file = settings.state / "spool" / "spool.db"
     spool_thread = SpoolThread(spool_file, spool_limits, lambda: time.strftime("%Y%m%dT%H%M%S"))
-    queue = capture_queue.CaptureQueue(spool_thread, capture_queue.Source(settings.node, boot_id))
+    queue = capture_queue.CaptureQueue(spool_thread, captured_row.Source(settings.node, boot_id))
     erased = Erased(settings.state / "erasures.pb", settings.node, spool_thread)
     queue.erased = lambda: erased.rules
     load = LoadWindow(loop.time)

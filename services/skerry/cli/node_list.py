@@ -105,11 +105,20 @@ def _print_one(row: Mapping[str, Any], node: views.Node, now: int) -> None:
     facts += [
         (f"warns of {one.subject}", f"for {output.age(one.since_ms, now)}: {one.message}") for one in node.warnings
     ]
+    if node.spool is not None:
+        facts.append(("spool", _spool(node.spool)))
     facts += [(one.type, f"{one.status}: {one.message or one.reason}") for one in node.conditions]
     if node.refusals is not None:
         facts += [("not taken", f"{count} {words}") for words, count in node.refusals.counts]
         facts.append(("the last one", f"{output.age(node.refusals.at_ms, now)} ago: {node.refusals.message}"))
     output.print_table(node.name, ["what", "is"], [[what, told] for what, told in facts if told])
+
+
+def _spool(spool: views.Spool) -> str:
+    told = [f"{spool.pending} waiting", f"{spool.uploaded} uploaded"]
+    told += [f"{spool.dropped} dropped"] if spool.dropped else []
+    told += [f"{spool.too_large} too large to keep"] if spool.too_large else []
+    return ", ".join(told)
 
 
 def _forecasts(node: views.Node) -> list[dict[str, Any]]:

@@ -15,9 +15,11 @@ ENROL = "/skerry.fleet.v1.Enrolment/Enrol"
 
 # An upload: agent to gateway.
 MAX_UPLOAD_RECORDS = 64
-MAX_UPLOAD_BYTES = 3 << 20  # of one request, framing included
-MAX_UPLOAD_FRAMING_BYTES = 4096  # of a request with one record: a record of more than the rest fits none
-MAX_EXAMPLE_BYTES = 4 << 20  # above an upload's bound, for examples that an earlier release took
+MAX_EXAMPLE_BYTES = 8 << 20  # a row of one camera's frame, with what is said of it
+SHARED_UPLOAD_BYTES = 3 << 20  # of a request with several records; a larger record travels alone
+MAX_UPLOAD_FRAMING_BYTES = 4096  # of a request with one record, at most
+MAX_UPLOAD_BYTES = MAX_EXAMPLE_BYTES + MAX_UPLOAD_FRAMING_BYTES  # of one request, framing included
+MAX_FLEET_MESSAGE_BYTES = MAX_UPLOAD_BYTES + (64 << 10)  # of the connection that uploads and reports share
 MAX_TRUTH_BYTES = 64 << 10
 
 # The stream of what was uploaded: gateway to curator.

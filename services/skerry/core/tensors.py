@@ -118,6 +118,14 @@ def to_raw(tensor: Tensor) -> bytes:
     return data.tobytes() if data.dtype is dtype else data.astype(dtype, copy=False).tobytes()
 
 
+def raw_view(tensor: Tensor) -> bytes | memoryview:
+    """As `to_raw`, without a copy where these bytes lie there as they are; the view holds the tensor's memory."""
+    data = tensor.data
+    if tensor.datatype in ("BYTES", "BF16") or data.dtype is not DTYPES[tensor.datatype] or not data.flags.c_contiguous:
+        return to_raw(tensor)
+    return data.data.cast("B").toreadonly() if data.size and data.ndim else to_raw(tensor)
+
+
 def dtype_of(name: str, datatype: str) -> np.dtype[Any]:
     """The in-memory dtype of a datatype. Raises InputError naming the input."""
     dtype = DTYPES.get(datatype)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from skerry.core import datasets, errors, specs
 from skerry.core.tasks import Task
 
+HELD_BYTES = 32 << 20  # of rows that are read together
+
 
 @dataclass(frozen=True, slots=True)
 class LabelTask:
@@ -27,6 +29,10 @@ class LabelTask:
     def asks_teacher(self) -> bool:
         """Is a label what a teacher says, until the truth comes? Of a forecast nobody knows it before time does."""
         return not self.answers.waits_for_truth
+
+    def rows_at_once(self, most: int, size_bytes: int = HELD_BYTES) -> int:
+        """How many rows are in memory together: at most `most` and so many bytes, and one at least."""
+        return max(1, min(most, size_bytes // max(1, self.input.row_bytes)))
 
     @property
     def label_map(self) -> str:

@@ -7,7 +7,7 @@ queue or waits in storage for a scan. So no model holds the stream up, whatever 
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -113,15 +113,20 @@ class LabelingLoop:
         if not works:
             return
         try:
-            prepared = await self._run(self._labeling.examine, works)
+            for some in self._few_at_once(works):
+                prepared = await self._run(self._labeling.examine, some)
+                for pairs in prepared.to_teach.values():
+                    self._offer(Work(work.model, work.name, truth=False) for work, _ in pairs)
         except errors.UnavailableError as exc:
             _log.warning("labeling_waits", examples=len(works), message=str(exc))
             for work in works:
                 if state := self._labeling.models.get(work.model):
                     state.teaching.turned_away = True
-            return
-        for pairs in prepared.to_teach.values():
-            self._offer(Work(work.model, work.name, truth=False) for work, _ in pairs)
+
+    def _few_at_once(self, works: Sequence[Work]) -> Iterator[Sequence[Work]]:
+        """As many as may be in memory together: examples may be large."""
+        rows = [state.task.rows_at_once(len(works)) for state in self._states] or [len(works)]
+        return (works[start : start + min(rows)] for start in range(0, len(works), min(rows)))
 
     def _offer(self, works: Iterable[Work]) -> None:
         for work in works:
@@ -181,7 +186,7 @@ class LabelingLoop:
 
     async def _teach(self, task: LabelTask, captured: Sequence[examples.Captured]) -> None:
         """Labels for these examples; one that the teacher refuses is refused alone."""
-        size = max(1, min(self._batch_rows, _MAX_REQUEST_BYTES // max(1, task.input.row_bytes)))
+        size = task.rows_at_once(self._batch_rows, _MAX_REQUEST_BYTES)
         for start in range(0, len(captured), size):
             batch = captured[start : start + size]
             try:

@@ -178,7 +178,7 @@ class Schedule:
         if state is None or state.task != task or self._is_stale(state):
             stored_rows = StoredRows(self._blobs, task, self._setting_aside)
             publisher = datasets.Publisher(self._blobs, task, stored_rows)
-            queue = TeachingQueue(self._settings.batch_rows)
+            queue = TeachingQueue(task.rows_at_once(self._settings.batch_rows))
             before, most = state, self._settings.max_captured_bytes
             state = self._models[name] = ModelState(
                 task, publisher, queue, most, self._excluded, self._rules, publishes=self._publishes

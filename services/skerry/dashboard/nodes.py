@@ -186,5 +186,5 @@ def _reading(value: Mapping[str, Any] | None) -> views.Reading | None:
 def _spool(value: Mapping[str, Any] | None) -> views.Spool | None:
     if value is None:
         return None
-    names = ("pending", "pendingBytes", "captured", "dropped", "uploaded")
+    names = ("pending", "pendingBytes", "captured", "dropped", "uploaded", "tooLarge")
     return views.Spool(*(fields.whole(value.get(name)) for name in names))

@@ -63,6 +63,7 @@ class Spool:
     captured: int
     dropped: int
     uploaded: int
+    too_large: int = 0
 
 
 @dataclass(frozen=True, slots=True)

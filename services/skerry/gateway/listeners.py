@@ -16,14 +16,13 @@ from skerry import rpc
 from skerry.adapters import blobs, descriptors
 from skerry.adapters.objects.protocol import Objects
 from skerry.adapters.pki import Authority
-from skerry.core import addresses, errors
+from skerry.core import addresses, contract, errors
 from skerry.gateway import allowlist, enrol, https, ingest, job_blobs, methods, metrics, repository, sessions
 from skerry.gateway.identity import Guard, Guarded
 from skerry.gateway.settings import Settings
 from skerry.rpc import limits
 from skerry.rpc.methods import Methods, Server, Tls
 
-MAX_MESSAGE_BYTES = 4 << 20
 # A load balancer or a site's NAT puts a whole fleet behind one address: who gets in is for certificates to say.
 _HEALTH_CONNECTIONS = 64
 _LIMITS = limits.Limits(max_connections_per_address=limits.Limits().max_connections)
@@ -99,9 +98,7 @@ class Listeners:
         *,
         drain: Callable[[Server], Awaitable[None]],
     ) -> Server:
-        server = rpc.open_server(
-            self._settings.transport, table, max_message_bytes=MAX_MESSAGE_BYTES, limits=_LIMITS.sharing(connections)
-        )
+        server = open_server(self._settings.transport, table, connections)
         stack.push_async_callback(drain, server)
         return server
 
@@ -175,6 +172,12 @@ class Listeners:
                     f"SKERRY_{name.upper()} is {value}: without SKERRY_TLS_CERT the gateway listens on loopback only; "
                     "SKERRY_INSECURE=1 allows it on a network that is trusted otherwise"
                 )
+
+
+def open_server(transport: str, table: Methods, connections: int) -> Server:
+    """What nodes speak to: it takes what they may upload. As `rpc.open_server`."""
+    limits_of_nodes = _LIMITS.sharing(connections)
+    return rpc.open_server(transport, table, max_message_bytes=contract.MAX_FLEET_MESSAGE_BYTES, limits=limits_of_nodes)
 
 
 async def _listen(server: Server, name: str, address: str, tls: Tls | None) -> str:

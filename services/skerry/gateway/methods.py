@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from skerry.rpc import grpc_status
 from skerry.rpc.methods import Call, Kind, Method, Methods
 
 MAX_UPLOADS = 32  # at once, running and waiting: each holds its request in memory
+MAX_UPLOADS_BYTES = 64 << 20  # of these requests together
 MAX_UPLOADS_OF_NODE = 2
 _UPLOAD_THREADS = 4
 MAX_ENROLMENTS = 64  # at once, running and waiting, of known nodes and of others each
@@ -39,16 +40,16 @@ def build(
     """`/skerry.fleet.v1.Fleet/Sync`, `/Upload` and, where nodes are enrolled here, `/Renew`."""
 
     threads = ThreadPoolExecutor(_UPLOAD_THREADS, thread_name_prefix="upload")
-    waiting, of_node = asyncio.Semaphore(MAX_UPLOADS), Counter[str]()
+    places, of_node = _Places(), Counter[str]()
 
     async def upload(call: Call, data: bytes) -> bytes:
         try:
-            if waiting.locked():
-                raise errors.OverloadedError(f"{MAX_UPLOADS} uploads are being stored: try again later")
-            request = _request(data, fleet_pb2.UploadRequest)
-            guard.check(call, request.node)
-            async with waiting, _one_more(of_node, request.node):
-                reply = await asyncio.get_running_loop().run_in_executor(threads, intake.upload, request)
+            with places.take(len(data)):
+                request = _request(data, fleet_pb2.UploadRequest)
+                del data  # it may be large, and the request holds it all
+                guard.check(call, request.node)
+                with _one_more(of_node, request.node):
+                    reply = await asyncio.get_running_loop().run_in_executor(threads, intake.upload, request)
         except errors.SkerryError as exc:
             instruments.failed.add()
             raise grpc_status.call_error(exc) from exc
@@ -89,8 +90,28 @@ def build_enrolment(enrolment: enrol.Enrolment) -> Methods:
     return {contract.ENROL: Method(Kind.UNARY, enter)}
 
 
-@contextlib.asynccontextmanager
-async def _one_more(running: Counter[str], node: str) -> AsyncIterator[None]:
+class _Places:
+    """For uploads that are being stored, bounded in number and in bytes. Lives on one event loop."""
+
+    def __init__(self) -> None:
+        self._uploads = self._bytes = 0
+
+    @contextlib.contextmanager
+    def take(self, size: int) -> Iterator[None]:
+        """Raises OverloadedError when there is no room for one more of so many bytes."""
+        if self._uploads >= MAX_UPLOADS or (self._uploads and self._bytes + size > MAX_UPLOADS_BYTES):
+            raise errors.OverloadedError(
+                f"{self._uploads} uploads of {self._bytes} bytes are being stored: try again later"
+            )
+        self._uploads, self._bytes = self._uploads + 1, self._bytes + size
+        try:
+            yield
+        finally:
+            self._uploads, self._bytes = self._uploads - 1, self._bytes - size
+
+
+@contextlib.contextmanager
+def _one_more(running: Counter[str], node: str) -> Iterator[None]:
     """One upload more of this node. Raises OverloadedError: the others' places are not one node's to fill."""
     if running[node] >= MAX_UPLOADS_OF_NODE:
         raise errors.OverloadedError(f"{running[node]} uploads of node {node} are being stored: try again later")

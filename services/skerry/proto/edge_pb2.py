@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17skerry/proto/edge.proto\x12\x0eskerry.edge.v1\"u\n\x0f\x46\x65\x65\x64\x62\x61\x63kRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\x03\x12\r\n\x05token\x18\x04 \x01(\t\x12\x0e\n\x06values\x18\x05 \x03(\x01\x12\x11\n\tlabel_map\x18\x06 \x01(\t\"\x8b\x01\n\rFeedbackReply\x12\x36\n\x07outcome\x18\x01 \x01(\x0e\x32%.skerry.edge.v1.FeedbackReply.Outcome\"B\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x0c\n\x08RECORDED\x10\x01\x12\x10\n\x0cNOT_CAPTURED\x10\x02\"\x14\n\x12SpoolStatusRequest\"i\n\nSpoolState\x12\x0f\n\x07pending\x18\x01 \x01(\x03\x12\x15\n\rpending_bytes\x18\x02 \x01(\x03\x12\x10\n\x08\x63\x61ptured\x18\x03 \x01(\x03\x12\x0f\n\x07\x64ropped\x18\x04 \x01(\x03\x12\x10\n\x08uploaded\x18\x05 \x01(\x03\"\x11\n\x0fWarningsRequest\"u\n\x07Warning\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06series\x18\x02 \x01(\t\x12\x15\n\rsince_unix_ms\x18\x03 \x01(\x03\x12\x16\n\x0eseries_unix_ms\x18\x04 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12\x0c\n\x04text\x18\x06 \x01(\t\"s\n\x0bWarningList\x12)\n\x08warnings\x18\x01 \x03(\x0b\x32\x17.skerry.edge.v1.Warning\x12\x17\n\x0fstarted_unix_ms\x18\x02 \x01(\x03\x12\x10\n\x08not_kept\x18\x03 \x01(\x03\x12\x0e\n\x06raised\x18\x04 \x01(\x03\x32\xf1\x01\n\x04\x45\x64ge\x12L\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12\x1f.skerry.edge.v1.FeedbackRequest\x1a\x1d.skerry.edge.v1.FeedbackReply\"\x00\x12O\n\x0bSpoolStatus\x12\".skerry.edge.v1.SpoolStatusRequest\x1a\x1a.skerry.edge.v1.SpoolState\"\x00\x12J\n\x08Warnings\x12\x1f.skerry.edge.v1.WarningsRequest\x1a\x1b.skerry.edge.v1.WarningList\"\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17skerry/proto/edge.proto\x12\x0eskerry.edge.v1\"u\n\x0f\x46\x65\x65\x64\x62\x61\x63kRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\x03\x12\r\n\x05token\x18\x04 \x01(\t\x12\x0e\n\x06values\x18\x05 \x03(\x01\x12\x11\n\tlabel_map\x18\x06 \x01(\t\"\x8b\x01\n\rFeedbackReply\x12\x36\n\x07outcome\x18\x01 \x01(\x0e\x32%.skerry.edge.v1.FeedbackReply.Outcome\"B\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x0c\n\x08RECORDED\x10\x01\x12\x10\n\x0cNOT_CAPTURED\x10\x02\"\x14\n\x12SpoolStatusRequest\"|\n\nSpoolState\x12\x0f\n\x07pending\x18\x01 \x01(\x03\x12\x15\n\rpending_bytes\x18\x02 \x01(\x03\x12\x10\n\x08\x63\x61ptured\x18\x03 \x01(\x03\x12\x0f\n\x07\x64ropped\x18\x04 \x01(\x03\x12\x10\n\x08uploaded\x18\x05 \x01(\x03\x12\x11\n\ttoo_large\x18\x06 \x01(\x03\"\x11\n\x0fWarningsRequest\"u\n\x07Warning\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06series\x18\x02 \x01(\t\x12\x15\n\rsince_unix_ms\x18\x03 \x01(\x03\x12\x16\n\x0eseries_unix_ms\x18\x04 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12\x0c\n\x04text\x18\x06 \x01(\t\"s\n\x0bWarningList\x12)\n\x08warnings\x18\x01 \x03(\x0b\x32\x17.skerry.edge.v1.Warning\x12\x17\n\x0fstarted_unix_ms\x18\x02 \x01(\x03\x12\x10\n\x08not_kept\x18\x03 \x01(\x03\x12\x0e\n\x06raised\x18\x04 \x01(\x03\x32\xf1\x01\n\x04\x45\x64ge\x12L\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12\x1f.skerry.edge.v1.FeedbackRequest\x1a\x1d.skerry.edge.v1.FeedbackReply\"\x00\x12O\n\x0bSpoolStatus\x12\".skerry.edge.v1.SpoolStatusRequest\x1a\x1a.skerry.edge.v1.SpoolState\"\x00\x12J\n\x08Warnings\x12\x1f.skerry.edge.v1.WarningsRequest\x1a\x1b.skerry.edge.v1.WarningList\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,13 +40,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SPOOLSTATUSREQUEST']._serialized_start=304
   _globals['_SPOOLSTATUSREQUEST']._serialized_end=324
   _globals['_SPOOLSTATE']._serialized_start=326
-  _globals['_SPOOLSTATE']._serialized_end=431
-  _globals['_WARNINGSREQUEST']._serialized_start=433
-  _globals['_WARNINGSREQUEST']._serialized_end=450
-  _globals['_WARNING']._serialized_start=452
-  _globals['_WARNING']._serialized_end=569
-  _globals['_WARNINGLIST']._serialized_start=571
-  _globals['_WARNINGLIST']._serialized_end=686
-  _globals['_EDGE']._serialized_start=689
-  _globals['_EDGE']._serialized_end=930
+  _globals['_SPOOLSTATE']._serialized_end=450
+  _globals['_WARNINGSREQUEST']._serialized_start=452
+  _globals['_WARNINGSREQUEST']._serialized_end=469
+  _globals['_WARNING']._serialized_start=471
+  _globals['_WARNING']._serialized_end=588
+  _globals['_WARNINGLIST']._serialized_start=590
+  _globals['_WARNINGLIST']._serialized_end=705
+  _globals['_EDGE']._serialized_start=708
+  _globals['_EDGE']._serialized_end=949
 # @@protoc_insertion_point(module_scope)

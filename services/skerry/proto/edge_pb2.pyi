@@ -42,18 +42,20 @@ class SpoolStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class SpoolState(_message.Message):
-    __slots__ = ("pending", "pending_bytes", "captured", "dropped", "uploaded")
+    __slots__ = ("pending", "pending_bytes", "captured", "dropped", "uploaded", "too_large")
     PENDING_FIELD_NUMBER: _ClassVar[int]
     PENDING_BYTES_FIELD_NUMBER: _ClassVar[int]
     CAPTURED_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
     UPLOADED_FIELD_NUMBER: _ClassVar[int]
+    TOO_LARGE_FIELD_NUMBER: _ClassVar[int]
     pending: int
     pending_bytes: int
     captured: int
     dropped: int
     uploaded: int
-    def __init__(self, pending: _Optional[int] = ..., pending_bytes: _Optional[int] = ..., captured: _Optional[int] = ..., dropped: _Optional[int] = ..., uploaded: _Optional[int] = ...) -> None: ...
+    too_large: int
+    def __init__(self, pending: _Optional[int] = ..., pending_bytes: _Optional[int] = ..., captured: _Optional[int] = ..., dropped: _Optional[int] = ..., uploaded: _Optional[int] = ..., too_large: _Optional[int] = ...) -> None: ...
 
 class WarningsRequest(_message.Message):
     __slots__ = ()

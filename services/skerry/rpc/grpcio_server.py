@@ -14,9 +14,11 @@ import grpc
 
 from skerry.core import errors
 from skerry.rpc import tls as tls_module
+from skerry.rpc import unix_sockets
 from skerry.rpc.grpcio_call import GrpcioCall
 from skerry.rpc.limits import Limits
 from skerry.rpc.methods import CallError, Kind, Method, Methods, Receiver, Status, Tls
+from skerry.rpc.unix_sockets import UnixAddress
 
 _log = logging.getLogger("skerry.rpc")
 
@@ -39,6 +41,20 @@ class GrpcioServer:
         await server.start()
         self._servers.append(server)
         return int(bound)
+
+    async def listen_unix(self, address: UnixAddress) -> None:
+        if address.users is not None:
+            raise errors.UnsupportedError("transport grpcio does not tell who connects to a Unix socket: use h2")
+        unix_sockets.check_stale(address)  # grpcio removes whatever lies there
+        server = grpc.aio.server(options=_options(self._limits))
+        server.add_generic_rpc_handlers(self._handlers)
+        try:
+            server.add_insecure_port(f"unix:{address.path}")
+            unix_sockets.set_mode(address)
+        except (RuntimeError, OSError) as exc:
+            raise errors.UnavailableError(f"cannot listen on {address}: {exc}") from exc
+        await server.start()
+        self._servers.append(server)
 
     def hang_up(self, unwanted: Callable[[bytes], bool]) -> None:
         """grpc.aio has no way to end one connection."""

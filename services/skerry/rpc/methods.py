@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from skerry.rpc.unix_sockets import UnixAddress
+
 
 class Status(enum.IntEnum):
     """gRPC status codes (https://grpc.io/docs/guides/status-codes/)."""
@@ -152,6 +154,12 @@ class Tls:
 class Server(Protocol):
     async def listen(self, host: str, port: int, tls: Tls | None = None) -> int:
         """Start to accept; returns the bound port. May be called for several listeners."""
+        ...
+
+    async def listen_unix(self, address: UnixAddress) -> None:
+        """Start to accept on a Unix domain socket, in clear: `Call.peer_address` is then `unix:<user id>:<process id>`
+        (of grpcio `unix:`). Raises UnavailableError for a path that is taken, UnsupportedError: the transport cannot
+        tell users apart."""
         ...
 
     def hang_up(self, unwanted: Callable[[bytes], bool]) -> None:

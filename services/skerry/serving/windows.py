@@ -16,7 +16,7 @@ from skerry.core.manifest import Manifest
 from skerry.core.sampling import Stretch
 from skerry.core.tensors import Tensor
 
-_MOST_BYTES = contract.MAX_UPLOAD_BYTES - contract.MAX_UPLOAD_FRAMING_BYTES  # a larger one would be captured in vain
+_MOST_BYTES = contract.MAX_EXAMPLE_BYTES - contract.MAX_UPLOAD_FRAMING_BYTES  # a larger one would be captured in vain
 
 
 class Window:

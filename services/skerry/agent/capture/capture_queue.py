@@ -11,58 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from skerry.adapters.telemetry import logs
-from skerry.agent.capture import spool
+from skerry.agent.capture import captured_row, spool
+from skerry.agent.capture.captured_row import CapturedRow, Source
 from skerry.agent.capture.spool_thread import SpoolThread
-from skerry.core import erasures, errors, sampling
-from skerry.core.series_stamp import Stamp
+from skerry.core import contract, erasures, errors
 from skerry.core.tasks import Truth
 from skerry.proto import fleet_pb2
 
 log = logs.logger("agent.collector")
-_KINDS = {sampling.Kind.HARD: fleet_pb2.HARD, sampling.Kind.EXPLORATION: fleet_pb2.EXPLORATION}
-
-
-@dataclass(frozen=True, slots=True)
-class CapturedTensor:
-    """One input row as the caller sent it; `raw` is OIP v2 raw contents."""
-
-    name: str
-    datatype: str
-    shape: tuple[int, ...]
-    raw: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class CapturedRow:
-    """One answered row worth sampler. `answered_unix_ms` is the node's wall clock: for people and coarse grouping.
-    `inputs` are redacted already, `redacted` says how; there are none where privacy keeps no row."""
-
-    model: str
-    request_id: str
-    digest: str
-    kind: sampling.Kind
-    inputs: tuple[CapturedTensor, ...]
-    local_logits: tuple[float, ...]
-    confidence: float
-    route: str
-    reason: str
-    answered_unix_ms: int
-    label_map: str
-    stamp: Stamp
-    answer: str  # tells this answer from that to another request with the same id
-    subject: str = ""  # whose it is, hashed; empty: not given
-    redacted: tuple[str, ...] = ()
-
-    def size_bytes(self) -> int:
-        return sum(len(tensor.raw) for tensor in self.inputs) + 512
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Who captured an example. `boot_id` and the sequence order them even where the clock is wrong."""
-
-    node: str
-    boot_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +32,8 @@ class _Truth:
 
 
 class CaptureQueue:
-    """`refused` counts answers that found no room: the queue or the disk was full, or the row too large to upload."""
+    """`refused` counts answers that found no room: the queue or the disk was full. `too_large` those, by model, whose
+    row no upload could hold; the spool counts them over restarts."""
 
     def __init__(
         self,
@@ -87,8 +44,11 @@ class CaptureQueue:
         reopen_s: float = 5.0,
         max_queued: int = 2_000,
         max_queued_bytes: int = 16 << 20,
+        max_row_bytes: int = contract.MAX_EXAMPLE_BYTES,
     ) -> None:
         self.refused = 0
+        self.too_large: collections.Counter[str] = collections.Counter()
+        self._max_row_bytes, self._uncounted = max_row_bytes, 0
         self._spool_thread, self._source = spool_thread, source
         self._flush_s, self._reopen_s = flush_s, reopen_s
         self._max_queued, self._max_queued_bytes = max_queued, max_queued_bytes
@@ -114,10 +74,12 @@ class CaptureQueue:
             raise errors.UnavailableError("this agent stands by until the one before it has ended; try again")
 
     def offer(self, row: CapturedRow) -> bool:
-        """Queue a row without waiting; False when there is no room."""
+        """Queue a row without waiting; False when there is no room, or will never be."""
         if (rules := self.erased()) and rules.match(self._facts(row)):
             return False
-        size = row.size_bytes()
+        if (size := row.size_bytes()) > self._max_row_bytes:
+            self._tell_too_large(row.model, size)
+            return False
         if len(self._rows) >= self._max_queued or self._queued_bytes + size > self._max_queued_bytes:
             self.refused += 1
             return False
@@ -126,6 +88,15 @@ class CaptureQueue:
         self._rows.append((self._sequence, row))
         self._wake.set()
         return True
+
+    def _tell_too_large(self, model: str, size: int) -> None:
+        if not self.too_large[model]:
+            most = self._max_row_bytes
+            text = f"a row has {size} bytes, at most {most} are kept: skerry_capture_too_large_total counts the next"
+            log.error("capture_too_large", model=model, message=text)
+        self.too_large[model] += 1
+        self._uncounted += 1
+        self._wake.set()
 
     async def feedback(
         self, model: str, request_id: str, truth: Truth, label_map: str, answer: str | None = None
@@ -170,7 +141,7 @@ class CaptureQueue:
         rows, truths = list(self._rows), self._truths
         self._rows.clear()
         self._truths, self._queued_bytes = [], 0
-        if rows:
+        if rows or self._uncounted:
             await self._write_rows(rows)
         if truths:
             await self._write_truths(truths)
@@ -184,15 +155,18 @@ class CaptureQueue:
         self._queued_bytes = 0
 
     async def _write_rows(self, rows: list[tuple[int, CapturedRow]]) -> None:
-        def write(opened: spool.Spool) -> int:
+        too_large, self._uncounted = self._uncounted, 0
+
+        def write(opened: spool.Spool) -> None:
             rules = self.erased()  # now: what was erased while this waited is not kept either
-            kept = [(sequence, row) for sequence, row in rows if not (rules and rules.match(self._facts(row)))]
-            return opened.append([self._captured(sequence, row) for sequence, row in kept])
+            kept = ((sequence, row) for sequence, row in rows if not (rules and rules.match(self._facts(row))))
+            opened.append((captured_row.record(self._source, *one) for one in kept), too_large)
 
         try:
-            self.refused += await self._spool_thread.call(write)
+            await self._spool_thread.call(write)
         except (errors.UnavailableError, errors.IntegrityError) as exc:
             self.refused += len(rows)
+            self._uncounted += too_large
             self._log_refused(exc)
             return
         if self._disk_refuses:
@@ -222,42 +196,6 @@ class CaptureQueue:
     def _facts(self, row: CapturedRow) -> erasures.Facts:
         node = self._source.node
         return erasures.Facts(row.model, node, "", row.request_id, row.subject, row.answered_unix_ms)
-
-    def _captured(self, sequence: int, captured: CapturedRow) -> spool.Captured:
-        example = fleet_pb2.Example(
-            model=captured.model,
-            node=self._source.node,
-            request_id=captured.request_id,
-            digest=captured.digest,
-            kind=_KINDS[captured.kind],
-            inputs=[
-                fleet_pb2.CapturedTensor(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape, raw=tensor.raw)
-                for tensor in captured.inputs
-            ],
-            local_logits=captured.local_logits,
-            confidence=captured.confidence,
-            route=captured.route,
-            reason=captured.reason,
-            answered_unix_ms=captured.answered_unix_ms,
-            boot_id=self._source.boot_id,
-            boot_sequence=sequence,
-            label_map=captured.label_map,
-            series=captured.stamp.series,
-            series_unix_ms=captured.stamp.unix_ms,
-            subject=captured.subject,
-            redacted=captured.redacted,
-        )
-        row = spool.row(spool.EXAMPLE, example.SerializeToString(deterministic=True))
-        answered = max(range(len(captured.local_logits)), key=captured.local_logits.__getitem__, default=0)
-        return spool.Captured(
-            row,
-            captured.model,
-            captured.request_id,
-            captured.answer,
-            f"{captured.model} {answered}",
-            captured.subject,
-            captured.answered_unix_ms,
-        )
 
     def _truth(self, truth: _Truth, example_id: str) -> spool.Row:
         message = fleet_pb2.Truth(

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skerry.adapters.telemetry import logs
-from skerry.agent.capture import capture_queue
+from skerry.agent.capture import capture_queue, captured_row
 from skerry.core import datasets, feedback, offload, redaction, sampling, series_stamp, subjects, tensors
 from skerry.core.inference import InferRequest, Parameter
 from skerry.core.tasks import Task
 from skerry.serving.windows import Window
 
 MAX_REQUEST_ID_CHARS = 200
+_COPIED_LATER_BYTES = 64 << 10  # a larger row is copied in the spool's thread, not in the way of other requests
 
 log = logs.logger("agent.sampler")
 
@@ -83,7 +84,7 @@ class Sampler:
         draw: Callable[[], float],
         clock: Callable[[], int],
         names: Names,
-        remember: Callable[[capture_queue.CapturedRow, Task], None],
+        remember: Callable[[captured_row.CapturedRow, Task], None],
         subject_key: bytes = b"",
     ) -> None:
         self._queue, self._draw, self._clock, self._names = queue, draw, clock, names
@@ -154,15 +155,15 @@ class Sampler:
         kind: sampling.Kind,
         name: str,
         policy: sampling.CapturePolicy,
-    ) -> capture_queue.CapturedRow:
+    ) -> captured_row.CapturedRow:
         request, subject = answer.request, subjects.of(answer.request.parameters)
         inputs = request.inputs if policy.has_row else ()
-        return capture_queue.CapturedRow(
+        return captured_row.CapturedRow(
             model=request.model,
             request_id=request_id(request.id, row, len(answer.confidences)),
             digest=answer.digest,
             kind=kind,
-            inputs=tuple(_row(tensor, row, policy.redact) for tensor in inputs),
+            inputs=tuple(cut_row(tensor, row, policy.redact) for tensor in inputs),
             local_logits=tuple(float(logit) for logit in answer.outputs[row]),
             confidence=sure,
             route=answer.decision.route.value,
@@ -203,9 +204,12 @@ def _told(token: str, policy: sampling.CapturePolicy) -> Mapping[str, Parameter]
     return told
 
 
-def _row(tensor: tensors.Tensor, row: int, redact: redaction.Steps) -> capture_queue.CapturedTensor:
+def cut_row(tensor: tensors.Tensor, row: int, redact: redaction.Steps) -> captured_row.CapturedTensor:
+    """One row, redacted; a large one is not copied yet where nothing else lies in the request's memory."""
     data = tensor.data[row]
     for step in redact:
         data = step.apply(data[np.newaxis])[0]
     cut = tensors.Tensor(tensor.name, tensor.datatype, data.shape, data)
-    return capture_queue.CapturedTensor(tensor.name, tensor.datatype, data.shape, tensors.to_raw(cut))
+    is_whole = len(tensor.data) == 1 and not redact  # else a view would hold more than its own row
+    raw = tensors.raw_view(cut) if is_whole and data.nbytes >= _COPIED_LATER_BYTES else tensors.to_raw(cut)
+    return captured_row.CapturedTensor(tensor.name, tensor.datatype, data.shape, raw)

@@ -17,7 +17,7 @@ from skerry.agent.capture.spool_damage import DamagedSpoolError, translated
 from skerry.core import contract, erasures, errors
 
 EXAMPLE, TRUTH = 1, 2
-COUNTERS = ("captured", "dropped", "uploaded", "refused", "damaged", "held_back")
+COUNTERS = ("captured", "dropped", "uploaded", "refused", "damaged", "held_back", "too_large")
 # model, request id, answer, example id, subject, answered_unix_ms (0: an earlier release did not say)
 Request = tuple[str, str, str, str, str, int]
 
@@ -27,8 +27,7 @@ class Limits:
     max_bytes: int = 64 << 20  # of bodies; the file is somewhat larger
     max_rows: int = 50_000
     max_requests: int = 100_000  # remembered request ids, for truths that come after the upload
-    # A larger one would never fit an upload.
-    max_record_bytes: int = contract.MAX_UPLOAD_BYTES - contract.MAX_UPLOAD_FRAMING_BYTES
+    max_record_bytes: int = contract.MAX_EXAMPLE_BYTES  # the cloud takes no larger one
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,8 @@ class Captured:
 @dataclass(frozen=True, slots=True)
 class Counts:
     """All are exact and survive restarts. `pending` counts rows on disk, `captured` and `dropped` examples, the others
-    records: `refused` by the cloud, for ever, `held_back` and deleted, for privacy became stricter."""
+    records: `refused` by the cloud, for ever, `held_back` and deleted, for privacy became stricter. `too_large`:
+    examples that were never kept."""
 
     pending: int = 0
     pending_bytes: int = 0
@@ -69,6 +69,7 @@ class Counts:
     refused: int = 0
     damaged: int = 0
     held_back: int = 0
+    too_large: int = 0
 
 
 def row(kind: int, body: bytes, example_id: str = "") -> Row:
@@ -126,19 +127,21 @@ class Spool:
     def close(self) -> None:
         self._db.close()
 
-    def append(self, captured: Iterable[Captured]) -> int:
-        """Store examples in one commit and apply the bound; returns how many were too large to keep."""
-        batch = list(captured)
+    def append(self, captured: Iterable[Captured], too_large: int = 0) -> None:
+        """Store examples in one commit and apply the bound; those that are too large are counted, with `too_large` that
+        were so before they came here. One at a time is in memory when `captured` makes them so."""
         most = min(self._limits.max_record_bytes, self._limits.max_bytes)
-        fitting = [example for example in batch if len(example.row.body) <= most]
         with self._change():
-            for example in fitting:
+            for example in captured:
+                if len(example.row.body) > most:
+                    too_large += 1
+                    continue
                 self._insert(example.row, example.group)
                 if example.request_id:
                     self._remember([_request(example)])
-            self._bump("captured", len(fitting))
+                self._bump("captured", 1)
+            self._bump("too_large", too_large)
             self._bump("dropped", self._apply_bound())
-        return len(batch) - len(fitting)
 
     def example_of(self, model: str, request_id: str, answer: str | None = None) -> str | None:
         """The example captured from a request, or None: not captured, or longer ago than is remembered. Without

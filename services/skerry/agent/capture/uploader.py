@@ -90,7 +90,7 @@ class Uploader:
         Raises UnavailableError and IntegrityError as sending and the spool do.
         """
         limit = self._max_records
-        room = contract.MAX_UPLOAD_BYTES - limit * _FRAMING_BYTES - contract.MAX_UPLOAD_FRAMING_BYTES
+        room = contract.SHARED_UPLOAD_BYTES - limit * _FRAMING_BYTES - contract.MAX_UPLOAD_FRAMING_BYTES
         batch = await self._spool_thread.call(lambda opened: opened.next_batch(limit, room))
         if not batch:
             return True

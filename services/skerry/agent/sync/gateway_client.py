@@ -18,14 +18,13 @@ from skerry.adapters import cancellation, proxies
 from skerry.core import contract, errors, identity
 from skerry.proto import fleet_pb2
 
-_MAX_MESSAGE_BYTES = 8 << 20
 _UPLOAD_TIMEOUT_S = 30.0
 _CONNECT_S = 10.0  # as long as a gateway waits for a handshake
 _GRACE_S = 5.0  # what runs on a channel that is given up may end by itself
 _SLOWEST_BYTES_PER_S = 4096  # a link of 64 kbit/s that the rest of the node uses too still gets a whole request through
 _OPTIONS: tuple[tuple[str, int], ...] = (
-    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
-    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", contract.MAX_FLEET_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", contract.MAX_FLEET_MESSAGE_BYTES),
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2_000),  # our own back-off decides; the channel must be ready when it ends
     ("grpc.keepalive_time_ms", 60_000),

@@ -116,6 +116,7 @@ def spool_state(spool_thread: SpoolThread) -> edge_pb2.SpoolState:
         captured=counts.captured,
         dropped=counts.dropped,
         uploaded=counts.uploaded,
+        too_large=counts.too_large,
     )
 
 

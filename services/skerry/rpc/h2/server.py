@@ -5,13 +5,15 @@ from collections.abc import Callable
 
 from skerry.core import errors
 from skerry.rpc import tls as tls_module
+from skerry.rpc import unix_sockets
 from skerry.rpc.h2 import memory
-from skerry.rpc.h2.listener import Listener
+from skerry.rpc.h2.listener import Listener, bind
 from skerry.rpc.h2.peer import Peers
 from skerry.rpc.h2.routing import Router
 from skerry.rpc.h2.turns import Turns
 from skerry.rpc.limits import Limits
 from skerry.rpc.methods import Methods, Tls
+from skerry.rpc.unix_sockets import UnixAddress
 
 _SWEEP_S = 1.0
 _HANG_UP_S = 2.0
@@ -31,12 +33,20 @@ class H2Server:
         """Start to accept; returns the bound port. Raises UnavailableError for a taken address or unfit files."""
         certificates = tls_module.Renewal(tls, tls_module.context) if tls else None
         try:
-            listener = Listener(self.peers, host, port, certificates)
+            listening = bind(host, port)
         except OSError as exc:
             raise errors.UnavailableError(f"cannot listen on {host}:{port}: {exc.strerror or exc}") from exc
+        self._accept(Listener(self.peers, listening, certificates))
+        return int(listening.getsockname()[1])
+
+    async def listen_unix(self, address: UnixAddress) -> None:
+        """Start to accept on a Unix domain socket. Raises UnavailableError for a path that is taken."""
+        bound = unix_sockets.bind(address)
+        self._accept(Listener(self.peers, bound.socket, unix=bound))
+
+    def _accept(self, listener: Listener) -> None:
         self.listeners.append(listener)
         listener.start()
-        return listener.port
 
     def hang_up(self, unwanted: Callable[[bytes], bool]) -> None:
         """End the connections whose client certificate (DER) is `unwanted`, and their calls, without a grace."""
