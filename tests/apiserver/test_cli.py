@@ -85,3 +85,17 @@ def test_what_is_not_there_is_said_in_one_line(world: World, skerry: Callable[..
     assert code != 0
     assert "there is no ModelRollout nothing" in said
     assert "Traceback" not in said
+
+
+def test_a_write_past_skerry_is_told_with_its_program(
+    world: World, skerry: Callable[..., tuple[int, str]], server: ApiServer, namespace: str
+) -> None:
+    assert skerry("nodes", "cordon", "edge-1")[0] == 0
+    patch = '{"spec": {"cordoned": false}}'
+    server.kubectl("patch", "-n", namespace, "en", "edge-1", "--type=merge", "-p", patch)
+    code, said = skerry("audit", "EdgeNode/edge-1", "--json")
+    told = {(one["outcome"], one["action"], one["via"]) for one in json.loads(said)}
+    assert code == 0 and told == {
+        ("Applied", "cordon", "skerry nodes cordon"),
+        ("PastSkerry", "write spec", "kubectl-patch"),
+    }

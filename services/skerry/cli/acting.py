@@ -27,7 +27,7 @@ def on(store: "Objects", reason: str = "") -> "Acts":
 
     context = click.get_current_context(silent=True)
     said = str(context.meta.get(_REASON) or "") if context is not None else ""
-    via = "skerry" if context is None else context.command_path
+    via = "skerry" if context is None else f"skerry{context.command_path[len(context.find_root().command_path) :]}"
     return Acts(store, Actor(_account(), via=via, host=socket.gethostname()), reason or said)
 
 

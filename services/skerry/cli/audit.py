@@ -11,10 +11,17 @@ from skerry.cli.up import state_option
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from skerry.adapters.objects.protocol import Object
+    from skerry.adapters.objects.protocol import Object, Objects
     from skerry.core.audit import Record
 
-_STYLES = {"Applied": "green", "Refused": "red", "Conflict": "red", "Failed": "red", "Unknown": "yellow"}
+_STYLES = {
+    "Applied": "green",
+    "Refused": "red",
+    "Conflict": "red",
+    "Failed": "red",
+    "Unknown": "yellow",
+    "PastSkerry": "yellow",
+}
 _UNITS = {"m": 60, "h": 3_600, "d": 86_400}
 
 
@@ -46,14 +53,16 @@ def audit(
     (ModelRollout), a name (press-v3-auto) or both (ModelRollout/press-v3-auto).
 
     A record is written before the act. `Unknown` is an act whose outcome nobody wrote down: the command ended in
-    between, and it may have happened.
+    between, and it may have happened. Of an object that is named whole, writes past skerry are listed as well
+    (`PastSkerry`), by program: who used it, Kubernetes does not say.
     """
     from skerry.cli import object_access
     from skerry.core import audit as records
 
     now_ms = object_access.now_ms()
     since_ms = 0 if since_s is None else now_ms - since_s * 1000
-    found = _read(object_access.store_of(state).list(records.KIND))
+    store = object_access.store_of(state)
+    found = [*_read(store.list(records.KIND)), *_past(store, about)]
     query = records.Query(about, by, action, outcome or "", since_ms)
     shown = [records.archived(one) for one in records.newest(found, query, limit + 1)]
     output.show(as_json, shown[:limit], lambda rows: _table(rows, now_ms), "nothing that people did is on record")
@@ -75,6 +84,21 @@ def _read(things: "Sequence[Object]") -> "list[Record]":
     return found
 
 
+def _past(store: "Objects", about: str) -> "list[Record]":
+    """Writes past skerry of one object, where it is named whole."""
+    from skerry.core import audit as records
+    from skerry.core import errors
+
+    kind, slash, name = about.partition("/")
+    if not slash:
+        return []
+    try:
+        found = store.strangers(kind, name)
+    except errors.NotFoundError:
+        return []  # it is gone; the records stay
+    return [records.past(kind, name, one.manager, one.part, one.at_unix_ms) for one in found]
+
+
 def _table(rows: Any, now_ms: int) -> None:
     output.print_table(
         "what people did",
@@ -82,7 +106,7 @@ def _table(rows: Any, now_ms: int) -> None:
         (
             [
                 output.age(row["atUnixMs"], now_ms),
-                row["by"],
+                row["by"] or f"({row['via']})",
                 row["action"],
                 f"{row['kind']}/{row['object']}",
                 output.styled(row["outcome"], _STYLES[row["outcome"]]),

@@ -15,6 +15,7 @@ from skerry.core.specs.reader import Reader, read
 
 KIND, ABOUT = "AuditRecord", "skerry.dev/about"
 APPLIED, REFUSED, CONFLICT, FAILED, UNKNOWN = "Applied", "Refused", "Conflict", "Failed", "Unknown"
+PAST = "PastSkerry"  # of a write that no record tells of
 OUTCOMES = (APPLIED, REFUSED, CONFLICT, FAILED)  # that are written
 MAX_TEXT, MAX_REASON = 256, 2_048  # characters
 MAX_PART, _MAX_VALUE = 4_096, 1_024  # bytes of JSON: of all of `seen`, `before` or `after`, and of one field of it
@@ -106,6 +107,12 @@ def parse(record: str, given: Json, outcome: Json) -> Record:
     if said not in OUTCOMES:
         return parsed
     return Record(**{**_fields(parsed), "outcome": said, "message": str(outcome.get("message", ""))[:1_024]})
+
+
+def past(kind: str, object_name: str, manager: str, part: str, at_unix_ms: int) -> Record:
+    """A write by another program, as the object itself tells it: no record says who used it, or why."""
+    actor = Actor("", via=manager)
+    return Record(name(at_unix_ms, ""), at_unix_ms, actor, f"write {part}", kind, object_name, outcome=PAST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from skerry.adapters.kubernetes.api import Api
 from skerry.adapters.kubernetes.reflector import Reflector
 from skerry.adapters.objects import resources, rules
 from skerry.adapters.objects.cache import Cache, KindSink
-from skerry.adapters.objects.protocol import Change, Json, Object
+from skerry.adapters.objects.protocol import Change, Json, Object, Stranger
 from skerry.core import errors, names, writers
 
 _SYNC_S = 15.0
@@ -45,6 +45,9 @@ class KubernetesObjects:
             query["labelSelector"] = "=".join(label)
         items = self._api.get(resources.path(self._api.namespace, kind), query).get("items", [])
         return sorted((resources.parse(kind, item) for item in items), key=lambda thing: thing.name)
+
+    def strangers(self, kind: str, name: str) -> Sequence[Stranger]:
+        return resources.strangers(self._api.get(self._path(kind, name)))
 
     def create(
         self, kind: str, name: str, spec: Json, *, manager: str, labels: Mapping[str, str] | None = None
@@ -207,4 +210,4 @@ def _query(manager: str) -> Mapping[str, str]:
     """Fields that the schema does not know are an error, not silently dropped."""
     if manager not in (writers.OPERATOR, writers.CONTROLLER, writers.GATEWAY):
         raise errors.InputError(f"unknown manager {manager!r}")
-    return {"fieldManager": f"skerry-{manager}", "fieldValidation": "Strict"}
+    return {"fieldManager": f"{resources.MANAGER}{manager}", "fieldValidation": "Strict"}

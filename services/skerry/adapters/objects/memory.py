@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from skerry.adapters.objects import copies, rules
-from skerry.adapters.objects.protocol import Change, Json, Object
+from skerry.adapters.objects.protocol import Change, Json, Object, Stranger
 from skerry.core import errors, writers
 
 
@@ -31,6 +31,10 @@ class MemoryObjects:
             if label is not None:
                 living = [thing for thing in living if label in thing.labels.items()]
             return [copies.of(thing) for thing in sorted(living, key=lambda thing: thing.name)[: limit or None]]
+
+    def strangers(self, kind: str, name: str) -> Sequence[Stranger]:
+        """Nobody: there is no other way in."""
+        return ()
 
     def create(
         self, kind: str, name: str, spec: Json, *, manager: str, labels: Mapping[str, str] | None = None

@@ -38,6 +38,16 @@ class Change:
     object: Object
 
 
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A program that wrote fields of an object past skerry. Which person used it, Kubernetes does not say; nor does it
+    remember more than the last time of each program, and none whose fields another has written since."""
+
+    manager: str
+    at_unix_ms: int
+    part: str  # spec or status
+
+
 class Objects(Protocol):
     """Raises NotFoundError, ConflictError (stale resource_version, name taken), RejectedError (not the writer)."""
 
@@ -45,6 +55,10 @@ class Objects(Protocol):
 
     def list(self, kind: str, *, limit: int = 0, label: tuple[str, str] | None = None) -> Sequence[Object]:
         """By name; of more than `limit` (0: no limit) the first. `label`: those that have this key with this value."""
+        ...
+
+    def strangers(self, kind: str, name: str) -> Sequence[Stranger]:
+        """Who wrote the object past skerry, as far as the store can tell; the latest last."""
         ...
 
     def create(

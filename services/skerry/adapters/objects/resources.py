@@ -1,13 +1,14 @@
 """Custom resources as Kubernetes writes them, and as our `Object`s: the two shapes, and where they lie in the API."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from skerry.adapters.objects.protocol import Json, Object
+from skerry.adapters.objects.protocol import Json, Object, Stranger
 from skerry.core import errors, writers
 
 GROUP, VERSION = "skerry.dev", "v1alpha1"
+MANAGER = "skerry-"  # begins the names of our field managers
 CREATED = f"{GROUP}/created-unix-ms"  # annotation: of an object out of a backup, older than the API server knows
 PLURALS: Mapping[str, str] = {kind: f"{kind.lower()}s" for kind in writers.CREATORS}
 
@@ -47,8 +48,22 @@ def parse(kind: str, answer: Mapping[str, Any]) -> Object:
     )
 
 
+def strangers(answer: Mapping[str, Any]) -> Sequence[Stranger]:
+    """Who wrote an object past skerry, by its managed fields; the latest last."""
+    found = [
+        Stranger(str(one.get("manager", "")), _unix_ms(one["time"]), str(one.get("subresource") or "spec"))
+        for one in answer["metadata"].get("managedFields", [])
+        if one.get("time") and not str(one.get("manager", "")).startswith(MANAGER)
+    ]
+    return sorted(found, key=lambda one: one.at_unix_ms)
+
+
+def _unix_ms(time: str) -> int:
+    return int(datetime.fromisoformat(time).timestamp() * 1000)
+
+
 def _created_unix_ms(metadata: Mapping[str, Any]) -> int:
     annotation = str((metadata.get("annotations") or {}).get(CREATED, ""))
     if annotation.isascii() and annotation.isdigit() and len(annotation) <= 15:
         return int(annotation)
-    return int(datetime.fromisoformat(metadata["creationTimestamp"]).timestamp() * 1000)
+    return _unix_ms(metadata["creationTimestamp"])

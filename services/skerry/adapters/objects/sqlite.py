@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from skerry.adapters.objects import rules
-from skerry.adapters.objects.protocol import Change, Json, Object
+from skerry.adapters.objects.protocol import Change, Json, Object, Stranger
 from skerry.core import errors, writers
 
 _POLL_S = 0.05
@@ -57,6 +57,10 @@ class SqliteObjects:
                 given += label
             rows = connection.execute(f"{query} ORDER BY name LIMIT ?", [*given, limit or -1])
             return [_change(row).object for row in rows]
+
+    def strangers(self, kind: str, name: str) -> Sequence[Stranger]:
+        """Nobody: there is no other way in."""
+        return ()
 
     def create(
         self, kind: str, name: str, spec: Json, *, manager: str, labels: Mapping[str, str] | None = None
