@@ -237,12 +237,16 @@ class TwinServer:
         return name
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # of five a burst of watches loses some, whose requests then wait for seconds
+
+
 @contextmanager
 def running() -> Iterator[TwinServer]:
     twin = Twin()
     handler = type("Handler", (_Handler,), {"twin": twin})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory(prefix="twin-") as folder:
         try:
