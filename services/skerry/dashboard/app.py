@@ -1,4 +1,5 @@
-"""The dashboard over HTTP: the first page, its live events, health, static files. It only reads; nothing is written."""
+"""The dashboard over HTTP: the first page, its live events, health, static files. It only reads; nothing is written.
+What each route asks of whoever comes is the table of `access`."""
 
 import asyncio
 import time
@@ -18,7 +19,8 @@ from skerry.adapters.fleetstate import FleetState
 from skerry.adapters.objects import Objects
 from skerry.core import errors
 from skerry.core.liveness import State
-from skerry.dashboard import node_table, pages, queries, trail
+from skerry.core.roles import Grant
+from skerry.dashboard import access, node_table, pages, queries, trail
 from skerry.dashboard.hosts import CheckedHost
 from skerry.dashboard.live import Feed
 
@@ -38,10 +40,11 @@ def build(
     hosts: tuple[str, ...],
     clock: Callable[[], int],
     base_path: str = "",
+    who: Callable[[Request], Grant] = lambda _: access.READER,
 ) -> Starlette:
     """The application. `hosts` are names it answers to besides its own (`dashboard.hosts`); `clock` gives Unix
     milliseconds. It answers below `base_path` (like `/skerry`) as well as at the root; its links are relative, so that
-    a proxy may strip that path."""
+    a proxy may strip that path. `who` tells what whoever sent a request may see and do."""
     feed, table, trail_ = Feed(objects, max_streams), node_table.NodeTable(), trail.Trail(objects)
 
     @asynccontextmanager
@@ -102,12 +105,13 @@ def build(
             return JSONResponse({"ok": False, "error": str(exc)}, status_code=503)
         return JSONResponse({"ok": True, "milliseconds": round(1e3 * (time.monotonic() - began), 1)})
 
+    guard = access.Guard(who)
     routes: list[BaseRoute] = [
-        Route("/", overview),
-        Route("/nodes/{name}", node),
-        Route("/versions/{name}", version),
-        Route("/events", events),
-        Route("/healthz", health),
+        guard.route("/", overview),
+        guard.route("/nodes/{name}", node),
+        guard.route("/versions/{name}", version),
+        guard.route("/events", events),
+        guard.route("/healthz", health),
         Mount("/static", StaticFiles(directory=Path(__file__).with_name("static"))),
     ]
     if base_path:
