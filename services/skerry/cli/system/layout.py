@@ -69,6 +69,11 @@ class Layout:
         return self.root / "subject.key"
 
     @property
+    def dashboard_port(self) -> Path:
+        """The port that the dashboard has at every start, so that bookmarks stay good."""
+        return self.root / "dashboard.port"
+
+    @property
     def jobs(self) -> Path:
         return self.root / "jobs"
 

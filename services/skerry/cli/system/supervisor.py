@@ -30,14 +30,14 @@ class System:
 
     def __init__(self, layout: Layout, nodes: Sequence[str], *, transport: str = "h2") -> None:
         self.layout, self.nodes, self.transport = layout, tuple(nodes), transport
-        gateway, gateway_http, teacher, teacher_http, dashboard, *health = free_ports(5 + len(process_specs.HEALTH))
+        gateway, gateway_http, teacher, teacher_http, *health = free_ports(4 + len(process_specs.HEALTH))
         agents = dict(zip(self.nodes, _pairs(free_ports(2 * len(nodes))), strict=True))
         self.ports = process_specs.Ports(
             gateway,
             gateway_http,
             teacher,
             teacher_http,
-            dashboard,
+            kept_port(layout.dashboard_port),
             agents,
             dict(zip(process_specs.HEALTH, health, strict=True)),
         )
@@ -67,6 +67,7 @@ class System:
         self.layout.make()
         self._take_folder()
         ownership.stop(self.owned, GRACE_S)
+        files.write(self.layout.dashboard_port, f"{self.ports.dashboard}\n".encode())
         self._spawn("valkey")
         self._wait_valkey()
         self._spawn("controller")
@@ -177,6 +178,18 @@ def free_ports(count: int) -> list[int]:
         for listener in sockets:
             listener.bind(("127.0.0.1", 0))
         return [listener.getsockname()[1] for listener in sockets]
+
+
+def kept_port(kept: Path) -> int:
+    """The loopback port of before, which `kept` holds; another one where somebody else listens there now."""
+    try:
+        port = int(kept.read_text())
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what we closed lately is still ours
+            listener.bind(("127.0.0.1", port))
+    except (OSError, ValueError, OverflowError):
+        return free_ports(1)[0]
+    return port or free_ports(1)[0]
 
 
 def _pairs(values: list[int]) -> list[tuple[int, int]]:
