@@ -45,7 +45,7 @@ async def test_an_answer_is_kept_as_it_was_given(spool_thread: SpoolThread) -> N
 async def test_a_thousand_answers_are_a_few_commits(spool_thread: SpoolThread, monkeypatch: pytest.MonkeyPatch) -> None:
     commits: list[int] = []
     original = spool.Spool.append
-    monkeypatch.setattr(spool.Spool, "append", lambda s, batch: commits.append(1) or original(s, batch))
+    monkeypatch.setattr(spool.Spool, "append", lambda *given: commits.append(1) or original(*given))
     queue = make_queue(spool_thread, flush_s=0.1)
     async with agent_fakes.running(queue.run()):
         for number in range(1000):

@@ -105,7 +105,7 @@ def test_a_window_is_counted_whole_and_what_has_no_size_has_none(made: manifest.
     [
         (streaming(), ""),
         (streaming(shape=(-1, -1)), "one known shape"),
-        (streaming(window=100, shape=(-1, 200, 200)), "16000000 bytes; at most 3141632 are kept and uploaded"),
+        (streaming(window=100, shape=(-1, 200, 200)), "16000000 bytes; at most 8384512 are kept and uploaded"),
     ],
     ids=["it is kept", "no size", "larger than an upload"],
 )

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from training_world import INPUT, MODEL, NAMES, TASK, World, windows
 
+from skerry.adapters import acts
 from skerry.adapters.blobs.memory import MemoryBlobs
 from skerry.cli.importing import dataset as importing
-from skerry.core import dataset_parts, digests, sharding
+from skerry.core import audit, dataset_parts, digests, sharding
 
 
 def imported(count: int, monkeypatch: pytest.MonkeyPatch) -> tuple[World, importing.Imported]:
@@ -18,7 +19,9 @@ def imported(count: int, monkeypatch: pytest.MonkeyPatch) -> tuple[World, import
     held = np.arange(len(y)) % 5 == 0
     prepared = importing.Prepared(rows, ~held, held, {})
     target = importing.Target(MODEL, TASK, INPUT, 1)
-    return world, importing.store(prepared, target, blob_store=world.blobs, objects=world.objects, now_unix_ms=1)
+    return world, importing.store(
+        prepared, target, blob_store=world.blobs, acts=acts.Acts(world.objects, audit.Actor("jo")), now_unix_ms=1
+    )
 
 
 def size_of(blobs: MemoryBlobs, digest: str) -> int:
@@ -49,6 +52,8 @@ def test_a_small_set_stays_one_part_in_its_own_order() -> None:
     rows, all_ = dataset_parts.imported(x, y, TASK), np.ones(60, bool)
     prepared = importing.Prepared(rows, all_, all_, {})
     target = importing.Target(MODEL, TASK, INPUT, 1)
-    made = importing.store(prepared, target, blob_store=world.blobs, objects=world.objects, now_unix_ms=1)
+    made = importing.store(
+        prepared, target, blob_store=world.blobs, acts=acts.Acts(world.objects, audit.Actor("jo")), now_unix_ms=1
+    )
     (part,) = made.manifest.select("train")
     assert part.digest == digests.sha256(dataset_parts.pack(rows))
