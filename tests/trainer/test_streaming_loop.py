@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from training_runs import play, proposal, publish, shipped
 from training_world import INPUT, MODEL, NAMES, World, windows
 
-from skerry.agent.capture import capture_queue, captured_row
+from skerry.agent.capture import captured_row
 from skerry.agent.update import version_store
 from skerry.core import digests, specs, tensors
 from skerry.core.contributions import Fleet
@@ -54,10 +54,10 @@ async def stream(root: Path, world: World, run: str, x: NDArray[np.float32]) -> 
 
 def labelled(kept: list[captured_row.CapturedRow], y: NDArray[np.int64]) -> CapturedRows:
     """As the curator reads the uploads, each with the truth that came for its request."""
-    queue = capture_queue.CaptureQueue(None, captured_row.Source("north", "b" * 32))  # type: ignore[arg-type]
+    source = captured_row.Source("north", "b" * 32)
     rows = CapturedRows(1 << 24)
     for number, (row, label) in enumerate(zip(kept, y.tolist(), strict=True)):
-        data = queue._captured(number, row).row.body
+        data = captured_row.record(source, number, row).row.body
         read = examples.read(data, digests.sha256(data), TASK)
         assert isinstance(read, examples.Captured), read
         truth = labels.with_truth(None, label, "node north", 1_000_000 + number, TASK.label_map)
